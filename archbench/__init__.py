@@ -1,0 +1,36 @@
+"""Name a detection network, get its true cost: counted exactly without a GPU, measured honestly with one.
+
+    import archbench
+    report = archbench.cost("vovnet39", "refinedet320")     # counted, nothing allocated
+    network = archbench.build("vovnet39", "refinedet320")   # the network itself, an nn.Module
+    report = archbench.count(any_module, some_input)        # the same counts for any module
+
+Importing archbench imports no torch; the three functions do when they are first used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+__version__ = "0.1.0"
+__all__ = ["UsageError", "build", "cost", "count"]
+
+if TYPE_CHECKING:
+    from archbench.api import build, cost, count
+    from archbench.spec import UsageError
+
+
+def __getattr__(name: str) -> object:
+    if name == "UsageError":
+        from archbench.spec import UsageError
+
+        return UsageError
+    if name in __all__:
+        from archbench import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module 'archbench' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,74 @@
+"""The library's face: build a network by name, count one, or count any module."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archbench.counting.report import CostReport
+from archbench.counting.trace import trace
+from archbench.spec import OptionValue, Spec, UsageError
+from archbench.zoo import registry
+from archbench.zoo.assemble import assemble
+
+Size = str | int | tuple[int, int] | None
+
+
+def build(
+    backbone: str, detector: str | None = None, *, size: Size = None, classes: int | None = None, device: str = "cpu",
+    **options: OptionValue,
+) -> nn.Module:  # fmt: skip
+    """Build a network by name with torch's initial weights, in evaluation mode: a Detector, a Classifier or a Backbone.
+
+    `size` is a side in pixels, (width, height) or their text; `classes` counts foreground classes (0 without a detector: the
+    trunk alone). Both default to what the network was published with. Options are listed by `archbench list`. On the device
+    "meta" nothing is allocated. Raises UsageError (a ValueError) for a name, option, size or pair that cannot be.
+    """
+    return build_spec(registry.resolve(backbone, detector, size=size, classes=classes, **options), device=device)
+
+
+def build_spec(spec: Spec, *, device: str = "cpu") -> nn.Module:
+    """Build the network of a spec."""
+    with torch.device(device):
+        return assemble(spec)
+
+
+def cost(
+    backbone: str, detector: str | None = None, *, size: Size = None, classes: int | None = None, batch: int = 1,
+    **options: OptionValue,
+) -> CostReport:  # fmt: skip
+    """Count what a network costs, by name, without allocating it; the arguments are those of `build`.
+
+    All figures are of one image; `batch` enters `activation_peak_bytes` alone.
+    """
+    return cost_spec(registry.resolve(backbone, detector, size=size, classes=classes, batch=batch, **options))
+
+
+def cost_spec(spec: Spec) -> CostReport:
+    """Count the network of a spec."""
+    with torch.device("meta"):
+        images = torch.empty(spec.batch, 3, spec.height, spec.width)
+    return trace(build_spec(spec, device="meta"), (images,))
+
+
+def count(module: nn.Module, input: Tensor | tuple[Any, ...], *, device: str = "meta") -> CostReport:
+    """Count any module in one forward pass on `input`: a tensor, a tuple of positional arguments, or a shape such as (1, 3, 224, 224).
+
+    The leading dimension is the batch; figures are of one image. The pass runs on the meta device, so neither weights nor
+    data are needed; a module whose shapes depend on its data takes `device="cpu"`. Raises UsageError where it cannot run.
+    """
+    if isinstance(input, Tensor):
+        inputs: tuple[Any, ...] = (input,)
+    elif input and all(isinstance(side, int) for side in input):
+        inputs = (torch.empty(*input, device="meta") if device == "meta" else torch.randn(*input),)
+    else:
+        inputs = tuple(input)
+    try:
+        return trace(module, inputs, device=device)
+    except (NotImplementedError, RuntimeError) as error:
+        if device != "meta":
+            raise
+        line = str(error).strip().splitlines()[0]
+        raise UsageError(f'{type(module).__name__} does not run on the meta device ({line}); try count(..., device="cpu")') from error

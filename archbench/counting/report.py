@@ -1,0 +1,108 @@
+"""The result of a count: a row for each counted call and the totals. Torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Call:
+    """One convolution or linear layer as it was called, counted for one image.
+
+    Shapes are those of the call, the batch or the crops first. `mac_eq1`, `mac_bound` and `cio` are defined for convolutions
+    only. `params` are those the call reads: a layer called twice reads the same ones twice.
+    """
+
+    path: str
+    op: str
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    groups: int
+    in_shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    params: int
+    macs: int
+    mac_eq1: int | None
+    mac_bound: float | None
+    cio: int | None
+
+
+@dataclass(frozen=True)
+class ParamKinds:
+    """The scalars of a network by kind. Buffers of normalisations are not parameters; papers count differently."""
+
+    conv_weights: int = 0
+    linear_weights: int = 0
+    biases: int = 0
+    norm_scalars: int = 0
+    other: int = 0
+    norm_buffers: int = 0
+
+
+@dataclass(frozen=True)
+class CostReport:
+    """What one forward pass of a network costs, counted for one image (`activation_peak_bytes`: for the batch).
+
+    params: learnable scalars. macs: multiply-accumulates of convolutions and linear layers. mac_eq1: memory access cost by
+    VoVNet's Eq. 1, elements, over convolution calls; mac_bound: its lower bound (VoVNet, section 3.1). cio: elements that
+    convolutions read and write (HarDNet); cio_pool: with pooling. bn_elements: elements of every batch normalisation's
+    output. `uncounted` names operators that multiply matrices or convolve and have no rule, with their calls.
+    """
+
+    calls: tuple[Call, ...]
+    params: int
+    param_kinds: ParamKinds
+    cio_pool: int
+    bn_elements: int
+    activation_peak_bytes: int
+    activation_peak_at: str
+    batch: int
+    boxes: int | None = None
+    uncounted: tuple[tuple[str, int], ...] = ()
+
+    @cached_property
+    def macs(self) -> int:
+        return sum(call.macs for call in self.calls)
+
+    @cached_property
+    def flops(self) -> int:
+        """Two operations a multiply-accumulate."""
+        return 2 * self.macs
+
+    @cached_property
+    def paper_flops(self) -> int:
+        """What VoVNet calls FLOPs: multiply-accumulates and one operation per element of every batch norm's output."""
+        return self.macs + self.bn_elements
+
+    @cached_property
+    def mac_eq1(self) -> int:
+        return sum(call.mac_eq1 or 0 for call in self.calls)
+
+    @cached_property
+    def mac_bound(self) -> float:
+        return sum(call.mac_bound or 0.0 for call in self.calls)
+
+    @cached_property
+    def cio(self) -> int:
+        return sum(call.cio or 0 for call in self.calls)
+
+    def totals(self) -> dict[str, Any]:
+        """Every counted figure without the calls, the form that records hold."""
+        return {
+            "params": self.params,
+            "param_kinds": asdict(self.param_kinds),
+            "macs": self.macs,
+            "flops": self.flops,
+            "paper_flops": self.paper_flops,
+            "mac_eq1": self.mac_eq1,
+            "mac_bound": self.mac_bound,
+            "cio": self.cio,
+            "cio_pool": self.cio_pool,
+            "bn_elements": self.bn_elements,
+            "activation_peak_bytes": self.activation_peak_bytes,
+            "activation_peak_at": self.activation_peak_at,
+            "boxes": self.boxes,
+            "uncounted": [list(row) for row in self.uncounted],
+        }

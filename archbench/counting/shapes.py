@@ -1,0 +1,77 @@
+"""Outputs of the commonest operators on the meta device, without torch's own meta kernels.
+
+Those are written in Python: they load torch's compiler and sympy on first use, 1.5 s that a count would spend on nothing else, and
+take most of its time afterwards. A test holds these against them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+
+def _conv2d(
+    source: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sequence[int] = (1, 1), padding: Sequence[int] = (0, 0),
+    dilation: Sequence[int] = (1, 1), groups: int = 1,
+) -> Tensor | None:  # fmt: skip
+    c_out, c_in, *kernel = weight.shape
+    if source.ndim != 4 or source.shape[1] != c_in * groups:
+        return None
+    sides = [
+        (n + 2 * padding[i % len(padding)] - dilation[i % len(dilation)] * (kernel[i] - 1) - 1) // stride[i % len(stride)] + 1
+        for i, n in enumerate(source.shape[2:])
+    ]
+    return source.new_empty(source.shape[0], c_out, *sides) if min(sides) > 0 else None
+
+
+def _max_pool2d(
+    source: Tensor, kernel: Sequence[int], stride: Sequence[int] = (), padding: Sequence[int] = (0,), dilation: Sequence[int] = (1,),
+    ceil_mode: bool = False,
+) -> Tensor | None:  # fmt: skip
+    stride = stride or kernel
+    sides = []
+    for i, n in enumerate(source.shape[-2:]):
+        k, s, p, d = (values[i % len(values)] for values in (kernel, stride, padding, dilation))
+        span = n + 2 * p - d * (k - 1) - 1
+        side = (-(-span // s) if ceil_mode else span // s) + 1
+        # A last window that would start in the padding is left out.
+        sides.append(side - 1 if ceil_mode and (side - 1) * s >= n + p else side)
+    return source.new_empty(*source.shape[:-2], *sides) if source.ndim == 4 and min(sides) > 0 else None
+
+
+def _like_first(source: Tensor, *_: Any, **__: Any) -> Tensor:
+    return source.new_empty(source.shape)
+
+
+def _sum(first: Any, second: Any, *_: Any, **__: Any) -> Tensor | None:
+    alike = isinstance(first, Tensor) and isinstance(second, Tensor) and first.shape == second.shape and first.dtype == second.dtype
+    return first.new_empty(first.shape) if alike else None
+
+
+def _cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
+    first = tensors[0]
+    shape = list(first.shape)
+    dim %= first.ndim
+    for other in tensors[1:]:
+        if other.ndim != first.ndim or other.dtype != first.dtype or _without(other.shape, dim) != _without(first.shape, dim):
+            return None
+    shape[dim] = sum(tensor.shape[dim] for tensor in tensors)
+    return first.new_empty(shape)
+
+
+def _without(shape: Sequence[int], dim: int) -> list[int]:
+    return [side for index, side in enumerate(shape) if index != dim]
+
+
+OUTPUTS: dict[Any, Callable[..., Tensor | None]] = {
+    torch.ops.aten.conv2d.default: _conv2d,
+    torch.ops.aten.max_pool2d.default: _max_pool2d,
+    torch.ops.aten.batch_norm.default: _like_first,
+    torch.ops.aten.group_norm.default: _like_first,
+    torch.ops.aten.cat.default: _cat,
+    torch.ops.aten.add.Tensor: _sum,
+}
+"""An operator's output for its arguments; None leaves the call, and the error it may deserve, to torch."""

@@ -1,0 +1,1 @@
+"""The networks, and nothing about measuring them."""

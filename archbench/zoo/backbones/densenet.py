@@ -1,0 +1,84 @@
+"""DenseNet (Huang et al., Densely Connected Convolutional Networks), for 224x224 and for 32x32 inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from archbench.zoo.contracts import Backbone, Stage
+
+BOTTLENECK = 4
+"""Width of the 1x1 before a 3x3, in growth rates."""
+
+
+def norm_relu_conv(c_in: int, c_out: int, kernel: int) -> list[nn.Module]:
+    """Normalisation and ReLU before the convolution, which has no bias."""
+    conv = nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=False)
+    return [nn.BatchNorm2d(c_in), nn.ReLU(inplace=True), conv]
+
+
+class DenseBlock(nn.Module):
+    """Layers that each read the block's input and all maps before, and add `growth` channels."""
+
+    def __init__(self, c_in: int, growth: int, layers: int, *, bottleneck: bool) -> None:
+        super().__init__()
+        width = BOTTLENECK * growth
+        self.layers = nn.ModuleList()
+        for index in range(layers):
+            c = c_in + index * growth
+            narrow = norm_relu_conv(c, width, 1) if bottleneck else []
+            self.layers.append(nn.Sequential(*narrow, *norm_relu_conv(width if bottleneck else c, growth, 3)))
+        self.channels = c_in + layers * growth
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = [x]
+        for layer in self.layers:
+            maps.append(layer(torch.cat(maps, dim=1)))
+        return torch.cat(maps, dim=1)
+
+
+def _blocks(
+    steps: dict[str, nn.Module], channels: int, growth: int, layers: Sequence[int], *, bottleneck: bool, compression: float, stride: int
+) -> list[Stage]:  # fmt: skip
+    """Append dense blocks to `steps`: between two a 1x1, whose output is the stage's map, and a pool; at the end BN-ReLU."""
+    stages = []
+    for index, count in enumerate(layers, start=1):
+        block = DenseBlock(channels, growth, count, bottleneck=bottleneck)
+        steps[f"block{index}"] = block
+        channels = block.channels
+        last = index == len(layers)
+        if last:
+            steps["final"] = nn.Sequential(nn.BatchNorm2d(channels), nn.ReLU(inplace=True))
+        else:
+            narrowed = int(channels * compression)
+            steps[f"transition{index}"] = nn.Sequential(*norm_relu_conv(channels, narrowed, 1))
+            steps[f"pool{index}"] = nn.AvgPool2d(2)
+            channels = narrowed
+        stages.append(Stage("final" if last else f"transition{index}", channels, stride))
+        stride *= 2
+    return stages
+
+
+def densenet(*, growth: int, layers: Sequence[int], taps: Sequence[str] | None = None) -> Backbone:
+    """Build a DenseNet for large inputs: 7x7 stem of 2 growth rates, bottlenecks, transitions that halve the channels.
+
+    A stage's map is its transition's 1x1 output, before the pool; VoVNet's Table 4 fits only these under RefineDet.
+    """
+    stem = 2 * growth
+    steps: dict[str, nn.Module] = {
+        "stem": nn.Sequential(nn.Conv2d(3, stem, 7, 2, 3, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True)),
+        "pool0": nn.MaxPool2d(3, 2, 1),
+    }
+    stages = _blocks(steps, stem, growth, layers, bottleneck=True, compression=0.5, stride=4)
+    return Backbone(steps, stages, taps=taps)
+
+
+def densenet_cifar(
+    *, growth: int, layers: int, stem: int, bottleneck: bool = False, compression: float = 1.0, taps: Sequence[str] | None = None
+) -> Backbone:  # fmt: skip
+    """Build a DenseNet for 32x32: 3x3 stem, three blocks of `layers` at strides 1, 2 and 4."""
+    steps: dict[str, nn.Module] = {"stem": nn.Conv2d(3, stem, 3, padding=1, bias=False)}
+    stages = _blocks(steps, stem, growth, [layers] * 3, bottleneck=bottleneck, compression=compression, stride=1)
+    return Backbone(steps, stages, taps=taps)

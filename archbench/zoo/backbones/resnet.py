@@ -1,0 +1,140 @@
+"""ResNet (He et al., Table 1) and ResNeXt (Xie et al.), with the stride layouts of the frameworks that trained them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from archbench.zoo.contracts import Backbone, Stage
+from archbench.zoo.layers import ConvNorm, ConvNormReLU, Norm, ceil_pool, chain
+
+STEM = 64
+EXPANSION = 4
+
+StrideOn = Literal["3x3", "1x1", "3x3-last"]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What distinguishes one block from another: channels, stride, and dilation of its 3x3."""
+
+    c_in: int
+    middle: int
+    c_out: int
+    stride: int = 1
+    dilation: int = 1
+    groups: int = 1
+    norm: Norm = "bn"
+
+
+class Residual(nn.Module):
+    """A branch and a shortcut, summed, ReLU. The shortcut is a projection where `projected`, else the (subsampled) input."""
+
+    def __init__(self, branch: nn.Module, shape: Shape, *, projected: bool) -> None:
+        super().__init__()
+        self.branch = branch
+        self.shortcut: nn.Module = nn.Identity()
+        if projected:
+            self.shortcut = ConvNorm(shape.c_in, shape.c_out, 1, stride=shape.stride, norm=shape.norm)
+        elif shape.stride > 1:
+            self.shortcut = nn.MaxPool2d(1, shape.stride)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.branch(x) + self.shortcut(x), inplace=True)
+
+
+def basic(shape: Shape) -> Residual:
+    """The block of ResNet-18 and -34: two 3x3; a projection where the shape changes."""
+    norm, dilation = shape.norm, shape.dilation
+    branch = chain(
+        ConvNormReLU(shape.c_in, shape.c_out, 3, stride=shape.stride, dilation=dilation, norm=norm),
+        ConvNorm(shape.c_out, shape.c_out, 3, dilation=dilation, norm=norm),
+    )
+    return Residual(branch, shape, projected=shape.c_in != shape.c_out or shape.stride > 1)
+
+
+def bottleneck(shape: Shape, *, stride_on: StrideOn) -> Residual:
+    """The block of the deeper networks: 1x1, 3x3, 1x1; a projection in the first block of a stage."""
+    on_1x1, on_3x3 = (shape.stride, 1) if stride_on == "1x1" else (1, shape.stride)
+    middle, norm = shape.middle, shape.norm
+    branch = chain(
+        ConvNormReLU(shape.c_in, middle, 1, stride=on_1x1, norm=norm),
+        ConvNormReLU(middle, middle, 3, stride=on_3x3, dilation=shape.dilation, groups=shape.groups, norm=norm),
+        ConvNorm(middle, shape.c_out, 1, norm=norm),
+    )
+    return Residual(branch, shape, projected=shape.c_in != shape.c_out)
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """What ResNets share beyond their block: stem, width, normalisation and where resolution is lost."""
+
+    stem: Literal["imagenet", "cifar"] = "imagenet"
+    width: float = 1.0
+    norm: Norm = "bn"
+    stem_pool: Literal["pad", "ceil"] = "pad"
+    output_stride: int = 32
+
+    def build(
+        self, make: Callable[[Shape], nn.Module], blocks: Sequence[int], shape: Callable[[int], tuple[int, int]], *,
+        stride_on: StrideOn = "3x3", groups: int = 1, taps: Sequence[str] | None = None,
+    ) -> Backbone:  # fmt: skip
+        """Chain the stem and four stages; `shape` gives a stage's middle and output width for its index 0 to 3."""
+        channels = round(STEM * self.width)
+        if self.stem == "cifar":
+            steps: dict[str, nn.Module] = {"stem": ConvNormReLU(3, channels, 3, norm=self.norm)}
+        else:
+            steps = {"stem": ConvNormReLU(3, channels, 7, stride=2, norm=self.norm)}
+            steps["pool"] = ceil_pool() if self.stem_pool == "ceil" else nn.MaxPool2d(3, 2, 1)
+        stride = 1 if self.stem == "cifar" else 4
+        dilation = 1
+        stages = []
+        for index, count in enumerate(blocks):
+            middle, c_out = shape(index)
+            layers = []
+            for i in range(count):
+                shrinks = i == count - 1 and index < len(blocks) - 1 if stride_on == "3x3-last" else i == 0 and index > 0
+                # A stride that is left out becomes dilation, from the first 3x3 after it on.
+                skipped = shrinks and stride >= self.output_stride
+                before, dilation = dilation, dilation * 2 if skipped else dilation
+                own = dilation if stride_on == "1x1" else before
+                step = 2 if shrinks and not skipped else 1
+                layers.append(make(Shape(channels, middle, c_out, step, own, groups, self.norm)))
+                stride, channels = stride * step, c_out
+            steps[f"stage{index + 2}"] = nn.Sequential(*layers)
+            stages.append(Stage(f"stage{index + 2}", c_out, stride))
+        return Backbone(steps, stages, taps=taps, norm=self.norm)
+
+
+def basic_resnet(*, blocks: Sequence[int], taps: Sequence[str] | None = None, **trunk: object) -> Backbone:
+    """Build ResNet-18 or -34: stage s has width 64 * 2^s."""
+    shared = Trunk(**trunk)  # type: ignore[arg-type]
+
+    def shape(index: int) -> tuple[int, int]:
+        width = round((STEM << index) * shared.width)
+        return width, width
+
+    return shared.build(basic, blocks, shape, taps=taps)
+
+
+def bottleneck_resnet(
+    *, blocks: Sequence[int], groups: int = 1, middle: int = STEM, middle_width: float = 1.0, stride_on: StrideOn = "3x3",
+    taps: Sequence[str] | None = None, **trunk: object,
+) -> Backbone:  # fmt: skip
+    """Build a ResNet of bottlenecks or a ResNeXt: stage s has `middle` * 2^s channels in the middle and 256 * 2^s out."""
+    shared = Trunk(**trunk)  # type: ignore[arg-type]
+
+    def shape(index: int) -> tuple[int, int]:
+        return (
+            round((middle << index) * shared.width * middle_width),
+            round((STEM * EXPANSION << index) * shared.width),
+        )
+
+    def make(one: Shape) -> nn.Module:
+        return bottleneck(one, stride_on=stride_on)
+
+    return shared.build(make, blocks, shape, stride_on=stride_on, groups=groups, taps=taps)

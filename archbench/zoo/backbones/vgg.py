@@ -1,0 +1,63 @@
+"""VGG-16 (Simonyan and Zisserman, configuration D), with the forms of its fully connected layers that detectors use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from archbench.zoo.contracts import Backbone, Preparation, Stage
+from archbench.zoo.layers import ConvNormReLU
+
+LAYERS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
+FC_SIDE = 7
+FC_CONV = 1024
+FC_LINEAR = 4096
+
+FC = Literal["none", "linear", "conv", "conv-s2", "conv-d3"]
+FC_CONVS: dict[FC, tuple[int, bool]] = {"conv": (6, False), "conv-s2": (3, True), "conv-d3": (3, False)}
+"""For each convolutional form: the dilation of fc6, and whether pool5 halves the map or (3x3, stride 1) keeps it."""
+
+
+class LinearReLU(nn.Sequential):
+    """A linear layer and a ReLU on vectors; a map is brought to 7x7 and flattened first."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        if x.ndim == 4:
+            if x.shape[-2:] != (FC_SIDE, FC_SIDE):
+                x = F.adaptive_avg_pool2d(x, FC_SIDE)
+            x = x.flatten(1)
+        return super().forward(x)  # type: ignore[no-any-return]
+
+
+def vgg16(*, fc: FC, pool_ceil: bool, taps: Sequence[str] | None = None) -> Backbone:
+    """Build VGG-16 up to conv5_3 or, by `fc`, to fc7. Every convolution is 3x3 with bias and ReLU, pools are 2x2/2.
+
+    A map of level c0 to c4 is the last convolution of its block, after its ReLU; c5 is fc7 where pool5 halves the map.
+    """
+    steps: dict[str, nn.Module] = {}
+    stages = []
+    channels = 3
+    for block, widths in enumerate(LAYERS, start=1):
+        if block > 1:
+            steps[f"pool{block - 1}"] = nn.MaxPool2d(2, 2, ceil_mode=pool_ceil)
+        for layer, width in enumerate(widths, start=1):
+            steps[f"conv{block}_{layer}"] = ConvNormReLU(channels, width, 3, norm=None)
+            channels = width
+        stages.append(Stage(f"conv{block}_{len(widths)}", channels, stride=1 << (block - 1)))
+    if fc == "linear":
+        steps["pool5"] = nn.MaxPool2d(2, 2)
+        steps["fc6"] = LinearReLU(nn.Linear(channels * FC_SIDE**2, FC_LINEAR), nn.ReLU(inplace=True))
+        steps["fc7"] = LinearReLU(nn.Linear(FC_LINEAR, FC_LINEAR), nn.ReLU(inplace=True))
+        stages.append(Stage("fc7", FC_LINEAR, stride=32))
+    elif fc != "none":
+        dilation, halves = FC_CONVS[fc]
+        steps["pool5"] = nn.MaxPool2d(2, 2) if halves else nn.MaxPool2d(3, 1, 1)
+        steps["fc6"] = ConvNormReLU(channels, FC_CONV, 3, dilation=dilation, norm=None)
+        steps["fc7"] = ConvNormReLU(FC_CONV, FC_CONV, 1, norm=None)
+        stages.append(Stage("fc7", FC_CONV, stride=32 if halves else 16))
+    backbone = Backbone(steps, stages, taps=taps, norm=None)
+    backbone.preparation = Preparation(order="bgr", scale=255, mean=(103.939, 116.779, 123.68), std=(1, 1, 1))
+    return backbone

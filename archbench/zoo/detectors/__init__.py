@@ -1,0 +1,1 @@
+"""The detectors: a family is two files side by side, its entries (`.toml`) and its network (`.py`)."""

@@ -1,0 +1,158 @@
+"""RefineDet (Zhang et al., Single-Shot Refinement Neural Network for Object Detection), as VoVNet's Table 4 uses it.
+
+Anchors are refined (ARM) and then classified and refined again (ODM); transfer connection blocks (TCB) bring the maps of the
+first to the second, from the top down. On backbones with normalisation every head stands behind a residual block of its own
+(sfzhang15/RefineDet, the ResNet-101 script); on VGG-16, without normalisation, heads sit on the maps and the first two maps
+are L2-normalised.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from archbench.spec import UsageError
+from archbench.zoo.contracts import Backbone, Detections, Detector, Preparation
+from archbench.zoo.layers import ConvNorm, ConvNormReLU, L2Norm, Norm, ResidualBottleneck, chain, flatten_predictions, normalisation
+from archbench.zoo.ops.boxes import decode
+from archbench.zoo.ops.load import scene, softmax_logits
+from archbench.zoo.ops.nms import Selection
+from archbench.zoo.ops.priors import grid_priors
+
+STRIDES = (8, 16, 32, 64)
+PRIOR_SIDES = (32, 64, 128, 256)
+RATIOS = (1.0, 2.0, 0.5)
+L2_SCALES = (10.0, 8.0)
+TOP = 512
+"""Channels of the map at stride 64."""
+WIDTH = 256
+"""Channels of the transfer connection blocks."""
+HEAD = 1024
+"""Channels that a head reads behind its residual block."""
+OBJECTNESS = 0.01
+"""Anchors with a lower objectness are background to the second step."""
+SELECTION = Selection(score=0.01, per_class=1000, iou=0.45, per_image=500)
+
+
+class Predictions(NamedTuple):
+    """Raw predictions for P priors: offsets [B, P, 4], objectness logits [B, P, 2], class logits [B, P, 1 + classes]."""
+
+    arm_offsets: Tensor
+    arm_logits: Tensor
+    odm_offsets: Tensor
+    odm_logits: Tensor
+
+
+class Transfer(nn.Module):
+    """A transfer connection block: two 3x3, the upsampled block above added between them and a last 3x3."""
+
+    def __init__(self, c_in: int, *, top: bool, norm: Norm) -> None:
+        super().__init__()
+        self.first = ConvNormReLU(c_in, WIDTH, 3, norm=norm)
+        self.second = ConvNorm(WIDTH, WIDTH, 3, norm=norm)
+        self.last = ConvNormReLU(WIDTH, WIDTH, 3, norm=norm)
+        if not top:
+            doubled = nn.ConvTranspose2d(WIDTH, WIDTH, 2, 2, bias=norm is None)
+            self.up = nn.Sequential(doubled, *([normalisation(norm, WIDTH)] if norm else []))
+
+    def forward(self, x: Tensor, above: Tensor | None) -> Tensor:
+        x = self.second(self.first(x))
+        if above is not None:
+            x = x + self.up(above)
+        return self.last(F.relu(x, inplace=True))  # type: ignore[no-any-return]
+
+
+class Head(nn.Module):
+    """Offsets and class logits of one level's priors: 3x3 convolutions with bias behind a residual block, if any."""
+
+    def __init__(self, c_in: int, logits: int, *, norm: Norm) -> None:
+        super().__init__()
+        self.block = ResidualBottleneck(c_in, WIDTH, HEAD, norm=norm) if norm else nn.Identity()
+        channels = HEAD if norm else c_in
+        self.offsets = nn.Conv2d(channels, 4 * len(RATIOS), 3, padding=1)
+        self.logits = nn.Conv2d(channels, logits * len(RATIOS), 3, padding=1)
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.block(x)
+        return self.offsets(x), self.logits(x)
+
+
+class RefineDet(Detector):
+    """RefineDet on any backbone that is tapped at strides 8, 16 and 32; sides are multiples of 64.
+
+    `postprocess` gives boxes inside the image, labels from 0 to classes - 1.
+    """
+
+    preparation = Preparation(order="bgr", scale=255, mean=(104, 117, 123), std=(1, 1, 1))
+
+    def __init__(self, backbone: Backbone, *, size: tuple[int, int], classes: int) -> None:
+        super().__init__()
+        if tuple(stage.stride for stage in backbone.tapped) != STRIDES[:3]:
+            raise UsageError("refinedet reads maps at strides 8, 16 and 32")
+        norm = backbone.norm
+        channels = [*(stage.channels for stage in backbone.tapped), TOP]
+        self.size, self.classes = size, classes
+        self.backbone = backbone
+        scaled = [] if norm else list(zip(channels, L2_SCALES, strict=False))
+        self.scales = nn.ModuleList(L2Norm(c, scale) for c, scale in scaled)
+        self.top: nn.Module
+        if norm:
+            self.top = ResidualBottleneck(channels[2], TOP // 4, TOP, stride=2, norm=norm)
+        else:
+            self.top = chain(ConvNormReLU(channels[2], TOP // 2, 1, norm=None), ConvNormReLU(TOP // 2, TOP, 3, stride=2, norm=None))
+        self.arm = nn.ModuleList(Head(c, 2, norm=norm) for c in channels)
+        self.transfers = nn.ModuleList(Transfer(c, top=level == len(channels) - 1, norm=norm) for level, c in enumerate(channels))
+        self.odm = nn.ModuleList(Head(WIDTH, classes + 1, norm=norm) for _ in channels)
+        self.priors = nn.Buffer(_priors(size).to(torch.get_default_device()), persistent=False)
+        self.boxes = len(self.priors)
+
+    def forward(self, images: Tensor) -> Predictions:
+        maps = self.backbone(images)
+        top = self.top(maps[-1])
+        maps = [scale(m) for scale, m in zip(self.scales, maps, strict=False)] + maps[len(self.scales) :] + [top]
+        arm = [head(m) for head, m in zip(self.arm, maps, strict=True)]
+        transferred: list[Tensor] = []
+        for transfer, m in zip(reversed(self.transfers), reversed(maps), strict=True):
+            transferred.insert(0, transfer(m, transferred[0] if transferred else None))
+        odm = [head(m) for head, m in zip(self.odm, transferred, strict=True)]
+        return Predictions(
+            flatten_predictions([offsets for offsets, _ in arm], 4),
+            flatten_predictions([logits for _, logits in arm], 2),
+            flatten_predictions([offsets for offsets, _ in odm], 4),
+            flatten_predictions([logits for _, logits in odm], self.classes + 1),
+        )
+
+    def postprocess(self, raw: Predictions) -> list[Detections]:
+        raw = Predictions(*(values.float() for values in raw))
+        boxes = decode(raw.odm_offsets, decode(raw.arm_offsets, self.priors))
+        scores = raw.odm_logits.softmax(dim=-1)[..., 1:]
+        objects = raw.arm_logits.softmax(dim=-1)[..., 1:] >= OBJECTNESS
+        return SELECTION(boxes, scores * objects, self.size)
+
+    def synthesize(self, raw: Predictions, generator: torch.Generator) -> tuple[Predictions, dict[str, int]]:
+        batch = len(raw.arm_offsets)
+        drawn = scene(self.priors, size=self.size, classes=self.classes, batch=batch, generator=generator)
+        made = Predictions(
+            arm_offsets=drawn.offsets,
+            arm_logits=softmax_logits(drawn.scores.sum(dim=-1, keepdim=True)),
+            odm_offsets=torch.zeros_like(drawn.offsets),
+            odm_logits=softmax_logits(drawn.scores),
+        )
+        counts = {
+            "candidates": drawn.scores[0].numel(),
+            "above_threshold": int((drawn.scores > SELECTION.score).sum()) // batch,
+        }
+        return Predictions(*(new.to(old) for new, old in zip(made, raw, strict=True))), counts
+
+
+def _priors(size: tuple[int, int]) -> Tensor:
+    """Three priors a cell on strides 8 to 64: a square of four strides, and ratios 2 and 1/2 of its area; not clipped."""
+    levels = []
+    for stride, side in zip(STRIDES, PRIOR_SIDES, strict=True):
+        shapes = [(side * math.sqrt(ratio), side / math.sqrt(ratio)) for ratio in RATIOS]
+        levels.append(grid_priors((size[0] // stride, size[1] // stride), stride, shapes))
+    return torch.cat(levels)

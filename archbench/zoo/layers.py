@@ -1,0 +1,96 @@
+"""Layers that several networks share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+Norm = Literal["bn", "gn"] | None
+
+GROUPS = 32
+"""Groups of a group normalisation (Wu and He, Group Normalization)."""
+
+
+def normalisation(norm: Norm, channels: int) -> nn.Module:
+    """Make the normalisation layer of a network: batch norm, or group norm with 32 groups."""
+    if norm == "gn":
+        return nn.GroupNorm(GROUPS, channels)
+    return nn.BatchNorm2d(channels)
+
+
+def chain(*parts: nn.Module) -> nn.Sequential:
+    """Chain modules, sequences among them laid end to end: nested ones would keep a map alive that nobody reads again."""
+    return nn.Sequential(*(layer for part in parts for layer in (part if isinstance(part, nn.Sequential) else [part])))
+
+
+class ConvNorm(nn.Sequential):
+    """Convolve [B, c_in, H, W] to [B, c_out, H', W'] and normalise; without a norm the convolution has a bias.
+
+    An odd kernel is padded so that stride 1 keeps the size, unless `padding` says otherwise.
+    """
+
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int = 1, *, stride: int = 1, padding: int | None = None, dilation: int = 1,
+        groups: int = 1, norm: Norm = "bn",
+    ) -> None:  # fmt: skip
+        padding = dilation * (kernel - 1) // 2 if padding is None else padding
+        conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, dilation, groups, bias=norm is None)
+        super().__init__(conv, *([normalisation(norm, c_out)] if norm else []))
+
+
+class ConvNormReLU(nn.Sequential):
+    """`ConvNorm` and a ReLU."""
+
+    def __init__(
+        self, c_in: int, c_out: int, kernel: int = 1, *, stride: int = 1, padding: int | None = None, dilation: int = 1,
+        groups: int = 1, norm: Norm = "bn",
+    ) -> None:  # fmt: skip
+        layer = ConvNorm(c_in, c_out, kernel, stride=stride, padding=padding, dilation=dilation, groups=groups, norm=norm)
+        super().__init__(*layer, nn.ReLU(inplace=True))
+
+
+class ResidualBottleneck(nn.Module):
+    """The bottleneck of RefineDet's authors: 1x1, 3x3, 1x1 to `c_out` beside a projection, summed, ReLU.
+
+    The stride sits on the first 1x1 and on the projection.
+    """
+
+    def __init__(self, c_in: int, width: int, c_out: int, *, stride: int = 1, norm: Norm = "bn") -> None:
+        super().__init__()
+        self.branch = chain(
+            ConvNormReLU(c_in, width, 1, stride=stride, norm=norm),
+            ConvNormReLU(width, width, 3, norm=norm),
+            ConvNorm(width, c_out, 1, norm=norm),
+        )
+        self.projection = ConvNorm(c_in, c_out, 1, stride=stride, norm=norm)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.relu(self.branch(x) + self.projection(x), inplace=True)
+
+
+class L2Norm(nn.Module):
+    """Divide each pixel's channel vector by its Euclidean norm and scale each channel by a learnable factor (ParseNet)."""
+
+    def __init__(self, channels: int, scale: float) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.full((channels,), scale))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.normalize(x, dim=1) * self.scale[:, None, None]
+
+
+def ceil_pool(kernel: int = 3, stride: int = 2) -> nn.MaxPool2d:
+    """Max pooling as Caffe does it: no padding, the size rounded up."""
+    return nn.MaxPool2d(kernel, stride, ceil_mode=True)
+
+
+def flatten_predictions(maps: Sequence[Tensor], values: int) -> Tensor:
+    """Lay the predictions of all levels, each [B, A*values, H, W], end to end as [B, priors, values].
+
+    The order is that of `ops.priors`: level, row, column, prior of the cell.
+    """
+    return torch.cat([m.permute(0, 2, 3, 1).reshape(m.shape[0], -1, values) for m in maps], dim=1)

@@ -1,0 +1,1 @@
+"""What detectors share after the convolutions: boxes, priors, suppression, the synthetic load."""

@@ -1,0 +1,67 @@
+"""The synthetic scene on which postprocessing is timed: what a trained detector's scores look like, from a seed.
+
+Random weights give scores without meaning, and the time of a non-maximum suppression depends on them. So every dense
+detector is timed on this scene instead: each image holds 16 objects, uniform in place and class, sides log-uniform from 1/16
+to 1/2 of the input; a prior that overlaps an object by 0.3 or more fires for its class with 0.9 times the overlap and is
+regressed onto it with a jitter; and 2 % of the priors fire falsely for one class, log-uniform from 0.01 to 0.2.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from archbench.zoo.ops.boxes import encode, iou, to_corners
+
+NAME = "scene-v1"
+OBJECTS = 16
+OVERLAP = 0.3
+CONFIDENCE = 0.9
+CLUTTER = 0.02
+CLUTTER_SCORES = (0.01, 0.2)
+JITTER = 0.3
+"""Standard deviation of the regression's error, in offset units."""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Foreground probabilities [B, N, C] (their sum over classes is below 1) and offsets [B, N, 4] for N priors."""
+
+    scores: Tensor
+    offsets: Tensor
+
+
+def scene(priors: Tensor, *, size: tuple[int, int], classes: int, batch: int, generator: torch.Generator) -> Scene:
+    """Draw one scene an image for priors [N, 4] and an input of `size` (width, height), on the CPU."""
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(shape, generator=generator)
+
+    priors = priors.detach().cpu().float()
+    scores, offsets = [], []
+    limits = torch.tensor([*size, *size])
+    for _ in range(batch):
+        sides = torch.exp(math.log(1 / 16) + uniform(OBJECTS, 2) * math.log(8))
+        objects = to_corners(torch.cat([uniform(OBJECTS, 2), sides], dim=1)) * limits
+        labels = torch.randint(classes, (OBJECTS,), generator=generator)
+        overlap, nearest = iou(priors, objects).max(dim=1)
+        score = torch.zeros(len(priors), classes)
+        fires = overlap >= OVERLAP
+        score[fires, labels[nearest[fires]]] = CONFIDENCE * overlap[fires]
+        false = (uniform(len(priors)) < CLUTTER) & ~fires
+        low, high = map(math.log, CLUTTER_SCORES)
+        wrong = torch.randint(classes, (len(priors),), generator=generator)
+        score[false, wrong[false]] = torch.exp(low + uniform(len(priors)) * (high - low))[false]
+        jitter = torch.randn(priors.shape, generator=generator) * JITTER
+        scores.append(score)
+        offsets.append(torch.where(fires[:, None], encode(objects[nearest], priors), torch.zeros(4)) + jitter)
+    return Scene(torch.stack(scores), torch.stack(offsets))
+
+
+def softmax_logits(scores: Tensor, *, floor: float = 1e-6) -> Tensor:
+    """Logits [..., 1 + C], background first, whose softmax gives `scores` [..., C] (zeros become about `floor`)."""
+    background = 1 - scores.sum(dim=-1, keepdim=True)
+    return torch.cat([background, scores], dim=-1).clamp(min=floor).log()

@@ -1,0 +1,116 @@
+"""Greedy non-maximum suppression in plain torch: exact, on every device, without a loop over boxes.
+
+Boxes are taken best first; one is dropped where a kept one of its group overlaps it by more than a threshold. Within a block
+of boxes that recurrence is solved by iterating "kept where nothing kept suppresses it" from "all kept": after k rounds the
+first k boxes are right, so the fixed point is the greedy answer, and real scenes reach it in a few rounds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from archbench.zoo.contracts import Detections
+from archbench.zoo.ops.boxes import clip, iou
+
+BLOCK = 256
+"""Boxes of a group whose overlaps are solved together."""
+PAIRS = 1 << 24
+"""Overlaps held at a time, which bounds the memory."""
+
+
+@torch.library.custom_op("archbench::nms", mutates_args=())
+def nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float) -> Tensor:
+    """Say which boxes survive: boxes [N, 4], scores [N], groups [N] of integers to a mask [N].
+
+    Boxes suppress others of their own group only, at an intersection over union above `threshold`. Equal scores are taken in
+    the order of the input. Boxes without area suppress nothing.
+    """
+    kept = torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
+    if not len(boxes):
+        return kept
+    order = _by_group_then_score(scores, groups)
+    _, counts = torch.unique_consecutive(groups[order], return_counts=True)
+    starts = counts.cumsum(0) - counts
+    # Largest groups first, so that groups padded to one length have nearly that length.
+    counts, by_size = counts.sort(descending=True)
+    starts = starts[by_size]
+    lengths = counts.tolist()
+    first = 0
+    while first < len(lengths):
+        longest = lengths[first]
+        rows = max(1, PAIRS // (longest * min(BLOCK, longest)))
+        chunk = slice(first, first + rows)
+        place = torch.arange(longest, device=boxes.device)
+        real = place < counts[chunk, None]
+        index = order[(starts[chunk, None] + place).clamp(max=len(order) - 1)]
+        survives = _suppress(boxes[index], real, threshold)
+        kept[index[survives]] = True
+        first += rows
+    return kept
+
+
+@nms.register_fake
+def _(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float) -> Tensor:
+    return boxes.new_empty(boxes.shape[0], dtype=torch.bool)
+
+
+def _by_group_then_score(scores: Tensor, groups: Tensor) -> Tensor:
+    by_score = scores.argsort(descending=True, stable=True)
+    return by_score[groups[by_score].argsort(stable=True)]
+
+
+def _suppress(boxes: Tensor, alive: Tensor, threshold: float) -> Tensor:
+    """Greedy suppression in each row of boxes [G, K, 4], best first; `alive` [G, K] marks those that are not padding."""
+    kept = alive.clone()
+    for start in range(0, boxes.shape[1], BLOCK):
+        block = slice(start, start + BLOCK)
+        current = boxes[:, block]
+        if start:
+            by_earlier = (iou(boxes[:, :start], current) > threshold) & kept[:, :start, None]
+            kept[:, block] &= ~by_earlier.any(dim=1)
+        overlaps = (iou(current, current) > threshold).triu(diagonal=1)
+        candidates = kept[:, block]
+        survivors = candidates
+        while True:
+            following = candidates & ~(overlaps & survivors[:, :, None]).any(dim=1)
+            if torch.equal(following, survivors):
+                break
+            survivors = following
+        kept[:, block] = survivors
+    return kept
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How a paper selects detections: class scores above `score`, the best `per_class`, NMS at `iou`, the best `per_image`."""
+
+    score: float
+    per_class: int
+    iou: float
+    per_image: int
+
+    def __call__(self, boxes: Tensor, scores: Tensor, size: tuple[int, int]) -> list[Detections]:
+        """Select from boxes [B, N, 4] and foreground scores [B, N, C]; boxes are clipped to `size` after the suppression."""
+        image, box, label = (scores > self.score).nonzero(as_tuple=True)
+        score = scores[image, box, label]
+        groups = image * scores.shape[-1] + label
+        order = _by_group_then_score(score, groups)
+        order = order[_rank_in_group(groups[order]) < self.per_class]
+        image, box, label, score, groups = (values[order] for values in (image, box, label, score, groups))
+        found = boxes[image, box]
+        order = nms(found, score, groups, self.iou).nonzero().squeeze(1)
+        order = order[_by_group_then_score(score[order], image[order])]
+        order = order[_rank_in_group(image[order]) < self.per_image]
+        ends = torch.bincount(image[order], minlength=len(boxes)).cumsum(0).tolist()
+        rows = [order[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        return [Detections(clip(found[row], size), score[row], label[row]) for row in rows]
+
+
+def _rank_in_group(groups: Tensor) -> Tensor:
+    """The place of each element among those of its group, from 0, for groups in ascending runs."""
+    _, counts = torch.unique_consecutive(groups, return_counts=True)
+    starts = counts.cumsum(0) - counts
+    return torch.arange(len(groups), device=groups.device) - starts.repeat_interleave(counts)

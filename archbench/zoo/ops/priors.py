@@ -1,0 +1,24 @@
+"""Default boxes (anchors, priors) on a grid."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from archbench.zoo.ops.boxes import to_corners
+
+
+def grid_priors(cells: tuple[int, int], stride: float, shapes: Sequence[tuple[float, float]]) -> Tensor:
+    """Centre each shape (width, height in pixels) on each cell of a map of `cells` (columns, rows): [cells * shapes, 4].
+
+    The order is row, column, shape; centres are at (index + 0.5) * stride, corners are not clipped. They are made on the CPU,
+    whatever torch's default device: on the meta device the arithmetic would load torch's compiler.
+    """
+    columns, rows = cells
+    with torch.device("cpu"):
+        y, x = torch.meshgrid((torch.arange(rows) + 0.5) * stride, (torch.arange(columns) + 0.5) * stride, indexing="ij")
+        centres = torch.stack([x, y], dim=-1).reshape(-1, 1, 2).expand(-1, len(shapes), 2)
+        sizes = torch.tensor(shapes, dtype=centres.dtype).expand(len(centres), -1, 2)
+        return to_corners(torch.cat([centres, sizes], dim=-1)).reshape(-1, 4)

@@ -1,0 +1,403 @@
+"""What can be built: names, aliases, options and defaults, read from the `.toml` files of the zoo. Torch-free.
+
+`resolve` turns what a user wrote into a `Spec` in normal form; `values` and `find` give `assemble` what it needs to build it.
+
+A family's file says, for all its networks (a row may override `builder`, `source`, `input`, `classes`):
+
+    builder = "resnet:resnet"          module:function beside the file
+    source = "..."                     paper and section, or public repository
+    input, classes                     defaults without a detector (backbones) or at all (detectors)
+    levels = ["c2", "c3"]              what a backbone offers: c3 is the deepest map at stride 8
+    taps = ["c3", "c4", "c5"]          what a detector reads; `multiple`: what its sides must be multiples of
+    [options.NAME]                     values (the first is the default) or type and default; help; only, because
+    [suffixes.NAME]                    options (and input, classes) of a name's ending that works on the whole family
+    [on.FAMILY]                        what a detector sets on a backbone of that family
+    [networks.NAME]                    a row: its numbers in `arguments`; aliases; note, approximate or published_only
+
+A row with `same_as` is another name for a network with `options`; `named` lists the suffixed names worth listing.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+import tomllib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from archbench.spec import OptionValue, Spec, UsageError, format_value, parse_size
+
+Kind = Literal["backbone", "detector"]
+Options = dict[str, OptionValue]
+
+FOLDERS: dict[Kind, Path] = {kind: Path(__file__).parent / f"{kind}s" for kind in ("backbone", "detector")}
+TYPES: dict[str, type] = {"int": int, "float": float}
+
+
+@dataclass(frozen=True)
+class Option:
+    """One keyword that a family takes: its values, its default, and which networks take it."""
+
+    name: str
+    values: tuple[OptionValue, ...] = ()
+    type: str = ""
+    default: Any = None
+    help: str = ""
+    only: tuple[str, ...] = ()
+    because: str = ""
+
+    def default_for(self, values: Mapping[str, OptionValue], *, classified: bool) -> OptionValue:
+        """Find the default beside the other options' `values`: a default may follow another option or the classifier."""
+        default = self.default
+        if isinstance(default, Mapping):
+            key, choices = next(iter(default.items()))
+            default = choices[format_value(classified if key == "classified" else values[key])]
+        result: OptionValue = default
+        return result
+
+    @property
+    def follows(self) -> bool:
+        """Whether the default depends on another option, so that it is settled after that one."""
+        return isinstance(self.default, Mapping) and "classified" not in self.default
+
+    def check(self, value: OptionValue) -> OptionValue:
+        """Return `value` in the option's own type, or raise UsageError."""
+        if self.type:
+            number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
+            if number is None or number != TYPES[self.type](number) or number <= 0:
+                raise UsageError(f"option {self.name}={format_value(value)}: it takes a {self.type} above 0")
+            result: OptionValue = TYPES[self.type](number)
+            return result
+        for allowed in self.values:
+            if format_value(allowed) == format_value(value):
+                return allowed
+        allowed_text = ", ".join(format_value(allowed) for allowed in self.values)
+        raise UsageError(f"option {self.name}={format_value(value)}: it takes {allowed_text}")
+
+
+@dataclass(frozen=True)
+class Suffix:
+    """An ending that sets options on any network of a family: resnet50-v1 is resnet50 with stride_on=1x1."""
+
+    name: str
+    options: Options
+    input: str | None = None
+    classes: int | None = None
+
+    @property
+    def pattern(self) -> str:
+        """A regular expression for the ending; `{width}` in the name stands for a number."""
+        return "-" + re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[0-9]+(?:\\.[0-9]+)?)", re.escape(self.name))
+
+    def filled(self, text: str) -> Options | None:
+        """Read the options out of an ending such as -x0.25, or None where it is another one."""
+        match = re.fullmatch(self.pattern, text)
+        if not match:
+            return None
+        return {key: float(match[key]) if value == f"{{{key}}}" else value for key, value in self.options.items()}
+
+    def fits(self, values: Mapping[str, OptionValue]) -> Options | None:
+        """The options that this ending stands for among `values`, or None where it does not describe them."""
+        filled = {key: values.get(key) if value == f"{{{key}}}" else value for key, value in self.options.items()}
+        return {k: v for k, v in filled.items() if v is not None} if all(values.get(k) == v for k, v in filled.items()) else None
+
+    def spelled(self, values: Mapping[str, OptionValue]) -> str:
+        """The ending as it is written for `values`."""
+        return "-" + self.name.format(**{key: float(value) if key == "width" else value for key, value in values.items()})
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One network that the zoo knows by name."""
+
+    name: str
+    kind: Kind
+    family: str
+    builder: str = ""
+    source: str = ""
+    input: str = ""
+    classes: int = 0
+    aliases: tuple[str, ...] = ()
+    arguments: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Option] = field(default_factory=dict)
+    suffixes: tuple[Suffix, ...] = ()
+    same_as: str | None = None
+    preset: Options = field(default_factory=dict)
+    pattern: str | None = None
+    levels: tuple[str, ...] = ()
+    taps: tuple[str, ...] = ()
+    multiple: int = 1
+    on: dict[str, dict[str, Any]] = field(default_factory=dict)
+    note: str = ""
+    approximate: str = ""
+    published_only: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The default input, width and height."""
+        size = parse_size(self.input)
+        assert size is not None, f"{self.name} has no default input"
+        return size
+
+
+def fold(name: str) -> str:
+    """Bring a name to the form in which names are compared: letters and digits, lower case."""
+    return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+CLASSIFIER = Option(
+    "classifier", values=("linear", "conv"), default="linear",
+    help="last layer of a classifier: linear, or a 1x1 convolution (then it counts in MAC (Eq. 1) and CIO)",
+)  # fmt: skip
+
+
+def _option(name: str, data: Mapping[str, Any]) -> Option:
+    values = tuple(data.get("values", ()))
+    default = data["default"] if "default" in data else values[0]
+    settings = {key: data[key] for key in ("type", "help", "because") if key in data}
+    return Option(name, values=values, default=default, only=tuple(data.get("only", ())), **settings)
+
+
+def _suffix(name: str, data: Mapping[str, Any]) -> Suffix:
+    return Suffix(name, dict(data["options"]), data.get("input"), data.get("classes"))
+
+
+ROW_KEYS = ("builder", "source", "input", "classes", "note", "approximate", "published_only", "pattern", "same_as", "multiple")
+
+
+def _family(kind: Kind, path: Path) -> list[Entry]:
+    """Read one family's file into its entries, suffixed names included."""
+    data = tomllib.loads(path.read_text(encoding="utf-8"))
+    options = {name: _option(name, row) for name, row in data.get("options", {}).items()}
+    if kind == "backbone":
+        options.setdefault("classifier", CLASSIFIER)
+    suffixes = tuple(_suffix(name, row) for name, row in data.get("suffixes", {}).items())
+    entries: dict[str, Entry] = {}
+    for name, row in data["networks"].items():
+        merged = {key: data[key] for key in ROW_KEYS if key in data} | {key: row[key] for key in ROW_KEYS if key in row}
+        own = {key: option for key, option in options.items() if not option.only or name in option.only}
+        entry = Entry(
+            name, kind, path.stem, **merged,
+            aliases=tuple(row.get("aliases", ())), arguments=row.get("arguments", {}), options=own, suffixes=suffixes,
+            preset=dict(row.get("options", {})), levels=tuple(row.get("levels", data.get("levels", ()))),
+            taps=tuple(data.get("taps", ())), on=data.get("on", {}),
+        )  # fmt: skip
+        if entry.same_as:
+            base = entries[entry.same_as]
+            entry = replace(entry, builder=base.builder, arguments=base.arguments, options=base.options, levels=base.levels)
+        entries[name] = entry
+        for ending in row.get("named", ()):
+            entries[f"{name}-{ending}"] = _with_suffixes(entry, f"-{ending}")
+    return list(entries.values())
+
+
+def _with_suffixes(entry: Entry, text: str) -> Entry:
+    """The entry under its name with endings such as -x0.25-wrn; UsageError where the family has no such ending."""
+    for piece in re.findall(r"-[^-]+", text):
+        filled = ((suffix, suffix.filled(piece)) for suffix in entry.suffixes)
+        fitting = [(s, preset) for s, preset in filled if preset is not None and preset.keys() <= entry.options.keys()]
+        if not fitting:
+            raise UsageError(f"{entry.name} takes no ending {piece}")
+        suffix, preset = fitting[0]
+        entry = replace(
+            entry, name=entry.name + piece, aliases=(), same_as=entry.same_as or entry.name, preset=entry.preset | preset,
+            input=suffix.input or entry.input, classes=entry.classes if suffix.classes is None else suffix.classes,
+        )  # fmt: skip
+    return entry
+
+
+@cache
+def entries(kind: Kind) -> tuple[Entry, ...]:
+    """Every entry of a kind, families in alphabetical order, rows in the order of their file."""
+    return tuple(entry for path in sorted(FOLDERS[kind].glob("*.toml")) for entry in _family(kind, path))
+
+
+@cache
+def _index(kind: Kind) -> dict[str, Entry]:
+    """Entries by folded name and alias; two that fold alike are a mistake in the files."""
+    index: dict[str, Entry] = {}
+    for entry in entries(kind):
+        for name in (entry.name, *entry.aliases):
+            if index.setdefault(fold(name), entry) is not entry:
+                raise ValueError(f"two networks are called {name}")
+    return index
+
+
+def find(kind: Kind, name: str) -> Entry:
+    """Find a network by any spelling of its name, or raise UsageError with names that are near it."""
+    entry = _index(kind).get(fold(name))
+    entry = entry or _patterned(kind, name) or (_suffixed(kind, name) if kind == "backbone" else None)
+    if entry is None:
+        near = _near(fold(name), {e.name: fold(e.name) for e in entries(kind)})
+        other: Kind = "detector" if kind == "backbone" else "backbone"
+        hint = f"; did you mean {' or '.join(near)}?" if near else f"; archbench list shows every {kind}"
+        if fold(name) in _index(other):
+            hint = f": it is a {other}"
+        raise UsageError(f"no {kind} is called {name!r}{hint}")
+    return entry
+
+
+def _near(folded: str, names: Mapping[str, str]) -> list[str]:
+    close = difflib.get_close_matches(folded, names.values(), n=2, cutoff=0.6)
+    return [name for name in names if names[name] in close]
+
+
+def _patterned(kind: Kind, name: str) -> Entry | None:
+    """Read a name that carries its numbers, such as osa-12x21."""
+    for entry in entries(kind):
+        match = re.fullmatch(entry.pattern, name.strip().lower()) if entry.pattern else None
+        if match:
+            numbers = {key: float(value) if "." in value else int(value) for key, value in match.groupdict().items()}
+            return replace(entry, name=match[0], aliases=(), arguments=entry.arguments | numbers)
+    return None
+
+
+def _suffixed(kind: Kind, name: str) -> Entry | None:
+    """Read a registered name with endings that no row lists, such as resnet38-v1."""
+    text = re.sub(r"[_\s]", "-", name.strip().lower())
+    for entry in sorted(entries(kind), key=lambda e: -len(e.name)):
+        if not text.startswith(f"{entry.name}-"):
+            continue
+        try:
+            return _with_suffixes(entry, text[len(entry.name) :])
+        except UsageError:
+            continue
+    return None
+
+
+def find_detector(name: str) -> tuple[Entry, int | None]:
+    """Find a detector by name and the side of its input where the name ends in one: refinedet320."""
+    if fold(name) in _index("detector"):
+        return find("detector", name), None
+    for match in (re.fullmatch(rf"(.*\D)(\d{{{n}}})", fold(name)) for n in range(1, 5)):
+        if match and match[1] in _index("detector"):
+            return find("detector", match[1]), int(match[2])
+    return find("detector", re.sub(r"[^a-zA-Z]*\d{3,4}$", "", name) or name), None
+
+
+def resolve(
+    backbone: str,
+    detector: str | None = None,
+    *,
+    size: str | int | tuple[int, int] | None = None,
+    classes: int | None = None,
+    batch: int = 1,
+    mode: Literal["infer", "train"] = "infer",
+    **options: OptionValue,
+) -> Spec:
+    """Turn what was asked into a spec in normal form; raises UsageError for what cannot be.
+
+    `size` is a side, (width, height) or their text; `classes` counts foreground classes, 0 without a detector is the trunk
+    alone; `options` are those of the backbone and of the detector together.
+    """
+    base = find("backbone", backbone)
+    head, side = find_detector(detector) if detector else (None, None)
+    for entry in filter(None, (base, head)):
+        if entry.published_only:
+            raise UsageError(f"{entry.name} cannot be built: {entry.published_only}")
+    asked = parse_size(size)
+    if asked and side and asked != (side, side):
+        raise UsageError(f"{detector} asks for {side}x{side} and the size for {asked[0]}x{asked[1]}: leave one out")
+    if batch < 1:
+        raise UsageError(f"batch is {batch}: it must be 1 or more")
+    if classes is not None and classes < (1 if head else 0):
+        least = "1 or more" if head else "0 (the trunk alone) or more"
+        raise UsageError(f"classes is {classes}: it must be {least}")
+    given = _split(base, head, options)
+    classified = head is None and (base.classes if classes is None else classes) > 0
+    name, left = _normal_name(base, head, base.preset | given["backbone"], classified=classified)
+    named = find("backbone", name)
+    owner = head or named
+    width, height = asked or ((side, side) if side else owner.size)
+    if head and (width % head.multiple or height % head.multiple):
+        raise UsageError(f"{head.name} takes sides that are multiples of {head.multiple}, not {width}x{height}")
+    if head:
+        defaults = _settle(head, {}, classified=False)
+        left |= {k: v for k, v in _settle(head, head.preset | given["detector"], classified=False).items() if defaults[k] != v}
+    return Spec(
+        backbone=name, detector=head.name if head else None, width=width, height=height,
+        classes=owner.classes if classes is None else classes, batch=batch, mode=mode, options=tuple(sorted(left.items())),
+    )  # fmt: skip
+
+
+def _split(base: Entry, head: Entry | None, options: Options) -> dict[Kind, Options]:
+    """Hand each option to whichever of the two declares it, checked; an option that neither declares is an error."""
+    owners: list[Entry] = [entry for entry in (base, head) if entry]
+    given: dict[Kind, Options] = {"backbone": {}, "detector": {}}
+    for key, value in options.items():
+        takers = [entry for entry in owners if key in entry.options]
+        if not takers:
+            raise UsageError(_unknown_option(key, owners))
+        for entry in takers:
+            given[entry.kind][key] = entry.options[key].check(value)
+    if head and "classifier" in options:
+        raise UsageError(f"option classifier: there is no classifier under {head.name}")
+    return given
+
+
+def _unknown_option(key: str, owners: Iterable[Entry]) -> str:
+    names = " and ".join(entry.name for entry in owners)
+    for entry in owners:
+        for other in entries(entry.kind):
+            option = other.options.get(key)
+            if other.family == entry.family and option and option.only:
+                because = f": {option.because}" if option.because else ""
+                return f"{entry.name} takes no option {key}, only {', '.join(option.only)}{because}"
+    known = sorted({name for entry in owners for name in entry.options})
+    near = difflib.get_close_matches(key, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}" if known else "there are none"
+    return f"{names} takes no option {key}; {hint}"
+
+
+def _settle(entry: Entry, given: Options, *, classified: bool, sets: Options | None = None) -> Options:
+    """Every option of an entry with its value: what was given, else what the detector sets, else the default."""
+    chosen = (sets or {}) | given
+    values: Options = {}
+    for option in sorted(entry.options.values(), key=lambda option: option.follows):
+        values[option.name] = chosen[option.name] if option.name in chosen else option.default_for(values, classified=classified)
+    return values
+
+
+def _sets(base: Entry, head: Entry | None) -> Options:
+    """What a detector fills in on a backbone, as far as the backbone has such options."""
+    sets = head.on.get(base.family, {}).get("sets", {}) if head else {}
+    return {key: value for key, value in sets.items() if key in base.options}
+
+
+def _normal_name(base: Entry, head: Entry | None, given: Options, *, classified: bool) -> tuple[str, Options]:
+    """The shortest way to write a backbone: the name that covers most of its options, a listed one first, and the rest."""
+    sets = _sets(base, head)
+    values = _settle(base, given, classified=classified, sets=sets)
+    root = base.same_as or base.name
+    rows = [entry for entry in entries(base.kind) if (entry.same_as or entry.name) == root] or [base]
+    spellings: list[tuple[bool, str, Options]] = []
+    for row in rows:
+        covered = {key: values.get(key) for key in row.preset}
+        if covered != row.preset:
+            continue
+        name = row.name
+        preset = dict(row.preset)
+        for suffix in row.suffixes:
+            plain = _settle(row, preset, classified=classified, sets=sets)
+            fits = suffix.fits(values)
+            if fits and any(plain.get(key) != value for key, value in fits.items()):
+                name, preset = name + suffix.spelled(values), preset | fits
+        plain = _settle(row, preset, classified=classified, sets=sets)
+        left = {key: value for key, value in values.items() if plain[key] != value}
+        listed = fold(name) in _index(base.kind)
+        spellings.append((not listed, name, left))
+    _, name, left = min(spellings, key=lambda spelling: (len(spelling[2]), spelling[0]))
+    return name, left
+
+
+def values(spec: Spec) -> tuple[Options, Options]:
+    """Every option of a spec's backbone and of its detector with its value, defaults filled in."""
+    base = find("backbone", spec.backbone)
+    head = find("detector", spec.detector) if spec.detector else None
+    given = _split(base, head, dict(spec.options))
+    classified = head is None and spec.classes > 0
+    of_base = _settle(base, base.preset | given["backbone"], classified=classified, sets=_sets(base, head))
+    return of_base, _settle(head, head.preset | given["detector"], classified=False) if head else {}
