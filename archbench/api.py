@@ -7,11 +7,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from archbench.counting.check import Check, check_against_fvcore
 from archbench.counting.report import CostReport
 from archbench.counting.trace import trace
 from archbench.spec import OptionValue, Spec, UsageError
 from archbench.zoo import registry
 from archbench.zoo.assemble import assemble
+from archbench.zoo.contracts import Detector
+
+__all__ = ["Detector", "build", "build_spec", "check_spec", "cost", "cost_spec", "count"]
 
 Size = str | int | tuple[int, int] | None
 
@@ -26,7 +30,7 @@ def build(
     trunk alone). Both default to what the network was published with. Options are listed by `archbench list`. On the device
     "meta" nothing is allocated. Raises UsageError (a ValueError) for a name, option, size or pair that cannot be.
     """
-    return build_spec(registry.resolve(backbone, detector, size=size, classes=classes, **options), device=device)
+    return build_spec(registry.resolve(backbone, detector, size=size, classes=classes, batch=1, mode="infer", **options), device=device)
 
 
 def build_spec(spec: Spec, *, device: str = "cpu") -> nn.Module:
@@ -43,7 +47,7 @@ def cost(
 
     All figures are of one image; `batch` enters `activation_peak_bytes` alone.
     """
-    return cost_spec(registry.resolve(backbone, detector, size=size, classes=classes, batch=batch, **options))
+    return cost_spec(registry.resolve(backbone, detector, size=size, classes=classes, batch=batch, mode="infer", **options))
 
 
 def cost_spec(spec: Spec) -> CostReport:
@@ -51,6 +55,11 @@ def cost_spec(spec: Spec) -> CostReport:
     with torch.device("meta"):
         images = torch.empty(spec.batch, 3, spec.height, spec.width)
     return trace(build_spec(spec, device="meta"), (images,))
+
+
+def check_spec(spec: Spec, report: CostReport) -> Check:
+    """Hold the count of a spec against fvcore's, on real weights on the CPU."""
+    return check_against_fvcore(build_spec(spec), report, (3, spec.height, spec.width))
 
 
 def count(module: nn.Module, input: Tensor | tuple[Any, ...], *, device: str = "meta") -> CostReport:

@@ -1,7 +1,7 @@
 """Outputs of the commonest operators on the meta device, without torch's own meta kernels.
 
-Those are written in Python: they load torch's compiler and sympy on first use, 1.5 s that a count would spend on nothing else, and
-take most of its time afterwards. A test holds these against them.
+Those are written in Python: they load torch's compiler and sympy on first use, longer than a count takes, and are most of
+its time afterwards. A test holds these against them.
 """
 
 from __future__ import annotations
@@ -14,17 +14,31 @@ from torch import Tensor
 
 
 def _conv2d(
-    source: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sequence[int] = (1, 1), padding: Sequence[int] = (0, 0),
-    dilation: Sequence[int] = (1, 1), groups: int = 1,
+    source: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sequence[int] = (1,), padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,), groups: int = 1,
 ) -> Tensor | None:  # fmt: skip
     c_out, c_in, *kernel = weight.shape
     if source.ndim != 4 or source.shape[1] != c_in * groups:
         return None
-    sides = [
-        (n + 2 * padding[i % len(padding)] - dilation[i % len(dilation)] * (kernel[i] - 1) - 1) // stride[i % len(stride)] + 1
-        for i, n in enumerate(source.shape[2:])
-    ]
+    sides = []
+    for i, n in enumerate(source.shape[2:]):
+        s, p, d = (values[i % len(values)] for values in (stride, padding, dilation))
+        sides.append((n + 2 * p - d * (kernel[i] - 1) - 1) // s + 1)
     return source.new_empty(source.shape[0], c_out, *sides) if min(sides) > 0 else None
+
+
+def _conv_transpose2d(
+    source: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sequence[int] = (1,), padding: Sequence[int] = (0,),
+    output_padding: Sequence[int] = (0,), groups: int = 1, dilation: Sequence[int] = (1,),
+) -> Tensor | None:  # fmt: skip
+    c_in, c_out, *kernel = weight.shape
+    if source.ndim != 4 or source.shape[1] != c_in:
+        return None
+    sides = []
+    for i, n in enumerate(source.shape[2:]):
+        s, p, extra, d = (values[i % len(values)] for values in (stride, padding, output_padding, dilation))
+        sides.append((n - 1) * s - 2 * p + d * (kernel[i] - 1) + extra + 1)
+    return source.new_empty(source.shape[0], c_out * groups, *sides) if min(sides) > 0 else None
 
 
 def _max_pool2d(
@@ -68,6 +82,7 @@ def _without(shape: Sequence[int], dim: int) -> list[int]:
 
 OUTPUTS: dict[Any, Callable[..., Tensor | None]] = {
     torch.ops.aten.conv2d.default: _conv2d,
+    torch.ops.aten.conv_transpose2d.input: _conv_transpose2d,
     torch.ops.aten.max_pool2d.default: _max_pool2d,
     torch.ops.aten.batch_norm.default: _like_first,
     torch.ops.aten.group_norm.default: _like_first,

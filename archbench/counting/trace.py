@@ -15,8 +15,8 @@ from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archbench.counting.report import Call, CostReport, ParamKinds
-from archbench.counting.shapes import OUTPUTS
 from archbench.counting.rules import RULES, BatchNorm, Convolution, Pool, Product, multiplies
+from archbench.counting.shapes import OUTPUTS
 
 ALIGNMENT = 512
 """Bytes to which the liveness model rounds every tensor up, as CUDA's caching allocator does."""

@@ -21,7 +21,7 @@ def assemble(spec: Spec) -> nn.Module:
     base = registry.find("backbone", spec.backbone)
     head = registry.find("detector", spec.detector) if spec.detector else None
     of_base, of_head = registry.values(spec)
-    form = of_base.pop("classifier")
+    form = str(of_base.pop("classifier"))
     try:
         backbone = _builder(base)(**base.arguments, **of_base, taps=head.taps if head else None)
         if head:

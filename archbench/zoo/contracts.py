@@ -127,12 +127,12 @@ class Backbone(nn.Module):
 class Classifier(nn.Module):
     """A backbone, global average pooling and a last layer: images [B, 3, H, W] to logits [B, classes].
 
-    `form` says whether the last layer is linear or a 1x1 convolution. A backbone that ends in vectors is not pooled.
+    `form` says whether the last layer is `linear` or a 1x1 convolution (`conv`). A backbone that ends in vectors is not pooled.
     """
 
     boxes: int | None = None
 
-    def __init__(self, backbone: Backbone, *, classes: int, form: Literal["linear", "conv"] = "linear") -> None:
+    def __init__(self, backbone: Backbone, *, classes: int, form: str = "linear") -> None:
         super().__init__()
         self.backbone = backbone
         channels = backbone.stages[-1].channels
@@ -144,8 +144,8 @@ class Classifier(nn.Module):
         if x.ndim == 4:
             x = F.adaptive_avg_pool2d(x, 1)
         if isinstance(self.last, nn.Conv2d):
-            return self.last(x.reshape(*x.shape[:2], 1, 1)).flatten(1)  # type: ignore[no-any-return]
-        return self.last(x.flatten(1))  # type: ignore[no-any-return]
+            return self.last(x.reshape(*x.shape[:2], 1, 1)).flatten(1)
+        return self.last(x.flatten(1))
 
 
 class Detector(nn.Module, ABC):
@@ -168,10 +168,11 @@ class Detector(nn.Module, ABC):
         """Turn raw predictions into the detections of each image: decode, filter, non-maximum suppression."""
 
     @abstractmethod
-    def synthesize(self, raw: Any, generator: torch.Generator) -> tuple[Any, dict[str, int]]:
-        """Make raw predictions shaped like `raw` that hold `ops.load`'s synthetic scene instead, and its candidate counts.
+    def synthesize(self, raw: Any, generator: torch.Generator) -> tuple[Any, dict[str, str | int]]:
+        """Make raw predictions shaped like `raw` that hold `ops.load`'s synthetic scene instead, and what it holds.
 
-        Random weights give no meaningful scores, so the time of `postprocess` is taken on these.
+        Random weights give no meaningful scores, so the time of `postprocess` is taken on these. What the load holds: its
+        distribution's name, and an image's candidates before and above the threshold.
         """
 
     def prepare(self, picture: Tensor) -> Prepared:

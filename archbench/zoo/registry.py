@@ -255,14 +255,15 @@ def _patterned(kind: Kind, name: str) -> Entry | None:
     return None
 
 
-def _suffixed(kind: Kind, name: str) -> Entry | None:
+def _suffixed(kind: Kind, written: str) -> Entry | None:
     """Read a registered name with endings that no row lists, such as resnet38-v1."""
-    text = re.sub(r"[_\s]", "-", name.strip().lower())
-    for entry in sorted(entries(kind), key=lambda e: -len(e.name)):
-        if not text.startswith(f"{entry.name}-"):
+    text = re.sub(r"[_\s]", "-", written.strip().lower())
+    spellings = [(name, entry) for entry in entries(kind) for name in (entry.name, *entry.aliases)]
+    for name, entry in sorted(spellings, key=lambda spelling: -len(spelling[0])):
+        if not text.startswith(f"{name}-"):
             continue
         try:
-            return _with_suffixes(entry, text[len(entry.name) :])
+            return _with_suffixes(entry, text[len(name) :])
         except UsageError:
             continue
     return None

@@ -29,7 +29,7 @@ class LinearReLU(nn.Sequential):
             if x.shape[-2:] != (FC_SIDE, FC_SIDE):
                 x = F.adaptive_avg_pool2d(x, FC_SIDE)
             x = x.flatten(1)
-        return super().forward(x)  # type: ignore[no-any-return]
+        return super().forward(x)
 
 
 def vgg16(*, fc: FC, pool_ceil: bool, taps: Sequence[str] | None = None) -> Backbone:

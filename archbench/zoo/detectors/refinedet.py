@@ -18,6 +18,7 @@ from torch.nn import functional as F
 from archbench.spec import UsageError
 from archbench.zoo.contracts import Backbone, Detections, Detector, Preparation
 from archbench.zoo.layers import ConvNorm, ConvNormReLU, L2Norm, Norm, ResidualBottleneck, chain, flatten_predictions, normalisation
+from archbench.zoo.ops import load
 from archbench.zoo.ops.boxes import decode
 from archbench.zoo.ops.load import scene, softmax_logits
 from archbench.zoo.ops.nms import Selection
@@ -63,7 +64,7 @@ class Transfer(nn.Module):
         x = self.second(self.first(x))
         if above is not None:
             x = x + self.up(above)
-        return self.last(F.relu(x, inplace=True))  # type: ignore[no-any-return]
+        return self.last(F.relu(x, inplace=True))
 
 
 class Head(nn.Module):
@@ -133,7 +134,7 @@ class RefineDet(Detector):
         objects = raw.arm_logits.softmax(dim=-1)[..., 1:] >= OBJECTNESS
         return SELECTION(boxes, scores * objects, self.size)
 
-    def synthesize(self, raw: Predictions, generator: torch.Generator) -> tuple[Predictions, dict[str, int]]:
+    def synthesize(self, raw: Predictions, generator: torch.Generator) -> tuple[Predictions, dict[str, str | int]]:
         batch = len(raw.arm_offsets)
         drawn = scene(self.priors, size=self.size, classes=self.classes, batch=batch, generator=generator)
         made = Predictions(
@@ -142,7 +143,8 @@ class RefineDet(Detector):
             odm_offsets=torch.zeros_like(drawn.offsets),
             odm_logits=softmax_logits(drawn.scores),
         )
-        counts = {
+        counts: dict[str, str | int] = {
+            "distribution": load.NAME,
             "candidates": drawn.scores[0].numel(),
             "above_threshold": int((drawn.scores > SELECTION.score).sum()) // batch,
         }

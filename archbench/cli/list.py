@@ -1,0 +1,91 @@
+"""`archbench list`: what can be built."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from archbench.report.tables import Column, Table
+from archbench.spec import UsageError, format_value
+from archbench.zoo import registry
+from archbench.zoo.registry import Entry, Kind
+
+KINDS: dict[str, Kind] = {"backbones": "backbone", "detectors": "detector"}
+
+
+def list_networks(
+    what: Annotated[str, typer.Argument(help="backbones, detectors, options or all.")] = "all",
+    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+) -> None:
+    """List the backbones, the detectors and the options they take.
+
+    Example: archbench list backbones
+    """
+    if what not in (*KINDS, "options", "all"):
+        raise UsageError(f"list {what}: there are backbones, detectors, options and all")
+    kinds = [kind for name, kind in KINDS.items() if what in (name, "options", "all")]
+    if as_json:
+        print(json.dumps({f"{kind}s": [_plain(entry) for entry in registry.entries(kind)] for kind in kinds}, indent=2))
+        return
+    tables = [] if what == "options" else [_networks(kind) for kind in kinds]
+    if what in ("options", "all"):
+        tables.append(_options(kinds))
+    for index, table in enumerate(tables):
+        if index:
+            print()
+        table.print()
+
+
+def _networks(kind: Kind) -> Table:
+    rows, notes = [], []
+    for entry in registry.entries(kind):
+        classes = str(entry.classes) if entry.classes else "-"
+        rows.append([entry.name, _input(entry), classes, _same_as(entry) or _short(entry.source)])
+        remark = f"approximate: {entry.approximate}" if entry.approximate else entry.published_only or entry.note
+        if remark:
+            notes.append(f"{entry.name}: {remark}")
+    columns = [Column(f"{kind}s", "left"), Column("input"), Column("classes"), Column("source, or the same as", "left")]
+    return Table(columns, rows, notes=notes)
+
+
+def _options(kinds: list[Kind]) -> Table:
+    """A row for each option, with the families that take it."""
+    families: dict[tuple[str, str, str], list[str]] = {}
+    for kind in kinds:
+        for entry in registry.entries(kind):
+            for option in entry.options.values():
+                choices = " ".join(map(format_value, option.values)) or option.type
+                takers = families.setdefault((option.name, choices, option.help), [])
+                if entry.family not in takers:
+                    takers.append(entry.family)
+    every = len({entry.family for entry in registry.entries("backbone")})
+    rows = [
+        ["every backbone" if len(takers) == every > 1 else ", ".join(takers), name, choices, meaning]
+        for (name, choices, meaning), takers in families.items()
+    ]
+    columns = [Column("taken by", "left"), Column("option", "left"), Column("values", "left"), Column("meaning", "left")]
+    return Table(columns, rows, notes=["Give options as --option KEY=VALUE; the first value is the default where no rule says otherwise."])
+
+
+def _input(entry: Entry) -> str:
+    return "x".join(map(str, entry.size))
+
+
+def _same_as(entry: Entry) -> str:
+    preset = ";".join(f"{key}={format_value(value)}" for key, value in entry.preset.items())
+    return f"= {entry.same_as};{preset}" if entry.same_as else ""
+
+
+def _short(source: str, width: int = 40) -> str:
+    return source if len(source) <= width else source[: width - 3].rstrip(" ,;") + "..."
+
+
+def _plain(entry: Entry) -> dict[str, Any]:
+    return {
+        "name": entry.name, "aliases": list(entry.aliases), "family": entry.family, "source": entry.source, "input": entry.input,
+        "classes": entry.classes, "same_as": entry.same_as, "preset": entry.preset, "levels": list(entry.levels), "note": entry.note,
+        "approximate": entry.approximate or None, "published_only": entry.published_only or None,
+        "options": {o.name: {"values": list(o.values) or o.type, "default": o.default, "help": o.help} for o in entry.options.values()},
+    }  # fmt: skip

@@ -1,0 +1,71 @@
+"""The `archbench` command: its subcommands, and how their errors become one line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Annotated
+
+import typer
+
+from archbench import __version__
+from archbench.cli.compare import compare
+from archbench.cli.list import list_networks
+from archbench.cli.plot import plot
+from archbench.cli.profile import profile
+from archbench.spec import UsageError
+
+app = typer.Typer(
+    help="Name a detection network, get its true cost: counted exactly, measured honestly, beside what the papers printed.",
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+app.command()(profile)
+app.command("list")(list_networks)
+app.command()(compare)
+app.command()(plot)
+
+
+@app.callback(invoke_without_command=True)
+def _without_command(
+    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False
+) -> None:  # fmt: skip
+    if version:
+        print(f"archbench {__version__}")
+    elif context.invoked_subcommand is None:
+        print(context.get_help())
+    else:
+        return
+    raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; exit 0 done, 1 failed, 2 usage, 130 interrupted."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and give its exit code."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(arguments, prog_name="archbench", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except UsageError as error:
+        return _fail(str(error))
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # Whoever reads stdout (head, a pager) has seen enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if not hasattr(error, "format_message"):
+            raise
+        return _fail(error.format_message())
+
+
+def _fail(message: str) -> int:
+    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    return 2

@@ -1,0 +1,159 @@
+"""`archbench profile`: one network, counted and measured."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from archbench.records import DEFAULT_FOLDER, Record, Store
+from archbench.spec import QUICK, Settings, Spec, parse_options
+from archbench.zoo import registry
+
+PHASES = {
+    "preflight": "looking at the device", "count": "counting", "build": "building", "cold": "first call", "warmup": "warming up",
+    "latency": "timing", "memory": "measuring memory",
+}  # fmt: skip
+
+
+def profile(
+    backbone: Annotated[str, typer.Argument(help="Backbone, such as vovnet39 (archbench list shows all).")],
+    detector: Annotated[str | None, typer.Option("--detector", "-d", help="Detector, such as refinedet320; none: a classifier.")] = None,
+    size: Annotated[str | None, typer.Option("--size", "-s", help="Input in pixels: SIDE or WIDTHxHEIGHT. Default: as published.")] = None,
+    classes: Annotated[int | None, typer.Option(help="Foreground classes; 0 without a detector: the trunk alone.")] = None,
+    option: Annotated[list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="Network option; repeatable.")] = None,
+    batch: Annotated[int, typer.Option("--batch", "-b", help="Images a call.")] = 1,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    precision: Annotated[str, typer.Option(help="fp32 (IEEE), tf32, fp16 or bf16.")] = "fp32",
+    memory_format: Annotated[str, typer.Option(help="contiguous or channels_last.")] = "contiguous",
+    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: the physical cores this process may use.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights and inputs.")] = 0,
+    quick: Annotated[bool, typer.Option("--quick", help="Seconds instead of half a minute, a wider interval.")] = False,
+    budget: Annotated[float | None, typer.Option(help="Seconds of timing at most. Default: 30, quick 5.")] = None,
+    deadline: Annotated[float | None, typer.Option(help="Seconds after which the job is ended. Default: 3 x budget + 600.")] = None,
+    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Time on the pictures of a folder instead of random inputs.")] = None,
+    no_measure: Annotated[bool, typer.Option("--no-measure", help="Count only.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Hold the counts against fvcore on real weights.")] = False,
+    layers: Annotated[bool, typer.Option("--layers", help="Show a row for each convolution and linear layer.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    results: Annotated[Path, typer.Option(metavar="DIR", help="Folder that the record is appended to.")] = DEFAULT_FOLDER,
+) -> int:
+    """Count one network and measure it on this machine; append the record to the results.
+
+    Example: archbench profile vovnet39 --detector refinedet320
+    """
+    spec = registry.resolve(backbone, detector, size=size, classes=classes, batch=batch, mode="infer", **parse_options(option or []))
+    settings = _settings(
+        QUICK if quick else Settings(), device=device, precision=precision, memory_format=memory_format, threads=threads, seed=seed,
+        budget_s=budget, deadline_s=deadline, images=str(images) if images else None,
+    )  # fmt: skip
+    if images:
+        from archbench.measure.pictures import check_pictures
+
+        check_pictures(images)
+    store = Store(results)
+    store.check_writable()
+    extra: dict[str, Any] = {}
+    if layers or check or no_measure:
+        extra = _counted_here(spec, check=check, layers=layers)
+    if no_measure:
+        record = store.append(Record(spec=spec, settings=None, status="ok", counted=extra["report"].totals()))
+    else:
+        from archbench.measure.supervisor import run_job
+
+        with _progress() as tell:
+            record = run_job(spec, settings, store, on_progress=tell)
+    if as_json:
+        _print_json(record, extra)
+    else:
+        _print_tables(record, extra)
+    return _exit_code(record, extra)
+
+
+def _settings(base: Settings, **given: Any) -> Settings:
+    return replace(base, **{key: value for key, value in given.items() if value is not None})
+
+
+def _counted_here(spec: Spec, *, check: bool, layers: bool) -> dict[str, Any]:
+    """Count in this process, where the rows of the layers or fvcore's answer are wanted."""
+    from archbench.api import cost_spec
+
+    extra: dict[str, Any] = {"report": cost_spec(spec)}
+    if layers:
+        extra["layers"] = extra["report"].calls
+    if check:
+        from archbench.api import check_spec
+
+        extra["check"] = check_spec(spec, extra["report"])
+    return extra
+
+
+@contextmanager
+def _progress() -> Iterator[Any]:
+    """Tell on stderr what the job is doing: one line that changes on a terminal, a line a phase elsewhere."""
+    if not sys.stderr.isatty():
+        last = ""
+
+        def line(news: dict[str, Any]) -> None:
+            nonlocal last
+            if news["phase"] != last:
+                last = news["phase"]
+                print(f"{PHASES.get(last, last)} ...", file=sys.stderr)
+
+        yield line
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
+
+        def change(news: dict[str, Any]) -> None:
+            text = PHASES.get(news["phase"], news["phase"])
+            if "samples" in news:
+                text += f": {news['samples']} samples, {news['elapsed_s']:.0f} of at most {news['budget_s']:.0f} s"
+            status.update(text)
+
+        yield change
+
+
+def _print_json(record: Record, extra: dict[str, Any]) -> None:
+    from dataclasses import asdict
+
+    data = record.to_dict()
+    if "layers" in extra:
+        data["layers"] = [asdict(call) for call in extra["layers"]]
+    if "check" in extra:
+        data["check"] = asdict(extra["check"])
+    print(json.dumps(data, indent=2, allow_nan=False))
+
+
+def _print_tables(record: Record, extra: dict[str, Any]) -> None:
+    from archbench.papers import beside
+    from archbench.report.profile import counted_table, layers_table, measured_table
+
+    published, source = beside(record.spec)
+    if record.counted:
+        counted_table(record, published, source).print()
+    if "layers" in extra:
+        print()
+        layers_table(extra["layers"]).print()
+    if "check" in extra:
+        print(f"\n{extra['check'].sentence()}")
+    if record.measured:
+        print()
+        measured_table(record, published, source).print()
+    if record.reason:
+        message = f" {record.reason.message}" if record.reason.message else ""
+        print(f"{record.status} ({record.reason.code}) in phase {record.reason.phase}:{message}", file=sys.stderr)
+
+
+def _exit_code(record: Record, extra: dict[str, Any]) -> int:
+    if record.status == "interrupted":
+        return 130
+    failed = record.status != "ok" or ("check" in extra and not extra["check"].agrees)
+    return 1 if failed else 0

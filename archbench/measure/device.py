@@ -1,0 +1,190 @@
+"""The device that a job runs on: settings in force, synchronisation, memory. One class a kind, so that callers never branch."""
+
+from __future__ import annotations
+
+import platform
+from typing import Any
+
+import torch
+
+from archbench.measure import host
+from archbench.records import Metric
+from archbench.spec import Settings, UsageError
+
+DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class Device:
+    """The CPU, and what every device shares."""
+
+    kind = "cpu"
+    warmup_s, warmup_calls, warmup_limit_s = 0.5, 5, 10.0
+    steady = False
+    """Whether warm-up goes on until the time of a call is steady."""
+
+    def __init__(self, settings: Settings) -> None:
+        if settings.precision == "tf32":
+            raise UsageError("precision tf32 is a CUDA device's; on a CPU there are fp32, fp16 and bf16")
+        self.settings = settings
+        self.torch_device = torch.device("cpu")
+        self.dtype = DTYPES[settings.precision]
+        torch.set_num_threads(settings.threads or host.usable_cores())
+
+    @property
+    def name(self) -> str:
+        """The processor's or card's name."""
+        return host.cpu_model()
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What of the device and its libraries bears on a measurement, read back rather than assumed."""
+        return {
+            "device": str(self.torch_device),
+            "device_name": self.name,
+            "torch": torch.__version__,
+            "threads": torch.get_num_threads(),
+            "machine": platform.machine(),
+            "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+            "mkldnn": torch.backends.mkldnn.is_available(),
+            "nms": "archbench::nms",
+        }
+
+    def synchronize(self) -> None:
+        """Wait until the device has done all that it was given."""
+
+    def reset_memory(self) -> None:
+        """Begin a new memory peak."""
+        self._host_peak = host.reset_peak()
+
+    def memory(self) -> dict[str, Metric]:
+        """The memory peaks since `reset_memory`, each under its own word."""
+        metrics = {name: Metric(None, "bytes", reason="cpu_device") for name in DEVICE_MEMORY}
+        return metrics | {"mem_host_peak_bytes": self._host_metric()}
+
+    def _host_metric(self) -> Metric:
+        peak = host.peak_bytes() if self._host_peak else None
+        if peak is None:
+            return Metric(None, "bytes", reason="no_peak_from_kernel")
+        return Metric(peak, "bytes", source="VmHWM after clear_refs", protocol="model")
+
+
+DEVICE_MEMORY = ("mem_alloc_peak_bytes", "mem_reserved_peak_bytes", "mem_device_delta_bytes")
+
+
+class CudaDevice(Device):
+    """An NVIDIA card."""
+
+    kind = "cuda"
+    warmup_s, warmup_calls, warmup_limit_s = 1.0, 20, 10.0
+    steady = True
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        index = int(settings.device.partition(":")[2] or 0)
+        if index >= torch.cuda.device_count():
+            raise UsageError(f"device cuda:{index}: there are {torch.cuda.device_count()} CUDA devices here")
+        self.torch_device = torch.device("cuda", index)
+        self._nvml = _Nvml(index)
+        self._used_before = self._nvml.used_bytes()
+        torch.cuda.set_device(self.torch_device)
+        self.dtype = DTYPES[settings.precision]
+        torch.set_num_threads(settings.threads or host.usable_cores())
+        precise = "tf32" if settings.precision == "tf32" else "ieee"
+        torch.backends.cuda.matmul.fp32_precision = precise
+        torch.backends.cudnn.conv.fp32_precision = precise  # type: ignore[attr-defined]
+        torch.backends.cudnn.benchmark = settings.cudnn_benchmark
+
+    @property
+    def name(self) -> str:
+        return torch.cuda.get_device_name(self.torch_device)
+
+    def fingerprint(self) -> dict[str, Any]:
+        properties = torch.cuda.get_device_properties(self.torch_device)
+        return super().fingerprint() | {
+            "uuid": str(getattr(properties, "uuid", "")),
+            "compute_capability": f"{properties.major}.{properties.minor}",
+            "device_memory_bytes": properties.total_memory,
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            "driver": self._nvml.driver(),
+            "fp32_precision_matmul": torch.backends.cuda.matmul.fp32_precision,
+            "fp32_precision_conv": torch.backends.cudnn.conv.fp32_precision,  # type: ignore[attr-defined]
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        }
+
+    def synchronize(self) -> None:
+        torch.cuda.synchronize(self.torch_device)
+
+    def reset_memory(self) -> None:
+        super().reset_memory()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(self.torch_device)
+
+    def memory(self) -> dict[str, Metric]:
+        used = self._nvml.used_bytes()
+        if used is None or self._used_before is None:
+            delta = Metric(None, "bytes", reason=self._nvml.why_not or "nvml_transient")
+        else:
+            delta = Metric(used - self._used_before, "bytes", source="NVML used less used before the context", protocol="model")
+        return {
+            "mem_alloc_peak_bytes": Metric(
+                torch.cuda.max_memory_allocated(self.torch_device), "bytes", source="caching allocator", protocol="model"
+            ),
+            "mem_reserved_peak_bytes": Metric(
+                torch.cuda.max_memory_reserved(self.torch_device), "bytes", source="caching allocator", protocol="model"
+            ),
+            "mem_device_delta_bytes": delta,
+            "mem_host_peak_bytes": self._host_metric(),
+        }
+
+
+class _Nvml:
+    """The driver's account of a card; every figure is None, with `why_not`, where the library does not answer."""
+
+    def __init__(self, index: int) -> None:
+        self.why_not = ""
+        self._handle: Any = None
+        try:
+            import pynvml
+        except ImportError:
+            self.why_not = "nvml_binding_missing"
+            return
+        self._library = pynvml
+        try:
+            pynvml.nvmlInit()
+            self._handle = pynvml.nvmlDeviceGetHandleByUUID(_uuid(index))
+        except pynvml.NVMLError as error:
+            self.why_not = f"nvml_error_{error.value}"
+
+    def used_bytes(self) -> int | None:
+        """Memory in use on the card, by all processes."""
+        if self._handle is None:
+            return None
+        try:
+            return int(self._library.nvmlDeviceGetMemoryInfo(self._handle).used)
+        except self._library.NVMLError as error:
+            self.why_not = f"nvml_error_{error.value}"
+            return None
+
+    def driver(self) -> str | None:
+        """The driver's version."""
+        try:
+            return str(self._library.nvmlSystemGetDriverVersion()) if self._handle is not None else None
+        except self._library.NVMLError:
+            return None
+
+
+def _uuid(index: int) -> str:
+    """The card's UUID, since CUDA and NVML may number cards differently; asking makes no context."""
+    uuid = str(torch.cuda.get_device_properties(index).uuid)
+    return uuid if uuid.startswith("GPU-") else f"GPU-{uuid}"
+
+
+def open_device(settings: Settings) -> Device:
+    """Open the device that the settings name; `auto` is CUDA where there is one."""
+    wants_cuda = settings.device.startswith("cuda") or (settings.device == "auto" and torch.cuda.is_available())
+    if not wants_cuda:
+        return Device(settings)
+    if not torch.cuda.is_available():
+        built = "" if torch.version.cuda else "; this torch is built without CUDA"
+        raise UsageError(f"device {settings.device}: there is no CUDA device here{built}")
+    return CudaDevice(settings)

@@ -1,0 +1,116 @@
+"""What the host is and does: cores this process may use, processor, load. Torch-free; null where the host does not say."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from archbench import __version__
+from archbench.records.store import host_id
+
+CPUS = Path("/sys/devices/system/cpu")
+ENVIRONMENT_VARIABLES = (
+    "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "NVIDIA_TF32_OVERRIDE",
+    "CUDNN_LOGINFO_DBG", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "MALLOC_ARENA_MAX",
+)  # fmt: skip
+
+
+def _read(path: Path | str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+
+
+def affinity() -> set[int]:
+    """Logical processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
+def usable_cores() -> int:
+    """Physical cores in the affinity mask, reduced by the cgroup's quota; at least 1."""
+    cores = {_read(CPUS / f"cpu{cpu}/topology/thread_siblings_list") or str(cpu) for cpu in affinity()}
+    quota = _cgroup_quota()
+    return max(1, min(len(cores), math.ceil(quota) if quota else len(cores)))
+
+
+def _cgroup_quota() -> float | None:
+    """Processors' worth of time that the cgroup grants, versions 2 and 1."""
+    limit, _, period = (_read("/sys/fs/cgroup/cpu.max") or "max").partition(" ")
+    if limit.isdigit() and period.isdigit():
+        return int(limit) / int(period)
+    limit, period = _read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") or "", _read("/sys/fs/cgroup/cpu/cpu.cfs_period_us") or ""
+    return int(limit) / int(period) if limit.isdigit() and period.isdigit() and int(limit) > 0 else None
+
+
+def cpu_model() -> str:
+    """The processor's name as the kernel gives it."""
+    for line in (_read("/proc/cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("model name", "Hardware", "Model"):
+            return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def fingerprint() -> dict[str, Any]:
+    """What of the host bears on a measurement. Names nobody: the host is a hash."""
+    flags = (_read("/proc/cpuinfo") or "").split()
+    return {
+        "host": host_id(),
+        "archbench": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "os": f"{platform.system()} {platform.release()}",
+        "cpu": cpu_model(),
+        "cores": usable_cores(),
+        "affinity": sorted(affinity()),
+        "governor": _read(CPUS / "cpu0/cpufreq/scaling_governor"),
+        "container": Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
+        "virtual_machine": "hypervisor" in flags,
+        "variables": {name: os.environ[name] for name in ENVIRONMENT_VARIABLES if name in os.environ},
+    }
+
+
+def _commit() -> str | None:
+    """The commit of a checkout that this package runs from, "+" behind it where it is changed; None when installed."""
+    top = Path(__file__).resolve().parents[2]
+    if not (top / ".git").exists() or not (top / "pyproject.toml").exists():
+        return None
+    try:
+        words = ["git", "-C", str(top), "describe", "--always", "--dirty=+", "--exclude=*"]
+        return subprocess.run(words, capture_output=True, text=True, timeout=10, check=True).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def load() -> dict[str, float | None]:
+    """How busy the host is: load average over a minute, and the share of 10 s in which something waited for a CPU, percent."""
+    pressure = None
+    for line in (_read("/proc/pressure/cpu") or "").splitlines():
+        words = dict(word.partition("=")[::2] for word in line.split()[1:])
+        if line.startswith("some") and "avg10" in words:
+            pressure = float(words["avg10"])
+    return {"load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None, "cpu_pressure_avg10": pressure}
+
+
+def reset_peak() -> bool:
+    """Forget this process's peak of resident memory; False where the kernel offers no way."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def peak_bytes() -> int | None:
+    """This process's peak of resident memory since `reset_peak`, from the kernel's own account."""
+    for line in (_read("/proc/self/status") or "").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None

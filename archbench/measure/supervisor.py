@@ -1,0 +1,174 @@
+"""Run each job in a process of its own, see it end, and make a record of whatever happened. Torch-free.
+
+The child leads its own process group. Nothing of that group outlives the job: at the deadline it gets SIGTERM and 5 s later
+SIGKILL, and after any end SIGKILL. A first interruption gives the child 10 s to come to an end, a second none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archbench.measure import host
+from archbench.records import Reason, Record, Store
+from archbench.records.schema import metric_from_dict
+from archbench.spec import Settings, Spec, UsageError
+
+POLL_S = 0.05
+GRACE_S = 5.0
+INTERRUPT_GRACE_S = 10.0
+STDERR_TAIL = 4096
+
+Progress = Callable[[dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a child process ended: its exit code (negative: the signal), and what the supervisor did to it."""
+
+    code: int
+    timed_out: bool = False
+    interrupted: bool = False
+    stderr: str = ""
+
+
+def run_job(spec: Spec, settings: Settings, store: Store, *, on_progress: Progress = lambda _: None) -> Record:
+    """Measure one spec in a fresh process and append the record, however the job ended.
+
+    Raises UsageError, and leaves no record, where the job could not be what was asked for.
+    """
+    store.check_writable()
+    with tempfile.TemporaryDirectory(prefix="archbench-") as name:
+        folder = Path(name)
+        (folder / "job.json").write_text(json.dumps({"spec": spec.to_dict(), "settings": settings.to_dict()}), encoding="utf-8")
+        command = [sys.executable, "-m", "archbench.measure.worker", str(folder)]
+        ending = supervise(command, folder, deadline_s=settings.deadline, on_progress=on_progress)
+        record = judge(spec, settings, ending, _result(folder))
+        return store.append(record, folder / "samples.npz")
+
+
+def supervise(command: list[str], folder: Path, *, deadline_s: float, on_progress: Progress = lambda _: None) -> Ending:
+    """Run a command in a process group of its own until it ends, its deadline passes, or the user interrupts."""
+    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err, _interruptions() as interruptions:
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
+        try:
+            ending = _watch(child, folder, time.monotonic() + deadline_s, interruptions, on_progress)
+        finally:
+            _signal_group(child, signal.SIGKILL)
+            child.wait()
+    tail = (folder / "stderr").read_bytes()[-STDERR_TAIL:].decode(errors="replace")
+    return Ending(child.returncode, ending.timed_out, ending.interrupted, tail)
+
+
+def _watch(
+    child: subprocess.Popen[bytes], folder: Path, deadline: float, interruptions: list[int], on_progress: Progress
+) -> Ending:  # fmt: skip
+    news = _News(folder / "progress.jsonl")
+    kill_at = float("inf")
+    timed_out = interrupted = False
+    while child.poll() is None:
+        now = time.monotonic()
+        if now >= deadline and not timed_out:
+            timed_out, kill_at = True, now + GRACE_S
+            _signal_group(child, signal.SIGTERM)
+        if interruptions and not interrupted:
+            interrupted, kill_at = True, min(kill_at, now + INTERRUPT_GRACE_S)
+            _signal_group(child, signal.SIGINT)
+        if now >= kill_at or len(interruptions) > 1:
+            _signal_group(child, signal.SIGKILL)
+        for item in news.read():
+            on_progress(item)
+        time.sleep(POLL_S)
+    return Ending(child.returncode, timed_out, interrupted)
+
+
+class _News:
+    """The whole lines that a child has appended to a file since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                text = file.read()
+        except OSError:
+            return
+        whole = text[: text.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        for line in whole.splitlines():
+            yield json.loads(line)
+
+
+@contextmanager
+def _interruptions() -> Iterator[list[int]]:
+    """Collect SIGINT and SIGTERM for a while instead of dying of them."""
+    received: list[int] = []
+    handled = (signal.SIGINT, signal.SIGTERM)
+    before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in handled}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
+    try:
+        os.killpg(child.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data
+
+
+def judge(spec: Spec, settings: Settings, ending: Ending, result: dict[str, Any]) -> Record:
+    """Make the record of a job from the evidence: how its process ended and what it had written."""
+    status, reason = _verdict(ending, result, settings)
+    if status == "usage":
+        assert reason is not None
+        raise UsageError(reason.message)
+    return Record(
+        spec=spec, settings=settings, status=status, reason=reason, counted=result.get("counted"),
+        measured={name: metric_from_dict(metric) for name, metric in result.get("measured", {}).items()},
+        environment=result.get("environment") or host.fingerprint(), conditions=result.get("conditions", {}),
+        phases=result.get("phases", {}),
+    )  # fmt: skip
+
+
+def _verdict(ending: Ending, result: dict[str, Any], settings: Settings) -> tuple[str, Reason | None]:
+    phase = result.get("phase", "start")
+    said = result.get("status")
+    if ending.timed_out:
+        return "timeout", Reason("deadline", phase, f"not done after {settings.deadline:g} s; ended in phase {phase}")
+    if ending.code == 0 and said not in (None, "running"):
+        reason = result.get("reason")
+        return said, Reason(**reason) if reason else None
+    if ending.interrupted:
+        return "interrupted", Reason("interrupted", phase, "ended on request before it was done")
+    if ending.code == 0:
+        return "error", Reason("no_result", phase, "the worker ended without a result")
+    if ending.code == -signal.SIGKILL:
+        return "error", Reason("killed", phase, "the worker was killed from outside: likely the host ran out of memory")
+    if ending.code < 0:
+        name = signal.Signals(-ending.code).name
+        return "error", Reason(f"signal:{name}", phase, f"the worker died of {name}. {ending.stderr[-STDERR_TAIL:]}".strip())
+    return "error", Reason(f"exit:{ending.code}", phase, ending.stderr[-STDERR_TAIL:].strip() or f"the worker exited with {ending.code}")

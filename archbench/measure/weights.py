@@ -1,0 +1,34 @@
+"""Weights for networks that have none: drawn from a seed and calibrated, so that activations look like a trained network's.
+
+With a framework's own initial weights activations fade layer by layer; time and power depend on the data.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+
+def initialise(network: nn.Module, seed: int) -> None:
+    """Draw convolutions and linear layers from He's normal distribution (He et al., Delving Deep into Rectifiers), biases 0."""
+    generator = torch.Generator().manual_seed(seed)
+    for layer in network.modules():
+        if isinstance(layer, nn.modules.conv._ConvNd | nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            if layer.bias is not None:
+                nn.init.zeros_(layer.bias)
+
+
+def calibrate(network: nn.Module, images: Tensor) -> None:
+    """Set every batch normalisation's statistics to those of `images`, by one forward pass in training mode at momentum 1."""
+    norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
+    momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.train()
+        layer.momentum = 1.0
+    with torch.no_grad():
+        network(images)
+    for layer, momentum in zip(norms, momenta, strict=True):
+        layer.momentum = momentum
+    network.eval()

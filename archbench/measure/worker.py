@@ -1,0 +1,349 @@
+"""The child process of one job: `python -m archbench.measure.worker FOLDER`.
+
+Reads FOLDER/job.json and goes through the phases in order; after each it writes FOLDER/result.json anew, so that a crash in
+one keeps what the others found. Progress goes to FOLDER/progress.jsonl, samples to FOLDER/samples.npz.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import sys
+import time
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from archbench.api import Detector, build_spec, cost_spec
+from archbench.measure import host
+from archbench.measure.device import Device, open_device
+from archbench.measure.meter import meter_for
+from archbench.measure.pictures import load_pictures
+from archbench.measure.sampling import Collected, collect, spread
+from archbench.measure.weights import calibrate, initialise
+from archbench.records import Metric, Reason
+from archbench.spec import Settings, Spec, UsageError
+
+CALIBRATION_BATCH = 2
+"""Images that set the statistics: two, so that a 1x1 map has some."""
+BUFFERS = 2
+"""Random inputs that are used in turn."""
+MEMORY_CALLS = 2
+STEADY = 0.01
+CONTENDED_PRESSURE = 10.0
+"""Percent of 10 s in which something waited for a CPU, above which another program is taken to disturb."""
+LINES = {"latency_ms": "model", "postprocess_ms": "post", "total_ms": "model+post"}
+ENERGY = ("energy_per_image_j", "energy_net_per_image_j", "energy_eq2_per_image_j")
+
+
+class Interruption:
+    """Whether someone asked the job to come to an end (SIGINT)."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        signal.signal(signal.SIGINT, self._ask)
+
+    def _ask(self, *_: object) -> None:
+        self.asked = True
+
+    def __call__(self) -> bool:
+        return self.asked
+
+
+class Report:
+    """What the job has found so far, written whole after every phase."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.data: dict[str, Any] = {"status": "running", "phase": "", "measured": {}, "phases": {}, "conditions": {}}
+        self._progress = (folder / "progress.jsonl").open("a", buffering=1, encoding="utf-8")
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Run a phase: announce it, time it, write what was found."""
+        self.data["phase"] = name
+        self.tell(phase=name)
+        start = time.perf_counter()
+        yield
+        self.data["phases"][name] = round(time.perf_counter() - start, 4)
+        self.write()
+
+    def tell(self, **news: Any) -> None:
+        """Say something to whoever watches."""
+        self._progress.write(json.dumps(news) + "\n")
+
+    def measured(self, metrics: dict[str, Metric]) -> None:
+        """Add figures."""
+        self.data["measured"] |= {name: asdict(metric) for name, metric in metrics.items()}
+
+    def end(self, status: str, reason: Reason | None = None) -> None:
+        """Write the last word."""
+        self.data |= {"status": status, "reason": asdict(reason) if reason else None}
+        self.write()
+
+    def write(self) -> None:
+        """Replace the result file, whole or not at all."""
+        temporary = self.folder / "result.tmp"
+        with temporary.open("w", encoding="utf-8") as file:
+            json.dump(self.data, file, allow_nan=False)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(self.folder / "result.json")
+
+
+@dataclass
+class Bench:
+    """A network on its device with inputs to time it on."""
+
+    network: nn.Module
+    device: Device
+    inputs: Iterator[Tensor]
+    load: Any = None
+    """Raw predictions on which postprocessing is timed; None for networks without any."""
+
+    def forward(self) -> Any:
+        """One call on the next input."""
+        return self.network(next(self.inputs))
+
+    def postprocess(self) -> Any:
+        """One call on the synthetic load."""
+        assert isinstance(self.network, Detector)
+        return self.network.postprocess(self.load)
+
+    def timed(self, call: Callable[[], Any], times: int) -> float:
+        """Seconds of one call, the device idle before and after; the mean of `times` in a row."""
+        self.device.synchronize()
+        start = time.perf_counter()
+        for _ in range(times):
+            call()
+        self.device.synchronize()
+        return (time.perf_counter() - start) / times
+
+
+def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruption) -> None:
+    """Go through the phases of one job."""
+    with report.phase("preflight"):
+        report.data["environment"] = host.fingerprint()
+        device = open_device(settings)
+        report.data["environment"] |= device.fingerprint()
+        before = host.load()
+        report.data["conditions"]["host_before"] = before
+        contended = (before["cpu_pressure_avg10"] or 0) > CONTENDED_PRESSURE
+    with report.phase("count"):
+        counted = cost_spec(spec)
+        report.data["counted"] = counted.totals()
+    with torch.inference_mode():
+        with report.phase("build"):
+            bench = prepare(spec, settings, device, report)
+        with report.phase("cold"):
+            cold = bench.timed(bench.forward, 1)
+            report.measured({"cold_ms": Metric(1e3 * cold, "ms", source="host clock", protocol="model")})
+            add_load(bench, settings, report)
+        with report.phase("warmup"):
+            steady = warm_up(bench, interrupted)
+        flags = [name for name, raised in (("warmup_not_steady", not steady), ("cpu_contended", contended)) if raised]
+        with report.phase("latency"):
+            collected = sample(bench, settings, report, interrupted)
+            report.measured(timings(collected, spec, counted.macs, flags))
+            save_samples(collected, report.folder)
+        with report.phase("memory"):
+            report.measured(memory(bench))
+    report.data["conditions"]["host_after"] = host.load()
+    report.measured({name: Metric(None, "J", reason=meter_for(device.kind).why_not) for name in ENERGY})
+
+
+def prepare(spec: Spec, settings: Settings, device: Device, report: Report) -> Bench:
+    """Build the network with calibrated weights and its inputs, in the asked precision and memory format on the device."""
+    network = build_spec(spec)
+    initialise(network, settings.seed)
+    generator = torch.Generator().manual_seed(settings.seed)
+    shape = (3, spec.height, spec.width)
+    drawn = torch.randn(BUFFERS, spec.batch, *shape, generator=generator)
+    report.data["conditions"]["inputs"] = "random normal"
+    if settings.images is not None:
+        prepared = load_pictures(Path(settings.images), network.preparation, (spec.width, spec.height))  # type: ignore[arg-type]
+        report.data["conditions"]["inputs"] = f"{len(prepared)} pictures"
+        rows = [torch.stack(batch) for batch in batches(prepared, spec.batch)]
+    else:
+        rows = list(drawn)
+    memory_format = torch.channels_last if settings.memory_format == "channels_last" else torch.contiguous_format
+    network = network.to(device.torch_device)
+    calibrate(network, torch.randn(CALIBRATION_BATCH, *shape, generator=generator).to(device.torch_device))
+    network = network.to(dtype=device.dtype, memory_format=memory_format)  # type: ignore[call-overload]
+    report.measured(
+        {
+            "mem_params_bytes": Metric(_bytes(network.parameters()), "bytes", source="module"),
+            "mem_buffers_bytes": Metric(_bytes(network.buffers()), "bytes", source="module"),
+        }
+    )
+    inputs = [row.to(device.torch_device, device.dtype, memory_format=memory_format) for row in rows]
+    return Bench(network, device, cycle(inputs))
+
+
+def batches(images: list[Tensor], size: int) -> Iterator[list[Tensor]]:
+    """Split images into batches of `size`; the last is filled up from the first image on."""
+    endless = cycle(images)
+    for _ in range(-(-len(images) // size)):
+        yield [next(endless) for _ in range(size)]
+
+
+def add_load(bench: Bench, settings: Settings, report: Report) -> None:
+    """Give a detector the synthetic scene to postprocess, and note its candidates before and after."""
+    if not isinstance(bench.network, Detector):
+        return
+    generator = torch.Generator().manual_seed(settings.seed)
+    bench.load, counts = bench.network.synthesize(bench.forward(), generator)
+    found = bench.postprocess()
+    kept = sum(map(len, found)) / len(found)
+    report.data["conditions"]["postprocess_load"] = counts | {"kept": kept}
+
+
+def warm_up(bench: Bench, interrupted: Interruption) -> bool:
+    """Run until the device is warm; say whether the time of a call had become steady where that is asked for."""
+    device = bench.device
+    times: list[float] = []
+    start = time.perf_counter()
+    while not interrupted():
+        times.append(bench.timed(bench.forward, 1))
+        if bench.load is not None:
+            bench.postprocess()
+        elapsed = time.perf_counter() - start
+        warm = elapsed >= device.warmup_s and len(times) >= device.warmup_calls
+        if warm and (not device.steady or _steady(times)):
+            return True
+        if device.steady and elapsed >= device.warmup_limit_s:
+            return False
+    return False
+
+
+def _steady(times: list[float], *, block_s: float = 0.2, block_calls: int = 10) -> bool:
+    """Whether the medians of the last two blocks differ by less than 1 %; a block is 10 calls or more and 200 ms or more."""
+    mean = sum(times[-block_calls:]) / len(times[-block_calls:])
+    size = max(block_calls, round(block_s / mean))
+    if len(times) < 2 * size:
+        return False
+    first, second = np.median(times[-2 * size : -size]), np.median(times[-size:])
+    return bool(abs(first - second) < STEADY * second)
+
+
+def sample(bench: Bench, settings: Settings, report: Report, interrupted: Interruption) -> Collected:
+    """Time forward and postprocess of the same iterations until their medians are known well enough."""
+    shortest = 100e-6 if bench.device.kind == "cuda" else 1000 * time.get_clock_info("perf_counter").resolution
+    calls = 1
+    while bench.timed(bench.forward, calls) * calls < shortest:
+        calls *= 2
+    told = 0.0
+
+    def one() -> dict[str, float]:
+        forward = bench.timed(bench.forward, calls)
+        if bench.load is None:
+            return {"latency_ms": forward}
+        post = bench.timed(bench.postprocess, calls)
+        return {"latency_ms": forward, "postprocess_ms": post, "total_ms": forward + post}
+
+    def tell(n: int, elapsed: float) -> None:
+        nonlocal told
+        if elapsed - told >= 0.2:
+            told = elapsed
+            report.tell(phase="latency", samples=n, elapsed_s=round(elapsed, 1), budget_s=settings.budget_s)
+
+    judged = ["latency_ms"] if bench.load is None else ["latency_ms", "total_ms"]
+    collected = collect(one, settings, judged=judged, interrupted=interrupted, on_progress=tell)
+    collected.calls = calls
+    return collected
+
+
+def timings(collected: Collected, spec: Spec, macs: int, flags: list[str]) -> dict[str, Metric]:
+    """The measured times, and what follows from their medians: images and operations a second."""
+    metrics: dict[str, Metric] = {}
+    for name, protocol in LINES.items():
+        seconds = collected.columns.get(name)
+        if seconds is None:
+            metrics[name] = Metric(None, "ms", reason="no_postprocess")
+            continue
+        described = spread([1e3 * value for value in seconds])
+        described |= {"calls_per_sample": collected.calls, "elapsed_s": collected.elapsed_s, "stop_reason": collected.stop_reason}
+        own = [*flags, *(["ci_not_met"] if collected.stop_reason != "converged" else [])]
+        metrics[name] = Metric(described["median"], "ms", "host clock", protocol, flags=tuple(own), spread=described)
+    latency = metrics["latency_ms"].value
+    assert latency is not None
+    images_per_s = 1e3 * spec.batch / latency
+    metrics["fps"] = Metric(images_per_s, "images/s", "batch / latency_ms", "model")
+    metrics["gmacs_per_s"] = Metric(macs * images_per_s / 1e9, "1e9/s", "macs * fps", "model")
+    metrics["flops_per_s"] = Metric(2 * macs * images_per_s, "1/s", "2 * macs * fps", "model")
+    total = metrics["total_ms"].value
+    metrics["fps_total"] = (
+        Metric(1e3 * spec.batch / total, "images/s", "batch / total_ms", "model+post")
+        if total is not None
+        else Metric(None, "images/s", reason="no_postprocess")
+    )
+    return metrics
+
+
+def memory(bench: Bench) -> dict[str, Metric]:
+    """Peaks of memory over some calls in the steady state."""
+    bench.device.reset_memory()
+    for _ in range(MEMORY_CALLS):
+        bench.forward()
+    bench.device.synchronize()
+    return bench.device.memory()
+
+
+def save_samples(collected: Collected, folder: Path) -> None:
+    """Keep every sample in order, nanoseconds, with its start relative to the first."""
+    arrays = {name.removesuffix("_ms") + "_ns": values for name, values in collected.columns.items()}
+    arrays["started_ns"] = collected.started
+    rounded: dict[str, Any] = {name: np.rint(np.array(values) * 1e9).astype(np.int64) for name, values in arrays.items()}
+    np.savez_compressed(folder / "samples.npz", **rounded)
+
+
+def _bytes(tensors: Iterator[Tensor]) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+def die_with_parent() -> None:
+    """Have the kernel end this process when its parent ends, however that happens (Linux)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+
+
+def main(folder: Path) -> int:
+    """Run the job in `folder`; the exit code says only whether the result file holds the last word."""
+    die_with_parent()
+    interrupted = Interruption()
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    spec, settings = Spec.from_dict(job["spec"]), Settings.from_dict(job["settings"])
+    report = Report(folder)
+    try:
+        run(spec, settings, report, interrupted)
+    except UsageError as error:
+        report.end("usage", Reason("usage", report.data["phase"], str(error)))
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        report.end("oom", Reason("out_of_memory", report.data["phase"], _last_line(error)))
+    except Exception as error:
+        traceback.print_exc()
+        status = "oom" if "can't allocate memory" in str(error) else "error"
+        code = "out_of_memory" if status == "oom" else type(error).__name__
+        report.end(status, Reason(code, report.data["phase"], _last_line(error)))
+    else:
+        reason = Reason("interrupted", report.data["phase"], "ended early on request") if interrupted() else None
+        report.end("interrupted" if interrupted() else "ok", reason)
+    return 0
+
+
+def _last_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

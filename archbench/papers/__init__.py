@@ -1,0 +1,15 @@
+"""The five papers as data: the figures they published, and which of ours each is set beside."""
+
+from archbench.papers.published import (
+    MetricMap,
+    Published,
+    beside,
+    figures,
+    figures_for,
+    metrics,
+    own_rule,
+    row_for,
+    value_in_our_units,
+)
+
+__all__ = ["MetricMap", "Published", "beside", "figures", "figures_for", "metrics", "own_rule", "row_for", "value_in_our_units"]

@@ -1,0 +1,107 @@
+"""The record of one job: what was asked, where it ran, what was counted, what was measured, how it ended. Torch-free."""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from archbench.spec import Settings, Spec
+
+SCHEMA_VERSION = 1
+STATUSES = ("ok", "oom", "timeout", "error", "skipped", "interrupted")
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One measured figure, or why there is none: `value` is null exactly where `reason` is a code.
+
+    `protocol` is model (the forward pass) or model+post (with decoding and suppression). `spread` holds n, median, ci95 and
+    what else `sampling.spread` gives of the samples; `flags` warn of the figure without taking it back.
+    """
+
+    value: float | None
+    unit: str
+    source: str = ""
+    protocol: str = ""
+    reason: str = ""
+    flags: tuple[str, ...] = ()
+    spread: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.value is None) != bool(self.reason):
+            raise ValueError("a metric has a value or a reason why not, never both or neither")
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why a job did not end well: a code, the phase that it had reached, and a message for people."""
+
+    code: str
+    phase: str = ""
+    message: str = ""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One job. `counted` and `measured` hold what had been found when the job ended, however it ended."""
+
+    spec: Spec
+    settings: Settings | None
+    status: str
+    reason: Reason | None = None
+    counted: dict[str, Any] | None = None
+    measured: dict[str, Metric] = field(default_factory=dict)
+    environment: dict[str, Any] = field(default_factory=dict)
+    conditions: dict[str, Any] = field(default_factory=dict)
+    phases: dict[str, float] = field(default_factory=dict)
+    """Wall time of each phase of the job, seconds."""
+    samples: str = ""
+    """File of the sample arrays, relative to the results folder; empty where there are none."""
+    record_id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
+    time_utc: str = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
+    schema_version: int = SCHEMA_VERSION
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise ValueError(f"status {self.status!r} is none of {', '.join(STATUSES)}")
+
+    def value(self, name: str) -> float | None:
+        """A figure by its word, counted or measured; None where it was not found."""
+        if name in self.measured:
+            return self.measured[name].value
+        return (self.counted or {}).get(name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the record as plain data, ready for JSON."""
+        data = asdict(self)
+        return data | {
+            "spec": self.spec.to_dict(),
+            "command": self.spec.command(),
+            "settings": self.settings.to_dict() if self.settings else None,
+            "measured": {name: _without_blanks(asdict(metric)) for name, metric in self.measured.items()},
+        }
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Record:
+        """Read what `to_dict` wrote; raises KeyError, TypeError or ValueError where it is something else."""
+        version = data["schema_version"]
+        if not isinstance(version, int) or version > SCHEMA_VERSION:
+            raise ValueError(f"schema version {version}, this archbench reads up to {SCHEMA_VERSION}")
+        known = {key: value for key, value in data.items() if key in cls.__dataclass_fields__}
+        return cls(**known | {
+            "spec": Spec.from_dict(data["spec"]),
+            "settings": Settings.from_dict(data["settings"]) if data["settings"] else None,
+            "reason": Reason(**data["reason"]) if data["reason"] else None,
+            "measured": {name: metric_from_dict(metric) for name, metric in data["measured"].items()},
+        })  # fmt: skip
+
+
+def metric_from_dict(data: dict[str, Any]) -> Metric:
+    """Read one measured figure."""
+    return Metric(**data | {"flags": tuple(data.get("flags", ()))})
+
+
+def _without_blanks(metric: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in metric.items() if key in ("value", "unit") or value}

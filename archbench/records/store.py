@@ -1,0 +1,98 @@
+"""The results folder: one JSON Lines file a writer, appended to and never rewritten; sample arrays beside them.
+
+results/<host>-<pid>.jsonl          a record a line; <host> is a hash
+results/samples/<record_id>.npz     its samples, there before the record that names them
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+from archbench.records.schema import Record
+from archbench.spec import UsageError
+
+DEFAULT_FOLDER = Path("results")
+SAMPLES = "samples"
+
+
+def host_id() -> str:
+    """A short hash that tells machines apart without naming them."""
+    return hashlib.sha256(f"{platform.node()}/{platform.machine()}".encode()).hexdigest()[:8]
+
+
+def warn_on_stderr(message: str) -> None:
+    """Print a warning where it does not mix with results."""
+    print(f"warning: {message}", file=sys.stderr)
+
+
+class Store:
+    """A results folder: append records, read them all."""
+
+    def __init__(self, folder: Path | str = DEFAULT_FOLDER, *, warn: Callable[[str], None] = warn_on_stderr) -> None:
+        self.folder = Path(folder)
+        self.warn = warn
+
+    def check_writable(self) -> None:
+        """Make the folder if need be; raise UsageError, before any work is done, where nothing can be written."""
+        probe = self.folder / f".probe-{os.getpid()}"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            probe.write_bytes(b"")
+            probe.unlink()
+        except OSError as error:
+            raise UsageError(f"results folder {self.folder} cannot be written: {error.strerror}") from None
+
+    def append(self, record: Record, samples: Path | None = None) -> Record:
+        """Write a record in one append, its samples file moved in first; give the record as written."""
+        if samples is not None and samples.exists():
+            name = f"{SAMPLES}/{record.record_id}.npz"
+            self._move_in(samples, self.folder / name)
+            record = replace(record, samples=name)
+        line = json.dumps(record.to_dict(), allow_nan=False, separators=(",", ":")) + "\n"
+        path = self.folder / f"{host_id()}-{os.getpid()}.jsonl"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        try:
+            size = os.fstat(descriptor).st_size
+            torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
+            os.write(descriptor, (b"\n" if torn else b"") + line.encode())
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return record
+
+    def read(self) -> list[Record]:
+        """Read every record, oldest first; the last of two with one id holds. A line that is none is warned of and skipped."""
+        records: dict[str, Record] = {}
+        for path in sorted(self.folder.glob("*.jsonl")):
+            for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+                if not line.strip():
+                    continue
+                try:
+                    record = Record.from_dict(json.loads(line))
+                except (ValueError, KeyError, TypeError, AttributeError) as error:
+                    torn = isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
+                    what = "not JSON, torn or corrupt" if torn else f"not a record: {error}"
+                    self.warn(f"{path}:{number}: skipped, {what}")
+                    continue
+                records[record.record_id] = record
+        return sorted(records.values(), key=lambda record: record.time_utc)
+
+    @staticmethod
+    def _move_in(source: Path, target: Path) -> None:
+        """Copy a file in under a temporary name and rename it, so that it is there whole or not at all."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_suffix(".tmp")
+        with source.open("rb") as reader, temporary.open("wb") as writer:
+            shutil.copyfileobj(reader, writer)
+            writer.flush()
+            os.fsync(writer.fileno())
+        temporary.replace(target)

@@ -1,0 +1,139 @@
+"""One record as the page that `archbench profile` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from archbench.records import Metric, Record
+from archbench.report.tables import MISSING, Column, Table
+from archbench.report.words import COUNTED, MEASURED, explain
+from archbench.spec import Settings, Spec
+
+FLAGS = {
+    "ci_not_met": "the interval is wider than asked: give it more time (--budget) or quiet the machine",
+    "warmup_not_steady": "times were still drifting when warm-up ended",
+    "cpu_contended": "other programs were using the CPU",
+}
+
+
+class CountedCall(Protocol):
+    """A row of a cost report, as `--layers` shows it."""
+
+    path: str
+    op: str
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    groups: int
+    out_shape: tuple[int, ...]
+    params: int
+    macs: int
+    mac_eq1: int | None
+    cio: int | None
+
+
+def title(spec: Spec) -> str:
+    """The network in words."""
+    return str(spec)
+
+
+def counted_table(record: Record, published: Mapping[str, float], source: str) -> Table:
+    """What was counted, of one image, with the paper's figures beside it where there are some."""
+    counted = record.counted or {}
+    rows = [
+        [word.heading, word.show(counted.get(name)), word.unit, *_beside(word.quote, name, published, source)]
+        for name, word in COUNTED.items()
+        if counted.get(name) is not None
+    ]
+    notes = [f"not counted, no rule: {name} ({calls} calls)" for name, calls in counted.get("uncounted", ())]
+    columns = [Column("counted, one image", "left"), Column("value"), Column("unit", "left"), *_paper_column(source)]
+    return Table(columns, rows, title=title(record.spec), notes=notes)
+
+
+def measured_table(record: Record, published: Mapping[str, float], source: str) -> Table:
+    """What was measured: medians with their intervals, the paper's figures beside them, and reasons for what is missing."""
+    rows = []
+    missing: dict[str, list[str]] = {}
+    for name, word in MEASURED.items():
+        metric = record.measured.get(name)
+        if metric is None:
+            continue
+        if metric.value is None:
+            missing.setdefault(metric.reason, []).append(word.heading)
+            continue
+        beside = _beside(word.quote, name, published, source)
+        rows.append([word.heading, word.show(metric.value), _interval(metric), word.unit, *beside])
+    notes = [f"{explain(reason)} ({reason}): {', '.join(names)}" for reason, names in missing.items()]
+    notes += _conditions(record)
+    columns = [Column("measured", "left"), Column("median"), Column("95 % interval"), Column("unit", "left"), *_paper_column(source)]
+    return Table(columns, rows, title=_where(record), notes=notes)
+
+
+def layers_table(calls: Sequence[CountedCall]) -> Table:
+    """A row for each convolution and linear layer, in the order of their calls."""
+    rows = []
+    for call in calls:
+        shape = call.out_shape if call.out_shape[0] != 1 else call.out_shape[1:]
+        rows.append(
+            [
+                call.path, _operator(call), "x".join(map(str, shape)),
+                _scaled(call.params, 1e3), _scaled(call.macs, 1e6), _scaled(call.mac_eq1, 1e3), _scaled(call.cio, 1e3),
+            ]
+        )  # fmt: skip
+    columns = [
+        Column("layer", "left"), Column("operator", "left"), Column("output"), Column("params\n(K)"), Column("multiply-\nadds (M)"),
+        Column("MAC (Eq. 1)\n(K)"), Column("CIO\n(K)"),
+    ]  # fmt: skip
+    return Table(columns, rows, notes=[f"{len(rows)} calls, one image"])
+
+
+def _scaled(value: int | None, unit: float) -> str:
+    return MISSING if value is None else f"{value / unit:,.1f}"
+
+
+def _operator(call: CountedCall) -> str:
+    if not call.kernel:
+        return call.op
+    words = [call.op.replace("conv_transpose", "deconv").removesuffix(f"{len(call.kernel)}d"), "x".join(map(str, call.kernel))]
+    if set(call.stride) != {1}:
+        words.append("/" + "x".join(map(str, sorted(set(call.stride)))))
+    if call.groups != 1:
+        words.append(f"g{call.groups}")
+    return " ".join(words)
+
+
+def _beside(quote: Any, name: str, published: Mapping[str, float], source: str) -> list[str]:
+    return [quote(published[name]) if name in published else ""] if source else []
+
+
+def _paper_column(source: str) -> list[Column]:
+    return [Column(source)] if source else []
+
+
+def _interval(metric: Metric) -> str:
+    bounds = (metric.spread or {}).get("ci95")
+    return f"{bounds[0]:,.2f} - {bounds[1]:,.2f}" if bounds else ""
+
+
+def _where(record: Record) -> str:
+    environment, settings = record.environment, record.settings or Settings()
+    threads = f", {environment.get('threads')} threads" if environment.get("device") == "cpu" else ""
+    device = environment.get("device_name", "unknown device")
+    return f"{device} ({environment.get('device', '?')}{threads}), {settings.precision}, batch {record.spec.batch}"
+
+
+def _conditions(record: Record) -> list[str]:
+    notes = []
+    latency = record.measured.get("latency_ms")
+    if latency and latency.spread:
+        spread = latency.spread
+        sampled = f"{spread['n']} samples in {spread['elapsed_s']:.1f} s, stopped: {spread['stop_reason']}"
+        notes.append(f"{sampled}; inputs: {record.conditions.get('inputs')}")
+        notes += [f"{flag}: {FLAGS.get(flag, '')}".rstrip(": ") for flag in latency.flags]
+    load = record.conditions.get("postprocess_load")
+    if load:
+        notes.append(
+            f"postprocess on {load['distribution']}: {load['candidates']:,} candidates, {load['above_threshold']:,} above the threshold, "
+            f"{load['kept']:,.0f} boxes kept"
+        )
+    return notes

@@ -1,0 +1,139 @@
+"""The record's schema and the store: round trips, torn lines, concurrent writers."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from archbench.records import Metric, Reason, Record, Store
+from archbench.spec import Settings, UsageError
+from archbench.zoo.registry import resolve
+
+SPEC = resolve("resnet50-v1", "refinedet320", stem_pool="pad")
+
+
+def record(**changes: object) -> Record:
+    measured = {
+        "latency_ms": Metric(12.5, "ms", "host clock", "model", flags=("ci_not_met",), spread={"n": 9, "ci95": [12.0, 13.0]}),
+        "energy_per_image_j": Metric(None, "J", reason="cpu_device"),
+    }
+    fields = {"spec": SPEC, "settings": Settings(seed=3), "status": "ok", "counted": {"params": 7}, "measured": measured}
+    return Record(**(fields | changes))
+
+
+def test_a_record_survives_json():
+    original = record(status="timeout", reason=Reason("deadline", "latency", "too slow"), phases={"build": 1.5})
+    assert Record.from_dict(json.loads(json.dumps(original.to_dict()))) == original
+
+
+def test_a_metric_has_a_value_or_a_reason():
+    with pytest.raises(ValueError, match="reason"):
+        Metric(None, "J")
+    with pytest.raises(ValueError, match="reason"):
+        Metric(1.0, "J", reason="cpu_device")
+
+
+def test_an_unmeasured_figure_is_null_in_json_and_none_in_python():
+    data = record().to_dict()
+    assert data["measured"]["energy_per_image_j"] == {"value": None, "unit": "J", "reason": "cpu_device"}
+    assert record().value("energy_per_image_j") is None
+    assert record().value("params") == 7
+
+
+def test_an_unknown_status_is_refused():
+    with pytest.raises(ValueError, match="status"):
+        record(status="fine")
+
+
+def test_the_store_gives_back_what_it_was_given(tmp_path: Path):
+    store = Store(tmp_path / "new" / "results")
+    store.check_writable()
+    written = [store.append(record(counted={"params": n})) for n in range(3)]
+    assert store.read() == written
+    assert len(list((tmp_path / "new" / "results").glob("*.jsonl"))) == 1
+
+
+def test_samples_are_moved_in_before_the_record_names_them(tmp_path: Path):
+    samples = tmp_path / "job.npz"
+    samples.write_bytes(b"numbers")
+    store = Store(tmp_path / "results")
+    written = store.append(record(), samples)
+    assert (tmp_path / "results" / written.samples).read_bytes() == b"numbers"
+    assert not list((tmp_path / "results").rglob("*.tmp"))
+
+
+def test_torn_and_foreign_lines_are_warned_of_with_file_and_line(tmp_path: Path):
+    warnings: list[str] = []
+    store = Store(tmp_path, warn=warnings.append)
+    first = store.append(record())
+    path = next(tmp_path.glob("*.jsonl"))
+    newer = record().to_dict() | {"schema_version": 99}
+    with path.open("ab") as file:
+        file.write(b'{"other": 1}\n\xff\xfe\n[1]\n' + json.dumps(newer).encode() + b'\n{"schema_version": 1, "spec"')
+    last = store.append(record())
+    assert store.read() == [first, last]
+    assert [warning.split(": ")[0] for warning in warnings] == [f"{path}:{line}" for line in (2, 3, 4, 5, 6)]
+    assert "99" in warnings[3]
+    assert "torn" in warnings[4]
+
+
+def test_the_last_of_two_records_with_one_id_holds(tmp_path: Path):
+    store = Store(tmp_path)
+    store.append(record(record_id="same", counted={"params": 1}))
+    store.append(record(record_id="same", counted={"params": 2}))
+    assert [r.counted for r in store.read()] == [{"params": 2}]
+
+
+def test_a_folder_that_cannot_be_written_is_a_usage_error(tmp_path: Path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(UsageError, match="cannot be written"):
+        Store(tmp_path / "file" / "results").check_writable()
+
+
+def test_reading_a_folder_that_is_not_there_gives_nothing(tmp_path: Path):
+    assert Store(tmp_path / "nothing").read() == []
+
+
+def _append_many(folder: Path) -> None:
+    store = Store(folder)
+    for _ in range(20):
+        store.append(record())
+
+
+def test_six_writers_at_once_lose_nothing(tmp_path: Path):
+    writers = [multiprocessing.get_context("spawn").Process(target=_append_many, args=(tmp_path,)) for _ in range(6)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert len(Store(tmp_path).read()) == 120
+    assert len(list(tmp_path.glob("*.jsonl"))) == 6
+
+
+WRITE_FOR_EVER = """
+import sys
+sys.path.insert(0, {tests!r})
+from test_store import record
+from archbench.records import Store
+store = Store({folder!r})
+while True:
+    store.append(record())
+    print("one", flush=True)
+"""
+
+
+def test_a_writer_that_is_killed_loses_no_finished_record(tmp_path: Path):
+    code = WRITE_FOR_EVER.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        for _ in range(5):
+            child.stdout.readline()
+        os.kill(child.pid, signal.SIGKILL)
+    assert len(Store(tmp_path).read()) >= 5
