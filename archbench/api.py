@@ -51,10 +51,15 @@ def cost(
 
 
 def cost_spec(spec: Spec) -> CostReport:
-    """Count the network of a spec."""
+    """Count the network of a spec; raises UsageError for an input that it cannot take."""
     with torch.device("meta"):
         images = torch.empty(spec.batch, 3, spec.height, spec.width)
-    return trace(build_spec(spec, device="meta"), (images,))
+    network = build_spec(spec, device="meta")
+    try:
+        return trace(network, (images,))
+    except RuntimeError as error:
+        line = str(error).strip().splitlines()[0]
+        raise UsageError(f"{spec} cannot run: {line}") from error
 
 
 def check_spec(spec: Spec, report: CostReport) -> Check:

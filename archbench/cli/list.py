@@ -42,7 +42,7 @@ def _networks(kind: Kind) -> Table:
     rows, notes = [], []
     for entry in registry.entries(kind):
         classes = str(entry.classes) if entry.classes else "-"
-        rows.append([entry.name, _input(entry), classes, _same_as(entry) or _short(entry.source)])
+        rows.append([entry.name, _input(entry), classes, _short(_same_as(entry) or entry.source)])
         remark = f"approximate: {entry.approximate}" if entry.approximate else entry.published_only or entry.note
         if remark:
             notes.append(f"{entry.name}: {remark}")
@@ -78,7 +78,7 @@ def _same_as(entry: Entry) -> str:
     return f"= {entry.same_as};{preset}" if entry.same_as else ""
 
 
-def _short(source: str, width: int = 40) -> str:
+def _short(source: str, width: int = 36) -> str:
     return source if len(source) <= width else source[: width - 3].rstrip(" ,;") + "..."
 
 

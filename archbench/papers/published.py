@@ -183,15 +183,15 @@ def beside(spec: Spec) -> tuple[dict[str, float], str]:
 
 
 def _read(name: str) -> list[dict[str, str]]:
-    with resources.files(__package__).joinpath(name).open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
+    text = resources.files("archbench.papers").joinpath(name).read_text(encoding="utf-8")
+    return list(csv.DictReader(text.splitlines()))
 
 
 @cache
 def _resolved(backbone: str, detector: str | None, size: str, options: str, classes: int | None) -> Spec | None:
     try:
         given = parse_options(options.split(";") if options else [])
-        return registry.resolve(backbone, detector, size=size or None, classes=classes, **given)
+        return registry.resolve(backbone, detector, size=size or None, classes=classes, batch=1, mode="infer", **given)
     except UsageError:
         return None
 
@@ -217,5 +217,3 @@ def _root(kind: registry.Kind, name: str | None) -> str | None:
     except UsageError:
         return ""
     return entry.same_as or entry.name
-
-

@@ -43,7 +43,7 @@ def counted_table(record: Record, published: Mapping[str, float], source: str) -
     rows = [
         [word.heading, word.show(counted.get(name)), word.unit, *_beside(word.quote, name, published, source)]
         for name, word in COUNTED.items()
-        if counted.get(name) is not None
+        if counted.get(name) is not None and (name != "paper_flops" or name in published)
     ]
     notes = [f"not counted, no rule: {name} ({calls} calls)" for name, calls in counted.get("uncounted", ())]
     columns = [Column("counted, one image", "left"), Column("value"), Column("unit", "left"), *_paper_column(source)]

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal, TextIO
 
 MISSING = "-"
+NOTE_WIDTH = 80
+"""Columns at which notes are wrapped, or the table's own width where it is wider."""
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,15 @@ class Table:
         lines += [self._line(row, widths) for row in top]
         lines.append("  ".join("-" * width for width in widths))
         lines += [self._line(row, widths) for row in body]
-        return "\n".join([*lines, *([""] if self.notes else []), *self.notes]) + "\n"
+        wide = max(NOTE_WIDTH, *map(len, lines))
+        notes = [textwrap.fill(note, wide, break_on_hyphens=False) for note in self.notes]
+        return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
     def markdown(self) -> str:
         """A Markdown table; pipes in cells are escaped."""
 
         def row(cells: Sequence[str]) -> str:
-            return "| " + " | ".join(cell.replace("|", "\\|").replace("\n", " ") for cell in cells) + " |"
+            return "| " + " | ".join(cell.replace("|", "\\|").replace("-\n", "-").replace("\n", " ") for cell in cells) + " |"
 
         marks = ["---:" if column.align == "right" else "---" for column in self.columns]
         lines = [f"**{self.title}**", ""] if self.title else []
@@ -62,13 +67,18 @@ class Table:
         from rich.markup import escape
         from rich.table import Table as RichTable
 
-        table = RichTable(title=escape(self.title) or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+        table = RichTable(
+            title=escape(self.title) or None, title_justify="left", title_style="bold",
+            box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
+        )  # fmt: skip
         for column in self.columns:
             table.add_column(escape(column.heading), justify=column.align)
         for cells in self.rows:
             table.add_row(*map(escape, cells or [""] * len(self.columns)))
         console = Console(file=file, highlight=False)
         console.print(table)
+        if self.notes:
+            console.print()
         for note in self.notes:
             console.print(escape(note), style="dim")
 

@@ -47,8 +47,10 @@ def clip(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 def iou(first: Tensor, second: Tensor) -> Tensor:
     """Intersection over union of every pair: [..., N, 4] and [..., M, 4] to [..., N, M]; 0/0 is NaN."""
-    top_left = torch.maximum(first[..., :, None, :2], second[..., None, :, :2])
-    bottom_right = torch.minimum(first[..., :, None, 2:], second[..., None, :, 2:])
-    overlap = (bottom_right - top_left).clamp(min=0).prod(dim=-1)
-    areas = [(boxes[..., 2:] - boxes[..., :2]).prod(dim=-1) for boxes in (first, second)]
-    return overlap / (areas[0][..., :, None] + areas[1][..., None, :] - overlap)
+    left, top, right, bottom = first[..., :, None, :].unbind(-1)
+    other_left, other_top, other_right, other_bottom = second[..., None, :, :].unbind(-1)
+    across = (torch.minimum(right, other_right) - torch.maximum(left, other_left)).clamp_(min=0)
+    down = (torch.minimum(bottom, other_bottom) - torch.maximum(top, other_top)).clamp_(min=0)
+    overlap = across * down
+    area, other_area = (right - left) * (bottom - top), (other_right - other_left) * (other_bottom - other_top)
+    return overlap / (area + other_area - overlap)

@@ -65,22 +65,28 @@ def _by_group_then_score(scores: Tensor, groups: Tensor) -> Tensor:
 def _suppress(boxes: Tensor, alive: Tensor, threshold: float) -> Tensor:
     """Greedy suppression in each row of boxes [G, K, 4], best first; `alive` [G, K] marks those that are not padding."""
     kept = alive.clone()
+    winners = boxes[:, :0]
     for start in range(0, boxes.shape[1], BLOCK):
-        block = slice(start, start + BLOCK)
-        current = boxes[:, block]
-        if start:
-            by_earlier = (iou(boxes[:, :start], current) > threshold) & kept[:, :start, None]
-            kept[:, block] &= ~by_earlier.any(dim=1)
-        overlaps = (iou(current, current) > threshold).triu(diagonal=1)
-        candidates = kept[:, block]
+        current, candidates = boxes[:, start : start + BLOCK], alive[:, start : start + BLOCK]
+        candidates = candidates & ~(iou(winners, current) > threshold).any(dim=1)
+        overlaps = (iou(current, current) > threshold).triu_(diagonal=1)
         survivors = candidates
         while True:
             following = candidates & ~(overlaps & survivors[:, :, None]).any(dim=1)
             if torch.equal(following, survivors):
                 break
             survivors = following
-        kept[:, block] = survivors
+        kept[:, start : start + BLOCK] = survivors
+        winners = torch.cat([winners, _compact(current, survivors)], dim=1)
     return kept
+
+
+def _compact(boxes: Tensor, chosen: Tensor) -> Tensor:
+    """The chosen boxes of each row [G, K, 4] to the front, rows filled up to one length with boxes without area."""
+    chosen, order = chosen.sort(dim=1, descending=True, stable=True)
+    longest = int(chosen.sum(dim=1).max())
+    front = boxes.gather(1, order[:, :longest, None].expand(-1, -1, 4))
+    return front * chosen[:, :longest, None]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,76 @@
+"""`archbench list`, help and version from outside; which modules light commands load."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from archbench import __version__
+from archbench.cli.main import run
+from archbench.zoo import registry
+
+
+def test_list_shows_every_network_with_its_input(capsys):
+    assert run(["list"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for kind in ("backbone", "detector"):
+        for entry in registry.entries(kind):
+            row = next(line.split() for line in lines if line.split()[:1] == [entry.name])
+            assert row[1] == entry.input
+
+
+def test_networks_fit_80_columns(capsys):
+    run(["list", "backbones"])
+    run(["list", "detectors"])
+    assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
+
+
+def test_list_as_json(capsys):
+    assert run(["list", "--json"]) == 0
+    data = json.loads(capsys.readouterr().out)
+    by_name = {row["name"]: row for row in data["backbones"]}
+    assert by_name["resnet50-v1"]["preset"] == {"stride_on": "1x1"}
+    assert by_name["vovnet39"]["options"]["stem"]["values"] == ["conv", "pool"]
+    assert [row["name"] for row in data["detectors"]] == [entry.name for entry in registry.entries("detector")]
+
+
+def test_list_options_names_who_takes_them(capsys):
+    assert run(["list", "options"]) == 0
+    assert "output_stride  32 16 8" in capsys.readouterr().out
+
+
+def test_an_unknown_list_is_one_line(capsys):
+    assert run(["list", "everything"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_version_and_help(capsys):
+    assert run(["--version"]) == 0
+    assert capsys.readouterr().out == f"archbench {__version__}\n"
+    assert run([]) == 0
+    assert "profile" in capsys.readouterr().out
+
+
+def test_an_unknown_command_is_one_line(capsys):
+    assert run(["profil"]) == 2
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "--json"], ["profile", "--help"], ["compare", "--csv"]])
+def test_light_commands_load_no_torch(arguments, tmp_path):
+    code = (
+        "import sys; from archbench.cli.main import run; code = run(sys.argv[1:]); heavy = {'torch', 'matplotlib'} & set(sys.modules);"
+        "print(code, sorted(heavy), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    assert done.stderr.splitlines()[-1] == "0 []", done.stderr
+
+
+def test_a_reader_that_stops_early_is_no_error(tmp_path):
+    code = "from archbench.cli.main import main; main()"
+    command = f"{sys.executable} -c '{code}' list | head -n 1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")

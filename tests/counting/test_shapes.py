@@ -1,0 +1,176 @@
+"""Our outputs on the meta device against torch's own meta kernels."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+import archbench
+from archbench.counting.shapes import OUTPUTS
+
+aten = torch.ops.aten
+Arguments = tuple[Any, ...]
+CASES = 150
+
+
+def meta(*shape: int, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.empty(shape, dtype=dtype, device="meta")
+
+
+def pair(draw: random.Random, *values: int) -> list[int]:
+    """One number for both sides, or one a side."""
+    return [draw.choice(values) for _ in range(draw.choice((1, 2)))]
+
+
+def sides(draw: random.Random) -> tuple[int, int]:
+    return draw.randint(1, 20), draw.randint(1, 20)
+
+
+def conv2d(draw: random.Random) -> Arguments:
+    groups = draw.choice((1, 1, 2, 4))
+    c_in, c_out = groups * draw.randint(1, 4), groups * draw.randint(1, 4)
+    weight = meta(c_out, c_in // groups, draw.randint(1, 5), draw.randint(1, 5))
+    bias = draw.choice((None, meta(c_out)))
+    return meta(draw.randint(1, 3), c_in, *sides(draw)), weight, bias, pair(draw, 1, 2, 3), pair(draw, 0, 1, 2), pair(draw, 1, 2), groups
+
+
+def conv_transpose2d(draw: random.Random) -> Arguments:
+    groups = draw.choice((1, 1, 2, 4))
+    c_in, c_out = groups * draw.randint(1, 4), groups * draw.randint(1, 4)
+    weight = meta(c_in, c_out // groups, draw.randint(1, 5), draw.randint(1, 5))
+    bias = draw.choice((None, meta(c_out)))
+    source = meta(draw.randint(1, 3), c_in, *sides(draw))
+    return source, weight, bias, pair(draw, 1, 2, 3), pair(draw, 0, 1), pair(draw, 0), groups, pair(draw, 1, 2)
+
+
+def max_pool2d(draw: random.Random) -> Arguments:
+    kernel = pair(draw, 2, 3, 4, 5)
+    stride = draw.choice(([], pair(draw, 1, 2, 3)))
+    padding = [draw.randint(0, min(kernel) // 2)]
+    return meta(draw.randint(1, 3), 4, *sides(draw)), kernel, stride, padding, pair(draw, 1, 2), draw.random() < 0.5
+
+
+def batch_norm(draw: random.Random) -> Arguments:
+    channels = draw.randint(1, 5)
+    shape = draw.choice(((), (4,), (4, 3), (2, 3, 4)))
+    return meta(2, channels, *shape), *(meta(channels) for _ in range(4)), False, 0.1, 1e-5, False
+
+
+def group_norm(draw: random.Random) -> Arguments:
+    groups = draw.choice((1, 2, 3))
+    channels = groups * draw.randint(1, 4)
+    return meta(2, channels, *sides(draw)), groups, meta(channels), meta(channels), 1e-5, False
+
+
+def cat(draw: random.Random) -> Arguments:
+    shape = [draw.randint(1, 5) for _ in range(draw.randint(1, 4))]
+    dim = draw.randrange(-len(shape), len(shape))
+    tensors = []
+    for _ in range(draw.randint(1, 4)):
+        shape[dim] = draw.randint(0, 4)
+        tensors.append(meta(*shape, dtype=draw.choice((torch.float32, torch.float32, torch.int64))))
+    return tensors, dim
+
+
+def add(draw: random.Random) -> Arguments:
+    shape = [draw.randint(1, 4) for _ in range(3)]
+    other = draw.choice((shape, shape, shape[1:], [1, *shape[1:]]))
+    return meta(*shape), meta(*other, dtype=draw.choice((torch.float32, torch.float32, torch.float16)))
+
+
+def adaptive_avg_pool2d(draw: random.Random) -> Arguments:
+    return meta(draw.randint(1, 3), draw.randint(1, 8), *sides(draw)), [draw.randint(1, 7), draw.randint(1, 7)]
+
+
+def linear(draw: random.Random) -> Arguments:
+    depth, c_out = draw.randint(1, 5), draw.randint(1, 5)
+    return meta(*(draw.randint(1, 4) for _ in range(draw.randint(0, 3))), depth), meta(c_out, depth), draw.choice((None, meta(c_out)))
+
+
+DRAWS: dict[Any, Callable[[random.Random], Arguments]] = {
+    aten.conv2d.default: conv2d,
+    aten.conv_transpose2d.input: conv_transpose2d,
+    aten.max_pool2d.default: max_pool2d,
+    aten.batch_norm.default: batch_norm,
+    aten.group_norm.default: group_norm,
+    aten.cat.default: cat,
+    aten.add.Tensor: add,
+    aten.adaptive_avg_pool2d.default: adaptive_avg_pool2d,
+    aten.linear.default: linear,
+}
+
+
+def of_torch(operator: Any, arguments: Arguments) -> Tensor | None:
+    """What torch's meta kernel gives, or None where it refuses."""
+    try:
+        out: Tensor = operator(*arguments)
+    except (RuntimeError, ValueError, IndexError):
+        return None
+    return out
+
+
+def described(out: Tensor) -> tuple[Any, ...]:
+    return tuple(out.shape), out.dtype, out.device.type, out.stride()
+
+
+@pytest.mark.parametrize("operator", OUTPUTS, ids=str)
+def test_outputs_are_those_of_torch(operator: Any) -> None:
+    """On every argument that torch takes ours is equal or leaves it to torch; what torch refuses is left to it."""
+    draw = random.Random(str(operator))
+    answered = 0
+    for _ in range(CASES):
+        arguments = DRAWS[operator](draw)
+        ours, theirs = OUTPUTS[operator](*arguments), of_torch(operator, arguments)
+        if ours is not None:
+            answered += 1
+            assert theirs is not None, arguments
+            assert described(ours) == described(theirs), arguments
+    assert answered > CASES / 4
+
+
+@pytest.mark.parametrize(
+    ("operator", "arguments"),
+    [
+        (aten.conv2d.default, (meta(1, 6, 8, 8), meta(4, 5, 3, 3))),
+        (aten.conv2d.default, (meta(1, 6, 2, 2), meta(4, 6, 3, 3))),
+        (aten.conv2d.default, (meta(1, 6, 8), meta(4, 6, 3, 3))),
+        (aten.conv_transpose2d.input, (meta(1, 6, 1, 1), meta(6, 4, 2, 2), None, [1], [1])),
+        (aten.max_pool2d.default, (meta(1, 6, 8, 8), [2], [2], [2])),
+        (aten.max_pool2d.default, (meta(1, 6, 2, 2), [3])),
+        (aten.batch_norm.default, (meta(1, 6, 8, 8), *(meta(4) for _ in range(4)), False, 0.1, 1e-5, False)),
+        (aten.group_norm.default, (meta(1, 6, 8, 8), 4, meta(6), meta(6))),
+        (aten.group_norm.default, (meta(1, 6, 8, 8), 2, meta(8), meta(8))),
+        (aten.cat.default, ([meta(1, 6, 8, 8), meta(1, 6, 7, 8)], 1)),
+        (aten.cat.default, ([meta(1, 6), meta(1, 6)], 2)),
+        (aten.cat.default, ([],)),
+    ],
+    ids=lambda value: "" if isinstance(value, tuple) else str(value),
+)
+def test_what_torch_refuses_is_left_to_it(operator: Any, arguments: Arguments) -> None:
+    """Otherwise the count of a network that cannot run would be a figure."""
+    assert of_torch(operator, arguments) is None
+    assert OUTPUTS[operator](*arguments) is None
+
+
+def test_each_of_our_outputs_has_a_test() -> None:
+    assert OUTPUTS.keys() <= DRAWS.keys()
+
+
+def test_a_network_that_cannot_run_is_not_counted() -> None:
+    mismatched = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(5))
+    with pytest.raises(archbench.UsageError):
+        archbench.count(mismatched, (1, 3, 8, 8))
+
+
+@pytest.mark.parametrize(("device", "used"), [("meta", True), ("cpu", False)])
+def test_our_outputs_stand_in_on_meta_alone(device: str, used: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = []
+    original = OUTPUTS[aten.conv2d.default]
+    monkeypatch.setitem(OUTPUTS, aten.conv2d.default, lambda *arguments: seen.append(arguments) or original(*arguments))
+    archbench.count(torch.nn.Conv2d(3, 4, 1), (1, 3, 8, 8), device=device)
+    assert bool(seen) is used

@@ -1,0 +1,211 @@
+"""The worker's parts, and whole jobs on the CPU."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from archbench import build
+from archbench.measure import host
+from archbench.measure.device import open_device
+from archbench.measure.pictures import LIMIT, check_pictures, find_pictures, load_pictures
+from archbench.measure.supervisor import run_job
+from archbench.measure.weights import calibrate, initialise
+from archbench.measure.worker import _steady, batches
+from archbench.records import Record, Store
+from archbench.spec import Settings, UsageError
+from archbench.zoo.contracts import Preparation
+from archbench.zoo.registry import resolve
+
+FAST = Settings(target=0.5, n_min=3, t_min_s=0.01, budget_s=2)
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Path]:
+    """One small classifier, measured for real."""
+    folder = tmp_path_factory.mktemp("results")
+    return run_job(resolve("resnet18", size=64), Settings(n_min=20, t_min_s=0.2, budget_s=4), Store(folder)), folder
+
+
+def test_a_measured_record_is_whole(measured):
+    record, folder = measured
+    assert record.status == "ok"
+    assert record.counted["params"] == 11_689_512
+    assert Store(folder).read() == [record]
+    latency = record.measured["latency_ms"]
+    assert latency.protocol == "model"
+    assert latency.value == latency.spread["median"] > 0
+    assert list(record.phases) == ["preflight", "count", "build", "cold", "warmup", "latency", "memory"]
+
+
+def test_what_was_not_measured_is_null_with_its_reason(measured):
+    record, _ = measured
+    reasons = {name: metric.reason for name, metric in record.measured.items() if metric.value is None}
+    cpu = ("mem_alloc_peak_bytes", "mem_reserved_peak_bytes", "mem_device_delta_bytes")
+    energy = ("energy_per_image_j", "energy_net_per_image_j", "energy_eq2_per_image_j")
+    post = ("postprocess_ms", "total_ms", "fps_total")
+    assert reasons == dict.fromkeys((*cpu, *energy), "cpu_device") | dict.fromkeys(post, "no_postprocess")
+
+
+def test_derived_figures_follow_from_the_median(measured):
+    record, _ = measured
+    seconds = record.value("latency_ms") / 1e3
+    assert record.value("fps") == pytest.approx(1 / seconds)
+    assert record.value("gmacs_per_s") == pytest.approx(record.counted["macs"] / seconds / 1e9)
+    assert record.value("flops_per_s") == pytest.approx(2 * record.counted["macs"] / seconds)
+
+
+def test_samples_are_stored_in_order_in_nanoseconds(measured):
+    record, folder = measured
+    with np.load(folder / record.samples) as samples:
+        assert set(samples) == {"latency_ns", "started_ns"}
+        assert len(samples["latency_ns"]) == record.measured["latency_ms"].spread["n"]
+        assert np.median(samples["latency_ns"]) / 1e6 == pytest.approx(record.value("latency_ms"), rel=1e-6)
+        assert (np.diff(samples["started_ns"]) > 0).all()
+
+
+def test_the_environment_names_the_device_and_the_libraries_but_not_the_host(measured):
+    record, _ = measured
+    environment = record.environment
+    assert environment["device"] == "cpu"
+    assert environment["torch"] == torch.__version__
+    assert environment["threads"] == host.usable_cores()
+    import platform
+
+    assert platform.node() not in str(record.to_dict())
+
+
+def test_a_detector_is_timed_with_postprocessing_on_a_stated_load(tmp_path):
+    record = run_job(resolve("vovnet27-slim", "refinedet320"), FAST, Store(tmp_path))
+    assert record.status == "ok"
+    load = record.conditions["postprocess_load"]
+    assert load["candidates"] == 6375 * 80
+    assert load["candidates"] > load["above_threshold"] > load["kept"] > 0
+    parts = [record.measured[name] for name in ("latency_ms", "postprocess_ms", "total_ms")]
+    assert [part.protocol for part in parts] == ["model", "post", "model+post"]
+    assert parts[2].spread["mean"] == pytest.approx(parts[0].spread["mean"] + parts[1].spread["mean"])
+
+
+def test_precision_format_and_batch_are_taken_and_recorded(tmp_path):
+    settings = Settings(target=0.5, n_min=3, t_min_s=0.01, budget_s=2, precision="bf16", memory_format="channels_last", threads=1)
+    record = run_job(resolve("resnet18", size=64, batch=2), settings, Store(tmp_path))
+    assert record.status == "ok"
+    assert record.settings == settings
+    assert record.environment["threads"] == 1
+    assert record.value("mem_params_bytes") == 2 * record.counted["params"]
+
+
+def test_a_failure_in_a_phase_is_a_record_with_the_counts(tmp_path):
+    """Pictures vanish between the command line's check and the worker's reading: the pair was fine, so this is usage."""
+    with pytest.raises(UsageError, match="cannot be read"):
+        run_job(resolve("resnet18", size=64), Settings(images=str(tmp_path / "gone")), Store(tmp_path / "results"))
+    assert Store(tmp_path / "results").read() == []
+
+
+def test_what_does_not_fit_into_memory_is_oom_and_not_a_smaller_batch(tmp_path):
+    record = run_job(resolve("resnet18", batch=4_000_000), FAST, Store(tmp_path))
+    assert (record.status, record.reason.phase) == ("oom", "build")
+    assert record.counted["params"] == 11_689_512
+    assert record.spec.batch == 4_000_000
+
+
+def test_a_deadline_leaves_a_record(tmp_path):
+    record = run_job(resolve("vovnet57", "refinedet512"), Settings(deadline_s=4), Store(tmp_path))
+    assert (record.status, record.reason.code) == ("timeout", "deadline")
+    assert Store(tmp_path).read() == [record]
+
+
+def test_calibrated_activations_neither_fade_nor_explode():
+    network = build("resnet50", size=64)
+    initialise(network, seed=0)
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    calibrate(network, images)
+    with torch.inference_mode():
+        maps = network.backbone(images)
+        logits = network(images)
+    assert 0.1 < maps[-1].std() < 10
+    assert logits.std() > 0.01
+    assert not network.training
+    assert network.backbone.stem[1].momentum == 0.1
+
+
+def test_the_seed_fixes_the_weights():
+    networks = [build("resnet18") for _ in range(3)]
+    for network, seed in zip(networks, (5, 5, 6), strict=True):
+        initialise(network, seed)
+    first, second, third = (network.backbone.stem[0].weight for network in networks)
+    assert torch.equal(first, second)
+    assert not torch.equal(first, third)
+
+
+def test_tf32_and_absent_devices_are_usage_errors():
+    with pytest.raises(UsageError, match="tf32"):
+        open_device(Settings(device="cpu", precision="tf32"))
+    if not torch.cuda.is_available():
+        with pytest.raises(UsageError, match="no CUDA device"):
+            open_device(Settings(device="cuda"))
+
+
+def test_batches_are_filled_up_from_the_first_image():
+    images = [torch.full((1,), float(i)) for i in range(5)]
+    assert [[int(i) for i in batch] for batch in batches(images, 2)] == [[0, 1], [2, 3], [4, 0]]
+
+
+def test_warm_up_is_steady_when_the_last_two_blocks_agree():
+    assert not _steady([0.03] * 15)
+    assert _steady([0.03] * 20)
+    assert not _steady([0.03] * 10 + [0.02] * 10)
+
+
+def picture(path: Path, colour: tuple[int, int, int], size: tuple[int, int] = (8, 4)) -> None:
+    Image.new("RGB", size, colour).save(path)
+
+
+def test_pictures_are_prepared_as_the_paper_does(tmp_path):
+    picture(tmp_path / "a.png", (10, 20, 30))
+    prepare = Preparation(order="bgr", scale=255, mean=(1, 2, 3), std=(1, 1, 1))
+    (image,) = load_pictures(tmp_path, prepare, (6, 5))
+    assert image.shape == (3, 5, 6)
+    assert torch.allclose(image.mean(dim=(1, 2)), torch.tensor([29.0, 18.0, 7.0]))
+
+
+def test_pictures_are_taken_by_name_and_up_to_a_limit(tmp_path):
+    for number in range(LIMIT + 3):
+        picture(tmp_path / f"{number:03}.png", (0, 0, 0))
+    (tmp_path / "notes.txt").write_text("no picture")
+    assert [path.name for path in find_pictures(tmp_path)] == [f"{n:03}.png" for n in range(LIMIT)]
+
+
+def test_folders_without_readable_pictures_are_usage_errors(tmp_path):
+    with pytest.raises(UsageError, match="cannot be read"):
+        check_pictures(tmp_path / "absent")
+    with pytest.raises(UsageError, match="holds no picture"):
+        check_pictures(tmp_path)
+    buffer = io.BytesIO()
+    Image.new("RGB", (50, 50)).save(buffer, "PNG")
+    (tmp_path / "torn.png").write_bytes(buffer.getvalue()[:60])
+    with pytest.raises(UsageError, match=r"torn\.png"):
+        check_pictures(tmp_path)
+
+
+def test_a_job_is_timed_on_pictures(tmp_path):
+    for number in range(3):
+        picture(tmp_path / f"{number}.png", (number * 50, 0, 0))
+    settings = Settings(target=0.5, n_min=3, t_min_s=0.01, budget_s=2, images=str(tmp_path))
+    record = run_job(resolve("resnet18", size=64), settings, Store(tmp_path / "results"))
+    assert (record.status, record.conditions["inputs"]) == ("ok", "3 pictures")
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_cuda_job_has_its_memory_columns(tmp_path):
+    record = run_job(resolve("resnet50"), Settings(device="cuda", budget_s=5), Store(tmp_path))
+    assert record.status == "ok"
+    allocated, reserved, delta = (record.value(f"mem_{name}_bytes") for name in ("alloc_peak", "reserved_peak", "device_delta"))
+    assert record.value("mem_params_bytes") < allocated <= reserved <= delta
+    assert record.environment["fp32_precision_conv"] == "ieee"

@@ -1,0 +1,119 @@
+"""What is asked: sizes, options, specs and settings as text and as data."""
+
+from __future__ import annotations
+
+import json
+import shlex
+
+import pytest
+
+from archbench.spec import QUICK, Settings, Spec, UsageError, format_value, parse_options, parse_size, parse_value
+from archbench.zoo import registry
+
+SPECS = [
+    registry.resolve("vovnet39"),
+    registry.resolve("vovnet39", "refinedet512", stem="conv"),
+    registry.resolve("vovnet39", "refinedet", size=(640, 384), classes=20, batch=8),
+    registry.resolve("vgg16", classes=0, fc="conv-s2", pool_ceil=True),
+    registry.resolve("resnet38-v1", size=320, width=1.5),
+    registry.resolve("osa-12x21"),
+    registry.resolve("resnet50-x0.25-wrn", classifier="conv", output_stride=16),
+]
+
+
+def read(command: str) -> Spec:
+    """Read a command line back into a spec, as the command line's parser does."""
+    program, verb, backbone, *words = shlex.split(command)
+    assert (program, verb) == ("archbench", "profile")
+    flags: dict[str, list[str]] = {}
+    for flag, value in zip(words[::2], words[1::2], strict=True):
+        flags.setdefault(flag, []).append(value)
+    options = parse_options(flags.pop("--option", []))
+    numbers = {name: int(flags.pop(f"--{name}")[0]) for name in ("classes", "batch") if f"--{name}" in flags}
+    detector, size = flags.pop("--detector", [None])[0], flags.pop("--size")[0]
+    assert not flags
+    return registry.resolve(backbone, detector, size=size, **numbers, **options)
+
+
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [(320, (320, 320)), ("320", (320, 320)), ("1344x800", (1344, 800)), (" 64X32 ", (64, 32)), ((5, 7), (5, 7)), (None, None)],
+)
+def test_a_size_is_a_side_or_width_by_height(size: object, expected: object) -> None:
+    assert parse_size(size) == expected  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("size", ["", "x", "320x", "3.5", "-1", "320x320x3", 0, -5, (0, 4), (4, -1), "0x9", (320,), (1, 2, 3)])
+def test_another_size_is_a_usage_error(size: object) -> None:
+    with pytest.raises(UsageError, match="size"):
+        parse_size(size)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("true", True), ("False", False), ("16", 16), ("-3", -3), ("0.25", 0.25), ("1e-3", 1e-3), ("conv-s2", "conv-s2"), ("3x3", "3x3")],
+)
+def test_values_are_read_as_the_first_type_that_fits(text: str, value: object) -> None:
+    read_value = parse_value(text)
+    assert (read_value, type(read_value)) == (value, type(value))
+
+
+@pytest.mark.parametrize("value", [True, False, 0, 16, 0.25, 2.0, "conv", "3x3-last"])
+def test_values_are_written_as_they_are_read(value: object) -> None:
+    again = parse_value(format_value(value))  # type: ignore[arg-type]
+    assert (again, type(again)) == (value, type(value))
+
+
+def test_options_are_read_and_the_last_value_holds() -> None:
+    assert parse_options(["stem=conv", "stride-on=1x1", " width = 0.5 ", "stem=pool"]) == {"stem": "pool", "stride_on": "1x1", "width": 0.5}
+
+
+@pytest.mark.parametrize("text", ["stem", "stem=", "=conv", "", " = "])
+def test_another_option_text_is_a_usage_error(text: str) -> None:
+    with pytest.raises(UsageError, match="KEY=VALUE"):
+        parse_options([text])
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_a_spec_survives_plain_data(spec: Spec) -> None:
+    assert Spec.from_dict(json.loads(json.dumps(spec.to_dict()))) == spec
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_a_spec_survives_its_command_line(spec: Spec) -> None:
+    assert read(spec.command()) == spec
+
+
+@pytest.mark.parametrize("data", [{}, {"backbone": "x"}, {**SPECS[0].to_dict(), "colour": "red"}], ids=["empty", "partial", "unknown"])
+def test_other_data_is_no_spec(data: dict[str, object]) -> None:
+    with pytest.raises((KeyError, TypeError)):
+        Spec.from_dict(data)
+
+
+def test_a_spec_reads_as_one_line() -> None:
+    spec = registry.resolve("VGG-16", "RefineDet320", batch=2, pool_ceil=True)
+    assert str(spec) == "vgg16 + refinedet, 320x320, 80 classes, pool_ceil=true, batch 2"
+    assert str(registry.resolve("resnet50", classes=0)) == "resnet50, 224x224, trunk alone"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"device": "gpu"}, {"device": "cuda:"}, {"precision": "fp8"}, {"memory_format": "nhwc"}, {"threads": 0}, {"n_min": 0},
+        {"budget_s": 0.0}, {"target": -0.1}, {"deadline_s": 0.0}, {"seed": -1},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_settings_refuse(wrong: dict[str, object]) -> None:
+    with pytest.raises(UsageError, match=next(iter(wrong)).partition("_")[0]):
+        Settings(**wrong)  # type: ignore[arg-type]
+
+
+def test_settings_survive_plain_data_and_what_a_later_version_adds() -> None:
+    data = json.loads(json.dumps(QUICK.to_dict())) | {"added_later": 1}
+    assert Settings.from_dict(data) == QUICK
+
+
+def test_a_deadline_follows_the_budget_unless_it_is_given() -> None:
+    assert Settings(budget_s=30).deadline == 690
+    assert Settings(budget_s=30, deadline_s=5).deadline == 5

@@ -1,0 +1,138 @@
+"""Non-maximum suppression and selection against references that loop over boxes."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from archbench.zoo.ops import nms as module
+from archbench.zoo.ops.boxes import clip, iou
+from archbench.zoo.ops.nms import BLOCK, Selection, nms
+
+Case = tuple[Tensor, Tensor, Tensor]
+
+
+def greedy(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float) -> Tensor:
+    """Take boxes best first, ties in the order of the input, and drop what a kept one of the group overlaps too much."""
+    suppresses = ((iou(boxes, boxes) > threshold) & (groups[:, None] == groups)).tolist()
+    kept: list[int] = []
+    for i in sorted(range(len(boxes)), key=lambda i: -scores[i].item()):
+        if not any(suppresses[j][i] for j in kept):
+            kept.append(i)
+    mask = torch.zeros(len(boxes), dtype=torch.bool)
+    mask[kept] = True
+    return mask
+
+
+def random_case(n: int, *, groups: int = 1, levels: int = 20, spread: float = 40, seed: int = 0) -> Case:
+    """Draw boxes, a tenth of them without area, scores of a few values so that many tie, and groups."""
+    generator = torch.Generator().manual_seed(seed)
+    corner = torch.rand(n, 2, generator=generator) * spread
+    sides = torch.rand(n, 2, generator=generator) * 20 + 5
+    sides[torch.rand(n, generator=generator) < 0.1] = 0
+    scores = torch.randint(levels, (n,), generator=generator) / levels
+    return torch.cat([corner, corner + sides], dim=1), scores, torch.randint(groups, (n,), generator=generator)
+
+
+@pytest.mark.parametrize("threshold", [0.0, 0.3, 0.45, 0.7, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize(("n", "groups"), [(1, 1), (2, 1), (60, 1), (200, 3), (200, 60)])
+def test_it_is_the_greedy_suppression(n: int, groups: int, seed: int, threshold: float) -> None:
+    case = random_case(n, groups=groups, seed=seed)
+    assert torch.equal(nms(*case, threshold), greedy(*case, threshold))
+
+
+@pytest.mark.parametrize("n", [BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 100])
+def test_it_is_the_greedy_suppression_across_blocks(n: int) -> None:
+    case = random_case(n, spread=n / 4)
+    expected = greedy(*case, 0.45)
+    assert 0.1 < expected.float().mean() < 0.9
+    assert torch.equal(nms(*case, 0.45), expected)
+
+
+@pytest.mark.parametrize(("block", "pairs"), [(1, 1 << 24), (7, 1 << 24), (256, 1), (8, 300)])
+def test_the_answer_does_not_depend_on_how_it_is_cut(block: int, pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of a group and chunks of groups, which only bound the memory."""
+    monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setattr(module, "PAIRS", pairs)
+    case = random_case(150, groups=9)
+    assert torch.equal(nms(*case, 0.4), greedy(*case, 0.4))
+
+
+@pytest.mark.parametrize("n", [10, 300])
+def test_in_a_chain_every_second_box_survives(n: int) -> None:
+    """Each box overlaps the next only, so whether one is kept hangs on all before it."""
+    start = torch.arange(n) * 4.0
+    boxes = torch.stack([start, torch.zeros(n), start + 10, torch.ones(n)], dim=1)
+    kept = nms(boxes, torch.arange(n, 0, -1.0), torch.zeros(n, dtype=torch.long), 0.4)
+    assert kept.tolist() == [i % 2 == 0 for i in range(n)]
+
+
+def test_equal_boxes_of_equal_score_leave_the_first() -> None:
+    boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0]]).repeat(5, 1)
+    assert nms(boxes, torch.full((5,), 0.5), torch.tensor([1, 0, 1, 0, 0]), 0.5).tolist() == [True, True, False, False, False]
+
+
+def test_an_overlap_at_the_threshold_is_kept() -> None:
+    boxes = torch.tensor([[0.0, 0.0, 2.0, 1.0], [0.0, 0.0, 1.0, 1.0]])
+    scores, groups = torch.tensor([0.9, 0.8]), torch.zeros(2, dtype=torch.long)
+    assert nms(boxes, scores, groups, 0.5).tolist() == [True, True]
+    assert nms(boxes, scores, groups, 0.49).tolist() == [True, False]
+
+
+def test_boxes_without_area_suppress_nothing() -> None:
+    boxes = torch.tensor([[1.0, 1.0, 1.0, 1.0]] * 3 + [[0.0, 0.0, 2.0, 2.0]])
+    assert nms(boxes, torch.tensor([0.9, 0.8, 0.7, 0.6]), torch.zeros(4, dtype=torch.long), 0.0).all()
+
+
+def test_nothing_gives_nothing() -> None:
+    kept = nms(torch.empty(0, 4), torch.empty(0), torch.empty(0, dtype=torch.long), 0.5)
+    assert (kept.shape, kept.dtype) == ((0,), torch.bool)
+
+
+def test_on_the_meta_device_it_has_its_shape() -> None:
+    kept = nms(torch.empty(7, 4, device="meta"), torch.empty(7, device="meta"), torch.empty(7, dtype=torch.long, device="meta"), 0.5)
+    assert (kept.shape, kept.dtype, kept.device.type) == ((7,), torch.bool, "meta")
+
+
+def test_torch_accepts_the_operator() -> None:
+    torch.library.opcheck(nms, (*random_case(20, groups=2), 0.5), test_utils=("test_schema", "test_faketensor"))
+
+
+def select(boxes: Tensor, scores: Tensor, size: tuple[int, int], how: Selection) -> list[tuple[list[float], float, int]]:
+    """Select from one image's boxes [N, 4] and scores [N, C], loop by loop."""
+    found = []
+    for label in range(scores.shape[1]):
+        score = scores[:, label].tolist()
+        best = sorted((i for i in range(len(boxes)) if score[i] > how.score), key=lambda i: -score[i])[: how.per_class]
+        mask = greedy(boxes[best], scores[best, label], torch.zeros(len(best)), how.iou)
+        found += [(clip(boxes[i], size).tolist(), score[i], label) for i, kept in zip(best, mask, strict=True) if kept]
+    return sorted(found, key=lambda one: -one[1])[: how.per_image]
+
+
+@pytest.mark.parametrize(
+    "how",
+    [Selection(0.3, 1000, 0.45, 500), Selection(0.3, 5, 0.45, 500), Selection(0.3, 1000, 0.7, 9), Selection(0.0, 7, 0.2, 12)],
+    ids=["nothing binds", "per class", "per image", "both"],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_selection_is_that_of_the_loops(how: Selection, seed: int) -> None:
+    size = (50, 45)
+    boxes = torch.stack([random_case(80, seed=2 * seed + image)[0] - 5 for image in range(2)])
+    scores = torch.randint(8, (2, 80, 4), generator=torch.Generator().manual_seed(seed)) / 8
+    found = how(boxes, scores, size)
+    for image in range(2):
+        expected = select(boxes[image], scores[image], size, how)
+        assert len(found[image]) == len(expected)
+        assert list(zip(found[image].boxes.tolist(), found[image].scores.tolist(), found[image].labels.tolist(), strict=True)) == expected
+
+
+def test_an_image_without_candidates_has_no_detections() -> None:
+    how = Selection(0.5, 10, 0.5, 10)
+    scores = torch.zeros(3, 4, 2)
+    scores[1, 2, 1] = 0.9
+    found = how(torch.tensor([0.0, 0.0, 5.0, 5.0]).expand(3, 4, 4), scores, (10, 10))
+    assert [len(one) for one in found] == [0, 1, 0]
+    assert (found[1].boxes.tolist(), found[1].labels.tolist()) == ([[0, 0, 5, 5]], [1])
+    assert [len(one) for one in how(torch.empty(2, 0, 4), torch.empty(2, 0, 3), (10, 10))] == [0, 0]

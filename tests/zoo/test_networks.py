@@ -1,0 +1,162 @@
+"""The whole zoo: every registered network builds, counts and is what its stages say, on the meta device."""
+
+from __future__ import annotations
+
+import pkgutil
+from functools import cache
+
+import pytest
+import torch
+
+import archbench
+from archbench.counting.report import CostReport
+from archbench.spec import UsageError
+from archbench.zoo import registry
+from archbench.zoo.contracts import Backbone, Classifier, Detector
+from archbench.zoo.registry import Entry
+
+BACKBONES = [entry for entry in registry.entries("backbone") if not entry.published_only]
+DETECTORS = [entry for entry in registry.entries("detector") if not entry.published_only]
+FAMILIES = list({entry.family: entry for entry in reversed(BACKBONES)}.values())
+by_name = pytest.mark.parametrize("entry", BACKBONES, ids=lambda entry: entry.name)
+
+
+def make(entry: Entry, taps: tuple[str, ...] | None = None, detector: str | None = None) -> Backbone:
+    """Build a trunk, alone or as under a detector, on the meta device with taps, which a spec does not hold."""
+    classes = None if detector else 0
+    options, _ = registry.values(registry.resolve(entry.name, detector, classes=classes))
+    del options["classifier"]
+    builder = pkgutil.resolve_name(f"archbench.zoo.backbones.{entry.builder}")
+    with torch.device("meta"):
+        backbone: Backbone = builder(**entry.arguments, **options, taps=taps)
+    return backbone.eval()
+
+
+@cache
+def whole(name: str, detector: str | None = None) -> Backbone:
+    """The trunk to its last map."""
+    return make(registry.find("backbone", name), detector=detector)
+
+
+def run(backbone: Backbone, entry: Entry) -> tuple[list[torch.Tensor], CostReport]:
+    """Count a trunk at its network's own input; give its maps too. Several times faster than a bare pass on the meta device."""
+    width, height = entry.size
+    maps: list[torch.Tensor] = []
+    backbone.register_forward_hook(lambda _module, _inputs, out: maps.extend(out))
+    return maps, archbench.count(backbone, (1, 3, height, width))
+
+
+@cache
+def trunk_cost(entry_name: str) -> CostReport:
+    return archbench.cost(entry_name, classes=0)
+
+
+@by_name
+def test_it_counts_as_it_is_published(entry: Entry) -> None:
+    report = archbench.cost(entry.name)
+    assert report.uncounted == ()
+    assert report.macs > trunk_cost(entry.name).macs or entry.classes == 0
+    assert report.mac_bound > 0
+
+
+@by_name
+def test_its_stages_are_true_in_any_order(entry: Entry) -> None:
+    stages = whole(entry.name).stages[::-1]
+    backbone = make(entry, tuple(stage.name for stage in stages))
+    maps, report = run(backbone, entry)
+    width, height = entry.size
+    assert [tuple(m.shape[1:]) for m in maps] == [(s.channels, -(-height // s.stride), -(-width // s.stride)) for s in stages]
+    assert backbone.tapped == stages
+    assert report.calls == trunk_cost(entry.name).calls
+    assert {stage.level for stage in stages} <= set(entry.levels) or "stem" in entry.preset
+
+
+@by_name
+def test_a_tap_computes_nothing_past_itself(entry: Entry) -> None:
+    first = whole(entry.name).stages[0]
+    backbone = make(entry, (first.name,))
+    maps, report = run(backbone, entry)
+    steps = list(dict(whole(entry.name).named_children()))
+    assert list(dict(backbone.named_children())) == steps[: steps.index(first.name) + 1]
+    assert (backbone.stages, maps[0].shape[1]) == ((first,), first.channels)
+    calls = trunk_cost(entry.name).calls
+    assert report.calls == calls[: len(report.calls)]
+    assert len(report.calls) < len(calls)
+
+
+def test_a_tap_that_is_not_there_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match=r"no c9.*c2 \(stage2, stride 4\)"):
+        make(registry.find("backbone", "resnet18"), ("c9",))
+
+
+@by_name
+@pytest.mark.parametrize("detector", DETECTORS, ids=lambda entry: entry.name)
+def test_a_detector_fits_every_backbone_that_offers_its_taps(entry: Entry, detector: Entry) -> None:
+    if set(detector.taps) <= set(entry.levels) & {stage.level for stage in whole(entry.name, detector.name).stages}:
+        report = archbench.cost(entry.name, detector.name)
+        area = detector.size[0] * detector.size[1] / (entry.size[0] * entry.size[1])
+        assert report.macs > trunk_cost(entry.name).macs * area
+        assert report.uncounted == ()
+    else:
+        with pytest.raises(UsageError, match="cannot be built: this backbone has no c"):
+            archbench.cost(entry.name, detector.name)
+
+
+@pytest.mark.parametrize("entry", FAMILIES, ids=lambda entry: entry.family)
+def test_a_family_runs_for_real(entry: Entry) -> None:
+    torch.manual_seed(0)
+    side = min(entry.size[0], 64)
+    network = archbench.build(entry.name, size=side, classes=0)
+    with torch.inference_mode():
+        (out,) = network(torch.randn(2, 3, side, side))
+    assert out.isfinite().all()
+    assert out.std() > 0
+    assert out.shape[:2] == (2, network.stages[-1].channels)
+
+
+def test_what_is_asked_decides_what_is_built() -> None:
+    trunk = archbench.build("resnet18", classes=0, device="meta")
+    classifier = archbench.build("resnet18", device="meta")
+    detector = archbench.build("resnet18", "refinedet", device="meta")
+    assert [type(trunk), type(classifier)] == [Backbone, Classifier]
+    assert isinstance(detector, Detector)
+    assert not any(module.training for network in (trunk, classifier, detector) for module in network.modules())
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121"])
+def test_a_convolution_as_last_layer_counts_as_one(name: str) -> None:
+    linear, conv = archbench.cost(name), archbench.cost(name, classifier="conv")
+    channels = archbench.build(name, classes=0, device="meta").stages[-1].channels
+    assert (conv.params, conv.macs) == (linear.params, linear.macs)
+    assert conv.cio - linear.cio == channels + 1000
+    assert conv.mac_eq1 - linear.mac_eq1 == channels + 1000 + channels * 1000
+
+
+@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet50-v1", "resnet50-slim", "resnext50-32x4d"])
+@pytest.mark.parametrize("stride", [16, 8])
+def test_an_output_stride_keeps_the_parameters_and_the_resolution(name: str, stride: int) -> None:
+    report = archbench.cost(name, classes=0, output_stride=stride)
+    plain, dilated = (archbench.build(name, classes=0, device="meta", **given).stages for given in ({}, {"output_stride": stride}))
+    assert [stage.stride for stage in dilated] == [min(stage.stride, stride) for stage in plain]
+    assert report.params == trunk_cost(name).params
+    assert report.macs > trunk_cost(name).macs
+    assert report.calls[-1].out_shape[-2:] == (224 // stride, 224 // stride)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "options"),
+    [
+        ("resnet50", {"norm": "gn", "width": 0.25}), ("resnext50-32x4d", {"width": 0.1}), ("resnet50", {"width": 0.001}),
+        ("osa-0x43", {}), ("osa-5x0", {}),
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_width_that_cannot_be_is_a_usage_error(backbone: str, options: dict[str, object]) -> None:
+    with pytest.raises(UsageError):
+        archbench.cost(backbone, **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["densenet121", "vovnet39", "vgg16"])
+def test_an_input_too_small_for_the_network_is_a_usage_error(name: str) -> None:
+    with pytest.raises(UsageError):
+        archbench.cost(name, size=8, classes=0)
