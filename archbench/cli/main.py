@@ -56,8 +56,8 @@ def run(arguments: list[str]) -> int:
         return _fail(str(error))
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:
-        # Whoever reads stdout (head, a pager) has seen enough.
+    except (BrokenPipeError, SystemExit):
+        # Whoever reads stdout (head, a pager) has seen enough; typer makes a SystemExit of it, and of nothing else.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except Exception as error:

@@ -133,12 +133,11 @@ def _print_json(record: Record, extra: dict[str, Any]) -> None:
 
 
 def _print_tables(record: Record, extra: dict[str, Any]) -> None:
-    from archbench.papers import beside
-    from archbench.report.profile import counted_table, layers_table, measured_table
+    from archbench.report.profile import counted_table, layers_table, measured_table, paper_for
 
-    published, source = beside(record.spec)
+    paper = paper_for(record.spec)
     if record.counted:
-        counted_table(record, published, source).print()
+        counted_table(record, paper).print()
     if "layers" in extra:
         print()
         layers_table(extra["layers"]).print()
@@ -146,7 +145,7 @@ def _print_tables(record: Record, extra: dict[str, Any]) -> None:
         print(f"\n{extra['check'].sentence()}")
     if record.measured:
         print()
-        measured_table(record, published, source).print()
+        measured_table(record, paper).print()
     if record.reason:
         message = f" {record.reason.message}" if record.reason.message else ""
         print(f"{record.status} ({record.reason.code}) in phase {record.reason.phase}:{message}", file=sys.stderr)

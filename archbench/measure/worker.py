@@ -138,7 +138,6 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
         report.data["environment"] |= device.fingerprint()
         before = host.load()
         report.data["conditions"]["host_before"] = before
-        contended = (before["cpu_pressure_avg10"] or 0) > CONTENDED_PRESSURE
     with report.phase("count"):
         counted = cost_spec(spec)
         report.data["counted"] = counted.totals()
@@ -151,14 +150,15 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
             add_load(bench, settings, report)
         with report.phase("warmup"):
             steady = warm_up(bench, interrupted)
-        flags = [name for name, raised in (("warmup_not_steady", not steady), ("cpu_contended", contended)) if raised]
         with report.phase("latency"):
             collected = sample(bench, settings, report, interrupted)
+            after = report.data["conditions"]["host_after"] = host.load()
+            contended = any((load["cpu_pressure_avg10"] or 0) > CONTENDED_PRESSURE for load in (before, after))
+            flags = [name for name, raised in (("warmup_not_steady", not steady), ("cpu_contended", contended)) if raised]
             report.measured(timings(collected, spec, counted.macs, flags))
             save_samples(collected, report.folder)
         with report.phase("memory"):
             report.measured(memory(bench))
-    report.data["conditions"]["host_after"] = host.load()
     report.measured({name: Metric(None, "J", reason=meter_for(device.kind).why_not) for name in ENERGY})
 
 

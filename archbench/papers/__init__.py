@@ -9,7 +9,19 @@ from archbench.papers.published import (
     metrics,
     own_rule,
     row_for,
+    rule_notes,
     value_in_our_units,
 )
 
-__all__ = ["MetricMap", "Published", "beside", "figures", "figures_for", "metrics", "own_rule", "row_for", "value_in_our_units"]
+__all__ = [
+    "MetricMap",
+    "Published",
+    "beside",
+    "figures",
+    "figures_for",
+    "metrics",
+    "own_rule",
+    "row_for",
+    "rule_notes",
+    "value_in_our_units",
+]

@@ -50,7 +50,9 @@ class Published:
 
     @property
     def classes(self) -> int | None:
-        """Foreground classes of the data set; None where the paper names none."""
+        """Foreground classes of the data set, 0 where the classifier is left out; None where the paper names none."""
+        if (self.paper, self.table, self.metric) == ("huang", "2", "params"):
+            return 0
         quoted_from_huang = (self.paper, self.detector) == ("vovnet", "faster-rcnn")  # Table 6, "by G-RMI"
         if self.dataset.startswith("coco") and (self.paper == "huang" or quoted_from_huang):
             return HUANG_COCO_CLASSES
@@ -180,6 +182,11 @@ def beside(spec: Spec) -> tuple[dict[str, float], str]:
         rule = own_rule(figure)
         named[rule.ours if rule and rule.ours else word] = value
     return named, row[0].source if row else ""
+
+
+def rule_notes(spec: Spec) -> list[str]:
+    """In words, the rules of its own by which a paper counts figures of `row_for`."""
+    return list(dict.fromkeys(rule.note for rule in map(own_rule, row_for(spec)) if rule))
 
 
 def _read(name: str) -> list[dict[str, str]]:

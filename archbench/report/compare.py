@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
-from archbench.papers import Published, beside, figures_for, metrics, own_rule, row_for, value_in_our_units
+from archbench.papers import Published, beside, figures_for, metrics, row_for, rule_notes, value_in_our_units
 from archbench.records import Record
 from archbench.report.tables import Column, Table
 from archbench.report.words import COUNTED, MEASURED
@@ -249,7 +249,7 @@ def _flag_notes(records: Sequence[Record], names: Mapping[Spec, str]) -> list[st
 
 def _notes(records: Sequence[Record], *, tables: int) -> list[str]:
     """What a reader must know of the figures: whose they are, which are counted by another rule, what not to compare."""
-    quoted = [figure for record in records if _paper_figures(record) for figure in row_for(record.spec)]
+    quoted = [record.spec for record in records if _paper_figures(record)]
     notes = [QUOTED_NOTE] if quoted else []
-    notes += dict.fromkeys(rule.note for rule in map(own_rule, quoted) if rule)
+    notes += dict.fromkeys(note for spec in quoted for note in rule_notes(spec))
     return [*notes, TABLES_NOTE] if tables > 1 else notes

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from dataclasses import dataclass
+from typing import Protocol
 
+from archbench.papers import beside, rule_notes
 from archbench.records import Metric, Record
 from archbench.report.tables import MISSING, Column, Table
-from archbench.report.words import COUNTED, MEASURED, explain
+from archbench.report.words import COUNTED, MEASURED, Word, explain
 from archbench.spec import Settings, Spec
 
 FLAGS = {
@@ -32,25 +34,44 @@ class CountedCall(Protocol):
     cio: int | None
 
 
-def title(spec: Spec) -> str:
-    """The network in words."""
-    return str(spec)
+@dataclass(frozen=True)
+class Paper:
+    """What a paper printed of the network: figures by our words, where they stand, and what to know of them."""
+
+    figures: Mapping[str, float]
+    source: str
+    notes: Sequence[str] = ()
+
+    def beside(self, name: str, word: Word) -> list[str]:
+        """The cell to set beside a figure; no cell at all where no paper has the network."""
+        return [word.quote(self.figures[name]) if name in self.figures else ""] if self.source else []
+
+    @property
+    def column(self) -> list[Column]:
+        """The column of those cells."""
+        return [Column(self.source)] if self.source else []
 
 
-def counted_table(record: Record, published: Mapping[str, float], source: str) -> Table:
+def paper_for(spec: Spec) -> Paper:
+    """The paper's row that is set beside a spec."""
+    return Paper(*beside(spec), rule_notes(spec))
+
+
+def counted_table(record: Record, paper: Paper) -> Table:
     """What was counted, of one image, with the paper's figures beside it where there are some."""
     counted = record.counted or {}
     rows = [
-        [word.heading, word.show(counted.get(name)), word.unit, *_beside(word.quote, name, published, source)]
+        [word.heading, word.show(counted.get(name)), word.unit, *paper.beside(name, word)]
         for name, word in COUNTED.items()
-        if counted.get(name) is not None and (name != "paper_flops" or name in published)
+        if counted.get(name) is not None and (name != "paper_flops" or name in paper.figures)
     ]
     notes = [f"not counted, no rule: {name} ({calls} calls)" for name, calls in counted.get("uncounted", ())]
-    columns = [Column("counted, one image", "left"), Column("value"), Column("unit", "left"), *_paper_column(source)]
-    return Table(columns, rows, title=title(record.spec), notes=notes)
+    notes += paper.notes if paper.figures.keys() & COUNTED.keys() else []
+    columns = [Column("counted, one image", "left"), Column("value"), Column("unit", "left"), *paper.column]
+    return Table(columns, rows, title=str(record.spec), notes=notes)
 
 
-def measured_table(record: Record, published: Mapping[str, float], source: str) -> Table:
+def measured_table(record: Record, paper: Paper) -> Table:
     """What was measured: medians with their intervals, the paper's figures beside them, and reasons for what is missing."""
     rows = []
     missing: dict[str, list[str]] = {}
@@ -61,11 +82,12 @@ def measured_table(record: Record, published: Mapping[str, float], source: str) 
         if metric.value is None:
             missing.setdefault(metric.reason, []).append(word.heading)
             continue
-        beside = _beside(word.quote, name, published, source)
-        rows.append([word.heading, word.show(metric.value), _interval(metric), word.unit, *beside])
+        rows.append([word.heading, word.show(metric.value), _interval(metric), word.unit, *paper.beside(name, word)])
     notes = [f"{explain(reason)} ({reason}): {', '.join(names)}" for reason, names in missing.items()]
     notes += _conditions(record)
-    columns = [Column("measured", "left"), Column("median"), Column("95 % interval"), Column("unit", "left"), *_paper_column(source)]
+    if paper.figures.keys() & MEASURED.keys():
+        notes.append(f"{paper.source}: the paper's figures, measured on its own device")
+    columns = [Column("measured", "left"), Column("median"), Column("95 % interval"), Column("unit", "left"), *paper.column]
     return Table(columns, rows, title=_where(record), notes=notes)
 
 
@@ -102,17 +124,11 @@ def _operator(call: CountedCall) -> str:
     return " ".join(words)
 
 
-def _beside(quote: Any, name: str, published: Mapping[str, float], source: str) -> list[str]:
-    return [quote(published[name]) if name in published else ""] if source else []
-
-
-def _paper_column(source: str) -> list[Column]:
-    return [Column(source)] if source else []
-
-
 def _interval(metric: Metric) -> str:
     bounds = (metric.spread or {}).get("ci95")
-    return f"{bounds[0]:,.2f} - {bounds[1]:,.2f}" if bounds else ""
+    if bounds:
+        return f"{bounds[0]:,.2f} - {bounds[1]:,.2f}"
+    return "too few samples" if metric.spread else ""
 
 
 def _where(record: Record) -> str:

@@ -132,7 +132,7 @@ def test_an_interruption_gives_the_child_time_and_a_second_one_none(tmp_path, ha
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's death signal is Linux's")
 def test_a_worker_dies_with_its_supervisor(tmp_path):
-    child = "from archbench.measure.worker import die_with_parent; import time; die_with_parent(); print('ready', flush=True); time.sleep(60)"
+    child = "from archbench.measure.worker import die_with_parent as die; import time; die(); print('ready', flush=True); time.sleep(60)"
     script = (
         "import pathlib, sys; from archbench.measure.supervisor import supervise;"
         f"supervise([sys.executable, '-c', {child!r}], pathlib.Path({str(tmp_path)!r}), deadline_s=50)"

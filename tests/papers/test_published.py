@@ -100,7 +100,11 @@ def test_section_3_2_names_two_networks() -> None:
 
 
 def test_a_row_without_an_input_means_the_name_s_default() -> None:
-    assert find("huang", "2", "ResNet-101", "params").spec() == Spec("resnet101-slim", None, 224, 224, 1000)
+    assert find("huang", "2", "ResNet-101", "top1").spec() == Spec("resnet101-slim", None, 224, 224, 1000)
+
+
+def test_the_sizes_of_huang_table_2_leave_the_classifier_out() -> None:
+    assert find("huang", "2", "ResNet-101", "params").spec() == Spec("resnet101-slim", None, 224, 224, 0)
 
 
 @pytest.mark.parametrize(
