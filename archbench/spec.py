@@ -29,6 +29,8 @@ def parse_size(size: str | int | tuple[int, int] | None) -> tuple[int, int] | No
         size = (int(match[1]), int(match[2] or match[1]))
     elif isinstance(size, int):
         size = (size, size)
+    if len(size) != 2:
+        raise UsageError(f"size {size} is not (width, height)")
     width, height = (int(side) for side in size)
     if width < 1 or height < 1:
         raise UsageError(f"size {width}x{height} has a side below 1 pixel")

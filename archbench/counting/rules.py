@@ -145,8 +145,7 @@ RULES: dict[str, Rule] = {
 }  # fmt: skip
 
 MULTIPLIES = re.compile(
-    r"(^|_)(conv\w*|deform\w*|(add|sparse_|int_|b|badd|baddb|grouped_|scaled_)?mm|(add|)mv|addr|matmul|linear|dot|vdot|bilinear|trilinear"
-    r"|einsum|tensordot|inner|cdist|lstm\w*|gru\w*|rnn\w*|\w*attention\w*)$"
+    r"conv(?!ert)|deform|(^|_)(hsp|ssp|s)?(b?add)?b?mm(_|$)|mv$|addr$|matmul|linear|dot$|einsum|inner$|cdist|lstm|(^|_)gru|(^|_)rnn|attention|transformer"
 )
 """Names of operators that multiply matrices or convolve; one of them without a rule is reported, never left out."""
 

@@ -49,6 +49,8 @@ def _max_pool2d(
     sides = []
     for i, n in enumerate(source.shape[-2:]):
         k, s, p, d = (values[i % len(values)] for values in (kernel, stride, padding, dilation))
+        if 2 * p > k:
+            return None
         span = n + 2 * p - d * (k - 1) - 1
         side = (-(-span // s) if ceil_mode else span // s) + 1
         # A last window that would start in the padding is left out.
@@ -56,8 +58,14 @@ def _max_pool2d(
     return source.new_empty(*source.shape[:-2], *sides) if source.ndim == 4 and min(sides) > 0 else None
 
 
-def _like_first(source: Tensor, *_: Any, **__: Any) -> Tensor:
-    return source.new_empty(source.shape)
+def _batch_norm(source: Tensor, *others: Any, **__: Any) -> Tensor | None:
+    fits = source.ndim > 1 and all(t.numel() == source.shape[1] for t in others if isinstance(t, Tensor))
+    return source.new_empty(source.shape) if fits else None
+
+
+def _group_norm(source: Tensor, groups: int, *others: Any, **__: Any) -> Tensor | None:
+    fits = source.ndim > 1 and source.shape[1] % groups == 0 and all(t.numel() == source.shape[1] for t in others if isinstance(t, Tensor))
+    return source.new_empty(source.shape) if fits else None
 
 
 def _sum(first: Any, second: Any, *_: Any, **__: Any) -> Tensor | None:
@@ -66,6 +74,8 @@ def _sum(first: Any, second: Any, *_: Any, **__: Any) -> Tensor | None:
 
 
 def _cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
+    if not tensors or not -tensors[0].ndim <= dim < tensors[0].ndim:
+        return None
     first = tensors[0]
     shape = list(first.shape)
     dim %= first.ndim
@@ -84,8 +94,8 @@ OUTPUTS: dict[Any, Callable[..., Tensor | None]] = {
     torch.ops.aten.conv2d.default: _conv2d,
     torch.ops.aten.conv_transpose2d.input: _conv_transpose2d,
     torch.ops.aten.max_pool2d.default: _max_pool2d,
-    torch.ops.aten.batch_norm.default: _like_first,
-    torch.ops.aten.group_norm.default: _like_first,
+    torch.ops.aten.batch_norm.default: _batch_norm,
+    torch.ops.aten.group_norm.default: _group_norm,
     torch.ops.aten.cat.default: _cat,
     torch.ops.aten.add.Tensor: _sum,
 }

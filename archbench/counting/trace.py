@@ -25,9 +25,9 @@ ALIGNMENT = 512
 class Trace(TorchDispatchMode):
     """Sees every operator of a forward pass and keeps what the report needs."""
 
-    def __init__(self, module: nn.Module, resident: list[Tensor], batch: int, *, on_meta: bool) -> None:
+    def __init__(self, module: nn.Module, weights: list[Tensor], inputs: list[Tensor], *, on_meta: bool) -> None:
         super().__init__()
-        self.batch = batch
+        self.batch = inputs[0].shape[0] if inputs and inputs[0].ndim > 1 else 1
         self.on_meta = on_meta
         self.calls: list[Call] = []
         self.cio_pool = 0
@@ -37,7 +37,8 @@ class Trace(TorchDispatchMode):
         self.peak_at = ""
         self._live_bytes = 0
         self._live: dict[int, weakref.ref[Any]] = {}
-        self._resident = {tensor.untyped_storage()._cdata for tensor in resident}
+        self._weights = {tensor.untyped_storage()._cdata for tensor in weights}
+        self._resident = self._weights | {tensor.untyped_storage()._cdata for tensor in inputs}
         self._names = {sub: name for name, sub in module.named_modules()}
         self._path = [""]
 
@@ -101,33 +102,34 @@ class Trace(TorchDispatchMode):
             self.peak_bytes = self._live_bytes
             self.peak_at = f"{self._path[-1]} ({name.partition('::')[2]})"
 
-    def _per_image(self, first: int, total: int) -> int:
-        """One image's share of a total over a leading dimension `first`: images, or crops of images.
+    def _per_image(self, tensor: Tensor, total: int) -> int:
+        """One image's share of a total over `tensor`, whose first dimension counts images or crops of images.
 
-        What does not run once an image, because its leading dimension is no multiple of the batch, counts whole.
+        The images may also be another dimension, as in sequences. What has none of them runs once for all and counts whole.
         """
-        return total // self.batch if first % self.batch == 0 else total
+        batched = tensor.shape[:1].numel() % self.batch == 0 or self.batch in tensor.shape
+        return total // self.batch if batched else total
 
     def _count(self, name: str, work: Convolution | Product | Pool | BatchNorm | None) -> None:
         if isinstance(work, Convolution):
             self.calls.append(self._convolution(work))
         elif isinstance(work, Product):
-            if work.certain or any(self._is_parameter(operand) for operand in (work.source, work.weight)):
+            if work.certain or any(map(self._is_weight, (work.source, work.weight))):
                 self.calls.append(self._linear(work))
             else:
                 self.uncounted[name] += 1
         elif isinstance(work, Pool):
-            self.cio_pool += self._per_image(work.source.shape[0], work.source.numel() + work.out.numel())
+            self.cio_pool += self._per_image(work.source, work.source.numel() + work.out.numel())
         elif isinstance(work, BatchNorm):
-            self.bn_elements += self._per_image(work.out.shape[0], work.out.numel())
+            self.bn_elements += self._per_image(work.out, work.out.numel())
 
-    def _is_parameter(self, tensor: Tensor | None) -> bool:
-        return tensor is not None and tensor.untyped_storage()._cdata in self._resident
+    def _is_weight(self, tensor: Tensor | None) -> bool:
+        return tensor is not None and tensor.untyped_storage()._cdata in self._weights
 
     def _convolution(self, work: Convolution) -> Call:
         weights = work.weight.numel()
-        crops = self._per_image(work.crops, work.crops)
-        activations = self._per_image(work.crops, work.source.numel() + work.out.numel())
+        crops = self._per_image(work.source, work.crops)
+        activations = self._per_image(work.source, work.source.numel() + work.out.numel())
         applied = crops * work.positions
         macs = applied * weights
         taps = max(1, weights // max(1, work.weight.shape[0] * work.weight.shape[1]))
@@ -141,13 +143,12 @@ class Trace(TorchDispatchMode):
         )  # fmt: skip
 
     def _linear(self, work: Product) -> Call:
-        first = work.source.shape[0] if work.source.ndim > 1 else 1
         operands = (work.weight, work.bias) if work.certain else (work.source, work.weight, work.bias)
         return Call(
             path=self._path[-1], op="linear", kernel=(), stride=(), groups=1,
             in_shape=tuple(work.source.shape), out_shape=tuple(work.out.shape),
-            params=sum(t.numel() for t in operands if t is not None and (work.certain or self._is_parameter(t))),
-            macs=self._per_image(first, work.out.numel() * work.depth), mac_eq1=None, mac_bound=None, cio=None,
+            params=sum(t.numel() for t in operands if t is not None and (work.certain or self._is_weight(t))),
+            macs=self._per_image(work.out, work.out.numel() * work.depth), mac_eq1=None, mac_bound=None, cio=None,
         )  # fmt: skip
 
 
@@ -184,9 +185,9 @@ def trace(module: nn.Module, inputs: tuple[Any, ...], *, device: str = "meta", c
     """
     inputs = tuple(value.to(device) if isinstance(value, Tensor) else value for value in inputs)
     tensors = [value for value in inputs if isinstance(value, Tensor)]
-    batch = tensors[0].shape[0] if tensors and tensors[0].ndim > 1 else 1
-    own = {name: tensor.detach().to(device) for name, tensor in _named_tensors(module)}
-    mode = Trace(module, [*own.values(), *tensors], batch, on_meta=device == "meta")
+    own = {name: parameter.detach().to(device) for name, parameter in module.named_parameters()}
+    own |= {name: buffer.detach().to(device, copy=True) for name, buffer in module.named_buffers()}
+    mode = Trace(module, list(own.values()), tensors, on_meta=device == "meta")
     modes = {sub: sub.training for sub in module.modules()}
     try:
         module.eval()
@@ -199,11 +200,6 @@ def trace(module: nn.Module, inputs: tuple[Any, ...], *, device: str = "meta", c
     return CostReport(
         calls=tuple(mode.calls), params=sum(p.numel() for p in module.parameters()), param_kinds=param_kinds(module),
         cio_pool=mode.cio_pool + sum(call.cio or 0 for call in mode.calls), bn_elements=mode.bn_elements,
-        activation_peak_bytes=mode.peak_bytes, activation_peak_at=mode.peak_at, batch=batch,
+        activation_peak_bytes=mode.peak_bytes, activation_peak_at=mode.peak_at, batch=mode.batch,
         boxes=boxes if isinstance(boxes, int) else None, uncounted=tuple(sorted(mode.uncounted.items())),
     )  # fmt: skip
-
-
-def _named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
-    yield from module.named_parameters()
-    yield from module.named_buffers()

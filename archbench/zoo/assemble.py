@@ -28,7 +28,9 @@ def assemble(spec: Spec) -> nn.Module:
             network = _builder(head)(backbone, size=(spec.width, spec.height), classes=spec.classes, **head.arguments, **of_head)
         else:
             network = Classifier(backbone, classes=spec.classes, form=form) if spec.classes else backbone
-    except UsageError as error:
+        if any(parameter.numel() == 0 for parameter in network.parameters()):
+            raise ValueError("a layer would have no channels")
+    except ValueError as error:
         pair = f"{spec.detector} on {spec.backbone}" if spec.detector else spec.backbone
         options = f" ({spec.options_text})" if spec.options else ""
         raise UsageError(f"{pair}{options} cannot be built: {error}") from None

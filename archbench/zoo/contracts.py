@@ -17,7 +17,10 @@ from archbench.zoo.layers import Norm
 
 @dataclass(frozen=True)
 class Stage:
-    """One feature map that a backbone offers: its step's name, its channels, and how many input pixels a cell spans."""
+    """One feature map that a backbone offers: its step's name, its channels, and how many input pixels a cell spans.
+
+    Vectors, such as what VGG's linear layers give, have stride 0 and no level.
+    """
 
     name: str
     channels: int
@@ -26,7 +29,7 @@ class Stage:
     @property
     def level(self) -> str:
         """The map's place in a pyramid: c3 at stride 8, c5 at stride 32."""
-        return f"c{self.stride.bit_length() - 1}"
+        return f"c{self.stride.bit_length() - 1}" if self.stride else ""
 
 
 @dataclass(frozen=True)
@@ -99,7 +102,7 @@ class Backbone(nn.Module):
         self.taps = tuple(by_level.get(tap, tap) for tap in taps) if taps else (names[-1],)
         for tap, asked in zip(self.taps, taps or self.taps, strict=True):
             if tap not in steps:
-                offered = ", ".join(f"{stage.level} ({stage.name}, stride {stage.stride})" for stage in stages)
+                offered = ", ".join(f"{stage.level} ({stage.name}, stride {stage.stride})" for stage in stages if stage.level)
                 raise UsageError(f"this backbone has no {asked}; it offers {offered}")
         self._names = names[: max(map(names.index, self.taps)) + 1]
         for name in self._names:

@@ -25,6 +25,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cache
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -67,7 +68,7 @@ class Option:
         """Return `value` in the option's own type, or raise UsageError."""
         if self.type:
             number = value if isinstance(value, int | float) and not isinstance(value, bool) else None
-            if number is None or number != TYPES[self.type](number) or number <= 0:
+            if number is None or not isfinite(number) or number != TYPES[self.type](number) or number <= 0:
                 raise UsageError(f"option {self.name}={format_value(value)}: it takes a {self.type} above 0")
             result: OptionValue = TYPES[self.type](number)
             return result
@@ -248,16 +249,21 @@ def _near(folded: str, names: Mapping[str, str]) -> list[str]:
 def _patterned(kind: Kind, name: str) -> Entry | None:
     """Read a name that carries its numbers, such as osa-12x21."""
     for entry in entries(kind):
-        match = re.fullmatch(entry.pattern, name.strip().lower()) if entry.pattern else None
+        match = re.fullmatch(entry.pattern, _hyphenated(name)) if entry.pattern else None
         if match:
             numbers = {key: float(value) if "." in value else int(value) for key, value in match.groupdict().items()}
             return replace(entry, name=match[0], aliases=(), arguments=entry.arguments | numbers)
     return None
 
 
+def _hyphenated(name: str) -> str:
+    """A name as canonical ones are written: lower case with hyphens."""
+    return re.sub(r"[_\s]+", "-", name.strip().lower())
+
+
 def _suffixed(kind: Kind, written: str) -> Entry | None:
     """Read a registered name with endings that no row lists, such as resnet38-v1."""
-    text = re.sub(r"[_\s]", "-", written.strip().lower())
+    text = _hyphenated(written)
     spellings = [(name, entry) for entry in entries(kind) for name in (entry.name, *entry.aliases)]
     for name, entry in sorted(spellings, key=lambda spelling: -len(spelling[0])):
         if not text.startswith(f"{name}-"):
@@ -273,10 +279,12 @@ def find_detector(name: str) -> tuple[Entry, int | None]:
     """Find a detector by name and the side of its input where the name ends in one: refinedet320."""
     if fold(name) in _index("detector"):
         return find("detector", name), None
-    for match in (re.fullmatch(rf"(.*\D)(\d{{{n}}})", fold(name)) for n in range(1, 5)):
-        if match and match[1] in _index("detector"):
-            return find("detector", match[1]), int(match[2])
-    return find("detector", re.sub(r"[^a-zA-Z]*\d{3,4}$", "", name) or name), None
+    folded = fold(name)
+    digits = len(folded) - len(folded.rstrip("0123456789"))
+    for cut in range(len(folded) - 1, len(folded) - digits - 1, -1):
+        if folded[:cut] in _index("detector"):
+            return find("detector", folded[:cut]), int(folded[cut:])
+    return find("detector", re.sub(r"[^a-zA-Z]*\d{3,}$", "", name) or name), None
 
 
 def resolve(
@@ -300,7 +308,8 @@ def resolve(
         if entry.published_only:
             raise UsageError(f"{entry.name} cannot be built: {entry.published_only}")
     asked = parse_size(size)
-    if asked and side and asked != (side, side):
+    named_size = parse_size(side)
+    if asked and named_size and asked != named_size:
         raise UsageError(f"{detector} asks for {side}x{side} and the size for {asked[0]}x{asked[1]}: leave one out")
     if batch < 1:
         raise UsageError(f"batch is {batch}: it must be 1 or more")
@@ -312,12 +321,11 @@ def resolve(
     name, left = _normal_name(base, head, base.preset | given["backbone"], classified=classified)
     named = find("backbone", name)
     owner = head or named
-    width, height = asked or ((side, side) if side else owner.size)
+    width, height = asked or named_size or owner.size
     if head and (width % head.multiple or height % head.multiple):
         raise UsageError(f"{head.name} takes sides that are multiples of {head.multiple}, not {width}x{height}")
     if head:
-        defaults = _settle(head, {}, classified=False)
-        left |= {k: v for k, v in _settle(head, head.preset | given["detector"], classified=False).items() if defaults[k] != v}
+        left |= _unsaid(head, _settle(head, head.preset | given["detector"], classified=False), head.preset, classified=False)
     return Spec(
         backbone=name, detector=head.name if head else None, width=width, height=height,
         classes=owner.classes if classes is None else classes, batch=batch, mode=mode, options=tuple(sorted(left.items())),
@@ -380,18 +388,22 @@ def _normal_name(base: Entry, head: Entry | None, given: Options, *, classified:
         if covered != row.preset:
             continue
         name = row.name
-        preset = dict(row.preset)
+        left = _unsaid(row, values, sets | row.preset, classified=classified)
         for suffix in row.suffixes:
-            plain = _settle(row, preset, classified=classified, sets=sets)
             fits = suffix.fits(values)
-            if fits and any(plain.get(key) != value for key, value in fits.items()):
-                name, preset = name + suffix.spelled(values), preset | fits
-        plain = _settle(row, preset, classified=classified, sets=sets)
-        left = {key: value for key, value in values.items() if plain[key] != value}
+            if fits and fits.keys() & left.keys():
+                name += suffix.spelled(values)
+                left = {key: value for key, value in left.items() if key not in fits}
         listed = fold(name) in _index(base.kind)
         spellings.append((not listed, name, left))
     _, name, left = min(spellings, key=lambda spelling: (len(spelling[2]), spelling[0]))
     return name, left
+
+
+def _unsaid(entry: Entry, values: Options, said: Options, *, classified: bool) -> Options:
+    """Those of an entry's `values` that neither what was `said` nor the defaults beside the other values imply."""
+    implied = {name: said.get(name, option.default_for(values, classified=classified)) for name, option in entry.options.items()}
+    return {name: value for name, value in values.items() if implied[name] != value}
 
 
 def values(spec: Spec) -> tuple[Options, Options]:

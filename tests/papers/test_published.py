@@ -100,7 +100,7 @@ def test_section_3_2_names_two_networks() -> None:
 
 
 def test_a_row_without_an_input_means_the_name_s_default() -> None:
-    assert find("huang", "2", "ResNet-101", "top1").spec() == Spec("resnet101-slim", None, 224, 224, 1000)
+    assert find("cspnet", "3", "ResNet-152", "params_m").spec() == Spec("resnet152-v1", None, 224, 224, 1000)
 
 
 def test_the_sizes_of_huang_table_2_leave_the_classifier_out() -> None:

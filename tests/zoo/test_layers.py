@@ -50,6 +50,6 @@ def test_predictions_lie_level_row_column_prior() -> None:
     maps = [torch.randn(2, priors * values, height, width) for height, width in ((2, 3), (1, 2))]
     flat = flatten_predictions(maps, values)
     assert flat.shape == (2, (6 + 2) * priors, values)
-    index = (1 * 3 + 2) * priors + 1
-    assert flat[1, index].tolist() == maps[0][1, 4:8, 1, 2].tolist()
+    index = (1 * 3 + 0) * priors + 1
+    assert flat[1, index].tolist() == maps[0][1, 4:8, 1, 0].tolist()
     assert flat[0, -1].tolist() == maps[1][0, 8:12, 0, 1].tolist()

@@ -51,7 +51,7 @@ def vgg16(*, fc: FC, pool_ceil: bool, taps: Sequence[str] | None = None) -> Back
         steps["pool5"] = nn.MaxPool2d(2, 2)
         steps["fc6"] = LinearReLU(nn.Linear(channels * FC_SIDE**2, FC_LINEAR), nn.ReLU(inplace=True))
         steps["fc7"] = LinearReLU(nn.Linear(FC_LINEAR, FC_LINEAR), nn.ReLU(inplace=True))
-        stages.append(Stage("fc7", FC_LINEAR, stride=32))
+        stages.append(Stage("fc7", FC_LINEAR, stride=0))
     elif fc != "none":
         dilation, halves = FC_CONVS[fc]
         steps["pool5"] = nn.MaxPool2d(2, 2) if halves else nn.MaxPool2d(3, 1, 1)

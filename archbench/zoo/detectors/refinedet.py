@@ -22,7 +22,7 @@ from archbench.zoo.ops import load
 from archbench.zoo.ops.boxes import decode
 from archbench.zoo.ops.load import scene, softmax_logits
 from archbench.zoo.ops.nms import Selection
-from archbench.zoo.ops.priors import grid_priors
+from archbench.zoo.ops.priors import Priors, grid_priors
 
 STRIDES = (8, 16, 32, 64)
 PRIOR_SIDES = (32, 64, 128, 256)
@@ -108,7 +108,7 @@ class RefineDet(Detector):
         self.arm = nn.ModuleList(Head(c, 2, norm=norm) for c in channels)
         self.transfers = nn.ModuleList(Transfer(c, top=level == len(channels) - 1, norm=norm) for level, c in enumerate(channels))
         self.odm = nn.ModuleList(Head(WIDTH, classes + 1, norm=norm) for _ in channels)
-        self.priors = nn.Buffer(_priors(size).to(torch.get_default_device()), persistent=False)
+        self.priors = Priors(_priors(size))
         self.boxes = len(self.priors)
 
     def forward(self, images: Tensor) -> Predictions:
@@ -129,14 +129,14 @@ class RefineDet(Detector):
 
     def postprocess(self, raw: Predictions) -> list[Detections]:
         raw = Predictions(*(values.float() for values in raw))
-        boxes = decode(raw.odm_offsets, decode(raw.arm_offsets, self.priors))
+        boxes = decode(raw.odm_offsets, decode(raw.arm_offsets, self.priors.boxes))
         scores = raw.odm_logits.softmax(dim=-1)[..., 1:]
         objects = raw.arm_logits.softmax(dim=-1)[..., 1:] >= OBJECTNESS
         return SELECTION(boxes, scores * objects, self.size)
 
     def synthesize(self, raw: Predictions, generator: torch.Generator) -> tuple[Predictions, dict[str, str | int]]:
         batch = len(raw.arm_offsets)
-        drawn = scene(self.priors, size=self.size, classes=self.classes, batch=batch, generator=generator)
+        drawn = scene(self.priors.boxes, size=self.size, classes=self.classes, batch=batch, generator=generator)
         made = Predictions(
             arm_offsets=drawn.offsets,
             arm_logits=softmax_logits(drawn.scores.sum(dim=-1, keepdim=True)),

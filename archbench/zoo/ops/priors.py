@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from archbench.zoo.ops.boxes import to_corners
 
@@ -22,3 +22,21 @@ def grid_priors(cells: tuple[int, int], stride: float, shapes: Sequence[tuple[fl
         centres = torch.stack([x, y], dim=-1).reshape(-1, 1, 2).expand(-1, len(shapes), 2)
         sizes = torch.tensor(shapes, dtype=centres.dtype).expand(len(centres), -1, 2)
         return to_corners(torch.cat([centres, sizes], dim=-1)).reshape(-1, 4)
+
+
+class Priors(nn.Module):
+    """Default boxes [N, 4] that move with their network and keep fp32 whatever its precision: bf16 has 8 bits of a pixel."""
+
+    def __init__(self, boxes: Tensor) -> None:
+        super().__init__()
+        self.boxes = nn.Buffer(boxes.to(torch.get_default_device()), persistent=False)
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Priors:
+        exact = self.boxes
+        super()._apply(fn, recurse)
+        if self.boxes.dtype != exact.dtype:
+            self.boxes = nn.Buffer(exact.to(self.boxes.device), persistent=False)
+        return self

@@ -63,6 +63,14 @@ def test_a_picture_goes_all_the_way_through(backbone: str) -> None:
     assert len(found) > 0
 
 
+def test_pictures_are_bgr_less_the_mean() -> None:
+    """Input: BGR minus (104, 117, 123), warped to a square (vovnet-refinedet.md 3.5)."""
+    red = torch.tensor([200, 0, 0], dtype=torch.uint8).reshape(3, 1, 1).expand(3, 30, 60)
+    prepared = network("vovnet27-slim").prepare(red)
+    torch.testing.assert_close(prepared.image.mean(dim=(1, 2)), torch.tensor([-104.0, -117.0, 77.0]))
+    assert (tuple(prepared.image.shape), prepared.scale) == ((3, 320, 320), (60 / 320, 30 / 320))
+
+
 def test_images_of_a_batch_do_not_see_each_other() -> None:
     detector = network("vovnet27-slim", (128, 128))
     images = torch.stack([detector.prepare(picture(seed)).image for seed in range(2)])
@@ -116,7 +124,7 @@ def test_an_input_need_not_be_square() -> None:
 )
 def test_priors(index: int, centre: tuple[float, float], width: float, height: float) -> None:
     """A square of four strides, then 2:1 and 1:2 of its area, not clipped (vovnet-refinedet.md 3.4)."""
-    priors = network("vovnet27-slim").priors
+    priors = network("vovnet27-slim").priors.boxes
     assert len(priors) == 6375
     x, y = centre
     expected = torch.tensor([x - width / 2, y - height / 2, x + width / 2, y + height / 2])
@@ -150,7 +158,7 @@ def test_the_second_offsets_start_from_the_refined_prior() -> None:
     # Prior: 32 x 32 at (164, 164). Refined: centre + (0.1 * 2, 0.1 * -1) * 32, 64 x 32. Then: centre + 0.1 * (64, 32), 64 x 16.
     x, y = 164 + 6.4 + 6.4, 164 - 3.2 + 3.2
     torch.testing.assert_close(detections.boxes, torch.tensor([[x - 32, y - 8, x + 32, y + 8]]))
-    refined = decode(raw.arm_offsets, detector.priors)
+    refined = decode(raw.arm_offsets, detector.priors.boxes)
     torch.testing.assert_close(decode(raw.odm_offsets, refined)[0, index], detections.boxes[0])
 
 

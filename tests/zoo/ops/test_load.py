@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from archbench.zoo.ops.boxes import decode, iou
-from archbench.zoo.ops.load import CLUTTER, CLUTTER_SCORES, CONFIDENCE, OVERLAP, Scene, scene, softmax_logits
+from archbench.zoo.ops.load import CLUTTER, CLUTTER_SCORES, CONFIDENCE, OBJECTS, OVERLAP, Scene, scene, softmax_logits
+from archbench.zoo.ops.nms import nms
 from archbench.zoo.ops.priors import grid_priors
 
 SIZE = (320, 256)
@@ -47,8 +48,9 @@ def test_firing_priors_are_regressed_onto_few_objects() -> None:
     made = drawn(batch=1)
     best = made.scores[0].amax(dim=-1)
     fires = best >= CONFIDENCE * OVERLAP
-    overlap = iou(decode(made.offsets[0], PRIORS)[fires], PRIORS[fires]).diagonal()
-    assert (overlap - best[fires] / CONFIDENCE).abs().median() < 0.1
+    boxes = decode(made.offsets[0], PRIORS)[fires]
+    assert (iou(boxes, PRIORS[fires]).diagonal() - best[fires] / CONFIDENCE).abs().median() < 0.1
+    assert 2 <= int(nms(boxes, best[fires], torch.zeros(len(boxes), dtype=torch.long), 0.5).sum()) <= OBJECTS < len(boxes)
 
 
 def test_logits_have_the_scores_as_their_softmax() -> None:
