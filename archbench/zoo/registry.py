@@ -318,16 +318,16 @@ def resolve(
         raise UsageError(f"classes is {classes}: it must be {least}")
     given = _split(base, head, options)
     classified = head is None and (base.classes if classes is None else classes) > 0
-    name, left = _normal_name(base, head, base.preset | given["backbone"], classified=classified)
-    named = find("backbone", name)
-    owner = head or named
-    width, height = asked or named_size or owner.size
-    if head and (width % head.multiple or height % head.multiple):
-        raise UsageError(f"{head.name} takes sides that are multiples of {head.multiple}, not {width}x{height}")
+    base, left = _normal(base, given["backbone"], sets=_sets(base, head), classified=classified)
     if head:
-        left |= _unsaid(head, _settle(head, head.preset | given["detector"], classified=False), head.preset, classified=False)
+        head, more = _normal(head, given["detector"])
+        left |= more
+    owner = head or base
+    width, height = asked or named_size or owner.size
+    if width % owner.multiple or height % owner.multiple:
+        raise UsageError(f"{owner.name} takes sides that are multiples of {owner.multiple}, not {width}x{height}")
     return Spec(
-        backbone=name, detector=head.name if head else None, width=width, height=height,
+        backbone=base.name, detector=head.name if head else None, width=width, height=height,
         classes=owner.classes if classes is None else classes, batch=batch, mode=mode, options=tuple(sorted(left.items())),
     )  # fmt: skip
 
@@ -361,9 +361,9 @@ def _unknown_option(key: str, owners: Iterable[Entry]) -> str:
     return f"{names} takes no option {key}; {hint}"
 
 
-def _settle(entry: Entry, given: Options, *, classified: bool, sets: Options | None = None) -> Options:
-    """Every option of an entry with its value: what was given, else what the detector sets, else the default."""
-    chosen = (sets or {}) | given
+def _settle(entry: Entry, given: Options, *, sets: Options | None = None, classified: bool = False) -> Options:
+    """Every option of an entry with its value: what was given, else the name's, else what the detector sets, else the default."""
+    chosen = (sets or {}) | entry.preset | given
     values: Options = {}
     for option in sorted(entry.options.values(), key=lambda option: option.follows):
         values[option.name] = chosen[option.name] if option.name in chosen else option.default_for(values, classified=classified)
@@ -376,12 +376,12 @@ def _sets(base: Entry, head: Entry | None) -> Options:
     return {key: value for key, value in sets.items() if key in base.options}
 
 
-def _normal_name(base: Entry, head: Entry | None, given: Options, *, classified: bool) -> tuple[str, Options]:
-    """The shortest way to write a backbone: the name that covers most of its options, a listed one first, and the rest."""
-    sets = _sets(base, head)
-    values = _settle(base, given, classified=classified, sets=sets)
-    root = base.same_as or base.name
-    rows = [entry for entry in entries(base.kind) if (entry.same_as or entry.name) == root] or [base]
+def _normal(entry: Entry, given: Options, *, sets: Options | None = None, classified: bool = False) -> tuple[Entry, Options]:
+    """The shortest way to write a network: under the name that covers most of its options, a listed one first, and the rest."""
+    sets = sets or {}
+    values = _settle(entry, given, sets=sets, classified=classified)
+    root = entry.same_as or entry.name
+    rows = [row for row in entries(entry.kind) if (row.same_as or row.name) == root] or [entry]
     spellings: list[tuple[bool, str, Options]] = []
     for row in rows:
         covered = {key: values.get(key) for key in row.preset}
@@ -394,14 +394,14 @@ def _normal_name(base: Entry, head: Entry | None, given: Options, *, classified:
             if fits and fits.keys() & left.keys():
                 name += suffix.spelled(values)
                 left = {key: value for key, value in left.items() if key not in fits}
-        listed = fold(name) in _index(base.kind)
+        listed = fold(name) in _index(entry.kind)
         spellings.append((not listed, name, left))
     _, name, left = min(spellings, key=lambda spelling: (len(spelling[2]), spelling[0]))
-    return name, left
+    return find(entry.kind, name), left
 
 
 def _unsaid(entry: Entry, values: Options, said: Options, *, classified: bool) -> Options:
-    """Those of an entry's `values` that neither what was `said` nor the defaults beside the other values imply."""
+    """Those of an entry's `values` that neither what is `said` already nor the defaults beside the other values imply."""
     implied = {name: said.get(name, option.default_for(values, classified=classified)) for name, option in entry.options.items()}
     return {name: value for name, value in values.items() if implied[name] != value}
 
@@ -412,5 +412,5 @@ def values(spec: Spec) -> tuple[Options, Options]:
     head = find("detector", spec.detector) if spec.detector else None
     given = _split(base, head, dict(spec.options))
     classified = head is None and spec.classes > 0
-    of_base = _settle(base, base.preset | given["backbone"], classified=classified, sets=_sets(base, head))
-    return of_base, _settle(head, head.preset | given["detector"], classified=False) if head else {}
+    of_base = _settle(base, given["backbone"], sets=_sets(base, head), classified=classified)
+    return of_base, _settle(head, given["detector"]) if head else {}
