@@ -30,7 +30,8 @@ def build(
     trunk alone). Both default to what the network was published with. Options are listed by `archbench list`. On the device
     "meta" nothing is allocated. Raises UsageError (a ValueError) for a name, option, size or pair that cannot be.
     """
-    return build_spec(registry.resolve(backbone, detector, size=size, classes=classes, batch=1, mode="infer", **options), device=device)
+    spec = registry.resolve(backbone, detector, size=size, classes=classes, **options)  # type: ignore[arg-type]
+    return build_spec(spec, device=device)
 
 
 def build_spec(spec: Spec, *, device: str = "cpu") -> nn.Module:

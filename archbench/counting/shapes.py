@@ -73,6 +73,22 @@ def _sum(first: Any, second: Any, *_: Any, **__: Any) -> Tensor | None:
     return first.new_empty(first.shape) if alike else None
 
 
+def _avg_pool2d(
+    source: Tensor, kernel: Sequence[int], stride: Sequence[int] = (), padding: Sequence[int] = (0,), ceil_mode: bool = False, *_: Any
+) -> Tensor | None:  # fmt: skip
+    return _max_pool2d(source, kernel, stride, padding, (1,), ceil_mode)
+
+
+def _adaptive_avg_pool2d(source: Tensor, sides: Sequence[int]) -> Tensor | None:
+    return source.new_empty(*source.shape[:2], *sides) if source.ndim == 4 and len(sides) == 2 and min(*source.shape, *sides) > 0 else None
+
+
+def _linear(source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
+    fits = source.ndim > 0 and weight.ndim == 2 and source.shape[-1] == weight.shape[1] and source.dtype == weight.dtype
+    fits = fits and (bias is None or bias.shape == weight.shape[:1])
+    return source.new_empty(*source.shape[:-1], weight.shape[0]) if fits else None
+
+
 def _cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
     if not tensors or not -tensors[0].ndim <= dim < tensors[0].ndim:
         return None
@@ -94,6 +110,9 @@ OUTPUTS: dict[Any, Callable[..., Tensor | None]] = {
     torch.ops.aten.conv2d.default: _conv2d,
     torch.ops.aten.conv_transpose2d.input: _conv_transpose2d,
     torch.ops.aten.max_pool2d.default: _max_pool2d,
+    torch.ops.aten.avg_pool2d.default: _avg_pool2d,
+    torch.ops.aten.adaptive_avg_pool2d.default: _adaptive_avg_pool2d,
+    torch.ops.aten.linear.default: _linear,
     torch.ops.aten.batch_norm.default: _batch_norm,
     torch.ops.aten.group_norm.default: _group_norm,
     torch.ops.aten.cat.default: _cat,

@@ -102,13 +102,12 @@ class Trace(TorchDispatchMode):
             self.peak_bytes = self._live_bytes
             self.peak_at = f"{self._path[-1]} ({name.partition('::')[2]})"
 
-    def _per_image(self, tensor: Tensor, total: int) -> int:
-        """One image's share of a total over `tensor`, whose first dimension counts images or crops of images.
+    def _per_image(self, runs: int, total: int) -> int:
+        """One image's share of a total over so many images, crops of images or rows.
 
-        The images may also be another dimension, as in sequences. What has none of them runs once for all and counts whole.
+        What does not run once an image, because that is no multiple of the batch, counts whole.
         """
-        batched = tensor.shape[:1].numel() % self.batch == 0 or self.batch in tensor.shape
-        return total // self.batch if batched else total
+        return total // self.batch if runs % self.batch == 0 else total
 
     def _count(self, name: str, work: Convolution | Product | Pool | BatchNorm | None) -> None:
         if isinstance(work, Convolution):
@@ -119,17 +118,17 @@ class Trace(TorchDispatchMode):
             else:
                 self.uncounted[name] += 1
         elif isinstance(work, Pool):
-            self.cio_pool += self._per_image(work.source, work.source.numel() + work.out.numel())
+            self.cio_pool += self._per_image(work.source.shape[0], work.source.numel() + work.out.numel())
         elif isinstance(work, BatchNorm):
-            self.bn_elements += self._per_image(work.out, work.out.numel())
+            self.bn_elements += self._per_image(work.out.shape[0], work.out.numel())
 
     def _is_weight(self, tensor: Tensor | None) -> bool:
         return tensor is not None and tensor.untyped_storage()._cdata in self._weights
 
     def _convolution(self, work: Convolution) -> Call:
         weights = work.weight.numel()
-        crops = self._per_image(work.source, work.crops)
-        activations = self._per_image(work.source, work.source.numel() + work.out.numel())
+        crops = self._per_image(work.crops, work.crops)
+        activations = self._per_image(work.crops, work.source.numel() + work.out.numel())
         applied = crops * work.positions
         macs = applied * weights
         taps = max(1, weights // max(1, work.weight.shape[0] * work.weight.shape[1]))
@@ -148,7 +147,7 @@ class Trace(TorchDispatchMode):
             path=self._path[-1], op="linear", kernel=(), stride=(), groups=1,
             in_shape=tuple(work.source.shape), out_shape=tuple(work.out.shape),
             params=sum(t.numel() for t in operands if t is not None and (work.certain or self._is_weight(t))),
-            macs=self._per_image(work.out, work.out.numel() * work.depth), mac_eq1=None, mac_bound=None, cio=None,
+            macs=self._per_image(work.out.shape[:-1].numel(), work.out.numel() * work.depth), mac_eq1=None, mac_bound=None, cio=None,
         )  # fmt: skip
 
 

@@ -35,6 +35,7 @@ Kind = Literal["backbone", "detector"]
 Options = dict[str, OptionValue]
 
 FOLDERS: dict[Kind, Path] = {kind: Path(__file__).parent / f"{kind}s" for kind in ("backbone", "detector")}
+MODES = ("infer", "train")
 TYPES: dict[str, type] = {"int": int, "float": float}
 
 
@@ -311,6 +312,8 @@ def resolve(
     named_size = parse_size(side)
     if asked and named_size and asked != named_size:
         raise UsageError(f"{detector} asks for {side}x{side} and the size for {asked[0]}x{asked[1]}: leave one out")
+    if mode not in MODES:
+        raise UsageError(f"mode {mode!r} is none of {', '.join(MODES)}")
     if batch < 1:
         raise UsageError(f"batch is {batch}: it must be 1 or more")
     if classes is not None and classes < (1 if head else 0):
@@ -318,6 +321,9 @@ def resolve(
         raise UsageError(f"classes is {classes}: it must be {least}")
     given = _split(base, head, options)
     classified = head is None and (base.classes if classes is None else classes) > 0
+    if "classifier" in options and not classified:
+        where = f"under {head.name}" if head else "with classes=0"
+        raise UsageError(f"option classifier: there is no classifier {where}")
     base, left = _normal(base, given["backbone"], sets=_sets(base, head), classified=classified)
     if head:
         head, more = _normal(head, given["detector"])
@@ -342,8 +348,6 @@ def _split(base: Entry, head: Entry | None, options: Options) -> dict[Kind, Opti
             raise UsageError(_unknown_option(key, owners))
         for entry in takers:
             given[entry.kind][key] = entry.options[key].check(value)
-    if head and "classifier" in options:
-        raise UsageError(f"option classifier: there is no classifier under {head.name}")
     return given
 
 

@@ -152,6 +152,30 @@ def test_a_batch_of_four_counts_as_one_image(name: str) -> None:
     assert counted(4) == counted(1)
 
 
+def test_an_image_without_a_batch_counts_whole() -> None:
+    conv = nn.Conv2d(3, 8, 3, padding=1)
+    alone, batched = archbench.count(conv, (3, 9, 7)), archbench.count(conv, (1, 3, 9, 7))
+    for count in ("macs", "mac_eq1", "mac_bound", "cio"):
+        assert getattr(alone, count) == getattr(batched, count) > 0
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 4, 8])
+def test_a_map_that_is_no_image_counts_whole_at_any_batch(batch: int) -> None:
+    """A constant [1, 3, 8, 8] beside the images, whatever else of its shape equals the batch."""
+    constant = Function(lambda self, x: [x.relu(), F.conv2d(self.constant, self.weight), F.max_pool2d(self.constant, 2)], 8, 3, 1, 1)
+    constant.constant = nn.Buffer(torch.zeros(1, 3, 8, 8))
+    report = archbench.count(constant, (batch, 5, 6, 6))
+    assert (report.macs, report.cio) == (64 * 24, 64 * 11)
+    assert report.cio_pool == report.cio + 3 * 64 + 3 * 16
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 5])
+def test_sequences_may_run_before_images(batch: int) -> None:
+    """Some layers turn [batch, length, depth] to [length, batch, depth]."""
+    turned = Function(lambda self, x: F.linear(x.transpose(0, 1), self.weight), 4, 7)
+    assert archbench.count(turned, (batch, 11, 7)).macs == 11 * 4 * 7
+
+
 MAP = (BATCH, 3, 8, 8)
 POOLS: dict[str, tuple[nn.Module, int]] = {
     "max": (nn.MaxPool2d(2), 3 * 16),

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -87,6 +89,11 @@ def adaptive_avg_pool2d(draw: random.Random) -> Arguments:
     return meta(draw.randint(1, 3), draw.randint(1, 8), *sides(draw)), [draw.randint(1, 7), draw.randint(1, 7)]
 
 
+def avg_pool2d(draw: random.Random) -> Arguments:
+    source, kernel, stride, padding, _, ceil_mode = max_pool2d(draw)
+    return source, kernel, stride, padding, ceil_mode, draw.random() < 0.5
+
+
 def linear(draw: random.Random) -> Arguments:
     depth, c_out = draw.randint(1, 5), draw.randint(1, 5)
     return meta(*(draw.randint(1, 4) for _ in range(draw.randint(0, 3))), depth), meta(c_out, depth), draw.choice((None, meta(c_out)))
@@ -101,6 +108,7 @@ DRAWS: dict[Any, Callable[[random.Random], Arguments]] = {
     aten.cat.default: cat,
     aten.add.Tensor: add,
     aten.adaptive_avg_pool2d.default: adaptive_avg_pool2d,
+    aten.avg_pool2d.default: avg_pool2d,
     aten.linear.default: linear,
 }
 
@@ -165,6 +173,14 @@ def test_a_network_that_cannot_run_is_not_counted() -> None:
     mismatched = torch.nn.Sequential(torch.nn.Conv2d(3, 4, 1), torch.nn.BatchNorm2d(5))
     with pytest.raises(archbench.UsageError):
         archbench.count(mismatched, (1, 3, 8, 8))
+
+
+def test_counting_the_zoo_loads_no_compiler() -> None:
+    """Torch's own meta kernels would load it and sympy on first use: ten times what a count takes."""
+    pairs = "('resnet50',), ('densenet121',), ('vgg16',), ('vovnet39', 'refinedet')"
+    code = f"import sys, archbench; [archbench.cost(*pair) for pair in ({pairs})]; print({{'sympy', 'torch._dynamo'}} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "set()"
 
 
 @pytest.mark.parametrize(("device", "used"), [("meta", True), ("cpu", False)])
