@@ -11,6 +11,8 @@ OptionValue: TypeAlias = bool | int | float | str
 
 DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
+FLAGS = ("backbone", "detector", "size", "classes", "batch", "mode")
+"""What a spec has besides options, so that no option has such a name."""
 MEMORY_FORMATS = ("contiguous", "channels_last")
 
 
@@ -54,9 +56,12 @@ def parse_options(texts: list[str]) -> dict[str, OptionValue]:
     options: dict[str, OptionValue] = {}
     for text in texts:
         key, equals, value = text.partition("=")
-        if not (key.strip() and equals and value.strip()):
+        key = key.strip().replace("-", "_")
+        if not (key and equals and value.strip()):
             raise UsageError(f"option {text!r} is not of the form KEY=VALUE, such as stem=conv")
-        options[key.strip().replace("-", "_")] = parse_value(value.strip())
+        if key in FLAGS:
+            raise UsageError(f"{key} is no option of a network, it is given by itself: --{key}")
+        options[key] = parse_value(value.strip())
     return options
 
 

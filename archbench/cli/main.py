@@ -10,6 +10,7 @@ import typer
 
 from archbench import __version__
 from archbench.cli.compare import compare
+from archbench.cli.exit import Exit
 from archbench.cli.list import list_networks
 from archbench.cli.plot import plot
 from archbench.cli.profile import profile
@@ -41,25 +42,25 @@ def _without_command(
 
 
 def main() -> None:
-    """Run the command line; exit 0 done, 1 failed, 2 usage, 130 interrupted."""
+    """Run the command line that this process was started with."""
     sys.exit(run(sys.argv[1:]))
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and give its exit code."""
+    """Run one command line and give its exit code (`Exit`); what a user can cause is one line on stderr."""
     command = typer.main.get_command(app)
     try:
         code = command.main(arguments, prog_name="archbench", standalone_mode=False)
         sys.stdout.flush()
-        return code if isinstance(code, int) else 0
+        return code if isinstance(code, int) else Exit.DONE
     except UsageError as error:
         return _fail(str(error))
     except KeyboardInterrupt:
-        return 130
+        return Exit.INTERRUPTED
     except (BrokenPipeError, SystemExit):
         # Whoever reads stdout (head, a pager) has seen enough; typer makes a SystemExit of it, and of nothing else.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
+        return Exit.DONE
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
@@ -68,4 +69,4 @@ def run(arguments: list[str]) -> int:
 
 def _fail(message: str) -> int:
     print(f"error: {' '.join(message.split())}", file=sys.stderr)
-    return 2
+    return Exit.USAGE

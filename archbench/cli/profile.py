@@ -12,6 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
+from archbench.cli.exit import Exit
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import QUICK, Settings, Spec, parse_options
 from archbench.zoo import registry
@@ -151,8 +152,8 @@ def _print_tables(record: Record, extra: dict[str, Any]) -> None:
         print(f"{record.status} ({record.reason.code}) in phase {record.reason.phase}:{message}", file=sys.stderr)
 
 
-def _exit_code(record: Record, extra: dict[str, Any]) -> int:
+def _exit_code(record: Record, extra: dict[str, Any]) -> Exit:
     if record.status == "interrupted":
-        return 130
+        return Exit.INTERRUPTED
     failed = record.status != "ok" or ("check" in extra and not extra["check"].agrees)
-    return 1 if failed else 0
+    return Exit.FAILED if failed else Exit.DONE

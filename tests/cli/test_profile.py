@@ -111,6 +111,7 @@ BAD = {
     "unknown option": (["vovnet39", "--option", "stemm=pool"], "did you mean stem"),
     "an option of others": (["vovnet27-slim", "--option", "norm=gn"], "32 groups"),
     "a wrong value": (["vovnet39", "--option", "stem=big"], "conv, pool"),
+    "a flag as option": (["vovnet39", "--option", "size=320"], "--size"),
     "no value": (["vovnet39", "--option", "stem"], "KEY=VALUE"),
     "an unbuildable pair": (["resnet50", "-d", "refinedet", "-o", "output_stride=16"], "has no c5"),
     "no batch": (["vovnet39", "--batch", "0"], "1 or more"),
