@@ -64,7 +64,10 @@ def profile(
     if layers or check or no_measure:
         extra = _counted_here(spec, check=check, layers=layers)
     if no_measure:
-        record = store.append(Record(spec=spec, settings=None, status="ok", counted=extra["report"].totals()))
+        from archbench.measure.host import fingerprint
+
+        record = Record(spec=spec, settings=None, status="ok", counted=extra["report"].totals(), environment=fingerprint())
+        record = store.append(record)
     else:
         from archbench.measure.supervisor import run_job
 

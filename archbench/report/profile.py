@@ -12,6 +12,7 @@ from archbench.report.tables import MISSING, Column, Table
 from archbench.report.words import COUNTED, MEASURED, Word, explain
 from archbench.spec import Settings, Spec
 
+BACKBONE = "backbone."
 FLAGS = {
     "ci_not_met": "the interval is wider than asked: give it more time (--budget) or quiet the machine",
     "warmup_not_steady": "times were still drifting when warm-up ended",
@@ -31,7 +32,6 @@ class CountedCall(Protocol):
     params: int
     macs: int
     mac_eq1: int | None
-    cio: int | None
 
 
 @dataclass(frozen=True)
@@ -92,21 +92,20 @@ def measured_table(record: Record, paper: Paper) -> Table:
 
 
 def layers_table(calls: Sequence[CountedCall]) -> Table:
-    """A row for each convolution and linear layer, in the order of their calls."""
+    """A row for each convolution and linear layer, in the order of their calls; the record's JSON has more columns."""
     rows = []
     for call in calls:
         shape = call.out_shape if call.out_shape[0] != 1 else call.out_shape[1:]
-        rows.append(
-            [
-                call.path, _operator(call), "x".join(map(str, shape)),
-                _scaled(call.params, 1e3), _scaled(call.macs, 1e6), _scaled(call.mac_eq1, 1e3), _scaled(call.cio, 1e3),
-            ]
-        )  # fmt: skip
+        counts = [_scaled(call.params, 1e3), _scaled(call.macs, 1e6), _scaled(call.mac_eq1, 1e3)]
+        rows.append([call.path.removeprefix(BACKBONE), _operator(call), "x".join(map(str, shape)), *counts])
     columns = [
-        Column("layer", "left"), Column("operator", "left"), Column("output"), Column("params\n(K)"), Column("multiply-\nadds (M)"),
-        Column("MAC (Eq. 1)\n(K)"), Column("CIO\n(K)"),
+        Column("layer", "left"), Column("operator", "left"), Column("output"),
+        Column("params\n(K)"), Column("multiply-\nadds (M)"), Column("MAC\n(Eq. 1)\n(K)"),
     ]  # fmt: skip
-    return Table(columns, rows, notes=[f"{len(rows)} calls, one image"])
+    notes = [f"{len(rows)} calls, one image"]
+    if any(call.path.startswith(BACKBONE) for call in calls):
+        notes.append(f"Layers of the backbone stand without their {BACKBONE!r}.")
+    return Table(columns, rows, notes=notes)
 
 
 def _scaled(value: int | None, unit: float) -> str:
@@ -114,14 +113,13 @@ def _scaled(value: int | None, unit: float) -> str:
 
 
 def _operator(call: CountedCall) -> str:
+    """The kind of a layer in a few signs: 3x3/2 g32 is a convolution at stride 2 in 32 groups."""
     if not call.kernel:
         return call.op
-    words = [call.op.replace("conv_transpose", "deconv").removesuffix(f"{len(call.kernel)}d"), "x".join(map(str, call.kernel))]
-    if set(call.stride) != {1}:
-        words.append("/" + "x".join(map(str, sorted(set(call.stride)))))
-    if call.groups != 1:
-        words.append(f"g{call.groups}")
-    return " ".join(words)
+    words = ["deconv"] if "transpose" in call.op else []
+    stride = "" if set(call.stride) == {1} else "/" + "x".join(map(str, sorted(set(call.stride))))
+    words.append("x".join(map(str, call.kernel)) + stride)
+    return " ".join([*words, *([f"g{call.groups}"] if call.groups != 1 else [])])
 
 
 def _interval(metric: Metric) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from archbench import __version__
 from archbench.cli.main import run
 from archbench.records import Store
 
@@ -53,6 +54,7 @@ def test_counting_prints_the_counts_beside_the_paper_and_keeps_a_record(capsys):
     assert max(map(len, out.splitlines())) <= 80
     (record,) = Store("results").read()
     assert (record.status, record.counted["params"], record.measured) == ("ok", 56_283_844, {})
+    assert record.environment["archbench"] == __version__
 
 
 def test_json_is_the_record(capsys):
@@ -67,7 +69,8 @@ def test_json_is_the_record(capsys):
 def test_layers_has_a_row_for_each_call(capsys):
     assert run(["profile", "vgg16", "--no-measure", "--layers"]) == 0
     out = capsys.readouterr().out
-    assert "backbone.conv1_1.0  conv 3x3   64x224x224" in out
+    assert "conv1_1.0  3x3        64x224x224" in out
+    assert "last       linear           1000" in out
     assert "16 calls, one image" in out
 
 
