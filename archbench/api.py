@@ -53,11 +53,9 @@ def cost(
 
 def cost_spec(spec: Spec) -> CostReport:
     """Count the network of a spec; raises UsageError for an input that it cannot take."""
-    with torch.device("meta"):
-        images = torch.empty(spec.batch, 3, spec.height, spec.width)
-    network = build_spec(spec, device="meta")
     try:
-        return trace(network, (images,))
+        images = torch.empty(spec.batch, 3, spec.height, spec.width, device="meta")
+        return trace(build_spec(spec, device="meta"), (images,))
     except RuntimeError as error:
         line = str(error).strip().splitlines()[0]
         raise UsageError(f"{spec} cannot run: {line}") from error

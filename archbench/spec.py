@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import asdict, dataclass, fields
+from math import inf
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -11,6 +12,7 @@ OptionValue: TypeAlias = bool | int | float | str
 
 DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
+MAX_SEED = 2**63
 FLAGS = ("backbone", "detector", "size", "classes", "batch", "mode")
 """What a spec has besides options, so that no option has such a name."""
 MEMORY_FORMATS = ("contiguous", "channels_last")
@@ -158,10 +160,10 @@ class Settings:
             raise UsageError(f"memory format {self.memory_format!r} is none of {', '.join(MEMORY_FORMATS)}")
         for name in ("threads", "n_min", "n_max", "budget_s", "target", "deadline_s"):
             value = getattr(self, name)
-            if value is not None and value <= 0:
-                raise UsageError(f"{name} is {value}: it must be above 0")
-        if self.seed < 0:
-            raise UsageError(f"seed is {self.seed}: it must be 0 or more")
+            if value is not None and not 0 < value < inf:
+                raise UsageError(f"{name} is {value}: it must be above 0 and finite")
+        if not 0 <= self.seed < MAX_SEED:
+            raise UsageError(f"seed is {self.seed}: it must be 0 or more and below 2**63")
 
     @property
     def deadline(self) -> float:

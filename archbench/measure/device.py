@@ -28,7 +28,7 @@ class Device:
         self.settings = settings
         self.torch_device = torch.device("cpu")
         self.dtype = DTYPES[settings.precision]
-        torch.set_num_threads(settings.threads or host.usable_cores())
+        set_threads(settings.threads)
 
     @property
     def name(self) -> str:
@@ -87,7 +87,7 @@ class CudaDevice(Device):
         self._used_before = self._nvml.used_bytes()
         torch.cuda.set_device(self.torch_device)
         self.dtype = DTYPES[settings.precision]
-        torch.set_num_threads(settings.threads or host.usable_cores())
+        set_threads(settings.threads)
         precise = "tf32" if settings.precision == "tf32" else "ieee"
         torch.backends.cuda.matmul.fp32_precision = precise
         torch.backends.cudnn.conv.fp32_precision = precise  # type: ignore[attr-defined]
@@ -177,6 +177,14 @@ def _uuid(index: int) -> str:
     """The card's UUID, since CUDA and NVML may number cards differently; asking makes no context."""
     uuid = str(torch.cuda.get_device_properties(index).uuid)
     return uuid if uuid.startswith("GPU-") else f"GPU-{uuid}"
+
+
+def set_threads(threads: int | None) -> None:
+    """Set torch's CPU threads; None: the physical cores that this process may use."""
+    most = len(host.affinity())
+    if threads is not None and threads > most:
+        raise UsageError(f"threads is {threads}: this process may use {most} processors")
+    torch.set_num_threads(threads or host.usable_cores())
 
 
 def open_device(settings: Settings) -> Device:

@@ -304,7 +304,7 @@ def resolve(
     alone; `options` are those of the backbone and of the detector together.
     """
     base = find("backbone", backbone)
-    head, side = find_detector(detector) if detector else (None, None)
+    head, side = find_detector(detector) if detector is not None else (None, None)
     for entry in filter(None, (base, head)):
         if entry.published_only:
             raise UsageError(f"{entry.name} cannot be built: {entry.published_only}")
