@@ -108,10 +108,11 @@ def test_a_failure_in_a_phase_is_a_record_with_the_counts(tmp_path):
 
 
 def test_what_does_not_fit_into_memory_is_oom_and_not_a_smaller_batch(tmp_path):
-    record = run_job(resolve("resnet18", batch=4_000_000), FAST, Store(tmp_path))
+    # More bytes than there are addresses, so that no kernel grants them.
+    record = run_job(resolve("resnet18", batch=4_000_000_000), FAST, Store(tmp_path))
     assert (record.status, record.reason.phase) == ("oom", "build")
     assert record.counted["params"] == 11_689_512
-    assert record.spec.batch == 4_000_000
+    assert record.spec.batch == 4_000_000_000
 
 
 def test_a_deadline_leaves_a_record(tmp_path):
