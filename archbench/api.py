@@ -63,7 +63,11 @@ def cost_spec(spec: Spec) -> CostReport:
 
 def check_spec(spec: Spec, report: CostReport) -> Check:
     """Hold the count of a spec against fvcore's, on real weights on the CPU."""
-    return check_against_fvcore(build_spec(spec), report, (3, spec.height, spec.width))
+    try:
+        return check_against_fvcore(build_spec(spec), report, (3, spec.height, spec.width))
+    except (RuntimeError, MemoryError) as error:
+        line = str(error).strip().splitlines()[0]
+        raise UsageError(f"{spec} cannot be held against fvcore, which runs it for real: {line}") from error
 
 
 def count(module: nn.Module, input: Tensor | tuple[Any, ...], *, device: str = "meta") -> CostReport:

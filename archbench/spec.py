@@ -13,6 +13,7 @@ OptionValue: TypeAlias = bool | int | float | str
 DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
 MAX_SEED = 2**63
+MAX_SIDE = 2**20
 FLAGS = ("backbone", "detector", "size", "classes", "batch", "mode")
 """What a spec has besides options, so that no option has such a name."""
 MEMORY_FORMATS = ("contiguous", "channels_last")
@@ -38,6 +39,8 @@ def parse_size(size: str | int | tuple[int, int] | None) -> tuple[int, int] | No
     width, height = (int(side) for side in size)
     if width < 1 or height < 1:
         raise UsageError(f"size {width}x{height} has a side below 1 pixel")
+    if max(width, height) > MAX_SIDE:
+        raise UsageError(f"size {width}x{height} has a side above {MAX_SIDE:,} pixels")
     return width, height
 
 

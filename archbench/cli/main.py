@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -61,6 +62,9 @@ def run(arguments: list[str]) -> int:
         # Whoever reads stdout (head, a pager) has seen enough; typer makes a SystemExit of it, and of nothing else.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
+    except OSError as error:
+        _say(f"error: {error.strerror}")
+        return Exit.FAILED
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
@@ -68,5 +72,11 @@ def run(arguments: list[str]) -> int:
 
 
 def _fail(message: str) -> int:
-    print(f"error: {' '.join(message.split())}", file=sys.stderr)
+    _say(f"error: {' '.join(message.split())}")
     return Exit.USAGE
+
+
+def _say(line: str) -> None:
+    """Print to stderr, if anybody still reads it."""
+    with suppress(OSError):
+        print(line, file=sys.stderr)

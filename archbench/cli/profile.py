@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -138,6 +139,7 @@ def _print_json(record: Record, extra: dict[str, Any]) -> None:
 
 def _print_tables(record: Record, extra: dict[str, Any]) -> None:
     from archbench.report.profile import counted_table, layers_table, measured_table, paper_for
+    from archbench.report.tables import NOTE_WIDTH
 
     paper = paper_for(record.spec)
     if record.counted:
@@ -146,8 +148,8 @@ def _print_tables(record: Record, extra: dict[str, Any]) -> None:
         print()
         layers_table(extra["layers"]).print()
     if "check" in extra:
-        print(f"\n{extra['check'].sentence()}")
-    if record.measured:
+        print("\n" + textwrap.fill(extra["check"].sentence(), NOTE_WIDTH))
+    if "latency_ms" in record.measured:
         print()
         measured_table(record, paper).print()
     if record.reason:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from archbench.spec import UsageError
 
 if TYPE_CHECKING:
+    from PIL import Image
     from torch import Tensor
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
@@ -29,28 +30,28 @@ def find_pictures(folder: Path) -> list[Path]:
 
 def check_pictures(folder: Path) -> None:
     """Raise UsageError unless the folder's pictures are there and the first can be decoded."""
-    from PIL import Image
-
     first = find_pictures(folder)[0]
-    try:
-        with Image.open(first) as picture:
-            picture.load()
-    except OSError:
-        raise UsageError(f"{first} is no picture that can be read") from None
+    _read_picture(first)
 
 
 def load_pictures(folder: Path, prepare: Callable[..., Any], size: tuple[int, int]) -> list[Tensor]:
     """Read a folder's pictures and prepare each as the paper does: float [3, H, W] for an input of `size` (width, height)."""
     import numpy as np
     import torch
-    from PIL import Image
 
     images = []
     for path in find_pictures(folder):
-        try:
-            with Image.open(path) as picture:
-                pixels = np.array(picture.convert("RGB"))
-        except OSError:
-            raise UsageError(f"{path} is no picture that can be read") from None
-        images.append(prepare(torch.from_numpy(pixels).permute(2, 0, 1), size).image)
+        pixels = torch.from_numpy(np.array(_read_picture(path)))
+        images.append(prepare(pixels.permute(2, 0, 1), size).image)
     return images
+
+
+def _read_picture(path: Path) -> Image.Image:
+    """Decode a picture to RGB; UsageError where that cannot be."""
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            return picture.convert("RGB")
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        raise UsageError(f"{path} is no picture that can be read") from None

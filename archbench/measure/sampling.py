@@ -89,9 +89,10 @@ def collect(
         n = len(collected.started)
         elapsed = clock() - start
         on_progress(n, elapsed)
-        if n >= due and elapsed >= settings.t_min_s:
+        if n >= due:
             due = ceil(n * 1.25)
-            if all(converged(collected.columns[name], settings.target) for name in judged):
+            known = all(converged(collected.columns[name], settings.target) for name in judged)
+            if known and elapsed >= settings.t_min_s:
                 collected.stop_reason = "converged"
         if not collected.stop_reason:
             if interrupted():

@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +87,9 @@ def _watch(
         if now >= kill_at or len(interruptions) > 1:
             _signal_group(child, signal.SIGKILL)
         for item in news.read():
-            on_progress(item)
+            # Whoever read the progress may be gone; the job is not the worse for it.
+            with suppress(OSError):
+                on_progress(item)
         time.sleep(POLL_S)
     return Ending(child.returncode, timed_out, interrupted)
 
@@ -114,9 +116,9 @@ class _News:
 
 @contextmanager
 def _interruptions() -> Iterator[list[int]]:
-    """Collect SIGINT and SIGTERM for a while instead of dying of them."""
+    """Collect SIGINT, SIGTERM and SIGHUP for a while instead of dying of them."""
     received: list[int] = []
-    handled = (signal.SIGINT, signal.SIGTERM)
+    handled = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
     before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in handled}
     try:
         yield received
@@ -154,14 +156,21 @@ def judge(spec: Spec, settings: Settings, ending: Ending, result: dict[str, Any]
     )  # fmt: skip
 
 
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
 def _verdict(ending: Ending, result: dict[str, Any], settings: Settings) -> tuple[str, Reason | None]:
     phase = result.get("phase", "start")
     said = result.get("status")
-    if ending.timed_out:
-        return "timeout", Reason("deadline", phase, f"not done after {settings.deadline:g} s; ended in phase {phase}")
     if ending.code == 0 and said not in (None, "running"):
         reason = result.get("reason")
         return said, Reason(**reason) if reason else None
+    if ending.timed_out:
+        return "timeout", Reason("deadline", phase, f"not done after {settings.deadline:g} s; ended in phase {phase}")
     if ending.interrupted:
         return "interrupted", Reason("interrupted", phase, "ended on request before it was done")
     if ending.code == 0:
@@ -169,6 +178,6 @@ def _verdict(ending: Ending, result: dict[str, Any], settings: Settings) -> tupl
     if ending.code == -signal.SIGKILL:
         return "error", Reason("killed", phase, "the worker was killed from outside: likely the host ran out of memory")
     if ending.code < 0:
-        name = signal.Signals(-ending.code).name
+        name = _signal_name(-ending.code)
         return "error", Reason(f"signal:{name}", phase, f"the worker died of {name}. {ending.stderr[-STDERR_TAIL:]}".strip())
     return "error", Reason(f"exit:{ending.code}", phase, ending.stderr[-STDERR_TAIL:].strip() or f"the worker exited with {ending.code}")

@@ -5,6 +5,8 @@ With a framework's own initial weights activations fade layer by layer; time and
 
 from __future__ import annotations
 
+from math import prod, sqrt
+
 import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -15,9 +17,18 @@ def initialise(network: nn.Module, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     for layer in network.modules():
         if isinstance(layer, nn.modules.conv._ConvNd | nn.Linear):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=generator)
+            nn.init.normal_(layer.weight, 0, sqrt(2 / _fan_in(layer)), generator=generator)
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def _fan_in(layer: nn.Module) -> float:
+    """Inputs that one output sums; of a transposed convolution, on average over its outputs."""
+    weight = layer.weight
+    assert isinstance(weight, Tensor)
+    if isinstance(layer, nn.modules.conv._ConvTransposeNd):
+        return layer.in_channels / layer.groups * prod(layer.kernel_size) / prod(layer.stride)
+    return weight[0].numel()
 
 
 def calibrate(network: nn.Module, images: Tensor) -> None:

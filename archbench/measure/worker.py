@@ -61,7 +61,7 @@ class Interruption:
 
 
 class Report:
-    """What the job has found so far, written whole after every phase."""
+    """What the job has found so far, written whole at both ends of every phase."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -72,6 +72,7 @@ class Report:
     def phase(self, name: str) -> Iterator[None]:
         """Run a phase: announce it, time it, write what was found."""
         self.data["phase"] = name
+        self.write()
         self.tell(phase=name)
         start = time.perf_counter()
         yield

@@ -10,6 +10,8 @@ from typing import Any
 from archbench.spec import Settings, Spec
 
 SCHEMA_VERSION = 1
+NOT_NUMBERS = ("param_kinds", "activation_peak_at", "uncounted")
+"""What is counted without being one figure."""
 STATUSES = ("ok", "oom", "timeout", "error", "skipped", "interrupted")
 
 
@@ -90,12 +92,26 @@ class Record:
         if not isinstance(version, int) or version > SCHEMA_VERSION:
             raise ValueError(f"schema version {version}, this archbench reads up to {SCHEMA_VERSION}")
         known = {key: value for key, value in data.items() if key in cls.__dataclass_fields__}
+        _check_types(data)
         return cls(**known | {
             "spec": Spec.from_dict(data["spec"]),
             "settings": Settings.from_dict(data["settings"]) if data["settings"] else None,
             "reason": Reason(**data["reason"]) if data["reason"] else None,
             "measured": {name: metric_from_dict(metric) for name, metric in data["measured"].items()},
         })  # fmt: skip
+
+
+def _check_types(data: dict[str, Any]) -> None:
+    """Raise TypeError where a record holds something that no table could show."""
+    texts = [data[key] for key in ("record_id", "time_utc", "samples", "status")]
+    tables = [data[key] for key in ("environment", "conditions", "phases", "measured", "spec")]
+    if not all(isinstance(text, str) for text in texts) or not all(isinstance(table, dict) for table in tables):
+        raise TypeError("a field is of another type")
+    counted = {key: value for key, value in (data["counted"] or {}).items() if key not in NOT_NUMBERS}
+    figures = [*counted.values(), *(metric["value"] for metric in data["measured"].values())]
+    if not all(figure is None or (isinstance(figure, int | float) and not isinstance(figure, bool)) for figure in figures):
+        raise TypeError("a figure is no number")
+    hash(Spec.from_dict(data["spec"]))
 
 
 def metric_from_dict(data: dict[str, Any]) -> Metric:

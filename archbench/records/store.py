@@ -54,8 +54,19 @@ class Store:
         """Write a record in one append, its samples file moved in first; give the record as written."""
         if samples is not None and samples.exists():
             name = f"{SAMPLES}/{record.record_id}.npz"
-            self._move_in(samples, self.folder / name)
-            record = replace(record, samples=name)
+            try:
+                self._move_in(samples, self.folder / name)
+            except OSError as error:
+                self.warn(f"{self.folder / name}: the samples could not be kept: {error.strerror}")
+            else:
+                record = replace(record, samples=name)
+        try:
+            self._append(record)
+        except OSError as error:
+            raise UsageError(f"results folder {self.folder} cannot be written: {error.strerror}") from None
+        return record
+
+    def _append(self, record: Record) -> None:
         line = json.dumps(record.to_dict(), allow_nan=False, separators=(",", ":")) + "\n"
         path = self.folder / f"{host_id()}-{os.getpid()}.jsonl"
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -67,17 +78,21 @@ class Store:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-        return record
 
     def read(self) -> list[Record]:
         """Read every record, oldest first; the last of two with one id holds. A line that is none is warned of and skipped."""
         records: dict[str, Record] = {}
         for path in sorted(self.folder.glob("*.jsonl")):
-            for number, line in enumerate(path.read_bytes().split(b"\n"), start=1):
+            try:
+                lines = path.read_bytes().split(b"\n")
+            except OSError as error:
+                self.warn(f"{path}: skipped, {error.strerror}")
+                continue
+            for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue
                 try:
-                    record = Record.from_dict(json.loads(line))
+                    record = Record.from_dict(json.loads(line, parse_constant=_refuse))
                 except (ValueError, KeyError, TypeError, AttributeError) as error:
                     torn = isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
                     what = "not JSON, torn or corrupt" if torn else f"not a record: {error}"
@@ -96,3 +111,7 @@ class Store:
             writer.flush()
             os.fsync(writer.fileno())
         temporary.replace(target)
+
+
+def _refuse(constant: str) -> float:
+    raise TypeError(f"{constant} is no figure")

@@ -66,6 +66,8 @@ def counted_table(record: Record, paper: Paper) -> Table:
         if counted.get(name) is not None and (name != "paper_flops" or name in paper.figures)
     ]
     notes = [f"not counted, no rule: {name} ({calls} calls)" for name, calls in counted.get("uncounted", ())]
+    if record.spec.batch != 1:
+        notes.append(f"The peak of activations is of the whole batch of {record.spec.batch}, in fp32.")
     notes += paper.notes if paper.figures.keys() & COUNTED.keys() else []
     columns = [Column("counted, one image", "left"), Column("value"), Column("unit", "left"), *paper.column]
     return Table(columns, rows, title=str(record.spec), notes=notes)

@@ -35,6 +35,7 @@ Kind = Literal["backbone", "detector"]
 Options = dict[str, OptionValue]
 
 FOLDERS: dict[Kind, Path] = {kind: Path(__file__).parent / f"{kind}s" for kind in ("backbone", "detector")}
+MAX_BATCH = 2**40
 MODES = ("infer", "train")
 TYPES: dict[str, type] = {"int": int, "float": float}
 
@@ -231,6 +232,9 @@ def _index(kind: Kind) -> dict[str, Entry]:
 def find(kind: Kind, name: str) -> Entry:
     """Find a network by any spelling of its name, or raise UsageError with names that are near it."""
     entry = _index(kind).get(fold(name))
+    if entry and kind == "backbone" and entry.name != _hyphenated(name):
+        # Folding drops the point of a width: resnet50-x10 is no resnet50-x1.0.
+        entry = _suffixed(kind, name) or entry
     entry = entry or _patterned(kind, name) or (_suffixed(kind, name) if kind == "backbone" else None)
     if entry is None:
         near = _near(fold(name), {e.name: fold(e.name) for e in entries(kind)})
@@ -314,8 +318,8 @@ def resolve(
         raise UsageError(f"{detector} asks for {side}x{side} and the size for {asked[0]}x{asked[1]}: leave one out")
     if mode not in MODES:
         raise UsageError(f"mode {mode!r} is none of {', '.join(MODES)}")
-    if batch < 1:
-        raise UsageError(f"batch is {batch}: it must be 1 or more")
+    if not 1 <= batch < MAX_BATCH:
+        raise UsageError(f"batch is {batch}: it must be 1 or more and below 2**40")
     if classes is not None and classes < (1 if head else 0):
         least = "1 or more" if head else "0 (the trunk alone) or more"
         raise UsageError(f"classes is {classes}: it must be {least}")

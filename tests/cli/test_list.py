@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -67,6 +68,14 @@ def test_light_commands_load_no_torch(arguments, tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path)
     assert done.stderr.splitlines()[-1] == "0 []", done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_a_full_disk_is_one_line_and_exit_1(tmp_path):
+    command = f"{sys.executable} -c 'from archbench.cli.main import main; main()' list > /dev/full"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: No space left")
 
 
 def test_a_reader_that_stops_early_is_no_error(tmp_path):

@@ -66,6 +66,11 @@ def test_json_is_the_record(capsys):
     assert [record.record_id for record in Store("r").read()] == [data["record_id"]]
 
 
+def test_the_peak_of_activations_says_that_it_is_the_batch_s(capsys):
+    assert run(["profile", "resnet18", "--batch", "8", "--no-measure"]) == 0
+    assert "whole batch of 8" in capsys.readouterr().out
+
+
 def test_layers_has_a_row_for_each_call(capsys):
     assert run(["profile", "vgg16", "--no-measure", "--layers"]) == 0
     out = capsys.readouterr().out
@@ -119,6 +124,8 @@ BAD = {
     "an unbuildable pair": (["resnet50", "-d", "refinedet", "-o", "output_stride=16"], "has no c5"),
     "no batch": (["vovnet39", "--batch", "0"], "1 or more"),
     "negative classes": (["vovnet39", "--classes", "-1"], "(the trunk alone) or more"),
+    "a batch that is no batch": (["vovnet39", "--batch", "99999999999999999999"], "below 2**40"),
+    "a size that is no size": (["vovnet39", "--size", "99999999999999999999", "--no-measure"], "above 1,048,576 pixels"),
     "no classes for a detector": (["vovnet39", "-d", "refinedet", "--classes", "0"], "1 or more"),
     "too many threads": (["vovnet39", "--threads", "100000"], "processors"),
     "a deadline that is no number": (["vovnet39", "--deadline", "nan"], "finite"),
@@ -197,6 +204,7 @@ def test_a_killed_worker_is_a_record_and_exit_1():
     assert child.returncode == 1
     data = json.loads(out)
     assert (data["status"], data["reason"]["code"]) == ("error", "killed")
+    assert data["reason"]["phase"] in ("warmup", "latency")
     assert data["counted"]["params"] == 11_689_512
     (record,) = Store("results").read()
     assert record.record_id == data["record_id"]

@@ -89,6 +89,25 @@ def test_five_megabytes_of_stderr_do_not_block_and_their_tail_is_kept(tmp_path):
     assert len(ending.stderr) == 4096
 
 
+def test_a_job_that_is_done_just_at_its_deadline_is_what_it_says():
+    record = judge(SPEC, Settings(), Ending(code=0, timed_out=True), {"status": "ok", "phase": "memory", "reason": None})
+    assert record.status == "ok"
+
+
+def test_a_signal_without_a_name_is_its_number():
+    record = judge(SPEC, Settings(), Ending(code=-35), {})
+    assert record.reason.code == "signal:35"
+
+
+def test_nobody_reading_the_progress_does_not_end_the_job(tmp_path):
+    def gone(_: object) -> None:
+        raise BrokenPipeError
+
+    code = WRITE + "(folder / 'progress.jsonl').write_text('{}\\n'); import time; time.sleep(0.5)"
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    assert supervise(command, tmp_path, deadline_s=20, on_progress=gone).code == 0
+
+
 def test_a_usage_error_of_the_worker_is_one_here_and_leaves_no_record():
     result = {"status": "usage", "reason": {"code": "usage", "phase": "build", "message": "not this pair"}}
     with pytest.raises(UsageError, match="not this pair"):

@@ -135,6 +135,20 @@ def test_calibrated_activations_neither_fade_nor_explode():
     assert network.backbone.stem[1].momentum == 0.1
 
 
+@pytest.mark.parametrize(
+    "layer",
+    [torch.nn.Conv2d(256, 256, 3, padding=1), torch.nn.Conv2d(256, 256, 3, padding=1, groups=4), torch.nn.ConvTranspose2d(256, 256, 2, 2),
+     torch.nn.ConvTranspose2d(256, 256, 4, 2, 1), torch.nn.Linear(256, 256)],
+    ids=str,
+)  # fmt: skip
+def test_every_kind_of_layer_doubles_the_variance_for_the_relu_behind_it(layer):
+    initialise(layer, seed=0)
+    shape = (8, 256) if isinstance(layer, torch.nn.Linear) else (1, 256, 24, 24)
+    with torch.no_grad():
+        out = layer(torch.randn(shape, generator=torch.Generator().manual_seed(1)))
+    assert out.var().item() == pytest.approx(2, rel=0.2)
+
+
 def test_the_seed_fixes_the_weights():
     networks = [build("resnet18") for _ in range(3)]
     for network, seed in zip(networks, (5, 5, 6), strict=True):

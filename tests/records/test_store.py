@@ -84,6 +84,44 @@ def test_torn_and_foreign_lines_are_warned_of_with_file_and_line(tmp_path: Path)
     assert "torn" in warnings[4]
 
 
+FOREIGN = {
+    "no time": lambda data: data | {"time_utc": None},
+    "no environment": lambda data: data | {"environment": None},
+    "a word for a figure": lambda data: data | {"measured": {"latency_ms": {"value": "fast", "unit": "ms"}}},
+    "a word for a count": lambda data: data | {"counted": {"params": "many"}},
+    "a list for an option": lambda data: data | {"spec": data["spec"] | {"options": {"stem": ["conv"]}}},
+    "no number": lambda data: data | {"measured": {"latency_ms": {"value": float("nan"), "unit": "ms"}}},
+}
+
+
+@pytest.mark.parametrize("change", FOREIGN.values(), ids=FOREIGN.keys())
+def test_what_no_table_could_show_is_skipped_with_a_warning(change, tmp_path: Path):
+    warnings: list[str] = []
+    (tmp_path / "other.jsonl").write_text(json.dumps(change(record().to_dict())) + "\n")
+    assert Store(tmp_path, warn=warnings.append).read() == []
+    assert len(warnings) == 1
+
+
+def test_a_folder_that_is_called_like_a_file_is_skipped(tmp_path: Path):
+    warnings: list[str] = []
+    store = Store(tmp_path, warn=warnings.append)
+    (tmp_path / "folder.jsonl").mkdir()
+    written = store.append(record())
+    assert store.read() == [written]
+    assert len(warnings) == 1
+
+
+def test_samples_that_cannot_be_kept_do_not_take_the_record_with_them(tmp_path: Path):
+    warnings: list[str] = []
+    (tmp_path / "job.npz").write_bytes(b"numbers")
+    results = tmp_path / "results"
+    results.mkdir()
+    (results / "samples").write_text("in the way")
+    store = Store(results, warn=warnings.append)
+    assert store.append(record(), tmp_path / "job.npz").samples == ""
+    assert len(store.read()) == len(warnings) == 1
+
+
 def test_the_last_of_two_records_with_one_id_holds(tmp_path: Path):
     store = Store(tmp_path)
     store.append(record(record_id="same", counted={"params": 1}))

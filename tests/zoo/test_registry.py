@@ -340,3 +340,8 @@ class TestRequests:
         spec = resolve("vovnet39", "refinedet", size="640x384", classes=20, batch=4)
         assert spec == Spec("vovnet39", "refinedet", 640, 384, 20, batch=4)
         assert resolve("vovnet39", classes=0, size=300) == Spec("vovnet39", None, 300, 300, 0)
+
+
+def test_a_width_without_a_point_is_not_another_width() -> None:
+    assert registry.resolve("resnet50-x10").backbone == "resnet50-x10.0"
+    assert registry.resolve("ResNet50_x0.25").backbone == "resnet50-x0.25"
