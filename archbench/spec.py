@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import asdict, dataclass, fields
 from math import inf
-from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 OptionValue: TypeAlias = bool | int | float | str
@@ -172,11 +171,6 @@ class Settings:
     def deadline(self) -> float:
         """Seconds after which the supervisor ends the job."""
         return self.deadline_s if self.deadline_s is not None else 3 * self.budget_s + 600
-
-    @property
-    def images_path(self) -> Path | None:
-        """The folder of pictures, if there is one."""
-        return Path(self.images) if self.images is not None else None
 
     def to_dict(self) -> dict[str, Any]:
         """Give the settings as plain data, the form that records hold."""

@@ -8,9 +8,10 @@ from typing import Protocol
 
 from archbench.papers import beside, rule_notes
 from archbench.records import Metric, Record
+from archbench.report.compare import where
 from archbench.report.tables import MISSING, Column, Table
 from archbench.report.words import COUNTED, MEASURED, Word, explain
-from archbench.spec import Settings, Spec
+from archbench.spec import Spec
 
 BACKBONE = "backbone."
 FLAGS = {
@@ -90,7 +91,7 @@ def measured_table(record: Record, paper: Paper) -> Table:
     if paper.figures.keys() & MEASURED.keys():
         notes.append(f"{paper.source}: the paper's figures, measured on its own device")
     columns = [Column("measured", "left"), Column("median"), Column("95 % interval"), Column("unit", "left"), *paper.column]
-    return Table(columns, rows, title=_where(record), notes=notes)
+    return Table(columns, rows, title=f"{where(record)}, batch {record.spec.batch}", notes=notes)
 
 
 def layers_table(calls: Sequence[CountedCall]) -> Table:
@@ -129,13 +130,6 @@ def _interval(metric: Metric) -> str:
     if bounds:
         return f"{bounds[0]:,.2f} - {bounds[1]:,.2f}"
     return "too few samples" if metric.spread else ""
-
-
-def _where(record: Record) -> str:
-    environment, settings = record.environment, record.settings or Settings()
-    threads = f", {environment.get('threads')} threads" if environment.get("device") == "cpu" else ""
-    device = environment.get("device_name", "unknown device")
-    return f"{device} ({environment.get('device', '?')}{threads}), {settings.precision}, batch {record.spec.batch}"
 
 
 def _conditions(record: Record) -> list[str]:

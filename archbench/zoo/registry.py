@@ -104,12 +104,14 @@ class Suffix:
 
     def fits(self, values: Mapping[str, OptionValue]) -> Options | None:
         """The options that this ending stands for among `values`, or None where it does not describe them."""
-        filled = {key: values.get(key) if value == f"{{{key}}}" else value for key, value in self.options.items()}
-        return {k: v for k, v in filled.items() if v is not None} if all(values.get(k) == v for k, v in filled.items()) else None
+        if not self.options.keys() <= values.keys():
+            return None
+        filled = {key: values[key] if value == f"{{{key}}}" else value for key, value in self.options.items()}
+        return filled if all(values[key] == value for key, value in filled.items()) else None
 
     def spelled(self, values: Mapping[str, OptionValue]) -> str:
         """The ending as it is written for `values`."""
-        return "-" + self.name.format(**{key: float(value) if key == "width" else value for key, value in values.items()})
+        return "-" + self.name.format(**values)
 
 
 @dataclass(frozen=True)
