@@ -167,6 +167,13 @@ OUTPUTS: dict[Any, Callable[..., Tensor | None]] = {
 """An operator's output for its arguments; None leaves the call, and the error it may deserve, to torch."""
 
 
+def run_by_shape(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run an operator on the meta device, by `OUTPUTS` where it can."""
+    shaped = OUTPUTS.get(func)
+    out = shaped(*args, **kwargs) if shaped else None
+    return func(*args, **kwargs) if out is None else out
+
+
 def on_meta(module: nn.Module) -> dict[str, Tensor]:
     """A module's parameters and buffers on the meta device, by name; the module stays as it is."""
     return {name: tensor.detach().to("meta") for name, tensor in (*module.named_parameters(), *module.named_buffers())}
@@ -181,10 +188,7 @@ class _Shapes(TorchDispatchMode):
         return False
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
-        kwargs = kwargs or {}
-        shaped = OUTPUTS.get(func)
-        out = shaped(*args, **kwargs) if shaped else None
-        return func(*args, **kwargs) if out is None else out
+        return run_by_shape(func, args, kwargs or {})
 
 
 def map_sizes(features: nn.Module, size: tuple[int, int]) -> list[tuple[int, int]]:

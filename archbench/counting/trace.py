@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from archbench.counting.report import Call, CostReport, ParamKinds
 from archbench.counting.rules import RULES, BatchNorm, Convolution, Pool, Product, multiplies
-from archbench.shapes import OUTPUTS
+from archbench.shapes import run_by_shape
 
 ALIGNMENT = 512
 """Bytes to which the liveness model rounds every tensor up, as CUDA's caching allocator does."""
@@ -50,10 +50,7 @@ class Trace(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         kwargs = kwargs or {}
-        shaped = OUTPUTS.get(func) if self.on_meta else None
-        out = shaped(*args, **kwargs) if shaped else None
-        if out is None:
-            out = func(*args, **kwargs)
+        out = run_by_shape(func, args, kwargs) if self.on_meta else func(*args, **kwargs)
         name = func._schema.name
         rule = RULES.get(name)
         if rule is not None:

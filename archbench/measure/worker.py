@@ -148,7 +148,7 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
                 report.measured(throughput(bench, settings, batch=spec.batch, latency_s=latency_ms / 1e3))
                 report.measured(parts(bench))
         with report.phase("memory"):
-            report.measured(memory(bench))
+            report.measured({name: replace(metric, protocol=metric.protocol and protocol) for name, metric in memory(bench).items()})
     report.measured({name: Metric(None, "J", reason=meter_for(device.kind).why_not) for name in ENERGY})
 
 

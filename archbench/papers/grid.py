@@ -7,11 +7,10 @@ of which the text leaves one open, so that the sweep here, of six, gives 175.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 
+from archbench.papers.published import read_table
 from archbench.spec import OptionValue, Spec
 from archbench.zoo import registry
 
@@ -45,13 +44,12 @@ class Cell:
 @cache
 def cells() -> tuple[Cell, ...]:
     """Every cell of the grid, in the order of the file."""
-    text = resources.files("archbench.papers").joinpath("huang_grid.csv").read_text(encoding="utf-8")
     return tuple(
         Cell(
             row["detector"], row["backbone"], int(row["output_stride"]), tuple(row["inputs"].split()),
             tuple(map(int, row["proposals"].split())), row["lacking"],
         )
-        for row in csv.DictReader(text.splitlines())
+        for row in read_table("huang_grid.csv")
     )  # fmt: skip
 
 

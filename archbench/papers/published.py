@@ -145,19 +145,19 @@ class OwnRule:
 @cache
 def figures() -> tuple[Published, ...]:
     """Every published figure, in the order of the file."""
-    rows = _read("published.csv")
+    rows = read_table("published.csv")
     return tuple(Published(**row | {"detector": row["detector"] or None, "value": float(row["value"])}) for row in rows)  # type: ignore[arg-type]
 
 
 @cache
 def metrics() -> dict[str, MetricMap]:
     """The published metrics by name."""
-    return {row["published"]: MetricMap(**row | {"convert": Decimal(row["convert"] or 1)}) for row in _read("metrics.csv")}  # type: ignore[arg-type]
+    return {row["published"]: MetricMap(**row | {"convert": Decimal(row["convert"] or 1)}) for row in read_table("metrics.csv")}  # type: ignore[arg-type]
 
 
 @cache
 def _own_rules() -> tuple[OwnRule, ...]:
-    return tuple(OwnRule(**row) for row in _read("own_rules.csv"))
+    return tuple(OwnRule(**row) for row in read_table("own_rules.csv"))
 
 
 def own_rule(row: Published) -> OwnRule | None:
@@ -221,7 +221,8 @@ def rule_notes(spec: Spec) -> list[str]:
     return list(dict.fromkeys(rule.note for rule in map(own_rule, row_for(spec)) if rule))
 
 
-def _read(name: str) -> list[dict[str, str]]:
+def read_table(name: str) -> list[dict[str, str]]:
+    """Read one of the papers' CSV files."""
     text = resources.files("archbench.papers").joinpath(name).read_text(encoding="utf-8")
     return list(csv.DictReader(text.splitlines()))
 

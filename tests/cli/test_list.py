@@ -84,3 +84,13 @@ def test_a_reader_that_stops_early_is_no_error(tmp_path):
     command = f"{sys.executable} -c '{code}' list | head -n 1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_published_pairs_fit_80_columns_and_say_whether_they_build(capsys):
+    assert run(["list", "pairs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "vovnet39                  refinedet          vovnet 4 6 7          builds" in lines
+    assert run(["list", "pairs", "--json"]) == 0
+    pairs = json.loads(capsys.readouterr().out)
+    assert {pair["status"] for pair in pairs} <= {"builds", "approximate", "published", "not built"}

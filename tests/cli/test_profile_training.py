@@ -31,7 +31,9 @@ def test_a_training_step_has_its_time_and_memory(
     assert step["protocol"] == "train"
     assert step["value"] > 0
     assert record["measured"]["fps"]["value"] == pytest.approx(1e3 * batch / step["value"])
-    assert record["measured"]["mem_host_peak_bytes"]["value"] > 0
+    memory = record["measured"]["mem_host_peak_bytes"]
+    assert memory["value"] > 0
+    assert memory["protocol"] == "train"
     assert "gmacs_per_s" not in record["measured"]
     assert "throughput" not in record["phases"]
 

@@ -16,7 +16,7 @@ from archbench.spec import UsageError
 from archbench.zoo.contracts import Backbone, Detections
 from archbench.zoo.layers import FPN, ConvNormReLU, Norm, chain
 from archbench.zoo.ops.boxes import SSD_VARIANCES, decode
-from archbench.zoo.ops.nms import Selection
+from archbench.zoo.ops.nms import Selection, by_group_then_score, rank_in_group
 from archbench.zoo.single_stage import Head, Predictions, SingleStage
 
 WIDTH = 256
@@ -84,11 +84,8 @@ class RetinaNet(SingleStage):
         image, anchor, _ = place
         ends = torch.tensor(self.levels, device=scores.device).cumsum(0)
         level = image * len(self.levels) + torch.bucketize(anchor, ends, right=True)
-        order = scores[place].argsort(descending=True, stable=True)
-        order = order[level[order].argsort(stable=True)]
-        lengths = torch.bincount(level, minlength=len(scores) * len(self.levels))
-        rank = torch.arange(len(order), device=scores.device) - (lengths.cumsum(0) - lengths).repeat_interleave(lengths)
-        best = order[rank < CANDIDATES]
+        order = by_group_then_score(scores[place], level)
+        best = order[rank_in_group(level[order]) < CANDIDATES]
         image, anchor, label = (index[best] for index in place)
         kept = torch.zeros_like(scores)
         kept[image, anchor, label] = scores[image, anchor, label]

@@ -32,7 +32,7 @@ def nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, limit: 
     kept = torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
     if not len(boxes):
         return kept
-    order = _by_group_then_score(scores, groups)
+    order = by_group_then_score(scores, groups)
     _, counts = torch.unique_consecutive(groups[order], return_counts=True)
     starts = counts.cumsum(0) - counts
     # Largest groups first, so that groups padded to one length have nearly that length.
@@ -58,7 +58,8 @@ def _(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, limit: in
     return boxes.new_empty(boxes.shape[0], dtype=torch.bool)
 
 
-def _by_group_then_score(scores: Tensor, groups: Tensor) -> Tensor:
+def by_group_then_score(scores: Tensor, groups: Tensor) -> Tensor:
+    """Order elements by group and, within one, best first; equal ones keep their order."""
     by_score = scores.argsort(descending=True, stable=True)
     return by_score[groups[by_score].argsort(stable=True)]
 
@@ -115,23 +116,23 @@ class Selection:
         image, box, label = (scores > self.score).nonzero(as_tuple=True)
         score = scores[image, box, label]
         groups = image * scores.shape[-1] + label
-        order = _by_group_then_score(score, groups)
+        order = by_group_then_score(score, groups)
         if self.candidates is not None:
-            order = order[_rank_in_group(groups[order]) < self.candidates]
+            order = order[rank_in_group(groups[order]) < self.candidates]
         image, box, label, score, groups = (values[order] for values in (image, box, label, score, groups))
         found = boxes[image, box] if boxes.ndim == 3 else boxes[image, box, label]
         found = clip(found, size) if self.clip_first else found
         kept = nms(found, score, groups, self.iou, self.per_class or 0)
         found = found if self.clip_first else clip(found, size)
         order = (kept & (found[:, 2:] > found[:, :2]).all(dim=1)).nonzero().squeeze(1)
-        order = order[_by_group_then_score(score[order], image[order])]
-        order = order[_rank_in_group(image[order]) < self.per_image]
+        order = order[by_group_then_score(score[order], image[order])]
+        order = order[rank_in_group(image[order]) < self.per_image]
         ends = torch.bincount(image[order], minlength=len(boxes)).cumsum(0).tolist()
         rows = [order[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
         return [Detections(found[row], score[row], label[row]) for row in rows]
 
 
-def _rank_in_group(groups: Tensor) -> Tensor:
+def rank_in_group(groups: Tensor) -> Tensor:
     """The place of each element among those of its group, from 0, for groups in ascending runs."""
     _, counts = torch.unique_consecutive(groups, return_counts=True)
     starts = counts.cumsum(0) - counts
