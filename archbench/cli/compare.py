@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -15,6 +15,7 @@ from archbench.spec import UsageError
 
 if TYPE_CHECKING:
     from archbench.report.baseline import Baseline
+    from archbench.report.compare import Layout
 
 EXAMPLE = "archbench profile vovnet39 --detector refinedet320"
 
@@ -90,21 +91,19 @@ def _baseline(records: Sequence[Record], name: str | None, *, force: bool) -> Ba
     return find_baseline(records, name, is_forced=force)
 
 
-def _print_rows(records: Sequence[Record], layout: Any, form: str, baseline: Baseline | None) -> None:
-    """Print a row a record: every column, or those chosen."""
+def _print_rows(records: Sequence[Record], layout: Layout, form: str, baseline: Baseline | None) -> None:
+    """Print a row a record: every column, or those chosen; with a baseline ratios too."""
     from archbench.report.rows import COLUMNS, rows, rows_with_published
     from archbench.report.selection import ordered
 
     made = rows_with_published(records) if form == "json" else rows(records)
     names = list(layout.columns or COLUMNS)
     if baseline:
-        from archbench.report.baseline import ratios_of
+        from archbench.report.baseline import against, ratio_columns
 
-        ratios = [ratios_of(record, baseline, layout.columns) for record in records]
-        made = [row | more for row, more in zip(made, ratios, strict=True)]
-        names += ratios[0] if ratios else []
-    by = f"-{layout.sort}" if layout.sort else None
-    made = ordered(ordered(made, layout.sort, dict), None, dict) if by else made
-    if layout.columns and form == "json":
+        made = [row | against(record, baseline, layout.columns) for record, row in zip(records, made, strict=True)]
+        names += ratio_columns(layout.columns)
+    made = ordered(made, layout.sort, dict)
+    if layout.columns:
         made = [{name: row[name] for name in names} for row in made]
     print_rows(made, names, form)

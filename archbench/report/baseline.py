@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from archbench.records import Record
 from archbench.report.comparable import conditions, differing
+from archbench.report.compare import Layout, grouped, name_width, named_lines
 from archbench.report.configurations import REPEATABLE, Configuration, configurations
 from archbench.report.names import names, short_name, wrap
-from archbench.report.rows import COLUMNS, COUNTS, MEASURES, heading, in_base_units, rows
+from archbench.report.rows import COLUMNS, COUNTS, MEASURES, heading, in_base_units, merged
+from archbench.report.selection import ordered
 from archbench.report.statistics import Interval, ratio_interval
 from archbench.report.tables import MISSING, Column, Table
 from archbench.spec import Spec, UsageError
 from archbench.zoo.registry import fold
 
-DEFAULT_COLUMNS = ("params", "macs", "mac_eq1", "latency_ms")
+FIGURES = [word for word in (*COUNTS, *MEASURES) if COLUMNS[word] is not str]
+DEFAULT_COLUMNS = ("params", "macs", "latency_ms")
 FORCED = "!"
-NAME_WIDTH = 26
 SHORTEST_ID = 6
 RULE = (
     f"x: times the baseline's. less, more: the ranges (of the processes' medians, or the 95 % interval of the only one's) do not "
@@ -68,6 +70,10 @@ class Baseline:
     made: Sequence[Configuration]
     is_forced: bool = False
 
+    def has(self, one: Configuration) -> bool:
+        """Whether a configuration is the baseline itself."""
+        return any(one.newest in base.records for base in self.made)
+
     def of(self, one: Configuration) -> Configuration:
         """The baseline that a configuration is set against: that of its own place, else the newest."""
         there = conditions(one.newest)
@@ -101,70 +107,71 @@ def find_baseline(records: Sequence[Record], name: str, *, is_forced: bool = Fal
     return Baseline(named[next(iter(specs))], found, is_forced)
 
 
-def ratio_tables(records: Sequence[Record], baseline: Baseline, made: Sequence[Configuration], columns: Sequence[str]) -> list[Table]:
-    """Give configurations as tables of ratios to the baseline, one for each place.
+def ratio_tables(records: Sequence[Record], baseline: Baseline, layout: Layout) -> list[Table]:
+    """Give records as tables of ratios to the baseline, one for each place.
 
     Raises UsageError, naming what differs, where nothing may be compared and it is not forced.
     """
-    words = columns or DEFAULT_COLUMNS
-    wrong = [word for word in words if word not in {*COUNTS, *MEASURES} or COLUMNS[word] is str]
+    words = layout.columns or DEFAULT_COLUMNS
+    wrong = [word for word in words if word not in FIGURES]
     if wrong:
         raise UsageError(f"--baseline needs figures, and {', '.join(wrong)} is none")
-    others = [one for one in made if one not in baseline.made and one.status == "ok"]
-    refused = {one: baseline.against_any(one, words) for one in others}
-    if others and all(refused.values()) and not baseline.is_forced:
-        keys = "; ".join(dict.fromkeys(key for keys in refused.values() for key in keys))
-        raise UsageError(f"nothing is comparable with {baseline.name}, for this differs or is flagged: {keys}. --force compares all the same")
+    made = ordered(configurations(records), layout.sort, merged)
+    refused = [baseline.against_any(one, words) for one in made if one.status == "ok" and not baseline.has(one)]
+    if refused and all(refused) and not baseline.is_forced:
+        keys = "; ".join(dict.fromkeys(key for keys in refused for key in keys))
+        raise UsageError(f"nothing is comparable with {baseline.name}, for this differs or is flagged: {keys}; --force shows it, marked")
+    drawn = [_table(place, group, baseline, words, layout.width) for place, group in grouped(made, layout.group).items()]
+    drawn = drawn[:-1] + [replace(table, notes=[*table.notes, RULE]) for table in drawn[-1:]]
+    return [part for table in drawn for part in (table.split(layout.width) if layout.width else [table])]
+
+
+def ratio_columns(columns: Sequence[str]) -> list[str]:
+    """The columns of `against`: those of the figures among some columns, or of all."""
+    return ["baseline", "not_comparable", *(f"ratio_{word}" for word in columns or FIGURES if word in FIGURES)]
+
+
+def against(record: Record, baseline: Baseline, columns: Sequence[str]) -> dict[str, Any]:
+    """What a record's row has more with a baseline: its record_id, what is not comparable, and ratios."""
+    (one,) = configurations([record])
+    words = [word for word in columns or FIGURES if word in FIGURES]
+    ratios = {f"ratio_{word}": baseline.against(one, word)[0] for word in words}
+    return {
+        "baseline": baseline.of(one).newest.record_id, "not_comparable": "; ".join(baseline.against_any(one, words)) or None,
+        **{name: times.value if times else None for name, times in ratios.items()},
+    }  # fmt: skip
+
+
+def _table(place: str, made: Sequence[Configuration], baseline: Baseline, words: Sequence[str], width: int | None) -> Table:
     named = names(one.spec for one in made)
-    groups: dict[str, list[Configuration]] = {}
-    for one in made:
-        groups.setdefault(one.place, []).append(one)
-    return [_table(place, group, baseline, named, words) for place, group in groups.items()]
-
-
-def ratio_rows(records: Sequence[Record], baseline: Baseline, columns: Sequence[str]) -> list[dict[str, Any]]:
-    """Give each record as its row with three more things: the baseline's record_id, what is not comparable, and ratios (ratio_<column>)."""
-    words = [word for word in columns or (*COUNTS, *MEASURES) if word in {*COUNTS, *MEASURES} and COLUMNS[word] is not str]
-    found = []
-    for record, row in zip(records, rows(records), strict=True):
-        (one,) = configurations([record])
-        base = baseline.of(one)
-        ratios = {word: baseline.against(one, word)[0] for word in words}
-        against = "; ".join(baseline.against_any(one, words)) or None
-        found.append(row | {"baseline": base.newest.record_id, "not_comparable": against})
-        found[-1] |= {f"ratio_{word}": times.value if times else None for word, times in ratios.items()}
-    return found
-
-
-def _table(place: str, made: Sequence[Configuration], baseline: Baseline, named: Mapping[Spec, str], words: Sequence[str]) -> Table:
-    lines, notes = [], []
-    for one in made:
-        first, *rest = wrap(named[one.spec], NAME_WIDTH)
-        cells = [cell for word in words for cell in _cells(one, word, baseline)]
-        lines += [[first, *cells], *([text, *[""] * len(cells)] for text in rest)]
-        against = baseline.against_any(one, words)
-        if against and one not in baseline.made:
-            mark = f"{FORCED} forced: " if baseline.is_forced else "not comparable: "
-            notes.append(f"{mark}{named[one.spec]}: {', '.join(against)}")
     columns = [column for word in words for column in _columns(word)]
-    return Table([Column("network", "left"), *columns], lines, title=f"against {baseline.name}; {place}", notes=[*notes, RULE])
+    cells = [[cell for word in words for cell in _cells(one, word, baseline)] for one in made]
+    left = name_width(columns, cells, width)
+    lines = [line for one, found in zip(made, cells, strict=True) for line in named_lines(wrap(named[one.spec], left), found)]
+    refused = {named[one.spec]: baseline.against_any(one, words) for one in made if not baseline.has(one)}
+    how = f"{FORCED} forced" if baseline.is_forced else "not comparable"
+    by_reason: dict[str, list[str]] = {}
+    for name, against in refused.items():
+        by_reason.setdefault(", ".join(against), []).append(name)
+    notes = [f"{how}, {reason}: {'; '.join(who)}" for reason, who in by_reason.items() if reason]
+    return Table([Column("network", "left"), *columns], lines, title=f"{place}: against {baseline.name}", notes=notes)
 
 
 def _columns(word: str) -> list[Column]:
     if word in COUNTS:
         return [Column(f"{heading(word)}\nx")]
-    return [Column(heading(word)), Column("x"), Column("range"), Column("", "left")]
+    return [Column(heading(word)), Column("x"), Column("range", "left")]
 
 
 def _cells(one: Configuration, word: str, baseline: Baseline) -> list[str]:
     figure = one.figure(word)
     found, against = baseline.against(one, word)
-    mark = FORCED if against and one not in baseline.made else ""
+    mark = FORCED if against and not baseline.has(one) else ""
     times = f"{found.value:.3f}{mark}" if found else MISSING
     if word in COUNTS:
         return [times]
     shown = in_base_units(figure.value if figure else None)
-    if one in baseline.made:
-        return [shown, "1", "", "baseline"]
+    if baseline.has(one):
+        return [shown, "1", "baseline"]
     span = f"{found.interval[0]:.2f}-{found.interval[1]:.2f}" if found and found.interval else ""
-    return [shown, times, span, found.verdict if found else ""]
+    return [shown, times, f"{span} {found.verdict}".strip() if found else ""]

@@ -70,7 +70,7 @@ def places(records: Iterable[Record]) -> dict[str, list[Record]]:
     titled: dict[str, list[tuple[tuple[str, str], ...]]] = {}
     for group in groups:
         titled.setdefault(_title(dict(group), ()), []).append(group)
-    named = {}
+    named: dict[tuple[tuple[str, str], ...], str] = {}
     for title, alike in titled.items():
         versions = [key for key in ("torch", "driver", "cuDNN") if len({dict(group).get(key) for group in alike}) > 1]
         named |= {group: _title(dict(group), versions) if versions else title for group in alike}

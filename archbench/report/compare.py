@@ -71,11 +71,13 @@ def grouped(made: Iterable[Configuration], column: str | None) -> dict[str, list
 
 def flag_notes(made: Iterable[Configuration], named: Mapping[Spec, str]) -> list[str]:
     """What figures are flagged with, and of which networks."""
-    flagged: dict[str, dict[str, None]] = {}
-    for configuration in made:
-        for flag in (merged(configuration)["flags"] or "").split(";"):
-            flagged.setdefault(flag, {})[named[configuration.spec]] = None
-    return [f"{flag}: {'; '.join(who)}" for flag, who in flagged.items() if flag]
+    flagged: dict[str, list[str]] = {}
+    made = list(made)
+    for one in made:
+        for flag in (merged(one)["flags"] or "").split(";"):
+            flagged.setdefault(flag, []).append(named[one.spec])
+    told = {flag: "all" if len(who) == len(made) > 1 else "; ".join(dict.fromkeys(who)) for flag, who in flagged.items()}
+    return [f"{flag}: {who}" for flag, who in told.items() if flag]
 
 
 def repeats_note(made: Iterable[Configuration], named: Mapping[Spec, str], word: str = "latency_ms") -> list[str]:
@@ -91,11 +93,7 @@ def repeats_note(made: Iterable[Configuration], named: Mapping[Spec, str], word:
 
 def _table(title: str, made: Sequence[Configuration], named: Mapping[Spec, str], layout: Layout) -> list[Table]:
     both = [(_our_figures(one), _paper_figures(one.spec)) for one in made]
-    columns = zip(*(cells for figures in both for cells in figures if cells), strict=True)
-    taken = sum(
-        2 + max(len(text) for text in (*column.heading.split("\n"), *cells)) for column, cells in zip(FIGURES, columns, strict=True)
-    )
-    left = max(LEAST_NAME_WIDTH, layout.width - taken) if layout.width else sys.maxsize
+    left = name_width(FIGURES, [cells for figures in both for cells in figures if cells], layout.width)
     lines = [
         line for one, (ours, papers) in zip(made, both, strict=True) for line in _lines(one, wrap(named[one.spec], left), ours, papers)
     ]
@@ -105,26 +103,30 @@ def _table(title: str, made: Sequence[Configuration], named: Mapping[Spec, str],
 
 def _chosen_table(title: str, made: Sequence[Configuration], named: Mapping[Spec, str], layout: Layout) -> list[Table]:
     """A table of chosen columns, in parts where they are too many for a line."""
-    left = LEAST_NAME_WIDTH + 6 if layout.width else sys.maxsize
-    lines = []
-    for one in made:
-        row = merged(one)
-        first, *rest = wrap(named[one.spec], left)
-        lines.append([first, *(in_base_units(row[column]) for column in layout.columns)])
-        lines += [[text, *[""] * len(layout.columns)] for text in rest]
-    columns = [
-        Column(heading(name), "left" if COLUMNS[name] is str else "right")
-        for name in layout.columns
-    ]
+    columns = [Column(heading(name), "left" if COLUMNS[name] is str else "right") for name in layout.columns]
+    cells = [[in_base_units(row[column]) for column in layout.columns] for row in map(merged, made)]
+    left = name_width(columns, cells, layout.width)
+    lines = [line for one, found in zip(made, cells, strict=True) for line in named_lines(wrap(named[one.spec], left), found)]
     notes = [*_ends(made, named), *repeats_note(made, named), *flag_notes(made, named)]
     whole = Table([Column("network", "left"), *columns], lines, title=title, notes=notes)
     return whole.split(layout.width) if layout.width else [whole]
 
 
+def name_width(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None) -> int:
+    """The characters that are left for a network's name beside columns; `width` None: no end of them."""
+    taken = sum(2 + width for width in Table(columns, rows).widths())
+    return max(LEAST_NAME_WIDTH, width - taken) if width else sys.maxsize
+
+
+def named_lines(name: Sequence[str], cells: Sequence[str]) -> list[list[str]]:
+    """Cells beside the first line of a name, its other lines below."""
+    return [[name[0], *cells], *([text, *[""] * len(cells)] for text in name[1:])]
+
+
 def _lines(one: Configuration, name: Sequence[str], ours: Sequence[str], papers: Sequence[str]) -> list[list[str]]:
     """The lines of one configuration: our figures beside its name, how it ended if not well, the paper's figures."""
     blank = [""] * len(FIGURES)
-    lines = [[name[0], *ours], *([text, *blank] for text in name[1:])]
+    lines = named_lines(name, ours)
     if one.status != "ok":
         lines.append([f"  {one.status}", *blank])
     if papers:

@@ -41,7 +41,6 @@ HEADING_WIDTH = 12
 COLUMNS: dict[str, type] = {**ASKED, **COUNTS, **MEASURES, **SOURCES, **QUOTED}
 
 
-
 def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
     """Give each record as a row with every column: medians of what was measured, one paper's row in our units beside it."""
     return [_row(record) for record in records]

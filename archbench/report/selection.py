@@ -22,7 +22,7 @@ class Filters:
     backbones: Sequence[str] = ()
     detectors: Sequence[str] = ()
     device: str | None = None
-    """A part of the device's name, or cpu or cuda."""
+    """A part of the device's name."""
     values: Sequence[str] = ()
     """KEY=VALUE texts, of any column; no value: where it is empty."""
 
@@ -31,7 +31,9 @@ def select(records: Sequence[Record], filters: Filters) -> list[Record]:
     """Give the records that fit; raises UsageError for a name or a column that there is not."""
     tests = [*_networks(filters), *map(_value, filters.values)]
     if filters.device:
-        tests.append(lambda row: bool(row["device"]) and filters.device is not None and filters.device.casefold() in row["device"].casefold())
+        tests.append(
+            lambda row: bool(row["device"]) and filters.device is not None and filters.device.casefold() in row["device"].casefold()
+        )
     return [record for record, row in zip(records, rows(records), strict=True) if all(test(row) for test in tests)]
 
 

@@ -77,7 +77,7 @@ class Table:
         return "\n".join([*lines, *(rf"\par {{\footnotesize {_latex(note)}}}" for note in self.notes), r"\end{table}"]) + "\n"
 
     def split(self, width: int) -> list[Table]:
-        """Give the table in parts no wider than `width`, as far as its columns are: each repeats the first column, the last has the notes."""
+        """Give the table in parts no wider than `width` where columns allow it; each repeats the first column, the last has the notes."""
         widths = self.widths()
         parts: list[list[int]] = [[]]
         for index in range(1, len(self.columns)):
@@ -94,9 +94,7 @@ class Table:
     def widths(self) -> list[int]:
         """The characters that each column takes."""
         body = [row for row in self.rows if row]
-        return [
-            max(map(len, (*column.heading.split("\n"), *(row[i] for row in body)))) for i, column in enumerate(self.columns)
-        ]
+        return [max(map(len, (*column.heading.split("\n"), *(row[i] for row in body)))) for i, column in enumerate(self.columns)]
 
     def print(self, file: TextIO | None = None) -> None:
         """Write the table for whoever reads `file` (default: stdout): rich on a terminal, plain elsewhere."""
