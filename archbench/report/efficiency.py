@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from archbench.papers import Published, figures
 from archbench.records import Metric, Record
-from archbench.report.compare import where
+from archbench.report.comparable import where
 from archbench.report.words import explain
 from archbench.spec import Spec
 

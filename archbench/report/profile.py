@@ -9,7 +9,7 @@ from typing import Protocol
 from archbench.papers import beside, rule_notes
 from archbench.papers.pairs import default_form
 from archbench.records import Metric, Record
-from archbench.report.compare import where
+from archbench.report.comparable import where
 from archbench.report.tables import MISSING, Column, Table
 from archbench.report.words import COUNTED, MEASURED, Word, explain
 from archbench.spec import Spec

@@ -13,7 +13,7 @@ import pytest
 
 from archbench.cli.main import run
 from archbench.records import Metric, Record, Store
-from archbench.report.compare import COLUMNS
+from archbench.report.rows import COLUMNS
 from archbench.spec import Settings
 from archbench.zoo import registry
 
