@@ -159,8 +159,8 @@ def bars_remark(values: Iterable[Value], found: Found) -> list[str]:
     """What error bars mean, where there are any."""
     if not any(value.interval for value in values):
         return []
-    repeated = any(len(one.records) > 1 for one in found.of.values())
-    return [f"Bars: 95 % interval of the median{', or the range of several processes' medians' if repeated else ''}."]
+    is_repeated = any(len(one.records) > 1 for one in found.of.values())
+    return ["Error bars: 95 % interval of the median" + (", or the range of the medians of several processes." if is_repeated else ".")]
 
 
 def left_out(found: Found) -> list[str]:

@@ -6,7 +6,7 @@ Accuracy is always the published one; the rest is published too, or measured on 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from archbench.papers import Published, figures
 from archbench.report.figures.contract import Axis, Key, Made, Mark, Missing, Origin, Panel, Plot, plot_or_missing
@@ -133,9 +133,7 @@ def _plot(chart: Chart, points: Sequence[Point], found: Found | None) -> Plot:
     where = f"measured on {found.where}" if found else "as published"
     key = Key(tuple(FAMILIES.values()))
     panels = tuple(_panel(chart, points, *panel) for panel in PANELS)
-    return Plot(
-        f"efficiency-{chart.name}", f"{chart.title}, after VoVNet's Figure {chart.number}", where, panels, tuple(remarks), key, key
-    )
+    return Plot(f"efficiency-{chart.name}", f"{chart.title}, after VoVNet's Figure {chart.number}", where, panels, tuple(remarks), key, key)
 
 
 def _quotation(chart: Chart, papers: Sequence[Point], *, is_overlaid: bool) -> list[str]:
@@ -147,21 +145,24 @@ def _quotation(chart: Chart, papers: Sequence[Point], *, is_overlaid: bool) -> l
 
 
 def _panel(chart: Chart, points: Sequence[Point], title: str, x: str, y: str, better: str) -> Panel:
-    measured_labels = {point.label for point in points if point.origin == "ours"}
-    marks = []
+    marks: list[Mark] = []
     for point in points:
         at, height = point.quantities[x], point.quantities[y]
         if at.value is not None and height.value is not None:
             mark = Mark(
                 point.label, at.value, height.value, x_interval=at.interval, y_interval=height.interval, colour=point.family,
                 shape=point.family, line=f"{point.family}, {point.origin}", origin=point.origin,
-                is_named=point.origin == "ours" or point.label not in measured_labels,
+                is_named=point.label not in {mark.label for mark in marks},
             )  # fmt: skip
             marks.append(mark)
     missing = [name for name in (x, y) if name in NAMES and all(point.quantities[name].value is None for point in points)]
     empty = "; ".join(f"{NAMES[name]}: {why_missing(point.quantities[name] for point in points)}" for name in missing)
     ordered = sorted(marks, key=lambda mark: (mark.x, mark.y))
-    return Panel(title, AXES[x], AXES.get(y, chart.accuracy_axis), tuple(ordered), better=better, empty=empty)
+    is_overlaid = len({mark.origin for mark in marks}) > 1
+    across, up = (
+        replace(axis, is_log=is_overlaid and name in AXES) for name, axis in ((x, AXES[x]), (y, AXES.get(y, chart.accuracy_axis)))
+    )
+    return Panel(title, across, up, tuple(ordered), better=better, empty=empty)
 
 
 def _remarks(chart: Chart, points: Sequence[Point], found: Found | None) -> list[str]:
