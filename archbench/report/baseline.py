@@ -15,7 +15,7 @@ from archbench.report.rows import COLUMNS, COUNTS, MEASURES, heading, in_base_un
 from archbench.report.selection import ordered
 from archbench.report.statistics import Interval, ratio_interval
 from archbench.report.tables import MISSING, Column, Table
-from archbench.spec import Spec, UsageError
+from archbench.spec import UsageError
 from archbench.zoo.registry import fold
 
 FIGURES = [word for word in (*COUNTS, *MEASURES) if COLUMNS[word] is not str]
