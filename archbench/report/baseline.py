@@ -154,7 +154,7 @@ def _table(place: str, made: Sequence[Configuration], baseline: Baseline, words:
     for name, against in refused.items():
         by_reason.setdefault(", ".join(against), []).append(name)
     notes = [f"{how}, {reason}: {'; '.join(who)}" for reason, who in by_reason.items() if reason]
-    return Table([Column("network", "left"), *columns], lines, title=f"{place}: against {baseline.name}", notes=notes)
+    return Table([Column(f"network, against\n  {baseline.name}", "left"), *columns], lines, title=place, notes=notes)
 
 
 def _columns(word: str) -> list[Column]:

@@ -98,5 +98,5 @@ def _table(one: Explanation) -> Table:
         for name, found in ranked
     ]  # fmt: skip
     call = "training steps" if one.mode == "train" else f"batch {one.batch}"
-    title = f"what explains {MEASURED[one.measured].heading} ({one.measured}), {one.n} networks, {call}: {one.place}"
-    return Table([Column("counted", "left"), Column("rho"), Column("95 % interval"), Column("best in")], lines, title=title)
+    heading = f"what explains {MEASURED[one.measured].heading}\nof {one.n} networks, {call}"
+    return Table([Column(heading, "left"), Column("rho"), Column("95 % interval"), Column("best in")], lines, title=one.place)
