@@ -28,12 +28,12 @@ COUNTS = {
     "cio_pool": int, "bn_elements": int, "activation_peak_bytes": int, "activation_total_bytes": int, "boxes": int,
 }  # fmt: skip
 MEASURES = {
-    "latency_ms": float, "latency_ms_ci95_lo": float, "latency_ms_ci95_hi": float, "postprocess_ms": float, "total_ms": float,
-    "fps": float, "fps_total": float, "throughput_img_s": float, "gmacs_per_s": float, "flops_per_s": float,
-    "backbone_ms": float, "heads_ms": float,
+    "latency_ms": float, "latency_ms_ci95_lo": float, "latency_ms_ci95_hi": float, "gpu_ms": float, "postprocess_ms": float,
+    "total_ms": float, "fps": float, "fps_total": float, "throughput_img_s": float, "gmacs_per_s": float, "flops_per_s": float,
+    "backbone_ms": float, "heads_ms": float, "copy_ms": float,
     "energy_per_image_j": float, "energy_net_per_image_j": float, "energy_eq2_per_image_j": float,
-    "mem_params_bytes": int, "mem_buffers_bytes": int, "mem_alloc_peak_bytes": int, "mem_reserved_peak_bytes": int,
-    "mem_device_delta_bytes": int, "mem_host_peak_bytes": int, "flags": str,
+    "mem_params_bytes": int, "mem_buffers_bytes": int, "mem_alloc_peak_bytes": int, "mem_act_peak_bytes": int,
+    "mem_reserved_peak_bytes": int, "mem_device_delta_bytes": int, "mem_host_peak_bytes": int, "flags": str,
 }  # fmt: skip
 SOURCES = {"published_source": str, "published_label": str, "published_dataset": str}
 QUOTED = {f"published_{metric.column}": (COUNTS | MEASURES).get(metric.ours, float) for metric in metrics().values()}

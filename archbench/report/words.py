@@ -54,6 +54,7 @@ COUNTED = {
 
 MEASURED = {
     "latency_ms": Word("forward", "ms", digits=2),
+    "gpu_ms": Word("forward, by the card's clock", "ms", digits=2),
     "postprocess_ms": Word("postprocess", "ms", digits=2),
     "total_ms": Word("both", "ms", digits=2),
     "fps": Word("images/s, forward", digits=2),
@@ -61,9 +62,11 @@ MEASURED = {
     "throughput_img_s": Word("images/s, back to back", digits=2),
     "backbone_ms": Word("forward, the backbone's part", "ms", digits=2),
     "heads_ms": Word("forward, all else", "ms", digits=2),
+    "copy_ms": Word("copy of a batch to the card", "ms", digits=2),
     "gmacs_per_s": Word("FLOP/s as the paper counts", "G", digits=1),
     "mem_device_delta_bytes": _megabytes("device memory in use"),
     "mem_alloc_peak_bytes": _megabytes("allocator's peak"),
+    "mem_act_peak_bytes": _megabytes("its peak above weights and input"),
     "mem_reserved_peak_bytes": _megabytes("allocator's reserve"),
     "mem_host_peak_bytes": _megabytes("host memory, peak"),
     "energy_per_image_j": Word("energy an image", "J", digits=3),
@@ -75,6 +78,7 @@ REASONS = {
     "cpu_device": "no figure of a CPU device",
     "no_postprocess": "nothing to postprocess",
     "no_parts": "no parts to tell apart",
+    "one_graph": "compiled or captured as a whole",
     "meter_not_implemented": "no power meter in this version",
     "no_peak_from_kernel": "the kernel keeps no peak here",
     "nvml_binding_missing": "nvidia-ml-py is not installed",
