@@ -12,6 +12,7 @@ import typer
 from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import UsageError
+from archbench.zoo import registry
 
 if TYPE_CHECKING:
     from archbench.report.baseline import Baseline
@@ -51,7 +52,9 @@ def compare(
     chosen = selection.columns(columns)
     layout = Layout(None if form else WIDTH, sort, selection.column(group) if group else None, chosen)
     every = read_records(results)
-    records = selection.select(every, selection.Filters(backbone or (), detector or (), device, where or ()))
+    backbones = [registry.find("backbone", name).name for name in backbone or ()]
+    detectors = [(entry.name, side) for entry, side in map(registry.find_detector, detector or ())]
+    records = selection.select(every, selection.Filters(backbones, detectors, device, where or ()))
     if every and not records:
         print(f"none of {len(every)} records is what the filters ask for", file=sys.stderr)
     against = _baseline(every, baseline, force=force)

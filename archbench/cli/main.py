@@ -10,11 +10,13 @@ from typing import Annotated
 import typer
 
 from archbench import __version__
+from archbench.cli.claims import claims
 from archbench.cli.compare import compare
 from archbench.cli.exit import Exit
 from archbench.cli.list import list_networks
 from archbench.cli.plot import plot
 from archbench.cli.profile import profile
+from archbench.cli.reproduce import reproduce
 from archbench.spec import UsageError
 
 app = typer.Typer(
@@ -26,6 +28,8 @@ app = typer.Typer(
 app.command()(profile)
 app.command("list")(list_networks)
 app.command()(compare)
+app.command()(reproduce)
+app.command()(claims)
 app.command()(plot)
 
 

@@ -10,13 +10,12 @@ from archbench.records import Record
 from archbench.report.comparable import conditions, differing
 from archbench.report.compare import Layout, grouped, name_width, named_lines
 from archbench.report.configurations import REPEATABLE, Configuration, configurations
-from archbench.report.names import names, short_name, wrap
+from archbench.report.names import folded, names, short_name, wrap
 from archbench.report.rows import COLUMNS, COUNTS, MEASURES, heading, in_base_units, merged
 from archbench.report.selection import ordered
 from archbench.report.statistics import Interval, ratio_interval
 from archbench.report.tables import MISSING, Column, Table
-from archbench.spec import Spec, UsageError
-from archbench.zoo.registry import fold
+from archbench.spec import UsageError
 
 FIGURES = [word for word in (*COUNTS, *MEASURES) if COLUMNS[word] is not str]
 DEFAULT_COLUMNS = ("params", "macs", "latency_ms")
@@ -97,7 +96,7 @@ def find_baseline(records: Sequence[Record], name: str, *, is_forced: bool = Fal
     by_id = [one for one in made if len(name) >= SHORTEST_ID and any(record.record_id.startswith(name) for record in one.records)]
     named = names(one.spec for one in made)
     spellings = (lambda spec: named[spec], short_name, lambda spec: f"{spec.backbone} {spec.detector or ''}", lambda spec: spec.backbone)
-    found = by_id or next(filter(None, ([one for one in made if fold(spell(one.spec)) == fold(name)] for spell in spellings)), [])
+    found = by_id or next(filter(None, ([one for one in made if folded(spell(one.spec)) == folded(name)] for spell in spellings)), [])
     specs = dict.fromkeys(one.spec for one in found)
     if not specs:
         there = "; ".join(list(dict.fromkeys(named.values()))[:4]) or "none that ended well"
@@ -154,7 +153,7 @@ def _table(place: str, made: Sequence[Configuration], baseline: Baseline, words:
     for name, against in refused.items():
         by_reason.setdefault(", ".join(against), []).append(name)
     notes = [f"{how}, {reason}: {'; '.join(who)}" for reason, who in by_reason.items() if reason]
-    return Table([Column("network", "left"), *columns], lines, title=f"{place}: against {baseline.name}", notes=notes)
+    return Table([Column(f"network, against\n  {baseline.name}", "left"), *columns], lines, title=place, notes=notes)
 
 
 def _columns(word: str) -> list[Column]:

@@ -14,11 +14,13 @@ from typing import Any
 from archbench.records import Record
 from archbench.spec import Settings
 
-SAMPLING = ("device", "threads", "seed", "target", "n_min", "n_max", "t_min_s", "budget_s", "deadline_s")
+SAMPLING = ("device", "threads", "seed", "target", "n_min", "n_max", "t_min_s", "budget_s", "deadline_s", "allow_shared")
 """Settings that say how well a figure is known, or that the environment tells better. All others define what was measured."""
 FLAWS = ("throttled", "contended", "cpu_contended", "ci_not_met")
 """Flags of figures that are compared only where that is asked for."""
 CUDA_ONLY = ("cudnn_benchmark",)
+PLAIN = ("precision", "memory_format")
+"""Settings whose values stand for themselves."""
 FILES = ("weights", "images")
 """Settings that name a file: what counts is whether there is one."""
 WORDS = {
@@ -97,7 +99,7 @@ def _title(found: dict[str, str], versions: Sequence[str]) -> str:
     if not found:
         return COUNTED_ONLY
     silent = [key for key in ("torch", "driver", "cuDNN") if key not in versions]
-    usual = {key: _setting(key, getattr(Settings(), key)) for key in _settings()} | {"precision": "", "memory_format": ""}
+    usual = {key: _setting(key, getattr(Settings(), key)) for key in _settings()} | dict.fromkeys(PLAIN, "")
     return ", ".join(text for key, text in found.items() if text and key not in silent and text != usual.get(key))
 
 
@@ -119,12 +121,14 @@ def _setting(key: str, value: Any) -> str:
         value = value is not None
     if isinstance(value, bool):
         return f"{'' if value else 'no '}{_key(key)}"
-    return str(value)
+    return str(value) if key in PLAIN else f"{_key(key)} ({value})"
 
 
 def _brief(key: str, text: str | None) -> str:
     """A value beside the name of its key, which need not say it again."""
-    return {_key(key): "yes", f"no {_key(key)}": "no"}.get(text or "", (text or "-").removeprefix(f"{key} "))
+    if text in (_key(key), f"no {_key(key)}"):
+        return "no" if text.startswith("no ") else "yes"
+    return (text or "-").removeprefix(f"{_key(key)} ").strip("()")
 
 
 def _key(key: str) -> str:

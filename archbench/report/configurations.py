@@ -76,13 +76,13 @@ class Configuration:
             return Figure(values[0], interval_of(found[0][0], name), 1, tuple(flags))
         if apart(values) > REPEATABLE:
             flags[NOT_REPEATABLE] = None
-        return Figure(median(values), (min(values), max(values)), len(values), tuple(flags))
+        return Figure(_middle(name, found, values), (min(values), max(values)), len(values), tuple(flags))
 
     def reason(self, name: str) -> str:
         """Why a figure is missing: its reason code, how the job ended, or that it was not asked for."""
-        metric = self.newest.measured.get(name)
-        if metric is not None and metric.reason:
-            return metric.reason
+        reasons = [record.measured[name].reason for record in reversed(self.records) if name in record.measured]
+        if reasons:
+            return reasons[0]
         return self.newest.reason.code if self.newest.reason else "not_asked_for"
 
     def _of_one_card(self, name: str) -> Iterable[Record]:
@@ -131,6 +131,13 @@ def flags_of(record: Record, name: str) -> tuple[str, ...]:
     """The flags of a figure and of the time that it is computed from."""
     metrics = [record.measured.get(name), record.measured.get(INVERSE_OF.get(name, ""))]
     return tuple(dict.fromkeys(flag for metric in metrics if metric for flag in metric.flags))
+
+
+def _middle(name: str, found: list[tuple[Record, Metric]], values: list[float]) -> float:
+    """The median; of what is computed from a time that of the median time, so that both are of one process or of the same two."""
+    times = [record.value(INVERSE_OF.get(name, "")) for record, _ in found]
+    known = [time for time in times if time]
+    return values[0] * known[0] / median(known) if len(known) == len(values) else median(values)
 
 
 def _interval(metric: Metric) -> Interval | None:

@@ -33,3 +33,8 @@ def wrap(name: str, width: int) -> list[str]:
     glued = [network.replace(" + ", f" +{NO_BREAK}"), *(part.replace(" ", NO_BREAK) for part in parts)]
     lines = textwrap.wrap(", ".join(glued), width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
     return [line.replace(NO_BREAK, " ") for line in lines]
+
+
+def folded(text: str) -> str:
+    """A name as spellings of it agree on: letters and digits alone."""
+    return "".join(filter(str.isalnum, text.casefold()))

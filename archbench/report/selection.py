@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 from archbench.records import Record
 from archbench.report.rows import COLUMNS, rows
 from archbench.spec import UsageError
-from archbench.zoo import registry
 
 T = TypeVar("T")
 
@@ -20,7 +19,9 @@ class Filters:
     """What a record must be: one of some backbones and detectors, on a device, with some values in its row; none: anything."""
 
     backbones: Sequence[str] = ()
-    detectors: Sequence[str] = ()
+    """Canonical names."""
+    detectors: Sequence[tuple[str, int | None]] = ()
+    """Canonical names, and the side of a square input where it matters."""
     device: str | None = None
     """A part of the device's name."""
     values: Sequence[str] = ()
@@ -65,12 +66,10 @@ def ordered(items: Iterable[T], by: str | None, row: Callable[[T], Mapping[str, 
 def _networks(filters: Filters) -> list[Callable[[Mapping[str, Any]], bool]]:
     tests: list[Callable[[Mapping[str, Any]], bool]] = []
     if filters.backbones:
-        backbones = {registry.find("backbone", name).name for name in filters.backbones}
-        tests.append(lambda row: row["backbone"] in backbones)
+        tests.append(lambda row: row["backbone"] in filters.backbones)
     if filters.detectors:
-        found = [registry.find_detector(name) for name in filters.detectors]
-        detectors = {(entry.name, f"{side}x{side}" if side else None) for entry, side in found}
-        tests.append(lambda row: (row["detector"], None) in detectors or (row["detector"], row["input"]) in detectors)
+        detectors = {(name, f"{side}x{side}" if side else None) for name, side in filters.detectors}
+        tests.append(lambda row: bool({(row["detector"], None), (row["detector"], row["input"])} & detectors))
     return tests
 
 

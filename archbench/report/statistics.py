@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from math import sqrt
 from statistics import fmean, median
@@ -11,8 +12,8 @@ from statistics import fmean, median
 Interval = tuple[float, float]
 
 RESAMPLES = 1000
-LEAST_PAIRS = 5
-"""Pairs below which a correlation is given without an interval: resampling so few says nothing."""
+LEAST_ROWS = 5
+"""Rows below which a correlation is given without an interval: resampling so few says nothing."""
 CONFIDENCE = 0.95
 
 
@@ -38,20 +39,42 @@ def spearman(left: Sequence[float], right: Sequence[float]) -> float | None:
     return _pearson(ranks(left), ranks(right))
 
 
-def spearman_interval(left: Sequence[float], right: Sequence[float]) -> Interval | None:
-    """The 95 % interval of rho: percentiles over resampled pairs, always the same resamples; None below 5 pairs."""
-    if len(left) < LEAST_PAIRS:
-        return None
+@dataclass(frozen=True)
+class Correlation:
+    """Spearman's rho of one column with what it is to explain, its 95 % interval, and how often of all columns it explains it best.
+
+    Interval and `best` (a share) are over resampled rows, always the same resamples; None below 5 rows.
+    """
+
+    rho: float | None
+    interval: Interval | None = None
+    best: float | None = None
+
+
+def correlations(columns: Sequence[Sequence[float]], target: Sequence[float]) -> list[Correlation]:
+    """Correlate each column with a target, row by row."""
+    found = [spearman(column, target) for column in columns]
+    if len(target) < LEAST_ROWS:
+        return [Correlation(rho) for rho in found]
     generator = random.Random(0)
-    found = []
+    drawn: list[list[float]] = [[] for _ in columns]
+    first = [0] * len(columns)
     for _ in range(RESAMPLES):
-        drawn = generator.choices(range(len(left)), k=len(left))
-        rho = spearman([left[index] for index in drawn], [right[index] for index in drawn])
-        if rho is not None:
-            found.append(rho)
-    found.sort()
-    cut = round((1 - CONFIDENCE) / 2 * len(found))
-    return (found[cut], found[-1 - cut]) if found else None
+        rows = generator.choices(range(len(target)), k=len(target))
+        rhos = [spearman([column[row] for row in rows], [target[row] for row in rows]) for column in columns]
+        there = [rho for rho in rhos if rho is not None]
+        for index, rho in enumerate(rhos):
+            if rho is not None:
+                drawn[index].append(rho)
+                first[index] += rho == max(there)
+    return [Correlation(rho, percentiles(resampled), count / RESAMPLES) for rho, resampled, count in zip(found, drawn, first, strict=True)]
+
+
+def percentiles(values: Iterable[float]) -> Interval | None:
+    """The interval that leaves out 2.5 % of the values at each end; None of no values."""
+    ranked = sorted(values)
+    cut = round((1 - CONFIDENCE) / 2 * len(ranked))
+    return (ranked[cut], ranked[-1 - cut]) if ranked else None
 
 
 def ratio_interval(left: Interval, right: Interval) -> Interval:

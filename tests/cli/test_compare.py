@@ -82,7 +82,7 @@ def test_a_folder_that_was_named_and_is_not_there(tmp_path: Path, capsys: pytest
 
 def test_one_format_at_a_time(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["compare", "--results", str(results), "--csv", "--json"]) == 2
-    assert capsys.readouterr().err == "error: --csv, --json and --markdown exclude one another: give one of them\n"
+    assert capsys.readouterr().err == "error: --csv, --json, --markdown and --latex exclude one another: give one of them\n"
 
 
 def test_a_torn_line_is_told_of_and_skipped(results: Path, capsys: pytest.CaptureFixture[str]) -> None:

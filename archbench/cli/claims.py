@@ -1,0 +1,71 @@
+"""`archbench claims`: which of the papers' claims hold here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from archbench.cli.compare import Results, read_records
+from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
+from archbench.cli.plugins import Plugins
+from archbench.cli.reproduce import count_now
+from archbench.records import Record
+from archbench.spec import UsageError
+
+
+def claims(
+    source: Annotated[str | None, typer.Argument(metavar="[PAPER]", help="Those of a paper (vovnet) or a table (vovnet/table4).")] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")] = "",
+    no_count: Annotated[bool, typer.Option("--no-count", help="Do not count what no record has counted.")] = False,
+    explains: Annotated[bool, typer.Option("--explains", help="Instead: which count explains measured time and energy best.")] = False,
+    flagged: Annotated[bool, typer.Option("--flagged", help="Take figures with a flaw (ci_not_met, throttled, contended) too.")] = False,
+    results: Results = None,
+    as_csv: AsCsv = False,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
+    plugin: Plugins = None,
+) -> None:
+    """Say of each claim on cost whether it holds, by our own figures, and how near they are to the paper's.
+
+    Claims on counts are tested without any record: what is missing is counted now. The others need records of a GPU or a CPU.
+
+    --explains ranks networks by each count and by what was measured, and says how far the two orders agree.
+
+    Example: archbench claims vovnet/table4
+    """
+    form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
+    if explains:
+        if source:
+            raise UsageError("--explains takes all records of a device; give it no paper")
+        _explain(read_records(results), form, device=device, with_flawed=flagged)
+        return
+    from archbench.papers.claims import claims_of
+    from archbench.report import claims as report
+
+    chosen = claims_of(source)
+    records = read_records(results)
+    figures = report.Figures(records, chosen, device=device, with_flawed=flagged, count=None if no_count else count_now)
+    verdicts = [report.judge(claim, figures) for claim in chosen]
+    if form in ("csv", "json"):
+        print_rows(report.rows(verdicts), report.COLUMNS, form)
+    else:
+        print_tables(report.tables(verdicts, width=None if form else report.TEXT_WIDTH), form)
+
+
+def _explain(records: Sequence[Record], form: str, *, device: str, with_flawed: bool) -> None:
+    from archbench.report import explains as report
+
+    explained = report.explanations(records, device=device, with_flawed=with_flawed)
+    if not explained:
+        needed = f"{report.LEAST_NETWORKS} networks measured on one device" + (
+            "" if with_flawed else " without a flaw (--flagged takes all)"
+        )
+        print(f"nothing to explain: it takes {needed}", file=sys.stderr)
+    if form in ("csv", "json"):
+        print_rows(report.rows(explained), report.COLUMNS, form)
+    else:
+        print_tables(report.tables(explained), form)

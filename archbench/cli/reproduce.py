@@ -1,0 +1,78 @@
+"""`archbench reproduce`: a paper's table with ours beside each figure."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from archbench.cli.compare import Results, read_records
+from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
+from archbench.cli.plugins import Plugins
+from archbench.papers.suites import suite, suites
+from archbench.records import Record
+from archbench.report.tables import Column, Table
+from archbench.spec import Spec, UsageError
+
+
+def reproduce(
+    table: Annotated[str | None, typer.Argument(help="A paper's table, such as vovnet/table4; none: list them.")] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")] = "",
+    count: Annotated[bool, typer.Option("--count", help="Count now what no record has counted.")] = False,
+    flagged: Annotated[bool, typer.Option("--flagged", help="Rank figures with a flaw (ci_not_met, throttled, contended) too.")] = False,
+    results: Results = None,
+    as_csv: AsCsv = False,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
+    plugin: Plugins = None,
+) -> None:
+    """Show a paper's table in its own rows, columns and units, with ours and the ratio of both below each row.
+
+    Counted figures are of the records, or counted now (--count); measured ones of one device.
+
+    Example: archbench reproduce vovnet/table4 --count
+    """
+    form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
+    records = read_records(results)
+    if table is None:
+        _print_list(records, form)
+        return
+    from archbench.report import reproduce as report
+
+    chosen = suite(table)
+    if not any(member.figures for member in chosen.members):
+        raise UsageError(f"{chosen.name} has no published figure to set ours beside; archbench reproduce lists the tables that have")
+    made = report.reproduce(chosen, records, device=device, with_flawed=flagged, count=count_now if count else None)
+    if form in ("csv", "json"):
+        print_rows(report.rows(made), report.COLUMNS, form)
+    else:
+        print_tables(report.tables(made, width=None if form else report.WIDTH), form)
+
+
+def count_now(spec: Spec) -> Mapping[str, Any]:
+    """Count a network here and now; torch is loaded with the first."""
+    from archbench.api import cost_spec
+
+    print(f"counting {spec} ...", file=sys.stderr)
+    return cost_spec(spec).totals()
+
+
+def _print_list(records: Sequence[Record], form: str) -> None:
+    """Print the tables that have published figures, and how much of each there is."""
+    recorded = {record.spec for record in records if record.status == "ok" and record.settings}
+    found = []
+    for one in suites():
+        if any(member.figures for member in one.members):
+            found.append({
+                "name": one.name, "title": one.title, "rows": len(one.members), "built": len(one.members) - len(one.missing),
+                "networks": len(one.specs), "measured": sum(spec in recorded for spec in one.specs),
+            })  # fmt: skip
+    if form in ("csv", "json"):
+        print_rows(found, list(found[0]), form)
+        return
+    columns = [Column("table", "left"), Column("", "left"), Column("rows"), Column("built"), Column("measured\nnetworks")]
+    lines = [[*(str(row[key]) for key in ("name", "title", "rows", "built")), f"{row['measured']} of {row['networks']}"] for row in found]
+    print_tables([Table(columns, lines, notes=["archbench reproduce TABLE sets ours beside the paper's figures."])], form)
