@@ -11,15 +11,15 @@ from math import prod
 from archbench.papers import Published
 from archbench.papers.suites import Member, suite
 from archbench.report.configurations import Configuration
-from archbench.report.figures.contract import Axis, Guide, Key, Made, Mark, Missing, Origin, Panel, Plot, plot_or_missing
+from archbench.report.figures.contract import Axis, Guide, Key, Made, Mark, Missing, Origin, Panel, Plot
 from archbench.report.figures.material import Found, Layer, Material, Value, bars_remark, flags_remark, left_out, measured, value_of
 from archbench.report.names import short_name
 from archbench.spec import Spec
 
 BFLOPS = Axis("computation", "BFLOPs")
+NORTH_WEST = "better \N{NORTH WEST ARROW}"
 PLAIN, PARTIAL = "plain", "cross stage partial"
 FUSIONS = ("PeleeNet", "SPeleeNet", "PeleeNeXt", "CSPPeleeNet", "CSP (fusion last)", "CSP (fusion first)")
-EPSILON = 1e-6
 
 
 def csp_overview(material: Material) -> Made:
@@ -28,13 +28,14 @@ def csp_overview(material: Material) -> Made:
     found = measured(material, [member.spec for pair in pairs.values() for member in pair if member.spec], "fps")
     counted = material.counted if material.wants_ours else {}
     origin: Origin = "ours" if material.wants_ours else "paper"
+    flops, traffic = (_ours_or(counted, *figure, material) for figure in (("flops", 1e-9, "bflops"), ("cio_pool", 1e-6, "cio_m")))
+    no_speed = "the paper prints no speed of classifiers; archbench sweep cspnet/table3 measures it"
     panels = (
-        _bars("(a) computation", BFLOPS, pairs, _ours_or(counted, "flops", 1e-9, "bflops", material), origin),
-        _bars("(b) memory traffic (CIO with pooling)", Axis("elements", "M"), pairs, _ours_or(counted, "cio_pool", 1e-6, "cio_m", material), origin),
-        _bars("(c) speed", Axis("inference speed", "images/s"), pairs, lambda member: _of(found.of, member, "fps"), "ours",
-              empty="the paper prints no speed of classifiers; archbench sweep cspnet/table3 measures it"),
+        _bars("(a) computation", BFLOPS, pairs, flops, origin),
+        _bars("(b) memory traffic", Axis("CIO with pooling", "M elements"), pairs, traffic, origin),
+        _bars("(c) speed", Axis("inference speed", "images/s"), pairs, lambda member: _of(found.of, member, "fps"), "ours", empty=no_speed),
         _bars("(d) accuracy, as published", Axis("top-1, ImageNet", "%"), pairs, lambda member: _published(member, "top1"), "paper"),
-    )  # fmt: skip
+    )
     remarks = ["Accuracy quoted from CSPNet, Table 3."]
     if material.wants_ours:
         remarks += ["Computation and traffic are counted.", *_unbuilt(pairs), *_of_found(found, "fps")]
@@ -53,12 +54,13 @@ def fusion(material: Material) -> Made:
     second = _over_bflops(material, "cspnet/table2", "ap", lambda label: (label, "", "pyramids"))
     if not first and not second:
         return [Missing("fusion", "no record of its networks; archbench sweep cspnet/table1 cspnet/table2 makes them")]
-    panels = (
-        Panel("(a) transitions of CSPPeleeNet, ImageNet", BFLOPS, Axis("top-1", "%"), tuple(first), better="better \N{NORTH WEST ARROW}",
-              empty="no record; archbench sweep cspnet/table1 makes them"),
-        Panel("(b) pyramids on CSPPeleeNet, COCO", BFLOPS, Axis("AP, test-dev", "%"), tuple(second), better="better \N{NORTH WEST ARROW}",
-              empty="no record; archbench sweep cspnet/table2 makes them"),
-    )  # fmt: skip
+    panels = tuple(
+        Panel(title, BFLOPS, accuracy, tuple(marks), better=NORTH_WEST, empty=f"no record; archbench sweep cspnet/{table} makes them")
+        for title, accuracy, marks, table in (
+            ("(a) transitions of CSPPeleeNet, ImageNet", Axis("top-1", "%"), first, "table1"),
+            ("(b) pyramids on CSPPeleeNet, COCO", Axis("AP, test-dev", "%"), second, "table2"),
+        )
+    )
     remarks = ["Accuracy quoted from CSPNet, Tables 1 and 2. Numbers beside points: the share of channels that go around the dense layers."]
     remarks += ["BFLOPs are counted (2 x multiply-adds)."] if material.wants_ours else ["BFLOPs as published."]
     if any(mark.origin == "paper" for mark in (*first, *second)) and material.wants_ours:
@@ -139,7 +141,9 @@ def _over_bflops(
         for origin, bflops in (("ours", ours.value), ("paper", papers)):
             if bflops is not None:
                 is_named = origin == "ours" or ours.value is None
-                marks.append(_fused(figures[accuracy], bflops, (name, line, colour), "paper" if origin == "paper" else "ours", is_named=is_named))
+                marks.append(
+                    _fused(figures[accuracy], bflops, (name, line, colour), "paper" if origin == "paper" else "ours", is_named=is_named)
+                )
     return marks
 
 
@@ -196,7 +200,9 @@ def _sizes(networks: Mapping[str, Sequence[Layer]]) -> tuple[Panel, ...]:
             for what, shapes in (("input", [call.in_shape for call in calls]), ("output", [call.out_shape for call in calls]))
             for index, (call, shape) in enumerate(zip(calls, shapes, strict=True), start=1)
         ]
-        sums = [sum(1e-6 * prod(shape) for shape in shapes) for shapes in zip(*((call.in_shape, call.out_shape) for call in calls), strict=True)]
+        sums = [
+            sum(1e-6 * prod(shape) for shape in shapes) for shapes in zip(*((call.in_shape, call.out_shape) for call in calls), strict=True)
+        ]
         title = f"{label}: {sums[0]:.2f} M elements in, {sums[1]:.2f} M out"
         panels.append(Panel(title, Axis("layer"), Axis("size", "M elements"), tuple(marks)))
     return tuple(panels)

@@ -19,6 +19,7 @@ from archbench.report.figures.contract import Mark, Panel, Plot
 from archbench.report.figures.legend import legend_entries
 from archbench.report.figures.marks import (
     category_places,
+    choose_ticks,
     draw_bars,
     draw_cells,
     draw_guides,
@@ -26,7 +27,6 @@ from archbench.report.figures.marks import (
     draw_steps,
     scale_logarithmically,
     set_limits,
-    choose_ticks,
 )
 from archbench.report.figures.naming import name_points
 from archbench.report.figures.style import FAINT, FRAME, GRID, INK, SCREEN, Palette, Style, palette

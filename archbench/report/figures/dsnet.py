@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from archbench.papers.suites import Member, suite
 from archbench.report.figures.contract import Axis, Key, Made, Mark, Origin, Panel, Plot, plot_or_missing
-from archbench.report.figures.material import Found, Material, NOTHING, Value, bars_remark, flags_remark, left_out, measured, value_of
+from archbench.report.figures.material import NOTHING, Found, Material, Value, bars_remark, flags_remark, left_out, measured, value_of
 
 TABLE = "dsnet/table9"
 OURS = {"train_memory_mb": ("mem_device_delta_bytes", 1e-6), "train_step_s": ("latency_ms", 1e-3)}
@@ -43,7 +43,9 @@ def training_cost(material: Material) -> Made:
 
 def _ours(members: tuple[Member, ...], found: Found, metric: str) -> dict[str, Value]:
     word, scale = OURS[metric]
-    return {member.label: value_of(found.of[member.spec], word, scale=scale) for member in members if member.spec in found.of}
+    return {
+        member.label: value_of(found.of[member.spec], word, scale=scale) for member in members if member.spec and member.spec in found.of
+    }
 
 
 def _published(members: tuple[Member, ...], metric: str) -> dict[str, Value]:

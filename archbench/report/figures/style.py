@@ -38,7 +38,7 @@ class Style:
 
 SCREEN = Style("screen", {1: (9.0, 5.6), 2: (5.2, 4.15), 3: (4.0, 4.0)}, 140, 14, 9.5, 8, 9, has_words=True)
 PAPER = Style("paper", {1: (7.0, 3.9), 2: (3.5, 2.9), 3: (2.33, 2.4)}, 300, 9, 7, 6, 5, has_words=False)
-STYLES = {style.name: style for style in (SCREEN, PAPER)}
+STYLES: dict[str, Style] = {style.name: style for style in (SCREEN, PAPER)}
 
 
 @dataclass(frozen=True)
