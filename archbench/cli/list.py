@@ -44,11 +44,7 @@ def list_networks(
         from archbench.report.figures import registry as plots
 
         if as_json:
-            print(
-                json.dumps(
-                    [{"name": one.name, "title": one.title, "after": one.origin, "from": one.needs} for one in plots.FIGURES], indent=2
-                )
-            )
+            print(json.dumps([figure.to_dict() for figure in plots.FIGURES], indent=2))
         else:
             plots.table().print()
         return

@@ -31,7 +31,7 @@ def plot(
     x: Annotated[str, typer.Option(metavar="COLUMN", help="trade-off: the column on the x axis, as compare --csv names it.")] = "",
     y: Annotated[str, typer.Option(metavar="COLUMN", help="trade-off: the column on the y axis.")] = "",
     group: Annotated[str, typer.Option(metavar="COLUMN", help="trade-off: the column that colours points.")] = "",
-    log: Annotated[str, typer.Option(metavar="AXES", help="trade-off: logarithmic axes: x, y or xy.")] = "",
+    log: Annotated[str, typer.Option(metavar="AXES", help="trade-off: logarithmic axes: x, y, xy or none. Default: by range.")] = "",
     network: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME", help="layers, layer-io, aggregation: of this network, NAME[+DETECTOR][,KEY=VALUE...]; repeatable."),

@@ -66,6 +66,8 @@ class Guide:
     colour: str = ""
     is_limit: bool = False
     """Whether it goes through the whole panel, at the height of its only point."""
+    widens: bool = False
+    """Whether the panel is made wide enough to show all of it."""
 
 
 @dataclass(frozen=True)

@@ -12,10 +12,11 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from PIL import Image
 
-from archbench.report.figures.contract import Mark, Panel, Plot
+from archbench.report.figures.contract import Panel, Plot
 from archbench.report.figures.legend import legend_entries
 from archbench.report.figures.marks import (
     category_places,
@@ -29,10 +30,8 @@ from archbench.report.figures.marks import (
     set_limits,
 )
 from archbench.report.figures.naming import name_points
-from archbench.report.figures.style import FAINT, FRAME, GRID, INK, SCREEN, Palette, Style, palette
+from archbench.report.figures.style import FAINT, FRAME, GRID, INK, LETTER_EM, SCREEN, Palette, Style, palette
 
-LETTER_EM = 0.545
-"""Width of a letter of running text, as a share of its size."""
 LINE_EM = 1.4
 EDGE_IN, GAP_IN = 0.18, 0.05
 REASON_WIDTH = 46
@@ -41,7 +40,7 @@ PNG_COLOURS = 192
 
 def draw(plot: Plot, style: Style = SCREEN) -> Figure:
     """Draw a figure."""
-    columns = min(plot.columns, len(plot.panels))
+    columns = min(plot.columns, len(plot.panels), max(style.panel_in))
     rows = -(-len(plot.panels) // columns)
     wide, high = style.panel_in[columns]
     figure = Figure(figsize=(columns * wide, rows * high), dpi=style.dpi, facecolor="white", layout="constrained")
@@ -74,7 +73,7 @@ def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(PNG_COLOURS, dither=Image.Dither.NONE)
     picture.save(paths[0], dpi=(figure.dpi, figure.dpi))
     with mpl.rc_context({"svg.hashsalt": "archbench", "svg.fonttype": "path"}):
-        figure.savefig(paths[1], metadata={"Date": None, "Creator": None})
+        FigureCanvasSVG(figure).print_svg(paths[1], metadata={"Date": None, "Creator": None})
     return paths
 
 
@@ -123,13 +122,12 @@ def _draw_marks(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
         axes.set_ylim(bottom=0)
         return
     if "bar" in forms:
-        draw_bars(axes, panel, looks)
+        draw_bars(axes, panel, looks, style)
         axes.grid(visible=False, axis="x")
         place = category_places(panel)
-        points = [_at(mark, place) for mark in panel.marks if mark.form == "point"]
-        draw_points(axes, points, looks, style)
+        draw_points(axes, [replace(mark, x=float(place[mark.x])) for mark in panel.marks if mark.form == "point"], looks, style)
+        axes.margins(y=0.1)
         axes.set_ylim(bottom=0)
-        axes.margins(y=0.08)
         return
     left = [mark for mark in panel.marks if not mark.on_right]
     right = [mark for mark in panel.marks if mark.on_right]
@@ -144,10 +142,6 @@ def _draw_marks(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
         set_limits(twin, panel, right)
         if left:
             set_limits(axes, panel, left)
-
-
-def _at(mark: Mark, place: dict[Any, int]) -> Mark:
-    return replace(mark, x=float(place[mark.x]))
 
 
 def _lay_out(figure: Figure, plot: Plot, looks: Palette, style: Style) -> None:
@@ -174,7 +168,7 @@ def _lay_out(figure: Figure, plot: Plot, looks: Palette, style: Style) -> None:
         top += legend.height_in + GAP_IN
     engine: Any = figure.get_layout_engine()
     engine.set(rect=(0.01, bottom / total, 0.98, 1 - (above + bottom) / total), hspace=0.07, wspace=0.04)
-    figure.draw_without_rendering()
+    engine.execute(figure)
     figure.set_layout_engine("none")
 
 

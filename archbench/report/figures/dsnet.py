@@ -29,7 +29,7 @@ def training_cost(material: Material) -> Made:
     panels = tuple(_panel(sources, metric, base) for metric in OURS)
     remarks = ["ImageNet, 224x224, batch 32 a card, SGD with momentum."]
     if "paper" in sources:
-        remarks.append("The paper's figures are of four GTX 1080 Ti together, 32 images each.")
+        remarks.append("The paper's figures are of its own cards.")
     if found:
         values = [value for values in sources["ours"].values() for value in values.values()]
         absent = [member.label for member in members if member.spec not in found.of]

@@ -8,10 +8,10 @@ from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from archbench.report.figures.contract import Guide, Mark, Panel
-from archbench.report.figures.style import DOTTED, FAINT, FRAME, GUIDE, INK, SOLID, Palette, Style
+from archbench.report.figures.style import DOTTED, FAINT, FRAME, GUIDE, INK, LETTER_EM, SOLID, Palette, Style
 
 MARGIN = 0.08
 NAMED_MARGIN = 0.17
@@ -19,7 +19,11 @@ NAMED_MARGIN = 0.17
 GROUP_WIDTH = 0.8
 """Width of the bars of one category together."""
 MOST_TICKS = 26
-TICKS = ((0.8, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)), (2.5, (1.0, 2.0, 5.0)), (inf, (1.0,)))
+LEAST_CATEGORIES = 4
+"""Categories for which a panel has room at least, so that few bars are not walls."""
+FEW_BARS = 16
+"""Bars up to which the value of each is written above it."""
+TICKS = ((0.8, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)), (2.2, (1.0, 2.0, 5.0)), (4.2, (1.0, 3.0)), (inf, (1.0,)))
 """Multiples of a power of ten that have ticks on a logarithmic axis, by the decades that it spans at most."""
 MANY = 60
 """Points of a panel from which they are drawn smaller."""
@@ -38,7 +42,8 @@ def draw_points(axes: Axes, marks: Sequence[Mark], palette: Palette, style: Styl
         bars += [_errors([(at, mark.y_interval) for at, mark in zip(y, group, strict=True)])]
         if any(bars):
             width = style.mark_pt / 7.5
-            axes.errorbar(x, y, xerr=bars[0], yerr=bars[1], color=ink, elinewidth=width, capsize=2 * width, fmt="none", zorder=2.5)
+            caps = 0 if len(marks) > MANY else 2 * width
+            axes.errorbar(x, y, xerr=bars[0], yerr=bars[1], color=ink, elinewidth=width, capsize=caps, fmt="none", zorder=2.5)
         is_hollow = origin in palette.hollow
         axes.plot(
             x, y, palette.marker(shape), color=ink, markersize=style.mark_pt * (1 if len(marks) <= MANY else 0.7), linestyle="None",
@@ -67,7 +72,7 @@ def _errors(values: Iterable[tuple[Any, tuple[float, float] | None]]) -> list[li
     return [[low for low, _ in pairs], [high for _, high in pairs]] if any(map(any, pairs)) else None
 
 
-def draw_bars(axes: Axes, panel: Panel, palette: Palette) -> None:
+def draw_bars(axes: Axes, panel: Panel, palette: Palette, style: Style) -> None:
     """Draw bars on their categories: side by side or on one another, a colour and a hatch a group; points stand among them."""
     bars = [mark for mark in panel.marks if mark.form == "bar"]
     categories = list(dict.fromkeys(mark.x for mark in panel.marks))
@@ -93,15 +98,29 @@ def draw_bars(axes: Axes, panel: Panel, palette: Palette) -> None:
             axes.errorbar(x, y, yerr=errors, fmt="none", color=INK, elinewidth=1, capsize=2.5, zorder=3)
         for mark, at in zip(chosen, y, strict=True):
             height[mark.x] += at
-    _name_categories(axes, [str(category) for category in categories])
+        if len(bars) <= FEW_BARS and not panel.is_stacked:
+            _write_values(axes, x, chosen, style)
+    _name_categories(axes, [str(category) for category in categories], style)
 
 
-def _name_categories(axes: Axes, names: Sequence[str]) -> None:
-    every = -(-len(names) // MOST_TICKS)
-    long = sum(map(len, names)) > 40
-    axes.set_xticks(
-        range(0, len(names), every), names[::every], rotation=35 if long else 0, ha="right" if long else "center", rotation_mode="anchor"
-    )  # fmt: skip
+def _write_values(axes: Axes, x: Sequence[float], bars: Sequence[Mark], style: Style) -> None:
+    """Write each bar's value above it and its error bar."""
+    for at, mark in zip(x, bars, strict=True):
+        top = max(float(mark.y), mark.y_interval[1] if mark.y_interval else 0.0)
+        axes.annotate(
+            f"{mark.y:.3g}" if float(mark.y) < 100 else f"{mark.y:,.0f}", (at, top), (0, 2), textcoords="offset points", ha="center", va="bottom", color=FAINT,
+            fontsize=style.small_pt - 1,
+        )  # fmt: skip
+
+
+def _name_categories(axes: Axes, names: Sequence[str], style: Style) -> None:
+    """Write the categories below their bars: aslant where they are too long to stand side by side."""
+    width_pt = axes.get_window_extent().width * 72 / axes.figure.dpi
+    is_long = max(map(len, names)) * style.small_pt * LETTER_EM * len(names) > 0.9 * width_pt
+    slant: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
+    axes.set_xticks(range(len(names)), names, **slant)
+    least = max(len(names), LEAST_CATEGORIES) / 2
+    axes.set_xlim((len(names) - 1) / 2 - least, (len(names) - 1) / 2 + least)
 
 
 def category_places(panel: Panel) -> dict[Any, int]:
@@ -148,7 +167,7 @@ def scale_logarithmically(axis: XAxis | YAxis) -> None:
     else:
         axis.axes.set_yscale("log")
     axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
-    axis.set_minor_formatter(NullFormatter())
+    axis.set_minor_locator(NullLocator())
 
 
 def choose_ticks(axis: XAxis | YAxis) -> None:
@@ -172,10 +191,12 @@ def draw_guides(axes: Axes, guides: Sequence[Guide], palette: Palette) -> None:
 def set_limits(axes: Axes, panel: Panel, marks: Sequence[Mark]) -> None:
     """Leave room for names around points and their bars; a linear scale that would fall below zero begins there."""
     margin = NAMED_MARGIN if any(mark.is_named for mark in marks) else MARGIN
-    if not isinstance(marks[0].x, str):
-        axes.set_xlim(*_limits([end for mark in marks for end in (float(mark.x), *(mark.x_interval or ()))], margin, is_log=panel.x.is_log))
+    shown = [point for guide in panel.guides if guide.widens for point in guide.points]
+    x = [end for mark in marks for end in (float(mark.x), *(mark.x_interval or ()))]
+    y = [end for mark in marks for end in (float(mark.y), *(mark.y_interval or ()))]
     y_axis = panel.right if marks[0].on_right and panel.right else panel.y
-    axes.set_ylim(*_limits([end for mark in marks for end in (float(mark.y), *(mark.y_interval or ()))], margin, is_log=y_axis.is_log))
+    axes.set_xlim(*_limits([*x, *(at for at, _ in shown)], margin, is_log=panel.x.is_log))
+    axes.set_ylim(*_limits([*y, *(at for _, at in shown)], margin, is_log=y_axis.is_log))
 
 
 def _limits(ends: Sequence[float], margin: float, *, is_log: bool) -> tuple[float, float]:

@@ -70,8 +70,8 @@ def explains(material: Material) -> Made:
         found = {one.measured: one for one in explanations(records, with_flawed=True)}
     panels = _explained(groups[largest], found, with_flawed=with_flawed)
     remarks = [
-        "Rho: Spearman's rank correlation with its 95 % interval over resampled networks. Forward pass alone (protocol model); axes are"
-        " logarithmic.",
+        f"Rho: Spearman's rank correlation, and its 95 % interval over resamples of {' and '.join(str(one.n) for one in found.values())}"
+        " networks. Forward pass alone (protocol model); axes are logarithmic.",
         f"Inputs: {_inputs(groups[largest])}: figures that grow with the input agree the more, the more the inputs differ.",
         "Flawed figures, such as ci_not_met, are among them: there are too few others." if with_flawed else "Flawed figures are left out.",
     ]
@@ -80,7 +80,7 @@ def explains(material: Material) -> Made:
     call = "training steps" if mode == "train" else f"batch {batch}"
     key = Key((), "detector")
     where = f"measured on {place}, {call}"
-    return [Plot("explains", "What explains time and energy", where, tuple(panels), tuple(remarks), key, key, columns=3)]
+    return [Plot("explains", "What explains time and energy", where, tuple(panels), tuple(remarks), key, key, columns=len(EXPLAINING))]
 
 
 def _explained(made: Sequence[Configuration], found: Mapping[str, Explanation], *, with_flawed: bool) -> list[Panel]:
@@ -114,7 +114,7 @@ def _rho(explanation: Explanation, name: str) -> str:
     if found.rho is None:
         return "rho: none"
     interval = f" ({found.interval[0]:.2f} to {found.interval[1]:.2f})" if found.interval else ""
-    return f"rho {found.rho:.2f}{interval}, n {explanation.n}"
+    return f"rho {found.rho:.2f}{interval}"
 
 
 def _inputs(made: Sequence[Configuration]) -> str:
@@ -139,6 +139,6 @@ def _roofs(roofs: Mapping[str, Any], intensities: Sequence[float]) -> tuple[Guid
     ridge = compute / bandwidth
     low, high = min([*intensities, ridge]) / 2, max([*intensities, ridge]) * 2
     return (
-        Guide(f"compute roof: {compute:,.0f}e9 FLOP/s", ((ridge, compute), (high, compute)), "compute"),
-        Guide(f"memory roof: {bandwidth:,.0f}e9 B/s", ((low, low * bandwidth), (ridge, compute)), "memory"),
+        Guide(f"compute roof: {compute:,.0f}e9 FLOP/s", ((ridge, compute), (high, compute)), "compute", widens=True),
+        Guide(f"memory roof: {bandwidth:,.0f}e9 B/s", ((low, low * bandwidth), (ridge, compute)), "memory", widens=True),
     )

@@ -26,6 +26,10 @@ class Figure:
     needs: str
     _make: Callable[[Material], Made]
 
+    def to_dict(self) -> dict[str, str]:
+        """Give what is known of it as plain data."""
+        return {"name": self.name, "title": self.title, "after": self.origin, "from": self.needs}
+
     def make(self, material: Material) -> Made:
         """Make its data; raises UsageError for a choice that cannot be."""
         if material.source == "paper" and self.needs == RECORDS and self.origin == OWN:

@@ -18,6 +18,8 @@ SOLID: Dash = (0, ())
 DOTTED: Dash = (0, (1, 1.6))
 DASHES: tuple[Dash, ...] = (SOLID, (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1)))
 GUIDE: Dash = (0, (4, 3))
+LETTER_EM = 0.545
+"""Width of a letter of running text, as a share of its size."""
 INK, FAINT, FRAME, GRID = "#222222", "#666666", "#AAAAAA", "#E6E6E6"
 
 
@@ -36,7 +38,7 @@ class Style:
     """Whether title and caption stand in the picture; a paper has its own."""
 
 
-SCREEN = Style("screen", {1: (9.0, 5.6), 2: (5.2, 4.15), 3: (4.0, 4.0)}, 140, 14, 9.5, 8, 9, has_words=True)
+SCREEN = Style("screen", {1: (9.0, 5.6), 2: (5.2, 4.15), 3: (4.0, 4.0), 4: (3.4, 3.3), 5: (2.9, 3.1)}, 140, 14, 9.5, 8, 9, has_words=True)
 PAPER = Style("paper", {1: (7.0, 3.9), 2: (3.5, 2.9), 3: (2.33, 2.4)}, 300, 9, 7, 6, 5, has_words=False)
 STYLES: dict[str, Style] = {style.name: style for style in (SCREEN, PAPER)}
 

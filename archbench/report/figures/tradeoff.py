@@ -14,7 +14,7 @@ from archbench.report.figures.material import Material, Value, value_of
 from archbench.report.names import names
 from archbench.report.rows import COLUMNS, COUNTS, MEASURES, merged
 from archbench.report.selection import column
-from archbench.report.words import COUNTED, MEASURED, Word
+from archbench.report.words import COUNTED, MEASURED, PUBLISHED, Word
 from archbench.spec import UsageError
 
 NAME = "trade-off"
@@ -27,6 +27,11 @@ FEW = 24
 MOST_GROUPS = 12
 """Groups up to which each has a looks of its own; the smallest beyond are one."""
 OTHER = "other"
+NO_GROUP = {"detector": "classifier", "options": "defaults", "flags": "no flags"}
+"""What has none of a column."""
+NO_LOG = "none"
+WIDE_RANGE = 50
+"""How many times the least value the largest is where an axis becomes logarithmic by itself."""
 
 
 @dataclass(frozen=True)
@@ -43,8 +48,8 @@ class Candidate:
 def trade_off(material: Material) -> Made:
     """Make the figure of two columns."""
     choice = material.choice
-    if set(choice.log) - {"x", "y"}:
-        raise UsageError(f"--log {choice.log}: it takes x, y or xy")
+    if choice.log != NO_LOG and set(choice.log) - {"x", "y"}:
+        raise UsageError(f"--log {choice.log}: it takes x, y, xy or none")
     return _published(material) if material.source == "paper" else _measured(material)
 
 
@@ -101,7 +106,9 @@ def _candidates(made: Sequence[Configuration], words: Sequence[str], group: str)
         row = merged(one)
         if all(row[word] is not None for word in words):
             x, y = (_value(one, word, row[word]) for word in words)
-            found.append(Candidate(named[one.spec], one.place, x, y, str(row[group]) if row[group] is not None else "none"))
+            found.append(
+                Candidate(named[one.spec], one.place, x, y, str(row[group]) if row[group] is not None else NO_GROUP.get(group, "none"))
+            )
     return found
 
 
@@ -124,13 +131,20 @@ def _plot(
         for one in candidates
         if one.x.value is not None and one.y.value is not None
     ]  # fmt: skip
+    values = ([float(mark.x) for mark in marks], [float(mark.y) for mark in marks])
     x, y = (
-        Axis(_word(word).heading, _word(word).unit, is_log=letter in material.choice.log) for letter, word in zip("xy", words, strict=True)
+        Axis(_word(word).heading, _word(word).unit, is_log=_is_log(material.choice.log, letter, found))
+        for letter, word, found in zip("xy", words, values, strict=True)
     )
     key = Key(tuple(dict.fromkeys(groups.values())), group.replace("_", " "))
     return Plot(
         NAME, f"{y.words.capitalize()} over {x.words}", where, (Panel("", x, y, tuple(marks)),), tuple(remarks), key, key, columns=1
     )
+
+
+def _is_log(asked: str, letter: str, values: Sequence[float]) -> bool:
+    """Whether an axis is logarithmic: as it was asked for, or where its values are far apart."""
+    return letter in asked if asked else min(values) > 0 and max(values) / min(values) > WIDE_RANGE
 
 
 def _number(name: str) -> str:
@@ -147,10 +161,13 @@ def _quoted(name: str) -> str:
 
 
 def _word(name: str) -> Word:
-    """How a column is shown."""
+    """How a column is shown; the papers' accuracies and speeds by their own names."""
     plain = name.removeprefix("published_")
     known = (COUNTED | MEASURED).get(plain) or Word(plain.replace("_", " "))
-    return Word(f"{known.heading}, as published", known.unit, known.scale) if name != plain else known
+    if name == plain:
+        return known
+    heading = " ".join(PUBLISHED.get(plain, known.heading).split())
+    return Word(f"{heading}, as published", known.unit if plain not in PUBLISHED or known.scale != 1 else "", known.scale)
 
 
 def _groups(values: Iterable[str]) -> dict[str, str]:
