@@ -176,7 +176,7 @@ def _of_layers(
     number = figure.removeprefix("cspnet/figure")
     after = "" if material.networks else f", after CSPNet's Figure {number}"
     where = "counted, " + ", ".join(dict.fromkeys(spec.size for spec in chosen.values()))
-    key = Key(tuple(found), "network") if name == "layers" else Key(("input", "output"), "size")
+    key = Key((), "network") if name == "layers" else Key(("input", "output"), "size")
     return [Plot(name, f"{title}{after}", where, made, tuple(remarks), key, columns=1)]
 
 
@@ -184,11 +184,12 @@ def _computation(networks: Mapping[str, Sequence[Layer]]) -> tuple[Panel, ...]:
     marks, guides = [], []
     for label, calls in networks.items():
         bflops = [2e-9 * call.macs for call in calls]
+        network = f"{label}, largest layer {max(bflops):.4g}"
         marks += [
-            Mark(call.path, index, value, colour=label, line=label, form="step")
+            Mark(call.path, index, value, colour=network, line=network, form="step")
             for index, (call, value) in enumerate(zip(calls, bflops, strict=True), start=1)
         ]
-        guides.append(Guide(f"its largest layer: {max(bflops):.4g} BFLOPs", ((0, max(bflops)),), label, is_limit=True))
+        guides.append(Guide("", ((0, max(bflops)),), network, is_limit=True))
     return (Panel("", Axis("layer"), BFLOPS, tuple(marks), tuple(guides)),)
 
 

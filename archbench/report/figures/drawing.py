@@ -30,12 +30,14 @@ from archbench.report.figures.marks import (
     set_limits,
 )
 from archbench.report.figures.naming import name_points
-from archbench.report.figures.style import FAINT, FRAME, GRID, INK, LETTER_EM, SCREEN, Palette, Style, palette
+from archbench.report.figures.style import BOLD_EM, FAINT, FRAME, GRID, INK, LETTER_EM, SCREEN, Palette, Style, palette
 
 LINE_EM = 1.4
 EDGE_IN, GAP_IN = 0.18, 0.05
 REASON_WIDTH = 46
-PNG_COLOURS = 192
+STACKED = 0.62
+"""Height of panels one below the other, as a share of a lone one's."""
+PNG_COLOURS = 256
 
 
 def draw(plot: Plot, style: Style = SCREEN) -> Figure:
@@ -43,6 +45,7 @@ def draw(plot: Plot, style: Style = SCREEN) -> Figure:
     columns = min(plot.columns, len(plot.panels), max(style.panel_in))
     rows = -(-len(plot.panels) // columns)
     wide, high = style.panel_in[columns]
+    high *= STACKED if columns == 1 and rows > 1 else 1
     figure = Figure(figsize=(columns * wide, rows * high), dpi=style.dpi, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     looks = palette(plot)
@@ -84,7 +87,10 @@ def caption(plot: Plot) -> str:
 
 def _draw_panel(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
     axes.set_title(panel.title, loc="left", fontsize=style.text_pt + 1, weight="bold", color=INK)
-    axes.set_title(panel.better, loc="right", fontsize=style.text_pt, color=FAINT)
+    # Where there is no room for the words, the arrow at their end says it.
+    room_pt = axes.get_window_extent().width * 72 / axes.figure.dpi - len(panel.title) * (style.text_pt + 1) * BOLD_EM
+    better = panel.better if len(panel.better) * style.text_pt * LETTER_EM < room_pt else panel.better[-1:]
+    axes.set_title(better, loc="right", fontsize=style.text_pt, color=FAINT)
     axes.set_xlabel(panel.x.label, fontsize=style.text_pt, color=INK)
     axes.set_ylabel(panel.y.label, fontsize=style.text_pt, color=INK)
     _dress(axes, style)

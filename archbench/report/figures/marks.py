@@ -107,10 +107,9 @@ def _write_values(axes: Axes, x: Sequence[float], bars: Sequence[Mark], style: S
     """Write each bar's value above it and its error bar."""
     for at, mark in zip(x, bars, strict=True):
         top = max(float(mark.y), mark.y_interval[1] if mark.y_interval else 0.0)
-        axes.annotate(
-            f"{mark.y:.3g}" if float(mark.y) < 100 else f"{mark.y:,.0f}", (at, top), (0, 2), textcoords="offset points", ha="center", va="bottom", color=FAINT,
-            fontsize=style.small_pt - 1,
-        )  # fmt: skip
+        text = f"{mark.y:.3g}" if float(mark.y) < 100 else f"{mark.y:,.0f}"
+        above = {"xytext": (0, 2), "textcoords": "offset points", "ha": "center", "va": "bottom"}
+        axes.annotate(text, (at, top), fontsize=style.small_pt - 1, color=FAINT, **above)  # type: ignore[arg-type]
 
 
 def _name_categories(axes: Axes, names: Sequence[str], style: Style) -> None:
@@ -149,9 +148,12 @@ def draw_cells(axes: Axes, panel: Panel, style: Style) -> None:
     for mark in panel.marks:
         values[rows.index(mark.y)][columns.index(mark.x)] = float("nan") if mark.z is None else mark.z
     image = axes.imshow(values, cmap="cividis", aspect="auto", vmin=0)
-    every = -(-len(columns) // MOST_TICKS)
-    across = sum(len(str(column)) for column in columns[::every]) > 22
-    axes.set_xticks(range(0, len(columns), every), [str(column) for column in columns[::every]], rotation=90 if across else 0)
+    names = [str(column) for column in columns]
+    cell_pt = axes.get_window_extent().width * 72 / axes.figure.dpi / len(names)
+    is_wide = max(map(len, names)) * style.small_pt * LETTER_EM > 0.7 * cell_pt
+    # The last target is what reads the block's end: it is named whatever is left out.
+    ticks = [index for index in range(len(names)) if index % -(-len(names) // MOST_TICKS) == 0 or index == len(names) - 1]
+    axes.set_xticks(ticks, [names[index] for index in ticks], rotation=90 if is_wide else 0)
     every = -(-len(rows) // MOST_TICKS)
     axes.set_yticks(range(0, len(rows), every), [str(row) for row in rows[::every]])
     bar = axes.figure.colorbar(image, ax=axes, fraction=0.05, pad=0.03)

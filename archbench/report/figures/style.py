@@ -18,8 +18,8 @@ SOLID: Dash = (0, ())
 DOTTED: Dash = (0, (1, 1.6))
 DASHES: tuple[Dash, ...] = (SOLID, (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1)))
 GUIDE: Dash = (0, (4, 3))
-LETTER_EM = 0.545
-"""Width of a letter of running text, as a share of its size."""
+LETTER_EM, BOLD_EM = 0.545, 0.64
+"""Width of a letter of running text and of a bold title, as a share of its size."""
 INK, FAINT, FRAME, GRID = "#222222", "#666666", "#AAAAAA", "#E6E6E6"
 
 

@@ -137,9 +137,8 @@ def _plot(
         for letter, word, found in zip("xy", words, values, strict=True)
     )
     key = Key(tuple(dict.fromkeys(groups.values())), group.replace("_", " "))
-    return Plot(
-        NAME, f"{y.words.capitalize()} over {x.words}", where, (Panel("", x, y, tuple(marks)),), tuple(remarks), key, key, columns=1
-    )
+    title = f"Trade-off: {y.words} over {x.words}"
+    return Plot(NAME, title, where, (Panel("", x, y, tuple(marks)),), tuple(remarks), key, key, columns=1)
 
 
 def _is_log(asked: str, letter: str, values: Sequence[float]) -> bool:
