@@ -146,7 +146,7 @@ def write_csv(plot: Plot, file: TextIO) -> None:
         for mark in panel.marks:
             writer.writerow(about | _row(panel, mark))
         for guide in panel.guides:
-            axes = {"kind": "guide", "label": guide.label, "x_axis": panel.x.label, "y_axis": panel.y.label}
+            axes = {"kind": "guide", "label": guide.label, "colour": guide.colour, "x_axis": panel.x.label, "y_axis": panel.y.label}
             points = [("", guide.points[0][1])] if guide.is_limit else guide.points
             writer.writerows(about | axes | {"x": _plain(x), "y": _plain(y)} for x, y in points)
 

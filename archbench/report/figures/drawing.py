@@ -28,6 +28,7 @@ from archbench.report.figures.marks import (
     draw_steps,
     scale_logarithmically,
     set_limits,
+    width_pt,
 )
 from archbench.report.figures.naming import name_points
 from archbench.report.figures.style import BOLD_EM, FAINT, FRAME, GRID, INK, LETTER_EM, SCREEN, Palette, Style, palette
@@ -88,7 +89,7 @@ def caption(plot: Plot) -> str:
 def _draw_panel(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
     axes.set_title(panel.title, loc="left", fontsize=style.text_pt + 1, weight="bold", color=INK)
     # Where there is no room for the words, the arrow at their end says it.
-    room_pt = axes.get_window_extent().width * 72 / axes.figure.dpi - len(panel.title) * (style.text_pt + 1) * BOLD_EM
+    room_pt = width_pt(axes) - len(panel.title) * (style.text_pt + 1) * BOLD_EM
     better = panel.better if len(panel.better) * style.text_pt * LETTER_EM < room_pt else panel.better[-1:]
     axes.set_title(better, loc="right", fontsize=style.text_pt, color=FAINT)
     axes.set_xlabel(panel.x.label, fontsize=style.text_pt, color=INK)

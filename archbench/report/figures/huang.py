@@ -275,13 +275,13 @@ def _spread(chosen: Iterable[Point], value: Callable[[Spec], Value]) -> list[Mar
         figure = value(point.spec).value
         if figure is not None:
             groups.setdefault((EXTRACTORS[point.backbone], META[point.detector]), []).append(figure)
-    return [
-        Mark(
-            f"{meta} {extractor} ({len(values)} configurations)", extractor, fmean(values), colour=meta, form="bar",
-            y_interval=(min(values), max(values)) if len(values) > 1 else None,
-        )
-        for (extractor, meta), values in groups.items()
-    ]  # fmt: skip
+    marks = []
+    for (extractor, meta), values in groups.items():
+        several = len(values) > 1
+        label = f"{meta} {extractor}, {len(values)} configurations" if several else f"{meta} {extractor}"
+        spread = (min(values), max(values)) if several else None
+        marks.append(Mark(label, extractor, fmean(values), y_interval=spread, colour=meta, form="bar"))
+    return marks
 
 
 def _accuracy() -> dict[Spec, float]:

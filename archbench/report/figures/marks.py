@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from math import inf, log10
-from typing import Any
+from typing import Any, cast
 
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from archbench.report.figures.contract import Guide, Mark, Panel
@@ -114,12 +115,18 @@ def _write_values(axes: Axes, x: Sequence[float], bars: Sequence[Mark], style: S
 
 def _name_categories(axes: Axes, names: Sequence[str], style: Style) -> None:
     """Write the categories below their bars: aslant where they are too long to stand side by side."""
-    width_pt = axes.get_window_extent().width * 72 / axes.figure.dpi
-    is_long = max(map(len, names)) * style.small_pt * LETTER_EM * len(names) > 0.9 * width_pt
+    is_long = max(map(len, names)) * style.small_pt * LETTER_EM * len(names) > 0.9 * width_pt(axes)
     slant: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
     axes.set_xticks(range(len(names)), names, **slant)
     least = max(len(names), LEAST_CATEGORIES) / 2
     axes.set_xlim((len(names) - 1) / 2 - least, (len(names) - 1) / 2 + least)
+
+
+def width_pt(axes: Axes) -> float:
+    """About how wide a panel will be once it is laid out."""
+    spec = axes.get_subplotspec()
+    assert spec is not None
+    return float(0.86 * 72 * cast(Figure, axes.figure).get_size_inches()[0] / spec.get_gridspec().ncols)
 
 
 def category_places(panel: Panel) -> dict[Any, int]:
@@ -149,8 +156,7 @@ def draw_cells(axes: Axes, panel: Panel, style: Style) -> None:
         values[rows.index(mark.y)][columns.index(mark.x)] = float("nan") if mark.z is None else mark.z
     image = axes.imshow(values, cmap="cividis", aspect="auto", vmin=0)
     names = [str(column) for column in columns]
-    cell_pt = axes.get_window_extent().width * 72 / axes.figure.dpi / len(names)
-    is_wide = max(map(len, names)) * style.small_pt * LETTER_EM > 0.7 * cell_pt
+    is_wide = max(map(len, names)) * style.small_pt * LETTER_EM > 0.6 * width_pt(axes) / len(names)
     # The last target is what reads the block's end: it is named whatever is left out.
     ticks = [index for index in range(len(names)) if index % -(-len(names) // MOST_TICKS) == 0 or index == len(names) - 1]
     axes.set_xticks(ticks, [names[index] for index in ticks], rotation=90 if is_wide else 0)
