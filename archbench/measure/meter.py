@@ -28,7 +28,7 @@ REDUCED_SHARE = 0.01
 """Share of polls without a figure above which the sensor is taken to be asked too often."""
 
 
-class GpuLost(RuntimeError):
+class GpuLostError(RuntimeError):
     """The card has fallen off its bus or needs a reset: whatever runs on it is lost."""
 
 
@@ -55,7 +55,7 @@ class Traits:
 
 
 class Instrument(Protocol):
-    """What can be read at an instant. Any reading may raise GpuLost."""
+    """What can be read at an instant. Any reading may raise GpuLostError."""
 
     traits: Traits
     sensors: dict[str, Sensor]
@@ -64,6 +64,11 @@ class Instrument(Protocol):
     """Seconds between samples."""
     conditions: dict[str, Any]
     """What is known of the sensors: scope, failures, retries."""
+    probed: bool
+    """Whether the sensors' refresh is known of this device, not only of its kind."""
+
+    def learn(self, refresh_s: Mapping[str, float | None]) -> None:
+        """Take what a probe found of the refresh of sources and counter, seconds; None: it cannot be told."""
 
     def watts(self) -> dict[str, tuple[float, int]]:
         """Read each source: watts (nan where it gave none above 0) and the library's return code."""
@@ -252,7 +257,7 @@ class _Sampler:
                 else:
                     self._count()
                 end.wait(max(0.0, min(tick, self._next_count()) - time.perf_counter()))
-        except GpuLost:
+        except GpuLostError:
             self.trace.lost = True
 
     def _next_count(self) -> float:

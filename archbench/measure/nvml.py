@@ -5,14 +5,19 @@ Only reads, which need no privilege: clocks, limits, modes and MIG stay as they 
 
 from __future__ import annotations
 
+import json
 import math
+import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any, TypeVar
 
-from archbench.measure.meter import GpuLost, Sensor, Traits
+from archbench.measure.meter import GpuLostError, Sensor, Traits
 
 T = TypeVar("T")
 
@@ -49,6 +54,10 @@ UNKNOWN = {"usage": (0.1, 1.0), "instant": (0.1, 0.025)}
 NEWEST_KNOWN = 9.0
 AVERAGE_PRIOR = (0.1, 1.0)
 LEAST_PERIOD_S, MOST_PERIOD_S = 0.01, 0.1
+PLAUSIBLE = 10
+"""How many times a probed refresh may differ from the known one."""
+DEAD = -1
+"""The return code noted for a source that is not asked any more."""
 
 TRAITS = Traits(label="NVML", settle_s=1.5, least_window_s=2.0, systematic_pct=5.0)
 
@@ -73,7 +82,7 @@ class NvmlCard:
     """A card as its driver sees it, found by UUID or by NVML's own index.
 
     Each question is answered with None where the driver does not answer; `failures` then holds the reason code by NVML's
-    function, and `why_not` a reason code where nothing at all can be asked. Once the card is lost every question raises GpuLost.
+    function, and `why_not` a reason code where nothing at all can be asked. Once the card is lost every question raises GpuLostError.
     """
 
     def __init__(self, uuid: str | None = None, *, index: int = 0) -> None:
@@ -113,7 +122,7 @@ class NvmlCard:
             except self._nvml.NVMLError as error:
                 code = int(error.value)
             if code in LOST:
-                raise GpuLost(f"NVML says {code}: the card has fallen off its bus or needs a reset")
+                raise GpuLostError(f"NVML says {code}: the card has fallen off its bus or needs a reset")
             if code not in TRANSIENT or wait is None:
                 break
             self.retries += 1
@@ -249,9 +258,11 @@ def prior(capability: float | None, source: str) -> Sensor:
     """What is known of a source's sensor before the card is probed."""
     if source == "average":
         return Sensor(*AVERAGE_PRIOR)
-    known = capability is not None and capability < NEWEST_KNOWN + 1
-    table = max((least, row) for least, row in PRIORS.items() if least <= capability)[1] if known else UNKNOWN
-    return Sensor(*table[source])
+    least = max((known for known in PRIORS if capability is not None and known <= capability < NEWEST_KNOWN + 1), default=None)
+    return Sensor(*(PRIORS[least] if least else UNKNOWN)[source])
+
+
+Reader = Callable[[], tuple[int, float | None]]
 
 
 class NvmlInstrument:
@@ -263,7 +274,8 @@ class NvmlInstrument:
         self.card = card
         self.sensors: dict[str, Sensor] = {}
         self.conditions: dict[str, Any] = {"power_scope": "gpu", "source_failures": {}}
-        self._readers: dict[str, Callable[[], tuple[int, float | None]]] = {}
+        self.probed = False
+        self._readers: dict[str, Reader] = {}
         self._counts = False
         self.message = card.message
         self.why_not = card.why_not or ("mig" if card.mig_enabled() else "") or self._choose()
@@ -290,9 +302,10 @@ class NvmlInstrument:
             failures["counter"] = reason_of(code)
         capability = card.capability()
         self.sensors = {name: prior(capability, name) for name in self._readers}
+        self._recall()
         return "" if self._readers else failures.get("usage", "not_supported")
 
-    def _instant(self) -> Callable[[], tuple[int, float | None]]:
+    def _instant(self) -> Reader:
         """The reader of instantaneous power: of the card, or of its module where only that is measured."""
         code, _ = self.card.field_w(INSTANT, 0)
         scope = 1 if code == NOT_SUPPORTED and not self.card.field_w(INSTANT, 1)[0] else 0
@@ -303,3 +316,60 @@ class NvmlInstrument:
     def period_s(self) -> float:
         refresh = min(sensor.refresh_s for sensor in self.sensors.values())
         return min(max(refresh / 2, LEAST_PERIOD_S), MOST_PERIOD_S)
+
+    def watts(self) -> dict[str, tuple[float, int]]:
+        return {name: self._watts(name, read) for name, read in self._readers.items()}
+
+    def _watts(self, name: str, read: Reader) -> tuple[float, int]:
+        if name in self.conditions["source_failures"]:
+            return math.nan, DEAD
+        code, watts = read()
+        if code in TRANSIENT:
+            self.conditions["source_failures"][name] = reason_of(code)
+        return watts or math.nan, code
+
+    def joules(self) -> dict[str, float]:
+        if not self._counts:
+            return {}
+        code, joules = self.card.energy_j()
+        if joules is None:
+            self._counts = False
+            self.conditions["source_failures"]["counter"] = reason_of(code)
+            return {}
+        return {"counter": joules}
+
+    def state(self) -> dict[str, float]:
+        card = self.card
+        self.conditions["retries"] = card.retries
+        found = {
+            "sm_clock_mhz": card.sm_clock_mhz(), "memory_clock_mhz": card.memory_clock_mhz(), "temperature_c": card.temperature_c(),
+            "event_reasons": card.event_reasons(), "performance_state": card.performance_state(),
+            "utilisation_percent": card.utilisation_percent(), "processes": card.process_count(),
+        }  # fmt: skip
+        return {name: math.nan if value is None else float(value) for name, value in found.items()}
+
+    def learn(self, refresh_s: Mapping[str, float | None]) -> None:
+        """Take what a probe found of the refresh of sources and counter, and keep it for this card and driver."""
+        self._take(refresh_s)
+        with suppress(OSError, RuntimeError):
+            path = self._memory()
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(dict(refresh_s)), encoding="utf-8")
+
+    def _take(self, refresh_s: Mapping[str, float | None]) -> None:
+        for name, seconds in refresh_s.items():
+            if name == "counter":
+                self.conditions["counter_refresh_s"] = seconds
+            elif seconds is not None and 1 / PLAUSIBLE <= seconds / self.sensors[name].refresh_s <= PLAUSIBLE:
+                self.sensors[name] = replace(self.sensors[name], refresh_s=seconds, origin="probe")
+        self.probed = True
+
+    def _recall(self) -> None:
+        """Take what an earlier probe of this card under this driver found."""
+        with suppress(OSError, RuntimeError, ValueError, TypeError, KeyError):
+            found = json.loads(self._memory().read_text(encoding="utf-8"))
+            self._take({name: found[name] and float(found[name]) for name in (*self.sensors, "counter")})
+
+    def _memory(self) -> Path:
+        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+        return folder / "archbench" / f"sensors-{self.card.uuid()}-{self.card.driver()}.json"
