@@ -46,6 +46,7 @@ def profile(
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Checkpoint to load: PyTorch or safetensors, tensors only.")] = None,
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="Time on the pictures of a folder instead of random inputs.")] = None,
     fold_bn: Annotated[bool, typer.Option("--fold-bn", help="Fold batch norms into the convolutions before them.")] = False,
+    allow_shared: Annotated[bool, typer.Option("--allow-shared", help="Count energy though others use the card; it is flagged.")] = False,
     repeats: Annotated[int, typer.Option(min=1, help="Fresh processes to measure in; a record each.")] = 1,
     no_measure: Annotated[bool, typer.Option("--no-measure", help="Count only.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Hold the counts against fvcore on real weights.")] = False,
@@ -65,7 +66,7 @@ def profile(
     settings = _settings(
         QUICK if quick else Settings(), device=device, precision=precision, memory_format=memory_format, threads=threads, seed=seed,
         budget_s=budget, deadline_s=deadline, images=str(images) if images else None, fold_bn=fold_bn or None,
-        weights=str(weights) if weights else None,
+        weights=str(weights) if weights else None, allow_shared=allow_shared or None,
     )  # fmt: skip
     if weights:
         from archbench.measure.checkpoint import check_weights

@@ -47,7 +47,8 @@ def run_job(
 ) -> Record:  # fmt: skip
     """Measure one spec in a fresh process and append the record, however the job ended.
 
-    `meter` names a power meter other than the device's own. Raises UsageError, and leaves no record, where the job could not be what was asked for.
+    `meter` names a power meter other than the device's own. Raises UsageError, and leaves no record, where the job could not be
+    what was asked for.
     """
     store.check_writable()
     with tempfile.TemporaryDirectory(prefix="archbench-") as name:
