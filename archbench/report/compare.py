@@ -97,18 +97,18 @@ def write_csv(records: Iterable[Record], file: TextIO) -> None:
 
 def _row(record: Record) -> dict[str, Any]:
     spec, settings, environment = record.spec, record.settings, record.environment
-    latency = record.measured.get("latency_ms")
+    latency, energy = (record.measured.get(name) for name in ("latency_ms", "energy_per_image_j"))
     interval = (latency.spread or {}).get("ci95") if latency else None
     found = {
         "record_id": record.record_id, "time_utc": record.time_utc, "status": record.status,
         "reason": record.reason.code if record.reason else None, "message": (record.reason.message if record.reason else "") or None,
         "backbone": spec.backbone, "detector": spec.detector, "input": spec.size, "classes": spec.classes,
         "options": spec.options_text or None, "batch": spec.batch, "mode": spec.mode, "device": environment.get("device_name"),
-        "device_uuid": environment.get("uuid"),
-        "threads": environment.get("threads"), "precision": settings.precision if settings else None,
+        "device_uuid": environment.get("uuid"), "threads": environment.get("threads"),
+        "precision": settings.precision if settings else None,
         "memory_format": settings.memory_format if settings else None,
         "latency_ms_ci95_lo": interval[0] if interval else None, "latency_ms_ci95_hi": interval[1] if interval else None,
-        "energy_source": record.measured["energy_per_image_j"].source or None if "energy_per_image_j" in record.measured else None,
+        "energy_source": (energy.source if energy else "") or None,
         "flags": ";".join(_flags(record)) or None,
     }  # fmt: skip
     found = {name: record.value(name) for name in (*COUNTS, *MEASURES)} | found | _published(spec)
