@@ -33,14 +33,14 @@ COUNTS = {
     "cio_pool": int, "bn_elements": int, "activation_peak_bytes": int, "activation_total_bytes": int, "boxes": int,
 }  # fmt: skip
 MEASURES = {
-    "latency_ms": float, "latency_ms_ci95_lo": float, "latency_ms_ci95_hi": float, "postprocess_ms": float, "total_ms": float,
-    "fps": float, "fps_total": float, "throughput_img_s": float, "gmacs_per_s": float, "flops_per_s": float,
-    "backbone_ms": float, "heads_ms": float,
+    "latency_ms": float, "latency_ms_ci95_lo": float, "latency_ms_ci95_hi": float, "gpu_ms": float, "postprocess_ms": float,
+    "total_ms": float, "fps": float, "fps_total": float, "throughput_img_s": float, "gmacs_per_s": float, "flops_per_s": float,
+    "backbone_ms": float, "heads_ms": float, "copy_ms": float,
     "energy_per_image_j": float, "energy_net_per_image_j": float, "energy_eq2_per_image_j": float, "energy_source": str,
     "energy_throughput_img_s": float, "power_mean_w": float, "power_idle_w": float, "power_idle_no_context_w": float,
     "energy_counter_j": float, "energy_integrated_j": float, "energy_counter_ratio": float,
-    "mem_params_bytes": int, "mem_buffers_bytes": int, "mem_alloc_peak_bytes": int, "mem_reserved_peak_bytes": int,
-    "mem_device_delta_bytes": int, "mem_host_peak_bytes": int, "flags": str,
+    "mem_params_bytes": int, "mem_buffers_bytes": int, "mem_alloc_peak_bytes": int, "mem_act_peak_bytes": int,
+    "mem_reserved_peak_bytes": int, "mem_device_delta_bytes": int, "mem_host_peak_bytes": int, "flags": str,
 }  # fmt: skip
 SOURCES = {"published_source": str, "published_label": str, "published_dataset": str}
 QUOTED = {f"published_{metric.column}": (COUNTS | MEASURES).get(metric.ours, float) for metric in metrics().values()}
@@ -216,6 +216,9 @@ def where(record: Record) -> str:
     device = environment.get("device_name") or f"device {settings.device}"
     threads = [f"{environment.get('threads')} threads"] if environment.get("device") == "cpu" else []
     variants = ["batch norms folded"] if settings.fold_bn else []
+    variants += [f"compiled ({settings.compile})"] if settings.compile != "none" else []
+    variants += ["CUDA graph"] if settings.cuda_graph else []
+    variants += ["deterministic"] if settings.deterministic else []
     return ", ".join([device, *threads, settings.precision, settings.memory_format, *variants])
 
 
