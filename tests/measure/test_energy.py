@@ -207,9 +207,8 @@ class TestChoice:
     @staticmethod
     def trace(**watts):
         times = np.arange(0, 12, 0.05).tolist()
-        return Trace(
-            times=times, took=[0.0] * len(times), watts={name: [value] * len(times) for name, value in watts.items()}, period_s=0.05
-        )
+        repeated = {name: [value] * len(times) for name, value in watts.items()}
+        return Trace(times=times, took=[0.0] * len(times), watts=repeated, period_s=0.05)
 
     def test_the_preferred_source_is_taken_where_it_has_samples(self):
         trace = self.trace(instant=100.0, usage=90.0)
