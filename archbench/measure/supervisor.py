@@ -47,18 +47,19 @@ class Ending:
 
 
 def run_job(
-    spec: Spec, settings: Settings, store: Store, *, run_id: str = "", on_progress: Progress = lambda _: None
+    spec: Spec, settings: Settings, store: Store, *, run_id: str = "", on_progress: Progress = lambda _: None, meter: str | None = None
 ) -> Record:  # fmt: skip
     """Measure one spec in a fresh process and append the record, however the job ended.
 
-    A job whose card was busy or lost is tried once more. Raises UsageError, and leaves no record, where the job could not be
-    what was asked for.
+    A job whose card was busy or lost is tried once more. `meter` names a power meter other than the device's own. Raises
+    UsageError, and leaves no record, where the job could not be what was asked for.
     """
     store.check_writable()
     for attempt in range(1, ATTEMPTS + 1):
         with tempfile.TemporaryDirectory(prefix="archbench-") as name:
             folder = Path(name)
-            (folder / "job.json").write_text(json.dumps({"spec": spec.to_dict(), "settings": settings.to_dict()}), encoding="utf-8")
+            job = {"spec": spec.to_dict(), "settings": settings.to_dict(), "meter": meter}
+            (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
             ending = supervise([*WORKER, str(folder)], folder, deadline_s=settings.deadline, on_progress=on_progress)
             record = judge(spec, settings, ending, _result(folder))
             if attempt == ATTEMPTS or record.reason is None or record.reason.code not in RETRIED:
