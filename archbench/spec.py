@@ -158,6 +158,8 @@ class Settings:
     """Checkpoint that is loaded; None: weights drawn from the seed and calibrated."""
     fold_bn: bool = False
     """Whether batch normalisations are folded into the convolutions before them."""
+    roofline: bool = False
+    """Whether the device's peaks are measured and the time is set beside what they bound."""
     deadline_s: float | None = None
     """Seconds after which the whole job is ended; None: three times its budget and 600 s to start."""
 

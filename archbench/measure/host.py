@@ -17,6 +17,8 @@ ENVIRONMENT_VARIABLES = (
     "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "NVIDIA_TF32_OVERRIDE",
     "CUDNN_LOGINFO_DBG", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "MALLOC_ARENA_MAX",
 )  # fmt: skip
+CONTENDED_PRESSURE = 10.0
+"""Percent of 10 s in which something waited for a CPU, above which another program is taken to disturb."""
 
 
 def _read(path: Path | str) -> str | None:
@@ -97,6 +99,21 @@ def load() -> dict[str, float | None]:
         if line.startswith("some") and "avg10" in words:
             pressure = float(words["avg10"])
     return {"load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None, "cpu_pressure_avg10": pressure}
+
+
+def is_contended(found: dict[str, float | None]) -> bool:
+    """Whether what `load` found says that other programs took CPU time from this one."""
+    return (found["cpu_pressure_avg10"] or 0.0) > CONTENDED_PRESSURE
+
+
+def available_bytes() -> int:
+    """Memory that this process may still take without swapping, the cgroup's limit respected; 0 where nothing says."""
+    found = [int(line.split()[1]) * 1024 for line in (_read("/proc/meminfo") or "").splitlines() if line.startswith("MemAvailable:")]
+    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+        most, now = _read(f"/sys/fs/cgroup/{limit}") or "", _read(f"/sys/fs/cgroup/{used}") or ""
+        if most.isdigit() and now.isdigit():
+            found.append(max(0, int(most) - int(now)))
+    return min(found, default=0)
 
 
 def reset_peak() -> bool:

@@ -24,14 +24,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from archbench.api import Detector, build_spec, cost_spec
-from archbench.measure import host
+from archbench.api import CostReport, Detector, build_spec, cost_spec
+from archbench.measure import host, roofline
 from archbench.measure.bench import Bench
 from archbench.measure.checkpoint import load_weights
 from archbench.measure.device import Device, open_device
 from archbench.measure.meter import meter_for
 from archbench.measure.passes import parts, throughput
 from archbench.measure.pictures import load_pictures
+from archbench.measure.probes import peaks_of
 from archbench.measure.sampling import Collected, collect, spread
 from archbench.measure.training import TrainingStep
 from archbench.measure.weights import calibrate, fold_batch_norms, initialise
@@ -46,8 +47,6 @@ MEMORY_CALLS = 2
 TRAINING_SAMPLES = 20
 """The fewest steps that are timed."""
 STEADY = 0.01
-CONTENDED_PRESSURE = 10.0
-"""Percent of 10 s in which something waited for a CPU, above which another program is taken to disturb."""
 LINES = {"latency_ms": "model", "postprocess_ms": "post", "total_ms": "model+post"}
 ENERGY = ("energy_per_image_j", "energy_net_per_image_j", "energy_eq2_per_image_j")
 
@@ -138,7 +137,7 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
         with report.phase("latency"):
             collected = sample(bench, settings, report, interrupted)
             after = report.data["conditions"]["host_after"] = host.load()
-            contended = any((load["cpu_pressure_avg10"] or 0) > CONTENDED_PRESSURE for load in (before, after))
+            contended = any(map(host.is_contended, (before, after)))
             flags = [name for name, raised in (("warmup_not_steady", not steady), ("cpu_contended", contended)) if raised]
             report.measured(training_times(collected, spec, flags) if trains else timings(collected, spec, counted.macs, flags))
             save_samples(collected, report.folder)
@@ -149,6 +148,9 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
                 report.measured(parts(bench))
         with report.phase("memory"):
             report.measured({name: replace(metric, protocol=metric.protocol and protocol) for name, metric in memory(bench).items()})
+        if settings.roofline:
+            with report.phase("roofline"):
+                add_roofline(counted, bench, settings, report)
     report.measured({name: Metric(None, "J", reason=meter_for(device.kind).why_not) for name in ENERGY})
 
 
@@ -205,6 +207,17 @@ def add_load(bench: Bench, settings: Settings, report: Report) -> None:
     found = bench.postprocess()
     kept = sum(map(len, found)) / len(found)
     report.data["conditions"]["postprocess_load"] = counts | {"kept": kept}
+
+
+def add_roofline(counted: CostReport, bench: Bench, settings: Settings, report: Report) -> None:
+    """Set the time that was measured beside the device's roofline. There is none of a training step: forward passes are counted."""
+    if bench.training:
+        report.measured({name: Metric(None, unit, reason="training") for name, unit in roofline.UNITS.items()})
+        return
+    peaks, cached = peaks_of(bench.device)
+    report.data["conditions"]["roofline"] = roofline.describe(peaks, settings, cached=cached)
+    latency_ms = report.data["measured"]["latency_ms"]["value"]
+    report.measured(roofline.bounds(counted, report.data["conditions"], settings, latency_ms))
 
 
 def warm_up(bench: Bench, interrupted: Interruption) -> bool:

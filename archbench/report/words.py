@@ -61,6 +61,9 @@ MEASURED = {
     "throughput_img_s": Word("images/s, back to back", digits=2),
     "backbone_ms": Word("forward, the backbone's part", "ms", digits=2),
     "heads_ms": Word("forward, all else", "ms", digits=2),
+    "roofline_bound_ms": Word("roofline bound, layers", "ms", digits=2),
+    "roofline_bound_all_ms": Word("roofline bound, all", "ms", digits=2),
+    "roofline_attainable": Word("layers' bound / forward", "%", 100, 1),
     "gmacs_per_s": Word("FLOP/s as the paper counts", "G", digits=1),
     "mem_device_delta_bytes": _megabytes("device memory in use"),
     "mem_alloc_peak_bytes": _megabytes("allocator's peak"),
@@ -76,6 +79,8 @@ REASONS = {
     "no_postprocess": "nothing to postprocess",
     "no_parts": "no parts to tell apart",
     "meter_not_implemented": "no power meter in this version",
+    "training": "no figure of a training step",
+    "fold_bn": "counted with batch norms only",
     "no_peak_from_kernel": "the kernel keeps no peak here",
     "nvml_binding_missing": "nvidia-ml-py is not installed",
 }
