@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import platform
+import resource
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,12 +14,12 @@ from archbench import __version__
 from archbench.records.store import host_id
 
 CPUS = Path("/sys/devices/system/cpu")
+CONTENDED_PRESSURE = 10.0
+"""Percent of 10 s in which something waited for a CPU, above which another program is taken to disturb."""
 ENVIRONMENT_VARIABLES = (
     "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "NVIDIA_TF32_OVERRIDE",
     "CUDNN_LOGINFO_DBG", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "MALLOC_ARENA_MAX",
 )  # fmt: skip
-CONTENDED_PRESSURE = 10.0
-"""Percent of 10 s in which something waited for a CPU, above which another program is taken to disturb."""
 
 
 def _read(path: Path | str) -> str | None:
@@ -92,18 +93,30 @@ def _commit() -> str | None:
 
 
 def load() -> dict[str, float | None]:
-    """How busy the host is: load average over a minute, and the share of 10 s in which something waited for a CPU, percent."""
+    """How busy the host is: load average over a minute, the share of 10 s in which something waited for a CPU, percent.
+
+    With them how often this process has lost its CPU to another.
+    """
     pressure = None
     for line in (_read("/proc/pressure/cpu") or "").splitlines():
         words = dict(word.partition("=")[::2] for word in line.split()[1:])
         if line.startswith("some") and "avg10" in words:
             pressure = float(words["avg10"])
-    return {"load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None, "cpu_pressure_avg10": pressure}
+    return {
+        "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "cpu_pressure_avg10": pressure,
+        "involuntary_switches": resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw,
+    }
 
 
-def is_contended(found: dict[str, float | None]) -> bool:
-    """Whether what `load` found says that other programs took CPU time from this one."""
-    return (found["cpu_pressure_avg10"] or 0.0) > CONTENDED_PRESSURE
+def is_contended(load: dict[str, float | None]) -> bool:
+    """Whether other programs are taken to disturb: by the pressure, or by the load average where the kernel has no pressure.
+
+    The load average is slow: a job's own minute before counts as much as another's.
+    """
+    if load["cpu_pressure_avg10"] is not None:
+        return load["cpu_pressure_avg10"] > CONTENDED_PRESSURE
+    return (load["load_1min"] or 0.0) > usable_cores() + 1
 
 
 def available_bytes() -> int:

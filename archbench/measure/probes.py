@@ -20,6 +20,7 @@ from archbench.measure import cache, host
 from archbench.measure.device import Device
 from archbench.measure.roofline import Peaks, Probe, Roof
 from archbench.records.store import host_id
+from archbench.spec import Settings
 
 Call = Callable[[], object]
 
@@ -65,12 +66,12 @@ class Work:
     make: Callable[[], Call]
 
 
-def peaks_of(device: Device, sizes: Sizes = SIZES) -> tuple[Peaks, bool]:
+def peaks_of(device: Device, settings: Settings, sizes: Sizes = SIZES) -> tuple[Peaks, bool]:
     """Find the device's peaks in its precision, and say whether an earlier job had measured them.
 
     Peaks that other programs may have lowered are not kept for later jobs.
     """
-    key = _key(device, sizes)
+    key = _key(device, settings, sizes)
     kept = cache.read("roofline", key)
     if kept:
         return Peaks.from_dict(kept), True
@@ -80,12 +81,12 @@ def peaks_of(device: Device, sizes: Sizes = SIZES) -> tuple[Peaks, bool]:
     return peaks, False
 
 
-def _key(device: Device, sizes: Sizes) -> dict[str, Any]:
+def _key(device: Device, settings: Settings, sizes: Sizes) -> dict[str, Any]:
     """All on which peaks depend. Processors of one name may have other memory, so that the host is part of it."""
     found = device.fingerprint()
-    names = ("device_name", "uuid", "driver", "torch", "cudnn", "cudnn_benchmark", "threads")
+    names = ("device_name", "uuid", "driver", "torch", "cudnn", "cudnn_benchmark", "deterministic", "threads")
     key = {name: found.get(name) for name in names}
-    return key | {"host": host_id(), "precision": device.settings.precision, "version": VERSION, "sizes": repr(sizes)}
+    return key | {"host": host_id(), "precision": settings.precision, "version": VERSION, "sizes": repr(sizes)}
 
 
 def measure_peaks(device: Device, sizes: Sizes = SIZES) -> Peaks:

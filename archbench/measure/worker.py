@@ -214,7 +214,7 @@ def add_roofline(counted: CostReport, bench: Bench, settings: Settings, report: 
     if bench.training:
         report.measured({name: Metric(None, unit, reason="training") for name, unit in roofline.UNITS.items()})
         return
-    peaks, cached = peaks_of(bench.device)
+    peaks, cached = peaks_of(bench.device, settings)
     report.data["conditions"]["roofline"] = roofline.describe(peaks, settings, cached=cached)
     latency_ms = report.data["measured"]["latency_ms"]["value"]
     report.measured(roofline.bounds(counted, report.data["conditions"], settings, latency_ms))
