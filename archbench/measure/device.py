@@ -8,6 +8,7 @@ from typing import Any
 import torch
 
 from archbench.measure import host
+from archbench.measure.nvml import NvmlCard
 from archbench.records import Metric
 from archbench.spec import Settings, UsageError
 
@@ -34,6 +35,14 @@ class Device:
     def name(self) -> str:
         """The processor's or card's name."""
         return host.cpu_model()
+
+    @property
+    def uuid(self) -> str | None:
+        """The card's UUID; a CPU has none."""
+        return None
+
+    def activate(self) -> None:
+        """Make the device ready for work; until then nothing of this process is on it."""
 
     def fingerprint(self) -> dict[str, Any]:
         """What of the device and its libraries bears on a measurement, read back rather than assumed."""
@@ -83,9 +92,8 @@ class CudaDevice(Device):
         if index >= torch.cuda.device_count():
             raise UsageError(f"device cuda:{index}: there are {torch.cuda.device_count()} CUDA devices here")
         self.torch_device = torch.device("cuda", index)
-        self._nvml = _Nvml(index)
-        self._used_before = self._nvml.used_bytes()
-        torch.cuda.set_device(self.torch_device)
+        self.card = NvmlCard(_uuid(index))
+        self._used_before = self.card.used_bytes()
         self.dtype = DTYPES[settings.precision]
         set_threads(settings.threads)
         precise = "tf32" if settings.precision == "tf32" else "ieee"
@@ -97,15 +105,22 @@ class CudaDevice(Device):
     def name(self) -> str:
         return torch.cuda.get_device_name(self.torch_device)
 
+    @property
+    def uuid(self) -> str | None:
+        return _uuid(self.torch_device.index)
+
+    def activate(self) -> None:
+        torch.cuda.set_device(self.torch_device)
+
     def fingerprint(self) -> dict[str, Any]:
         properties = torch.cuda.get_device_properties(self.torch_device)
         return super().fingerprint() | {
-            "uuid": str(getattr(properties, "uuid", "")),
+            "uuid": self.uuid,
             "compute_capability": f"{properties.major}.{properties.minor}",
             "device_memory_bytes": properties.total_memory,
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
-            "driver": self._nvml.driver(),
+            **self.card.fingerprint(),
             "fp32_precision_matmul": torch.backends.cuda.matmul.fp32_precision,
             "fp32_precision_conv": torch.backends.cudnn.conv.fp32_precision,  # type: ignore[attr-defined]
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
@@ -120,9 +135,9 @@ class CudaDevice(Device):
         torch.cuda.reset_peak_memory_stats(self.torch_device)
 
     def memory(self) -> dict[str, Metric]:
-        used = self._nvml.used_bytes()
+        used = self.card.used_bytes()
         if used is None or self._used_before is None:
-            delta = Metric(None, "bytes", reason=self._nvml.why_not or "nvml_transient")
+            delta = Metric(None, "bytes", reason=self.card.why_not or self.card.failures["nvmlDeviceGetMemoryInfo"])
         else:
             delta = Metric(used - self._used_before, "bytes", source="NVML used less used before the context", protocol="model")
         return {
@@ -135,42 +150,6 @@ class CudaDevice(Device):
             "mem_device_delta_bytes": delta,
             "mem_host_peak_bytes": self._host_metric(),
         }
-
-
-class _Nvml:
-    """The driver's account of a card; every figure is None, with `why_not`, where the library does not answer."""
-
-    def __init__(self, index: int) -> None:
-        self.why_not = ""
-        self._handle: Any = None
-        try:
-            import pynvml
-        except ImportError:
-            self.why_not = "nvml_binding_missing"
-            return
-        self._library = pynvml
-        try:
-            pynvml.nvmlInit()
-            self._handle = pynvml.nvmlDeviceGetHandleByUUID(_uuid(index))
-        except pynvml.NVMLError as error:
-            self.why_not = f"nvml_error_{error.value}"
-
-    def used_bytes(self) -> int | None:
-        """Memory in use on the card, by all processes."""
-        if self._handle is None:
-            return None
-        try:
-            return int(self._library.nvmlDeviceGetMemoryInfo(self._handle).used)
-        except self._library.NVMLError as error:
-            self.why_not = f"nvml_error_{error.value}"
-            return None
-
-    def driver(self) -> str | None:
-        """The driver's version."""
-        try:
-            return str(self._library.nvmlSystemGetDriverVersion()) if self._handle is not None else None
-        except self._library.NVMLError:
-            return None
 
 
 def _uuid(index: int) -> str:

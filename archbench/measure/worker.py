@@ -29,7 +29,7 @@ from archbench.measure import host, roofline
 from archbench.measure.bench import Bench
 from archbench.measure.checkpoint import load_weights
 from archbench.measure.device import Device, open_device
-from archbench.measure.meter import meter_for
+from archbench.measure.energy import METERS, open_meter
 from archbench.measure.passes import parts, throughput
 from archbench.measure.pictures import load_pictures
 from archbench.measure.probes import peaks_of
@@ -112,6 +112,7 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
     with report.phase("preflight"):
         report.data["environment"] = host.fingerprint()
         device = open_device(settings)
+        device.activate()
         report.data["environment"] |= device.fingerprint()
         before = host.load()
         report.data["conditions"]["host_before"] = before
@@ -151,7 +152,9 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
         if settings.roofline:
             with report.phase("roofline"):
                 add_roofline(counted, bench, settings, report)
-    report.measured({name: Metric(None, "J", reason=meter_for(device.kind).why_not) for name in ENERGY})
+    report.measured(
+        {name: Metric(None, "J", reason=open_meter(METERS[device.kind], uuid=device.uuid).why_not or "not_asked_for") for name in ENERGY}
+    )
 
 
 def prepare(spec: Spec, settings: Settings, device: Device, report: Report) -> Bench:
