@@ -156,6 +156,10 @@ class Settings:
     """Folder of pictures to time on; None: random normal inputs."""
     weights: str | None = None
     """Checkpoint that is loaded; None: weights drawn from the seed and calibrated."""
+    energy_s: float = 10.0
+    """Seconds of load over which power is averaged."""
+    allow_shared: bool = False
+    """Whether energy counts though another process is on the device; it is flagged then."""
     fold_bn: bool = False
     """Whether batch normalisations are folded into the convolutions before them."""
     roofline: bool = False
@@ -170,7 +174,7 @@ class Settings:
             raise UsageError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
         if self.memory_format not in MEMORY_FORMATS:
             raise UsageError(f"memory format {self.memory_format!r} is none of {', '.join(MEMORY_FORMATS)}")
-        for name in ("threads", "n_min", "n_max", "budget_s", "target", "deadline_s"):
+        for name in ("threads", "n_min", "n_max", "budget_s", "target", "energy_s", "deadline_s"):
             value = getattr(self, name)
             if value is not None and not 0 < value < inf:
                 raise UsageError(f"{name} is {value}: it must be above 0 and finite")
@@ -193,5 +197,5 @@ class Settings:
         return cls(**{key: value for key, value in data.items() if key in known})
 
 
-QUICK = Settings(target=0.02, n_min=20, t_min_s=0.5, budget_s=5.0)
+QUICK = Settings(target=0.02, n_min=20, t_min_s=0.5, budget_s=5.0, energy_s=5.0)
 """The quick protocol: a wider interval in a few seconds."""

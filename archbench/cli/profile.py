@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 PHASES = {
     "preflight": "looking at the device", "count": "counting", "build": "building", "cold": "first call", "warmup": "warming up",
     "latency": "timing", "throughput": "timing calls back to back", "memory": "measuring memory",
-    "roofline": "measuring the device's peaks",
+    "energy": "measuring energy", "roofline": "measuring the device's peaks",
 }  # fmt: skip
 
 

@@ -57,18 +57,23 @@ class Traits:
 class Instrument(Protocol):
     """What can be read at an instant. Any reading may raise GpuLostError."""
 
-    traits: Traits
     sensors: dict[str, Sensor]
     """Power sources, the preferred one first; none where energy is counted only."""
-    period_s: float
-    """Seconds between samples."""
     conditions: dict[str, Any]
     """What is known of the sensors: scope, failures, retries."""
     probed: bool
     """Whether the sensors' refresh is known of this device, not only of its kind."""
 
-    def learn(self, refresh_s: Mapping[str, float | None]) -> None:
-        """Take what a probe found of the refresh of sources and counter, seconds; None: it cannot be told."""
+    @property
+    def traits(self) -> Traits:
+        """What kind of meter this makes."""
+
+    @property
+    def period_s(self) -> float:
+        """Seconds between samples."""
+
+    def learn(self, refresh_s: Mapping[str, float]) -> None:
+        """Take what a probe found of the refresh of sources and counter, seconds."""
 
     def watts(self) -> dict[str, tuple[float, int]]:
         """Read each source: watts (nan where it gave none above 0) and the library's return code."""
@@ -93,6 +98,8 @@ class Trace:
     joules: dict[str, list[float]] = field(default_factory=dict)
     state_times: list[float] = field(default_factory=list)
     states: dict[str, list[float]] = field(default_factory=dict)
+    period_s: float = 0.0
+    """Seconds between samples as planned."""
     lost: bool = False
     """Whether the card was lost on the way."""
     reduced: bool = False
@@ -124,7 +131,7 @@ class Trace:
         found: dict[str, NDArray[Any]] = {"power_t_ns": since(self.times), "power_took_ns": since([origin + s for s in self.took])}
         found |= {f"power_{name}_w": np.array(values) for name, values in self.watts.items()}
         found |= {f"power_{name}_code": np.array(values, dtype=np.int32) for name, values in self.codes.items()}
-        found |= {"counter_t_ns": since(self.count_times)} | {f"counter_{name}_j": np.array(v) for name, v in self.joules.items()}
+        found |= {"energy_t_ns": since(self.count_times)} | {f"energy_{name}_j": np.array(v) for name, v in self.joules.items()}
         found |= {"state_t_ns": since(self.state_times)} | {f"state_{name}": np.array(v) for name, v in self.states.items()}
         return {f"{prefix}{name}": values for name, values in found.items() if len(values)}
 
@@ -132,7 +139,9 @@ class Trace:
 class Meter(Protocol):
     """Measures power between `start` and `stop`."""
 
-    traits: Traits
+    @property
+    def traits(self) -> Traits:
+        """What kind of meter this is."""
 
     @property
     def why_not(self) -> str:
@@ -151,6 +160,13 @@ class Meter(Protocol):
         """What is known of the sensors."""
 
     @property
+    def probed(self) -> bool:
+        """Whether the sensors' refresh is known of this device, not only of its kind."""
+
+    def learn(self, refresh_s: Mapping[str, float]) -> None:
+        """Take what a probe found of the refresh of sources and counter, seconds."""
+
+    @property
     def lost(self) -> bool:
         """Whether the device was lost since `start`."""
 
@@ -167,14 +183,18 @@ class Meter(Protocol):
 class NullMeter:
     """No meter: it says why there is none and has no samples."""
 
-    sensors: dict[str, Sensor] = {}  # noqa: RUF012
-    conditions: dict[str, Any] = {}  # noqa: RUF012
     lost = False
+    probed = True
 
     def __init__(self, why_not: str, traits: Traits, message: str = "") -> None:
         self.why_not = why_not
         self.traits = traits
         self.message = message
+        self.sensors: dict[str, Sensor] = {}
+        self.conditions: dict[str, Any] = {}
+
+    def learn(self, refresh_s: Mapping[str, float]) -> None:
+        """Do nothing."""
 
     def start(self, *, period_s: float | None = None, edges: Sequence[float] = ()) -> None:
         """Do nothing."""
@@ -211,10 +231,17 @@ class SampledMeter:
     def lost(self) -> bool:
         return self.trace.lost
 
+    @property
+    def probed(self) -> bool:
+        return self.instrument.probed
+
+    def learn(self, refresh_s: Mapping[str, float]) -> None:
+        self.instrument.learn(refresh_s)
+
     def start(self, *, period_s: float | None = None, edges: Sequence[float] = ()) -> None:
-        self.trace = Trace()
+        self.trace = Trace(period_s=period_s or self.instrument.period_s)
         self._end.clear()
-        sampler = _Sampler(self.instrument, self.trace, period_s or self.instrument.period_s, sorted(edges))
+        sampler = _Sampler(self.instrument, self.trace, sorted(edges))
         self._thread = threading.Thread(target=sampler.run, args=(self._end,), name="power sampler", daemon=True)
         self._thread.start()
 
@@ -234,10 +261,9 @@ class SampledMeter:
 class _Sampler:
     """The thread's work."""
 
-    def __init__(self, instrument: Instrument, trace: Trace, period_s: float, edges: list[float]) -> None:
+    def __init__(self, instrument: Instrument, trace: Trace, edges: list[float]) -> None:
         self.instrument = instrument
         self.trace = trace
-        self.period_s = period_s
         self.edges = edges
         self._invalid = 0
 
@@ -253,7 +279,8 @@ class _Sampler:
                     if now >= state:
                         self._look()
                         state = now + STATE_PERIOD_S
-                    tick += self.period_s * (1 + max(0, math.floor((time.perf_counter() - tick) / self.period_s)))
+                    period = self.trace.period_s
+                    tick += period * (1 + max(0, math.floor((time.perf_counter() - tick) / period)))
                 else:
                     self._count()
                 end.wait(max(0.0, min(tick, self._next_count()) - time.perf_counter()))
@@ -279,8 +306,8 @@ class _Sampler:
             self.trace.codes.setdefault(name, []).append(code)
         polls = len(self.trace.times)
         self._invalid += any(math.isnan(watts) for watts, _ in readings.values())
-        if polls >= REDUCED_AFTER and self._invalid > REDUCED_SHARE * polls and self.period_s < REDUCED_PERIOD_S:
-            self.period_s, self.trace.reduced = REDUCED_PERIOD_S, True
+        if polls >= REDUCED_AFTER and self._invalid > REDUCED_SHARE * polls and self.trace.period_s < REDUCED_PERIOD_S:
+            self.trace.period_s, self.trace.reduced = REDUCED_PERIOD_S, True
 
     def _count(self) -> None:
         before = time.perf_counter()

@@ -348,27 +348,28 @@ class NvmlInstrument:
         }  # fmt: skip
         return {name: math.nan if value is None else float(value) for name, value in found.items()}
 
-    def learn(self, refresh_s: Mapping[str, float | None]) -> None:
-        """Take what a probe found of the refresh of sources and counter, and keep it for this card and driver."""
+    def learn(self, refresh_s: Mapping[str, float]) -> None:
+        """Take what a probe found of the refresh of sources and counter; keep it for this card and driver where it is whole."""
         self._take(refresh_s)
-        with suppress(OSError, RuntimeError):
-            path = self._memory()
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(json.dumps(dict(refresh_s)), encoding="utf-8")
+        if self.sensors.keys() <= refresh_s.keys():
+            with suppress(OSError, RuntimeError):
+                path = self._memory()
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(json.dumps(dict(refresh_s)), encoding="utf-8")
 
-    def _take(self, refresh_s: Mapping[str, float | None]) -> None:
-        for name, seconds in refresh_s.items():
-            if name == "counter":
-                self.conditions["counter_refresh_s"] = seconds
-            elif seconds is not None and 1 / PLAUSIBLE <= seconds / self.sensors[name].refresh_s <= PLAUSIBLE:
-                self.sensors[name] = replace(self.sensors[name], refresh_s=seconds, origin="probe")
+    def _take(self, refresh_s: Mapping[str, float]) -> None:
+        self.conditions["probed_refresh_s"] = dict(refresh_s)
+        for name, sensor in self.sensors.items():
+            seconds = refresh_s.get(name, 0.0)
+            if 1 / PLAUSIBLE <= seconds / sensor.refresh_s <= PLAUSIBLE:
+                self.sensors[name] = replace(sensor, refresh_s=seconds, origin="probe")
         self.probed = True
 
     def _recall(self) -> None:
         """Take what an earlier probe of this card under this driver found."""
-        with suppress(OSError, RuntimeError, ValueError, TypeError, KeyError):
+        with suppress(OSError, RuntimeError, ValueError, TypeError, AttributeError):
             found = json.loads(self._memory().read_text(encoding="utf-8"))
-            self._take({name: found[name] and float(found[name]) for name in (*self.sensors, "counter")})
+            self._take({name: float(seconds) for name, seconds in found.items()})
 
     def _memory(self) -> Path:
         folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")

@@ -6,6 +6,7 @@ A package's energy is that of all that runs on it, not of this process alone.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,7 @@ class RaplInstrument:
     """The package counters, summed, and those of memory where there are some. `why_not` says why none can be read."""
 
     traits = TRAITS
-    period_s = 0.1
+    period_s = 0.05
     probed = True
 
     def __init__(self, root: Path = POWERCAP) -> None:
@@ -78,11 +79,13 @@ class RaplInstrument:
         return {}
 
     def joules(self) -> dict[str, float]:
-        return {kind: sum(domain.joules() for domain in domains) for kind, domains in self._domains.items()}
+        with suppress(OSError, ValueError):
+            return {kind: sum(domain.joules() for domain in domains) for kind, domains in self._domains.items()}
+        return {}
 
     def state(self) -> dict[str, float]:
         """Nothing that the host's own account does not tell."""
         return {}
 
-    def learn(self, refresh_s: Mapping[str, float | None]) -> None:
+    def learn(self, refresh_s: Mapping[str, float]) -> None:
         """Do nothing: the counters are as fresh as they are."""

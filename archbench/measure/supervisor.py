@@ -42,15 +42,18 @@ class Ending:
     stderr: str = ""
 
 
-def run_job(spec: Spec, settings: Settings, store: Store, *, on_progress: Progress = lambda _: None) -> Record:
+def run_job(
+    spec: Spec, settings: Settings, store: Store, *, on_progress: Progress = lambda _: None, meter: str | None = None
+) -> Record:  # fmt: skip
     """Measure one spec in a fresh process and append the record, however the job ended.
 
-    Raises UsageError, and leaves no record, where the job could not be what was asked for.
+    `meter` names a power meter other than the device's own. Raises UsageError, and leaves no record, where the job could not be what was asked for.
     """
     store.check_writable()
     with tempfile.TemporaryDirectory(prefix="archbench-") as name:
         folder = Path(name)
-        (folder / "job.json").write_text(json.dumps({"spec": spec.to_dict(), "settings": settings.to_dict()}), encoding="utf-8")
+        job = {"spec": spec.to_dict(), "settings": settings.to_dict(), "meter": meter}
+        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
         command = [sys.executable, "-m", "archbench.measure.worker", str(folder)]
         ending = supervise(command, folder, deadline_s=settings.deadline, on_progress=on_progress)
         record = judge(spec, settings, ending, _result(folder))

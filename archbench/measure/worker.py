@@ -22,6 +22,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from archbench.api import CostReport, Detector, build_spec, cost_spec
@@ -29,7 +30,8 @@ from archbench.measure import host, roofline
 from archbench.measure.bench import Bench
 from archbench.measure.checkpoint import load_weights
 from archbench.measure.device import Device, open_device
-from archbench.measure.energy import METERS, open_meter
+from archbench.measure.energy import METERS, EnergyJob, Load, open_meter
+from archbench.measure.meter import GpuLostError
 from archbench.measure.passes import parts, throughput
 from archbench.measure.pictures import load_pictures
 from archbench.measure.probes import peaks_of
@@ -47,8 +49,8 @@ MEMORY_CALLS = 2
 TRAINING_SAMPLES = 20
 """The fewest steps that are timed."""
 STEADY = 0.01
+Arrays = dict[str, NDArray[Any]]
 LINES = {"latency_ms": "model", "postprocess_ms": "post", "total_ms": "model+post"}
-ENERGY = ("energy_per_image_j", "energy_net_per_image_j", "energy_eq2_per_image_j")
 
 
 class Interruption:
@@ -107,11 +109,14 @@ class Report:
         temporary.replace(self.folder / "result.json")
 
 
-def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruption) -> None:
-    """Go through the phases of one job."""
+def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruption, meter: str | None = None) -> None:
+    """Go through the phases of one job; `meter` is the device's own where none is named."""
     with report.phase("preflight"):
         report.data["environment"] = host.fingerprint()
         device = open_device(settings)
+        power = open_meter(meter or METERS[device.kind], uuid=device.uuid)
+        energy = EnergyJob(power, interrupted=interrupted, allow_shared=settings.allow_shared)
+        energy.rest("no_context")
         device.activate()
         report.data["environment"] |= device.fingerprint()
         before = host.load()
@@ -128,6 +133,7 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
                 bench.training = TrainingStep(bench.network, classes=spec.classes, seed=settings.seed)
                 report.data["conditions"]["loss"] = bench.training.loss
                 settings = replace(settings, n_min=min(settings.n_min, TRAINING_SAMPLES))
+            energy.rest("context")
         with report.phase("cold"):
             cold = bench.timed(bench.forward, 1)
             report.measured({"cold_ms": Metric(1e3 * cold, "ms", source="host clock", protocol=protocol)})
@@ -141,7 +147,8 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
             contended = any(map(host.is_contended, (before, after)))
             flags = [name for name, raised in (("warmup_not_steady", not steady), ("cpu_contended", contended)) if raised]
             report.measured(training_times(collected, spec, flags) if trains else timings(collected, spec, counted.macs, flags))
-            save_samples(collected, report.folder)
+            samples = arrays_of(collected)
+            save_samples(samples, report.folder)
         if not trains:
             with report.phase("throughput"):
                 latency_ms = report.data["measured"]["latency_ms"]["value"]
@@ -149,12 +156,10 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
                 report.measured(parts(bench))
         with report.phase("memory"):
             report.measured({name: replace(metric, protocol=metric.protocol and protocol) for name, metric in memory(bench).items()})
+        measure_energy(energy, load_of(bench, report, spec.batch), settings, report, samples)
         if settings.roofline:
             with report.phase("roofline"):
                 add_roofline(counted, bench, settings, report)
-    report.measured(
-        {name: Metric(None, "J", reason=open_meter(METERS[device.kind], uuid=device.uuid).why_not or "not_asked_for") for name in ENERGY}
-    )
 
 
 def prepare(spec: Spec, settings: Settings, device: Device, report: Report) -> Bench:
@@ -323,12 +328,40 @@ def memory(bench: Bench) -> dict[str, Metric]:
     return bench.device.memory()
 
 
-def save_samples(collected: Collected, folder: Path) -> None:
-    """Keep every sample in order, nanoseconds, with its start relative to the first."""
-    arrays = {name.removesuffix("_ms") + "_ns": values for name, values in collected.columns.items()}
-    arrays["started_ns"] = collected.started
-    rounded: dict[str, Any] = {name: np.rint(np.array(values) * 1e9).astype(np.int64) for name, values in arrays.items()}
-    np.savez_compressed(folder / "samples.npz", **rounded)
+def measure_energy(energy: EnergyJob, load: Load, settings: Settings, report: Report, samples: Arrays) -> None:
+    """Measure energy where there is a meter that can, and keep what it saw, whatever becomes of the device."""
+    try:
+        if energy.possible:
+            with report.phase("energy"):
+                energy.measure(load, settings.energy_s)
+    finally:
+        report.measured(energy.metrics)
+        report.data["conditions"]["energy"] = energy.conditions
+        save_samples(samples | energy.arrays, report.folder)
+
+
+def load_of(bench: Bench, report: Report, batch: int) -> Load:
+    """What runs while energy is measured: what was timed."""
+    latency = report.data["measured"]["latency_ms"]
+    return Load(
+        call=bench.forward, synchronize=bench.device.synchronize, images=batch, call_s=latency["value"] / 1e3,
+        protocol=latency["protocol"], postprocess=bench.postprocess if bench.load is not None else None,
+        processes=int(bench.device.kind == "cuda"),
+    )  # fmt: skip
+
+
+def arrays_of(collected: Collected) -> Arrays:
+    """Every sample in order, nanoseconds, with its start relative to the first."""
+    columns = {name.removesuffix("_ms") + "_ns": values for name, values in collected.columns.items()}
+    columns["started_ns"] = collected.started
+    return {name: np.rint(np.array(values) * 1e9).astype(np.int64) for name, values in columns.items()}
+
+
+def save_samples(arrays: Arrays, folder: Path) -> None:
+    """Replace the samples file, whole or not at all."""
+    temporary = folder / "samples.tmp.npz"
+    np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+    temporary.replace(folder / "samples.npz")
 
 
 def _bytes(tensors: Iterator[Tensor]) -> int:
@@ -349,7 +382,9 @@ def main(folder: Path) -> int:
     spec, settings = Spec.from_dict(job["spec"]), Settings.from_dict(job["settings"])
     report = Report(folder)
     try:
-        run(spec, settings, report, interrupted)
+        run(spec, settings, report, interrupted, job.get("meter"))
+    except GpuLostError as error:
+        report.end("error", Reason("gpu_lost", report.data["phase"], str(error)))
     except UsageError as error:
         report.end("usage", Reason("usage", report.data["phase"], str(error)))
     except (torch.OutOfMemoryError, MemoryError) as error:
