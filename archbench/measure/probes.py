@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache as cached
 from functools import partial
+from itertools import product
 from math import ceil, prod
 from statistics import median
 from typing import Any
@@ -29,8 +30,8 @@ SHARE = 4
 """A probe takes at most one over this of the free memory."""
 BATCH = {"cpu": 1, "cuda": 32}
 """Images of a convolution: as many as keep the device busy."""
-REPEATS = 5
-PROBE_S = 1.0
+REPEATS = 20
+PROBE_S = 0.3
 """Time after which a probe that ran twice is not repeated."""
 LEAST_CALLS = 3
 """The first call and two samples."""
@@ -42,14 +43,18 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the probes are, in ascending order; the defaults are those that peaks are taken from."""
+    """How large the probes are, in the order in which they run; the defaults are those that peaks are taken from.
+
+    How long the next one would take is judged by those before, so that each kind begins with one that is quick, yet large
+    enough to show how fast the device is.
+    """
 
     buffers_mib: tuple[int, ...] = (64, 256, 1024)
     channels: tuple[int, ...] = (64, 128, 256, 512)
-    maps: tuple[int, ...] = (14, 28, 56)
+    maps: tuple[int, ...] = (56, 28, 14)
     sides: tuple[int, ...] = (1024, 2048, 4096, 8192)
     budget_s: float = 10.0
-    """Time of all probes, in three equal parts: bandwidth, convolutions, products, each with what the former left over."""
+    """Time of all probes, in three equal parts: convolutions, products, bandwidth, each with what the former left over."""
 
 
 SIZES = Sizes()
@@ -90,14 +95,15 @@ def _key(device: Device, settings: Settings, sizes: Sizes) -> dict[str, Any]:
 
 
 def measure_peaks(device: Device, sizes: Sizes = SIZES) -> Peaks:
-    """Run the probes, small ones first, as far as time and memory go; the first of each roof runs in any case."""
-    start = time.perf_counter()
+    """Run the probes as far as time and memory go; the first of each roof runs in any case."""
+    start, free = time.perf_counter(), _free_bytes(device)
+    kinds = (_convolutions(device, sizes), _products(device, sizes), _buffers(device, sizes, free))
     probes: list[Probe] = []
     skipped: list[str] = []
-    for part, kind in enumerate((_buffers, _convolutions, _products), start=1):
-        for work in kind(device, sizes):
-            left_s = start + part * sizes.budget_s / 3 - time.perf_counter()
-            why_not = _why_not(work, probes, left_s=left_s, free=_free_bytes(device))
+    for part, kind in enumerate(kinds, start=1):
+        for work in kind:
+            left_s = start + part / len(kinds) * sizes.budget_s - time.perf_counter()
+            why_not = _why_not(work, probes, left_s=left_s, free=free)
             if why_not:
                 skipped.append(f"{work.name}: {why_not}")
             else:
@@ -115,7 +121,7 @@ def _why_not(work: Work, probes: list[Probe], *, left_s: float, free: int) -> st
     if work.needs_bytes > free / SHARE:
         return f"{work.needs_bytes / MIB:,.0f} MiB of {free / MIB:,.0f} MiB free"
     needs_s = LEAST_CALLS * work.amount / rate
-    return f"about {needs_s:,.1f} s where {max(0.0, left_s):,.1f} s are left" if needs_s > left_s else ""
+    return "" if needs_s <= left_s else f"about {needs_s:,.1f} s where {left_s:,.1f} s are left" if left_s > 0 else "no time left"
 
 
 def _run(device: Device, work: Work) -> Probe:
@@ -140,22 +146,23 @@ def _timed(device: Device, call: Call, times: int) -> float:
     return (time.perf_counter() - start) / times
 
 
-def _buffers(device: Device, sizes: Sizes) -> Iterator[Work]:
+def _buffers(device: Device, sizes: Sizes, free: int) -> Iterator[Work]:
     """Copies, which read a buffer and write another, and triads in place, which read two and write one."""
+    fitting = [mib for mib in sizes.buffers_mib if 2 * mib * MIB <= free / SHARE]
+    pair = cached(partial(_pair, device, max(fitting, default=sizes.buffers_mib[0]) * MIB))
     for mib in sizes.buffers_mib:
         size = mib * MIB
-        pair = cached(partial(_pair, device, size))
-        yield Work(f"copy of {mib} MiB", "memory", 2 * size, 2 * size, partial(_copy, pair))
-        yield Work(f"triad of {mib} MiB", "memory", 3 * size, 2 * size, partial(_triad, pair))
+        yield Work(f"copy of {mib} MiB", "memory", 2 * size, 2 * size, partial(_copy, pair, size))
+        yield Work(f"triad of {mib} MiB", "memory", 3 * size, 2 * size, partial(_triad, pair, size))
 
 
-def _copy(pair: Callable[[], list[Tensor]]) -> Call:
-    source, target = pair()
+def _copy(pair: Callable[[], list[Tensor]], size: int) -> Call:
+    source, target = (buffer[: size // buffer.element_size()] for buffer in pair())
     return lambda: target.copy_(source)
 
 
-def _triad(pair: Callable[[], list[Tensor]]) -> Call:
-    source, target = pair()
+def _triad(pair: Callable[[], list[Tensor]], size: int) -> Call:
+    source, target = (buffer[: size // buffer.element_size()] for buffer in pair())
     return lambda: target.add_(source, alpha=0.5)
 
 
@@ -168,8 +175,7 @@ def _pair(device: Device, size: int) -> list[Tensor]:
 def _convolutions(device: Device, sizes: Sizes) -> Iterator[Work]:
     """Dense 3x3 convolutions, as many channels in as out."""
     batch = BATCH[device.kind]
-    shapes = [(channels, side) for channels in sizes.channels for side in sizes.maps]
-    for channels, side in sorted(shapes, key=lambda shape: shape[0] * shape[1]):
+    for channels, side in product(sizes.channels, sizes.maps):
         images, weights = (batch, channels, side, side), (channels, channels, 3, 3)
         flops = 2 * prod(weights) * batch * side**2
         needs = (2 * prod(images) + prod(weights)) * device.dtype.itemsize
