@@ -39,11 +39,11 @@ def affinity() -> set[int]:
 def usable_cores() -> int:
     """Physical cores in the affinity mask, reduced by the cgroup's quota; at least 1."""
     cores = {_read(CPUS / f"cpu{cpu}/topology/thread_siblings_list") or str(cpu) for cpu in affinity()}
-    quota = _cgroup_quota()
+    quota = cgroup_quota()
     return max(1, min(len(cores), math.ceil(quota) if quota else len(cores)))
 
 
-def _cgroup_quota() -> float | None:
+def cgroup_quota() -> float | None:
     """Processors' worth of time that the cgroup grants, versions 2 and 1."""
     limit, _, period = (_read("/sys/fs/cgroup/cpu.max") or "max").partition(" ")
     if limit.isdigit() and period.isdigit():
