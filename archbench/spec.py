@@ -16,6 +16,7 @@ MAX_SIDE = 2**20
 FLAGS = ("backbone", "detector", "size", "classes", "batch", "mode")
 """What a spec has besides options, so that no option has such a name."""
 MEMORY_FORMATS = ("contiguous", "channels_last")
+COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
 
 
 class UsageError(ValueError):
@@ -156,12 +157,18 @@ class Settings:
     """Folder of pictures to time on; None: random normal inputs."""
     weights: str | None = None
     """Checkpoint that is loaded; None: weights drawn from the seed and calibrated."""
-    energy_s: float = 10.0
-    """Seconds of load over which power is averaged."""
-    allow_shared: bool = False
-    """Whether energy counts though another process is on the device; it is flagged then."""
     fold_bn: bool = False
     """Whether batch normalisations are folded into the convolutions before them."""
+    compile: str = "none"
+    """torch.compile's mode for the network without its postprocessing; none: eager."""
+    cuda_graph: bool = False
+    """Whether the network without its postprocessing is replayed as a CUDA graph."""
+    deterministic: bool = False
+    """Whether only deterministic algorithms are used; cuDNN then tries none out."""
+    allow_shared: bool = False
+    """Whether a card is measured, and flagged, although other processes use it."""
+    energy_s: float = 10.0
+    """Seconds of load over which power is averaged."""
     roofline: bool = False
     """Whether the device's peaks are measured and the time is set beside what they bound."""
     deadline_s: float | None = None
@@ -174,12 +181,22 @@ class Settings:
             raise UsageError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
         if self.memory_format not in MEMORY_FORMATS:
             raise UsageError(f"memory format {self.memory_format!r} is none of {', '.join(MEMORY_FORMATS)}")
+        if self.compile not in COMPILE_MODES:
+            raise UsageError(f"compile mode {self.compile!r} is none of {', '.join(COMPILE_MODES)}")
+        if self.cuda_graph and self.compile != "none":
+            raise UsageError("a network is compiled or replayed as a CUDA graph, not both (compile mode reduce-overhead does both)")
         for name in ("threads", "n_min", "n_max", "budget_s", "target", "energy_s", "deadline_s"):
             value = getattr(self, name)
             if value is not None and not 0 < value < inf:
                 raise UsageError(f"{name} is {value}: it must be above 0 and finite")
         if not 0 <= self.seed < MAX_SEED:
             raise UsageError(f"seed is {self.seed}: it must be 0 or more and below 2**63")
+
+    def check(self, spec: Spec) -> None:
+        """Raise UsageError where a spec cannot be measured so."""
+        for asked, what in ((self.fold_bn, "folded batch norms are"), (self.cuda_graph, "a CUDA graph is")):
+            if asked and spec.mode == "train":
+                raise UsageError(f"{what} for inference only, not for training steps")
 
     @property
     def deadline(self) -> float:

@@ -50,6 +50,11 @@ def profile(
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Checkpoint to load: PyTorch or safetensors, tensors only.")] = None,
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="Time on the pictures of a folder instead of random inputs.")] = None,
     fold_bn: Annotated[bool, typer.Option("--fold-bn", help="Fold batch norms into the convolutions before them.")] = False,
+    compile_mode: Annotated[str, typer.Option("--compile", metavar="MODE", help="torch.compile's mode, such as default.")] = "none",
+    cuda_graph: Annotated[bool, typer.Option("--cuda-graph", help="Replay the network as a CUDA graph.")] = False,
+    cudnn_benchmark: Annotated[bool, typer.Option(help="Let cuDNN try out its algorithms.")] = True,
+    deterministic: Annotated[bool, typer.Option("--deterministic", help="Deterministic algorithms only.")] = False,
+    allow_shared: Annotated[bool, typer.Option("--allow-shared", help="Measure, and flag, a card that others use.")] = False,
     repeats: Annotated[int, typer.Option(min=1, help="Fresh processes to measure in; a record each.")] = 1,
     no_measure: Annotated[bool, typer.Option("--no-measure", help="Count only.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Hold the counts against fvcore on real weights.")] = False,
@@ -73,8 +78,9 @@ def profile(
         print(f"{spec.detector} pads images: the input is {spec.size}", file=sys.stderr)
     settings = _settings(
         QUICK if quick else Settings(), device=device, precision=precision, memory_format=memory_format, threads=threads, seed=seed,
-        budget_s=budget, deadline_s=deadline, images=str(images) if images else None, fold_bn=fold_bn or None,
-        weights=str(weights) if weights else None, roofline=roofline or layers or None,
+        budget_s=budget, deadline_s=deadline, images=str(images) if images else None, fold_bn=fold_bn,
+        weights=str(weights) if weights else None, compile=compile_mode, cuda_graph=cuda_graph, cudnn_benchmark=cudnn_benchmark,
+        deterministic=deterministic, allow_shared=allow_shared, roofline=roofline or layers,
     )  # fmt: skip
     if roofline and no_measure:
         raise UsageError("a roofline is measured: leave out --roofline or --no-measure")
@@ -82,9 +88,8 @@ def profile(
         from archbench.measure.checkpoint import check_weights
 
         check_weights(weights)
+    settings.check(spec)
     if train:
-        if fold_bn:
-            raise UsageError("batch norms are folded for inference only: leave out --fold-bn or --train")
         from archbench.measure.training import check_trainable
 
         check_trainable(spec)

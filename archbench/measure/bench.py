@@ -5,13 +5,24 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, nn
 
 from archbench.api import Detector
 from archbench.measure.device import Device
 from archbench.measure.training import TrainingStep
+
+CALLS_BEFORE_CAPTURE = 3
+"""Calls on the stream of the capture, in which libraries choose algorithms and allocate what a capture cannot."""
+
+
+class Timed(NamedTuple):
+    """Seconds of a call by the host's clock, the device idle before and after, and by the device's own, if it has one."""
+
+    host_s: float
+    device_s: float | None
 
 
 @dataclass
@@ -25,22 +36,56 @@ class Bench:
     """Raw predictions on which postprocessing is timed; None for networks without any."""
     training: TrainingStep | None = None
     """What a call is where the network is trained."""
+    replay: Callable[[Tensor], Any] | None = None
+    """What a call is where the network is captured as a CUDA graph."""
 
     def forward(self) -> Any:
         """One call on the next input: a forward pass or a training step."""
         images = next(self.inputs)
-        return self.training.step(images) if self.training else self.network(images)
+        if self.training:
+            return self.training.step(images)
+        return self.replay(images) if self.replay else self.network(images)
+
+    @property
+    def is_one_graph(self) -> bool:
+        """Whether a call is a whole that nothing in it can be timed by itself."""
+        return self.replay is not None or self.network._compiled_call_impl is not None
+
+    def capture(self) -> None:
+        """Capture the network as a CUDA graph, its input in one place; from then on a call copies the input there and replays."""
+        static = next(self.inputs).clone()
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(CALLS_BEFORE_CAPTURE):
+                self.network(static)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
+            outputs = self.network(static)
+
+        def replay(images: Tensor) -> Any:
+            static.copy_(images)
+            graph.replay()
+            return outputs
+
+        self.replay = replay
 
     def postprocess(self) -> Any:
         """One call on the synthetic load."""
         assert isinstance(self.network, Detector)
         return self.network.postprocess(self.load)
 
-    def timed(self, call: Callable[[], Any], times: int) -> float:
-        """Seconds of one call, the device idle before and after; the mean of `times` in a row."""
+    def timed(self, call: Callable[[], Any], times: int) -> Timed:
+        """Time one call; the mean of `times` in a row."""
+        clock = self.device.clock()
         self.device.synchronize()
         start = time.perf_counter()
+        clock.begin()
         for _ in range(times):
             call()
+        clock.end()
         self.device.synchronize()
-        return (time.perf_counter() - start) / times
+        host_s = (time.perf_counter() - start) / times
+        device_s = clock.seconds()
+        return Timed(host_s, None if device_s is None else device_s / times)

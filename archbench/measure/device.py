@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import os
 import platform
-from typing import Any
+from typing import IO, Any
 
 import torch
 
-from archbench.measure import host
+from archbench.measure import exclusive, host
 from archbench.measure.nvml import NvmlCard
 from archbench.records import Metric
 from archbench.spec import Settings, UsageError
 
+DEVICE_MEMORY = ("mem_alloc_peak_bytes", "mem_act_peak_bytes", "mem_reserved_peak_bytes", "mem_device_delta_bytes")
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+
+
+class Clock:
+    """A stopwatch that a device reads itself; the CPU has none beside the host's."""
+
+    def begin(self) -> None:
+        """Start it behind all work given so far."""
+
+    def end(self) -> None:
+        """Stop it behind all work given since."""
+
+    def seconds(self) -> float | None:
+        """What it shows once the device is idle; None for a device without one."""
+        return None
 
 
 class Device:
@@ -26,10 +42,18 @@ class Device:
     def __init__(self, settings: Settings) -> None:
         if settings.precision == "tf32":
             raise UsageError("precision tf32 is a CUDA device's; on a CPU there are fp32, fp16 and bf16")
-        self.settings = settings
+        if settings.cuda_graph:
+            raise UsageError("a CUDA graph needs a CUDA device; on a CPU leave out --cuda-graph")
         self.torch_device = torch.device("cpu")
+        self._put_in_force(settings)
+
+    def _put_in_force(self, settings: Settings) -> None:
+        """Set what a CPU and a card have in common."""
         self.dtype = DTYPES[settings.precision]
         set_threads(settings.threads)
+        torch.use_deterministic_algorithms(settings.deterministic)
+        # Otherwise every new tensor would be filled first, which is time that no network asks for.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
     @property
     def name(self) -> str:
@@ -55,7 +79,16 @@ class Device:
             "cpu_capability": torch.backends.cpu.get_cpu_capability(),
             "mkldnn": torch.backends.mkldnn.is_available(),
             "nms": "archbench::nms",
+            "deterministic": torch.are_deterministic_algorithms_enabled(),
         }
+
+    def clock(self) -> Clock:
+        """A stopwatch of the device's own."""
+        return Clock()
+
+    def contention(self) -> list[str]:
+        """Flags of a device that others use meanwhile, as far as the device itself can tell."""
+        return []
 
     def synchronize(self) -> None:
         """Wait until the device has done all that it was given."""
@@ -64,19 +97,16 @@ class Device:
         """Begin a new memory peak."""
         self._host_peak = host.reset_peak()
 
-    def memory(self) -> dict[str, Metric]:
+    def memory(self, *, protocol: str) -> dict[str, Metric]:
         """The memory peaks since `reset_memory`, each under its own word."""
         metrics = {name: Metric(None, "bytes", reason="cpu_device") for name in DEVICE_MEMORY}
-        return metrics | {"mem_host_peak_bytes": self._host_metric()}
+        return metrics | {"mem_host_peak_bytes": self._host_metric(protocol)}
 
-    def _host_metric(self) -> Metric:
+    def _host_metric(self, protocol: str) -> Metric:
         peak = host.peak_bytes() if self._host_peak else None
         if peak is None:
             return Metric(None, "bytes", reason="no_peak_from_kernel")
-        return Metric(peak, "bytes", source="VmHWM after clear_refs", protocol="model")
-
-
-DEVICE_MEMORY = ("mem_alloc_peak_bytes", "mem_reserved_peak_bytes", "mem_device_delta_bytes")
+        return Metric(peak, "bytes", "VmHWM after clear_refs", protocol)
 
 
 class CudaDevice(Device):
@@ -87,19 +117,25 @@ class CudaDevice(Device):
     steady = True
 
     def __init__(self, settings: Settings) -> None:
-        self.settings = settings
         index = int(settings.device.partition(":")[2] or 0)
         if index >= torch.cuda.device_count():
             raise UsageError(f"device cuda:{index}: there are {torch.cuda.device_count()} CUDA devices here")
         self.torch_device = torch.device("cuda", index)
         self.card = NvmlCard(_uuid(index))
+        self._lock = self._take(_uuid(index), settings)
         self._used_before = self.card.used_bytes()
-        self.dtype = DTYPES[settings.precision]
-        set_threads(settings.threads)
+        # cuBLAS reads it when the context is made, and is deterministic with no other value.
+        os.environ |= {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"} if settings.deterministic else {}
+        self._put_in_force(settings)
         precise = "tf32" if settings.precision == "tf32" else "ieee"
         torch.backends.cuda.matmul.fp32_precision = precise
         torch.backends.cudnn.conv.fp32_precision = precise  # type: ignore[attr-defined]
-        torch.backends.cudnn.benchmark = settings.cudnn_benchmark
+        torch.backends.cudnn.benchmark = settings.cudnn_benchmark and not settings.deterministic
+        torch.backends.cudnn.deterministic = settings.deterministic
+
+    def _take(self, uuid: str, settings: Settings) -> IO[bytes] | None:
+        """Hold the card for this process alone, unless sharing is allowed; raises BusyError."""
+        return None if settings.allow_shared else exclusive.hold(uuid, self.card.process_count)
 
     @property
     def name(self) -> str:
@@ -126,6 +162,12 @@ class CudaDevice(Device):
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
         }
 
+    def clock(self) -> Clock:
+        return CudaClock()
+
+    def contention(self) -> list[str]:
+        return exclusive.contention(self.card.process_count())
+
     def synchronize(self) -> None:
         torch.cuda.synchronize(self.torch_device)
 
@@ -133,23 +175,41 @@ class CudaDevice(Device):
         super().reset_memory()
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(self.torch_device)
+        self._allocated_before = torch.cuda.memory_allocated(self.torch_device)
 
-    def memory(self) -> dict[str, Metric]:
+    def memory(self, *, protocol: str) -> dict[str, Metric]:
         used = self.card.used_bytes()
         if used is None or self._used_before is None:
             delta = Metric(None, "bytes", reason=self.card.why_not or self.card.failures["nvmlDeviceGetMemoryInfo"])
         else:
-            delta = Metric(used - self._used_before, "bytes", source="NVML used less used before the context", protocol="model")
-        return {
-            "mem_alloc_peak_bytes": Metric(
-                torch.cuda.max_memory_allocated(self.torch_device), "bytes", source="caching allocator", protocol="model"
-            ),
-            "mem_reserved_peak_bytes": Metric(
-                torch.cuda.max_memory_reserved(self.torch_device), "bytes", source="caching allocator", protocol="model"
-            ),
-            "mem_device_delta_bytes": delta,
-            "mem_host_peak_bytes": self._host_metric(),
+            delta = Metric(used - self._used_before, "bytes", "NVML used less used before the context", protocol)
+        peak = torch.cuda.max_memory_allocated(self.torch_device)
+        allocator = {
+            "mem_alloc_peak_bytes": peak,
+            "mem_act_peak_bytes": peak - self._allocated_before,
+            "mem_reserved_peak_bytes": torch.cuda.max_memory_reserved(self.torch_device),
         }
+        return {
+            **{name: Metric(value, "bytes", "caching allocator", protocol) for name, value in allocator.items()},
+            "mem_device_delta_bytes": delta,
+            "mem_host_peak_bytes": self._host_metric(protocol),
+        }
+
+
+class CudaClock(Clock):
+    """A pair of events on the current stream."""
+
+    def __init__(self) -> None:
+        self._first, self._last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+
+    def begin(self) -> None:
+        self._first.record()
+
+    def end(self) -> None:
+        self._last.record()
+
+    def seconds(self) -> float | None:
+        return float(self._first.elapsed_time(self._last)) / 1e3
 
 
 def _uuid(index: int) -> str:

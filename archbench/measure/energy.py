@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from archbench.measure import rapl
 from archbench.measure.integral import Counted, Power, Window, believe, count, gaps, integrate, refresh_of
-from archbench.measure.meter import GpuLostError, Meter, NullMeter, SampledMeter, Trace
+from archbench.measure.meter import Floats, GpuLostError, Meter, NullMeter, SampledMeter, Trace
 from archbench.measure.nvml import NvmlCard, NvmlInstrument
 from archbench.measure.rapl import RaplInstrument
 from archbench.measure.validity import conditions_of, flags_of, sharing
@@ -248,8 +248,8 @@ class EnergyJob:
         unfit, flags = self._fitness(trace, window, load)
         failure = self.meter.conditions["source_failures"].get("usage", "")
         reason = unfit or failure or ("" if len(watts) else "no_valid_samples")
+        joules = None if reason else eq2_joules(watts, images / forward_s)
         spread = {"window_s": window.seconds, "images": images, "samples": len(watts), "inference_img_s": images / forward_s}
-        joules = None if reason else float(watts.mean()) / spread["inference_img_s"]
         self._give(EQ2, joules, reason, Notes("mean of usage / inference images per second", "vovnet", tuple(flags), spread))
 
     def _keep_busy(self, load: Load, until: float, pauses: Sequence[tuple[float, float]] = ()) -> Marks:
@@ -301,6 +301,11 @@ class EnergyJob:
 
 def _times(value: float | None, factor: float) -> float | None:
     return None if value is None else value * factor
+
+
+def eq2_joules(watts: Floats, inference_img_s: float) -> float:
+    """Joules an image by VoVNet's Eq. 2: mean power over inference speed."""
+    return float(watts.mean()) / inference_img_s
 
 
 def pauses_for(load: Load, meter: Meter, window: Window) -> list[tuple[float, float]]:

@@ -18,10 +18,10 @@ PASSES = 7
 """Passes in which the parts of a call are timed."""
 
 
-def throughput(bench: Bench, settings: Settings, *, batch: int, latency_s: float) -> dict[str, Metric]:
+def throughput(bench: Bench, settings: Settings, *, batch: int) -> dict[str, Metric]:
     """Count images over calls that do not wait for one another; total over total."""
     seconds = settings.budget_s / SHARE
-    calls_between = max(1, int(QUEUE_S / latency_s))
+    calls_between = max(1, int(QUEUE_S / bench.timed(bench.forward, 1).host_s))
     bench.device.synchronize()
     start = time.perf_counter()
     calls = 0
@@ -38,8 +38,10 @@ def throughput(bench: Bench, settings: Settings, *, batch: int, latency_s: float
 def parts(bench: Bench) -> dict[str, Metric]:
     """Time the backbone and all else of a forward pass: medians of a few passes, the device idle at each border."""
     trunk = next((module for module in bench.network.modules() if isinstance(module, Backbone)), None)
-    if trunk is None or trunk is bench.network:
-        return {name: Metric(None, "ms", reason="no_parts") for name in ("backbone_ms", "heads_ms")}
+    why_not = "no_parts" if trunk is None or trunk is bench.network else "one_graph" if bench.is_one_graph else ""
+    if why_not:
+        return {name: Metric(None, "ms", reason=why_not) for name in ("backbone_ms", "heads_ms")}
+    assert trunk is not None
     marks: list[float] = []
 
     def mark(*_: object) -> None:
@@ -51,7 +53,7 @@ def parts(bench: Bench) -> dict[str, Metric]:
     try:
         for _ in range(PASSES):
             marks.clear()
-            whole = bench.timed(bench.forward, 1)
+            whole = bench.timed(bench.forward, 1).host_s
             inside.append(marks[1] - marks[0])
             outside.append(whole - inside[-1])
     finally:
@@ -62,3 +64,12 @@ def parts(bench: Bench) -> dict[str, Metric]:
         "backbone_ms": Metric(1e3 * median(inside), "ms", source, "model"),
         "heads_ms": Metric(1e3 * median(outside), "ms", source, "model"),
     }
+
+
+def copies(bench: Bench) -> dict[str, Metric]:
+    """Time the copy of a batch from the host's memory to the device: the median of a few, null for the CPU."""
+    if bench.device.kind == "cpu":
+        return {"copy_ms": Metric(None, "ms", reason="cpu_device")}
+    images = next(bench.inputs).cpu()
+    times = [bench.timed(lambda: images.to(bench.device.torch_device), 1).host_s for _ in range(PASSES)]
+    return {"copy_ms": Metric(1e3 * median(times), "ms", f"host clock, median of {PASSES} copies from pageable memory", "model")}

@@ -37,6 +37,8 @@ LEAST_CALLS = 3
 """The first call and two samples."""
 SHORTEST_S = 2e-3
 """Time below which several calls in a row are timed as one."""
+DISTURBED = {"cpu_contended", "contended"}
+"""Flags of peaks that other programs may have lowered."""
 VERSION = 1
 """Goes up whenever other probes are run, so that the peaks of the former are not read."""
 
@@ -81,7 +83,7 @@ def peaks_of(device: Device, settings: Settings, sizes: Sizes = SIZES) -> tuple[
     if kept:
         return Peaks.from_dict(kept), True
     peaks = measure_peaks(device, sizes)
-    if not peaks.contended:
+    if not DISTURBED & set(peaks.flags):
         cache.write("roofline", key, asdict(peaks))
     return peaks, False
 
@@ -108,9 +110,9 @@ def measure_peaks(device: Device, sizes: Sizes = SIZES) -> Peaks:
                 skipped.append(f"{work.name}: {why_not}")
             else:
                 probes.append(_run(device, work))
-    contended = device.kind == "cpu" and host.is_contended(host.load())
+    contended = ["cpu_contended"] if device.kind == "cpu" and host.is_contended(host.load()) else []
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return Peaks(tuple(probes), tuple(skipped), contended, now)
+    return Peaks(tuple(probes), tuple(skipped), (*contended, *device.contention()), now)
 
 
 def _why_not(work: Work, probes: list[Probe], *, left_s: float, free: int) -> str:

@@ -37,11 +37,11 @@ class Probe:
 
 @dataclass(frozen=True)
 class Peaks:
-    """What a device did in its probes, those left out with the reason, whether other programs disturbed, and when."""
+    """What a device did in its probes, those left out with the reason, flags of what disturbed them, and when."""
 
     probes: tuple[Probe, ...]
     skipped: tuple[str, ...]
-    contended: bool
+    flags: tuple[str, ...]
     time_utc: str
 
     def best(self, roof: Roof) -> Probe:
@@ -55,7 +55,7 @@ class Peaks:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Peaks:
         """Read what `asdict` gave; raises KeyError or TypeError where it is something else."""
-        return cls(tuple(Probe(**probe) for probe in data["probes"]), tuple(data["skipped"]), data["contended"], data["time_utc"])
+        return cls(tuple(Probe(**probe) for probe in data["probes"]), tuple(data["skipped"]), tuple(data["flags"]), data["time_utc"])
 
 
 @dataclass(frozen=True)
@@ -110,12 +110,12 @@ def bounds(report: CostReport, conditions: Mapping[str, Any], settings: Settings
     """Bound a network by the roofline in a record's conditions, and say which share of its time the layers' bound is."""
     roofline = Roofline.from_conditions(conditions)
     assert roofline is not None
-    flags = ("cpu_contended",) if conditions["roofline"]["contended"] else ()
+    flags = tuple(conditions["roofline"]["flags"])
     layers_ms = 1e3 * roofline.bound_layers(report.calls)
     source = "layers: max(flops / peak, bytes / peak bandwidth)"
     every = (
-        Metric(None, "ms", reason="fold_bn")  # Counts are of the network with its batch norms.
-        if settings.fold_bn
+        Metric(None, "ms", reason="fused")
+        if settings.fold_bn or settings.compile != "none"
         else Metric(1e3 * roofline.bound_all(report), "ms", f"{source}; other operators: bytes / peak bandwidth", "model", flags=flags)
     )
     return {

@@ -15,7 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,10 @@ POLL_S = 0.05
 GRACE_S = 5.0
 INTERRUPT_GRACE_S = 10.0
 STDERR_TAIL = 4096
+WORKER = (sys.executable, "-m", "archbench.measure.worker")
+ATTEMPTS = 2
+RETRIED = ("gpu_busy", "gpu_lost")
+"""Reasons that are the moment's, not the network's."""
 
 Progress = Callable[[dict[str, Any]], None]
 
@@ -43,21 +47,24 @@ class Ending:
 
 
 def run_job(
-    spec: Spec, settings: Settings, store: Store, *, on_progress: Progress = lambda _: None, meter: str | None = None
+    spec: Spec, settings: Settings, store: Store, *, run_id: str = "", on_progress: Progress = lambda _: None, meter: str | None = None
 ) -> Record:  # fmt: skip
     """Measure one spec in a fresh process and append the record, however the job ended.
 
-    `meter` names a power meter other than the device's own. Raises UsageError, and leaves no record, where the job could not be what was asked for.
+    A job whose card was busy or lost is tried once more. `meter` names a power meter other than the device's own. Raises
+    UsageError, and leaves no record, where the job could not be what was asked for.
     """
     store.check_writable()
-    with tempfile.TemporaryDirectory(prefix="archbench-") as name:
-        folder = Path(name)
-        job = {"spec": spec.to_dict(), "settings": settings.to_dict(), "meter": meter}
-        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        command = [sys.executable, "-m", "archbench.measure.worker", str(folder)]
-        ending = supervise(command, folder, deadline_s=settings.deadline, on_progress=on_progress)
-        record = judge(spec, settings, ending, _result(folder))
-        return store.append(record, folder / "samples.npz")
+    for attempt in range(1, ATTEMPTS + 1):
+        with tempfile.TemporaryDirectory(prefix="archbench-") as name:
+            folder = Path(name)
+            job = {"spec": spec.to_dict(), "settings": settings.to_dict(), "meter": meter}
+            (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
+            ending = supervise([*WORKER, str(folder)], folder, deadline_s=settings.deadline, on_progress=on_progress)
+            record = judge(spec, settings, ending, _result(folder))
+            if attempt == ATTEMPTS or record.reason is None or record.reason.code not in RETRIED:
+                return store.append(replace(record, run_id=run_id, attempt=attempt), folder / "samples.npz")
+    raise AssertionError("the last attempt is a record")
 
 
 def supervise(command: list[str], folder: Path, *, deadline_s: float, on_progress: Progress = lambda _: None) -> Ending:

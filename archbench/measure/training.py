@@ -41,6 +41,7 @@ class TrainingStep:
         self._classifies = classes > 0 and not isinstance(network, Detector)
         self._generator = torch.Generator().manual_seed(seed)
         self._labels: Tensor | None = None
+        self._last_loss = torch.zeros(())
         self._optimiser = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
 
     @property
@@ -48,11 +49,18 @@ class TrainingStep:
         """The loss in a few words."""
         return "cross-entropy" if self._classifies else "surrogate: sum over raw outputs of their mean square"
 
+    @property
+    def diverged(self) -> bool:
+        """Whether the last step's loss was no finite number."""
+        return not bool(self._last_loss.isfinite())
+
     def step(self, images: Tensor) -> None:
         """Train on images [B, 3, H, W], every time as many."""
         self._optimiser.zero_grad(set_to_none=True)
-        self.compute_loss(images).backward()
+        loss = self.compute_loss(images)
+        loss.backward()
         self._optimiser.step()
+        self._last_loss = loss.detach()
 
     def compute_loss(self, images: Tensor) -> Tensor:
         """Run forward and give the loss: a classifier's on labels that stay the same, any other's the surrogate."""

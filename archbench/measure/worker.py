@@ -16,41 +16,29 @@ import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
-from itertools import cycle
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from archbench.api import CostReport, Detector, build_spec, cost_spec
+from archbench.api import CostReport, cost_spec
 from archbench.measure import host, roofline
 from archbench.measure.bench import Bench
-from archbench.measure.checkpoint import load_weights
-from archbench.measure.device import Device, open_device
+from archbench.measure.device import open_device
 from archbench.measure.energy import METERS, EnergyJob, Load, open_meter
+from archbench.measure.exclusive import BusyError
 from archbench.measure.meter import GpuLostError
-from archbench.measure.passes import parts, throughput
-from archbench.measure.pictures import load_pictures
+from archbench.measure.passes import copies, parts, throughput
 from archbench.measure.probes import peaks_of
-from archbench.measure.sampling import Collected, collect, spread
-from archbench.measure.training import TrainingStep
-from archbench.measure.weights import calibrate, fold_batch_norms, initialise
+from archbench.measure.timing import Arrays, arrays_of, rates, sample, save_samples, times, warm_up
+from archbench.measure.workload import add_load, prepare
 from archbench.records import Metric, Reason
 from archbench.spec import Settings, Spec, UsageError
 
-CALIBRATION_BATCH = 2
-"""Images that set the statistics: two, so that a 1x1 map has some."""
-BUFFERS = 2
-"""Random inputs that are used in turn."""
 MEMORY_CALLS = 2
 TRAINING_SAMPLES = 20
 """The fewest steps that are timed."""
-STEADY = 0.01
-Arrays = dict[str, NDArray[Any]]
-LINES = {"latency_ms": "model", "postprocess_ms": "post", "total_ms": "model+post"}
 
 
 class Interruption:
@@ -111,6 +99,8 @@ class Report:
 
 def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruption, meter: str | None = None) -> None:
     """Go through the phases of one job; `meter` is the device's own where none is named."""
+    settings.check(spec)
+    conditions = report.data["conditions"]
     with report.phase("preflight"):
         report.data["environment"] = host.fingerprint()
         device = open_device(settings)
@@ -119,102 +109,62 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
         energy.rest("no_context")
         device.activate()
         report.data["environment"] |= device.fingerprint()
-        before = host.load()
-        report.data["conditions"]["host_before"] = before
+        conditions["host_before"] = host.load()
     with report.phase("count"):
         counted = cost_spec(spec)
         report.data["counted"] = counted.totals()
     trains = spec.mode == "train"
-    protocol = "train" if trains else "model"
     with nullcontext() if trains else torch.inference_mode():
         with report.phase("build"):
-            bench = prepare(spec, settings, device, report)
-            if trains:
-                bench.training = TrainingStep(bench.network, classes=spec.classes, seed=settings.seed)
-                report.data["conditions"]["loss"] = bench.training.loss
-                settings = replace(settings, n_min=min(settings.n_min, TRAINING_SAMPLES))
+            bench = prepare(spec, settings, device, conditions)
+            report.measured(sizes(bench.network))
             energy.rest("context")
         with report.phase("cold"):
-            cold = bench.timed(bench.forward, 1)
-            report.measured({"cold_ms": Metric(1e3 * cold, "ms", source="host clock", protocol=protocol)})
-            if not trains:
-                add_load(bench, settings, report)
+            if settings.cuda_graph:
+                bench.capture()
+            cold = bench.timed(bench.forward, 1).host_s
+            report.measured({"cold_ms": Metric(1e3 * cold, "ms", "host clock", "train" if trains else "model")})
+            add_load(bench, settings, conditions)
         with report.phase("warmup"):
             steady = warm_up(bench, interrupted)
         with report.phase("latency"):
-            collected = sample(bench, settings, report, interrupted)
-            after = report.data["conditions"]["host_after"] = host.load()
-            contended = any(map(host.is_contended, (before, after)))
-            flags = [name for name, raised in (("warmup_not_steady", not steady), ("cpu_contended", contended)) if raised]
-            report.measured(training_times(collected, spec, flags) if trains else timings(collected, spec, counted.macs, flags))
+            enough = replace(settings, n_min=min(settings.n_min, TRAINING_SAMPLES)) if trains else settings
+            collected = sample(bench, enough, interrupted=interrupted, tell=report.tell)
+            conditions["host_after"] = host.load()
+            timed = times(collected, spec, [*([] if steady else ["warmup_not_steady"]), *contention(bench, conditions)])
+            report.measured(timed if trains else timed | rates(timed, spec, counted.macs))
             samples = arrays_of(collected)
-            save_samples(samples, report.folder)
+            save_samples(samples, report.folder / "samples.npz")
         if not trains:
             with report.phase("throughput"):
-                latency_ms = report.data["measured"]["latency_ms"]["value"]
-                report.measured(throughput(bench, settings, batch=spec.batch, latency_s=latency_ms / 1e3))
-                report.measured(parts(bench))
+                report.measured(throughput(bench, settings, batch=spec.batch))
+                report.measured(parts(bench) | copies(bench))
         with report.phase("memory"):
-            report.measured({name: replace(metric, protocol=metric.protocol and protocol) for name, metric in memory(bench).items()})
-        measure_energy(energy, load_of(bench, report, spec.batch), settings, report, samples)
+            report.measured(memory(bench))
+        measure_energy(energy, load_of(bench, timed["latency_ms"], spec.batch), settings, report, samples)
         if settings.roofline:
             with report.phase("roofline"):
                 add_roofline(counted, bench, settings, report)
 
 
-def prepare(spec: Spec, settings: Settings, device: Device, report: Report) -> Bench:
-    """Build the network with calibrated weights and its inputs, in the asked precision and memory format on the device."""
-    network = build_spec(spec)
-    if settings.weights:
-        load_weights(network, Path(settings.weights))
-    else:
-        initialise(network, settings.seed)
-    generator = torch.Generator().manual_seed(settings.seed)
-    shape = (3, spec.height, spec.width)
-    drawn = torch.randn(BUFFERS, spec.batch, *shape, generator=generator)
-    report.data["conditions"]["inputs"] = "random normal"
-    if settings.images is not None:
-        prepared = load_pictures(Path(settings.images), network.preparation, (spec.width, spec.height))  # type: ignore[arg-type]
-        report.data["conditions"]["inputs"] = f"{len(prepared)} pictures"
-        rows = [torch.stack(batch) for batch in batches(prepared, spec.batch)]
-        typical = torch.stack((CALIBRATION_BATCH * prepared)[:CALIBRATION_BATCH])
-    else:
-        rows = list(drawn)
-        typical = torch.randn(CALIBRATION_BATCH, *shape, generator=generator)
-    memory_format = torch.channels_last if settings.memory_format == "channels_last" else torch.contiguous_format
-    network = network.to(device.torch_device)
-    if not settings.weights:
-        calibrate(network, typical.to(device.torch_device))
-    if settings.fold_bn:
-        folded, norms = fold_batch_norms(network)
-        report.data["conditions"]["folded_norms"] = f"{folded} of {norms}"
-    network = network.to(dtype=device.dtype, memory_format=memory_format)  # type: ignore[call-overload]
-    report.measured(
-        {
-            "mem_params_bytes": Metric(_bytes(network.parameters()), "bytes", source="module"),
-            "mem_buffers_bytes": Metric(_bytes(network.buffers()), "bytes", source="module"),
-        }
-    )
-    inputs = [row.to(device.torch_device, device.dtype, memory_format=memory_format) for row in rows]
-    return Bench(network, device, cycle(inputs))
+def sizes(network: nn.Module) -> dict[str, Metric]:
+    """Bytes of the parameters and buffers as they are held."""
+
+    def held(tensors: Iterator[Tensor]) -> Metric:
+        return Metric(sum(tensor.numel() * tensor.element_size() for tensor in tensors), "bytes", source="module")
+
+    return {"mem_params_bytes": held(network.parameters()), "mem_buffers_bytes": held(network.buffers())}
 
 
-def batches(images: list[Tensor], size: int) -> Iterator[list[Tensor]]:
-    """Split images into batches of `size`; the last is filled up from the first image on."""
-    endless = cycle(images)
-    for _ in range(-(-len(images) // size)):
-        yield [next(endless) for _ in range(size)]
-
-
-def add_load(bench: Bench, settings: Settings, report: Report) -> None:
-    """Give a detector the synthetic scene to postprocess, and note its candidates before and after."""
-    if not isinstance(bench.network, Detector):
-        return
-    generator = torch.Generator().manual_seed(settings.seed)
-    bench.load, counts = bench.network.synthesize(bench.forward(), generator)
-    found = bench.postprocess()
-    kept = sum(map(len, found)) / len(found)
-    report.data["conditions"]["postprocess_load"] = counts | {"kept": kept}
+def contention(bench: Bench, conditions: dict[str, Any]) -> list[str]:
+    """Flags of what may have disturbed the times: others on the CPU or the card, a training that left the finite numbers."""
+    disturbed = any(host.is_contended(conditions[when]) for when in ("host_before", "host_after"))
+    diverged = bench.training is not None and bench.training.diverged
+    return [
+        *(["cpu_contended"] if disturbed else []),
+        *bench.device.contention(),
+        *(["loss_not_finite"] if diverged else []),
+    ]
 
 
 def add_roofline(counted: CostReport, bench: Bench, settings: Settings, report: Report) -> None:
@@ -228,104 +178,13 @@ def add_roofline(counted: CostReport, bench: Bench, settings: Settings, report: 
     report.measured(roofline.bounds(counted, report.data["conditions"], settings, latency_ms))
 
 
-def warm_up(bench: Bench, interrupted: Interruption) -> bool:
-    """Run until the device is warm; say whether the time of a call had become steady where that is asked for."""
-    device = bench.device
-    times: list[float] = []
-    start = time.perf_counter()
-    while not interrupted():
-        times.append(bench.timed(bench.forward, 1))
-        if bench.load is not None:
-            bench.postprocess()
-        elapsed = time.perf_counter() - start
-        warm = elapsed >= device.warmup_s and len(times) >= device.warmup_calls
-        if warm and (not device.steady or _steady(times)):
-            return True
-        if device.steady and elapsed >= device.warmup_limit_s:
-            return False
-    return False
-
-
-def _steady(times: list[float], *, block_s: float = 0.2, block_calls: int = 10) -> bool:
-    """Whether the medians of the last two blocks differ by less than 1 %; a block is 10 calls or more and 200 ms or more."""
-    mean = sum(times[-block_calls:]) / len(times[-block_calls:])
-    size = max(block_calls, round(block_s / mean))
-    if len(times) < 2 * size:
-        return False
-    first, second = np.median(times[-2 * size : -size]), np.median(times[-size:])
-    return bool(abs(first - second) < STEADY * second)
-
-
-def sample(bench: Bench, settings: Settings, report: Report, interrupted: Interruption) -> Collected:
-    """Time forward and postprocess of the same iterations until their medians are known well enough."""
-    shortest = 100e-6 if bench.device.kind == "cuda" else 1000 * time.get_clock_info("perf_counter").resolution
-    calls = 1
-    while bench.timed(bench.forward, calls) * calls < shortest:
-        calls *= 2
-    told = 0.0
-
-    def one() -> dict[str, float]:
-        forward = bench.timed(bench.forward, calls)
-        if bench.load is None:
-            return {"latency_ms": forward}
-        post = bench.timed(bench.postprocess, calls)
-        return {"latency_ms": forward, "postprocess_ms": post, "total_ms": forward + post}
-
-    def tell(n: int, elapsed: float) -> None:
-        nonlocal told
-        if elapsed - told >= 0.2:
-            told = elapsed
-            report.tell(phase="latency", samples=n, elapsed_s=round(elapsed, 1), budget_s=settings.budget_s)
-
-    judged = ["latency_ms"] if bench.load is None else ["latency_ms", "total_ms"]
-    collected = collect(one, settings, judged=judged, interrupted=interrupted, on_progress=tell)
-    collected.calls = calls
-    return collected
-
-
-def time_of(collected: Collected, name: str, protocol: str, flags: list[str]) -> Metric:
-    """The median of a column of samples, with its spread."""
-    described = spread([1e3 * value for value in collected.columns[name]])
-    described |= {"calls_per_sample": collected.calls, "elapsed_s": collected.elapsed_s, "stop_reason": collected.stop_reason}
-    own = [*flags, *(["ci_not_met"] if collected.stop_reason != "converged" else [])]
-    return Metric(described["median"], "ms", "host clock", protocol, flags=tuple(own), spread=described)
-
-
-def training_times(collected: Collected, spec: Spec, flags: list[str]) -> dict[str, Metric]:
-    """The time of a training step; operations a second are counted of forward passes alone."""
-    step = time_of(collected, "latency_ms", "train", flags)
-    assert step.value is not None
-    return {"latency_ms": step, "fps": Metric(1e3 * spec.batch / step.value, "images/s", "batch / latency_ms", "train")}
-
-
-def timings(collected: Collected, spec: Spec, macs: int, flags: list[str]) -> dict[str, Metric]:
-    """The measured times, and what follows from their medians: images and operations a second."""
-    metrics = {
-        name: time_of(collected, name, protocol, flags) if name in collected.columns else Metric(None, "ms", reason="no_postprocess")
-        for name, protocol in LINES.items()
-    }
-    latency = metrics["latency_ms"].value
-    assert latency is not None
-    images_per_s = 1e3 * spec.batch / latency
-    metrics["fps"] = Metric(images_per_s, "images/s", "batch / latency_ms", "model")
-    metrics["gmacs_per_s"] = Metric(macs * images_per_s / 1e9, "1e9/s", "macs * fps", "model")
-    metrics["flops_per_s"] = Metric(2 * macs * images_per_s, "1/s", "2 * macs * fps", "model")
-    total = metrics["total_ms"].value
-    metrics["fps_total"] = (
-        Metric(1e3 * spec.batch / total, "images/s", "batch / total_ms", "model+post")
-        if total is not None
-        else Metric(None, "images/s", reason="no_postprocess")
-    )
-    return metrics
-
-
 def memory(bench: Bench) -> dict[str, Metric]:
     """Peaks of memory over some calls in the steady state."""
     bench.device.reset_memory()
     for _ in range(MEMORY_CALLS):
         bench.forward()
     bench.device.synchronize()
-    return bench.device.memory()
+    return bench.device.memory(protocol="train" if bench.training else "model")
 
 
 def measure_energy(energy: EnergyJob, load: Load, settings: Settings, report: Report, samples: Arrays) -> None:
@@ -337,35 +196,16 @@ def measure_energy(energy: EnergyJob, load: Load, settings: Settings, report: Re
     finally:
         report.measured(energy.metrics)
         report.data["conditions"]["energy"] = energy.conditions
-        save_samples(samples | energy.arrays, report.folder)
+        save_samples(samples | energy.arrays, report.folder / "samples.npz")
 
 
-def load_of(bench: Bench, report: Report, batch: int) -> Load:
-    """What runs while energy is measured: what was timed."""
-    latency = report.data["measured"]["latency_ms"]
+def load_of(bench: Bench, latency: Metric, batch: int) -> Load:
+    """What runs while energy is measured: the calls that were timed."""
+    assert latency.value is not None
     return Load(
-        call=bench.forward, synchronize=bench.device.synchronize, images=batch, call_s=latency["value"] / 1e3,
-        protocol=latency["protocol"], postprocess=bench.postprocess if bench.load is not None else None,
-        processes=int(bench.device.kind == "cuda"),
+        call=bench.forward, synchronize=bench.device.synchronize, images=batch, call_s=latency.value / 1e3, protocol=latency.protocol,
+        postprocess=bench.postprocess if bench.load is not None else None, processes=int(bench.device.kind == "cuda"),
     )  # fmt: skip
-
-
-def arrays_of(collected: Collected) -> Arrays:
-    """Every sample in order, nanoseconds, with its start relative to the first."""
-    columns = {name.removesuffix("_ms") + "_ns": values for name, values in collected.columns.items()}
-    columns["started_ns"] = collected.started
-    return {name: np.rint(np.array(values) * 1e9).astype(np.int64) for name, values in columns.items()}
-
-
-def save_samples(arrays: Arrays, folder: Path) -> None:
-    """Replace the samples file, whole or not at all."""
-    temporary = folder / "samples.tmp.npz"
-    np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
-    temporary.replace(folder / "samples.npz")
-
-
-def _bytes(tensors: Iterator[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 def die_with_parent() -> None:
@@ -387,6 +227,8 @@ def main(folder: Path) -> int:
         report.end("error", Reason("gpu_lost", report.data["phase"], str(error)))
     except UsageError as error:
         report.end("usage", Reason("usage", report.data["phase"], str(error)))
+    except BusyError as error:
+        report.end("skipped", Reason("gpu_busy", report.data["phase"], str(error)))
     except (torch.OutOfMemoryError, MemoryError) as error:
         report.end("oom", Reason("out_of_memory", report.data["phase"], _last_line(error)))
     except Exception as error:

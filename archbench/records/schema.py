@@ -61,6 +61,10 @@ class Record:
     """Wall time of each phase of the job, seconds."""
     samples: str = ""
     """File of the sample arrays, relative to the results folder; empty where there are none."""
+    run_id: str = ""
+    """What the records of one sweep have in common."""
+    attempt: int = 1
+    """Which try this was: a job whose device was busy or lost is tried once more."""
     record_id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
     time_utc: str = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
     schema_version: int = SCHEMA_VERSION

@@ -74,7 +74,10 @@ class Store:
         try:
             size = os.fstat(descriptor).st_size
             torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
-            os.write(descriptor, (b"\n" if torn else b"") + line.encode())
+            data = (b"\n" if torn else b"") + line.encode()
+            # A disk that fills up takes a part of the line and says so only when asked to take the rest.
+            while data:
+                data = data[os.write(descriptor, data) :]
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -20,10 +20,24 @@ FLAGS = {
     "ci_not_met": "the interval is wider than asked: give it more time (--budget) or quiet the machine",
     "warmup_not_steady": "times were still drifting when warm-up ended",
     "cpu_contended": "other programs were using the CPU",
+    "contended": "other programs were using the card",
+    "exclusivity_unknown": "the driver does not say whether other programs used the card",
+    "launch_bound": "the card waited for the host: --cuda-graph or a larger batch would show its own speed",
+    "loss_not_finite": "the loss was no number any more",
+    "power_capped": "the card held its clocks down to stay within its power limit, as heavy load makes it",
+    "throttled": "heat or the supply held the card's clocks down: not to be compared",
+    "clock_drift": "the card's clock moved by more than 5 %",
+    "hot_start": "the card was still warming up",
+    "poll_rate_reduced": "the power sensor failed too often and was asked less often",
+    "sampler_gap": "samples of power were far apart somewhere",
+    "counter_power_disagree": "the energy counter and the sensor are more than 5 % apart: the figure is the sensor's",
 }
 
 
-TRAINED = {"latency_ms": "training step", "fps": "images/s, training"}
+TRAINED = {
+    "latency_ms": "training step", "fps": "images/s, training", "energy_per_image_j": "energy an image, training",
+    "energy_net_per_image_j": "energy above idle, training",
+}  # fmt: skip
 """Headings of what is measured in training."""
 REPEATABLE = 0.03
 """How far the medians of several processes may lie apart, as a share of the middle one."""
@@ -115,7 +129,7 @@ def measured_table(record: Record, paper: Paper) -> Table:
         heading = TRAINED.get(name, word.heading) if metric.protocol == "train" else word.heading
         rows.append([heading, word.show(metric.value), _interval(metric), word.unit, *paper.beside(name, word)])
     notes = [f"{explain(reason)} ({reason}): {', '.join(names)}" for reason, names in missing.items()]
-    notes += _conditions(record)
+    notes += [*_conditions(record), *_energy(record)]
     if paper.figures:
         notes.append(f"{paper.source}: the paper's figures, measured on its own device")
     columns = [Column("measured", "left"), Column("median"), Column("95 % interval"), Column("unit", "left"), *paper.column]
@@ -209,6 +223,20 @@ def _interval(metric: Metric) -> str:
     return "too few samples" if metric.spread and "n" in metric.spread else ""
 
 
+def _energy(record: Record) -> list[str]:
+    """What energy was measured with, and what warns of it."""
+    found = record.conditions.get("energy", {})
+    energy = record.measured.get("energy_per_image_j")
+    notes = [f"energy: {found['message']}"] if found.get("message") else []
+    if energy is None or energy.value is None:
+        return notes
+    ratio = record.value("energy_counter_ratio")
+    agrees = f", {100 * (ratio - 1):+.1f} % against the integral of its power" if ratio and "counter" in energy.source else ""
+    error = f"; another card's sensor may be {found['systematic_pct']:g} % off" if found.get("systematic_pct") else ""
+    notes.append(f"energy of {found['window_s']:.1f} s of load: {energy.source}{agrees}{error}")
+    return [*notes, *(f"{flag}: {FLAGS.get(flag, '')}".rstrip(": ") for flag in energy.flags)]
+
+
 def _conditions(record: Record) -> list[str]:
     notes = []
     latency = record.measured.get("latency_ms")
@@ -238,6 +266,6 @@ def _roofline(found: Mapping[str, Any] | None) -> list[str]:
         f"({found['bytes_probe']}), {when}. A layer's bound is the longer of its operations at the one and its bytes at the other; "
         "'all' adds the bytes of all other operators. A share above 100 % is possible, and no error: see the README's Roofline."
     ]
-    if found["contended"]:
-        notes.append("cpu_contended: other programs lowered the peaks, so that bounds are too long; the peaks are not kept")
+    if {"cpu_contended", "contended"} & set(found["flags"]):
+        notes.append("Other programs disturbed while the peaks were measured: bounds are too long. They are measured anew next time.")
     return notes

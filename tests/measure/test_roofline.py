@@ -26,7 +26,7 @@ FAST = replace(QUICK, device="cpu", roofline=True)
 TINY = Sizes(buffers_mib=(4,), channels=(8,), maps=(14,), sides=(64,), budget_s=5)
 PEAKS = Peaks(
     (Probe("gemm", "compute", 2e9, 1.5e9, 5), Probe("convolution", "compute", 1.8e9, 1.7e9, 5), Probe("copy", "memory", 1e9, 0.9e9, 5)),
-    ("gemm 8192: too slow",), contended=False, time_utc="2025-01-02T03:04:05+00:00",
+    ("gemm 8192: too slow",), flags=(), time_utc="2025-01-02T03:04:05+00:00",
 )  # fmt: skip
 ROOFLINE = Roofline(flops_per_s=2e9, bytes_per_s=1e9, element_bytes=4)
 
@@ -108,10 +108,11 @@ def test_the_share_is_shown_as_it_is_also_above_1() -> None:
     assert found["roofline_attainable"].value == found["roofline_bound_ms"].value > 1
 
 
-def test_folded_norms_leave_the_second_bound_null() -> None:
+@pytest.mark.parametrize("fused", [{"fold_bn": True}, {"compile": "default"}])
+def test_fused_operators_leave_the_second_bound_null(fused: dict[str, Any]) -> None:
     conditions = {"roofline": describe(PEAKS, FAST, cached=False)}
-    found = bounds(archbench.cost("resnet18"), conditions, replace(FAST, fold_bn=True), latency_ms=1.0)
-    assert found["roofline_bound_all_ms"].reason == "fold_bn"
+    found = bounds(archbench.cost("resnet18"), conditions, replace(FAST, **fused), latency_ms=1.0)
+    assert found["roofline_bound_all_ms"].reason == "fused"
     assert found["roofline_bound_ms"].value
 
 
@@ -169,7 +170,7 @@ def test_peaks_of_a_disturbed_machine_are_not_kept(monkeypatch: pytest.MonkeyPat
     device = open_device(FAST)
     for _ in range(2):
         peaks, kept = peaks_of(device, FAST, TINY)
-        assert peaks.contended
+        assert peaks.flags == ("cpu_contended",)
         assert not kept
 
 

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from archbench.measure.supervisor import Ending, judge, supervise
+from archbench.measure.supervisor import Ending, judge, run_job, supervise
+from archbench.records import Store
 from archbench.spec import Settings, UsageError
 from archbench.zoo.registry import resolve
 
@@ -112,6 +113,28 @@ def test_a_usage_error_of_the_worker_is_one_here_and_leaves_no_record():
     result = {"status": "usage", "reason": {"code": "usage", "phase": "build", "message": "not this pair"}}
     with pytest.raises(UsageError, match="not this pair"):
         judge(SPEC, Settings(), Ending(code=0), result)
+
+
+BUSY_ONCE = """
+import json, pathlib, sys
+folder, count = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[1])
+tries = len(count.read_text()) if count.exists() else 0
+count.write_text("x" * (tries + 1))
+reason = {{"code": "gpu_busy", "phase": "preflight", "message": "another archbench used the card"}}
+last_word = {{"status": "skipped", "reason": reason}} if tries < {busy} else {{"status": "ok", "reason": None}}
+(folder / "result.json").write_text(json.dumps(last_word | {{"phase": "memory"}}))
+"""
+
+
+@pytest.mark.parametrize(("busy", "status"), [(0, ("ok", 1)), (1, ("ok", 2)), (5, ("skipped", 2))])
+def test_a_card_that_is_busy_is_tried_once_more(tmp_path, monkeypatch, busy, status):
+    count = tmp_path / "count"
+    monkeypatch.setattr("archbench.measure.supervisor.WORKER", (sys.executable, "-c", BUSY_ONCE.format(busy=busy), str(count)))
+    record = run_job(SPEC, Settings(), Store(tmp_path / "results"), run_id="a run")
+    assert (record.status, record.attempt) == status
+    assert len(count.read_text()) == record.attempt
+    assert Store(tmp_path / "results").read() == [record]
+    assert record.run_id == "a run"
 
 
 INTERRUPTED = """

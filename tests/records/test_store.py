@@ -175,3 +175,33 @@ def test_a_writer_that_is_killed_loses_no_finished_record(tmp_path: Path):
             child.stdout.readline()
         os.kill(child.pid, signal.SIGKILL)
     assert len(Store(tmp_path).read()) >= 5
+
+
+FILL = """
+import resource, sys
+sys.path.insert(0, {tests!r})
+from test_store import record
+from archbench.records import Store
+from archbench.spec import UsageError
+store = Store({folder!r})
+store.append(record())
+written = next(store.folder.glob("*.jsonl")).stat().st_size
+_, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+resource.setrlimit(resource.RLIMIT_FSIZE, (written + 100, most))
+try:
+    store.append(record())
+except UsageError as error:
+    print(error)
+resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+store.append(record())
+"""
+
+
+def test_a_disk_that_fills_up_in_mid_record_is_an_error_and_loses_nothing_else(tmp_path: Path):
+    """Past the limit of a file's size the kernel takes a part of the line, as a full disk does."""
+    code = FILL.format(tests=str(Path(__file__).parent), folder=str(tmp_path))
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert "cannot be written: File too large" in done.stdout, done.stderr
+    warnings: list[str] = []
+    assert len(Store(tmp_path, warn=warnings.append).read()) == 2
+    assert [warning.endswith("torn or corrupt") for warning in warnings] == [True]
