@@ -78,7 +78,10 @@ def _on_the_cpu(facts: Facts) -> Iterator[Ability]:
         remedy = "sudo cpupower frequency-set -g performance"
         yield Ability("time on the CPU", "but", f"{cores}; the governor {governor!r} lets clocks fall between calls", remedy)
     else:
-        yield Ability("time on the CPU", "yes", cores)
+        unseen = (
+            "; neighbours of a virtual machine disturb unseen: --repeats 3 shows how far times vary" if found["virtual_machine"] else ""
+        )
+        yield Ability("time on the CPU", "yes", f"{cores}, medians to 1 %{unseen}")
     if found["memory_peak"]:
         yield Ability("memory of the host", "yes", "the kernel's own peak of this process")
     else:
@@ -146,13 +149,12 @@ def _energy_of(name: str, card: Facts, *, usable: bool) -> Ability:
     if power["why_not"]:
         cause, remedy = NVML.get(power["why_not"], (f"the driver says {power['why_not']}", "see whether nvidia-smi shows its power"))
         return Ability(name, "no", cause, remedy, power["why_not"])
-    sources = [*power["sensors"], *(["an energy counter"] if power["counter"] else [])]
-    found = f"by {' and '.join(sources)}"
+    found = f"by its power ({', '.join(power['sensors'])}){' and its energy counter' if power['counter'] else ''}"
     if not usable:
-        return Ability(name, "no", f"it could be read {found}, but nothing can run on the card", "as for its time")
+        return Ability(name, "no", f"it could be told {found}, but nothing can run on the card", "as for its time")
     if power["power_scope"] == "module":
-        return Ability(name, "but", f"{found}, of the card and its CPU together", "compare with the same kind only")
-    return Ability(name, "yes", found)
+        return Ability(name, "but", f"{found}, of the card and its CPU together", "compare it with the same kind only")
+    return Ability(name, "yes", f"{found}; sensors of two cards differ by {power['systematic_pct']:.0f} % or more")
 
 
 def _records(facts: Facts) -> Iterator[Ability]:

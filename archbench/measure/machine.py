@@ -9,6 +9,7 @@ import platform
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -124,19 +125,21 @@ def look_at_card(card: NvmlCard) -> dict[str, Any]:
 def look_at_power(card: NvmlCard) -> dict[str, Any]:
     """The power sources and the energy counter of a card, and how often each had news while it was watched, at rest perhaps."""
     instrument = NvmlInstrument(card)
-    found: dict[str, Any] = {"why_not": instrument.why_not, "message": instrument.message, **instrument.conditions}
+    found: dict[str, Any] = {"message": instrument.message, "systematic_pct": instrument.traits.systematic_pct, **instrument.conditions}
     if instrument.why_not:
-        return found | {"sensors": {}, "counter": False}
+        return found | {"why_not": instrument.why_not, "sensors": {}, "counter": False}
     meter = SampledMeter(instrument)
     meter.start(period_s=WATCH_PERIOD_S)
     time.sleep(WATCH_S)
     trace = meter.stop()
+    if trace.lost:
+        raise GpuLostError("the card was lost while its sensors were watched")
     sensors = {
         name: {"refresh_s": sensor.refresh_s, "origin": sensor.origin, "seen_refresh_s": refresh_of(*trace.power(name))}
         for name, sensor in instrument.sensors.items()
     }
     seen = refresh_of(*trace.counter("counter")) if "counter" in trace.joules else None
-    return found | {"sensors": sensors, "counter": "counter" in trace.joules, "counter_seen_refresh_s": seen}
+    return found | {"why_not": "", "sensors": sensors, "counter": "counter" in trace.joules, "counter_seen_refresh_s": seen}
 
 
 def look_at_packages() -> dict[str, Any]:
@@ -146,10 +149,15 @@ def look_at_packages() -> dict[str, Any]:
 
 
 def look_at_folder(folder: Path | None) -> dict[str, Any]:
-    """Whether a folder, there or yet to be made, can be written, its records or files, and the room on its disk."""
+    """Whether a folder, there or yet to be made, can be written, how many files it has, and the room on its disk."""
     if folder is None:
         return {"folder": None, "writable": False, "files": 0, "free_bytes": None}
     nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
-    writable = nearest.is_dir() and os.access(nearest, os.W_OK | os.X_OK)
+    try:
+        tempfile.TemporaryFile(dir=nearest).close()
+    except OSError:
+        writable = False
+    else:
+        writable = True
     files = sum(1 for path in folder.iterdir() if path.is_file()) if folder.is_dir() and os.access(folder, os.R_OK) else 0
     return {"folder": str(folder), "writable": writable, "files": files, "free_bytes": shutil.disk_usage(nearest).free}

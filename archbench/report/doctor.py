@@ -100,20 +100,20 @@ def _card(card: Facts) -> Rows:
     yield "UUID", card["uuid"] or MISSING
     yield "driver", card["driver"] or MISSING
     yield "memory", f"{_bytes(card['memory_used_bytes'])} of {_bytes(card['memory_bytes'])} in use"
-    yield "use now", f"{_known(card['processes'])} programs, {_known(card['utilisation_percent'], ' %')} of the time"
+    yield "use now", f"programs: {_known(card['processes'])}; busy {_known(card['utilisation_percent'], ' %')} of the time"
     events = "not told why" if card["events"] is None else ", ".join(card["events"]).replace("_", " ") or "nothing holds it down"
     yield "clock now", f"{_known(card['sm_clock_mhz'], ' MHz')}, {_known(card['temperature_c'], ' C')}, {events}"
-    yield "power limit", f"{_known(card['power_limit_w'], ' W')} of {_known(card['default_power_limit_w'], ' W')} by default"
+    yield "power limit", f"{_known(card['power_limit_w'], ' W')}, by default {_known(card['default_power_limit_w'], ' W')}"
     yield "slices (MIG)", {None: MISSING, True: "on", False: "off"}[card["mig"]]
     power = card["power"]
     for name, sensor in power["sensors"].items():
-        origin = "probed under load" if sensor["origin"] == "probe" else "as known of its kind"
-        yield f"power, {name}", f"new every {_milliseconds(sensor['refresh_s'])} {origin}; {_seen(sensor['seen_refresh_s'])}"
+        origin = "probed" if sensor["origin"] == "probe" else "known of its kind"
+        yield f"power, {name}", f"{_seen(sensor['seen_refresh_s'])}; {origin}: every {_milliseconds(sensor['refresh_s'])}"
     yield "energy counter", _seen(power["counter_seen_refresh_s"]) if power["counter"] else "none"
 
 
 def _seen(seconds: float | None) -> str:
-    return "too few changes seen just now to tell" if seconds is None else f"seen just now: every {_milliseconds(seconds)}"
+    return "hardly changed just now" if seconds is None else f"new every {_milliseconds(seconds)} just now"
 
 
 def _milliseconds(seconds: float) -> str:
