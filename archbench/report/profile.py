@@ -264,7 +264,8 @@ def _roofline(found: Mapping[str, Any] | None) -> list[str]:
     notes = [
         f"roofline: at best {found['flops_per_s'] / 1e9:,.1f} GFLOP/s ({found['flops_probe']}) and {found['bytes_per_s'] / 1e9:,.1f} GB/s "
         f"({found['bytes_probe']}), {when}. A layer's bound is the longer of its operations at the one and its bytes at the other; "
-        "'all' adds the bytes of all other operators. A share above 100 % is possible, and no error: see the README's Roofline."
+        "'all' adds the bytes of all other operators. A share above 100 % is possible: fast algorithms multiply less, caches move more, a "
+        "probe may stay below the peak. More in the README: Roofline."
     ]
     if {"cpu_contended", "contended"} & set(found["flags"]):
         notes.append("Other programs disturbed while the peaks were measured: bounds are too long. They are measured anew next time.")
