@@ -248,9 +248,12 @@ class EnergyJob:
         unfit, flags = self._fitness(trace, window, load)
         failure = self.meter.conditions["source_failures"].get("usage", "")
         reason = unfit or failure or ("" if len(watts) else "no_valid_samples")
-        joules = None if reason else eq2_joules(watts, images / forward_s)
-        spread = {"window_s": window.seconds, "images": images, "samples": len(watts), "inference_img_s": images / forward_s}
-        self._give(EQ2, joules, reason, Notes("mean of usage / inference images per second", "vovnet", tuple(flags), spread))
+        if reason:
+            self._lack(reason, [EQ2])
+            return
+        rate = images / forward_s
+        spread = {"window_s": window.seconds, "images": images, "samples": len(watts), "inference_img_s": rate}
+        self._give(EQ2, eq2_joules(watts, rate), "", Notes("mean of usage / inference images per second", "vovnet", tuple(flags), spread))
 
     def _keep_busy(self, load: Load, until: float, pauses: Sequence[tuple[float, float]] = ()) -> Marks:
         """Run calls until a time, waiting for the device every 50 ms of work; `pauses` are (when, seconds)."""
@@ -322,7 +325,9 @@ def power_in(meter: Meter, trace: Trace, window: Window) -> Power:
     """Mean power within a window: the headline, with what it was chosen from."""
     failures = meter.conditions.get("source_failures", {})
     name = next(iter(trace.joules), "")
-    counter = count(*trace.counter(name), window) if name else Counted(failures.get("counter", "not_supported"))
+    counter = count(*trace.counter(name), window) if name else Counted("not_supported")
+    if "counter" in failures:
+        counter = Counted(failures["counter"])
     if not meter.sensors:
         return Power(counter.watts, counter.reason, meter.traits.label)
     tried = [(source, *integral_of(trace, source, window)) for source in meter.sensors]

@@ -10,14 +10,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from archbench.measure.meter import Floats
+from archbench.measure.meter import HUNT_S, Floats
 
 LEAST_CHANGES = 5
 """Changes of a sensor's figure below which its refresh cannot be told."""
 LEAST_COUNTS = 20
 """Changes below which a counter is taken to be stuck."""
-FINE_S = 0.01
-"""Two readings of a counter as near as this tell when it changed."""
 GAP_PERIODS, GAP_S = 5, 0.5
 
 
@@ -111,10 +109,10 @@ def count(times: Floats, joules: Floats, window: Window) -> Counted:
 
 
 def _change_after(at: Floats, width: Floats, edge: float) -> int | None:
-    """The first change after an edge, rather one whose time is known well."""
+    """The change soon after an edge whose time is known best, or else the first one later; None where there is none."""
     after = np.flatnonzero(at >= edge)
-    fine = after[(width[after] <= FINE_S) & (at[after] <= edge + GAP_S)]
-    return int(fine[0]) if len(fine) else int(after[0]) if len(after) else None
+    soon = after[at[after] <= edge + HUNT_S]
+    return int(soon[np.argmin(width[soon])]) if len(soon) else int(after[0]) if len(after) else None
 
 
 @dataclass(frozen=True)

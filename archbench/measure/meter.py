@@ -20,8 +20,13 @@ Floats = NDArray[np.float64]
 
 HUNT_PERIOD_S = 0.004
 """How often a counter is read while its next change is awaited."""
+FINE_S = 0.01
+"""Two readings of a counter as near as this tell when it changed."""
 HUNT_S = 0.5
+"""How long such a change is awaited at most."""
 STATE_PERIOD_S = 1.0
+SLOW_S = 0.5
+"""A reading that took longer is of nobody knows which time."""
 REDUCED_PERIOD_S = 0.05
 REDUCED_AFTER = 100
 REDUCED_SHARE = 0.01
@@ -106,10 +111,12 @@ class Trace:
     """Whether the sensor was asked less often, since it gave no figure too often."""
 
     def power(self, source: str) -> tuple[Floats, Floats]:
-        """The valid samples of a source: seconds, watts."""
-        times, watts = np.array(self.times), np.array(self.watts.get(source, []))
-        valid = np.isfinite(watts)
-        return times[: len(watts)][valid], watts[valid]
+        """The valid samples of a source whose time is known: seconds, watts."""
+        times, took, watts = np.array(self.times), np.array(self.took), np.array(self.watts.get(source, []))
+        if not len(watts):
+            return watts, watts
+        valid = np.isfinite(watts) & (took <= SLOW_S)
+        return times[valid], watts[valid]
 
     def counter(self, name: str) -> tuple[Floats, Floats]:
         """The readings of an energy counter: seconds, joules."""
@@ -316,7 +323,8 @@ class _Sampler:
         if not joules:
             return
         times, name = self.trace.count_times, next(iter(joules))
-        if self.edges and times and times[-1] >= self.edges[0] and joules[name] != self.trace.joules[name][-1]:
+        changed = times and joules[name] != self.trace.joules[name][-1]
+        if self.edges and changed and times[-1] >= self.edges[0] and now - times[-1] <= FINE_S:
             self.edges.pop(0)
         times.append(now)
         for name, value in joules.items():

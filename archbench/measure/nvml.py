@@ -358,7 +358,7 @@ class NvmlInstrument:
                 path.write_text(json.dumps(dict(refresh_s)), encoding="utf-8")
 
     def _take(self, refresh_s: Mapping[str, float]) -> None:
-        self.conditions["probed_refresh_s"] = dict(refresh_s)
+        self.conditions["counter_refresh_s"] = refresh_s.get("counter")
         for name, sensor in self.sensors.items():
             seconds = refresh_s.get(name, 0.0)
             if 1 / PLAUSIBLE <= seconds / sensor.refresh_s <= PLAUSIBLE:

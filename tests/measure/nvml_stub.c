@@ -11,7 +11,7 @@
    STUB_INSTANT      the same for field 186; STUB_INSTANT_SCOPE: the scope that has it (0)
    STUB_COUNTER      refresh,scale[,mode]  mode: none, stuck, decreasing
    STUB_FAIL         function=code@calls[+times],...  after that many calls the function returns the code (for so many calls)
-   STUB_STALL        function=milliseconds@calls  that one call takes so long
+   STUB_STALL        function=milliseconds@seconds  the first call so long after initialisation takes so long
    STUB_PROCESSES    compute,graphics  numbers of processes, whose ids are not of this machine and whose memory nobody tells
    STUB_MIG          1: the card is cut into slices
    STUB_UTILISATION, STUB_EVENTS, STUB_CLOCK, STUB_TEMPERATURE   seconds:value,...  on the time of the trace
@@ -135,9 +135,13 @@ static int call(const char *function) {
     }
     const char *stall = env("STUB_STALL", "");
     if (!strncmp(stall, function, length) && stall[length] == '=') {
+        static int stalled;
         int milliseconds;
-        long at = 0;
-        if (sscanf(stall + length + 1, "%d@%ld", &milliseconds, &at) >= 1 && number == at) usleep(milliseconds * 1000);
+        double at = 0;
+        if (!stalled && sscanf(stall + length + 1, "%d@%lf", &milliseconds, &at) >= 1 && now() - opened >= at) {
+            stalled = 1;
+            usleep(milliseconds * 1000);
+        }
     }
     return code;
 }
