@@ -6,6 +6,7 @@ import importlib.util
 import json
 import os
 import platform
+import runpy
 import shutil
 import subprocess
 import sys
@@ -76,8 +77,7 @@ def look_at_torch(tell: Tell) -> dict[str, Any]:
     origin = spec and spec.origin and Path(spec.origin).with_name("version.py")
     if not origin or not origin.exists():
         return {"version": None, "cuda": None, "cards": [], "error": ""}
-    build: dict[str, Any] = {}
-    exec(origin.read_text(encoding="utf-8"), build)  # The module itself would load torch.
+    build = runpy.run_path(str(origin))  # To import it would load torch.
     found = {"version": build["__version__"], "cuda": build.get("cuda"), "cards": [], "error": ""}
     if not found["cuda"]:
         return found

@@ -144,7 +144,7 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
         measure_energy(energy, load_of(bench, timed["latency_ms"], spec.batch), settings, report, samples)
         if settings.roofline:
             with report.phase("roofline"):
-                add_roofline(counted, bench, settings, report)
+                add_roofline(counted, bench, settings, report, why_not="training" if trains else "interrupted" if interrupted() else "")
 
 
 def sizes(network: nn.Module) -> dict[str, Metric]:
@@ -167,10 +167,10 @@ def contention(bench: Bench, conditions: dict[str, Any]) -> list[str]:
     ]
 
 
-def add_roofline(counted: CostReport, bench: Bench, settings: Settings, report: Report) -> None:
-    """Set the time that was measured beside the device's roofline. There is none of a training step: forward passes are counted."""
-    if bench.training:
-        report.measured({name: Metric(None, unit, reason="training") for name, unit in roofline.UNITS.items()})
+def add_roofline(counted: CostReport, bench: Bench, settings: Settings, report: Report, *, why_not: str) -> None:
+    """Set the time that was measured beside the device's roofline, or say why not: of training the forward pass alone is counted."""
+    if why_not:
+        report.measured({name: Metric(None, unit, reason=why_not) for name, unit in roofline.UNITS.items()})
         return
     peaks, cached = peaks_of(bench.device, settings)
     report.data["conditions"]["roofline"] = roofline.describe(peaks, settings, cached=cached)

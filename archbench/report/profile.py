@@ -41,6 +41,8 @@ TRAINED = {
 """Headings of what is measured in training."""
 REPEATABLE = 0.03
 """How far the medians of several processes may lie apart, as a share of the middle one."""
+COUNT_COLUMNS = (Column("params\n(K)"), Column("multiply-\nadds (M)"), Column("MAC\n(Eq. 1)\n(K)"))
+BOUND_COLUMNS = (Column("multiply-\nadds (M)"), Column("roofline\nbound (ms)"), Column("bound\nby", "left"))
 
 
 class CountedCall(Protocol):
@@ -60,8 +62,10 @@ class CountedCall(Protocol):
 class LayerBound(Protocol):
     """The least time of a layer, seconds, and whether operations (compute) or bytes (memory) set it."""
 
-    seconds: float
-    by: str
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def by(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -168,10 +172,6 @@ def layers_table(calls: Sequence[CountedCall], bounds: Sequence[LayerBound] = ()
     return Table([Column("layer", "left"), *columns], lines, notes=notes)
 
 
-COUNT_COLUMNS = (Column("params\n(K)"), Column("multiply-\nadds (M)"), Column("MAC\n(Eq. 1)\n(K)"))
-BOUND_COLUMNS = (Column("multiply-\nadds (M)"), Column("roofline\nbound (ms)"), Column("bound\nby", "left"))
-
-
 def _count_cells(call: CountedCall) -> list[str]:
     return [_scaled(call.params, 1e3), _scaled(call.macs, 1e6), _scaled(call.mac_eq1, 1e3)]
 
@@ -186,9 +186,9 @@ def _bounds_note(bounds: Sequence[LayerBound], batch: int) -> str:
     parts = []
     for roof in ("compute", "memory"):
         own = [bound.seconds for bound in bounds if bound.by == roof]
-        parts.append(f"{sum(own) * 1e3:,.2f} ms in {len(own)} bound by {roof}")
-    images = f"; bounds are of the whole batch of {batch}" if batch != 1 else ""
-    return f"Bounds: {total * 1e3:,.2f} ms, {' and '.join(parts)}{images}."
+        parts.append(f"{sum(own) * 1e3:,.2f} ms of {len(own)} bound by {roof}")
+    images = f" Bounds are of the whole batch of {batch}." if batch != 1 else ""
+    return f"Bounds add up to {total * 1e3:,.2f} ms: {' and '.join(parts)}.{images}"
 
 
 def _shape(call: CountedCall) -> tuple[int, ...]:

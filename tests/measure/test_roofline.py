@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -17,8 +16,7 @@ from archbench.cli.main import run
 from archbench.measure import cache, host, probes
 from archbench.measure.device import open_device
 from archbench.measure.probes import SIZES, Sizes, measure_peaks, peaks_of
-from archbench.measure.roofline import UNITS, Bound, Peaks, Probe, Roofline, bounds, describe
-from archbench.measure.worker import Report, add_roofline
+from archbench.measure.roofline import Bound, Peaks, Probe, Roofline, bounds, describe
 from archbench.records import Store
 from archbench.spec import QUICK
 
@@ -191,14 +189,6 @@ def test_a_job_has_its_peaks_its_bounds_and_those_of_its_layers(capsys: pytest.C
     assert record.value("roofline_attainable") == pytest.approx(record.value("roofline_bound_ms") / record.value("latency_ms"))
     assert sum(layer["bound_ms"] for layer in data["layers"]) == pytest.approx(record.value("roofline_bound_ms"))
     assert {layer["bound_by"] for layer in data["layers"]} == {"compute", "memory"}
-
-
-def test_a_training_step_has_no_roofline(tmp_path: Path) -> None:
-    report = Report(tmp_path)
-    bench: Any = SimpleNamespace(training=True)
-    add_roofline(archbench.cost("resnet18"), bench, FAST, report)
-    assert {name: metric["reason"] for name, metric in report.data["measured"].items()} == dict.fromkeys(UNITS, "training")
-    assert report.data["conditions"] == {}
 
 
 def test_layers_stand_beside_their_bounds(capsys: pytest.CaptureFixture[str]) -> None:
