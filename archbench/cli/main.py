@@ -11,6 +11,7 @@ import typer
 
 from archbench import __version__
 from archbench.cli.compare import compare
+from archbench.cli.doctor import doctor
 from archbench.cli.exit import Exit
 from archbench.cli.list import list_networks
 from archbench.cli.plot import plot
@@ -27,6 +28,7 @@ app.command()(profile)
 app.command("list")(list_networks)
 app.command()(compare)
 app.command()(plot)
+app.command()(doctor)
 
 
 @app.callback(invoke_without_command=True)

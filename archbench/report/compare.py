@@ -30,12 +30,14 @@ ASKED = {
 }  # fmt: skip
 COUNTS = {
     "params": int, "paper_params": int, "macs": int, "flops": int, "paper_flops": int, "mac_eq1": int, "mac_bound": float, "cio": int,
-    "cio_pool": int, "bn_elements": int, "activation_peak_bytes": int, "activation_total_bytes": int, "boxes": int,
+    "cio_pool": int, "bn_elements": int, "activation_peak_bytes": int, "activation_total_bytes": int, "bytes_all": int,
+    "boxes": int,
 }  # fmt: skip
 MEASURES = {
     "latency_ms": float, "latency_ms_ci95_lo": float, "latency_ms_ci95_hi": float, "gpu_ms": float, "postprocess_ms": float,
     "total_ms": float, "fps": float, "fps_total": float, "throughput_img_s": float, "gmacs_per_s": float, "flops_per_s": float,
     "backbone_ms": float, "heads_ms": float, "copy_ms": float,
+    "roofline_bound_ms": float, "roofline_bound_all_ms": float, "roofline_attainable": float,
     "energy_per_image_j": float, "energy_net_per_image_j": float, "energy_eq2_per_image_j": float, "energy_source": str,
     "energy_throughput_img_s": float, "power_mean_w": float, "power_idle_w": float, "power_idle_no_context_w": float,
     "energy_counter_j": float, "energy_integrated_j": float, "energy_counter_ratio": float,
