@@ -4,22 +4,30 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from archbench.cli.compare import Results, read_records
+from archbench.cli.exit import Exit
 from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
 from archbench.cli.plugins import Plugins
 from archbench.cli.reproduce import count_now
-from archbench.records import Record
-from archbench.spec import UsageError
+from archbench.records import DEFAULT_FOLDER, Record, Store
+from archbench.spec import QUICK, Settings, UsageError
+
+if TYPE_CHECKING:
+    from archbench.papers.claims import Claim
+    from archbench.report.claims import Figures
 
 
 def claims(
     source: Annotated[str | None, typer.Argument(metavar="[PAPER]", help="Those of a paper (vovnet) or a table (vovnet/table4).")] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")] = "",
     no_count: Annotated[bool, typer.Option("--no-count", help="Do not count what no record has counted.")] = False,
+    run: Annotated[bool, typer.Option("--run", help="Measure on this machine first what the claims lack here.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="With --run: seconds instead of half a minute a network.")] = False,
     explains: Annotated[bool, typer.Option("--explains", help="Instead: which count explains measured time and energy best.")] = False,
     flagged: Annotated[bool, typer.Option("--flagged", help="Take figures with a flaw (ci_not_met, throttled, contended) too.")] = False,
     results: Results = None,
@@ -28,7 +36,7 @@ def claims(
     as_markdown: AsMarkdown = False,
     as_latex: AsLatex = False,
     plugin: Plugins = None,
-) -> None:
+) -> int:
     """Say of each claim on cost whether it holds, by our own figures, and how near they are to the paper's.
 
     Claims on counts are tested without any record: what is missing is counted now. The others need records of a GPU or a CPU.
@@ -42,18 +50,48 @@ def claims(
         if source:
             raise UsageError("--explains takes all records of a device; give it no paper")
         _explain(read_records(results), form, device=device, with_flawed=flagged)
-        return
+        return Exit.DONE
     from archbench.papers.claims import claims_of
     from archbench.report import claims as report
 
     chosen = claims_of(source)
-    records = read_records(results)
-    figures = report.Figures(records, chosen, device=device, with_flawed=flagged, count=None if no_count else count_now)
+    count = None if no_count else count_now
+    store = Store((results or [DEFAULT_FOLDER])[0])
+    if run:
+        store.check_writable()
+    figures = report.Figures(read_records(results), chosen, device=device, with_flawed=flagged, count=count)
+    code = Exit.DONE
+    if run:
+        code = _measure(chosen, figures, store, QUICK if quick else Settings())
+        figures = report.Figures(read_records(results), chosen, device=device, with_flawed=flagged, count=count)
     verdicts = [report.judge(claim, figures) for claim in chosen]
     if form in ("csv", "json"):
         print_rows(report.rows(verdicts), report.COLUMNS, form)
     else:
-        print_tables(report.tables(verdicts, width=None if form else report.TEXT_WIDTH), form)
+        print_tables(report.tables(verdicts, width=None if form else report.WIDTH), form)
+    return code
+
+
+def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, settings: Settings) -> Exit:
+    """Measure the networks that claims lack, each once, on the kinds of device that this machine has."""
+    import torch
+
+    from archbench.measure.supervisor import run_job
+
+    devices = {"cpu": "cpu"} | ({"gpu": "cuda"} if torch.cuda.is_available() else {})
+    if "gpu" not in devices:
+        print("no CUDA device here: claims on GPUs are left out", file=sys.stderr)
+    jobs = dict.fromkeys((spec, devices[claim.device]) for claim in chosen if claim.device in devices for spec in figures.unmeasured(claim))
+    code = Exit.DONE
+    for number, (spec, device) in enumerate(jobs, start=1):
+        print(f"{number} of {len(jobs)}: measuring {spec} ...", file=sys.stderr)
+        record = run_job(spec, replace(settings, device=device), store)
+        if record.status == "interrupted":
+            return Exit.INTERRUPTED
+        if record.status != "ok":
+            print(f"{record.status}: {record.reason.message if record.reason else ''}", file=sys.stderr)
+            code = Exit.PARTLY_DONE
+    return code
 
 
 def _explain(records: Sequence[Record], form: str, *, device: str, with_flawed: bool) -> None:

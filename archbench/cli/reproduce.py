@@ -11,7 +11,7 @@ import typer
 from archbench.cli.compare import Results, read_records
 from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
 from archbench.cli.plugins import Plugins
-from archbench.papers.suites import suite, suites
+from archbench.papers.suites import ALL, suite, suites
 from archbench.records import Record
 from archbench.report.tables import Column, Table
 from archbench.spec import Spec, UsageError
@@ -65,7 +65,7 @@ def _print_list(records: Sequence[Record], form: str) -> None:
     recorded = {record.spec for record in records if record.status == "ok" and record.settings}
     found = []
     for one in suites():
-        if any(member.figures for member in one.members):
+        if one.name != ALL and any(member.figures for member in one.members):
             found.append({
                 "name": one.name, "title": one.title, "rows": len(one.members), "built": len(one.members) - len(one.missing),
                 "networks": len(one.specs), "measured": sum(spec in recorded for spec in one.specs),
@@ -73,6 +73,6 @@ def _print_list(records: Sequence[Record], form: str) -> None:
     if form in ("csv", "json"):
         print_rows(found, list(found[0]), form)
         return
-    columns = [Column("table", "left"), Column("", "left"), Column("rows"), Column("built"), Column("measured\nnetworks")]
-    lines = [[*(str(row[key]) for key in ("name", "title", "rows", "built")), f"{row['measured']} of {row['networks']}"] for row in found]
-    print_tables([Table(columns, lines, notes=["archbench reproduce TABLE sets ours beside the paper's figures."])], form)
+    columns = [Column("table", "left"), Column("", "left"), Column("built"), Column("measured")]
+    lines = [[row["name"], row["title"], f"{row['built']}/{row['rows']}", f"{row['measured']}/{row['networks']}"] for row in found]
+    print_tables([Table(columns, lines, notes=["built: of its rows; measured: of the networks that are. archbench reproduce TABLE sets ours beside the paper's figures."])], form)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from archbench.records import Metric, Record
-from archbench.report.comparable import COUNTED_ONLY, flaws, places
+from archbench.report.comparable import COUNTED_ONLY, OF_A_CARD, flaws, places
 from archbench.report.statistics import Interval, apart
 from archbench.spec import Spec
 
@@ -87,7 +87,7 @@ class Configuration:
 
     def _of_one_card(self, name: str) -> Iterable[Record]:
         card = self.newest.environment.get("uuid")
-        return [record for record in self.records if not name.startswith("energy") or record.environment.get("uuid") == card]
+        return [record for record in self.records if not name.startswith(OF_A_CARD) or record.environment.get("uuid") == card]
 
 
 def configurations(records: Iterable[Record]) -> list[Configuration]:
