@@ -104,7 +104,7 @@ def _row(record: Record) -> dict[str, Any]:
         "threads": environment.get("threads"), "precision": settings.precision if settings else None,
         "memory_format": settings.memory_format if settings else None,
         "latency_ms_ci95_lo": interval[0] if interval else None, "latency_ms_ci95_hi": interval[1] if interval else None,
-        "flags": ";".join(_flags(record)) or None,
+        "flags": ";".join(flags_of(record)) or None,
     }  # fmt: skip
     found = {name: record.value(name) for name in (*COUNTS, *MEASURES)} | found | _published(spec)
     return {name: _typed(kind, found.get(name)) for name, kind in COLUMNS.items()}
@@ -133,7 +133,7 @@ def _typed(kind: type, value: Any) -> Any:
     return None if value is None else round(value) if kind is int else kind(value)
 
 
-def _flags(record: Record) -> list[str]:
+def flags_of(record: Record) -> list[str]:
     return list(dict.fromkeys(flag for metric in record.measured.values() for flag in metric.flags))
 
 
@@ -143,7 +143,7 @@ def tables(records: Sequence[Record], *, width: int | None = WIDTH) -> list[Tabl
     Names are broken so that the table is no wider than `width`; None leaves them whole. The last one bears the notes that all
     of them need.
     """
-    names = _names([record.spec for record in records])
+    names = short_names([record.spec for record in records])
     groups: dict[str, list[Record]] = {}
     for record in records:
         groups.setdefault(where(record), []).append(record)
@@ -163,9 +163,9 @@ def _table(title: str, records: Sequence[Record], names: Mapping[Spec, str], wid
     lines = [
         line
         for record, (ours, papers) in zip(records, both, strict=True)
-        for line in _lines(record, _wrap(names[record.spec], left), ours, papers)
+        for line in _lines(record, wrap_name(names[record.spec], left), ours, papers)
     ]
-    return Table([NAMES, *FIGURES], lines, title=title, notes=[*_ends(records, names), *_flag_notes(records, names)])
+    return Table([NAMES, *FIGURES], lines, title=title, notes=[*endings(records, names), *_flag_notes(records, names)])
 
 
 def _lines(record: Record, name: Sequence[str], ours: Sequence[str], papers: Sequence[str]) -> list[list[str]]:
@@ -217,7 +217,7 @@ def where(record: Record) -> str:
     return ", ".join([device, *threads, settings.precision, settings.memory_format, *variants])
 
 
-def _names(specs: Iterable[Spec]) -> dict[Spec, str]:
+def short_names(specs: Iterable[Spec]) -> dict[Spec, str]:
     """Short names, with the classes where they alone tell two networks apart."""
     distinct = dict.fromkeys(specs)
     alike = Counter(map(_short, distinct))
@@ -233,7 +233,7 @@ def _short(spec: Spec) -> str:
     return ", ".join(filter(None, parts))
 
 
-def _wrap(name: str, width: int) -> list[str]:
+def wrap_name(name: str, width: int) -> list[str]:
     """Break a name into lines: before a plus and after a comma only."""
     network, *parts = name.split(", ")
     glued = [network.replace(" + ", f" +{NO_BREAK}"), *(part.replace(" ", NO_BREAK) for part in parts)]
@@ -241,7 +241,7 @@ def _wrap(name: str, width: int) -> list[str]:
     return [line.replace(NO_BREAK, " ") for line in lines]
 
 
-def _ends(records: Sequence[Record], names: Mapping[Spec, str]) -> list[str]:
+def endings(records: Sequence[Record], names: Mapping[Spec, str]) -> list[str]:
     """How each record ended that did not end well."""
     return [
         f"{names[record.spec]}: {record.status} ({record.reason.code}) in phase {record.reason.phase or '?'}: {record.reason.message}"
@@ -253,7 +253,7 @@ def _ends(records: Sequence[Record], names: Mapping[Spec, str]) -> list[str]:
 def _flag_notes(records: Sequence[Record], names: Mapping[Spec, str]) -> list[str]:
     flagged: dict[str, dict[str, None]] = {}
     for record in records:
-        for flag in _flags(record):
+        for flag in flags_of(record):
             flagged.setdefault(flag, {})[names[record.spec]] = None
     return [f"{flag}: {'; '.join(who)}" for flag, who in flagged.items()]
 

@@ -61,7 +61,9 @@ def test_an_unknown_command_is_one_line(capsys):
     assert capsys.readouterr().err.startswith("error: ")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "--json"], ["list", "suites"], ["profile", "--help"], ["compare", "--csv"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list"], ["list", "--json"], ["list", "suites"], ["profile", "--help"], ["compare", "--csv"]]
+)
 def test_light_commands_load_no_torch(arguments, tmp_path):
     code = (
         "import sys; from archbench.cli.main import run; code = run(sys.argv[1:]); heavy = {'torch', 'matplotlib'} & set(sys.modules);"
