@@ -14,6 +14,7 @@ from archbench.cli.exit import Exit
 from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
 from archbench.cli.plugins import Plugins
 from archbench.cli.reproduce import count_now
+from archbench.cli.sweep import REPEATS
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import QUICK, Settings, UsageError
 
@@ -62,7 +63,7 @@ def claims(
     figures = report.Figures(read_records(results), chosen, device=device, with_flawed=flagged, count=count)
     code = Exit.DONE
     if run:
-        code = _measure(chosen, figures, store, QUICK if quick else Settings())
+        code = _measure(chosen, figures, store, quick=quick)
         figures = report.Figures(read_records(results), chosen, device=device, with_flawed=flagged, count=count)
     verdicts = [report.judge(claim, figures) for claim in chosen]
     if form in ("csv", "json"):
@@ -72,26 +73,31 @@ def claims(
     return code
 
 
-def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, settings: Settings) -> Exit:
-    """Measure the networks that claims lack, each once, on the kinds of device that this machine has."""
+def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, *, quick: bool) -> Exit:
+    """Measure the networks that claims lack, as a sweep does, on the kinds of device that this machine has."""
     import torch
 
-    from archbench.measure.supervisor import run_job
+    from archbench.measure import sweep
+    from archbench.measure.places import places
+    from archbench.measure.supervisor import interruptions, measure
 
     devices = {"cpu": "cpu"} | ({"gpu": "cuda"} if torch.cuda.is_available() else {})
     if "gpu" not in devices:
         print("no CUDA device here: claims on GPUs are left out", file=sys.stderr)
-    jobs = dict.fromkeys((spec, devices[claim.device]) for claim in chosen if claim.device in devices for spec in figures.unmeasured(claim))
+    order = sweep.Order(1 if quick else REPEATS, 0, sweep.new_run_id())
     code = Exit.DONE
-    for number, (spec, device) in enumerate(jobs, start=1):
-        print(f"{number} of {len(jobs)}: measuring {spec} ...", file=sys.stderr)
-        record = run_job(spec, replace(settings, device=device), store)
-        if record.status == "interrupted":
-            return Exit.INTERRUPTED
-        if record.status != "ok":
-            print(f"{record.status}: {record.reason.message if record.reason else ''}", file=sys.stderr)
-            code = Exit.PARTLY_DONE
-    return code
+    with interruptions() as heard:
+        for kind, device in devices.items():
+            specs = list(dict.fromkeys(spec for claim in chosen if claim.device == kind for spec in figures.unmeasured(claim)))
+            settings = replace(QUICK if quick else Settings(), device=device)
+            queues = sweep.plan(specs, settings, dict.fromkeys(places(settings), measure), order, ()) if specs else []
+            jobs = sum(len(queue.jobs) for queue in queues)
+            ended = (event.record for event in sweep.run(queues, store.append, heard) if event.record)
+            for number, record in enumerate(ended, start=1):
+                code = code if record.status == "ok" else Exit.PARTLY_DONE
+                why = f" ({record.reason.code}): {record.reason.message}" if record.reason else ""
+                print(f"{number}/{jobs}  {record.spec}: {record.status}{why}", file=sys.stderr)
+    return Exit.INTERRUPTED if heard else code
 
 
 def _explain(records: Sequence[Record], form: str, *, device: str, with_flawed: bool) -> None:

@@ -17,6 +17,7 @@ from archbench.cli.list import list_networks
 from archbench.cli.plot import plot
 from archbench.cli.profile import profile
 from archbench.cli.reproduce import reproduce
+from archbench.cli.sweep import sweep
 from archbench.spec import UsageError
 
 app = typer.Typer(
@@ -26,6 +27,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(profile)
+app.command()(sweep)
 app.command("list")(list_networks)
 app.command()(compare)
 app.command()(reproduce)

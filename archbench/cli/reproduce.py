@@ -16,6 +16,8 @@ from archbench.records import Record
 from archbench.report.tables import Column, Table
 from archbench.spec import Spec, UsageError
 
+LIST_NOTE = "built: of its rows; measured: of the networks that are. archbench reproduce TABLE sets ours beside the paper's figures."
+
 
 def reproduce(
     table: Annotated[str | None, typer.Argument(help="A paper's table, such as vovnet/table4; none: list them.")] = None,
@@ -74,5 +76,7 @@ def _print_list(records: Sequence[Record], form: str) -> None:
         print_rows(found, list(found[0]), form)
         return
     columns = [Column("table", "left"), Column("", "left"), Column("built"), Column("measured")]
-    lines = [[row["name"], row["title"], f"{row['built']}/{row['rows']}", f"{row['measured']}/{row['networks']}"] for row in found]
-    print_tables([Table(columns, lines, notes=["built: of its rows; measured: of the networks that are. archbench reproduce TABLE sets ours beside the paper's figures."])], form)
+    lines = [
+        [str(row["name"]), str(row["title"]), f"{row['built']}/{row['rows']}", f"{row['measured']}/{row['networks']}"] for row in found
+    ]
+    print_tables([Table(columns, lines, notes=[LIST_NOTE])], form)

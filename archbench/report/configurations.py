@@ -69,9 +69,9 @@ class Configuration:
         if not found:
             value = next((record.value(name) for record in reversed(self.records) if record.value(name) is not None), None)
             return None if value is None else Figure(value, (value, value))
-        found = [pair for pair in found if not flaws(flags_of(pair[0], name))] or found
+        found = [pair for pair in found if not flaws(metric_flags(pair[0], name))] or found
         values = [metric.value for _, metric in found if metric.value is not None]
-        flags = dict.fromkeys(flag for record, _ in found for flag in flags_of(record, name))
+        flags = dict.fromkeys(flag for record, _ in found for flag in metric_flags(record, name))
         if len(values) == 1:
             return Figure(values[0], interval_of(found[0][0], name), 1, tuple(flags))
         if apart(values) > REPEATABLE:
@@ -127,7 +127,7 @@ def interval_of(record: Record, name: str) -> Interval | None:
     return metric.value * time.value / times[1], metric.value * time.value / times[0]
 
 
-def flags_of(record: Record, name: str) -> tuple[str, ...]:
+def metric_flags(record: Record, name: str) -> tuple[str, ...]:
     """The flags of a figure and of the time that it is computed from."""
     metrics = [record.measured.get(name), record.measured.get(INVERSE_OF.get(name, ""))]
     return tuple(dict.fromkeys(flag for metric in metrics if metric for flag in metric.flags))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from archbench.papers import Published, figures
 from archbench.records import Record
 from archbench.report.configurations import Configuration, configurations, measured_places
-from archbench.report.rows import flags as all_flags
+from archbench.report.rows import flags_of
 from archbench.report.words import explain
 from archbench.spec import Spec
 
@@ -144,7 +144,7 @@ def _remarks(chart: Chart, points: Sequence[Point], made: Sequence[Configuration
         remarks.append(f"No record: {', '.join(absent)}.")
     if others:
         remarks.append(f"Left out, of other devices or settings: {'; '.join(f'{count} on {name}' for name, count in others.items())}.")
-    flags = Counter(flag for one in made for flag in {flag for record in one.records for flag in all_flags(record)})
+    flags = Counter(flag for one in made for flag in {flag for record in one.records for flag in flags_of(record)})
     if flags:
         remarks.append(f"Flags: {', '.join(f'{flag} ({count} of {len(made)})' for flag, count in sorted(flags.items()))}.")
     return remarks

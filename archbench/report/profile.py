@@ -10,6 +10,7 @@ from archbench.papers import beside, rule_notes
 from archbench.papers.pairs import default_form
 from archbench.records import Metric, Record
 from archbench.report.comparable import where
+from archbench.report.configurations import REPEATABLE
 from archbench.report.tables import MISSING, Column, Table
 from archbench.report.words import COUNTED, MEASURED, Word, explain
 from archbench.spec import Spec
@@ -28,8 +29,6 @@ FLAGS = {
 
 TRAINED = {"latency_ms": "training step", "fps": "images/s, training"}
 """Headings of what is measured in training."""
-REPEATABLE = 0.03
-"""How far the medians of several processes may lie apart, as a share of the middle one."""
 
 
 class CountedCall(Protocol):

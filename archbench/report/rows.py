@@ -94,7 +94,7 @@ def _row(record: Record) -> dict[str, Any]:
         "threads": environment.get("threads"), "precision": settings.precision if settings else None,
         "memory_format": settings.memory_format if settings else None,
         "latency_ms_ci95_lo": interval[0] if interval else None, "latency_ms_ci95_hi": interval[1] if interval else None,
-        "flags": ";".join(flags(record)) or None,
+        "flags": ";".join(flags_of(record)) or None,
     }  # fmt: skip
     found = {name: record.value(name) for name in (*COUNTS, *MEASURES)} | found | _published(spec)
     return {name: _typed(kind, found.get(name)) for name, kind in COLUMNS.items()}
@@ -123,7 +123,7 @@ def _typed(kind: type, value: Any) -> Any:
     return None if value is None else round(value) if kind is int else kind(value)
 
 
-def flags(record: Record) -> list[str]:
+def flags_of(record: Record) -> list[str]:
     """Every flag of a record's figures."""
     return list(dict.fromkeys(flag for metric in record.measured.values() for flag in metric.flags))
 

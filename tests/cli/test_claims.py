@@ -7,28 +7,30 @@ import io
 import json
 import subprocess
 import sys
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from archbench.cli.main import run
+from archbench.measure.places import Place
+from archbench.measure.supervisor import Job, Watch
 from archbench.papers.claims import claims, claims_of
 from archbench.records import Metric, Reason, Record, Store
 from archbench.report.claims import COLUMNS
 from archbench.spec import Settings, Spec
 
 
-def append(folder: Path, spec: Spec, latency_ms: float, *, device: str = "cuda:0", status: str = "ok") -> Record:
-    """Append a record of a network, its interval 1 % to each side."""
+def made(spec: Spec, latency_ms: float, *, status: str = "ok") -> Record:
+    """A record of a network on a card, its interval 1 % to each side."""
     spread = {"n": 50, "median": latency_ms, "ci95": [0.99 * latency_ms, 1.01 * latency_ms]}
-    record = Record(
+    return Record(
         spec=spec, settings=Settings(), status=status, counted={"params": 1, "macs": 2, "mac_eq1": 3, "cio": 4, "activation_peak_bytes": 5},
         reason=None if status == "ok" else Reason("out_of_memory"),
         measured={"latency_ms": Metric(latency_ms, "ms", spread=spread), "fps": Metric(1e3 / latency_ms, "images/s")},
-        environment={"device": device, "device_name": f"Example {device}", "threads": 2},
+        environment={"device": "cuda:0", "device_name": "Example card"},
     )  # fmt: skip
-    return Store(folder).append(record)
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ def results(tmp_path: Path) -> Path:
     """A results folder with the networks of VoVNet's Table 7, twice as fast as each other in the order of their claims."""
     folder = tmp_path / "results"
     for number, spec in enumerate(dict.fromkeys(spec for claim in claims_of("vovnet/table7") for spec in claim.specs)):
-        append(folder, spec, 10.0 * 2**number)
+        Store(folder).append(made(spec, 10.0 * 2**number))
     return folder
 
 
@@ -44,7 +46,7 @@ def test_claims_on_a_device(results: Path, capsys: pytest.CaptureFixture[str]) -
     assert run(["claims", "vovnet/table7", "--results", str(results)]) == 0
     out = capsys.readouterr().out
     assert out.startswith("vovnet: 2 holds\n")
-    assert "measured on Example cuda:0, fp32, contiguous" in out
+    assert "measured on Example card, fp32, contiguous" in out
     assert max(map(len, out.splitlines())) <= 80
 
 
@@ -97,35 +99,45 @@ def test_what_explains_time(results: Path, capsys: pytest.CaptureFixture[str]) -
     assert run(["claims", "vovnet", "--explains"]) == 2
 
 
-def test_what_is_missing_is_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """The measurement itself is another test's: here it is a record that the supervisor would have made."""
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Spec, str]]:
+    """A machine with a card, whose jobs end as records without being run: what was asked for, in order."""
     torch = pytest.importorskip("torch")
     asked: list[tuple[Spec, str]] = []
 
-    def run_job(spec: Spec, settings: Settings, store: Store, **_: Any) -> Record:
-        asked.append((spec, settings.device))
-        return append(store.folder, spec, 10.0 * len(asked))
+    def measure(job: Job, keep: Callable[..., Record], watch: Watch) -> Record:
+        asked.append((job.spec, job.settings.device))
+        return keep(made(job.spec, 10.0 * len(asked)), None)
 
-    monkeypatch.setattr("archbench.measure.supervisor.run_job", run_job)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    folder = tmp_path / "results"
-    for expected in (4, 4):
-        assert run(["claims", "vovnet/table7", "--run", "--results", str(folder)]) == 0
-        assert len(asked) == expected
-    assert {device for _, device in asked} == {"cuda"}
-    assert "4 of 4: measuring" in capsys.readouterr().err
+    monkeypatch.setattr("archbench.measure.places.places", lambda settings: [Place("GPU 0", "Example card", "GPU-1")])
+    monkeypatch.setattr("archbench.measure.supervisor.measure", measure)
+    return asked
 
 
-def test_a_job_that_fails_is_partly_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_is_missing_is_measured(tmp_path: Path, card: list[tuple[Spec, str]], capsys: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        assert run(["claims", "vovnet/table7", "--run", "--results", str(tmp_path / "results")]) == 0
+        assert Counter(card) == {(spec, "cuda"): 3 for claim in claims_of("vovnet/table7") for spec in claim.specs}
+    assert "12/12  " in capsys.readouterr().err
+
+
+def test_a_quick_run_is_one_process_each(tmp_path: Path, card: list[tuple[Spec, str]]) -> None:
+    assert run(["claims", "vovnet/table7", "--run", "--quick", "--results", str(tmp_path / "results")]) == 0
+    assert len(card) == 4
+
+
+def test_a_job_that_fails_is_partly_done(tmp_path: Path, card: list[tuple[Spec, str]], monkeypatch: pytest.MonkeyPatch) -> None:
+    def measure(job: Job, keep: Callable[..., Record], watch: Watch) -> Record:
+        return keep(made(job.spec, 10.0, status="oom"), None)
+
+    monkeypatch.setattr("archbench.measure.supervisor.measure", measure)
+    assert run(["claims", "vovnet/table7", "--run", "--quick", "--results", str(tmp_path / "results")]) == 3
+
+
+def test_without_a_card_claims_on_gpus_are_not_run(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     torch = pytest.importorskip("torch")
-    endings = iter(["oom", "interrupted"])
-
-    def run_job(spec: Spec, settings: Settings, store: Store, **_: Any) -> Record:
-        return append(store.folder, spec, 10.0, status=next(endings))
-
-    monkeypatch.setattr("archbench.measure.supervisor.run_job", run_job)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert run(["claims", "vovnet/table7", "--run", "--results", str(tmp_path / "results")]) == 130
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert run(["claims", "vovnet/table7", "--run", "--results", str(tmp_path / "results")]) == 0
+    if torch.cuda.is_available():
+        pytest.skip("this machine has a card")
+    assert run(["claims", "vovnet/table4", "--run", "--results", str(results)]) == 0
     assert "no CUDA device here" in capsys.readouterr().err
