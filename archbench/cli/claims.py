@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from archbench.papers.claims import Claim
     from archbench.report.claims import Figures
 
+DEVICES = {"cpu": "cpu", "gpu": "cuda"}
+"""What a claim's kind of device is in settings."""
+
 
 def claims(
     source: Annotated[str | None, typer.Argument(metavar="[PAPER]", help="Those of a paper (vovnet) or a table (vovnet/table4).")] = None,
@@ -75,22 +78,23 @@ def claims(
 
 def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, *, quick: bool) -> Exit:
     """Measure the networks that claims lack, as a sweep does, on the kinds of device that this machine has."""
-    import torch
-
     from archbench.measure import sweep
     from archbench.measure.places import places
     from archbench.measure.supervisor import interruptions, measure
 
-    devices = {"cpu": "cpu"} | ({"gpu": "cuda"} if torch.cuda.is_available() else {})
-    if "gpu" not in devices:
-        print("no CUDA device here: claims on GPUs are left out", file=sys.stderr)
     order = sweep.Order(1 if quick else REPEATS, 0, sweep.new_run_id())
     code = Exit.DONE
     with interruptions() as heard:
-        for kind, device in devices.items():
+        for kind, device in DEVICES.items():
             specs = list(dict.fromkeys(spec for claim in chosen if claim.device == kind for spec in figures.unmeasured(claim)))
+            if not specs:
+                continue
             settings = replace(QUICK if quick else Settings(), device=device)
-            queues = sweep.plan(specs, settings, dict.fromkeys(places(settings), measure), order, ()) if specs else []
+            try:
+                queues = sweep.plan(specs, settings, dict.fromkeys(places(settings), measure), order, ())
+            except UsageError as error:
+                print(f"{error}: {len(specs)} networks are left out", file=sys.stderr)
+                continue
             jobs = sum(len(queue.jobs) for queue in queues)
             ended = (event.record for event in sweep.run(queues, store.append, heard) if event.record)
             for number, record in enumerate(ended, start=1):

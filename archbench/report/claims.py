@@ -19,6 +19,7 @@ from typing import Any, Literal
 from archbench.papers.claims import Claim, Pair
 from archbench.papers.suites import suites
 from archbench.records import Record
+from archbench.report.comparable import flaws
 from archbench.report.compare import name_width, named_lines
 from archbench.report.configurations import REPEATABLE, Configuration, Figure, configurations, measured_places
 from archbench.report.counts import Count, Counts
@@ -35,6 +36,7 @@ NEEDS_CUDA, NEEDS_CPU, FLAGGED = "needs_cuda_device", "needs_cpu_device", "flagg
 REASONS = {NEEDS_CUDA: ", needs a CUDA device", NEEDS_CPU: ", needs records of a CPU", "not_counted": ""}
 UNKNOWN = re.compile(r"^no (backbone|detector) is called .*")
 WIDTH = 80
+FLAWED = "*"
 COLUMNS = (
     "paper", "where", "claim", "device", "metric", "kind", "left", "right", "direction", "reference", "tolerance", "published", "ours",
     "ours_lo", "ours_hi", "ours_over_published", "outcome", "reason", "figures", "of", "measured_on", "flags", "command",
@@ -310,7 +312,8 @@ def _cells(verdict: Verdict) -> list[str]:
     is_wide = interval is not None and interval[1] - interval[0] > 1e-9
     span = f"{_brief(interval[0])} - {_brief(interval[1])}" if interval and is_wide else ""
     some = f" {verdict.found}/{verdict.wanted}" if verdict.ours is not None and verdict.found < verdict.wanted else ""
-    return [paper, MISSING if verdict.ours is None else _brief(verdict.ours), span, verdict.outcome + some]
+    flawed = FLAWED if flaws(verdict.flags) else ""
+    return [paper, MISSING if verdict.ours is None else f"{_brief(verdict.ours)}{flawed}", span, verdict.outcome + some]
 
 
 def _brief(value: float) -> str:
@@ -320,6 +323,8 @@ def _brief(value: float) -> str:
 def _notes(verdicts: Sequence[Verdict]) -> list[str]:
     """Where figures are from, and for what is not tested the reason and the command."""
     notes = [f"measured on {place}" for place in dict.fromkeys(verdict.place for verdict in verdicts if verdict.ours is not None) if place]
+    flagged = dict.fromkeys(flag for verdict in verdicts for flag in flaws(verdict.flags))
+    notes += [f"{FLAWED} of figures that are flagged: {', '.join(flagged)}"] if flagged else []
     untested: dict[str, list[str]] = {}
     for verdict in verdicts:
         if verdict.outcome == "not testable":

@@ -84,6 +84,9 @@ def test_flawed_figures_are_left_out_unless_asked_for(record: Make) -> None:
     assert (found.outcome, found.reason) == ("not measured", "flagged ci_not_met (--flagged takes such figures)")
     taken = verdict(FASTER, records, with_flawed=True)
     assert (taken.outcome, taken.flags) == ("holds", ("ci_not_met",))
+    (table,) = tables([taken])
+    assert table.rows[1][2] == "0.8*"
+    assert "* of figures that are flagged: ci_not_met" in table.notes
 
 
 def counting(figures: Mapping[Spec, float], word: str = "macs") -> Callable[[Spec], Mapping[str, Any]]:
