@@ -13,7 +13,7 @@ from archbench.cli.compare import Results, read_records
 from archbench.cli.exit import Exit
 from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
 from archbench.cli.plugins import Plugins
-from archbench.cli.reproduce import count_now
+from archbench.cli.reproduce import counting
 from archbench.cli.sweep import REPEATS
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import QUICK, Settings, UsageError
@@ -59,16 +59,14 @@ def claims(
     from archbench.report import claims as report
 
     chosen = claims_of(source)
-    count = None if no_count else count_now
-    store = Store((results or [DEFAULT_FOLDER])[0])
-    if run:
-        store.check_writable()
-    figures = report.Figures(read_records(results), chosen, device=device, with_flawed=flagged, count=count)
     code = Exit.DONE
     if run:
-        code = _measure(chosen, figures, store, quick=quick)
+        store = Store((results or [DEFAULT_FOLDER])[0])
+        store.check_writable()
+        code = _measure(chosen, report.Figures(read_records(results), chosen, device=device), store, quick=quick)
+    with counting(wanted=not no_count) as count:
         figures = report.Figures(read_records(results), chosen, device=device, with_flawed=flagged, count=count)
-    verdicts = [report.judge(claim, figures) for claim in chosen]
+        verdicts = [report.judge(claim, figures) for claim in chosen]
     if form in ("csv", "json"):
         print_rows(report.rows(verdicts), report.COLUMNS, form)
     else:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archbench.cli.compare import Results, read_records
 from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
+from archbench.cli.live import live
 from archbench.cli.plugins import Plugins
 from archbench.papers.suites import ALL, suite, suites
 from archbench.records import Record
 from archbench.report.tables import Column, Table
 from archbench.spec import Spec, UsageError
+
+if TYPE_CHECKING:
+    from archbench.report.counts import Count
 
 LIST_NOTE = "built: of its rows; measured: of the networks that are. archbench reproduce TABLE sets ours beside the paper's figures."
 
@@ -47,19 +51,29 @@ def reproduce(
     chosen = suite(table)
     if not any(member.figures for member in chosen.members):
         raise UsageError(f"{chosen.name} has no published figure to set ours beside; archbench reproduce lists the tables that have")
-    made = report.reproduce(chosen, records, device=device, with_flawed=flagged, count=count_now if count else None)
+    with counting(wanted=count) as count_now:
+        made = report.reproduce(chosen, records, device=device, with_flawed=flagged, count=count_now)
     if form in ("csv", "json"):
         print_rows(report.rows(made), report.COLUMNS, form)
     else:
         print_tables(report.tables(made, width=None if form else report.WIDTH), form)
 
 
-def count_now(spec: Spec) -> Mapping[str, Any]:
-    """Count a network here and now; torch is loaded with the first."""
-    from archbench.api import cost_spec
+@contextmanager
+def counting(*, wanted: bool) -> Iterator[Count | None]:
+    """Count networks here and now, told of on a terminal; torch is loaded with the first."""
+    if not wanted:
+        yield None
+        return
 
-    print(f"counting {spec} ...", file=sys.stderr)
-    return cost_spec(spec).totals()
+    def count(spec: Spec) -> Mapping[str, Any]:
+        from archbench.api import cost_spec
+
+        told.now(f"counting {spec}")
+        return cost_spec(spec).totals()
+
+    with live() as told:
+        yield count
 
 
 def _print_list(records: Sequence[Record], form: str) -> None:

@@ -12,6 +12,7 @@ from archbench.report.configurations import Configuration, Figure, configuration
 from archbench.report.names import short_names, wrap_name
 from archbench.report.rows import COLUMNS, heading, in_base_units, merged
 from archbench.report.selection import ordered
+from archbench.report.statistics import apart
 from archbench.report.tables import MISSING, Column, Table
 from archbench.report.words import COUNTED, MEASURED
 from archbench.spec import Spec
@@ -21,6 +22,8 @@ OPERATIONS = ("paper_flops", "flops", "macs")
 
 WIDTH = 80
 LEAST_NAME_WIDTH = 20
+MANY = 8
+"""Networks of which a note tells no more one by one."""
 NAMES = Column("network: our figures\n  paper/table: its own", "left")
 SHOWN = COUNTED | MEASURED
 QUOTED_NOTE = "A line that names a paper's table quotes it: its figures are of the paper's own device. fps: images/s."
@@ -81,14 +84,20 @@ def flag_notes(made: Iterable[Configuration], named: Mapping[Spec, str]) -> list
 
 
 def repeats_note(made: Iterable[Configuration], named: Mapping[Spec, str], word: str = "latency_ms") -> list[str]:
-    """Of how many processes a figure is the median, and their range; nothing where each is of one."""
-    ranges: dict[int, list[str]] = {}
+    """Of how many processes a figure is the median, and their range, of many networks the widest; nothing where each is of one."""
+    ranges: dict[int, list[tuple[float, str]]] = {}
     for one in made:
         figure = one.figure(word)
         if figure and figure.processes > 1 and figure.interval:
             least, most = (SHOWN[word].show(bound) for bound in figure.interval)
-            ranges.setdefault(figure.processes, []).append(f"{named[one.spec]} {least} to {most}")
-    return [f"Medians of {count} processes, and their range in {SHOWN[word].unit}: {'; '.join(found)}" for count, found in ranges.items()]
+            told = f"{named[one.spec]} {least} to {most}"
+            ranges.setdefault(figure.processes, []).append((apart(figure.interval), told))
+    return [
+        f"Medians of {count} processes, and their range in {SHOWN[word].unit}: {'; '.join(told for _, told in found)}"
+        if len(found) <= MANY
+        else f"Medians of {count} processes; furthest apart, in {SHOWN[word].unit}: {max(found)[1]}"
+        for count, found in ranges.items()
+    ]
 
 
 def _table(title: str, made: Sequence[Configuration], named: Mapping[Spec, str], layout: Layout) -> list[Table]:

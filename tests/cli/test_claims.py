@@ -56,7 +56,6 @@ def test_without_any_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     captured = capsys.readouterr()
     assert captured.out.startswith("vovnet: 2 holds, 2 not measured\n")
     assert "needs a CUDA device: archbench sweep vovnet/table3 (2)" in captured.out
-    assert "counting vovnet27-slim + dsod, 300x300, 20 classes ..." in captured.err
 
 
 def test_nothing_is_counted_where_that_is_not_wanted(results: Path) -> None:

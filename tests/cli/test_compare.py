@@ -242,3 +242,15 @@ def test_latex(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = capsys.readouterr().out
     assert out.startswith("\\begin{table}")
     assert "vovnet39 + refinedet320 & 56.28 & 32.626" in out
+
+
+def test_of_many_repeats_the_widest_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for side in range(2, 12):
+        for latency_ms in (20.0, 20.0 + side / 100):
+            record = Record(
+                spec=registry.resolve("vovnet39", "refinedet", size=64 * side), settings=Settings(), status="ok",
+                measured={"latency_ms": Metric(latency_ms, "ms")}, environment={"device": "cuda:0", "device_name": "Example GPU"},
+            )  # fmt: skip
+            Store(tmp_path).append(record)
+    assert run(["compare", "--results", str(tmp_path)]) == 0
+    assert "Medians of 2 processes; furthest apart, in ms: vovnet39 + refinedet704 20.00 to" in capsys.readouterr().out
