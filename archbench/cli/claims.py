@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -12,6 +13,7 @@ import typer
 from archbench.cli.compare import Results, read_records
 from archbench.cli.exit import Exit
 from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
+from archbench.cli.live import Teller, live
 from archbench.cli.plugins import Plugins
 from archbench.cli.reproduce import counting
 from archbench.cli.sweep import REPEATS
@@ -76,29 +78,28 @@ def claims(
 
 def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, *, quick: bool) -> Exit:
     """Measure the networks that claims lack, as a sweep does, on the kinds of device that this machine has."""
-    from archbench.measure import sweep
     from archbench.measure.places import places
     from archbench.measure.supervisor import interruptions, measure
+    from archbench.measure.sweep import Order, new_run_id, plan, run
 
-    order = sweep.Order(1 if quick else REPEATS, 0, sweep.new_run_id())
+    order = Order(1 if quick else REPEATS, 0, new_run_id())
     code = Exit.DONE
-    with interruptions() as heard:
+    with live() as told, interruptions() as heard:
         for kind, device in DEVICES.items():
             specs = list(dict.fromkeys(spec for claim in chosen if claim.device == kind for spec in figures.unmeasured(claim)))
-            if not specs:
+            if not specs or heard:
                 continue
             settings = replace(QUICK if quick else Settings(), device=device)
             try:
-                queues = sweep.plan(specs, settings, dict.fromkeys(places(settings), measure), order, ())
+                queues = plan(specs, settings, dict.fromkeys(places(settings), measure), order, ())
             except UsageError as error:
-                print(f"{error}: {len(specs)} networks are left out", file=sys.stderr)
+                told.line(f"{error}: {len(specs)} networks are left out")
                 continue
-            jobs = sum(len(queue.jobs) for queue in queues)
-            ended = (event.record for event in sweep.run(queues, store.append, heard) if event.record)
-            for number, record in enumerate(ended, start=1):
-                code = code if record.status == "ok" else Exit.PARTLY_DONE
-                why = f" ({record.reason.code}): {record.reason.message}" if record.reason else ""
-                print(f"{number}/{jobs}  {record.spec}: {record.status}{why}", file=sys.stderr)
+            teller = Teller(told, queues, store.read(), heard)
+            with closing(run(queues, store.append, heard)) as events:
+                for event in events:
+                    teller.tell(event)
+                    code = Exit.PARTLY_DONE if event.record and event.record.status != "ok" else code
     return Exit.INTERRUPTED if heard else code
 
 

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -16,15 +15,14 @@ import typer
 
 from archbench.cli import measuring
 from archbench.cli.exit import Exit
-from archbench.cli.live import Live, live
+from archbench.cli.live import Teller, live
 from archbench.cli.plugins import Plugins
-from archbench.cli.profile import doing
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import Settings, Spec, UsageError
 
 if TYPE_CHECKING:
     from archbench.measure.places import Place
-    from archbench.measure.sweep import Event, Order, Queue, Runner
+    from archbench.measure.sweep import Order, Queue, Runner
     from archbench.papers.suites import Member, Suite
 
 T = TypeVar("T")
@@ -34,10 +32,11 @@ SHARD = re.compile(r"(\d+)/(\d+)")
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be swept: networks, rows that have none, and what there is of them already."""
+    """What is to be swept: networks, the rows that they stand in, and what there is of them already."""
 
     specs: Sequence[Spec]
-    missing: Sequence[Member]
+    members: Sequence[Member]
+    """The rows of the suites, those without a network too."""
     store: Store
     earlier: Sequence[Record]
     """Every record of the results folder."""
@@ -48,6 +47,11 @@ class Asked:
     def done(self) -> Sequence[Record]:
         """The records that may stand for a job."""
         return self.earlier if self.resume else ()
+
+    @property
+    def missing(self) -> list[Member]:
+        """The rows without a network."""
+        return [member for member in self.members if not member.spec]
 
 
 def sweep(
@@ -93,7 +97,7 @@ def sweep(
         store.check_writable()
     asked = Asked(
         _distinct(spec for suite in chosen for spec in suite.specs)[index - 1 :: count],
-        _distinct(member for suite in chosen for member in suite.missing), store, store.read(), resume, as_json,
+        _distinct(member for suite in chosen for member in suite.members), store, store.read(), resume, as_json,
     )  # fmt: skip
     if no_measure:
         if ray:
@@ -153,7 +157,7 @@ def _show_plan(queues: Sequence[Queue], asked: Asked) -> Exit:
     where = "; ".join(f"{len(queue.jobs)} on {queue.place.device_name} ({queue.place.name})" for queue in queues)
     known = len(forecast.known.keys() & left.keys())
     note = f"An estimate: {known} of {len(left)} networks by how long the same took here before, the others by the protocol's budgets."
-    plan_table(shares, asked.missing, title=f"{_jobs(len(jobs))}: {where}; about {duration(forecast.left_s)}", notes=[note]).print()
+    plan_table(shares, asked.members, title=f"{_jobs(len(jobs))}: {where}; about {duration(forecast.left_s)}", notes=[note]).print()
     return Exit.DONE
 
 
@@ -163,9 +167,10 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
     from archbench.report.sweep import outcomes, summary_table
 
     records = [record for queue in queues for record in queue.done]
-    with live() as told, interruptions() as heard:
-        teller = _Teller(told, queues, asked.earlier, heard)
-        for event in run(queues, asked.store.append, heard):
+    before = len(records)
+    with live() as told, interruptions() as heard, closing(run(queues, asked.store.append, heard)) as events:
+        teller = Teller(told, queues, asked.earlier, heard)
+        for event in events:
             teller.tell(event)
             if event.record:
                 records.append(event.record)
@@ -179,80 +184,35 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
         ]
         return _print_json(asked, {**run_data, "networks": networks, "records": _endings(records)}, ended)
     if found:
-        summary_table(found, asked.missing, title=f"{_jobs(len(records))} of {len(found)} networks, run {order.run_id}").print()
+        title = f"run {order.run_id}, {_jobs(len(records) - before)}" + (f"; {before} from before" if before else "")
+        summary_table(found, asked.members, title=title).print()
     return ended
 
 
 def _count(asked: Asked, *, dry_run: bool) -> Exit:
     from archbench.measure.supervisor import interruptions
-    from archbench.measure.sweep import FINISHED, count, counted, new_run_id
+    from archbench.measure.sweep import count, counted, new_run_id
     from archbench.report.sweep import counted_table
 
-    left = counted(asked.specs, asked.done)
+    records = counted(asked.specs, asked.done)
+    there = {record.spec for record in records}
+    left = [spec for spec in asked.specs if spec not in there]
     if dry_run:
         print(f"{len(left)} of {len(asked.specs)} networks to count, {len(asked.missing)} rows without a network")
         return Exit.DONE
-    wanted = set(asked.specs) - set(left)
-    records = [r for r in asked.done if r.settings is None and r.spec in wanted and r.status in FINISHED]
     with live() as told, interruptions() as heard:
         for number, record in enumerate(count(left, asked.store.append, new_run_id(), heard), start=1):
             records.append(record)
             told.now(f"counting: {number} of {len(left)}")
             if record.reason:
                 told.line(f"{record.spec}: {record.status} ({record.reason.code}): {record.reason.message}")
+            if number % 50 == 0:
+                told.line(f"counted {number} of {len(left)}")
     ended = _exit(records, asked, interrupted=bool(heard))
     if asked.as_json:
         return _print_json(asked, {"records": _endings(records)}, ended)
-    counted_table(records, asked.missing).print()
+    counted_table(records, asked.members).print()
     return ended
-
-
-class _Teller:
-    """Tells of every job that ends, and of what runs at the moment."""
-
-    def __init__(self, told: Live, queues: Sequence[Queue], earlier: Sequence[Record], heard: Sequence[int]) -> None:
-        from archbench.measure.sweep import Forecast
-        from archbench.report.names import short_names
-        from archbench.report.sweep import duration
-
-        self._told, self._heard, self._duration = told, heard, duration
-        self._forecast = Forecast(queues, earlier)
-        self._names = short_names([job.spec for queue in queues for job in queue.jobs])
-        self._total = sum(len(queue.jobs) for queue in queues)
-        self._running: dict[Place, str] = {}
-        self._begun: dict[Place, float] = {}
-        self._ended = self._failed = 0
-        told.line(f"{_jobs(self._total)}, about {duration(self._forecast.left_s)}" if self._total else "nothing is left to run")
-
-    def tell(self, event: Event) -> None:
-        """Tell of one event."""
-        name = self._names[event.job.spec]
-        if event.record:
-            self._end(event, event.record)
-        elif event.news:
-            self._running[event.place] = f"{name}: {doing(event.news)}"
-        else:
-            self._begun[event.place] = time.monotonic()
-            self._running[event.place] = f"{name}: starting"
-        if self._heard:
-            self._told.now("ending in good order; once more ends it at once")
-        else:
-            self._told.now(f"{'; '.join(self._running.values())} ({self._ended} of {self._total}, {self._failed} failed, {self._left})")
-
-    @property
-    def _left(self) -> str:
-        return f"about {self._duration(self._forecast.left_s)} left"
-
-    def _end(self, event: Event, record: Record) -> None:
-        self._forecast.ended(event.place, time.monotonic() - self._begun[event.place])
-        self._running.pop(event.place)
-        self._ended += 1
-        self._failed += record.status != "ok"
-        latency = record.value("latency_ms")
-        how = "" if latency is None else f" {latency:,.2f} ms"
-        why = f" ({record.reason.code}): {record.reason.message}" if record.reason else ""
-        number = f"{self._ended:>{len(str(self._total))}}/{self._total}"
-        self._told.line(f"{number}  {self._names[record.spec]}: {record.status}{how}{why}; {self._left}")
 
 
 def _exit(records: Sequence[Record], asked: Asked, *, interrupted: bool) -> Exit:

@@ -7,6 +7,8 @@ restarted: a job that killed it would run again. It hands back records as data; 
 from __future__ import annotations
 
 import os
+import re
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,8 +23,8 @@ from archbench.measure.supervisor import Job, RefusedError, Watch, measure
 from archbench.measure.sweep import Keep, Runner
 from archbench.records import Reason, Record
 from archbench.spec import Settings, UsageError
-from archbench.zoo.registry import PLUGIN_FILES
 
+CONNECT_S = 5.0
 WAIT_S = 60.0
 """How long the cluster may take to give what its nodes have."""
 POLL_S = 0.2
@@ -82,7 +84,8 @@ def cluster(address: str, settings: Settings) -> Iterator[dict[Place, Runner]]:
         raise UsageError("--ray needs Ray: pip install 'archbench[ray]'") from None
     if ":" in settings.device:
         raise UsageError(f"device {settings.device}: a cluster numbers its cards itself; give --device cuda")
-    variables = {name: os.environ[name] for name in (PLUGIN_FILES,) if name in os.environ}
+    _check_listening(address)
+    variables = {name: value for name, value in os.environ.items() if name.startswith("ARCHBENCH_")}
     try:
         ray.init(
             address, runtime_env={"env_vars": variables}, include_dashboard=False if address == "local" else None,
@@ -94,6 +97,17 @@ def cluster(address: str, settings: Settings) -> Iterator[dict[Place, Runner]]:
         yield _runners(_actors(settings))
     finally:
         ray.shutdown()
+
+
+def _check_listening(address: str) -> None:
+    """Raise UsageError at once where nothing listens; Ray itself would try for minutes."""
+    found = re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address)
+    if not found:
+        return
+    try:
+        socket.create_connection((found[1], int(found[2])), timeout=CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise UsageError(f"no Ray cluster answers at {address}: {error}") from None
 
 
 def _actors(settings: Settings) -> list[Any]:

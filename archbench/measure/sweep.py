@@ -11,7 +11,7 @@ import signal
 import threading
 import uuid
 from collections import Counter, deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -19,6 +19,7 @@ from queue import SimpleQueue
 from random import Random
 from typing import Any, TypeVar
 
+from archbench import __version__
 from archbench.measure import host
 from archbench.measure.places import Place
 from archbench.measure.supervisor import Job, RefusedError, Watch
@@ -69,10 +70,6 @@ class Event:
     job: Job
     news: dict[str, Any] = field(default_factory=dict)
     record: Record | None = None
-
-
-Events = SimpleQueue[Event | BaseException | None]
-"""What the threads say to the one that listens; None: a queue is done."""
 
 
 def new_run_id() -> str:
@@ -128,10 +125,13 @@ def _jobs(share: dict[Spec, int], settings: Settings, place: Place, order: Order
     )
 
 
-def counted(specs: Sequence[Spec], done: Sequence[Record]) -> list[Spec]:
-    """The specs that `done` has no count of."""
-    there = {record.spec for record in done if record.settings is None and record.status in FINISHED}
-    return [spec for spec in specs if spec not in there]
+def counted(specs: Sequence[Spec], done: Sequence[Record]) -> list[Record]:
+    """The last record of each spec that this version of archbench has counted, or found that it cannot."""
+    last = {
+        record.spec: record for record in done
+        if record.settings is None and record.status in FINISHED and record.environment.get("archbench") == __version__
+    }  # fmt: skip
+    return [last[spec] for spec in specs if spec in last]
 
 
 class Forecast:
@@ -165,20 +165,20 @@ class Forecast:
         self._spent_s += took_s
 
 
-def run(queues: Iterable[Queue], keep: Keep, interruptions: list[int]) -> Iterator[Event]:
+def run(queues: Iterable[Queue], keep: Keep, interruptions: list[int]) -> Generator[Event, None, None]:
     """Run the queues side by side, each in a thread, and give what happens as it happens.
 
     The first interruption ends the running jobs in good order and starts none; a second kills them. Raises UsageError where a
     place cannot do what the settings ask of every job.
     """
-    events: Events = SimpleQueue()
-    threads = [threading.Thread(target=_work, args=(one, keep, interruptions, events), daemon=True) for one in queues]
+    shared = _Shared(keep, interruptions)
+    threads = [threading.Thread(target=_work, args=(one, shared), daemon=True) for one in queues]
     for thread in threads:
         thread.start()
     running, failure = len(threads), None
     try:
         while running:
-            event = events.get()
+            event = shared.events.get()
             if event is None:
                 running -= 1
             elif isinstance(event, BaseException):
@@ -196,26 +196,47 @@ def run(queues: Iterable[Queue], keep: Keep, interruptions: list[int]) -> Iterat
         raise failure
 
 
-def _work(one: Queue, keep: Keep, interruptions: list[int], events: Events) -> None:
-    """Run the jobs of a queue, as long as nobody interrupts and the place is there."""
+@dataclass(frozen=True)
+class _Shared:
+    """What the threads of a sweep have in common: where records go, who interrupts, who listens, which places are at work."""
+
+    keep: Keep
+    interruptions: list[int]
+    events: SimpleQueue[Event | BaseException | None] = field(default_factory=SimpleQueue)
+    """None: a queue is done."""
+    busy: set[Place] = field(default_factory=set)
+
+    def tell(self, place: Place, job: Job, news: dict[str, Any]) -> None:
+        self.events.put(Event(place, job, news))
+
+
+def _work(one: Queue, shared: _Shared) -> None:
+    """Run the jobs of a queue, as long as nobody interrupts; those of a place that is lost are skipped."""
     lost: Reason | None = None
     try:
-        for job in one.jobs:
-            if interruptions:
+        for planned in one.jobs:
+            if shared.interruptions:
                 break
-            events.put(Event(one.place, job))
-            watch = Watch(partial(_tell, events, one.place, job), interruptions)
-            record = keep(_skipped(job, lost), None) if lost else _run(one, job, keep, watch)
+            job = _beside(planned, one.place, shared.busy)
+            shared.busy.add(one.place)
+            shared.events.put(Event(one.place, job))
+            watch = Watch(partial(shared.tell, one.place, job), shared.interruptions)
+            record = shared.keep(_skipped(job, lost), None) if lost else _run(one, job, shared.keep, watch)
             lost = record.reason if record.reason and record.reason.code in LOST else None
-            events.put(Event(one.place, job, record=record))
+            shared.events.put(Event(one.place, job, record=record))
     except BaseException as error:
-        events.put(error)
+        shared.events.put(error)
     finally:
-        events.put(None)
+        shared.busy.discard(one.place)
+        shared.events.put(None)
 
 
-def _tell(events: Events, place: Place, job: Job, news: dict[str, Any]) -> None:
-    events.put(Event(place, job, news))
+def _beside(job: Job, place: Place, busy: set[Place]) -> Job:
+    """A card's job with the number of cards beside it that are at work: they share its power and cooling."""
+    if place.kind == "cpu":
+        return job
+    cards = sum(other.kind == "cuda" and other.host == place.host for other in [*busy] if other != place)
+    return replace(job, conditions={**job.conditions, "busy_cards_beside": cards})
 
 
 def _run(one: Queue, job: Job, keep: Keep, watch: Watch) -> Record:

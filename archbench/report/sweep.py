@@ -62,15 +62,15 @@ def outcomes(records: Iterable[Record]) -> list[Outcome]:
     return [Outcome(spec, tuple(group)) for spec, group in groups.items()]
 
 
-def plan_table(shares: Sequence[Share], missing: Sequence[Member], *, title: str, notes: Sequence[str]) -> Table:
-    """A row for each network, and why the others do not build."""
+def plan_table(shares: Sequence[Share], members: Sequence[Member], *, title: str, notes: Sequence[str]) -> Table:
+    """A row for each network; notes on the rows that have none."""
     names = short_names([share.spec for share in shares])
     cells = [[str(share.left), str(share.done), duration(share.seconds) if share.left else MISSING] for share in shares]
     columns = [Column("jobs"), Column("done"), Column("about")]
-    return Table([NETWORK, *columns], _rows([names[share.spec] for share in shares], columns, cells), title, [*notes, *not_built(missing)])
+    return Table([NETWORK, *columns], _rows([names[share.spec] for share in shares], columns, cells), title, [*notes, *rows_notes(members)])
 
 
-def summary_table(found: Sequence[Outcome], missing: Sequence[Member], *, title: str) -> Table:
+def summary_table(found: Sequence[Outcome], members: Sequence[Member], *, title: str) -> Table:
     """A row for each network: how its processes ended, the median of their medians and how far these lie apart."""
     names = short_names([outcome.spec for outcome in found])
     cells = [[f"{outcome.ok} of {len(outcome.records)}", *_times(outcome.times_ms)] for outcome in found]
@@ -81,24 +81,27 @@ def summary_table(found: Sequence[Outcome], missing: Sequence[Member], *, title:
     flags = Counter(flag for record in records for flag in flags_of(record))
     notes += [f"{flag}: {count} of {len(records)} records" for flag, count in flags.items()]
     rows = _rows([names[outcome.spec] for outcome in found], columns, cells)
-    return Table([NETWORK, *columns], rows, title, [*notes, *dict.fromkeys(endings(records, names)), *not_built(missing)])
+    return Table([NETWORK, *columns], rows, title, [*notes, *dict.fromkeys(endings(records, names)), *rows_notes(members)])
 
 
-def counted_table(records: Sequence[Record], missing: Sequence[Member]) -> Table:
+def counted_table(records: Sequence[Record], members: Sequence[Member]) -> Table:
     """A row for each network that was counted, in the order of the records."""
     names = short_names([record.spec for record in records])
     cells = [[COUNTED[word].show(record.value(word)) for word in ("params", "macs")] for record in records]
     columns = [Column("params\n(M)"), Column("multiply-\nadds (G)")]
-    notes = [*endings(records, names), *not_built(missing)]
+    notes = [*endings(records, names), *rows_notes(members)]
     return Table([NETWORK, *columns], _rows([names[record.spec] for record in records], columns, cells), notes=notes)
 
 
-def not_built(missing: Iterable[Member]) -> list[str]:
-    """In words, which rows of a suite have no network and why."""
-    reasons: dict[str, dict[str, None]] = {}
-    for member in missing:
-        reasons.setdefault(member.why, {})[member.label] = None
-    return [f"not built, {why}: {'; '.join(labels)}" for why, labels in reasons.items()]
+def rows_notes(members: Iterable[Member]) -> list[str]:
+    """In words, which rows of a suite have no network, and which one that is only near the paper's, and why."""
+    notes: dict[str, dict[str, None]] = {}
+    for member in members:
+        if member.why:
+            notes.setdefault(f"not built, {member.why}", {})[member.label] = None
+        if member.approximate:
+            notes.setdefault(f"approximate, {member.approximate}", {})[member.label] = None
+    return [f"{note}: {'; '.join(labels)}" for note, labels in notes.items()]
 
 
 def duration(seconds: float) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import signal
 from collections import Counter
 from collections.abc import Iterator
@@ -95,9 +94,18 @@ def test_a_supervisor_that_is_lost_is_a_row_and_the_rest_is_not_begun(tmp_path):
         store = Store(tmp_path)
         for event in run(plan(SPECS, FAST, runners, ORDER, []), store.append, []):
             if event.news:
-                (actor,) = [state for state in ray.util.state.list_actors() if state.state == "ALIVE"]
-                os.kill(actor.pid, signal.SIGKILL)
+                (lost,) = (runner.args[0] for runner in runners.values())  # type: ignore[attr-defined]
+                ray.kill(lost)
     assert [(record.status, record.reason.code) for record in store.read()] == [("error", "node_lost"), ("skipped", "node_lost")]
+
+
+@needs_ray
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "ray://127.0.0.1:1", "127.0.0.1:999999"])
+def test_an_address_where_nothing_listens_is_one_line_at_once(address):
+    from archbench.measure.ray_runner import cluster
+
+    with pytest.raises(UsageError, match="no Ray cluster answers at"), cluster(address, FAST):
+        pass
 
 
 @needs_ray

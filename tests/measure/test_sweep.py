@@ -187,7 +187,9 @@ def test_two_cards_work_side_by_side(tmp_path: Path) -> None:
 
     runners = {card: Jobs(card, **{spec.size: wait for spec in SPECS}) for card in CARDS}
     queues = plan(SPECS[:4], QUICK, runners, ORDER, [])
-    assert sum(event.record is not None for event in run(queues, Store(tmp_path).append, [])) == 12
+    ended = [event.record for event in run(queues, Store(tmp_path).append, []) if event.record]
+    assert len(ended) == 12
+    assert {record.conditions["busy_cards_beside"] for record in ended} >= {1}
 
 
 def test_a_listener_that_goes_away_ends_the_jobs(tmp_path: Path) -> None:
@@ -234,7 +236,9 @@ def test_counting_makes_a_row_of_each_network_and_of_what_cannot_be_counted(tmp_
     assert [(record.settings, record.run_id) for record in records] == [(None, "a run")] * 3
     assert records[0].counted["params"] == 11_689_512
     assert "no-such-network" in records[1].reason.message
-    assert counted([*SPECS[:3], impossible], store.read()) == [SPECS[2]]
+    assert counted([*SPECS[:3], impossible], store.read()) == [records[0], records[2], records[1]]
+    other_version = replace(records[0], environment={"archbench": "0.0.0"})
+    assert counted(SPECS, [other_version]) == []
 
 
 def test_an_interruption_ends_the_counting(tmp_path: Path) -> None:
