@@ -29,7 +29,7 @@ DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 
 
 def claims(
-    source: Annotated[str | None, typer.Argument(metavar="[PAPER]", help="Those of a paper (vovnet) or a table (vovnet/table4).")] = None,
+    source: Annotated[str | None, typer.Argument(metavar="PAPER", help="Those of a paper (vovnet) or a table (vovnet/table4).")] = None,
     device: Annotated[str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")] = "",
     no_count: Annotated[bool, typer.Option("--no-count", help="Do not count what no record has counted.")] = False,
     run: Annotated[bool, typer.Option("--run", help="Measure on this machine first what the claims lack here.")] = False,

@@ -31,6 +31,7 @@ Outcome = Literal["holds", "fails", "undecided", "not measured", "not counted", 
 Side = Literal["low", "value", "high"]
 
 OTHER: dict[Side, Side] = {"low": "high", "value": "value", "high": "low"}
+PLURAL = {"holds": "hold", "fails": "fail"}
 SIGNS = {"more": ">", "less": "<", "equal": "="}
 NEEDS_CUDA, NEEDS_CPU, FLAGGED = "needs_cuda_device", "needs_cpu_device", "flagged"
 REASONS = {NEEDS_CUDA: ", needs a CUDA device", NEEDS_CPU: ", needs records of a CPU", "not_counted": ""}
@@ -296,7 +297,7 @@ def _table(paper: str, verdicts: Sequence[Verdict], width: int | None) -> Table:
         text = textwrap.wrap(verdict.claim.text, left, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
         lines += named_lines(text, found)
     outcomes = Counter(verdict.outcome for verdict in verdicts)
-    told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
+    told = ", ".join(f"{count} {PLURAL.get(outcome, outcome) if count > 1 else outcome}" for outcome, count in outcomes.items())
     return Table([Column("claim", "left"), *columns], lines, title=f"{paper}: {told}", notes=_notes(verdicts))
 
 

@@ -45,7 +45,7 @@ def results(tmp_path: Path) -> Path:
 def test_claims_on_a_device(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["claims", "vovnet/table7", "--results", str(results)]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("vovnet: 2 holds\n")
+    assert out.startswith("vovnet: 2 hold\n")
     assert "measured on Example card, fp32, contiguous" in out
     assert max(map(len, out.splitlines())) <= 80
 
@@ -54,7 +54,7 @@ def test_without_any_record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cap
     monkeypatch.chdir(tmp_path)
     assert run(["claims", "vovnet/table3"]) == 0
     captured = capsys.readouterr()
-    assert captured.out.startswith("vovnet: 2 holds, 2 not measured\n")
+    assert captured.out.startswith("vovnet: 2 hold, 2 not measured\n")
     assert "needs a CUDA device: archbench sweep vovnet/table3 (2)" in captured.out
 
 

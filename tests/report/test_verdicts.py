@@ -214,7 +214,7 @@ def test_the_people_s_table(record: Make) -> None:
 
 
 EXPECTED = """\
-vovnet: 1 holds, 2 fails, 2 not measured
+vovnet: 1 holds, 2 fail, 2 not measured
 
 claim                                         paper   ours  range
 --------------------------------------------  -----  -----  -----  ------------
