@@ -113,6 +113,8 @@ class Spec:
             parts.append(self.options_text)
         if self.batch != 1:
             parts.append(f"batch {self.batch}")
+        if self.mode == "train":
+            parts.append("training")
         return ", ".join(parts)
 
     def command(self) -> str:
@@ -123,6 +125,8 @@ class Spec:
         words += ["--size", self.size, "--classes", str(self.classes)]
         if self.batch != 1:
             words += ["--batch", str(self.batch)]
+        if self.mode == "train":
+            words.append("--train")
         words += [f"--option {key}={format_value(value)}" for key, value in self.options]
         return " ".join(words)
 

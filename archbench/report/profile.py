@@ -10,7 +10,8 @@ from typing import Any, Protocol
 from archbench.papers import beside, rule_notes
 from archbench.papers.pairs import default_form
 from archbench.records import Metric, Record
-from archbench.report.compare import where
+from archbench.report.comparable import where
+from archbench.report.configurations import REPEATABLE
 from archbench.report.tables import MISSING, NOTE_WIDTH, Column, Table
 from archbench.report.words import COUNTED, MEASURED, Word, explain
 from archbench.spec import Spec
@@ -39,8 +40,6 @@ TRAINED = {
     "energy_net_per_image_j": "energy above idle, training",
 }  # fmt: skip
 """Headings of what is measured in training."""
-REPEATABLE = 0.03
-"""How far the medians of several processes may lie apart, as a share of the middle one."""
 COUNT_COLUMNS = (Column("params\n(K)"), Column("multiply-\nadds (M)"), Column("MAC\n(Eq. 1)\n(K)"))
 BOUND_COLUMNS = (Column("multiply-\nadds (M)"), Column("roofline\nbound (ms)"), Column("bound\nby", "left"))
 

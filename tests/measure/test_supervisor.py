@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from archbench.measure.supervisor import Ending, judge, run_job, supervise
+from archbench.measure.supervisor import Ending, Watch, judge, run_job, supervise
 from archbench.records import Store
 from archbench.spec import Settings, UsageError
 from archbench.zoo.registry import resolve
@@ -106,7 +106,7 @@ def test_nobody_reading_the_progress_does_not_end_the_job(tmp_path):
 
     code = WRITE + "(folder / 'progress.jsonl').write_text('{}\\n'); import time; time.sleep(0.5)"
     command = [sys.executable, "-c", code, str(tmp_path)]
-    assert supervise(command, tmp_path, deadline_s=20, on_progress=gone).code == 0
+    assert supervise(command, tmp_path, deadline_s=20, watch=Watch(gone)).code == 0
 
 
 def test_a_usage_error_of_the_worker_is_one_here_and_leaves_no_record():
