@@ -97,7 +97,8 @@ def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         with tempfile.TemporaryDirectory(prefix="archbench-") as name:
             folder = Path(name)
-            (folder / "job.json").write_text(json.dumps({"spec": job.spec.to_dict(), "settings": job.settings.to_dict()}), encoding="utf-8")
+            asked = {"spec": job.spec.to_dict(), "settings": job.settings.to_dict(), "supervisor": os.getpid()}
+            (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
             ending = supervise([*WORKER, str(folder)], folder, job.settings.deadline, watch=watch, variables=job.variables)
             record = judge(job.spec, job.settings, ending, _result(folder))
             if attempt == ATTEMPTS or record.reason is None or record.reason.code not in RETRIED:
