@@ -100,7 +100,7 @@ def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         with tempfile.TemporaryDirectory(prefix="archbench-") as name:
             folder = Path(name)
-            asked = {"spec": job.spec.to_dict(), "settings": job.settings.to_dict(), "meter": job.meter}
+            asked = {"spec": job.spec.to_dict(), "settings": job.settings.to_dict(), "meter": job.meter, "supervisor": os.getpid()}
             (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
             ending = supervise([*WORKER, str(folder)], folder, job.settings.deadline, watch=watch, variables=job.variables)
             record = judge(job.spec, job.settings, ending, _result(folder))

@@ -208,17 +208,19 @@ def load_of(bench: Bench, latency: Metric, batch: int) -> Load:
     )  # fmt: skip
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process when its parent ends, however that happens (Linux)."""
+def die_with_parent(parent: int) -> None:
+    """Have the kernel end this process when its parent ends, however that happens (Linux); end it now if that has happened."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the supervisor is gone")
 
 
 def main(folder: Path) -> int:
     """Run the job in `folder`; the exit code says only whether the result file holds the last word."""
-    die_with_parent()
-    interrupted = Interruption()
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    die_with_parent(job["supervisor"])
+    interrupted = Interruption()
     spec, settings = Spec.from_dict(job["spec"]), Settings.from_dict(job["settings"])
     report = Report(folder)
     try:

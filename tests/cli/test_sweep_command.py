@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -47,6 +48,13 @@ def worker_of(child: subprocess.Popen[str]) -> int:
                     return int(pid)
         time.sleep(0.02)
     raise AssertionError(child.communicate()[1])
+
+
+def wait_until(holds: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
 
 
 def records() -> list[Record]:
@@ -170,8 +178,7 @@ def test_a_killed_worker_is_a_row_and_an_interruption_ends_in_good_order_and_res
     mine = own_suite(THREE)
     child = started(mine, *FAST)
     os.kill(worker_of(child), signal.SIGKILL)
-    while not records():
-        time.sleep(0.05)
+    wait_until(records)
     worker_of(child)
     child.send_signal(signal.SIGINT)
     out, err = child.communicate(timeout=60)
@@ -191,13 +198,11 @@ def test_a_killed_worker_is_a_row_and_an_interruption_ends_in_good_order_and_res
 def test_a_sweep_that_is_killed_loses_no_record_leaves_no_process_and_repeats_none():
     mine = own_suite(THREE)
     child = started(mine, *FAST, "--repeats", "2")
-    while len(records()) < 3:
-        time.sleep(0.05)
+    wait_until(lambda: len(records()) >= 3)
     worker = worker_of(child)
     child.kill()
     child.communicate()
-    time.sleep(0.5)
-    assert not Path(f"/proc/{worker}").exists()
+    wait_until(lambda: not Path(f"/proc/{worker}").exists())
     kept = {record.record_id for record in records()}
     assert len(kept) == 3
     assert run(["sweep", mine, *FAST, "--repeats", "2", "--resume"]) == 0
