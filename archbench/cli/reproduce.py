@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archbench.cli.compare import Results, read_records
 from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
+from archbench.cli.live import live
 from archbench.cli.plugins import Plugins
-from archbench.papers.suites import suite, suites
+from archbench.papers.suites import ALL, suite, suites
 from archbench.records import Record
 from archbench.report.tables import Column, Table
 from archbench.spec import Spec, UsageError
+
+if TYPE_CHECKING:
+    from archbench.report.counts import Count
+
+LIST_NOTE = "built: of its rows; measured: of the networks that are. archbench reproduce TABLE sets ours beside the paper's figures."
 
 
 def reproduce(
@@ -45,19 +51,29 @@ def reproduce(
     chosen = suite(table)
     if not any(member.figures for member in chosen.members):
         raise UsageError(f"{chosen.name} has no published figure to set ours beside; archbench reproduce lists the tables that have")
-    made = report.reproduce(chosen, records, device=device, with_flawed=flagged, count=count_now if count else None)
+    with counting(wanted=count) as count_now:
+        made = report.reproduce(chosen, records, device=device, with_flawed=flagged, count=count_now)
     if form in ("csv", "json"):
         print_rows(report.rows(made), report.COLUMNS, form)
     else:
         print_tables(report.tables(made, width=None if form else report.WIDTH), form)
 
 
-def count_now(spec: Spec) -> Mapping[str, Any]:
-    """Count a network here and now; torch is loaded with the first."""
-    from archbench.api import cost_spec
+@contextmanager
+def counting(*, wanted: bool) -> Iterator[Count | None]:
+    """Count networks here and now, told of on a terminal; torch is loaded with the first."""
+    if not wanted:
+        yield None
+        return
 
-    print(f"counting {spec} ...", file=sys.stderr)
-    return cost_spec(spec).totals()
+    def count(spec: Spec) -> Mapping[str, Any]:
+        from archbench.api import cost_spec
+
+        told.now(f"counting {spec}")
+        return cost_spec(spec).totals()
+
+    with live() as told:
+        yield count
 
 
 def _print_list(records: Sequence[Record], form: str) -> None:
@@ -65,7 +81,7 @@ def _print_list(records: Sequence[Record], form: str) -> None:
     recorded = {record.spec for record in records if record.status == "ok" and record.settings}
     found = []
     for one in suites():
-        if any(member.figures for member in one.members):
+        if one.name != ALL and any(member.figures for member in one.members):
             found.append({
                 "name": one.name, "title": one.title, "rows": len(one.members), "built": len(one.members) - len(one.missing),
                 "networks": len(one.specs), "measured": sum(spec in recorded for spec in one.specs),
@@ -73,6 +89,8 @@ def _print_list(records: Sequence[Record], form: str) -> None:
     if form in ("csv", "json"):
         print_rows(found, list(found[0]), form)
         return
-    columns = [Column("table", "left"), Column("", "left"), Column("rows"), Column("built"), Column("measured\nnetworks")]
-    lines = [[*(str(row[key]) for key in ("name", "title", "rows", "built")), f"{row['measured']} of {row['networks']}"] for row in found]
-    print_tables([Table(columns, lines, notes=["archbench reproduce TABLE sets ours beside the paper's figures."])], form)
+    columns = [Column("table", "left"), Column("", "left"), Column("built"), Column("measured")]
+    lines = [
+        [str(row["name"]), str(row["title"]), f"{row['built']}/{row['rows']}", f"{row['measured']}/{row['networks']}"] for row in found
+    ]
+    print_tables([Table(columns, lines, notes=[LIST_NOTE])], form)

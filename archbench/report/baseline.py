@@ -10,7 +10,7 @@ from archbench.records import Record
 from archbench.report.comparable import conditions, differing
 from archbench.report.compare import Layout, grouped, name_width, named_lines
 from archbench.report.configurations import REPEATABLE, Configuration, configurations
-from archbench.report.names import folded, names, short_name, wrap
+from archbench.report.names import folded, short_name, short_names, wrap_name
 from archbench.report.rows import COLUMNS, COUNTS, MEASURES, heading, in_base_units, merged
 from archbench.report.selection import ordered
 from archbench.report.statistics import Interval, ratio_interval
@@ -94,7 +94,7 @@ def find_baseline(records: Sequence[Record], name: str, *, is_forced: bool = Fal
     """Find the configurations that a name (vovnet39+refinedet320) or the beginning of a record_id stands for, or raise UsageError."""
     made = [one for one in configurations(records) if one.status == "ok"]
     by_id = [one for one in made if len(name) >= SHORTEST_ID and any(record.record_id.startswith(name) for record in one.records)]
-    named = names(one.spec for one in made)
+    named = short_names(one.spec for one in made)
     spellings = (lambda spec: named[spec], short_name, lambda spec: f"{spec.backbone} {spec.detector or ''}", lambda spec: spec.backbone)
     found = by_id or next(filter(None, ([one for one in made if folded(spell(one.spec)) == folded(name)] for spell in spellings)), [])
     specs = dict.fromkeys(one.spec for one in found)
@@ -142,11 +142,11 @@ def against(record: Record, baseline: Baseline, columns: Sequence[str]) -> dict[
 
 
 def _table(place: str, made: Sequence[Configuration], baseline: Baseline, words: Sequence[str], width: int | None) -> Table:
-    named = names(one.spec for one in made)
+    named = short_names(one.spec for one in made)
     columns = [column for word in words for column in _columns(word)]
     cells = [[cell for word in words for cell in _cells(one, word, baseline)] for one in made]
     left = name_width(columns, cells, width)
-    lines = [line for one, found in zip(made, cells, strict=True) for line in named_lines(wrap(named[one.spec], left), found)]
+    lines = [line for one, found in zip(made, cells, strict=True) for line in named_lines(wrap_name(named[one.spec], left), found)]
     refused = {named[one.spec]: baseline.against_any(one, words) for one in made if not baseline.has(one)}
     how = f"{FORCED} forced" if baseline.is_forced else "not comparable"
     by_reason: dict[str, list[str]] = {}

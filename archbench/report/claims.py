@@ -19,6 +19,8 @@ from typing import Any, Literal
 from archbench.papers.claims import Claim, Pair
 from archbench.papers.suites import suites
 from archbench.records import Record
+from archbench.report.comparable import flaws
+from archbench.report.compare import name_width, named_lines
 from archbench.report.configurations import REPEATABLE, Configuration, Figure, configurations, measured_places
 from archbench.report.counts import Count, Counts
 from archbench.report.statistics import Interval, correlations, spearman
@@ -29,11 +31,13 @@ Outcome = Literal["holds", "fails", "undecided", "not measured", "not counted", 
 Side = Literal["low", "value", "high"]
 
 OTHER: dict[Side, Side] = {"low": "high", "value": "value", "high": "low"}
+PLURAL = {"holds": "hold", "fails": "fail"}
 SIGNS = {"more": ">", "less": "<", "equal": "="}
 NEEDS_CUDA, NEEDS_CPU, FLAGGED = "needs_cuda_device", "needs_cpu_device", "flagged"
 REASONS = {NEEDS_CUDA: ", needs a CUDA device", NEEDS_CPU: ", needs records of a CPU", "not_counted": ""}
 UNKNOWN = re.compile(r"^no (backbone|detector) is called .*")
-TEXT_WIDTH = 40
+WIDTH = 80
+FLAWED = "*"
 COLUMNS = (
     "paper", "where", "claim", "device", "metric", "kind", "left", "right", "direction", "reference", "tolerance", "published", "ours",
     "ours_lo", "ours_hi", "ours_over_published", "outcome", "reason", "figures", "of", "measured_on", "flags", "command",
@@ -94,6 +98,10 @@ class Figures:
         figure = one.figure(word) if one else None
         return figure if figure and (self.with_flawed or not figure.flaws) else None
 
+    def unmeasured(self, claim: Claim) -> list[Spec]:
+        """The networks of a claim that no record of its kind of device has, whatever its flags."""
+        return [] if claim.is_counted else [spec for spec in claim.specs if spec not in self.made[claim.device]]
+
     def flagged(self, claim: Claim) -> list[str]:
         """The flaws for which figures of a claim are left out."""
         found = [self.made[claim.device].get(spec) for spec in claim.specs] if not claim.is_counted else []
@@ -115,7 +123,7 @@ def judge(claim: Claim, figures: Figures) -> Verdict:
             return Verdict(claim, "not counted", found=found, wanted=wanted, reason="not_counted")
         flaws = figures.flagged(claim)
         needs = NEEDS_CUDA if claim.device == "gpu" else NEEDS_CPU
-        reason = f"{FLAGGED}: {', '.join(flaws)}" if flaws else "" if place else needs
+        reason = f"{FLAGGED} {', '.join(flaws)} (--flagged takes such figures)" if flaws else "" if place else needs
         return Verdict(claim, "not measured", found=found, wanted=wanted, reason=reason, place=place)
     interval = evaluation.interval(value)
     return Verdict(
@@ -265,8 +273,8 @@ def _row(verdict: Verdict) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def tables(verdicts: Sequence[Verdict], *, width: int | None = TEXT_WIDTH) -> list[Table]:
-    """Give the claims as tables for people, one for each paper, texts broken at `width` characters; None leaves them whole."""
+def tables(verdicts: Sequence[Verdict], *, width: int | None = WIDTH) -> list[Table]:
+    """Give the claims as tables for people, one for each paper, no wider than `width`; None leaves texts whole."""
     papers: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         papers.setdefault(verdict.claim.paper, []).append(verdict)
@@ -275,20 +283,22 @@ def tables(verdicts: Sequence[Verdict], *, width: int | None = TEXT_WIDTH) -> li
 
 
 def _table(paper: str, verdicts: Sequence[Verdict], width: int | None) -> Table:
+    places = list(dict.fromkeys(verdict.claim.where for verdict in verdicts))
+    ranked = sorted(verdicts, key=lambda verdict: places.index(verdict.claim.where))
+    columns = [Column("paper"), Column("ours"), Column("range"), Column("", "left")]
+    cells = [_cells(verdict) for verdict in ranked]
+    left = name_width(columns, cells, width)
     lines: list[list[str]] = []
     where = ""
-    places = list(dict.fromkeys(verdict.claim.where for verdict in verdicts))
-    for verdict in sorted(verdicts, key=lambda verdict: places.index(verdict.claim.where)):
+    for verdict, found in zip(ranked, cells, strict=True):
         if verdict.claim.where != where:
             where = verdict.claim.where
-            lines += [*([[]] if lines else []), [where, "", "", "", ""]]
-        text = textwrap.wrap(verdict.claim.text, width, initial_indent="  ", subsequent_indent="    ") if width else [verdict.claim.text]
-        first, *rest = text
-        lines += [[first, *_cells(verdict)], *([more, "", "", "", ""] for more in rest)]
+            lines += [*([[]] if lines else []), [where, *[""] * len(columns)]]
+        text = textwrap.wrap(verdict.claim.text, left, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+        lines += named_lines(text, found)
     outcomes = Counter(verdict.outcome for verdict in verdicts)
-    told = ", ".join(f"{count} {outcome}" for outcome, count in outcomes.items())
-    columns = [Column("claim", "left"), Column("paper"), Column("ours"), Column("range"), Column("", "left")]
-    return Table(columns, lines, title=f"{paper}: {told}", notes=_notes(verdicts))
+    told = ", ".join(f"{count} {PLURAL.get(outcome, outcome) if count > 1 else outcome}" for outcome, count in outcomes.items())
+    return Table([Column("claim", "left"), *columns], lines, title=f"{paper}: {told}", notes=_notes(verdicts))
 
 
 def _cells(verdict: Verdict) -> list[str]:
@@ -303,7 +313,8 @@ def _cells(verdict: Verdict) -> list[str]:
     is_wide = interval is not None and interval[1] - interval[0] > 1e-9
     span = f"{_brief(interval[0])} - {_brief(interval[1])}" if interval and is_wide else ""
     some = f" {verdict.found}/{verdict.wanted}" if verdict.ours is not None and verdict.found < verdict.wanted else ""
-    return [paper, MISSING if verdict.ours is None else _brief(verdict.ours), span, verdict.outcome + some]
+    flawed = FLAWED if flaws(verdict.flags) else ""
+    return [paper, MISSING if verdict.ours is None else f"{_brief(verdict.ours)}{flawed}", span, verdict.outcome + some]
 
 
 def _brief(value: float) -> str:
@@ -313,6 +324,8 @@ def _brief(value: float) -> str:
 def _notes(verdicts: Sequence[Verdict]) -> list[str]:
     """Where figures are from, and for what is not tested the reason and the command."""
     notes = [f"measured on {place}" for place in dict.fromkeys(verdict.place for verdict in verdicts if verdict.ours is not None) if place]
+    flagged = dict.fromkeys(flag for verdict in verdicts for flag in flaws(verdict.flags))
+    notes += [f"{FLAWED} of figures that are flagged: {', '.join(flagged)}"] if flagged else []
     untested: dict[str, list[str]] = {}
     for verdict in verdicts:
         if verdict.outcome == "not testable":

@@ -14,10 +14,14 @@ from typing import Any
 from archbench.records import Record
 from archbench.spec import Settings
 
-SAMPLING = ("device", "threads", "seed", "target", "n_min", "n_max", "t_min_s", "budget_s", "deadline_s", "allow_shared")
+SAMPLING = (
+    "device", "threads", "seed", "target", "n_min", "n_max", "t_min_s", "budget_s", "energy_s", "deadline_s", "allow_shared", "roofline",
+)  # fmt: skip
 """Settings that say how well a figure is known, or that the environment tells better. All others define what was measured."""
 FLAWS = ("throttled", "contended", "cpu_contended", "ci_not_met")
 """Flags of figures that are compared only where that is asked for."""
+OF_A_CARD = ("energy", "power")
+"""What the names of figures begin with that are of one card, not of its model: sensors differ."""
 CUDA_ONLY = ("cudnn_benchmark",)
 PLAIN = ("precision", "memory_format")
 """Settings whose values stand for themselves."""
@@ -89,7 +93,7 @@ def _keys(record: Record, metric: str) -> dict[str, str]:
         return {"batch": str(record.spec.batch)} if metric == "activation_peak_bytes" else {}
     figure, spec = record.measured[metric], record.spec
     keys = {"unit": figure.unit, "protocol": figure.protocol, "mode": spec.mode, "batch": str(spec.batch), "input": spec.size}
-    if metric.startswith("energy"):
+    if metric.startswith(OF_A_CARD):
         keys["card"] = str(record.environment.get("uuid") or record.environment.get("host") or "")
     return keys | conditions(record)
 

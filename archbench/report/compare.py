@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from archbench.papers import beside, row_for, rule_notes
 from archbench.records import Record
 from archbench.report.configurations import Configuration, Figure, configurations
-from archbench.report.names import names, wrap
+from archbench.report.names import short_names, wrap_name
 from archbench.report.rows import COLUMNS, heading, in_base_units, merged
 from archbench.report.selection import ordered
+from archbench.report.statistics import apart
 from archbench.report.tables import MISSING, Column, Table
 from archbench.report.words import COUNTED, MEASURED
 from archbench.spec import Spec
@@ -21,6 +22,8 @@ OPERATIONS = ("paper_flops", "flops", "macs")
 
 WIDTH = 80
 LEAST_NAME_WIDTH = 20
+MANY = 8
+"""Networks of which a note tells no more one by one."""
 NAMES = Column("network: our figures\n  paper/table: its own", "left")
 SHOWN = COUNTED | MEASURED
 QUOTED_NOTE = "A line that names a paper's table quotes it: its figures are of the paper's own device. fps: images/s."
@@ -50,7 +53,7 @@ def tables(records: Sequence[Record], layout: Layout | None = None) -> list[Tabl
     """
     layout = layout or Layout()
     made = ordered(configurations(records), layout.sort, merged)
-    named = names(configuration.spec for configuration in made)
+    named = short_names(configuration.spec for configuration in made)
     draw = _chosen_table if layout.columns else _table
     drawn = [table for title, group in grouped(made, layout.group).items() for table in draw(title, group, named, layout)]
     if drawn:
@@ -81,23 +84,29 @@ def flag_notes(made: Iterable[Configuration], named: Mapping[Spec, str]) -> list
 
 
 def repeats_note(made: Iterable[Configuration], named: Mapping[Spec, str], word: str = "latency_ms") -> list[str]:
-    """Of how many processes a figure is the median, and their range; nothing where each is of one."""
-    ranges: dict[int, list[str]] = {}
+    """Of how many processes a figure is the median, and their range, of many networks the widest; nothing where each is of one."""
+    ranges: dict[int, list[tuple[float, str]]] = {}
     for one in made:
         figure = one.figure(word)
         if figure and figure.processes > 1 and figure.interval:
             least, most = (SHOWN[word].show(bound) for bound in figure.interval)
-            ranges.setdefault(figure.processes, []).append(f"{named[one.spec]} {least} to {most}")
-    return [f"Medians of {count} processes, and their range in {SHOWN[word].unit}: {'; '.join(found)}" for count, found in ranges.items()]
+            told = f"{named[one.spec]} {least} to {most}"
+            ranges.setdefault(figure.processes, []).append((apart(figure.interval), told))
+    return [
+        f"Medians of {count} processes, and their range in {SHOWN[word].unit}: {'; '.join(told for _, told in found)}"
+        if len(found) <= MANY
+        else f"Medians of {count} processes; furthest apart, in {SHOWN[word].unit}: {max(found)[1]}"
+        for count, found in ranges.items()
+    ]
 
 
 def _table(title: str, made: Sequence[Configuration], named: Mapping[Spec, str], layout: Layout) -> list[Table]:
     both = [(_our_figures(one), _paper_figures(one.spec)) for one in made]
     left = name_width(FIGURES, [cells for figures in both for cells in figures if cells], layout.width)
     lines = [
-        line for one, (ours, papers) in zip(made, both, strict=True) for line in _lines(one, wrap(named[one.spec], left), ours, papers)
+        line for one, (ours, papers) in zip(made, both, strict=True) for line in _lines(one, wrap_name(named[one.spec], left), ours, papers)
     ]
-    notes = [*_ends(made, named), *repeats_note(made, named), *flag_notes(made, named)]
+    notes = [*endings((one.newest for one in made), named), *repeats_note(made, named), *flag_notes(made, named)]
     return [Table([NAMES, *FIGURES], lines, title=title, notes=notes)]
 
 
@@ -106,8 +115,8 @@ def _chosen_table(title: str, made: Sequence[Configuration], named: Mapping[Spec
     columns = [Column(heading(name), "left" if COLUMNS[name] is str else "right") for name in layout.columns]
     cells = [[in_base_units(row[column]) for column in layout.columns] for row in map(merged, made)]
     left = name_width(columns, cells, layout.width)
-    lines = [line for one, found in zip(made, cells, strict=True) for line in named_lines(wrap(named[one.spec], left), found)]
-    notes = [*_ends(made, named), *repeats_note(made, named), *flag_notes(made, named)]
+    lines = [line for one, found in zip(made, cells, strict=True) for line in named_lines(wrap_name(named[one.spec], left), found)]
+    notes = [*endings((one.newest for one in made), named), *repeats_note(made, named), *flag_notes(made, named)]
     whole = Table([Column("network", "left"), *columns], lines, title=title, notes=notes)
     return whole.split(layout.width) if layout.width else [whole]
 
@@ -162,13 +171,12 @@ def _parameters(spec: Spec) -> str:
     return "paper_params" if "paper_params" in named else "params"
 
 
-def _ends(made: Sequence[Configuration], named: Mapping[Spec, str]) -> list[str]:
+def endings(records: Iterable[Record], named: Mapping[Spec, str]) -> list[str]:
     """How each job ended that did not end well."""
     return [
-        f"{named[one.spec]}: {one.status} ({reason.code}) in phase {reason.phase or '?'}: {reason.message}"
-        for one in made
-        for reason in [one.newest.reason]
-        if one.status != "ok" and reason
+        f"{named[record.spec]}: {record.status} ({record.reason.code}) in phase {record.reason.phase or '?'}: {record.reason.message}"
+        for record in records
+        if record.status != "ok" and record.reason
     ]
 
 

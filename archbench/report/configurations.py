@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from archbench.records import Metric, Record
-from archbench.report.comparable import COUNTED_ONLY, flaws, places
+from archbench.report.comparable import COUNTED_ONLY, OF_A_CARD, flaws, places
 from archbench.report.statistics import Interval, apart
 from archbench.spec import Spec
 
@@ -69,9 +69,9 @@ class Configuration:
         if not found:
             value = next((record.value(name) for record in reversed(self.records) if record.value(name) is not None), None)
             return None if value is None else Figure(value, (value, value))
-        found = [pair for pair in found if not flaws(flags_of(pair[0], name))] or found
+        found = [pair for pair in found if not flaws(metric_flags(pair[0], name))] or found
         values = [metric.value for _, metric in found if metric.value is not None]
-        flags = dict.fromkeys(flag for record, _ in found for flag in flags_of(record, name))
+        flags = dict.fromkeys(flag for record, _ in found for flag in metric_flags(record, name))
         if len(values) == 1:
             return Figure(values[0], interval_of(found[0][0], name), 1, tuple(flags))
         if apart(values) > REPEATABLE:
@@ -87,7 +87,7 @@ class Configuration:
 
     def _of_one_card(self, name: str) -> Iterable[Record]:
         card = self.newest.environment.get("uuid")
-        return [record for record in self.records if not name.startswith("energy") or record.environment.get("uuid") == card]
+        return [record for record in self.records if not name.startswith(OF_A_CARD) or record.environment.get("uuid") == card]
 
 
 def configurations(records: Iterable[Record]) -> list[Configuration]:
@@ -127,7 +127,7 @@ def interval_of(record: Record, name: str) -> Interval | None:
     return metric.value * time.value / times[1], metric.value * time.value / times[0]
 
 
-def flags_of(record: Record, name: str) -> tuple[str, ...]:
+def metric_flags(record: Record, name: str) -> tuple[str, ...]:
     """The flags of a figure and of the time that it is computed from."""
     metrics = [record.measured.get(name), record.measured.get(INVERSE_OF.get(name, ""))]
     return tuple(dict.fromkeys(flag for metric in metrics if metric for flag in metric.flags))

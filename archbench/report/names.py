@@ -11,7 +11,7 @@ from archbench.spec import Spec
 NO_BREAK = "\N{NO-BREAK SPACE}"
 
 
-def names(specs: Iterable[Spec]) -> dict[Spec, str]:
+def short_names(specs: Iterable[Spec]) -> dict[Spec, str]:
     """Short names, with the classes where they alone tell two networks apart."""
     distinct = dict.fromkeys(specs)
     alike = Counter(map(short_name, distinct))
@@ -27,7 +27,7 @@ def short_name(spec: Spec) -> str:
     return ", ".join(filter(None, parts))
 
 
-def wrap(name: str, width: int) -> list[str]:
+def wrap_name(name: str, width: int) -> list[str]:
     """Break a name into lines: before a plus and after a comma only."""
     network, *parts = name.split(", ")
     glued = [network.replace(" + ", f" +{NO_BREAK}"), *(part.replace(" ", NO_BREAK) for part in parts)]

@@ -102,9 +102,10 @@ def test_the_suites_fit_80_columns_and_say_how_much_of_them_builds(capsys):
     assert run(["list", "suites"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert "huang/grid         extractors x meta-architectures x inputs           175  175" in lines
+    assert any(re.fullmatch(r"huang/grid +extractors x meta-architectures x inputs +175 +175", line) for line in lines)
     assert run(["list", "suites", "--json"]) == 0
     suites = {suite["name"]: suite for suite in json.loads(capsys.readouterr().out)}
-    assert [member["label"] for member in suites["dsnet/table9"]["members"]][0] == "ResNet50"
-    assert suites["dsnet/table9"]["members"][0]["command"].endswith("--batch 32 --train")
+    first = suites["dsnet/table9"]["members"][0]
+    assert first["label"] == "ResNet50"
+    assert first["command"].endswith("--batch 32 --train")
     assert suites["dsod/prose"]["builds"] == suites["dsod/prose"]["of"] - 1

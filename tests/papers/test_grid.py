@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-import archbench
+import archbench.api
 from archbench.papers.grid import cells, grid
 from archbench.spec import Spec
 from archbench.zoo import registry
