@@ -9,7 +9,7 @@ from archbench.report.configurations import Configuration, measured_places
 from archbench.report.explains import EXPLAINED, EXPLAINING, LEAST_NETWORKS, Explanation, explanations
 from archbench.report.figures.contract import Axis, Guide, Key, Made, Mark, Missing, Panel, Plot
 from archbench.report.figures.material import Found, Material, bars_remark, flags_remark, left_out, value_of
-from archbench.report.names import names
+from archbench.report.names import short_names
 from archbench.report.words import COUNTED, MEASURED
 
 FEW = 24
@@ -28,7 +28,7 @@ def roofline(material: Material) -> Made:
         why = "no record holds its device's roofs; archbench profile vovnet39 --detector refinedet320 --roofline makes one"
         return [Missing("roofline", why)]
     where, chosen = next(iter(places.items()))
-    named = names(one.spec for one in chosen)
+    named = short_names(one.spec for one in chosen)
     marks = []
     for one in chosen:
         rate, at = value_of(one, "flops_per_s", scale=1e-9), _intensity(one)
@@ -37,7 +37,7 @@ def roofline(material: Material) -> Made:
         is_few = len(chosen) <= FEW
         marks.append(Mark(named[one.spec], at, rate.value, y_interval=rate.interval, colour=_kind(one), shape=_kind(one), is_named=is_few))
     found = Found(where, {one.spec: one for one in chosen}, {name: len(group) for name, group in list(places.items())[1:]})
-    roofs = chosen[-1].newest.conditions["roofline"]
+    roofs = _conditions(chosen[-1])
     remarks = [
         "Roofs: what the device did at best in probes of its own; bytes: inputs, weights and outputs of every operator. A network's time is"
         " of its forward pass (protocol model).",
@@ -85,7 +85,7 @@ def explains(material: Material) -> Made:
 
 def _explained(made: Sequence[Configuration], found: Mapping[str, Explanation], *, with_flawed: bool) -> list[Panel]:
     """A panel for each counted figure and each measured one that enough networks have."""
-    named = names(one.spec for one in made)
+    named = short_names(one.spec for one in made)
     panels: list[Panel] = []
     for word in filter(found.__contains__, EXPLAINED):
         y = SHOWN[word]
@@ -127,10 +127,15 @@ def _inputs(made: Sequence[Configuration]) -> str:
 
 def _intensity(one: Configuration) -> float | None:
     """Operations for each byte that the forward pass moves, in the precision that it was measured in; None without roofs."""
-    roofs, counted = one.newest.conditions.get("roofline"), one.newest.counted or {}
+    roofs, counted = _conditions(one), one.newest.counted or {}
     if not roofs or not counted.get("bytes_all"):
         return None
     return float(counted["flops"]) * one.spec.batch / (counted["bytes_all"] * roofs["element_bytes"] / COUNTED_BYTES)
+
+
+def _conditions(one: Configuration) -> Mapping[str, Any]:
+    """The roofs that the newest record with some holds; nothing where none does."""
+    return next((record.conditions["roofline"] for record in reversed(one.records) if record.conditions.get("roofline")), {})
 
 
 def _roofs(roofs: Mapping[str, Any], intensities: Sequence[float]) -> tuple[Guide, ...]:
