@@ -113,8 +113,13 @@ def _rho(explanation: Explanation, name: str) -> str:
     found = explanation.counted[name]
     if found.rho is None:
         return "rho: none"
-    interval = f" ({found.interval[0]:.2f} to {found.interval[1]:.2f})" if found.interval else ""
-    return f"rho {found.rho:.2f}{interval}"
+    interval = f" ({_hundredths(found.interval[0])} to {_hundredths(found.interval[1])})" if found.interval else ""
+    return f"rho {_hundredths(found.rho)}{interval}"
+
+
+def _hundredths(value: float) -> str:
+    """A correlation with two digits; next to none is 0.00, never -0.00."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _inputs(made: Sequence[Configuration]) -> str:
