@@ -78,10 +78,10 @@ def fusion(material: Material) -> Made:
         )
     )
     remarks = ["Accuracy quoted from CSPNet, Tables 1 and 2. Numbers beside points: the partial ratio."]
-    remarks += ["BFLOPs are counted (2 x multiply-adds)."] if material.wants_ours else ["BFLOPs as published."]
-    if any(mark.origin == "paper" for mark in (*first, *second)) and material.wants_ours:
-        remarks.append("Hollow: BFLOPs as published.")
-    where = "counted" if material.wants_ours else "as published"
+    origins = {mark.origin for mark in (*first, *second)}
+    where = "counted" if "ours" in origins else "as published"
+    remarks += {"counted": ["BFLOPs are counted: 2 x multiply-adds."], "as published": ["BFLOPs as published."]}[where]
+    remarks += ["Hollow: BFLOPs as published."] if len(origins) > 1 else []
     key = Key((*FUSIONS, "pyramids"))
     title = "Fusion of partial features, after CSPNet's Figure 4"
     return [Plot("fusion", title, where, panels, tuple(remarks), key, key)]
