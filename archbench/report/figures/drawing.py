@@ -50,18 +50,11 @@ def draw(plot: Plot, style: Style = SCREEN) -> Figure:
     figure = Figure(figsize=(columns * wide, rows * high), dpi=style.dpi, facecolor="white", layout="constrained")
     FigureCanvasAgg(figure)
     looks = palette(plot)
-    pairs: list[tuple[Axes, Panel]] = []
-    for index, panel in enumerate(plot.panels):
-        axes = figure.add_subplot(rows, columns, index + 1)
-        pairs += [(axes, panel)]
+    pairs = [(figure.add_subplot(rows, columns, index), panel) for index, panel in enumerate(plot.panels, start=1)]
+    for axes, panel in pairs:
         _draw_panel(axes, panel, looks, style)
     if plot.has_one_scale:
-        top = max(axes.get_ylim()[1] for axes, panel in pairs if panel.marks)
-        for axes, panel in pairs:
-            if panel.marks:
-                axes.set_ylim(0, top)
-            if pairs.index((axes, panel)) % columns:
-                axes.set_ylabel("")
+        _share_scale([axes for axes, panel in pairs if panel.marks], columns)
     _lay_out(figure, plot, looks, style)
     for axes, panel in pairs:
         name_points(axes, [mark for mark in panel.marks if mark.form == "point" and not mark.on_right], looks, style)
@@ -109,6 +102,15 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
     _draw_marks(axes, panel, looks, style)
     for axis in logarithmic:
         choose_ticks(axis)
+
+
+def _share_scale(panels: Sequence[Axes], columns: int) -> None:
+    """Give panels one scale of y, from 0, and its words to the first of each row."""
+    top = max(axes.get_ylim()[1] for axes in panels)
+    for index, axes in enumerate(panels):
+        axes.set_ylim(0, top)
+        if index % columns:
+            axes.set_ylabel("")
 
 
 def _dress(axes: Axes, style: Style) -> None:

@@ -47,10 +47,10 @@ def speed_accuracy(material: Material) -> Made:
     accuracy = _accuracy()
     if not material.wants_ours:
         return [Missing("speed-accuracy", f"{NO_TIMES}; the five published mAP need measured times: archbench sweep huang/table3")]
-    found = measured(material, [point.spec for point in points()], "total_ms")
+    found = measured(material, accuracy, "total_ms")
     marks, values = [], []
     for point in points():
-        if point.spec in found.of and point.spec in accuracy:
+        if point.spec in found.of:
             value = value_of(found.of[point.spec], "total_ms")
             values.append(value)
             marks.append(_mark(point, value, Value(accuracy[point.spec]), label=_label(point), is_named=True))
@@ -58,7 +58,8 @@ def speed_accuracy(material: Material) -> Made:
         "", TIME, Axis("mAP, COCO minival", "%"), tuple(sorted(marks, key=lambda mark: mark.x)),
         guides=frontier(marks, "optimality frontier: none is faster and better"), better="better \N{NORTH WEST ARROW}",
     )  # fmt: skip
-    others = len(found.of) - len(marks)
+    grid = {point.spec for point in points()} - accuracy.keys()
+    others = sum(one.place == found.where and one.spec in grid for one in material.configurations)
     remarks = [
         f"{PROTOCOL} mAP quoted from Table 3; the paper prints none of the {others} other configurations measured here."
         if others
@@ -74,14 +75,14 @@ def proposals(material: Material) -> Made:
     """Make Figures 6a and 6b: time over the number of proposals, and mAP where it is published."""
     if not material.wants_ours:
         return [Missing("proposals", f"{NO_TIMES}; {_how_to_fill('figure6a')}")]
-    swept = [point for point in points() if point.proposals]
-    found = measured(material, [point.spec for point in swept], "total_ms")
-    there = [point for point in swept if point.spec in found.of]
-    size = HIGH if any(point.size == HIGH for point in there) else LOW
+    swept = {size: [point for point in points() if point.proposals and point.size == size] for size in (HIGH, LOW)}
+    of_size = {size: measured(material, [point.spec for point in there], "total_ms") for size, there in swept.items()}
+    size = max(of_size, key=lambda size: len(of_size[size].of))
+    found = of_size[size]
     values: list[Value] = []
     panels = []
     for letter, detector in zip("ab", ("faster-rcnn", "rfcn"), strict=True):
-        chosen = [point for point in there if point.size == size and point.detector == detector]
+        chosen = [point for point in swept[size] if point.detector == detector and point.spec in found.of]
         marks = []
         for point in chosen:
             values.append(value_of(found.of[point.spec], "total_ms"))
@@ -117,7 +118,7 @@ PARTS = (Part("backbone", "backbone_ms"), Part("all else of the network", "heads
 WHOLE = (Part("network, not told apart", "latency_ms"), PARTS[2])
 
 
-def time(material: Material) -> Made:
+def time_by_part(material: Material) -> Made:
     """Make Figure 7: time at 300x300 with 300 proposals, by part, a panel a meta-architecture."""
     if not material.wants_ours:
         return [Missing("time", f"{NO_TIMES}; {_how_to_fill('figure7')}")]

@@ -22,7 +22,7 @@ GROUP_WIDTH = 0.8
 MOST_TICKS = 26
 LEAST_CATEGORIES = 4
 """Categories for which a panel has room at least, so that few bars are not walls."""
-DIGIT_EM = 0.62
+DIGIT_EM = 0.56
 FEW_BARS = 24
 """Bars up to which the value of each is written above it."""
 TICKS = ((0.8, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)), (2.2, (1.0, 2.0, 5.0)), (4.2, (1.0, 3.0)), (inf, (1.0,)))
@@ -40,12 +40,11 @@ def draw_points(axes: Axes, marks: Sequence[Mark], palette: Palette, style: Styl
     for (colour, shape, origin), group in groups.items():
         ink = palette.colour(colour)
         x, y = [mark.x for mark in group], [mark.y for mark in group]
-        bars = [_errors([(at, mark.x_interval) for at, mark in zip(x, group, strict=True)])]
-        bars += [_errors([(at, mark.y_interval) for at, mark in zip(y, group, strict=True)])]
-        if any(bars):
+        across, along = _errors((mark.x, mark.x_interval) for mark in group), _errors((mark.y, mark.y_interval) for mark in group)
+        if across or along:
             width = style.mark_pt / 7.5
             caps = 0 if len(marks) > MANY else 2 * width
-            axes.errorbar(x, y, xerr=bars[0], yerr=bars[1], color=ink, elinewidth=width, capsize=caps, fmt="none", zorder=2.5)
+            axes.errorbar(x, y, xerr=across, yerr=along, color=ink, elinewidth=width, capsize=caps, fmt="none", zorder=2.5)
         is_hollow = origin in palette.hollow
         axes.plot(
             x, y, palette.marker(shape), color=ink, markersize=style.mark_pt * (1 if len(marks) <= MANY else 0.7), linestyle="None",
@@ -77,12 +76,11 @@ def _errors(values: Iterable[tuple[Any, tuple[float, float] | None]]) -> list[li
 def draw_bars(axes: Axes, panel: Panel, palette: Palette, style: Style) -> None:
     """Draw bars on their categories: side by side or on one another, a colour and a hatch a group; points stand among them."""
     bars = [mark for mark in panel.marks if mark.form == "bar"]
-    categories = list(dict.fromkeys(mark.x for mark in panel.marks))
-    place = {category: index for index, category in enumerate(categories)}
+    place = category_places(panel)
     order = list(palette.colours)
     groups = sorted({(mark.colour, mark.origin) for mark in bars}, key=lambda group: (order.index(group[0]) if group[0] else -1, group[1]))
     width = GROUP_WIDTH / (1 if panel.is_stacked else max(len(groups), 1))
-    height = dict.fromkeys(categories, 0.0)
+    height = dict.fromkeys(place, 0.0)
     for index, group in enumerate(groups):
         chosen = [mark for mark in bars if (mark.colour, mark.origin) == group]
         shift = 0.0 if panel.is_stacked else (index - (len(groups) - 1) / 2) * width
@@ -95,14 +93,15 @@ def draw_bars(axes: Axes, panel: Panel, palette: Palette, style: Style) -> None:
             x, y, width * 0.92, bottom=below, color=face, edgecolor=ink if face == "white" else "white", linewidth=0.8,
             hatch=palette.hatches.get(group[0], ""), zorder=2,
         )  # fmt: skip
-        errors = _errors([(at, mark.y_interval) for at, mark in zip(y, chosen, strict=True)])
+        errors = _errors((mark.y, mark.y_interval) for mark in chosen)
         if errors:
-            axes.errorbar(x, y, yerr=errors, fmt="none", color=INK, elinewidth=1, capsize=2.5, zorder=3)
+            tops = [low + at for low, at in zip(below, y, strict=True)]
+            axes.errorbar(x, tops, yerr=errors, fmt="none", color=INK, elinewidth=1, capsize=2.5, zorder=3)
         for mark, at in zip(chosen, y, strict=True):
             height[mark.x] += at
         if len(bars) <= FEW_BARS and not panel.is_stacked:
-            _write_values(axes, x, chosen, style, width * width_pt(axes) / max(len(categories), LEAST_CATEGORIES))
-    _name_categories(axes, [str(category) for category in categories], style)
+            _write_values(axes, x, chosen, style, width * width_pt(axes) / max(len(place), LEAST_CATEGORIES))
+    _name_categories(axes, [str(category) for category in place], style)
 
 
 def _write_values(axes: Axes, x: Sequence[float], bars: Sequence[Mark], style: Style, room_pt: float) -> None:

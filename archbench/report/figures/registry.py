@@ -46,7 +46,7 @@ FIGURES = (
     Figure("object-size", "accuracy by size of objects", "Huang 4", NOTHING, huang.refused("object-size")),
     Figure("resolution", "accuracy by resolution", "Huang 5", NOTHING, huang.refused("resolution")),
     Figure("proposals", "time over proposals", "Huang 6a, 6b", RECORDS, huang.proposals),
-    Figure("time", "time by part", "Huang 7", RECORDS, huang.time),
+    Figure("time", "time by part", "Huang 7", RECORDS, huang.time_by_part),
     Figure("flops-time", "multiply-adds over time", "Huang 8a, 8b", RECORDS, huang.flops_time),
     Figure("memory", "memory by extractor", "Huang 9", RECORDS, huang.memory),
     Figure("memory-time", "memory over time", "Huang 10a, 10b", RECORDS, huang.memory_time),

@@ -96,15 +96,24 @@ def test_only_published_accuracies_are_points_and_the_rest_is_told() -> None:
     assert f"the paper prints none of the {others} other configurations measured here" in made.remarks[0]
 
 
-def test_proposals_are_of_the_high_resolution_where_there_is_one() -> None:
+def test_proposals_are_of_the_resolution_that_has_most_and_rather_of_the_high_one() -> None:
     low = [of_point("faster-rcnn", "mobilenet", 300, count, 5 + index) for index, count in enumerate((10, 50, 300))]
     made = plot("proposals", Material(low))
     assert made.panels[0].title == "(a) Faster R-CNN, 300x300"
     assert "The paper's figure is of 600x600." in made.remarks
     assert [(mark.x, mark.y) for mark in made.panels[0].marks] == [(10, 7), (50, 8), (300, 9)]
     assert made.panels[1].empty.endswith("archbench sweep huang/figure6b makes them")
-    high = [*low, of_point("faster-rcnn", "mobilenet", 600, 10, 20)]
-    assert plot("proposals", Material(high)).panels[0].title == "(a) Faster R-CNN, 600x600"
+    high = [of_point("faster-rcnn", "mobilenet", 600, count, 20) for count in (10, 50, 300)]
+    assert plot("proposals", Material([*low, *high])).panels[0].title == "(a) Faster R-CNN, 600x600"
+
+
+def test_points_of_published_accuracy_are_looked_for_on_the_device_that_has_them() -> None:
+    published = [record for record in of_grid() if record.spec in suite("huang/table3").specs]
+    elsewhere = [record for record in of_grid(gpu=False) if record.spec not in suite("huang/table3").specs]
+    made = plot("speed-accuracy", Material([*elsewhere, *published]))
+    assert made.where == "measured on Example GPU, fp32, contiguous"
+    assert len(list(made.marks)) == 5
+    assert "others" not in made.remarks[0]
 
 
 def test_a_network_whose_parts_are_not_told_apart_is_one_bar() -> None:
