@@ -172,10 +172,7 @@ class EnergyJob:
         """Read the sensors as fast as can be under load, to see how often they have news."""
         self.meter.start(period_s=PROBE_PERIOD_S)
         self._keep_busy(load, time.perf_counter() + PROBE_S)
-        trace = self._stop("probe_")
-        refresh = {name: refresh_of(*trace.power(name)) for name in self.meter.sensors}
-        refresh |= {name: refresh_of(*trace.counter(name)) for name in trace.joules}
-        self.meter.learn({name: seconds for name, seconds in refresh.items() if seconds is not None})
+        self.meter.learn(refreshes(self._stop("probe_")))
 
     def _window(self, load: Load, seconds: float) -> None:
         """Keep the device busy before, in and after a window; find power and images within it."""
@@ -208,13 +205,12 @@ class EnergyJob:
         """Give the figures that follow from power and images of a window."""
         bare = Notes(notes.source, notes.protocol)
         if self.meter.sensors:
-            integral = replace(bare, source=power.integral_source)
+            integral = replace(bare, source=f"{self.meter.traits.label} {power.integral_source}")
             counter = replace(bare, source="energy counter: its mean power times the window")
             self._give("energy_integrated_j", _times(power.integrated, window.seconds), power.reason, integral)
             self._give("energy_counter_j", _times(power.counted, window.seconds), power.counter_reason, counter)
-            self._give(
-                "energy_counter_ratio", power.ratio, power.counter_reason or power.reason, replace(bare, source="counter / integral")
-            )
+            ratio = replace(bare, source="counter / integral")
+            self._give("energy_counter_ratio", power.ratio, power.counter_reason or power.reason, ratio)
         if power.watts is None:
             self._lack(power.reason, ENERGY_AND_RATE)
             return
@@ -321,6 +317,13 @@ def pauses_for(load: Load, meter: Meter, window: Window) -> list[tuple[float, fl
     return [(part.end, scale * seconds) for part, seconds in zip(window.parts(GROUPS), drawn, strict=False)]
 
 
+def refreshes(trace: Trace) -> dict[str, float]:
+    """How often each source and counter had news, seconds, as far as a trace sampled every `PROBE_PERIOD_S` tells."""
+    found = {name: refresh_of(*trace.power(name)) for name in trace.watts}
+    found |= {name: refresh_of(*trace.counter(name)) for name in trace.joules}
+    return {name: seconds for name, seconds in found.items() if seconds is not None}
+
+
 def power_in(meter: Meter, trace: Trace, window: Window) -> Power:
     """Mean power within a window: the headline, with what it was chosen from."""
     failures = meter.conditions.get("source_failures", {})
@@ -334,9 +337,9 @@ def power_in(meter: Meter, trace: Trace, window: Window) -> Power:
     source, joules, reason = next((found for found in tried if found[1] is not None), tried[0])
     if joules is None:
         return Power(None, failures.get(source, reason), counted=counter.watts, counter_reason=counter.reason)
-    power = believe(joules / window.seconds, f"{meter.traits.label} {source} power, integrated", counter)
+    power = believe(joules / window.seconds, f"{source} power, integrated", counter)
     gap = ["sampler_gap"] if gaps(trace.power(source)[0], window, trace.period_s).flagged else []
-    return replace(power, flags=(*power.flags, *gap))
+    return replace(power, source=f"{meter.traits.label} {power.source}", flags=(*power.flags, *gap))
 
 
 def integral_of(trace: Trace, source: str, window: Window) -> tuple[float | None, str]:

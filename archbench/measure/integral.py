@@ -144,4 +144,4 @@ def believe(integrated: float, source: str, counter: Counted) -> Power:
         return power
     if abs(counter.watts / integrated - 1) > DISAGREE:
         return replace(power, flags=("counter_power_disagree",))
-    return replace(power, watts=counter.watts, source="NVML energy counter")
+    return replace(power, watts=counter.watts, source="energy counter")

@@ -290,7 +290,7 @@ class _Sampler:
                     tick += period * (1 + max(0, math.floor((time.perf_counter() - tick) / period)))
                 else:
                     self._count()
-                end.wait(max(0.0, min(tick, self._next_count()) - time.perf_counter()))
+                time.sleep(max(0.0, min(tick, self._next_count()) - time.perf_counter()))
         except GpuLostError:
             self.trace.lost = True
 

@@ -54,7 +54,7 @@ UNKNOWN = {"usage": (0.1, 1.0), "instant": (0.1, 0.025)}
 NEWEST_KNOWN = 9.0
 AVERAGE_PRIOR = (0.1, 1.0)
 LEAST_PERIOD_S, MOST_PERIOD_S = 0.01, 0.1
-PLAUSIBLE = 10
+PLAUSIBLE = 6
 """How many times a probed refresh may differ from the known one."""
 DEAD = -1
 """The return code noted for a source that is not asked any more."""

@@ -100,10 +100,9 @@ static double trace_time(double t) {
 
 /* Joules since initialisation; steady at the first watts until the trace begins. */
 static double joules_at(double t) {
-    double start = origin_known ? fmax(origin + power.t[0], opened) : INFINITY;
     trace_time(t);
+    double start = origin + power.t[0];
     if (!origin_known || t < start) return power.v[0] * (t - opened);
-    start = origin + power.t[0];
     return power.v[0] * (start - opened) + integral_to(&power, t - origin);
 }
 

@@ -16,7 +16,7 @@ import pytest
 
 from archbench.measure.energy import Load, eq2_joules, integral_of, open_meter, pauses_for, power_in
 from archbench.measure.integral import Counted, Window, believe, count, gaps, integrate, refresh_of
-from archbench.measure.meter import NullMeter, Sensor, Trace, Traits
+from archbench.measure.meter import NullMeter, SampledMeter, Sensor, Trace, Traits
 from archbench.measure.validity import conditions_of, flags_of, sharing
 from archbench.records import Record, Store
 
@@ -207,7 +207,8 @@ class TestChoice:
     @staticmethod
     def trace(**watts):
         times = np.arange(0, 12, 0.05).tolist()
-        return Trace(times=times, watts={name: [value] * len(times) for name, value in watts.items()}, period_s=0.05)
+        repeated = {name: [value] * len(times) for name, value in watts.items()}
+        return Trace(times=times, took=[0.0] * len(times), watts=repeated, period_s=0.05)
 
     def test_the_preferred_source_is_taken_where_it_has_samples(self):
         trace = self.trace(instant=100.0, usage=90.0)
@@ -401,8 +402,7 @@ class TestThroughTheStub:
         eq2 = job["metrics"]["energy_eq2_per_image_j"]
         assert eq2["protocol"] == "vovnet"
         assert eq2["value"] == pytest.approx(100 / eq2["spread"]["inference_img_s"], rel=1e-6)
-        spacing = np.diff(job["arrays"]["eq2_power_t_ns"]) / 1e9
-        assert np.median(spacing) == pytest.approx(0.1, rel=0.05)
+        assert eq2["spread"]["samples"] == pytest.approx(eq2["spread"]["window_s"] / 0.1, rel=0.2)
 
     def test_a_ramp_gives_its_closed_form(self, found):
         window = window_of(found["ramp"])
@@ -419,8 +419,9 @@ class TestThroughTheStub:
     def test_a_sensor_of_one_second_is_right_inside_and_the_whole_run_is_not_what_is_reported(self, found):
         job = found["one second sensor"]
         assert value(job, "power_mean_w") == pytest.approx(300, rel=TOLERANCE)
-        whole = np.mean(job["arrays"]["power_usage_w"])
-        assert whole < 0.95 * 300
+        times, watts = np.array(job["arrays"]["power_t_ns"]) / 1e9, np.array(job["arrays"]["power_usage_w"])
+        run = Window(times[0], times[-1])
+        assert integrate(times, watts, run) < 0.95 * 300 * run.seconds
 
     def test_a_counter_that_disagrees_is_stored_and_not_the_headline(self, found):
         job = found["counter x 0.6"]
@@ -526,7 +527,7 @@ def test_energy_of_a_cpu_job_is_that_of_its_packages(found):
     energy = metrics["energy_per_image_j"]
     assert (energy["source"], energy["flags"]) == ("RAPL packages", [])
     assert energy["value"] * metrics["energy_throughput_img_s"]["value"] == pytest.approx(80, rel=0.01)
-    assert metrics["power_idle_w"]["value"] == pytest.approx(80, rel=0.01)
+    assert metrics["power_idle_w"]["value"] == pytest.approx(80, rel=0.05)
     assert metrics["energy_eq2_per_image_j"]["reason"] == metrics["energy_counter_ratio"]["reason"] == "cpu_device"
 
 
@@ -606,6 +607,52 @@ def test_no_failure_of_energy_touches_time_and_memory(nvml_stub, tmp_path, varia
     record, _ = whole_job(nvml_stub(**variables), tmp_path)
     assert (record.status, record.measured["energy_per_image_j"].reason) == ("ok", why)
     check_the_rest(record)
+
+
+class Slow:
+    """An instrument of 100 W, one of whose readings takes long."""
+
+    traits, conditions, probed, period_s = Traits("slow", 0, 0), {}, True, 0.02
+    sensors = {"usage": Sensor(0.04, 0.04)}  # noqa: RUF012
+
+    def __init__(self):
+        self.readings = 0
+
+    def watts(self):
+        self.readings += 1
+        time.sleep(0.13 if self.readings == 4 else 0)
+        return {"usage": (100.0, 0) if self.readings != 6 else (float("nan"), 3)}
+
+    def joules(self):
+        return {"counter": 100 * time.perf_counter()}
+
+    def state(self):
+        return {}
+
+
+def test_late_ticks_are_skipped_and_never_made_up_for():
+    meter = SampledMeter(Slow())
+    begun = time.perf_counter()
+    meter.start()
+    time.sleep(0.6)
+    trace = meter.stop()
+    starts = np.array(trace.times) - np.array(trace.took) / 2
+    ticks = np.floor((starts - starts[0]) / 0.02 + 1e-3)
+    assert 5 < len(ticks) <= (time.perf_counter() - begun) / 0.02 - 5
+    assert (np.diff(ticks) > 0).all()
+    assert len(meter.samples()) == len(trace.times) - 1
+    assert {watts for _, watts in meter.samples()} == {100.0}
+
+
+def test_right_after_an_edge_the_counter_is_read_closely_until_it_changes():
+    meter = SampledMeter(Slow())
+    edge = time.perf_counter() + 0.305
+    meter.start(period_s=0.1, edges=[edge])
+    time.sleep(0.6)
+    times, _ = meter.stop().counter("counter")
+    assert len(times) > len(meter.trace.times)
+    after = times[times >= edge]
+    assert after[1] - after[0] < 0.05
 
 
 def test_a_meter_that_is_not_there_is_null_and_takes_no_samples(tmp_path):
