@@ -22,6 +22,7 @@ from archbench.zoo import registry
 PHASES = {
     "preflight": "looking at the device", "count": "counting", "build": "building", "cold": "first call", "warmup": "warming up",
     "latency": "timing", "throughput": "timing calls back to back", "memory": "measuring memory",
+    "energy": "measuring energy",
 }  # fmt: skip
 
 

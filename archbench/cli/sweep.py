@@ -152,7 +152,7 @@ def _show_plan(queues: Sequence[Queue], asked: Asked) -> Exit:
         return _print_json(asked, {"jobs": planned, "estimate_s": round(forecast.left_s)}, Exit.DONE)
     left = Counter(job.spec for job in jobs)
     done = Counter(record.spec for queue in queues for record in queue.done)
-    each_s = {job.spec: forecast.job_s(job) for job in jobs}
+    each_s = {job.spec: forecast.job_s(queue.place, job) for queue in queues for job in queue.jobs}
     shares = [Share(spec, left[spec], done[spec], left[spec] * each_s.get(spec, 0.0)) for spec in asked.specs]
     where = "; ".join(f"{len(queue.jobs)} on {queue.place.device_name} ({queue.place.name})" for queue in queues)
     known = len(forecast.known.keys() & left.keys())

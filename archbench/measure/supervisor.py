@@ -58,6 +58,8 @@ class Job:
     """What the record's conditions hold besides what the worker finds."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Environment variables of the worker besides those of this process."""
+    meter: str | None = None
+    """A power meter other than the device's own."""
 
 
 @dataclass(frozen=True)
@@ -79,14 +81,15 @@ class RefusedError(UsageError):
 
 
 def run_job(
-    spec: Spec, settings: Settings, store: Store, *, run_id: str = "", on_progress: Progress = lambda _: None
+    spec: Spec, settings: Settings, store: Store, *, run_id: str = "", on_progress: Progress = lambda _: None, meter: str | None = None
 ) -> Record:  # fmt: skip
     """Measure one spec in a fresh process and append the record, however the job ended.
 
-    Raises UsageError, and leaves no record, where the job could not be what was asked for.
+    `meter` names a power meter other than the device's own. Raises UsageError, and leaves no record, where the job could not
+    be what was asked for.
     """
     store.check_writable()
-    return measure(Job(spec, settings, run_id), store.append, Watch(on_progress))
+    return measure(Job(spec, settings, run_id, meter=meter), store.append, Watch(on_progress))
 
 
 def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
@@ -97,7 +100,7 @@ def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
     for attempt in range(1, ATTEMPTS + 1):
         with tempfile.TemporaryDirectory(prefix="archbench-") as name:
             folder = Path(name)
-            asked = {"spec": job.spec.to_dict(), "settings": job.settings.to_dict(), "supervisor": os.getpid()}
+            asked = {"spec": job.spec.to_dict(), "settings": job.settings.to_dict(), "meter": job.meter, "supervisor": os.getpid()}
             (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
             ending = supervise([*WORKER, str(folder)], folder, job.settings.deadline, watch=watch, variables=job.variables)
             record = judge(job.spec, job.settings, ending, _result(folder))

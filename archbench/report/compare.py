@@ -25,7 +25,8 @@ if TYPE_CHECKING:
 
 ASKED = {
     "record_id": str, "time_utc": str, "status": str, "reason": str, "message": str, "backbone": str, "detector": str, "input": str,
-    "classes": int, "options": str, "batch": int, "mode": str, "device": str, "threads": int, "precision": str, "memory_format": str,
+    "classes": int, "options": str, "batch": int, "mode": str, "device": str, "device_uuid": str, "threads": int, "precision": str,
+    "memory_format": str,
 }  # fmt: skip
 COUNTS = {
     "params": int, "paper_params": int, "macs": int, "flops": int, "paper_flops": int, "mac_eq1": int, "mac_bound": float, "cio": int,
@@ -35,7 +36,9 @@ MEASURES = {
     "latency_ms": float, "latency_ms_ci95_lo": float, "latency_ms_ci95_hi": float, "gpu_ms": float, "postprocess_ms": float,
     "total_ms": float, "fps": float, "fps_total": float, "throughput_img_s": float, "gmacs_per_s": float, "flops_per_s": float,
     "backbone_ms": float, "heads_ms": float, "copy_ms": float,
-    "energy_per_image_j": float, "energy_net_per_image_j": float, "energy_eq2_per_image_j": float,
+    "energy_per_image_j": float, "energy_net_per_image_j": float, "energy_eq2_per_image_j": float, "energy_source": str,
+    "energy_throughput_img_s": float, "power_mean_w": float, "power_idle_w": float, "power_idle_no_context_w": float,
+    "energy_counter_j": float, "energy_integrated_j": float, "energy_counter_ratio": float,
     "mem_params_bytes": int, "mem_buffers_bytes": int, "mem_alloc_peak_bytes": int, "mem_act_peak_bytes": int,
     "mem_reserved_peak_bytes": int, "mem_device_delta_bytes": int, "mem_host_peak_bytes": int, "flags": str,
 }  # fmt: skip
@@ -94,16 +97,18 @@ def write_csv(records: Iterable[Record], file: TextIO) -> None:
 
 def _row(record: Record) -> dict[str, Any]:
     spec, settings, environment = record.spec, record.settings, record.environment
-    latency = record.measured.get("latency_ms")
+    latency, energy = (record.measured.get(name) for name in ("latency_ms", "energy_per_image_j"))
     interval = (latency.spread or {}).get("ci95") if latency else None
     found = {
         "record_id": record.record_id, "time_utc": record.time_utc, "status": record.status,
         "reason": record.reason.code if record.reason else None, "message": (record.reason.message if record.reason else "") or None,
         "backbone": spec.backbone, "detector": spec.detector, "input": spec.size, "classes": spec.classes,
         "options": spec.options_text or None, "batch": spec.batch, "mode": spec.mode, "device": environment.get("device_name"),
-        "threads": environment.get("threads"), "precision": settings.precision if settings else None,
+        "device_uuid": environment.get("uuid"), "threads": environment.get("threads"),
+        "precision": settings.precision if settings else None,
         "memory_format": settings.memory_format if settings else None,
         "latency_ms_ci95_lo": interval[0] if interval else None, "latency_ms_ci95_hi": interval[1] if interval else None,
+        "energy_source": (energy.source if energy else "") or None,
         "flags": ";".join(flags_of(record)) or None,
     }  # fmt: skip
     found = {name: record.value(name) for name in (*COUNTS, *MEASURES)} | found | _published(spec)

@@ -23,10 +23,20 @@ FLAGS = {
     "exclusivity_unknown": "the driver does not say whether other programs used the card",
     "launch_bound": "the card waited for the host: --cuda-graph or a larger batch would show its own speed",
     "loss_not_finite": "the loss was no number any more",
+    "power_capped": "the card held its clocks down to stay within its power limit, as heavy load makes it",
+    "throttled": "heat or the supply held the card's clocks down: not to be compared",
+    "clock_drift": "the card's clock moved by more than 5 %",
+    "hot_start": "the card was still warming up",
+    "poll_rate_reduced": "the power sensor failed too often and was asked less often",
+    "sampler_gap": "samples of power were far apart somewhere",
+    "counter_power_disagree": "the energy counter and the sensor are more than 5 % apart: the figure is the sensor's",
 }
 
 
-TRAINED = {"latency_ms": "training step", "fps": "images/s, training"}
+TRAINED = {
+    "latency_ms": "training step", "fps": "images/s, training", "energy_per_image_j": "energy an image, training",
+    "energy_net_per_image_j": "energy above idle, training",
+}  # fmt: skip
 """Headings of what is measured in training."""
 REPEATABLE = 0.03
 """How far the medians of several processes may lie apart, as a share of the middle one."""
@@ -111,7 +121,7 @@ def measured_table(record: Record, paper: Paper) -> Table:
         heading = TRAINED.get(name, word.heading) if metric.protocol == "train" else word.heading
         rows.append([heading, word.show(metric.value), _interval(metric), word.unit, *paper.beside(name, word)])
     notes = [f"{explain(reason)} ({reason}): {', '.join(names)}" for reason, names in missing.items()]
-    notes += _conditions(record)
+    notes += [*_conditions(record), *_energy(record)]
     if paper.figures:
         notes.append(f"{paper.source}: the paper's figures, measured on its own device")
     columns = [Column("measured", "left"), Column("median"), Column("95 % interval"), Column("unit", "left"), *paper.column]
@@ -164,6 +174,20 @@ def _interval(metric: Metric) -> str:
     if bounds:
         return f"{bounds[0]:,.2f} - {bounds[1]:,.2f}"
     return "too few samples" if metric.spread and "n" in metric.spread else ""
+
+
+def _energy(record: Record) -> list[str]:
+    """What energy was measured with, and what warns of it."""
+    found = record.conditions.get("energy", {})
+    energy = record.measured.get("energy_per_image_j")
+    notes = [f"energy: {found['message']}"] if found.get("message") else []
+    if energy is None or energy.value is None:
+        return notes
+    ratio = record.value("energy_counter_ratio")
+    agrees = f", {100 * (ratio - 1):+.1f} % against the integral of its power" if ratio and "counter" in energy.source else ""
+    error = f"; another card's sensor may be {found['systematic_pct']:g} % off" if found.get("systematic_pct") else ""
+    notes.append(f"energy of {found['window_s']:.1f} s of load: {energy.source}{agrees}{error}")
+    return [*notes, *(f"{flag}: {FLAGS.get(flag, '')}".rstrip(": ") for flag in energy.flags)]
 
 
 def _conditions(record: Record) -> list[str]:

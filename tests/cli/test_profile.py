@@ -30,12 +30,12 @@ def started(*arguments: str) -> subprocess.Popen[str]:
 
 
 def workers() -> list[int]:
-    """Process ids of running measurement workers."""
+    """Process ids of the measurement workers of this test: those that run in its folder."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for path in Path("/proc").glob("[0-9]*"):
         try:
-            if b"archbench.measure.worker" in path.read_bytes():
-                found.append(int(path.parent.name))
+            if b"archbench.measure.worker" in (path / "cmdline").read_bytes() and (path / "cwd").readlink() == Path.cwd():
+                found.append(int(path.name))
         except OSError:
             continue
     return found
