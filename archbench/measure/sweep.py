@@ -77,7 +77,7 @@ def new_run_id() -> str:
     return f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:4]}"
 
 
-def shard(items: Sequence[T], index: int, count: int) -> Sequence[T]:
+def part(items: Sequence[T], index: int, count: int) -> Sequence[T]:
     """The `index`-th of `count` parts, from 1; the parts of one list have every item once."""
     return items[index - 1 :: count]
 
@@ -146,7 +146,6 @@ class Forecast:
                 if record.status == "ok" and record.spec in wanted and _alike(record, wanted[record.spec]) and one.place.ran(record):
                     self.known[record.spec] = START_S / 2 + sum(record.phases.values())
         self._left = {one.place: deque(self.job_s(one.place, job) for job in one.jobs) for one in queues}
-        self._begun: dict[Place, float] = {}
         self._spent_s = self._expected_s = 0.0
 
     def job_s(self, place: Place, job: Job) -> float:

@@ -14,7 +14,7 @@ import pytest
 
 from archbench.measure.places import Place
 from archbench.measure.supervisor import Job, RefusedError, Watch
-from archbench.measure.sweep import Event, Forecast, Keep, Order, Queue, count, counted, new_run_id, plan, run, shard
+from archbench.measure.sweep import Event, Forecast, Keep, Order, Queue, count, counted, new_run_id, part, plan, run
 from archbench.records import Reason, Record, Store
 from archbench.spec import QUICK, Settings, Spec, UsageError
 from archbench.zoo.registry import resolve
@@ -79,7 +79,7 @@ def test_the_order_is_the_seed_s_and_records_say_both() -> None:
 
 def test_shards_are_a_partition() -> None:
     for parts in range(1, 8):
-        shards = [list(shard(SPECS, index, parts)) for index in range(1, parts + 1)]
+        shards = [list(part(SPECS, index, parts)) for index in range(1, parts + 1)]
         assert Counter(spec for one in shards for spec in one) == Counter(SPECS)
 
 
