@@ -173,6 +173,8 @@ class Settings:
     """Whether a card is measured, and flagged, although other processes use it."""
     energy_s: float = 10.0
     """Seconds of load over which power is averaged."""
+    roofline: bool = False
+    """Whether the device's peaks are measured and the time is set beside what they bound."""
     deadline_s: float | None = None
     """Seconds after which the whole job is ended; None: three times its budget and 600 s to start."""
 

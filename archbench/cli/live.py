@@ -50,7 +50,7 @@ class Teller:
 
     def __init__(self, told: Live, queues: Sequence[Queue], earlier: Sequence[Record], heard: Sequence[int]) -> None:
         from archbench.measure.sweep import Forecast
-        from archbench.report.compare import short_names
+        from archbench.report.names import short_names
 
         self._told, self._heard = told, heard
         self._forecast = Forecast(queues, earlier)

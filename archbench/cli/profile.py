@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,13 +16,17 @@ from archbench.cli import measuring
 from archbench.cli.exit import Exit
 from archbench.cli.plugins import Plugins
 from archbench.records import DEFAULT_FOLDER, Record, Store
-from archbench.spec import Spec, parse_options, parse_size
+from archbench.spec import Spec, UsageError, parse_options, parse_size
 from archbench.zoo import registry
+
+if TYPE_CHECKING:
+    from archbench.api import CostReport
+    from archbench.measure.roofline import Bound
 
 PHASES = {
     "preflight": "looking at the device", "count": "counting", "build": "building", "cold": "first call", "warmup": "warming up",
     "latency": "timing", "throughput": "timing calls back to back", "memory": "measuring memory",
-    "energy": "measuring energy",
+    "energy": "measuring energy", "roofline": "measuring the device's peaks",
 }  # fmt: skip
 
 
@@ -54,7 +58,12 @@ def profile(
     repeats: Annotated[int, typer.Option(min=1, help="Fresh processes to measure in; a record each.")] = 1,
     no_measure: Annotated[bool, typer.Option("--no-measure", help="Count only.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Hold the counts against fvcore on real weights.")] = False,
-    layers: Annotated[bool, typer.Option("--layers", help="Show a row for each convolution and linear layer.")] = False,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Show a row for each convolution and linear layer; measuring, with --roofline.")
+    ] = False,
+    roofline: Annotated[
+        bool, typer.Option("--roofline", help="Measure the device's peaks (10 s, then kept) and how near to them the network comes.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
     results: measuring.Results = DEFAULT_FOLDER,
     plugin: Plugins = None,
@@ -71,8 +80,10 @@ def profile(
         quick=quick, device=device, precision=precision, memory_format=memory_format, threads=threads, seed=seed,
         budget_s=budget, deadline_s=deadline, images=str(images) if images else None, fold_bn=fold_bn,
         weights=str(weights) if weights else None, compile=compile_mode, cuda_graph=cuda_graph, cudnn_benchmark=cudnn_benchmark,
-        deterministic=deterministic, allow_shared=allow_shared,
+        deterministic=deterministic, allow_shared=allow_shared, roofline=roofline or layers,
     )  # fmt: skip
+    if roofline and no_measure:
+        raise UsageError("a roofline is measured: leave out --roofline or --no-measure")
     if weights:
         from archbench.measure.checkpoint import check_weights
 
@@ -104,6 +115,8 @@ def profile(
             with _progress() as tell:
                 records.append(run_job(spec, settings, store, on_progress=tell))
         record = _typical(records)
+        if layers:
+            extra["bounds"] = _bounds(record, extra["report"])
         extra["repeats"] = [one.value("latency_ms") for one in records]
     if as_json:
         _print_json(record, extra)
@@ -131,6 +144,14 @@ def _counted_here(spec: Spec, *, check: bool, layers: bool) -> dict[str, Any]:
 
         extra["check"] = check_spec(spec, extra["report"])
     return extra
+
+
+def _bounds(record: Record, report: CostReport) -> list[Bound]:
+    """The roofline's bound of each layer; none where the job found no peaks."""
+    from archbench.measure.roofline import Roofline
+
+    roofline = Roofline.from_conditions(record.conditions)
+    return [roofline.bound(call) for call in report.calls] if roofline else []
 
 
 def doing(news: dict[str, Any]) -> str:
@@ -167,6 +188,8 @@ def _print_json(record: Record, extra: dict[str, Any]) -> None:
     data = record.to_dict()
     if "layers" in extra:
         data["layers"] = [asdict(call) for call in extra["layers"]]
+        for layer, bound in zip(data["layers"], extra.get("bounds", ()), strict=False):
+            layer |= {"bound_ms": 1e3 * bound.seconds, "bound_by": bound.by}
     if "check" in extra:
         data["check"] = asdict(extra["check"])
     if len(extra.get("repeats", ())) > 1:
@@ -183,7 +206,7 @@ def _print_tables(record: Record, extra: dict[str, Any]) -> None:
         counted_table(record, paper).print()
     if "layers" in extra:
         print()
-        layers_table(extra["layers"]).print()
+        layers_table(extra["layers"], extra.get("bounds", ()), batch=record.spec.batch).print()
     if "check" in extra:
         print("\n" + textwrap.fill(extra["check"].sentence(), NOTE_WIDTH))
     if "latency_ms" in record.measured:

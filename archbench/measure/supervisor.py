@@ -85,8 +85,8 @@ def run_job(
 ) -> Record:  # fmt: skip
     """Measure one spec in a fresh process and append the record, however the job ended.
 
-    `meter` names a power meter other than the device's own. Raises UsageError, and leaves no record, where the job could not
-    be what was asked for.
+    A job whose card was busy or lost is tried once more. `meter` names a power meter other than the device's own. Raises
+    UsageError, and leaves no record, where the job could not be what was asked for.
     """
     store.check_writable()
     return measure(Job(spec, settings, run_id, meter=meter), store.append, Watch(on_progress))

@@ -9,8 +9,10 @@ from statistics import median
 
 from archbench.papers.suites import Member
 from archbench.records import Record
-from archbench.report.compare import WIDTH, endings, flags_of, short_names, wrap_name
-from archbench.report.profile import REPEATABLE
+from archbench.report.compare import WIDTH, endings
+from archbench.report.configurations import REPEATABLE
+from archbench.report.names import short_names, wrap_name
+from archbench.report.rows import flags_of
 from archbench.report.tables import MISSING, Column, Table
 from archbench.report.words import COUNTED
 from archbench.spec import Spec
