@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -36,18 +36,19 @@ class Row:
     linear: bool = False
 
 
+Block = Callable[[int, Row], nn.Module]
+"""Makes a block from its input's channels."""
+
+
 class CrossStage(nn.Module):
-    """Two 1x1 on the same map: blocks run on what one gives, the other's passes by; both are concatenated and merged.
+    """Two 1x1 on the same map: blocks run on what one gives, the other's passes by; both are concatenated and merged."""
 
-    `block` makes a block from its input's channels.
-    """
-
-    def __init__(self, c_in: int, row: Row, block: Callable[[int], nn.Module]) -> None:
+    def __init__(self, c_in: int, row: Row, block: Block) -> None:
         super().__init__()
         entry = row.entry or row.part
         begin = ConvNorm if row.linear else conv_leaky
         self.bypass = begin(c_in, row.part, 1)
-        blocks = (block(entry if index == 0 else row.part) for index in range(row.blocks))
+        blocks = (block(entry if index == 0 else row.part, row) for index in range(row.blocks))
         self.branch = chain(begin(c_in, entry, 1), *blocks, conv_leaky(row.part, row.part, 1))
         self.merge = conv_leaky(2 * row.part, row.merged, 1)
 
@@ -58,14 +59,14 @@ class CrossStage(nn.Module):
 
 
 def _build(
-    steps: dict[str, nn.Module], channels: int, rows: Sequence[Row], block: Callable[[int, Row], nn.Module], *, groups: int = 1,
+    steps: dict[str, nn.Module], channels: int, rows: Sequence[Row], block: Block, *, groups: int = 1,
     taps: Sequence[str] | None = None,
 ) -> Backbone:  # fmt: skip
     """Append a stage for each row to the stem's `steps`; the last one is at stride 32."""
     stages = []
     for index, row in enumerate(rows, start=1):
         down = conv_leaky(channels, row.down, 3, stride=2, groups=groups) if row.down else nn.Sequential()
-        cross = CrossStage(row.down or channels, row, partial(block, row=row))
+        cross = CrossStage(row.down or channels, row, block)
         name = f"stage{index}"
         steps[name] = chain(down, cross)
         channels = row.merged
@@ -75,7 +76,7 @@ def _build(
     return backbone
 
 
-def csp_resnet(*, stages: Sequence[Mapping[str, int]], groups: int = 1, taps: Sequence[str] | None = None) -> Backbone:
+def csp_resnet(*, stages: Sequence[Mapping[str, Any]], groups: int = 1, taps: Sequence[str] | None = None) -> Backbone:
     """Build CSPResNet-50 or, in `groups`, CSPResNeXt-50: bottlenecks behind a 7x7 and a pool."""
 
     def block(c_in: int, row: Row) -> nn.Module:
@@ -85,7 +86,7 @@ def csp_resnet(*, stages: Sequence[Mapping[str, int]], groups: int = 1, taps: Se
     return _build(darknet_resnet.stem(), darknet_resnet.STEM, rows, block, groups=groups, taps=taps)
 
 
-def csp_darknet(*, stages: Sequence[Mapping[str, int]], taps: Sequence[str] | None = None) -> Backbone:
+def csp_darknet(*, stages: Sequence[Mapping[str, Any]], taps: Sequence[str] | None = None) -> Backbone:
     """Build CSPDarkNet53: DarkNet53's blocks behind one 3x3."""
 
     def block(c_in: int, row: Row) -> nn.Module:
