@@ -36,6 +36,14 @@ IOU = 0.45
 """Thresholds with which darknet evaluates on COCO."""
 
 
+class Level(NamedTuple):
+    """A map of predictions: what a cell spans in pixels, its cells (columns, rows), and the anchors in each of them."""
+
+    stride: int
+    cells: tuple[int, int]
+    anchors: Sequence[Shape]
+
+
 class Predictions(NamedTuple):
     """Raw predictions for N anchors: offsets [B, N, 4], objectness logits [B, N, 1], class logits [B, N, classes]."""
 
@@ -45,25 +53,24 @@ class Predictions(NamedTuple):
 
 
 class YOLO(Detector):
-    """A detector whose `features` give maps of predictions, [B, anchors * (5 + classes), H, W], at `strides`, each of its `anchors`.
+    """A detector whose `features` give a map of predictions for each of its levels, [B, anchors * (5 + classes), H, W].
 
     A class scores its probability, `softmax` or `sigmoid` of the logits, times the objectness. `postprocess` gives boxes inside
     the image, labels from 0 to classes - 1; all that survive the suppression are kept.
     """
 
     def __init__(
-        self, features: nn.Module, anchors: Sequence[Sequence[Shape]], strides: Sequence[int] = STRIDES, *, size: tuple[int, int],
-        classes: int, preparation: Preparation = DARKNET, score: float = SCORE, activation: Literal["softmax", "sigmoid"] = "sigmoid",
+        self, features: nn.Module, levels: Sequence[Level], *, size: tuple[int, int], classes: int, preparation: Preparation = DARKNET,
+        score: float = SCORE, activation: Literal["softmax", "sigmoid"] = "sigmoid",
     ) -> None:  # fmt: skip
         super().__init__()
         self.size, self.classes = size, classes
         self.preparation = preparation
         self.activation = activation
         self.features = features
-        self.strides = tuple(strides)
-        sizes = map_sizes(features, size)
-        grids = [grid_priors(cells, stride, level) for cells, stride, level in zip(sizes, strides, anchors, strict=True)]
-        self.levels = [len(grid) for grid in grids]
+        self.strides = [level.stride for level in levels]
+        grids = [grid_priors(level.cells, level.stride, level.anchors) for level in levels]
+        self.counts = [len(grid) for grid in grids]
         self.priors = Priors(grids)
         self.boxes = len(self.priors)
         self.selection = Selection(score=score, iou=IOU, per_image=self.boxes * classes)
@@ -78,7 +85,7 @@ class YOLO(Detector):
         return raw.objectness.float().sigmoid() * (logits.softmax(dim=-1) if self.activation == "softmax" else logits.sigmoid())
 
     def postprocess(self, raw: Predictions) -> list[Detections]:
-        parts = zip(raw.offsets.float().split(self.levels, dim=1), self.priors.boxes.split(self.levels), self.strides, strict=True)
+        parts = zip(raw.offsets.float().split(self.counts, dim=1), self.priors.boxes.split(self.counts), self.strides, strict=True)
         found = torch.cat([decode(offsets, priors, cell) for offsets, priors, cell in parts], dim=1)
         return self.selection(found, self.scores(raw), self.size)
 
@@ -86,7 +93,7 @@ class YOLO(Detector):
         priors = self.priors.boxes.cpu()
         drawn = scene(priors, size=self.size, classes=self.classes, batch=len(raw.offsets), generator=generator)
         seen = boxes.decode(drawn.offsets, priors)
-        parts = zip(seen.split(self.levels, dim=1), priors.split(self.levels), self.strides, strict=True)
+        parts = zip(seen.split(self.counts, dim=1), priors.split(self.counts), self.strides, strict=True)
         some = drawn.scores.sum(dim=-1, keepdim=True)
         share = (drawn.scores / some).nan_to_num()
         made = Predictions(
@@ -103,13 +110,20 @@ class YOLO(Detector):
         return made, counts
 
 
-def check_maps(backbone: Backbone, size: tuple[int, int], strides: Sequence[int] = STRIDES) -> None:
-    """Raise UsageError unless a backbone is tapped at `strides` and each map has twice the cells of the next."""
+def levels(
+    backbone: Backbone, size: tuple[int, int], anchors: Sequence[Sequence[Shape]] = ANCHORS, strides: Sequence[int] = STRIDES
+) -> list[Level]:  # fmt: skip
+    """The maps of a backbone as levels, with the anchors of each.
+
+    Raises UsageError unless the backbone is tapped at `strides` and each map has twice the cells of the next.
+    """
     if tuple(stage.stride for stage in backbone.tapped) != tuple(strides):
         raise UsageError(f"it reads maps at strides {', '.join(map(str, strides[:-1]))} and {strides[-1]}")
-    for fine, coarse in pairwise(map_sizes(backbone, size)):
+    sizes = map_sizes(backbone, size)
+    for fine, coarse in pairwise(sizes):
         if fine != (2 * coarse[0], 2 * coarse[1]):
             raise UsageError(f"maps of {fine[0]}x{fine[1]} and {coarse[0]}x{coarse[1]} do not match: it needs one twice the other")
+    return [Level(*level) for level in zip(strides, sizes, anchors, strict=True)]
 
 
 def upsample(x: Tensor, like: Tensor) -> Tensor:

@@ -45,8 +45,8 @@ def efficientnet(
 ) -> Backbone:  # fmt: skip
     """Build the network of a table: expanded channels, kernel, stride, hidden channels of the gate and output of each block.
 
-    Where a block has a stride its expansion is a step of its own, `expandN`, the widest map of its resolution. The deepest map
-    is the 1x1 of 1280 channels behind the last block.
+    Where a block has a stride its expansion is a step of its own, expand_c3 at stride 8: the last map of its resolution and the
+    widest. The deepest map is the 1x1 of 1280 channels behind the last block.
     """
     channels, stride = STEM, 2
     steps: dict[str, nn.Module] = {"stem": swish(3, STEM, 3, stride=stride)}
@@ -56,8 +56,9 @@ def efficientnet(
         expand = swish(channels, expanded) if index > 1 or expands_first else nn.Sequential()
         rest = depthwise(expanded, kernel, step, hidden, c_out)
         if step > 1:
-            steps[f"expand{index}"] = expand
-            inner.append(Stage(f"expand{index}", expanded, stride))
+            wide = Stage(f"expand_c{stride.bit_length() - 1}", expanded, stride)
+            inner.append(wide)
+            steps[wide.name] = expand
             steps[f"block{index}"] = rest
         else:
             block = chain(expand, rest)

@@ -11,10 +11,11 @@ from torch.nn import functional as F
 
 from archbench.zoo.contracts import Backbone
 from archbench.zoo.layers import SPP, Norm, SpatialAttention, add_common, chain, conv_leaky, maxout
-from archbench.zoo.yolo import ANCHORS, BOX, YOLO, check_maps, upsample
+from archbench.zoo.yolo import ANCHORS, BOX, YOLO, levels, upsample
 
 WIDTHS = (64, 128, 256)
 """Channels at strides 8, 16 and 32."""
+ANCHORS_A_CELL = len(ANCHORS[0])
 
 
 def halve(x: Tensor) -> Tensor:
@@ -140,24 +141,19 @@ class ExactFusion(nn.Module):
 
 def cem(backbone: Backbone, *, size: tuple[int, int], classes: int, attention: bool = False) -> YOLO:
     """Build CEM, or CEM (SAM), on any backbone that is tapped at strides 8, 16 and 32."""
-    features = ContextEnhancement(backbone, _outputs(backbone, size, classes), attention=attention, norm=backbone.norm or "bn")
-    return YOLO(features, ANCHORS, size=size, classes=classes)
+    maps = levels(backbone, size)
+    features = ContextEnhancement(backbone, ANCHORS_A_CELL * (BOX + classes), attention=attention, norm=backbone.norm or "bn")
+    return YOLO(features, maps, size=size, classes=classes)
 
 
 def gfm(backbone: Backbone, *, size: tuple[int, int], classes: int) -> YOLO:
     """Build the Global Fusion Model on any backbone that is tapped at strides 8, 16 and 32."""
-    features = GlobalFusion(backbone, _outputs(backbone, size, classes), norm=backbone.norm or "bn")
-    return YOLO(features, ANCHORS, size=size, classes=classes)
+    maps = levels(backbone, size)
+    return YOLO(GlobalFusion(backbone, ANCHORS_A_CELL * (BOX + classes), norm=backbone.norm or "bn"), maps, size=size, classes=classes)
 
 
 def efm(backbone: Backbone, *, size: tuple[int, int], classes: int, attention: bool = False, spp: bool = False) -> YOLO:
     """Build the Exact Fusion Model, with SAM or SPP, on any backbone that is tapped at strides 8, 16 and 32."""
-    outputs = _outputs(backbone, size, classes)
-    features = ExactFusion(backbone, outputs, attention=attention, spp=spp, norm=backbone.norm or "bn")
-    return YOLO(features, ANCHORS, size=size, classes=classes)
-
-
-def _outputs(backbone: Backbone, size: tuple[int, int], classes: int) -> int:
-    """Predictions of a cell; UsageError where the backbone's maps do not fit."""
-    check_maps(backbone, size)
-    return len(ANCHORS[0]) * (BOX + classes)
+    maps = levels(backbone, size)
+    features = ExactFusion(backbone, ANCHORS_A_CELL * (BOX + classes), attention=attention, spp=spp, norm=backbone.norm or "bn")
+    return YOLO(features, maps, size=size, classes=classes)

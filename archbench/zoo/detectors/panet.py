@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from archbench.zoo.contracts import Backbone
 from archbench.zoo.detectors.yolov3 import WIDTHS, predictor, tower
 from archbench.zoo.layers import Norm, conv_leaky
-from archbench.zoo.yolo import ANCHORS, BOX, YOLO, check_maps, upsample
+from archbench.zoo.yolo import ANCHORS, BOX, YOLO, levels, upsample
 
 
 class Lateral(nn.Module):
@@ -55,5 +55,5 @@ class Features(nn.Module):
 
 def panet_spp(backbone: Backbone, *, size: tuple[int, int], classes: int) -> YOLO:
     """Build PANet (SPP) on any backbone that is tapped at strides 8, 16 and 32."""
-    check_maps(backbone, size)
-    return YOLO(Features(backbone, len(ANCHORS[0]) * (BOX + classes)), ANCHORS, size=size, classes=classes)
+    maps = levels(backbone, size)
+    return YOLO(Features(backbone, len(ANCHORS[0]) * (BOX + classes)), maps, size=size, classes=classes)

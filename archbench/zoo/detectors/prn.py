@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from archbench.zoo.contracts import Backbone
 from archbench.zoo.layers import ACTIVATIONS, Activation, ConvNormReLU, Norm, add_common
-from archbench.zoo.yolo import ANCHORS, BOX, STRIDES, YOLO, check_maps, upsample
+from archbench.zoo.yolo import ANCHORS, BOX, STRIDES, YOLO, levels, upsample
 
 COARSE, FINE = 256, 128
 """Channels at stride 32, and at finer ones."""
@@ -70,7 +70,7 @@ class Features(nn.Module):
 def prn(backbone: Backbone, *, size: tuple[int, int], classes: int, activation: Activation) -> YOLO:
     """Build PRN on the maps that a backbone is tapped at: strides 16 and 32 or, for PRN-3l, 8 too."""
     strides = STRIDES[-len(backbone.tapped) :]
-    check_maps(backbone, size, strides)
     anchors = TWO_SCALES if len(strides) == len(TWO_SCALES) else ANCHORS
+    maps = levels(backbone, size, anchors, strides)
     features = Features(backbone, len(anchors[0]) * (BOX + classes), activation=activation)
-    return YOLO(features, anchors, strides, size=size, classes=classes)
+    return YOLO(features, maps, size=size, classes=classes)

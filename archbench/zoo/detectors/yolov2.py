@@ -10,7 +10,7 @@ from torch.nn import functional as F
 
 from archbench.zoo.contracts import Backbone
 from archbench.zoo.layers import Norm, chain, conv_leaky
-from archbench.zoo.yolo import BOX, YOLO, check_maps
+from archbench.zoo.yolo import BOX, YOLO, levels
 
 STRIDES = (16, 32)
 WIDTH = 1024
@@ -53,11 +53,9 @@ def yolov2(backbone: Backbone, *, size: tuple[int, int], classes: int) -> YOLO:
 
     Anchors are those for VOC where there are 20 classes, else those for COCO.
     """
-    check_maps(backbone, size, STRIDES)
     cell = STRIDES[-1]
     anchors = [(cell * width, cell * height) for width, height in (VOC_ANCHORS if classes == VOC_CLASSES else COCO_ANCHORS)]
+    *_, coarse = levels(backbone, size, [[], anchors], STRIDES)
     features = Features(backbone, len(anchors) * (BOX + classes))
-    return YOLO(
-        features, [anchors], (cell,), size=size, classes=classes, preparation=replace(backbone.preparation, resize="warp"), score=SCORE,
-        activation="softmax",
-    )  # fmt: skip
+    preparation = replace(backbone.preparation, resize="warp")
+    return YOLO(features, [coarse], size=size, classes=classes, preparation=preparation, score=SCORE, activation="softmax")

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from archbench.zoo.contracts import Backbone
 from archbench.zoo.layers import SPP, Norm, chain, conv_leaky
-from archbench.zoo.yolo import ANCHORS, BOX, YOLO, check_maps, upsample
+from archbench.zoo.yolo import ANCHORS, BOX, YOLO, levels, upsample
 
 WIDTHS = (128, 256, 512)
 """Channels of a tower at strides 8, 16 and 32."""
@@ -96,15 +96,15 @@ class TinyFeatures(nn.Module):
 
 def yolov3(backbone: Backbone, *, size: tuple[int, int], classes: int, spp: bool = False) -> YOLO:
     """Build YOLOv3, or YOLOv3 (SPP), on any backbone that is tapped at strides 8, 16 and 32."""
-    check_maps(backbone, size)
+    maps = levels(backbone, size)
     features = Features(backbone, len(ANCHORS[0]) * (BOX + classes), spp=spp)
-    return YOLO(features, ANCHORS, size=size, classes=classes)
+    return YOLO(features, maps, size=size, classes=classes)
 
 
 def yolov3_tiny(
     backbone: Backbone, *, size: tuple[int, int], classes: int, widths: tuple[int, int], merge_bottleneck: bool = False
 ) -> YOLO:  # fmt: skip
     """Build a two-scale head on any backbone that is tapped at strides 16 and 32: YOLOv3-tiny's or, narrower, PeleeNet's."""
-    check_maps(backbone, size, TINY_STRIDES)
+    maps = levels(backbone, size, TINY_ANCHORS, TINY_STRIDES)
     features = TinyFeatures(backbone, len(TINY_ANCHORS[0]) * (BOX + classes), widths=widths, bottleneck=merge_bottleneck)
-    return YOLO(features, TINY_ANCHORS, TINY_STRIDES, size=size, classes=classes)
+    return YOLO(features, maps, size=size, classes=classes)
