@@ -229,7 +229,8 @@ def test_counting_the_zoo_loads_no_compiler() -> None:
         ("resnet50",), ("densenet121",), ("vgg16",), ("darknet19",), ("vovnet39", "refinedet"), ("vgg16", "refinedet"),
         ("mobilenet", "faster-rcnn"), ("resnet18", "rfcn-caffe"), ("resnet18-gn", "mask-rcnn-fpn"), ("inception-resnet-v2", "ssd-huang"),
         ("darknet19", "yolov2"), ("resnet50", "dssd"), ("ds-64-64-16-1", "dsod"), ("vgg16", "ssd"), ("resnet18", "retinanet"),
-        ("peleenet", "pelee"), ("hardnet68", "ssd"),
+        ("peleenet", "pelee"), ("hardnet68", "ssd"), ("csp-peleenet", "efm-sam"), ("csp-resnext50", "panet-spp"),
+        ("efficientnet-b0-darknet", "prn"), ("darknet-reference", "prn"), ("densenet201-elastic",), ("res2net50",),
     )  # fmt: skip
     code = f"import sys, archbench; [archbench.cost(*pair) for pair in ({pairs})]; print({{'sympy', 'torch._dynamo'}} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
