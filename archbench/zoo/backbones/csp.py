@@ -12,19 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archbench.zoo.backbones import darknet_resnet
-from archbench.zoo.backbones.darknet import residual
+from archbench.zoo.backbones import darknet, darknet_resnet
 from archbench.zoo.contracts import DARKNET, Backbone, Stage
 from archbench.zoo.layers import ConvNorm, chain, conv_leaky
-
-DARKNET53_STEM = 32
 
 
 @dataclass(frozen=True)
 class Row:
     """One stage: channels of its strided 3x3 (0: none), of either part, inside a block, of the merged map, and its blocks.
 
-    `entry` is what a part begins with where that is narrower; `linear` parts begin without activation.
+    The part with the blocks begins with `entry` channels where these are fewer; `linear` parts begin without activation.
     """
 
     down: int
@@ -90,6 +87,7 @@ def csp_darknet(*, stages: Sequence[Mapping[str, Any]], taps: Sequence[str] | No
     """Build CSPDarkNet53: DarkNet53's blocks behind one 3x3."""
 
     def block(c_in: int, row: Row) -> nn.Module:
-        return residual(c_in, row.middle)
+        return darknet.residual(c_in, row.middle)
 
-    return _build({"stem": conv_leaky(3, DARKNET53_STEM, 3)}, DARKNET53_STEM, [Row(**stage) for stage in stages], block, taps=taps)
+    rows = [Row(**stage) for stage in stages]
+    return _build({"stem": conv_leaky(3, darknet.STEM, 3)}, darknet.STEM, rows, block, taps=taps)

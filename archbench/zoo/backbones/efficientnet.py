@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from torch import Tensor, nn
+from torch import nn
 
 from archbench.zoo.contracts import DARKNET, Backbone, Preparation, Stage
-from archbench.zoo.layers import ConvNorm, ConvNormReLU, SqueezeExcite, chain
+from archbench.zoo.layers import ConvNorm, ConvNormReLU, Shortcut, SqueezeExcite, chain
 
 STEM = 32
 HEAD = 1280
@@ -26,18 +26,6 @@ def depthwise(expanded: int, kernel: int, stride: int, hidden: int, c_out: int) 
     """What follows a block's expansion: a depthwise convolution, a gate, and a 1x1 without activation."""
     gate = SqueezeExcite(expanded, hidden, nn.SiLU())
     return chain(swish(expanded, expanded, kernel, stride=stride, groups=expanded), gate, ConvNorm(expanded, c_out, 1))
-
-
-class Residual(nn.Module):
-    """A branch added to its input."""
-
-    def __init__(self, branch: nn.Module) -> None:
-        super().__init__()
-        self.branch = branch
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.branch(x)
-        return out + x
 
 
 def efficientnet(
@@ -62,7 +50,7 @@ def efficientnet(
             steps[f"block{index}"] = rest
         else:
             block = chain(expand, rest)
-            steps[f"block{index}"] = Residual(block) if c_out == channels else block
+            steps[f"block{index}"] = Shortcut(block) if c_out == channels else block
         channels, stride = c_out, stride * step
         deepest[stride] = Stage(f"block{index}", channels, stride)
     steps["head"] = swish(channels, HEAD)

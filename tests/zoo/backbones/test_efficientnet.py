@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 import archbench
-from archbench.zoo.backbones.efficientnet import Residual
-from archbench.zoo.layers import SqueezeExcite
+from archbench.zoo.layers import Shortcut, SqueezeExcite
 
 NAMES = ("efficientnet-b0", "efficientnet-b0-darknet")
 
@@ -28,7 +27,7 @@ def test_blocks(name: str, channels: list[int], gated: list[int]) -> None:
     network = build(name)
     assert [stage.channels for stage in network.stages] == channels
     assert [stage.level for stage in network.stages] == ["c1", "c2", "c3", "c4", "c5"]
-    residual = [i for i in range(1, 17) if isinstance(network.get_submodule(f"block{i}"), Residual)]
+    residual = [i for i in range(1, 17) if isinstance(network.get_submodule(f"block{i}"), Shortcut)]
     assert residual == [3, 5, 7, 8, 10, 11, 13, 14, 15]
     assert [gate.gate[1].out_channels for gate in network.modules() if isinstance(gate, SqueezeExcite)] == gated
 
