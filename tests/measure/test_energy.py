@@ -379,7 +379,7 @@ class TestThroughTheStub:
         job = found["constant"]
         assert joules(job) == pytest.approx(200, rel=TOLERANCE)
         for name in ("power_mean_w", "power_idle_w", "power_idle_no_context_w"):
-            assert value(job, name) == pytest.approx(100, rel=TOLERANCE)
+            assert value(job, name) == pytest.approx(100, rel=0.005 if name == "power_mean_w" else 0.02)
         assert value(job, "energy_counter_j") == pytest.approx(200, rel=TOLERANCE)
         assert value(job, "energy_integrated_j") == pytest.approx(200, rel=1e-6)
         assert value(job, "energy_counter_ratio") == pytest.approx(1, rel=TOLERANCE)
@@ -502,7 +502,7 @@ class TestThroughTheStub:
 
     def test_a_rest_that_was_none_gives_no_energy_above_it(self, found):
         job = found["busy at rest"]
-        assert value(job, "power_idle_w") == pytest.approx(100, rel=TOLERANCE)
+        assert value(job, "power_idle_w") == pytest.approx(100, rel=0.02)
         assert reason(job, "energy_net_per_image_j") == "idle_not_quiet"
 
     def test_too_short_a_window_and_an_interruption_say_so(self, found):
