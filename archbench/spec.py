@@ -113,6 +113,8 @@ class Spec:
             parts.append(self.options_text)
         if self.batch != 1:
             parts.append(f"batch {self.batch}")
+        if self.mode == "train":
+            parts.append("training")
         return ", ".join(parts)
 
     def command(self) -> str:
@@ -123,6 +125,8 @@ class Spec:
         words += ["--size", self.size, "--classes", str(self.classes)]
         if self.batch != 1:
             words += ["--batch", str(self.batch)]
+        if self.mode == "train":
+            words.append("--train")
         words += [f"--option {key}={format_value(value)}" for key, value in self.options]
         return " ".join(words)
 
@@ -169,6 +173,8 @@ class Settings:
     """Whether a card is measured, and flagged, although other processes use it."""
     energy_s: float = 10.0
     """Seconds of load over which power is averaged."""
+    roofline: bool = False
+    """Whether the device's peaks are measured and the time is set beside what they bound."""
     deadline_s: float | None = None
     """Seconds after which the whole job is ended; None: three times its budget and 600 s to start."""
 

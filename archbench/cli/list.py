@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,20 +15,31 @@ from archbench.spec import UsageError, format_value
 from archbench.zoo import registry
 from archbench.zoo.registry import Entry, Kind
 
+if TYPE_CHECKING:
+    from archbench.papers.suites import Suite
+
 KINDS: dict[str, Kind] = {"backbones": "backbone", "detectors": "detector"}
 
 
 def list_networks(
-    what: Annotated[str, typer.Argument(help="backbones, detectors, options, pairs or all.")] = "all",
+    what: Annotated[str, typer.Argument(help="backbones, detectors, options, pairs, suites or all (of the first three).")] = "all",
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
     plugin: Plugins = None,
 ) -> None:
-    """List the backbones, the detectors, the options they take, and the pairs that the papers have figures of.
+    """List the backbones, the detectors, the options they take, the pairs that the papers have figures of, or the suites.
 
     Example: archbench list pairs
     """
-    if what not in (*KINDS, "options", "pairs", "all"):
-        raise UsageError(f"list {what}: there are backbones, detectors, options, pairs and all")
+    if what not in (*KINDS, "options", "pairs", "suites", "all"):
+        raise UsageError(f"list {what}: there are backbones, detectors, options, pairs, suites and all")
+    if what == "suites":
+        from archbench.papers.suites import suites
+
+        if as_json:
+            print(json.dumps([_plain_suite(suite) for suite in suites()], indent=2))
+        else:
+            _suites(suites()).print()
+        return
     if what == "pairs":
         if as_json:
             print(json.dumps([asdict(pair) for pair in pairs()], indent=2))
@@ -61,6 +72,24 @@ def _pairs() -> Table:
     notes += [f"{why}: {', '.join(names)}" for why, names in reasons.items()]
     columns = [Column("backbone", "left"), Column("detector", "left"), Column("tables", "left"), Column("", "left")]
     return Table(columns, rows, notes=notes)
+
+
+def _suites(listed: list[Suite]) -> Table:
+    """A row for each suite, and how much of it builds."""
+    rows = [[suite.name, suite.title, str(len(suite.members) - len(suite.missing)), str(len(suite.members))] for suite in listed]
+    columns = [Column("suite", "left"), Column("", "left"), Column("build"), Column("of")]
+    return Table(
+        columns, rows, notes=["archbench sweep SUITE measures one; --dry-run shows its networks, and why the others do not build."]
+    )
+
+
+def _plain_suite(suite: Suite) -> dict[str, Any]:
+    members = [
+        {"label": member.label, "command": member.spec.command() if member.spec else None, "why": member.why or None,
+         "approximate": member.approximate or None}
+        for member in suite.members
+    ]  # fmt: skip
+    return {"name": suite.name, "title": suite.title, "builds": len(members) - len(suite.missing), "of": len(members), "members": members}
 
 
 def _places(pair: Pair) -> str:

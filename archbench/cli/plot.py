@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archbench.cli.compare import read_records
-from archbench.records import DEFAULT_FOLDER
+from archbench.cli.compare import Results, read_records
 from archbench.spec import UsageError
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ DEFAULT_OUT = Path("plots")
 def plot(
     what: Annotated[str, typer.Argument(help=f"Which figure: {', '.join(PLOTS)}.")],
     source: Annotated[str, typer.Option(metavar="SOURCE", help="records: what was measured; paper: as published.")] = "records",
-    results: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the records.")] = DEFAULT_FOLDER,
+    results: Results = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder that the pictures are written to.")] = DEFAULT_OUT,
 ) -> None:
     """Draw VoVNet's Figures 3 and 4: accuracy, speed, computation efficiency and energy, as PNG and SVG.

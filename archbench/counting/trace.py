@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import weakref
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from math import sqrt
 from typing import Any
 
@@ -34,6 +34,7 @@ class Trace(TorchDispatchMode):
         self.bn_elements = 0
         self.uncounted: Counter[str] = Counter()
         self.total_bytes = 0
+        self.bytes_all = 0
         self.peak_bytes = 0
         self.peak_at = ""
         self._live_bytes = 0
@@ -57,12 +58,10 @@ class Trace(TorchDispatchMode):
             self._count(name, rule(args, kwargs, out))
         elif multiplies(name):
             self.uncounted[name] += 1
-        if isinstance(out, Tensor):
-            self._allocate(out, name)
-        elif isinstance(out, list | tuple):
-            for each in out:
-                if isinstance(each, Tensor):
-                    self._allocate(each, name)
+        written = list(_tensors((out,)))
+        self._move([*_tensors(args), *_tensors(kwargs.values())], written, in_place=func._schema.is_mutable)
+        for tensor in written:
+            self._allocate(tensor, name)
         return out
 
     @contextlib.contextmanager
@@ -101,12 +100,19 @@ class Trace(TorchDispatchMode):
             self.peak_bytes = self._live_bytes
             self.peak_at = f"{self._path[-1]} ({name.partition('::')[2]})"
 
-    def _per_image(self, runs: int, total: int) -> int:
-        """One image's share of a total over so many images, crops of images or rows.
+    def _move(self, read: list[Tensor], written: list[Tensor], *, in_place: bool) -> None:
+        """Count the bytes of an operator's inputs and outputs; one that gives its first input's storage back is a view of it."""
+        is_view = not in_place and read and written and read[0].untyped_storage()._cdata == written[0].untyped_storage()._cdata
+        if not is_view:
+            self.bytes_all += sum(tensor.numel() * tensor.element_size() for tensor in (*read, *written))
 
-        What does not run once an image, because that is no multiple of the batch, counts whole.
-        """
-        return total // self.batch if runs % self.batch == 0 else total
+    def _images(self, runs: int) -> int:
+        """The images among which so many images, crops or rows are shared; one where they are no multiple of the batch."""
+        return self.batch if runs % self.batch == 0 else 1
+
+    def _per_image(self, runs: int, total: int) -> int:
+        """One image's share of a total over so many images, crops of images or rows."""
+        return total // self._images(runs)
 
     def _count(self, name: str, work: Convolution | Product | Pool | BatchNorm | None) -> None:
         if isinstance(work, Convolution):
@@ -138,16 +144,28 @@ class Trace(TorchDispatchMode):
             stride=work.stride, groups=work.groups, in_shape=tuple(work.source.shape), out_shape=tuple(work.out.shape),
             params=weights + (0 if work.bias is None else work.bias.numel()),
             macs=macs, mac_eq1=activations + weights, mac_bound=bound, cio=activations,
+            images=self._images(work.crops), elements=work.source.numel() + weights + work.out.numel(),
         )  # fmt: skip
 
     def _linear(self, work: Product) -> Call:
         operands = (work.weight, work.bias) if work.certain else (work.source, work.weight, work.bias)
+        rows = work.out.shape[:-1].numel()
         return Call(
             path=self._path[-1], op="linear", kernel=(), stride=(), groups=1,
             in_shape=tuple(work.source.shape), out_shape=tuple(work.out.shape),
             params=sum(t.numel() for t in operands if t is not None and (work.certain or self._is_weight(t))),
-            macs=self._per_image(work.out.shape[:-1].numel(), work.out.numel() * work.depth), mac_eq1=None, mac_bound=None, cio=None,
+            macs=self._per_image(rows, work.out.numel() * work.depth), mac_eq1=None, mac_bound=None, cio=None,
+            images=self._images(rows), elements=sum(t.numel() for t in (work.source, work.weight, work.out) if t is not None),
         )  # fmt: skip
+
+
+def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
+    """The tensors among values and in their lists and tuples."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from _tensors(value)
 
 
 def param_kinds(module: nn.Module) -> ParamKinds:
@@ -200,6 +218,7 @@ def trace(module: nn.Module, inputs: tuple[Any, ...], *, device: str = "meta", c
     return CostReport(
         calls=tuple(mode.calls), params=sum(p.numel() for p in module.parameters()), param_kinds=param_kinds(module),
         cio_pool=mode.cio_pool + sum(call.cio or 0 for call in mode.calls), bn_elements=mode.bn_elements,
-        activation_peak_bytes=mode.peak_bytes, activation_peak_at=mode.peak_at, activation_total_bytes=mode.total_bytes, batch=mode.batch,
-        boxes=boxes if isinstance(boxes, int) else None, uncounted=tuple(sorted(mode.uncounted.items())),
+        activation_peak_bytes=mode.peak_bytes, activation_peak_at=mode.peak_at, activation_total_bytes=mode.total_bytes,
+        bytes_all=mode.bytes_all, batch=mode.batch, boxes=boxes if isinstance(boxes, int) else None,
+        uncounted=tuple(sorted(mode.uncounted.items())),
     )  # fmt: skip

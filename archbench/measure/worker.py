@@ -22,14 +22,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archbench.api import cost_spec
-from archbench.measure import host
+from archbench.api import CostReport, cost_spec
+from archbench.measure import host, roofline
 from archbench.measure.bench import Bench
 from archbench.measure.device import open_device
 from archbench.measure.energy import METERS, EnergyJob, Load, open_meter
 from archbench.measure.exclusive import BusyError
 from archbench.measure.meter import GpuLostError
 from archbench.measure.passes import copies, parts, throughput
+from archbench.measure.probes import peaks_of
 from archbench.measure.timing import Arrays, arrays_of, rates, sample, save_samples, times, warm_up
 from archbench.measure.workload import add_load, prepare
 from archbench.records import Metric, Reason
@@ -141,6 +142,9 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
         with report.phase("memory"):
             report.measured(memory(bench))
         measure_energy(energy, load_of(bench, timed["latency_ms"], spec.batch), settings, report, samples)
+        if settings.roofline:
+            with report.phase("roofline"):
+                add_roofline(counted, bench, settings, report, why_not="training" if trains else "interrupted" if interrupted() else "")
 
 
 def sizes(network: nn.Module) -> dict[str, Metric]:
@@ -161,6 +165,17 @@ def contention(bench: Bench, conditions: dict[str, Any]) -> list[str]:
         *bench.device.contention(),
         *(["loss_not_finite"] if diverged else []),
     ]
+
+
+def add_roofline(counted: CostReport, bench: Bench, settings: Settings, report: Report, *, why_not: str) -> None:
+    """Set the time that was measured beside the device's roofline, or say why not: of training the forward pass alone is counted."""
+    if why_not:
+        report.measured({name: Metric(None, unit, reason=why_not) for name, unit in roofline.UNITS.items()})
+        return
+    peaks, cached = peaks_of(bench.device, settings)
+    report.data["conditions"]["roofline"] = roofline.describe(peaks, settings, cached=cached)
+    latency_ms = report.data["measured"]["latency_ms"]["value"]
+    report.measured(roofline.bounds(counted, report.data["conditions"], settings, latency_ms))
 
 
 def memory(bench: Bench) -> dict[str, Metric]:
@@ -193,17 +208,19 @@ def load_of(bench: Bench, latency: Metric, batch: int) -> Load:
     )  # fmt: skip
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process when its parent ends, however that happens (Linux)."""
+def die_with_parent(parent: int) -> None:
+    """Have the kernel end this process when its parent ends, however that happens (Linux); end it now if that has happened."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the supervisor is gone")
 
 
 def main(folder: Path) -> int:
     """Run the job in `folder`; the exit code says only whether the result file holds the last word."""
-    die_with_parent()
-    interrupted = Interruption()
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    die_with_parent(job["supervisor"])
+    interrupted = Interruption()
     spec, settings = Spec.from_dict(job["spec"]), Settings.from_dict(job["settings"])
     report = Report(folder)
     try:

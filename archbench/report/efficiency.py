@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archbench.papers import Published, figures
-from archbench.records import Metric, Record
-from archbench.report.compare import where
+from archbench.records import Record
+from archbench.report.configurations import Configuration, configurations, measured_places
+from archbench.report.rows import flags_of
 from archbench.report.words import explain
 from archbench.spec import Spec
 
@@ -101,21 +102,17 @@ def published(chart: Chart) -> Selection:
 
 
 def measured(chart: Chart, records: Sequence[Record]) -> Selection:
-    """Take the newest ok record of each network, all from the one device and precision that has most of them."""
+    """Take what was measured of each network at the one place that has most of them, repeats put together."""
     labels = {spec: label for label, spec in chart.specs().items()}
-    places: dict[str, dict[str, Record]] = {}
-    for record in sorted(records, key=lambda record: record.time_utc):
-        if record.status == "ok" and record.spec in labels and record.value("fps") is not None:
-            places.setdefault(where(record), {})[labels[record.spec]] = record
+    places = measured_places(one for one in configurations(records) if one.spec in labels and one.figure("fps"))
     if not places:
         return Selection([], "", [])
-    place = max(places, key=lambda name: (len(places[name]), max(record.time_utc for record in places[name].values())))
-    chosen = places.pop(place)
+    place = next(iter(places))
+    chosen = {labels[one.spec]: one for one in places.pop(place)}
     rows = chart.rows()
     points = [_point(chart, label, rows[label], _quantities(chosen[label])) for label in rows if label in chosen]
-    return Selection(
-        points, f"measured on {place}", _remarks(chart, points, list(chosen.values()), {name: len(found) for name, found in places.items()})
-    )
+    others = {name: len(found) for name, found in places.items()}
+    return Selection(points, f"measured on {place}", _remarks(chart, points, list(chosen.values()), others))
 
 
 def _point(chart: Chart, label: str, row: dict[str, Published], quantities: dict[str, Value]) -> Point:
@@ -124,32 +121,20 @@ def _point(chart: Chart, label: str, row: dict[str, Published], quantities: dict
     return Point(label, family, Value(accuracy.value), **quantities)
 
 
-def _quantities(record: Record) -> dict[str, Value]:
-    return {name: _value(record, column) for name, column in MEASURED.items()}
+def _quantities(one: Configuration) -> dict[str, Value]:
+    return {name: _value(one, column) for name, column in MEASURED.items()}
 
 
-def _value(record: Record, column: str) -> Value:
-    """A measured figure; what is inverse to the latency has its interval from the latency's."""
-    metric = record.measured.get(column)
-    if metric is None or metric.value is None:
-        return Value(None, reason=metric.reason if metric else "not_asked_for")
-    interval = _interval(metric)
-    latency = record.measured.get("latency_ms")
-    if interval is None and column in ("fps", "gmacs_per_s") and latency and latency.value:
-        times = _interval(latency)
-        interval = (metric.value * latency.value / times[1], metric.value * latency.value / times[0]) if times else None
-    return Value(metric.value, interval)
+def _value(one: Configuration, column: str) -> Value:
+    figure = one.figure(column)
+    return Value(figure.value, figure.interval) if figure else Value(None, reason=one.reason(column))
 
 
-def _interval(metric: Metric) -> tuple[float, float] | None:
-    bounds = (metric.spread or {}).get("ci95")
-    return (bounds[0], bounds[1]) if bounds else None
-
-
-def _remarks(chart: Chart, points: Sequence[Point], records: Sequence[Record], others: dict[str, int]) -> list[str]:
+def _remarks(chart: Chart, points: Sequence[Point], made: Sequence[Configuration], others: dict[str, int]) -> list[str]:
     remarks = [f"Batch 1, the forward pass alone (protocol model); accuracy quoted from {chart.origin}. {FLOP_REMARK}"]
     if any(point.fps.interval for point in points):
-        remarks.append("Bars: 95 % interval of the median.")
+        several = any(len(one.records) > 1 for one in made)
+        remarks.append(f"Bars: 95 % interval of the median{', or the range of several medians' if several else ''}.")
     for name in NAMES:
         missing = [point.label for point in points if getattr(point, name).value is None]
         if missing and len(missing) < len(points):
@@ -159,9 +144,9 @@ def _remarks(chart: Chart, points: Sequence[Point], records: Sequence[Record], o
         remarks.append(f"No record: {', '.join(absent)}.")
     if others:
         remarks.append(f"Left out, of other devices or settings: {'; '.join(f'{count} on {name}' for name, count in others.items())}.")
-    flags = Counter(flag for record in records for flag in {flag for metric in record.measured.values() for flag in metric.flags})
+    flags = Counter(flag for one in made for flag in {flag for record in one.records for flag in flags_of(record)})
     if flags:
-        remarks.append(f"Flags: {', '.join(f'{flag} ({count} of {len(records)})' for flag, count in sorted(flags.items()))}.")
+        remarks.append(f"Flags: {', '.join(f'{flag} ({count} of {len(made)})' for flag, count in sorted(flags.items()))}.")
     return remarks
 
 

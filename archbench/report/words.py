@@ -63,6 +63,9 @@ MEASURED = {
     "backbone_ms": Word("forward, the backbone's part", "ms", digits=2),
     "heads_ms": Word("forward, all else", "ms", digits=2),
     "copy_ms": Word("copy of a batch to the card", "ms", digits=2),
+    "roofline_bound_ms": Word("roofline bound, layers", "ms", digits=2),
+    "roofline_bound_all_ms": Word("roofline bound, all", "ms", digits=2),
+    "roofline_attainable": Word("layers' bound / forward", "%", 100, 1),
     "gmacs_per_s": Word("FLOP/s as the paper counts", "G", digits=1),
     "mem_device_delta_bytes": _megabytes("device memory in use"),
     "mem_alloc_peak_bytes": _megabytes("allocator's peak"),
@@ -82,6 +85,8 @@ REASONS = {
     "no_parts": "no parts to tell apart",
     "one_graph": "compiled or captured as a whole",
     "no_inference": "of inference, not of training steps",
+    "training": "no figure of a training step",
+    "fused": "of operators by themselves, not fused",
     "no_peak_from_kernel": "the kernel keeps no peak here",
     "interrupted": "the job was ended early on request",
     "not_reached": "the job ended before it",
@@ -111,3 +116,16 @@ REASONS = {
 def explain(reason: str) -> str:
     """A reason code in words, or itself."""
     return REASONS.get(reason, reason)
+
+
+PUBLISHED = {
+    "params": "params", "params_m": "params\n(M)", "gmacs": "FLOPs\n(G)", "bflops": "BFLOPs", "mac_eq1_m": "MAC\n(Eq. 1)\n(M)",
+    "cio_m": "CIO\n(M)", "fps": "fps", "cpu_fps": "fps,\nCPU", "mobile_gpu_fps": "fps,\nmobile\nGPU", "gpu_ms": "time\n(ms)",
+    "cpu_ms": "CPU\ntime\n(ms)", "memory_mb": "memory\n(MB)", "train_memory_mb": "training\nmemory\n(MB)",
+    "train_step_s": "training\nstep (s)", "energy_j_per_image": "energy\n(J/image)", "gflops_per_s": "FLOP/s\n(G)",
+    "ap": "AP", "ap50": "AP50", "ap75": "AP75", "ap_s": "AP\nsmall", "ap_m": "AP\nmedium", "ap_l": "AP\nlarge",
+    "ap_batch20": "AP,\nbatch 20", "ap_batch32": "AP,\nbatch 32", "map50": "mAP",
+    "mask_ap": "mask\nAP", "mask_ap50": "mask\nAP50", "mask_ap75": "mask\nAP75", "top1": "top-1\n(%)", "top5": "top-5\n(%)",
+    "error": "error\n(%)", "top1_error": "top-1\nerror", "top5_error": "top-5\nerror",
+}  # fmt: skip
+"""Headings of the papers' metrics, in the papers' units and words."""

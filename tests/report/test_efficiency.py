@@ -63,10 +63,10 @@ def test_without_an_interval_there_is_no_bar(record: Make) -> None:
     assert point.fps == Value(50.0)
 
 
-def test_the_newest_ok_record_of_a_network_is_drawn(record: Make, failed: Record) -> None:
+def test_the_ok_records_of_a_network_are_one_point(record: Make, failed: Record) -> None:
     records = [
-        record(latency_ms=10.0, day=3), record(latency_ms=20.0, day=1), replace(failed, spec=record().spec), record(batch=8, day=5),
-        record(classes=20, day=6), record(latency_ms=None, day=7),
+        record(latency_ms=10.0, day=3), record(latency_ms=20.0, day=1), record(latency_ms=8.0, day=2),
+        replace(failed, spec=record().spec), record(batch=8, day=5), record(classes=20, day=6), record(latency_ms=None, day=7),
     ]  # fmt: skip
     (point,) = measured(COCO, records).points
     assert point.fps.value == 100
