@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import sqrt
+from operator import mul
 from statistics import fmean, median
 
 Interval = tuple[float, float]
@@ -59,15 +60,45 @@ def correlations(columns: Sequence[Sequence[float]], target: Sequence[float]) ->
     generator = random.Random(0)
     drawn: list[list[float]] = [[] for _ in columns]
     first = [0] * len(columns)
+    orders = [_ties(column) for column in columns]
+    order = _ties(target)
     for _ in range(RESAMPLES):
-        rows = generator.choices(range(len(target)), k=len(target))
-        rhos = [spearman([column[row] for row in rows], [target[row] for row in rows]) for column in columns]
+        counts = [0] * len(target)
+        for row in generator.choices(range(len(target)), k=len(target)):
+            counts[row] += 1
+        wanted = _deviations(order, counts)
+        rhos = [_weighted(_deviations(one, counts), wanted, counts) for one in orders]
         there = [rho for rho in rhos if rho is not None]
         for index, rho in enumerate(rhos):
             if rho is not None:
                 drawn[index].append(rho)
                 first[index] += rho == max(there)
     return [Correlation(rho, percentiles(resampled), count / RESAMPLES) for rho, resampled, count in zip(found, drawn, first, strict=True)]
+
+
+def _ties(values: Sequence[float]) -> list[list[int]]:
+    """The rows by value, the least first, equal ones together."""
+    order = sorted(range(len(values)), key=values.__getitem__)
+    return [list(rows) for _, rows in groupby(order, key=values.__getitem__)]
+
+
+def _deviations(ties: Sequence[Sequence[int]], counts: Sequence[int]) -> list[float]:
+    """How far each row's rank lies from the middle one in a resample that holds the rows so often: sorted once, not for each."""
+    found = [0.0] * len(counts)
+    place = -len(counts) / 2
+    for rows in ties:
+        held = sum([counts[row] for row in rows])
+        for row in rows:
+            found[row] = place + held / 2
+        place += held
+    return found
+
+
+def _weighted(left: Sequence[float], right: Sequence[float], counts: Sequence[int]) -> float | None:
+    """The correlation of deviations that count so often."""
+    of_left, of_right = list(map(mul, left, counts)), list(map(mul, right, counts))
+    spread = sqrt(sum(map(mul, of_left, left)) * sum(map(mul, of_right, right)))
+    return sum(map(mul, of_left, right)) / spread if spread else None
 
 
 def percentiles(values: Iterable[float]) -> Interval | None:

@@ -57,7 +57,7 @@ def test_nothing_to_draw_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pyt
     assert run(["plot", "proposals"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == "proposals: not drawn, no measured record of its networks; archbench sweep huang/figure6a makes them\n"
+    assert captured.err == "proposals: not drawn, no record of its networks has what it shows; archbench sweep huang/figure6a makes them\n"
     assert not (tmp_path / "plots").exists()
 
 

@@ -12,11 +12,23 @@ from archbench.papers import Published
 from archbench.papers.suites import Member, suite
 from archbench.report.configurations import Configuration
 from archbench.report.figures.contract import Axis, Guide, Key, Made, Mark, Missing, Origin, Panel, Plot
-from archbench.report.figures.material import Found, Layer, Material, Value, bars_remark, flags_remark, left_out, measured, value_of
+from archbench.report.figures.material import (
+    NOTHING,
+    Found,
+    Layer,
+    Material,
+    Value,
+    bars_remark,
+    flags_remark,
+    left_out,
+    measured,
+    value_of,
+)
 from archbench.report.names import short_name
 from archbench.spec import Spec
 
 BFLOPS = Axis("computation", "BFLOPs")
+OfMember = Callable[[Member], Value]
 NORTH_WEST = "better \N{NORTH WEST ARROW}"
 PLAIN, PARTIAL = "plain", "cross stage partial"
 FUSIONS = ("PeleeNet", "SPeleeNet", "PeleeNeXt", "CSPPeleeNet", "CSP (fusion last)", "CSP (fusion first)")
@@ -25,27 +37,31 @@ FUSIONS = ("PeleeNet", "SPeleeNet", "PeleeNeXt", "CSPPeleeNet", "CSP (fusion las
 def csp_overview(material: Material) -> Made:
     """Make Figure 1: what partial stages do to computation, memory traffic, speed and accuracy of each network."""
     pairs = _pairs()
-    found = measured(material, [member.spec for pair in pairs.values() for member in pair if member.spec], "fps")
-    counted = material.counted if material.wants_ours else {}
-    origin: Origin = "ours" if material.wants_ours else "paper"
-    flops, traffic = (_ours_or(counted, *figure, material) for figure in (("flops", 1e-9, "bflops"), ("cio_pool", 1e-6, "cio_m")))
+    specs = [member.spec for pair in pairs.values() for member in pair if member.spec]
+    found = measured(material, specs, "fps") if material.wants_ours else NOTHING
+    counted = {spec: material.counted[spec] for spec in specs if spec in material.counted} if material.wants_ours else {}
+    if not counted and not material.wants_paper:
+        return [Missing("csp-overview", "no record of its networks; archbench sweep cspnet/table3 makes them")]
+
+    def values(word: str, scale: float, metric: str) -> dict[Origin, OfMember]:
+        ours: dict[Origin, OfMember] = {"ours": lambda member: _of(counted, member, word, scale)} if counted else {}
+        return ours | ({"paper": lambda member: _published(member, metric)} if material.wants_paper else {})
+
     no_speed = "the paper prints no speed of classifiers; archbench sweep cspnet/table3 measures it"
     panels = (
-        _bars("(a) computation", BFLOPS, pairs, flops, origin),
-        _bars("(b) memory traffic", Axis("CIO with pooling", "M elements"), pairs, traffic, origin),
-        _bars("(c) speed", Axis("inference speed", "images/s"), pairs, lambda member: _of(found.of, member, "fps"), "ours", empty=no_speed),
-        _bars("(d) accuracy, as published", Axis("top-1, ImageNet", "%"), pairs, lambda member: _published(member, "top1"), "paper"),
+        _bars("(a) computation", BFLOPS, pairs, values("flops", 1e-9, "bflops")),
+        _bars("(b) memory traffic", Axis("CIO with pooling", "M elements"), pairs, values("cio_pool", 1e-6, "cio_m")),
+        _bars("(c) speed", Axis("inference speed", "images/s"), pairs, {"ours": lambda member: _of(found.of, member, "fps")}, no_speed),
+        _bars("(d) accuracy, as published", Axis("top-1, ImageNet", "%"), pairs, {"paper": lambda member: _published(member, "top1")}),
     )
-    remarks = ["Accuracy quoted from CSPNet, Table 3."]
-    if material.wants_ours:
-        remarks += ["Computation and traffic are counted.", *_unbuilt(pairs), *_of_found(found, "fps")]
-    else:
-        remarks = ["Every figure is quoted from CSPNet, Table 3; traffic, of one pair, from section 4.5."]
+    remarks = [
+        "Accuracy quoted from CSPNet, Table 3." if counted else "Quoted from CSPNet, Table 3; traffic, of one pair, from section 4.5."
+    ]
+    if counted:
+        remarks += ["Ours of (a) and (b) are counted.", *_unbuilt(pairs), *_of_found(found, "fps")]
+    where = "as published" if not counted else f"counted; speed measured on {found.where}" if found else "counted"
     title = "Networks with partial stages, after CSPNet's Figure 1"
-    plot = Plot("csp-overview", title, _where(material, found), panels, tuple(remarks), Key((PLAIN, PARTIAL), "stages"))
-    if material.wants_ours and not any(panel.marks for panel in panels[:3]):
-        return [Missing(plot.name, "no record of its networks; archbench sweep cspnet/table3 makes them")]
-    return [plot]
+    return [Plot("csp-overview", title, where, panels, tuple(remarks), Key((PLAIN, PARTIAL), "stages"))]
 
 
 def fusion(material: Material) -> Made:
@@ -61,11 +77,11 @@ def fusion(material: Material) -> Made:
             ("(b) pyramids on CSPPeleeNet, COCO", Axis("AP, test-dev", "%"), second, "table2"),
         )
     )
-    remarks = ["Accuracy quoted from CSPNet, Tables 1 and 2. Numbers beside points: the share of channels that go around the dense layers."]
-    remarks += ["BFLOPs are counted (2 x multiply-adds)."] if material.wants_ours else ["BFLOPs as published."]
-    if any(mark.origin == "paper" for mark in (*first, *second)) and material.wants_ours:
-        remarks.append("Hollow: BFLOPs as published.")
-    where = "counted" if material.wants_ours else "as published"
+    remarks = ["Accuracy quoted from CSPNet, Tables 1 and 2. Numbers beside points: the partial ratio."]
+    origins = {mark.origin for mark in (*first, *second)}
+    where = "counted" if "ours" in origins else "as published"
+    remarks += {"counted": ["BFLOPs are counted: 2 x multiply-adds."], "as published": ["BFLOPs as published."]}[where]
+    remarks += ["Hollow: BFLOPs as published."] if len(origins) > 1 else []
     key = Key((*FUSIONS, "pyramids"))
     title = "Fusion of partial features, after CSPNet's Figure 4"
     return [Plot("fusion", title, where, panels, tuple(remarks), key, key)]
@@ -94,26 +110,17 @@ def _pairs() -> dict[str, tuple[Member, Member]]:
 
 
 def _bars(
-    title: str, axis: Axis, pairs: Mapping[str, tuple[Member, Member]], value: Callable[[Member], Value], origin: Origin, empty: str = ""
+    title: str, axis: Axis, pairs: Mapping[str, tuple[Member, Member]], values: Mapping[Origin, OfMember], empty: str = "no figure"
 ) -> Panel:  # fmt: skip
+    """Bars of one quantity, a category a pair."""
     marks = []
     for label, pair in pairs.items():
         for member, stages in zip(pair, (PLAIN, PARTIAL), strict=True):
-            found = value(member)
-            if found.value is not None:
-                marks.append(
-                    Mark(member.label, label, found.value, y_interval=found.interval, colour=stages, form="bar", origin=origin)
-                )  # fmt: skip
-    return Panel(title, Axis(""), axis, tuple(marks), empty=empty or "no figure")
-
-
-def _ours_or(
-    counted: Mapping[Spec, Configuration], word: str, scale: float, metric: str, material: Material
-) -> Callable[[Member], Value]:  # fmt: skip
-    """Our count of a row, or what the paper printed of it where only that is asked for."""
-    if material.wants_ours:
-        return lambda member: _of(counted, member, word, scale)
-    return lambda member: _published(member, metric)
+            for origin, value in values.items():
+                if (found := value(member)).value is not None:
+                    mark = Mark(member.label, label, found.value, y_interval=found.interval, colour=stages, form="bar", origin=origin)
+                    marks.append(mark)
+    return Panel(title, Axis(""), axis, tuple(marks), empty=empty)
 
 
 def _of(found: Mapping[Spec, Configuration], member: Member, word: str, scale: float = 1.0) -> Value:
@@ -212,12 +219,6 @@ def _sizes(networks: Mapping[str, Sequence[Layer]]) -> tuple[Panel, ...]:
 def _unbuilt(pairs: Mapping[str, tuple[Member, Member]]) -> list[str]:
     absent = [member.label for pair in pairs.values() for member in pair if not member.spec]
     return [f"Not built: {', '.join(absent)}."] if absent else []
-
-
-def _where(material: Material, found: Found) -> str:
-    if not material.wants_ours:
-        return "as published"
-    return f"counted; speed measured on {found.where}" if found else "counted"
 
 
 def _of_found(found: Found, word: str) -> list[str]:

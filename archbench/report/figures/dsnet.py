@@ -23,7 +23,7 @@ def training_cost(material: Material) -> Made:
     sources: dict[Origin, Mapping[str, Mapping[str, Value]]] = {}
     if found:
         sources["ours"] = {metric: _ours(members, found, metric) for metric in OURS}
-    if material.wants_paper and (found or material.source == "paper"):
+    if material.wants_paper:
         sources["paper"] = {metric: _published(members, metric) for metric in OURS}
     base = _base(sources) if len(sources) > 1 else ""
     panels = tuple(_panel(sources, metric, base) for metric in OURS)

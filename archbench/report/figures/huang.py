@@ -125,6 +125,7 @@ def time(material: Material) -> Made:
     found = measured(material, [point.spec for point in chosen], "total_ms")
     values: list[Value] = []
     panels = []
+    empty = f"no record; {_how_to_fill('figure7', is_first=False)}"
     for letter, (detector, name) in zip("abc", META.items(), strict=True):
         of = [point for point in chosen if point.detector == detector and point.spec in found.of]
         marks: list[Mark] = []
@@ -132,9 +133,9 @@ def time(material: Material) -> Made:
             values.append(value_of(found.of[point.spec], "total_ms"))
             marks += _parts(point, found.of[point.spec], values[-1])
         panels.append(
-            Panel(f"({letter}) {name}", Axis(""), TIME, tuple(marks), is_stacked=True, empty=f"no record; {_how_to_fill('figure7')}")
+            Panel(f"({letter}) {name}", Axis(""), TIME, tuple(marks), is_stacked=True, empty=empty)
         )  # fmt: skip
-    names = tuple(dict.fromkeys(part.name for part in (*PARTS, *WHOLE)))
+    names = (PARTS[0].name, PARTS[1].name, WHOLE[0].name, PARTS[2].name)
     remarks = [
         f"{PROTOCOL} {LOW}x{LOW}, {MOST_PROPOSALS} proposals. Points: the whole call, timed as one; parts are timed in calls of their own"
         f" and may add up to something else. S{DENSE}: output stride {DENSE}.",
@@ -219,14 +220,12 @@ def _over_time(material: Material, name: str, title: str, y: Axis, counted: tupl
 
 
 def _one_a_ms(marks: Sequence[Mark]) -> tuple[Guide, ...]:
-    """The line of 1 G multiply-adds a ms, which the paper compares networks with."""
+    """The line of 1 G multiply-adds a ms, which the paper compares networks with, where it goes through them."""
     if not marks:
         return ()
-    ends = [float(mark.x) for mark in marks] + [float(mark.y) for mark in marks]
     low = max(min(float(mark.x) for mark in marks), min(float(mark.y) for mark in marks))
     high = min(max(float(mark.x) for mark in marks), max(float(mark.y) for mark in marks))
-    low, high = (low, high) if low < high else (min(ends), max(ends))
-    return (Guide("1 G multiply-adds a ms", ((low, low), (high, high))),)
+    return (Guide("1 G multiply-adds a ms", ((low, low), (high, high))),) if low < high else ()
 
 
 def _mark(point: Point, x: Value, y: Value, *, label: str, is_named: bool) -> Mark:
@@ -312,4 +311,4 @@ def _remarks(found: Found, values: Iterable[Value], word: str) -> list[str]:
 def _how_to_fill(place: str, *, is_first: bool = True) -> str:
     """What would make the records of a figure."""
     command = f"archbench sweep huang/{place}"
-    return f"no measured record of its networks; {command} makes them" if is_first else f"{command} makes them"
+    return f"no record of its networks has what it shows; {command} makes them" if is_first else f"{command} makes them"

@@ -22,7 +22,8 @@ GROUP_WIDTH = 0.8
 MOST_TICKS = 26
 LEAST_CATEGORIES = 4
 """Categories for which a panel has room at least, so that few bars are not walls."""
-FEW_BARS = 16
+DIGIT_EM = 0.62
+FEW_BARS = 24
 """Bars up to which the value of each is written above it."""
 TICKS = ((0.8, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)), (2.2, (1.0, 2.0, 5.0)), (4.2, (1.0, 3.0)), (inf, (1.0,)))
 """Multiples of a power of ten that have ticks on a logarithmic axis, by the decades that it spans at most."""
@@ -100,15 +101,17 @@ def draw_bars(axes: Axes, panel: Panel, palette: Palette, style: Style) -> None:
         for mark, at in zip(chosen, y, strict=True):
             height[mark.x] += at
         if len(bars) <= FEW_BARS and not panel.is_stacked:
-            _write_values(axes, x, chosen, style)
+            _write_values(axes, x, chosen, style, width * width_pt(axes) / max(len(categories), LEAST_CATEGORIES))
     _name_categories(axes, [str(category) for category in categories], style)
 
 
-def _write_values(axes: Axes, x: Sequence[float], bars: Sequence[Mark], style: Style) -> None:
-    """Write each bar's value above it and its error bar."""
+def _write_values(axes: Axes, x: Sequence[float], bars: Sequence[Mark], style: Style, room_pt: float) -> None:
+    """Write each bar's value above it and its error bar, where there is room for it."""
     for at, mark in zip(x, bars, strict=True):
         top = max(float(mark.y), mark.y_interval[1] if mark.y_interval else 0.0)
         text = f"{mark.y:.3g}" if float(mark.y) < 100 else f"{mark.y:,.0f}"
+        if len(text) * (style.small_pt - 1) * DIGIT_EM > room_pt:
+            continue
         above = {"xytext": (0, 2), "textcoords": "offset points", "ha": "center", "va": "bottom"}
         axes.annotate(text, (at, top), fontsize=style.small_pt - 1, color=FAINT, **above)  # type: ignore[arg-type]
 

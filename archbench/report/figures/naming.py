@@ -9,18 +9,19 @@ from typing import Any
 from matplotlib.axes import Axes
 
 from archbench.report.figures.contract import Mark
-from archbench.report.figures.placement import Box, place_names
+from archbench.report.figures.placement import NEAR_PX, Box, place_names
 from archbench.report.figures.style import Palette, Style
 
 FRAME_PX, BAR_PX, LINE_STEP_PX = 8, 4, 8
-FAR_PX = 12
-"""Gap between a mark and its name from which a line joins them."""
 LABEL = "label"
 """The mark (gid) of a point's name among a panel's texts."""
 
 
 def name_points(axes: Axes, marks: Sequence[Mark], palette: Palette, style: Style) -> None:
-    """Write each named point's label beside it, where it covers neither a mark, a bar, a line, another name nor the frame."""
+    """Write each named point's label beside it, where it covers neither a mark, a bar, a line, another name nor the frame.
+
+    A name that finds no room is left out; the data have it.
+    """
     named = [mark for mark in marks if mark.is_named]
     if not named:
         return
@@ -43,8 +44,11 @@ def name_points(axes: Axes, marks: Sequence[Mark], palette: Palette, style: Styl
         squares, [(extent.width, extent.height) for extent in extents], [others, bars, list(_line_boxes(axes))], frame
     )  # fmt: skip
     for text, square, box in zip(texts, squares, boxes, strict=True):
+        if box is None:
+            text.remove()
+            continue
         text.set_position(_offset_pt(square, box.x0, box.y0, dpi))
-        if not box.grown(FAR_PX).touched([square]):
+        if not box.grown(NEAR_PX).touched([square]):
             x, y = square.centre
             nearest = min(max(x, box.x0), box.x1), min(max(y, box.y0), box.y1)
             arrow = {"arrowstyle": "-", "color": text.get_color(), "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}

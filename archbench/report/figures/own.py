@@ -37,7 +37,7 @@ def roofline(material: Material) -> Made:
         is_few = len(chosen) <= FEW
         marks.append(Mark(named[one.spec], at, rate.value, y_interval=rate.interval, colour=_kind(one), shape=_kind(one), is_named=is_few))
     found = Found(where, {one.spec: one for one in chosen}, {name: len(group) for name, group in list(places.items())[1:]})
-    roofs = chosen[-1].newest.conditions["roofline"]
+    roofs = _conditions(chosen[-1])
     remarks = [
         "Roofs: what the device did at best in probes of its own; bytes: inputs, weights and outputs of every operator. A network's time is"
         " of its forward pass (protocol model).",
@@ -113,8 +113,13 @@ def _rho(explanation: Explanation, name: str) -> str:
     found = explanation.counted[name]
     if found.rho is None:
         return "rho: none"
-    interval = f" ({found.interval[0]:.2f} to {found.interval[1]:.2f})" if found.interval else ""
-    return f"rho {found.rho:.2f}{interval}"
+    interval = f" ({_hundredths(found.interval[0])} to {_hundredths(found.interval[1])})" if found.interval else ""
+    return f"rho {_hundredths(found.rho)}{interval}"
+
+
+def _hundredths(value: float) -> str:
+    """A correlation with two digits; next to none is 0.00, never -0.00."""
+    return f"{round(value, 2) + 0.0:.2f}"
 
 
 def _inputs(made: Sequence[Configuration]) -> str:
@@ -127,10 +132,15 @@ def _inputs(made: Sequence[Configuration]) -> str:
 
 def _intensity(one: Configuration) -> float | None:
     """Operations for each byte that the forward pass moves, in the precision that it was measured in; None without roofs."""
-    roofs, counted = one.newest.conditions.get("roofline"), one.newest.counted or {}
+    roofs, counted = _conditions(one), one.newest.counted or {}
     if not roofs or not counted.get("bytes_all"):
         return None
     return float(counted["flops"]) * one.spec.batch / (counted["bytes_all"] * roofs["element_bytes"] / COUNTED_BYTES)
+
+
+def _conditions(one: Configuration) -> Mapping[str, Any]:
+    """The roofs that the newest record with some holds; nothing where none does."""
+    return next((record.conditions["roofline"] for record in reversed(one.records) if record.conditions.get("roofline")), {})
 
 
 def _roofs(roofs: Mapping[str, Any], intensities: Sequence[float]) -> tuple[Guide, ...]:

@@ -98,7 +98,7 @@ def efficiency(material: Material) -> Made:
         labels = {spec: label for label, spec in chart.specs().items()}
         found = measured(material, labels, "fps") if material.wants_ours else None
         points = _measured(chart, found, labels) if found else []
-        if material.wants_paper and (points or material.source == "paper"):
+        if material.wants_paper:
             points += _published(chart)
         made += plot_or_missing(_plot(chart, points, found), lambda chart=chart: _how_to_fill(chart))  # type: ignore[misc]
     return made

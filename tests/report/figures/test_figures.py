@@ -40,12 +40,12 @@ def of_point(detector: str, backbone: str, size: int, proposals: int, ms: int, *
 
 NO_ACCURACY = "it needs the accuracy of all configurations, and the paper prints that of five (Table 3); nothing here trains networks"
 NO_RECORD = {
-    "speed-accuracy": "no measured record of its networks; archbench sweep huang/table3 makes them",
-    "proposals": "no measured record of its networks; archbench sweep huang/figure6a makes them",
-    "time": "no measured record of its networks; archbench sweep huang/figure7 makes them",
-    "flops-time": "no measured record of its networks; archbench sweep huang/figure8a makes them",
-    "memory": "no measured record of its networks; archbench sweep huang/figure9 makes them",
-    "memory-time": "no measured record of its networks; archbench sweep huang/figure10a makes them",
+    "speed-accuracy": "no record of its networks has what it shows; archbench sweep huang/table3 makes them",
+    "proposals": "no record of its networks has what it shows; archbench sweep huang/figure6a makes them",
+    "time": "no record of its networks has what it shows; archbench sweep huang/figure7 makes them",
+    "flops-time": "no record of its networks has what it shows; archbench sweep huang/figure8a makes them",
+    "memory": "no record of its networks has what it shows; archbench sweep huang/figure9 makes them",
+    "memory-time": "no record of its networks has what it shows; archbench sweep huang/figure10a makes them",
     "csp-overview": "no record of its networks; archbench sweep cspnet/table3 makes them",
     "fusion": "no record of its networks; archbench sweep cspnet/table1 cspnet/table2 makes them",
     "training-cost": "no measured training step of its networks; archbench sweep dsnet/table9 makes them",
