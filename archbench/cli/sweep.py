@@ -85,26 +85,26 @@ def sweep(
 
     Example: archbench sweep vovnet/table4 --quick
     """
+    from archbench.measure.sweep import Order, new_run_id, part, plan
+
     settings = measuring.settings_of(
         quick=quick, device=device, precision=precision, memory_format=memory_format, threads=threads, seed=seed,
         budget_s=budget, deadline_s=deadline, fold_bn=fold_bn, compile=compile_mode, cuda_graph=cuda_graph,
         cudnn_benchmark=cudnn_benchmark, deterministic=deterministic, allow_shared=allow_shared,
     )  # fmt: skip
     chosen = [_suite(name) for name in suites]
-    index, count = _parts(shard)
+    parts = _parts(shard)
     store = Store(results)
     if not dry_run:
         store.check_writable()
     asked = Asked(
-        _distinct(spec for suite in chosen for spec in suite.specs)[index - 1 :: count],
+        part(_distinct(spec for suite in chosen for spec in suite.specs), *parts),
         _distinct(member for suite in chosen for member in suite.members), store, store.read(), resume, as_json,
     )  # fmt: skip
     if no_measure:
         if ray:
             raise UsageError("networks are counted in one process, without a cluster: leave out --ray or --no-measure")
         return _count(asked, dry_run=dry_run)
-    from archbench.measure.sweep import Order, new_run_id, plan
-
     for spec in asked.specs:
         settings.check(spec)
     order = Order(repeats or (1 if quick else REPEATS), order_seed, new_run_id())
@@ -152,7 +152,7 @@ def _show_plan(queues: Sequence[Queue], asked: Asked) -> Exit:
         return _print_json(asked, {"jobs": planned, "estimate_s": round(forecast.left_s)}, Exit.DONE)
     left = Counter(job.spec for job in jobs)
     done = Counter(record.spec for queue in queues for record in queue.done)
-    each_s = {job.spec: forecast.job_s(job) for job in jobs}
+    each_s = {job.spec: forecast.job_s(queue.place, job) for queue in queues for job in queue.jobs}
     shares = [Share(spec, left[spec], done[spec], left[spec] * each_s.get(spec, 0.0)) for spec in asked.specs]
     where = "; ".join(f"{len(queue.jobs)} on {queue.place.device_name} ({queue.place.name})" for queue in queues)
     known = len(forecast.known.keys() & left.keys())

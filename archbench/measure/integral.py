@@ -10,7 +10,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from archbench.measure.meter import HUNT_S, Floats
+from archbench.measure.meter import FINE_S, HUNT_S, Floats
 
 LEAST_CHANGES = 5
 """Changes of a sensor's figure below which its refresh cannot be told."""
@@ -109,10 +109,13 @@ def count(times: Floats, joules: Floats, window: Window) -> Counted:
 
 
 def _change_after(at: Floats, width: Floats, edge: float) -> int | None:
-    """The change soon after an edge whose time is known best, or else the first one later; None where there is none."""
+    """The first change soon after an edge whose time is known well, or else best, or else the first later; None without any."""
     after = np.flatnonzero(at >= edge)
     soon = after[at[after] <= edge + HUNT_S]
-    return int(soon[np.argmin(width[soon])]) if len(soon) else int(after[0]) if len(after) else None
+    if len(soon) == 0:
+        return int(after[0]) if len(after) else None
+    fine = soon[width[soon] <= FINE_S]
+    return int(fine[0] if len(fine) else soon[np.argmin(width[soon])])
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class RaplInstrument:
     """The package counters, summed, and those of memory where there are some. `why_not` says why none can be read."""
 
     traits = TRAITS
-    period_s = 0.05
+    period_s = 0.02
     probed = True
 
     def __init__(self, root: Path = POWERCAP) -> None:

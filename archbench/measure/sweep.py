@@ -77,7 +77,7 @@ def new_run_id() -> str:
     return f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:4]}"
 
 
-def shard(items: Sequence[T], index: int, count: int) -> Sequence[T]:
+def part(items: Sequence[T], index: int, count: int) -> Sequence[T]:
     """The `index`-th of `count` parts, from 1; the parts of one list have every item once."""
     return items[index - 1 :: count]
 
@@ -145,13 +145,13 @@ class Forecast:
             for record in done:
                 if record.status == "ok" and record.spec in wanted and _alike(record, wanted[record.spec]) and one.place.ran(record):
                     self.known[record.spec] = START_S / 2 + sum(record.phases.values())
-        self._left = {one.place: deque(self.job_s(job) for job in one.jobs) for one in queues}
-        self._begun: dict[Place, float] = {}
+        self._left = {one.place: deque(self.job_s(one.place, job) for job in one.jobs) for one in queues}
         self._spent_s = self._expected_s = 0.0
 
-    def job_s(self, job: Job) -> float:
+    def job_s(self, place: Place, job: Job) -> float:
         """What one job is expected to take, seconds."""
-        return self.known.get(job.spec, START_S + TIMED * job.settings.budget_s)
+        energy_s = job.settings.energy_s if place.kind == "cuda" else 0.0
+        return self.known.get(job.spec, START_S + TIMED * job.settings.budget_s + energy_s)
 
     @property
     def left_s(self) -> float:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from archbench.papers import beside, row_for, rule_notes
+from archbench.papers.pairs import approximations
 from archbench.records import Record
 from archbench.report.configurations import Configuration, Figure, configurations
 from archbench.report.names import short_names, wrap_name
@@ -181,7 +182,9 @@ def endings(records: Iterable[Record], named: Mapping[Spec, str]) -> list[str]:
 
 
 def _notes(specs: Iterable[Spec]) -> list[str]:
-    """What a reader must know of quoted figures: whose they are, and which are counted by another rule."""
+    """What a reader must know of the figures: whose they are, which are counted by another rule, which networks are approximate."""
+    specs = list(specs)
     quoted = [spec for spec in specs if _paper_figures(spec)]
     notes = [QUOTED_NOTE] if quoted else []
-    return [*notes, *dict.fromkeys(note for spec in quoted for note in rule_notes(spec))]
+    notes += dict.fromkeys(note for spec in quoted for note in rule_notes(spec))
+    return [*notes, *dict.fromkeys(note for spec in specs for note in approximations(spec))]

