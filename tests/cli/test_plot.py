@@ -101,6 +101,13 @@ def test_layers_are_counted_as_they_are_drawn(capsys: pytest.CaptureFixture[str]
     assert float(first[0]["y"]) == pytest.approx(2e-9 * 32 * 32 * 16 * 3 * 9)
 
 
+def test_the_largest_layers_are_as_far_apart_as_cspnet_says(capsys: pytest.CaptureFixture[str]) -> None:
+    """Section 4.5: CSPPeleeNet-EFM cuts 80 % of PeleeNet-YOLO's bottleneck, and 44 % of PeleeNet-PRN's."""
+    assert run(["plot", "layers", "--data"]) == 0
+    yolo, prn, efm = (float(row["y"]) for row in rows_of("layers") if row["kind"] == "guide")
+    assert (round(100 * (1 - efm / yolo)), round(100 * (1 - efm / prn))) == (80, 44)
+
+
 def test_a_checkpoint_s_weights(capsys: pytest.CaptureFixture[str]) -> None:
     import torch
 
