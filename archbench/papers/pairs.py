@@ -41,7 +41,7 @@ def default_form(spec: Spec) -> str:
     named = {(figure.backbone, figure.detector) for figure in figures() if figure.detector}
     named |= {(cell.backbone, cell.detector) for cell in cells() if not cell.lacking}
     published = any((root("backbone", backbone), root("detector", detector)) == wanted for backbone, detector in named)
-    return "" if published else head.on_family(base.family).form
+    return "" if published else head.on_family(base.stands_as).form
 
 
 def _pair(backbone: str, detector: str, found: list[Published]) -> Pair:
@@ -68,5 +68,5 @@ def _standing(figure: Published) -> tuple[Literal["builds", "approximate", "publ
         registry.resolve(base.name, head.name, size=figure.input or None, classes=figure.classes, batch=1, mode="infer", **options)
     except UsageError as error:
         return "not built", str(error)
-    approximate = base.approximate or head.on_family(base.family).approximate
+    approximate = base.approximate or head.on_family(base.stands_as).approximate
     return ("approximate", approximate) if approximate else ("builds", "")

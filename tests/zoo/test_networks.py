@@ -118,7 +118,7 @@ def test_a_detector_fits_every_backbone_that_offers_its_taps(entry: Entry) -> No
 @pytest.mark.parametrize("detector", DETECTORS, ids=lambda entry: entry.name)
 def test_every_detector_stands_on_every_family(entry: Entry, detector: Entry) -> None:
     """Where it has the maps that the detector reads: DSOD's own networks end at stride 16, a toy one at stride 4."""
-    taps = {tap for tap in detector.on_family(entry.family).taps if tap[1:].isdigit()}
+    taps = {tap for tap in detector.on_family(entry.stands_as).taps if tap[1:].isdigit()}
     if not taps <= set(entry.levels):
         with pytest.raises(UsageError, match=r"cannot be built: this backbone has no c[345]; it offers"):
             archbench.cost(entry.name, detector.name)
