@@ -73,13 +73,15 @@ def _places(pair: Pair) -> str:
 
 
 def _networks(kind: Kind) -> Table:
-    rows, notes = [], []
+    rows = []
+    remarks: dict[str, list[str]] = {}
     for entry in registry.entries(kind):
         classes = str(entry.classes) if entry.classes else "-"
         rows.append([entry.name, _input(entry), classes, _short(_same_as(entry) or entry.source)])
         remark = f"approximate: {entry.approximate}" if entry.approximate else entry.published_only or entry.note
-        if remark:
-            notes.append(f"{entry.name}: {remark}")
+        if remark and entry.same_as not in remarks.setdefault(remark, []):
+            remarks[remark].append(entry.name)
+    notes = [f"{', '.join(names)}: {remark}" for remark, names in remarks.items()]
     columns = [Column(f"{kind}s", "left"), Column("input"), Column("classes"), Column("source, or the same as", "left")]
     return Table(columns, rows, notes=notes)
 

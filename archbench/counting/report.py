@@ -47,14 +47,15 @@ class ParamKinds:
 
 @dataclass(frozen=True)
 class CostReport:
-    """What one forward pass of a network costs, counted for one image (`activation_peak_bytes` and `_total_`: for the batch).
+    """What one forward pass of a network costs, counted for one image (all that is bytes: for the batch).
 
     params: learnable scalars. macs: multiply-accumulates of convolutions and linear layers. mac_eq1: memory access cost by
     VoVNet's Eq. 1, elements, over convolution calls; mac_bound: its lower bound (VoVNet, section 3.1). cio: elements that
     convolutions read and write (HarDNet); cio_pool: with pooling. bn_elements: elements of every batch normalisation's
     output. activation_peak_bytes: the most that live at once; activation_total_bytes: all that operators write, which Huang et
-    al. call total memory. `paper_params`: parameters as a paper counts them whose figure stands beside this network's, where
-    that is a rule of its own. `uncounted` names operators that multiply matrices or convolve and have no rule, with their calls.
+    al. call total memory. train_memory_bytes: the least that a step of training with momentum needs, where that was asked.
+    `paper_params`: parameters as a paper counts them whose figure stands beside this network's, where that is a rule of its own.
+    `uncounted` names operators that multiply matrices or convolve and have no rule, with their calls.
     """
 
     calls: tuple[Call, ...]
@@ -66,6 +67,7 @@ class CostReport:
     activation_peak_at: str
     activation_total_bytes: int
     batch: int
+    train_memory_bytes: int | None = None
     boxes: int | None = None
     paper_params: int | None = None
     uncounted: tuple[tuple[str, int], ...] = ()
@@ -113,6 +115,7 @@ class CostReport:
             "activation_peak_bytes": self.activation_peak_bytes,
             "activation_peak_at": self.activation_peak_at,
             "activation_total_bytes": self.activation_total_bytes,
+            "train_memory_bytes": self.train_memory_bytes,
             "boxes": self.boxes,
             "uncounted": [list(row) for row in self.uncounted],
         }
