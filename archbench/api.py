@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from archbench.counting.check import Check, check_against_fvcore
-from archbench.counting.report import CostReport
+from archbench.counting.report import Call, CostReport
 from archbench.counting.trace import trace
 from archbench.counting.training import mean_square, train_memory
 from archbench.papers import paper_params
@@ -18,7 +18,9 @@ from archbench.zoo import registry
 from archbench.zoo.assemble import assemble
 from archbench.zoo.contracts import Backbone, Detector
 
-__all__ = ["Backbone", "Detector", "build", "build_spec", "check_spec", "cost", "cost_spec", "count", "mean_square"]
+__all__ = [
+    "Backbone", "Call", "CostReport", "Detector", "build", "build_spec", "check_spec", "cost", "cost_spec", "count", "mean_square",
+]  # fmt: skip
 
 Size = str | int | tuple[int, int] | None
 

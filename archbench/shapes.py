@@ -245,6 +245,12 @@ def _upsample_nearest2d(source: Tensor, sides: Sequence[int] | None, factors: Se
     return source.new_empty(*source.shape[:2], *sides) if fits and sides is not None else None
 
 
+def _upsample_bilinear2d(
+    source: Tensor, sides: Sequence[int] | None, align_corners: bool, factors: Sequence[float] | None = None
+) -> Tensor | None:  # fmt: skip
+    return _upsample_nearest2d(source, sides, factors)
+
+
 def _without(shape: Sequence[int], dim: int) -> list[int]:
     return [side for index, side in enumerate(shape) if index != dim]
 
@@ -264,6 +270,7 @@ OUTPUTS: dict[Any, Callable[..., Any]] = {
     torch.ops.aten.div.Tensor: _broadcast,
     torch.ops.aten.mul.Scalar: _broadcast,
     torch.ops.aten.div.Scalar: _broadcast,
+    torch.ops.aten.maximum.default: _broadcast,
     torch.ops.aten.linalg_vector_norm.default: _vector_norm,
     torch.ops.aten.clamp_min.default: _alike,
     torch.ops.aten.relu.default: _alike,
@@ -281,6 +288,7 @@ OUTPUTS: dict[Any, Callable[..., Any]] = {
     torch.ops.aten.sigmoid_backward.default: _alike,
     torch.ops.aten.pixel_unshuffle.default: _pixel_unshuffle,
     torch.ops.aten.upsample_nearest2d.vec: _upsample_nearest2d,
+    torch.ops.aten.upsample_bilinear2d.vec: _upsample_bilinear2d,
     torch.ops.aten.max_pool2d_with_indices.default: _max_pool2d_with_indices,
     torch.ops.aten.adaptive_max_pool2d.default: _adaptive_max_pool2d,
     torch.ops.aten.upsample_nearest2d.default: _upsample_nearest2d,

@@ -113,6 +113,8 @@ class Spec:
             parts.append(self.options_text)
         if self.batch != 1:
             parts.append(f"batch {self.batch}")
+        if self.mode == "train":
+            parts.append("training")
         return ", ".join(parts)
 
     def command(self) -> str:
@@ -123,6 +125,8 @@ class Spec:
         words += ["--size", self.size, "--classes", str(self.classes)]
         if self.batch != 1:
             words += ["--batch", str(self.batch)]
+        if self.mode == "train":
+            words.append("--train")
         words += [f"--option {key}={format_value(value)}" for key, value in self.options]
         return " ".join(words)
 
@@ -167,6 +171,10 @@ class Settings:
     """Whether only deterministic algorithms are used; cuDNN then tries none out."""
     allow_shared: bool = False
     """Whether a card is measured, and flagged, although other processes use it."""
+    energy_s: float = 10.0
+    """Seconds of load over which power is averaged."""
+    roofline: bool = False
+    """Whether the device's peaks are measured and the time is set beside what they bound."""
     deadline_s: float | None = None
     """Seconds after which the whole job is ended; None: three times its budget and 600 s to start."""
 
@@ -181,7 +189,7 @@ class Settings:
             raise UsageError(f"compile mode {self.compile!r} is none of {', '.join(COMPILE_MODES)}")
         if self.cuda_graph and self.compile != "none":
             raise UsageError("a network is compiled or replayed as a CUDA graph, not both (compile mode reduce-overhead does both)")
-        for name in ("threads", "n_min", "n_max", "budget_s", "target", "deadline_s"):
+        for name in ("threads", "n_min", "n_max", "budget_s", "target", "energy_s", "deadline_s"):
             value = getattr(self, name)
             if value is not None and not 0 < value < inf:
                 raise UsageError(f"{name} is {value}: it must be above 0 and finite")
@@ -210,5 +218,5 @@ class Settings:
         return cls(**{key: value for key, value in data.items() if key in known})
 
 
-QUICK = Settings(target=0.02, n_min=20, t_min_s=0.5, budget_s=5.0)
+QUICK = Settings(target=0.02, n_min=20, t_min_s=0.5, budget_s=5.0, energy_s=5.0)
 """The quick protocol: a wider interval in a few seconds."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from typing import Literal
 
 import pytest
 
@@ -17,13 +18,15 @@ SPECS = [
     registry.resolve("vgg16", classes=0, fc="conv-s2", pool_ceil=True),
     registry.resolve("resnet38-v1", size=320, width=1.5),
     registry.resolve("osa-12x21"),
+    registry.resolve("resnet50", batch=32, mode="train"),
     registry.resolve("resnet50-x0.25-wrn", classifier="conv", output_stride=16),
 ]
 
 
 def read(command: str) -> Spec:
     """Read a command line back into a spec, as the command line's parser does."""
-    program, verb, backbone, *words = shlex.split(command)
+    mode: Literal["infer", "train"] = "train" if " --train" in command else "infer"
+    program, verb, backbone, *words = shlex.split(command.replace(" --train", ""))
     assert (program, verb) == ("archbench", "profile")
     flags: dict[str, list[str]] = {}
     for flag, value in zip(words[::2], words[1::2], strict=True):
@@ -32,7 +35,7 @@ def read(command: str) -> Spec:
     numbers = {name: int(flags.pop(f"--{name}")[0]) for name in ("classes", "batch") if f"--{name}" in flags}
     detector, size = flags.pop("--detector", [None])[0], flags.pop("--size")[0]
     assert not flags
-    return registry.resolve(backbone, detector, size=size, **numbers, **options)
+    return registry.resolve(backbone, detector, size=size, mode=mode, **numbers, **options)
 
 
 @pytest.mark.parametrize(

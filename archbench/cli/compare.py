@@ -1,53 +1,112 @@
-"""`archbench compare`: the records of a results folder side by side, the papers' figures with them."""
+"""`archbench compare`: the records of results folders side by side, the papers' figures with them."""
 
 from __future__ import annotations
 
-import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import UsageError
+from archbench.zoo import registry
+
+if TYPE_CHECKING:
+    from archbench.report.baseline import Baseline
+    from archbench.report.compare import Layout
 
 EXAMPLE = "archbench profile vovnet39 --detector refinedet320"
 
+Results = Annotated[list[Path] | None, typer.Option(metavar="DIR", help="Folder of the records; repeatable. Default: ./results.")]
+
 
 def compare(
-    results: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the records.")] = DEFAULT_FOLDER,
-    as_csv: Annotated[bool, typer.Option("--csv", help="Print a row a record as CSV, in base units.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print them as JSON, with every published figure of each network.")] = False,
-    as_markdown: Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")] = False,
+    results: Results = None,
+    backbone: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only records of this backbone; repeatable.")] = None,
+    detector: Annotated[list[str] | None, typer.Option("--detector", "-d", metavar="NAME", help="Only of this one; repeatable.")] = None,
+    device: Annotated[str | None, typer.Option(metavar="NAME", help="Only of devices whose name has this in it.")] = None,
+    where: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Only with this value of a column; repeatable.")] = None,
+    sort: Annotated[str | None, typer.Option(metavar="COLUMN", help="Order by a column; -COLUMN: the largest first.")] = None,
+    group: Annotated[str | None, typer.Option(metavar="COLUMN", help="A table for each value of a column.")] = None,
+    columns: Annotated[str | None, typer.Option(metavar="A,B,C", help="Columns to show, by their names in --csv.")] = None,
+    baseline: Annotated[str | None, typer.Option(metavar="NAME", help="Show ratios to this network or record_id.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="With --baseline: compare what is not comparable, marked.")] = False,
+    as_csv: AsCsv = False,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
 ) -> None:
     """Show what was counted and measured, a table for each device, with the papers' figures below ours.
 
-    Example: archbench compare --csv > table.csv
+    Repeats of one configuration are one line of the tables, and a row each of --csv and --json.
+
+    Example: archbench compare --baseline resnet50-v1+refinedet320 --columns latency_ms,mem_host_peak_bytes
     """
-    if as_csv + as_json + as_markdown > 1:
-        raise UsageError("--csv, --json and --markdown exclude one another: give one of them")
-    from archbench.report.compare import rows_with_published, tables, write_csv
+    form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
+    from archbench.report import selection
+    from archbench.report.compare import WIDTH, Layout, tables
 
-    records = read_records(results)
-    if as_csv:
-        write_csv(records, sys.stdout)
-    elif as_json:
-        print(json.dumps(rows_with_published(records), indent=2, allow_nan=False))
-    elif as_markdown:
-        print("\n".join(table.markdown() for table in tables(records, width=None)), end="")
+    chosen = selection.columns(columns)
+    layout = Layout(None if form else WIDTH, sort, selection.column(group) if group else None, chosen)
+    every = read_records(results)
+    backbones = [registry.find("backbone", name).name for name in backbone or ()]
+    detectors = [(entry.name, side) for entry, side in map(registry.find_detector, detector or ())]
+    records = selection.select(every, selection.Filters(backbones, detectors, device, where or ()))
+    if every and not records:
+        print(f"none of {len(every)} records is what the filters ask for", file=sys.stderr)
+    against = _baseline(every, baseline, force=force)
+    if form in ("csv", "json"):
+        _print_rows(records, layout, form, against)
+    elif against:
+        from archbench.report.baseline import ratio_tables
+
+        print_tables(ratio_tables(records, against, layout), form)
     else:
-        for index, table in enumerate(tables(records)):
-            if index:
-                print()
-            table.print()
+        print_tables(tables(records, layout), form)
 
 
-def read_records(folder: Path) -> list[Record]:
-    """Read a results folder; say on stderr how to fill one that is empty. One that was named and is not there is a UsageError."""
-    if folder != DEFAULT_FOLDER and not folder.is_dir():
-        raise UsageError(f"there is no results folder {folder}; {EXAMPLE} --results {folder} would make it")
-    records = Store(folder).read()
-    if not records:
-        print(f"no records in {folder}; a command that makes one: {EXAMPLE}", file=sys.stderr)
-    return records
+def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> list[Record]:
+    """Read results folders, a record that several of them have once; say on stderr, unless quietly, how to fill one that is empty.
+
+    One that was named and is not there is a UsageError.
+    """
+    records: dict[str, Record] = {}
+    for folder in folders or [DEFAULT_FOLDER]:
+        if folder != DEFAULT_FOLDER and not folder.is_dir():
+            raise UsageError(f"there is no results folder {folder}; {EXAMPLE} --results {folder} would make it")
+        found = Store(folder).read()
+        if not found and not quietly:
+            print(f"no records in {folder}; a command that makes one: {EXAMPLE}", file=sys.stderr)
+        records |= {record.record_id: record for record in found}
+    return sorted(records.values(), key=lambda record: record.time_utc)
+
+
+def _baseline(records: Sequence[Record], name: str | None, *, force: bool) -> Baseline | None:
+    if name is None:
+        if force:
+            raise UsageError("--force is for --baseline: it compares what is not comparable")
+        return None
+    from archbench.report.baseline import find_baseline
+
+    return find_baseline(records, name, is_forced=force)
+
+
+def _print_rows(records: Sequence[Record], layout: Layout, form: str, baseline: Baseline | None) -> None:
+    """Print a row a record: every column, or those chosen; with a baseline ratios too."""
+    from archbench.report.rows import COLUMNS, rows, rows_with_published
+    from archbench.report.selection import ordered
+
+    made = rows_with_published(records) if form == "json" else rows(records)
+    names = list(layout.columns or COLUMNS)
+    if baseline:
+        from archbench.report.baseline import against, ratio_columns
+
+        made = [row | against(record, baseline, layout.columns) for record, row in zip(records, made, strict=True)]
+        names += ratio_columns(layout.columns)
+    made = ordered(made, layout.sort, dict)
+    if layout.columns:
+        made = [{name: row[name] for name in names} for row in made]
+    print_rows(made, names, form)

@@ -4,31 +4,50 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archbench.cli.plugins import Plugins
 from archbench.papers.pairs import Pair, pairs
-from archbench.report.tables import Column, Table
+from archbench.report.tables import NOTE_WIDTH, Column, Table
 from archbench.spec import UsageError, format_value
 from archbench.zoo import registry
 from archbench.zoo.registry import Entry, Kind
+
+if TYPE_CHECKING:
+    from archbench.papers.suites import Suite
 
 KINDS: dict[str, Kind] = {"backbones": "backbone", "detectors": "detector"}
 
 
 def list_networks(
-    what: Annotated[str, typer.Argument(help="backbones, detectors, options, pairs or all.")] = "all",
+    what: Annotated[str, typer.Argument(help="backbones, detectors, options, pairs, suites, plots or all (of the first three).")] = "all",
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
     plugin: Plugins = None,
 ) -> None:
-    """List the backbones, the detectors, the options they take, and the pairs that the papers have figures of.
+    """List the backbones, the detectors, the options they take, the pairs that the papers have figures of, suites or plots.
 
     Example: archbench list pairs
     """
-    if what not in (*KINDS, "options", "pairs", "all"):
-        raise UsageError(f"list {what}: there are backbones, detectors, options, pairs and all")
+    if what not in (*KINDS, "options", "pairs", "suites", "plots", "all"):
+        raise UsageError(f"list {what}: there are backbones, detectors, options, pairs, suites, plots and all")
+    if what == "suites":
+        from archbench.papers.suites import suites
+
+        if as_json:
+            print(json.dumps([_plain_suite(suite) for suite in suites()], indent=2))
+        else:
+            _suites(suites()).print()
+        return
+    if what == "plots":
+        from archbench.report.figures import registry as plots
+
+        if as_json:
+            print(json.dumps([figure.to_dict() for figure in plots.FIGURES], indent=2))
+        else:
+            plots.table().print()
+        return
     if what == "pairs":
         if as_json:
             print(json.dumps([asdict(pair) for pair in pairs()], indent=2))
@@ -63,6 +82,24 @@ def _pairs() -> Table:
     return Table(columns, rows, notes=notes)
 
 
+def _suites(listed: list[Suite]) -> Table:
+    """A row for each suite, and how much of it builds."""
+    rows = [[suite.name, suite.title, str(len(suite.members) - len(suite.missing)), str(len(suite.members))] for suite in listed]
+    columns = [Column("suite", "left"), Column("", "left"), Column("build"), Column("of")]
+    return Table(
+        columns, rows, notes=["archbench sweep SUITE measures one; --dry-run shows its networks, and why the others do not build."]
+    )
+
+
+def _plain_suite(suite: Suite) -> dict[str, Any]:
+    members = [
+        {"label": member.label, "command": member.spec.command() if member.spec else None, "why": member.why or None,
+         "approximate": member.approximate or None}
+        for member in suite.members
+    ]  # fmt: skip
+    return {"name": suite.name, "title": suite.title, "builds": len(members) - len(suite.missing), "of": len(members), "members": members}
+
+
 def _places(pair: Pair) -> str:
     """The papers and their tables: vovnet 4 6, cspnet 4."""
     papers: dict[str, list[str]] = {}
@@ -74,10 +111,12 @@ def _places(pair: Pair) -> str:
 
 def _networks(kind: Kind) -> Table:
     rows = []
+    listed = registry.entries(kind)
+    taken = max(len(entry.name) for entry in listed) + max(len(_input(entry)) for entry in listed) + len("classes") + 3 * len("  ")
     remarks: dict[str, list[str]] = {}
-    for entry in registry.entries(kind):
+    for entry in listed:
         classes = str(entry.classes) if entry.classes else "-"
-        rows.append([entry.name, _input(entry), classes, _short(_same_as(entry) or entry.source)])
+        rows.append([entry.name, _input(entry), classes, _short(_same_as(entry) or entry.source, NOTE_WIDTH - taken)])
         remark = f"approximate: {entry.approximate}" if entry.approximate else entry.published_only or entry.note
         if remark and entry.same_as not in remarks.setdefault(remark, []):
             remarks[remark].append(entry.name)
@@ -114,7 +153,7 @@ def _same_as(entry: Entry) -> str:
     return f"= {entry.same_as};{preset}" if entry.same_as else ""
 
 
-def _short(source: str, width: int = 36) -> str:
+def _short(source: str, width: int) -> str:
     return source if len(source) <= width else source[: width - 3].rstrip(" ,;") + "..."
 
 

@@ -10,11 +10,15 @@ from typing import Annotated
 import typer
 
 from archbench import __version__
+from archbench.cli.claims import claims
 from archbench.cli.compare import compare
+from archbench.cli.doctor import doctor
 from archbench.cli.exit import Exit
 from archbench.cli.list import list_networks
 from archbench.cli.plot import plot
 from archbench.cli.profile import profile
+from archbench.cli.reproduce import reproduce
+from archbench.cli.sweep import sweep
 from archbench.spec import UsageError
 
 app = typer.Typer(
@@ -24,9 +28,13 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.command()(profile)
+app.command()(sweep)
 app.command("list")(list_networks)
 app.command()(compare)
+app.command()(reproduce)
+app.command()(claims)
 app.command()(plot)
+app.command()(doctor)
 
 
 @app.callback(invoke_without_command=True)

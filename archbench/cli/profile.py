@@ -7,21 +7,26 @@ import sys
 import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archbench.cli import measuring
 from archbench.cli.exit import Exit
 from archbench.cli.plugins import Plugins
 from archbench.records import DEFAULT_FOLDER, Record, Store
-from archbench.spec import QUICK, Settings, Spec, parse_options, parse_size
+from archbench.spec import Spec, UsageError, parse_options, parse_size
 from archbench.zoo import registry
+
+if TYPE_CHECKING:
+    from archbench.api import CostReport
+    from archbench.measure.roofline import Bound
 
 PHASES = {
     "preflight": "looking at the device", "count": "counting", "build": "building", "cold": "first call", "warmup": "warming up",
     "latency": "timing", "throughput": "timing calls back to back", "memory": "measuring memory",
+    "energy": "measuring energy", "roofline": "measuring the device's peaks",
 }  # fmt: skip
 
 
@@ -33,29 +38,34 @@ def profile(
     proposals: Annotated[int | None, typer.Option(help="Regions that a two-stage detector's second stage sees.")] = None,
     option: Annotated[list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="Network option; repeatable.")] = None,
     batch: Annotated[int, typer.Option("--batch", "-b", help="Images a call.")] = 1,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    precision: Annotated[str, typer.Option(help="fp32 (IEEE), tf32, fp16 or bf16.")] = "fp32",
-    memory_format: Annotated[str, typer.Option(help="contiguous or channels_last.")] = "contiguous",
-    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: the physical cores this process may use.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights and inputs.")] = 0,
-    quick: Annotated[bool, typer.Option("--quick", help="Seconds instead of half a minute, a wider interval.")] = False,
-    budget: Annotated[float | None, typer.Option(help="Seconds of timing at most. Default: 30, quick 5.")] = None,
-    deadline: Annotated[float | None, typer.Option(help="Seconds after which the job is ended. Default: 3 x budget + 600.")] = None,
+    device: measuring.Device = "auto",
+    precision: measuring.Precision = "fp32",
+    memory_format: measuring.MemoryFormat = "contiguous",
+    threads: measuring.Threads = None,
+    seed: measuring.Seed = 0,
+    quick: measuring.Quick = False,
+    budget: measuring.Budget = None,
+    deadline: measuring.Deadline = None,
     train: Annotated[bool, typer.Option("--train", help="Measure training steps (SGD with momentum) instead of forward passes.")] = False,
     weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Checkpoint to load: PyTorch or safetensors, tensors only.")] = None,
     images: Annotated[Path | None, typer.Option(metavar="DIR", help="Time on the pictures of a folder instead of random inputs.")] = None,
-    fold_bn: Annotated[bool, typer.Option("--fold-bn", help="Fold batch norms into the convolutions before them.")] = False,
-    compile_mode: Annotated[str, typer.Option("--compile", metavar="MODE", help="torch.compile's mode, such as default.")] = "none",
-    cuda_graph: Annotated[bool, typer.Option("--cuda-graph", help="Replay the network as a CUDA graph.")] = False,
-    cudnn_benchmark: Annotated[bool, typer.Option(help="Let cuDNN try out its algorithms.")] = True,
-    deterministic: Annotated[bool, typer.Option("--deterministic", help="Deterministic algorithms only.")] = False,
-    allow_shared: Annotated[bool, typer.Option("--allow-shared", help="Measure, and flag, a card that others use.")] = False,
+    fold_bn: measuring.FoldBn = False,
+    compile_mode: measuring.Compile = "none",
+    cuda_graph: measuring.CudaGraph = False,
+    cudnn_benchmark: measuring.CudnnBenchmark = True,
+    deterministic: measuring.Deterministic = False,
+    allow_shared: measuring.AllowShared = False,
     repeats: Annotated[int, typer.Option(min=1, help="Fresh processes to measure in; a record each.")] = 1,
     no_measure: Annotated[bool, typer.Option("--no-measure", help="Count only.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Hold the counts against fvcore on real weights.")] = False,
-    layers: Annotated[bool, typer.Option("--layers", help="Show a row for each convolution and linear layer.")] = False,
+    layers: Annotated[
+        bool, typer.Option("--layers", help="Show a row for each convolution and linear layer; measuring, with --roofline.")
+    ] = False,
+    roofline: Annotated[
+        bool, typer.Option("--roofline", help="Measure the device's peaks (10 s, then kept) and how near to them the network comes.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
-    results: Annotated[Path, typer.Option(metavar="DIR", help="Folder that the record is appended to.")] = DEFAULT_FOLDER,
+    results: measuring.Results = DEFAULT_FOLDER,
     plugin: Plugins = None,
 ) -> int:
     """Count one network and measure it on this machine; append the record to the results.
@@ -66,12 +76,14 @@ def profile(
     spec = registry.resolve(backbone, detector, size=size, classes=classes, batch=batch, mode="train" if train else "infer", **options)
     if size is not None and parse_size(size) != (spec.width, spec.height):
         print(f"{spec.detector} pads images: the input is {spec.size}", file=sys.stderr)
-    settings = _settings(
-        QUICK if quick else Settings(), device=device, precision=precision, memory_format=memory_format, threads=threads, seed=seed,
+    settings = measuring.settings_of(
+        quick=quick, device=device, precision=precision, memory_format=memory_format, threads=threads, seed=seed,
         budget_s=budget, deadline_s=deadline, images=str(images) if images else None, fold_bn=fold_bn,
         weights=str(weights) if weights else None, compile=compile_mode, cuda_graph=cuda_graph, cudnn_benchmark=cudnn_benchmark,
-        deterministic=deterministic, allow_shared=allow_shared,
+        deterministic=deterministic, allow_shared=allow_shared, roofline=roofline or layers,
     )  # fmt: skip
+    if roofline and no_measure:
+        raise UsageError("a roofline is measured: leave out --roofline or --no-measure")
     if weights:
         from archbench.measure.checkpoint import check_weights
 
@@ -103,6 +115,8 @@ def profile(
             with _progress() as tell:
                 records.append(run_job(spec, settings, store, on_progress=tell))
         record = _typical(records)
+        if layers:
+            extra["bounds"] = _bounds(record, extra["report"])
         extra["repeats"] = [one.value("latency_ms") for one in records]
     if as_json:
         _print_json(record, extra)
@@ -118,10 +132,6 @@ def _typical(records: list[Record]) -> Record:
     return failed[0] if failed else ranked[len(ranked) // 2]
 
 
-def _settings(base: Settings, **given: Any) -> Settings:
-    return replace(base, **{key: value for key, value in given.items() if value is not None})
-
-
 def _counted_here(spec: Spec, *, check: bool, layers: bool) -> dict[str, Any]:
     """Count in this process, where the rows of the layers or fvcore's answer are wanted."""
     from archbench.api import cost_spec
@@ -134,6 +144,22 @@ def _counted_here(spec: Spec, *, check: bool, layers: bool) -> dict[str, Any]:
 
         extra["check"] = check_spec(spec, extra["report"])
     return extra
+
+
+def _bounds(record: Record, report: CostReport) -> list[Bound]:
+    """The roofline's bound of each layer; none where the job found no peaks."""
+    from archbench.measure.roofline import Roofline
+
+    roofline = Roofline.from_conditions(record.conditions)
+    return [roofline.bound(call) for call in report.calls] if roofline else []
+
+
+def doing(news: dict[str, Any]) -> str:
+    """What a job is at, in a few words."""
+    text = PHASES.get(news["phase"], str(news["phase"]))
+    if "samples" in news:
+        text += f": {news['samples']} samples, {news['elapsed_s']:.0f} of at most {news['budget_s']:.0f} s"
+    return text
 
 
 @contextmanager
@@ -153,14 +179,7 @@ def _progress() -> Iterator[Any]:
     from rich.console import Console
 
     with Console(stderr=True).status("starting") as status:
-
-        def change(news: dict[str, Any]) -> None:
-            text = PHASES.get(news["phase"], news["phase"])
-            if "samples" in news:
-                text += f": {news['samples']} samples, {news['elapsed_s']:.0f} of at most {news['budget_s']:.0f} s"
-            status.update(text)
-
-        yield change
+        yield lambda news: status.update(doing(news))
 
 
 def _print_json(record: Record, extra: dict[str, Any]) -> None:
@@ -169,6 +188,8 @@ def _print_json(record: Record, extra: dict[str, Any]) -> None:
     data = record.to_dict()
     if "layers" in extra:
         data["layers"] = [asdict(call) for call in extra["layers"]]
+        for layer, bound in zip(data["layers"], extra.get("bounds", ()), strict=False):
+            layer |= {"bound_ms": 1e3 * bound.seconds, "bound_by": bound.by}
     if "check" in extra:
         data["check"] = asdict(extra["check"])
     if len(extra.get("repeats", ())) > 1:
@@ -185,7 +206,7 @@ def _print_tables(record: Record, extra: dict[str, Any]) -> None:
         counted_table(record, paper).print()
     if "layers" in extra:
         print()
-        layers_table(extra["layers"]).print()
+        layers_table(extra["layers"], extra.get("bounds", ()), batch=record.spec.batch).print()
     if "check" in extra:
         print("\n" + textwrap.fill(extra["check"].sentence(), NOTE_WIDTH))
     if "latency_ms" in record.measured:

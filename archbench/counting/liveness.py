@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from torch import Tensor
 
 ALIGNMENT = 512
 """Bytes to which every tensor is rounded up, as CUDA's caching allocator does."""
+
+
+def tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
+    """The tensors among values and in their lists and tuples."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from tensors_in(value)
 
 
 class Liveness:
@@ -22,12 +31,11 @@ class Liveness:
         self._live: dict[int, weakref.ref[Any]] = {}
         self._resident = {tensor.untyped_storage()._cdata for tensor in resident}
 
-    def add(self, out: Any) -> bool:
-        """Take in what an operator gave, tensors or anything else; say whether more live now than ever before."""
+    def add(self, written: Iterable[Tensor]) -> bool:
+        """Take in what an operator gave; say whether more live now than ever before."""
         before = self.peak_bytes
-        for tensor in out if isinstance(out, list | tuple) else [out]:
-            if isinstance(tensor, Tensor):
-                self._allocate(tensor)
+        for tensor in written:
+            self._allocate(tensor)
         return self.peak_bytes > before
 
     def _allocate(self, tensor: Tensor) -> None:

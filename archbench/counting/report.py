@@ -12,7 +12,8 @@ class Call:
     """One convolution or linear layer as it was called, counted for one image.
 
     Shapes are those of the call, the batch or the crops first. `mac_eq1`, `mac_bound` and `cio` are defined for convolutions
-    only. `params` are those the call reads: a layer called twice reads the same ones twice.
+    only. `params` are those the call reads: a layer called twice reads the same ones twice. The whole call, all images of the
+    batch, does `images` times its macs and moves `elements`: what it reads, weighs and writes.
     """
 
     path: str
@@ -27,6 +28,8 @@ class Call:
     mac_eq1: int | None
     mac_bound: float | None
     cio: int | None
+    images: int
+    elements: int
 
 
 @dataclass(frozen=True)
@@ -47,15 +50,16 @@ class ParamKinds:
 
 @dataclass(frozen=True)
 class CostReport:
-    """What one forward pass of a network costs, counted for one image (all that is bytes: for the batch).
+    """What one forward pass of a network costs, counted for one image; figures of bytes: for the batch, in fp32.
 
     params: learnable scalars. macs: multiply-accumulates of convolutions and linear layers. mac_eq1: memory access cost by
     VoVNet's Eq. 1, elements, over convolution calls; mac_bound: its lower bound (VoVNet, section 3.1). cio: elements that
     convolutions read and write (HarDNet); cio_pool: with pooling. bn_elements: elements of every batch normalisation's
     output. activation_peak_bytes: the most that live at once; activation_total_bytes: all that operators write, which Huang et
-    al. call total memory. train_memory_bytes: the least that a step of training with momentum needs, where that was asked.
-    `paper_params`: parameters as a paper counts them whose figure stands beside this network's, where that is a rule of its own.
-    `uncounted` names operators that multiply matrices or convolve and have no rule, with their calls.
+    al. call total memory; bytes_all: inputs, weights and outputs of every operator, of which a view has none. train_memory_bytes:
+    the least that a step of training with momentum needs, where that was asked. `paper_params`: parameters as a paper counts them
+    whose figure stands beside this network's, where that is a rule of its own. `uncounted` names operators that multiply matrices
+    or convolve and have no rule, with their calls.
     """
 
     calls: tuple[Call, ...]
@@ -66,6 +70,7 @@ class CostReport:
     activation_peak_bytes: int
     activation_peak_at: str
     activation_total_bytes: int
+    bytes_all: int
     batch: int
     train_memory_bytes: int | None = None
     boxes: int | None = None
@@ -115,6 +120,7 @@ class CostReport:
             "activation_peak_bytes": self.activation_peak_bytes,
             "activation_peak_at": self.activation_peak_at,
             "activation_total_bytes": self.activation_total_bytes,
+            "bytes_all": self.bytes_all,
             "train_memory_bytes": self.train_memory_bytes,
             "boxes": self.boxes,
             "uncounted": [list(row) for row in self.uncounted],

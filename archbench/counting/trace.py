@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archbench.counting.liveness import Liveness
+from archbench.counting.liveness import Liveness, tensors_in
 from archbench.counting.report import Call, CostReport, ParamKinds
 from archbench.counting.rules import RULES, BatchNorm, Convolution, Pool, Product, multiplies
 from archbench.shapes import run_by_shape
@@ -31,6 +31,7 @@ class Trace(TorchDispatchMode):
         self.bn_elements = 0
         self.uncounted: Counter[str] = Counter()
         self.liveness = Liveness([*weights, *inputs])
+        self.bytes_all = 0
         self.peak_at = ""
         self._weights = {tensor.untyped_storage()._cdata for tensor in weights}
         self._names = {sub: name for name, sub in module.named_modules()}
@@ -50,7 +51,9 @@ class Trace(TorchDispatchMode):
             self._count(name, rule(args, kwargs, out))
         elif multiplies(name):
             self.uncounted[name] += 1
-        if self.liveness.add(out):
+        written = list(tensors_in((out,)))
+        self._move([*tensors_in(args), *tensors_in(kwargs.values())], written, in_place=func._schema.is_mutable)
+        if self.liveness.add(written):
             self.peak_at = f"{self._path[-1]} ({name.partition('::')[2]})"
         return out
 
@@ -72,12 +75,19 @@ class Trace(TorchDispatchMode):
             for handle in handles:
                 handle.remove()
 
-    def _per_image(self, runs: int, total: int) -> int:
-        """One image's share of a total over so many images, crops of images or rows.
+    def _move(self, read: list[Tensor], written: list[Tensor], *, in_place: bool) -> None:
+        """Count the bytes of an operator's inputs and outputs; one that gives its first input's storage back is a view of it."""
+        is_view = not in_place and read and written and read[0].untyped_storage()._cdata == written[0].untyped_storage()._cdata
+        if not is_view:
+            self.bytes_all += sum(tensor.numel() * tensor.element_size() for tensor in (*read, *written))
 
-        What does not run once an image, because that is no multiple of the batch, counts whole.
-        """
-        return total // self.batch if runs % self.batch == 0 else total
+    def _images(self, runs: int) -> int:
+        """The images among which so many images, crops or rows are shared; one where they are no multiple of the batch."""
+        return self.batch if runs % self.batch == 0 else 1
+
+    def _per_image(self, runs: int, total: int) -> int:
+        """One image's share of a total over so many images, crops of images or rows."""
+        return total // self._images(runs)
 
     def _count(self, name: str, work: Convolution | Product | Pool | BatchNorm | None) -> None:
         if isinstance(work, Convolution):
@@ -109,15 +119,18 @@ class Trace(TorchDispatchMode):
             stride=work.stride, groups=work.groups, in_shape=tuple(work.source.shape), out_shape=tuple(work.out.shape),
             params=weights + (0 if work.bias is None else work.bias.numel()),
             macs=macs, mac_eq1=activations + weights, mac_bound=bound, cio=activations,
+            images=self._images(work.crops), elements=work.source.numel() + weights + work.out.numel(),
         )  # fmt: skip
 
     def _linear(self, work: Product) -> Call:
         operands = (work.weight, work.bias) if work.certain else (work.source, work.weight, work.bias)
+        rows = work.out.shape[:-1].numel()
         return Call(
             path=self._path[-1], op="linear", kernel=(), stride=(), groups=1,
             in_shape=tuple(work.source.shape), out_shape=tuple(work.out.shape),
             params=sum(t.numel() for t in operands if t is not None and (work.certain or self._is_weight(t))),
-            macs=self._per_image(work.out.shape[:-1].numel(), work.out.numel() * work.depth), mac_eq1=None, mac_bound=None, cio=None,
+            macs=self._per_image(rows, work.out.numel() * work.depth), mac_eq1=None, mac_bound=None, cio=None,
+            images=self._images(rows), elements=sum(t.numel() for t in (work.source, work.weight, work.out) if t is not None),
         )  # fmt: skip
 
 
@@ -172,6 +185,6 @@ def trace(module: nn.Module, inputs: tuple[Any, ...], *, device: str = "meta", c
         calls=tuple(mode.calls), params=sum(p.numel() for p in module.parameters()), param_kinds=param_kinds(module),
         cio_pool=mode.cio_pool + sum(call.cio or 0 for call in mode.calls), bn_elements=mode.bn_elements,
         activation_peak_bytes=mode.liveness.peak_bytes, activation_peak_at=mode.peak_at,
-        activation_total_bytes=mode.liveness.total_bytes, batch=mode.batch,
+        activation_total_bytes=mode.liveness.total_bytes, bytes_all=mode.bytes_all, batch=mode.batch,
         boxes=boxes if isinstance(boxes, int) else None, uncounted=tuple(sorted(mode.uncounted.items())),
     )  # fmt: skip

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archbench.counting.liveness import Liveness
+from archbench.counting.liveness import Liveness, tensors_in
 from archbench.shapes import run_by_shape
 
 
@@ -29,7 +29,7 @@ class Step(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
         out = run_by_shape(func, args, kwargs or {})
-        self.liveness.add(out)
+        self.liveness.add(tensors_in((out,)))
         return out
 
 

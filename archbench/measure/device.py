@@ -9,6 +9,7 @@ from typing import IO, Any
 import torch
 
 from archbench.measure import exclusive, host
+from archbench.measure.nvml import NvmlCard
 from archbench.records import Metric
 from archbench.spec import Settings, UsageError
 
@@ -58,6 +59,14 @@ class Device:
     def name(self) -> str:
         """The processor's or card's name."""
         return host.cpu_model()
+
+    @property
+    def uuid(self) -> str | None:
+        """The card's UUID; a CPU has none."""
+        return None
+
+    def activate(self) -> None:
+        """Make the device ready for work; until then nothing of this process is on it."""
 
     def fingerprint(self) -> dict[str, Any]:
         """What of the device and its libraries bears on a measurement, read back rather than assumed."""
@@ -112,12 +121,11 @@ class CudaDevice(Device):
         if index >= torch.cuda.device_count():
             raise UsageError(f"device cuda:{index}: there are {torch.cuda.device_count()} CUDA devices here")
         self.torch_device = torch.device("cuda", index)
-        self._nvml = _Nvml(index)
+        self.card = NvmlCard(_uuid(index))
         self._lock = self._take(_uuid(index), settings)
-        self._used_before = self._nvml.used_bytes()
+        self._used_before = self.card.used_bytes()
         # cuBLAS reads it when the context is made, and is deterministic with no other value.
         os.environ |= {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"} if settings.deterministic else {}
-        torch.cuda.set_device(self.torch_device)
         self._put_in_force(settings)
         precise = "tf32" if settings.precision == "tf32" else "ieee"
         torch.backends.cuda.matmul.fp32_precision = precise
@@ -127,21 +135,28 @@ class CudaDevice(Device):
 
     def _take(self, uuid: str, settings: Settings) -> IO[bytes] | None:
         """Hold the card for this process alone, unless sharing is allowed; raises BusyError."""
-        return None if settings.allow_shared else exclusive.hold(uuid, self._nvml.process_count)
+        return None if settings.allow_shared else exclusive.hold(uuid, self.card.process_count)
 
     @property
     def name(self) -> str:
         return torch.cuda.get_device_name(self.torch_device)
 
+    @property
+    def uuid(self) -> str | None:
+        return _uuid(self.torch_device.index)
+
+    def activate(self) -> None:
+        torch.cuda.set_device(self.torch_device)
+
     def fingerprint(self) -> dict[str, Any]:
         properties = torch.cuda.get_device_properties(self.torch_device)
         return super().fingerprint() | {
-            "uuid": str(getattr(properties, "uuid", "")),
+            "uuid": self.uuid,
             "compute_capability": f"{properties.major}.{properties.minor}",
             "device_memory_bytes": properties.total_memory,
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
-            "driver": self._nvml.driver(),
+            **self.card.fingerprint(),
             "fp32_precision_matmul": torch.backends.cuda.matmul.fp32_precision,
             "fp32_precision_conv": torch.backends.cudnn.conv.fp32_precision,  # type: ignore[attr-defined]
             "cudnn_benchmark": torch.backends.cudnn.benchmark,
@@ -151,7 +166,7 @@ class CudaDevice(Device):
         return CudaClock()
 
     def contention(self) -> list[str]:
-        return exclusive.contention(self._nvml.process_count())
+        return exclusive.contention(self.card.process_count())
 
     def synchronize(self) -> None:
         torch.cuda.synchronize(self.torch_device)
@@ -163,9 +178,9 @@ class CudaDevice(Device):
         self._allocated_before = torch.cuda.memory_allocated(self.torch_device)
 
     def memory(self, *, protocol: str) -> dict[str, Metric]:
-        used = self._nvml.used_bytes()
+        used = self.card.used_bytes()
         if used is None or self._used_before is None:
-            delta = Metric(None, "bytes", reason=self._nvml.why_not or "nvml_transient")
+            delta = Metric(None, "bytes", reason=self.card.why_not or self.card.failures["nvmlDeviceGetMemoryInfo"])
         else:
             delta = Metric(used - self._used_before, "bytes", "NVML used less used before the context", protocol)
         peak = torch.cuda.max_memory_allocated(self.torch_device)
@@ -195,53 +210,6 @@ class CudaClock(Clock):
 
     def seconds(self) -> float | None:
         return float(self._first.elapsed_time(self._last)) / 1e3
-
-
-class _Nvml:
-    """The driver's account of a card; every figure is None, with `why_not`, where the library does not answer."""
-
-    def __init__(self, index: int) -> None:
-        self.why_not = ""
-        self._handle: Any = None
-        try:
-            import pynvml
-        except ImportError:
-            self.why_not = "nvml_binding_missing"
-            return
-        self._library = pynvml
-        try:
-            pynvml.nvmlInit()
-            self._handle = pynvml.nvmlDeviceGetHandleByUUID(_uuid(index))
-        except pynvml.NVMLError as error:
-            self.why_not = f"nvml_error_{error.value}"
-
-    def used_bytes(self) -> int | None:
-        """Memory in use on the card, by all processes."""
-        if self._handle is None:
-            return None
-        try:
-            return int(self._library.nvmlDeviceGetMemoryInfo(self._handle).used)
-        except self._library.NVMLError as error:
-            self.why_not = f"nvml_error_{error.value}"
-            return None
-
-    def process_count(self) -> int | None:
-        """Processes that compute or draw on the card; in a container their numbers are the host's, so only the count means something."""
-        if self._handle is None:
-            return None
-        try:
-            compute = self._library.nvmlDeviceGetComputeRunningProcesses(self._handle)
-            graphics = self._library.nvmlDeviceGetGraphicsRunningProcesses(self._handle)
-        except self._library.NVMLError:
-            return None
-        return len({process.pid for process in (*compute, *graphics)})
-
-    def driver(self) -> str | None:
-        """The driver's version."""
-        try:
-            return str(self._library.nvmlSystemGetDriverVersion()) if self._handle is not None else None
-        except self._library.NVMLError:
-            return None
 
 
 def _uuid(index: int) -> str:

@@ -39,11 +39,11 @@ def affinity() -> set[int]:
 def usable_cores() -> int:
     """Physical cores in the affinity mask, reduced by the cgroup's quota; at least 1."""
     cores = {_read(CPUS / f"cpu{cpu}/topology/thread_siblings_list") or str(cpu) for cpu in affinity()}
-    quota = _cgroup_quota()
+    quota = cgroup_quota()
     return max(1, min(len(cores), math.ceil(quota) if quota else len(cores)))
 
 
-def _cgroup_quota() -> float | None:
+def cgroup_quota() -> float | None:
     """Processors' worth of time that the cgroup grants, versions 2 and 1."""
     limit, _, period = (_read("/sys/fs/cgroup/cpu.max") or "max").partition(" ")
     if limit.isdigit() and period.isdigit():
@@ -117,6 +117,16 @@ def is_contended(load: dict[str, float | None]) -> bool:
     if load["cpu_pressure_avg10"] is not None:
         return load["cpu_pressure_avg10"] > CONTENDED_PRESSURE
     return (load["load_1min"] or 0.0) > usable_cores() + 1
+
+
+def available_bytes() -> int:
+    """Memory that this process may still take without swapping, the cgroup's limit respected; 0 where nothing says."""
+    found = [int(line.split()[1]) * 1024 for line in (_read("/proc/meminfo") or "").splitlines() if line.startswith("MemAvailable:")]
+    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+        most, now = _read(f"/sys/fs/cgroup/{limit}") or "", _read(f"/sys/fs/cgroup/{used}") or ""
+        if most.isdigit() and now.isdigit():
+            found.append(max(0, int(most) - int(now)))
+    return min(found, default=0)
 
 
 def reset_peak() -> bool:

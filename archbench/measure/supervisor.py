@@ -13,11 +13,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from archbench.measure import host
 from archbench.records import Reason, Record, Store
@@ -34,6 +34,7 @@ RETRIED = ("gpu_busy", "gpu_lost")
 """Reasons that are the moment's, not the network's."""
 
 Progress = Callable[[dict[str, Any]], None]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -46,32 +47,79 @@ class Ending:
     stderr: str = ""
 
 
+@dataclass(frozen=True)
+class Job:
+    """One spec to be measured once, and what the record says of the sweep that asks for it."""
+
+    spec: Spec
+    settings: Settings
+    run_id: str = ""
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    """What the record's conditions hold besides what the worker finds."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables of the worker besides those of this process."""
+    meter: str | None = None
+    """A power meter other than the device's own."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who watches a job: told of its progress, and heard when it is to end."""
+
+    on_progress: Progress = lambda _: None
+    interruptions: Sequence[int] | None = None
+    """Grows with every request to end; None: the supervisor listens to signals itself, in the main thread only."""
+
+
+class RefusedError(UsageError):
+    """The job could not be what was asked for. `record` says so, for whoever wants a row rather than an error."""
+
+    def __init__(self, record: Record) -> None:
+        assert record.reason is not None
+        super().__init__(record.reason.message)
+        self.record = record
+
+
 def run_job(
-    spec: Spec, settings: Settings, store: Store, *, run_id: str = "", on_progress: Progress = lambda _: None
+    spec: Spec, settings: Settings, store: Store, *, run_id: str = "", on_progress: Progress = lambda _: None, meter: str | None = None
 ) -> Record:  # fmt: skip
     """Measure one spec in a fresh process and append the record, however the job ended.
 
-    A job whose card was busy or lost is tried once more. Raises UsageError, and leaves no record, where the job could not be
-    what was asked for.
+    A job whose card was busy or lost is tried once more. `meter` names a power meter other than the device's own. Raises
+    UsageError, and leaves no record, where the job could not be what was asked for.
     """
     store.check_writable()
+    return measure(Job(spec, settings, run_id, meter=meter), store.append, Watch(on_progress))
+
+
+def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
+    """Run a job in a fresh process and hand its record, and the file that its samples may be in, to `keep`.
+
+    A job whose card was busy or lost is tried once more. Raises RefusedError where it could not be what was asked for.
+    """
     for attempt in range(1, ATTEMPTS + 1):
         with tempfile.TemporaryDirectory(prefix="archbench-") as name:
             folder = Path(name)
-            (folder / "job.json").write_text(json.dumps({"spec": spec.to_dict(), "settings": settings.to_dict()}), encoding="utf-8")
-            ending = supervise([*WORKER, str(folder)], folder, deadline_s=settings.deadline, on_progress=on_progress)
-            record = judge(spec, settings, ending, _result(folder))
+            asked = {"spec": job.spec.to_dict(), "settings": job.settings.to_dict(), "meter": job.meter, "supervisor": os.getpid()}
+            (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
+            ending = supervise([*WORKER, str(folder)], folder, job.settings.deadline, watch=watch, variables=job.variables)
+            record = judge(job.spec, job.settings, ending, _result(folder))
             if attempt == ATTEMPTS or record.reason is None or record.reason.code not in RETRIED:
-                return store.append(replace(record, run_id=run_id, attempt=attempt), folder / "samples.npz")
+                conditions = {**record.conditions, **job.conditions}
+                return keep(replace(record, run_id=job.run_id, attempt=attempt, conditions=conditions), folder / "samples.npz")
     raise AssertionError("the last attempt is a record")
 
 
-def supervise(command: list[str], folder: Path, *, deadline_s: float, on_progress: Progress = lambda _: None) -> Ending:
+def supervise(
+    command: list[str], folder: Path, deadline_s: float, *, watch: Watch = Watch(), variables: Mapping[str, str] | None = None
+) -> Ending:  # fmt: skip
     """Run a command in a process group of its own until it ends, its deadline passes, or the user interrupts."""
-    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err, _interruptions() as interruptions:
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True)
+    listening = interruptions() if watch.interruptions is None else nullcontext(watch.interruptions)
+    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err, listening as heard:
+        environment = {**os.environ, **(variables or {})}
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, env=environment)
         try:
-            ending = _watch(child, folder, time.monotonic() + deadline_s, interruptions, on_progress)
+            ending = _watch(child, folder, time.monotonic() + deadline_s, heard, watch.on_progress)
         finally:
             _signal_group(child, signal.SIGKILL)
             child.wait()
@@ -80,7 +128,7 @@ def supervise(command: list[str], folder: Path, *, deadline_s: float, on_progres
 
 
 def _watch(
-    child: subprocess.Popen[bytes], folder: Path, deadline: float, interruptions: list[int], on_progress: Progress
+    child: subprocess.Popen[bytes], folder: Path, deadline: float, interruptions: Sequence[int], on_progress: Progress
 ) -> Ending:  # fmt: skip
     news = _News(folder / "progress.jsonl")
     kill_at = float("inf")
@@ -124,7 +172,7 @@ class _News:
 
 
 @contextmanager
-def _interruptions() -> Iterator[list[int]]:
+def interruptions() -> Iterator[list[int]]:
     """Collect SIGINT, SIGTERM and SIGHUP for a while instead of dying of them."""
     received: list[int] = []
     handled = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
@@ -154,15 +202,16 @@ def _result(folder: Path) -> dict[str, Any]:
 def judge(spec: Spec, settings: Settings, ending: Ending, result: dict[str, Any]) -> Record:
     """Make the record of a job from the evidence: how its process ended and what it had written."""
     status, reason = _verdict(ending, result, settings)
-    if status == "usage":
-        assert reason is not None
-        raise UsageError(reason.message)
-    return Record(
-        spec=spec, settings=settings, status=status, reason=reason, counted=result.get("counted"),
+    refused = status == "usage"
+    record = Record(
+        spec=spec, settings=settings, status="error" if refused else status, reason=reason, counted=result.get("counted"),
         measured={name: metric_from_dict(metric) for name, metric in result.get("measured", {}).items()},
         environment=result.get("environment") or host.fingerprint(), conditions=result.get("conditions", {}),
         phases=result.get("phases", {}),
     )  # fmt: skip
+    if refused:
+        raise RefusedError(record)
+    return record
 
 
 def _signal_name(number: int) -> str:

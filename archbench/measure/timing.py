@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from archbench.measure.bench import Bench
 from archbench.measure.sampling import Collected, collect, spread
@@ -18,6 +19,7 @@ from archbench.spec import Settings, Spec
 STEADY = 0.01
 LAUNCH_BOUND = 0.2
 """Share of a call in which the device had nothing to do, above which the host's launching bounds the time."""
+Arrays = dict[str, NDArray[Any]]
 PROTOCOLS = {"latency_ms": "model", "gpu_ms": "model", "postprocess_ms": "post", "total_ms": "model+post"}
 SOURCES = {"gpu_ms": "CUDA events"}
 WHY_NOT = {"gpu_ms": "cpu_device", "postprocess_ms": "no_postprocess", "total_ms": "no_postprocess"}
@@ -112,12 +114,18 @@ def rates(timed: dict[str, Metric], spec: Spec, macs: int) -> dict[str, Metric]:
     }
 
 
-def save_samples(collected: Collected, path: Path) -> None:
-    """Keep every sample in order, nanoseconds, with its start relative to the first."""
-    arrays = {name.removesuffix("_ms") + "_ns": values for name, values in collected.columns.items()}
-    arrays["started_ns"] = collected.started
-    rounded: dict[str, Any] = {name: np.rint(np.array(values) * 1e9).astype(np.int64) for name, values in arrays.items()}
-    np.savez_compressed(path, **rounded)
+def arrays_of(collected: Collected) -> Arrays:
+    """Every sample in order, nanoseconds, with its start relative to the first."""
+    columns = {name.removesuffix("_ms") + "_ns": values for name, values in collected.columns.items()}
+    columns["started_ns"] = collected.started
+    return {name: np.rint(np.array(values) * 1e9).astype(np.int64) for name, values in columns.items()}
+
+
+def save_samples(arrays: Arrays, path: Path) -> None:
+    """Replace the samples file, whole or not at all."""
+    temporary = path.with_suffix(".tmp.npz")
+    np.savez_compressed(temporary, **arrays)  # type: ignore[arg-type]
+    temporary.replace(path)
 
 
 def _median(collected: Collected, name: str, protocol: str, flags: Sequence[str]) -> Metric:

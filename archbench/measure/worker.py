@@ -22,14 +22,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archbench.api import cost_spec
-from archbench.measure import host
+from archbench.api import CostReport, cost_spec
+from archbench.measure import host, roofline
 from archbench.measure.bench import Bench
 from archbench.measure.device import open_device
+from archbench.measure.energy import METERS, EnergyJob, Load, open_meter
 from archbench.measure.exclusive import BusyError
-from archbench.measure.meter import meter_for
+from archbench.measure.meter import GpuLostError
 from archbench.measure.passes import copies, parts, throughput
-from archbench.measure.timing import rates, sample, save_samples, times, warm_up
+from archbench.measure.probes import peaks_of
+from archbench.measure.timing import Arrays, arrays_of, rates, sample, save_samples, times, warm_up
 from archbench.measure.workload import add_load, prepare
 from archbench.records import Metric, Reason
 from archbench.spec import Settings, Spec, UsageError
@@ -37,7 +39,6 @@ from archbench.spec import Settings, Spec, UsageError
 MEMORY_CALLS = 2
 TRAINING_SAMPLES = 20
 """The fewest steps that are timed."""
-ENERGY = ("energy_per_image_j", "energy_net_per_image_j", "energy_eq2_per_image_j")
 
 
 class Interruption:
@@ -96,13 +97,17 @@ class Report:
         temporary.replace(self.folder / "result.json")
 
 
-def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruption) -> None:
-    """Go through the phases of one job."""
+def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruption, meter: str | None = None) -> None:
+    """Go through the phases of one job; `meter` is the device's own where none is named."""
     settings.check(spec)
     conditions = report.data["conditions"]
     with report.phase("preflight"):
         report.data["environment"] = host.fingerprint()
         device = open_device(settings)
+        power = open_meter(meter or METERS[device.kind], uuid=device.uuid)
+        energy = EnergyJob(power, interrupted=interrupted, allow_shared=settings.allow_shared)
+        energy.rest("no_context")
+        device.activate()
         report.data["environment"] |= device.fingerprint()
         conditions["host_before"] = host.load()
     with report.phase("count"):
@@ -113,6 +118,7 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
         with report.phase("build"):
             bench = prepare(spec, settings, device, conditions)
             report.measured(sizes(bench.network))
+            energy.rest("context")
         with report.phase("cold"):
             if settings.cuda_graph:
                 bench.capture()
@@ -127,14 +133,18 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
             conditions["host_after"] = host.load()
             timed = times(collected, spec, [*([] if steady else ["warmup_not_steady"]), *contention(bench, conditions)])
             report.measured(timed if trains else timed | rates(timed, spec, counted.macs))
-            save_samples(collected, report.folder / "samples.npz")
+            samples = arrays_of(collected)
+            save_samples(samples, report.folder / "samples.npz")
         if not trains:
             with report.phase("throughput"):
                 report.measured(throughput(bench, settings, batch=spec.batch))
                 report.measured(parts(bench) | copies(bench))
         with report.phase("memory"):
             report.measured(memory(bench))
-    report.measured({name: Metric(None, "J", reason=meter_for(device.kind).why_not) for name in ENERGY})
+        measure_energy(energy, load_of(bench, timed["latency_ms"], spec.batch), settings, report, samples)
+        if settings.roofline:
+            with report.phase("roofline"):
+                add_roofline(counted, bench, settings, report, why_not="training" if trains else "interrupted" if interrupted() else "")
 
 
 def sizes(network: nn.Module) -> dict[str, Metric]:
@@ -157,6 +167,17 @@ def contention(bench: Bench, conditions: dict[str, Any]) -> list[str]:
     ]
 
 
+def add_roofline(counted: CostReport, bench: Bench, settings: Settings, report: Report, *, why_not: str) -> None:
+    """Set the time that was measured beside the device's roofline, or say why not: of training the forward pass alone is counted."""
+    if why_not:
+        report.measured({name: Metric(None, unit, reason=why_not) for name, unit in roofline.UNITS.items()})
+        return
+    peaks, cached = peaks_of(bench.device, settings)
+    report.data["conditions"]["roofline"] = roofline.describe(peaks, settings, cached=cached)
+    latency_ms = report.data["measured"]["latency_ms"]["value"]
+    report.measured(roofline.bounds(counted, report.data["conditions"], settings, latency_ms))
+
+
 def memory(bench: Bench) -> dict[str, Metric]:
     """Peaks of memory over some calls in the steady state."""
     bench.device.reset_memory()
@@ -166,21 +187,46 @@ def memory(bench: Bench) -> dict[str, Metric]:
     return bench.device.memory(protocol="train" if bench.training else "model")
 
 
-def die_with_parent() -> None:
-    """Have the kernel end this process when its parent ends, however that happens (Linux)."""
+def measure_energy(energy: EnergyJob, load: Load, settings: Settings, report: Report, samples: Arrays) -> None:
+    """Measure energy where there is a meter that can, and keep what it saw, whatever becomes of the device."""
+    try:
+        if energy.possible:
+            with report.phase("energy"):
+                energy.measure(load, settings.energy_s)
+    finally:
+        report.measured(energy.metrics)
+        report.data["conditions"]["energy"] = energy.conditions
+        save_samples(samples | energy.arrays, report.folder / "samples.npz")
+
+
+def load_of(bench: Bench, latency: Metric, batch: int) -> Load:
+    """What runs while energy is measured: the calls that were timed."""
+    assert latency.value is not None
+    return Load(
+        call=bench.forward, synchronize=bench.device.synchronize, images=batch, call_s=latency.value / 1e3, protocol=latency.protocol,
+        postprocess=bench.postprocess if bench.load is not None else None, processes=int(bench.device.kind == "cuda"),
+    )  # fmt: skip
+
+
+def die_with_parent(parent: int) -> None:
+    """Have the kernel end this process when its parent ends, however that happens (Linux); end it now if that has happened."""
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    if os.getppid() != parent:
+        sys.exit("the supervisor is gone")
 
 
 def main(folder: Path) -> int:
     """Run the job in `folder`; the exit code says only whether the result file holds the last word."""
-    die_with_parent()
-    interrupted = Interruption()
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    die_with_parent(job["supervisor"])
+    interrupted = Interruption()
     spec, settings = Spec.from_dict(job["spec"]), Settings.from_dict(job["settings"])
     report = Report(folder)
     try:
-        run(spec, settings, report, interrupted)
+        run(spec, settings, report, interrupted, job.get("meter"))
+    except GpuLostError as error:
+        report.end("error", Reason("gpu_lost", report.data["phase"], str(error)))
     except UsageError as error:
         report.end("usage", Reason("usage", report.data["phase"], str(error)))
     except BusyError as error:

@@ -16,6 +16,18 @@ from archbench.zoo import registry
 
 
 @dataclass(frozen=True)
+class Point:
+    """One configuration of the grid by the words of the paper; `size` is the side of its input, no `proposals` are 0."""
+
+    spec: Spec
+    detector: str
+    backbone: str
+    size: int
+    output_stride: int
+    proposals: int
+
+
+@dataclass(frozen=True)
 class Cell:
     """One meta-architecture on one extractor at one output stride; `lacking` says why the paper does not have it, or nothing."""
 
@@ -26,19 +38,22 @@ class Cell:
     proposals: tuple[int, ...]
     lacking: str
 
-    def specs(self) -> list[Spec]:
+    def points(self) -> list[Point]:
         """Every configuration of the cell; none where the paper lacks it."""
         if self.lacking:
             return []
         options: dict[str, OptionValue] = {}
         if "output_stride" in registry.find("backbone", self.backbone).options:
             options["output_stride"] = self.output_stride
-        swept: list[dict[str, OptionValue]] = [{"proposals": count} for count in self.proposals] or [{}]
         return [
-            registry.resolve(self.backbone, self.detector, size=size, classes=None, batch=1, mode="infer", **options, **counts)
+            Point(self._spec(size, options | ({"proposals": count} if count else {})), self.detector, self.backbone, side, stride, count)
             for size in self.inputs
-            for counts in swept
+            for count in self.proposals or (0,)
+            for side, stride in [(int(size.partition("x")[0]), self.output_stride)]
         ]
+
+    def _spec(self, size: str, options: dict[str, OptionValue]) -> Spec:
+        return registry.resolve(self.backbone, self.detector, size=size, classes=None, batch=1, mode="infer", **options)
 
 
 @cache
@@ -53,6 +68,12 @@ def cells() -> tuple[Cell, ...]:
     )  # fmt: skip
 
 
-def grid() -> list[Spec]:
+@cache
+def points() -> tuple[Point, ...]:
     """Every configuration that the paper has, with every count of proposals of the sweep."""
-    return [spec for cell in cells() for spec in cell.specs()]
+    return tuple(point for cell in cells() for point in cell.points())
+
+
+def grid() -> list[Spec]:
+    """The networks of all configurations."""
+    return [point.spec for point in points()]

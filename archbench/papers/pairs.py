@@ -44,6 +44,19 @@ def default_form(spec: Spec) -> str:
     return "" if published else head.on_family(base.stands_as).form
 
 
+def approximations(spec: Spec) -> list[str]:
+    """In words, which of a spec's networks are not known layer by layer, and what they are built to.
+
+    Nothing is said of a network that the zoo does not know: a record may be of a plug-in that is not there.
+    """
+    try:
+        base = registry.find("backbone", spec.backbone)
+        heads = [registry.find("detector", spec.detector).on_family(base.stands_as)] if spec.detector else []
+    except UsageError:
+        return []
+    return [f"{entry.name} is approximate: {entry.approximate}." for entry in (base, *heads) if entry.approximate]
+
+
 def _pair(backbone: str, detector: str, found: list[Published]) -> Pair:
     inputs = tuple(dict.fromkeys(figure.input for figure in found if figure.input))
     sources = tuple(dict.fromkeys(figure.source for figure in found))

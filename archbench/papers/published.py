@@ -134,12 +134,17 @@ class OwnRule:
 
     def apply(self, counts: Mapping[str, int]) -> int:
         """Evaluate the formula."""
-        _, *parts = re.split(r"\s*([+-])\s*", f"+ {self.formula}")
-        value = Decimal(0)
-        for sign, term in zip(parts[::2], parts[1::2], strict=True):
-            factors = (counts[word] if word in counts else Decimal(word) for word in term.split())
-            value += prod(factors, start=Decimal(f"{sign}1"))
-        return int(value)
+        return by_formula(self.formula, counts)
+
+
+def by_formula(formula: str, counts: Mapping[str, int]) -> int:
+    """Evaluate a rule's formula; raises KeyError or decimal.InvalidOperation where the counts lack what it names."""
+    _, *parts = re.split(r"\s*([+-])\s*", f"+ {formula}")
+    value = Decimal(0)
+    for sign, term in zip(parts[::2], parts[1::2], strict=True):
+        factors = (counts[word] if word in counts else Decimal(word) for word in term.split())
+        value += prod(factors, start=Decimal(f"{sign}1"))
+    return int(value)
 
 
 @cache

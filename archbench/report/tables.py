@@ -1,16 +1,23 @@
-"""A table of text cells and how it is written: plain columns, rich on a terminal, Markdown."""
+"""A table of text cells and how it is written: plain columns, rich on a terminal, Markdown, LaTeX."""
 
 from __future__ import annotations
 
 import sys
 import textwrap
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TextIO
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, TextIO, TypeVar
+
+T = TypeVar("T")
 
 MISSING = "-"
 NOTE_WIDTH = 80
 """Columns at which notes are wrapped, or the table's own width where it is wider."""
+LATEX = str.maketrans({
+    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "|": r"\textbar{}", "[": "{[}", "*": "{*}", **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+})  # fmt: skip
+"""What stands for itself in text only in this form."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +43,7 @@ class Table:
         height = max(map(len, headings))
         top = [[("", *[""] * height, *lines)[-height:][i] for lines in headings] for i in range(height)]
         body = [row or [""] * len(self.columns) for row in self.rows]
-        widths = [max(len(row[i]) for row in (*top, *body)) for i in range(len(self.columns))]
+        widths = self.widths()
         lines = [self.title, ""] if self.title else []
         lines += [self._line(row, widths) for row in top]
         lines.append("  ".join("-" * width for width in widths))
@@ -55,6 +62,39 @@ class Table:
         lines = [f"**{self.title}**", ""] if self.title else []
         lines += [row([column.heading for column in self.columns]), row(marks), *(row(cells) for cells in self.rows if cells)]
         return "\n".join([*lines, *(line for note in self.notes for line in ("", note))]) + "\n"
+
+    def latex(self) -> str:
+        """A LaTeX table, for any document class and without a package: the title is its caption, notes stand below."""
+
+        def row(cells: Sequence[str]) -> str:
+            texts = (_latex(cell.replace("-\n", "-").replace("\n", " ")) for cell in cells)
+            return " & ".join(texts) + r" \\"
+
+        sides = "".join("r" if column.align == "right" else "l" for column in self.columns)
+        lines = [r"\begin{table}", r"\centering", *([rf"\caption{{{_latex(self.title)}}}"] if self.title else [])]
+        lines += [rf"\begin{{tabular}}{{{sides}}}", r"\hline", row([column.heading for column in self.columns]), r"\hline"]
+        lines += [*(row(cells) for cells in self.rows if cells), r"\hline", r"\end{tabular}"]
+        return "\n".join([*lines, *(rf"\par {{\footnotesize {_latex(note)}}}" for note in self.notes), r"\end{table}"]) + "\n"
+
+    def split(self, width: int) -> list[Table]:
+        """Give the table in parts no wider than `width` where columns allow it; each repeats the first column, the last has the notes."""
+        widths = self.widths()
+        parts: list[list[int]] = [[]]
+        for index in range(1, len(self.columns)):
+            taken = widths[0] + sum(2 + widths[i] for i in parts[-1])
+            if parts[-1] and taken + 2 + widths[index] > width:
+                parts.append([])
+            parts[-1].append(index)
+        tables = [
+            replace(self, columns=_pick(self.columns, part), rows=[_pick(row, part) for row in self.rows], notes=()) for part in parts
+        ]
+        tables = [tables[0], *(replace(table, title="") for table in tables[1:])]
+        return [*tables[:-1], replace(tables[-1], notes=self.notes)]
+
+    def widths(self) -> list[int]:
+        """The characters that each column takes."""
+        body = [row for row in self.rows if row]
+        return [max(map(len, (*column.heading.split("\n"), *(row[i] for row in body)))) for i, column in enumerate(self.columns)]
 
     def print(self, file: TextIO | None = None) -> None:
         """Write the table for whoever reads `file` (default: stdout): rich on a terminal, plain elsewhere."""
@@ -88,3 +128,14 @@ class Table:
             for cell, width, column in zip(cells, widths, self.columns, strict=True)
         )
         return "  ".join(padded).rstrip()
+
+
+def _pick(cells: Sequence[T], indices: Iterable[int]) -> list[T]:
+    """The first cell and some others, none of an empty row."""
+    return [cells[0], *(cells[index] for index in indices)] if cells else []
+
+
+def _latex(text: str) -> str:
+    """A text as LaTeX has it, the spaces before it as a space of its own."""
+    bare = text.lstrip(" ")
+    return (r"\quad " if bare != text and bare else "") + bare.translate(LATEX)

@@ -30,6 +30,12 @@ def test_networks_fit_80_columns(capsys):
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
+def test_networks_of_one_remark_share_it(capsys):
+    assert run(["list", "detectors"]) == 0
+    notes = capsys.readouterr().out.partition("\n\n")[2].replace("\n", " ")
+    assert "cem, efm, efm-sam, prn-3l: approximate: fitted to CSPNet's Table 2" in notes
+
+
 def test_list_as_json(capsys):
     assert run(["list", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
@@ -61,7 +67,9 @@ def test_an_unknown_command_is_one_line(capsys):
     assert capsys.readouterr().err.startswith("error: ")
 
 
-@pytest.mark.parametrize("arguments", [["--help"], ["list"], ["list", "--json"], ["profile", "--help"], ["compare", "--csv"]])
+@pytest.mark.parametrize(
+    "arguments", [["--help"], ["list"], ["list", "--json"], ["list", "suites"], ["profile", "--help"], ["compare", "--csv"]]
+)
 def test_light_commands_load_no_torch(arguments, tmp_path):
     code = (
         "import sys; from archbench.cli.main import run; code = run(sys.argv[1:]); heavy = {'torch', 'matplotlib'} & set(sys.modules);"
@@ -94,3 +102,16 @@ def test_the_published_pairs_fit_80_columns_and_say_whether_they_build(capsys):
     assert run(["list", "pairs", "--json"]) == 0
     pairs = json.loads(capsys.readouterr().out)
     assert {pair["status"] for pair in pairs} <= {"builds", "approximate", "published", "not built"}
+
+
+def test_the_suites_fit_80_columns_and_say_how_much_of_them_builds(capsys):
+    assert run(["list", "suites"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert any(re.fullmatch(r"huang/grid +extractors x meta-architectures x inputs +175 +175", line) for line in lines)
+    assert run(["list", "suites", "--json"]) == 0
+    suites = {suite["name"]: suite for suite in json.loads(capsys.readouterr().out)}
+    first = suites["dsnet/table9"]["members"][0]
+    assert first["label"] == "ResNet50"
+    assert first["command"].endswith("--batch 32 --train")
+    assert suites["dsod/prose"]["builds"] == suites["dsod/prose"]["of"] - 1

@@ -71,6 +71,13 @@ def test_the_peak_of_activations_says_that_it_is_the_batch_s(capsys):
     assert "whole batch of 8" in capsys.readouterr().out
 
 
+def test_an_approximate_network_says_so(capsys):
+    assert run(["profile", "csp-peleenet", "-d", "efm", "--no-measure"]) == 0
+    out = capsys.readouterr().out
+    assert "efm is approximate: fitted to CSPNet's Table 2" in out
+    assert max(map(len, out.splitlines())) <= 80
+
+
 def test_layers_has_a_row_for_each_call(capsys):
     assert run(["profile", "vgg16", "--no-measure", "--layers"]) == 0
     out = capsys.readouterr().out

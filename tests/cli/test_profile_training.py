@@ -39,11 +39,12 @@ def test_a_training_step_has_its_time_and_memory(
 
 
 def test_the_page_says_that_it_is_a_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["profile", "resnet18", "--train", "--batch", "2", *QUICK, "--results", str(tmp_path)]) == 0
+    assert run(["profile", "resnet18", "--train", "--batch", "2", "--roofline", *QUICK, "--results", str(tmp_path)]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "training step" in out
     assert "Counts are of the forward pass alone." in out
     assert "loss: cross-entropy" in out
+    assert "no figure of a training step (training): roofline bound, layers, roofline bound, all, layers' bound / forward" in out
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import archbench
+from archbench.counting.closed_forms import dense_block_cio, partial_dense_block_cio
 from archbench.counting.report import CostReport
 
 BATCH = 2
@@ -147,7 +148,7 @@ def test_crops_count_their_activations_each_and_their_weights_once(crops: int, b
 def test_a_batch_of_four_counts_as_one_image(name: str) -> None:
     def counted(batch: int) -> dict[str, Any]:
         totals = archbench.cost(name, batch=batch).totals()
-        return {key: value for key, value in totals.items() if not key.startswith("activation")}
+        return {key: value for key, value in totals.items() if not key.startswith(("activation", "bytes"))}
 
     assert counted(4) == counted(1)
 
@@ -309,3 +310,32 @@ def test_the_kinds_sum_to_the_parameters(module: nn.Module) -> None:
 def test_shared_weights_count_once() -> None:
     report = archbench.count(Tied(), (2, 4))
     assert (report.params, report.macs) == (16 + 8 + 3, 32)
+
+
+class Dense(nn.Module):
+    """A dense block of one convolution a layer, the first `bypass` channels passing by it."""
+
+    def __init__(self, channels: int, layers: int, growth: int, *, bypass: int = 0) -> None:
+        super().__init__()
+        self.bypass = bypass
+        self.layers = nn.ModuleList(nn.Conv2d(channels - bypass + i * growth, growth, 3, padding=1) for i in range(layers))
+
+    def forward(self, x: Tensor) -> Tensor:
+        passed, y = x[:, : self.bypass], x[:, self.bypass :]
+        for layer in self.layers:
+            y = torch.cat([y, layer(y)], dim=1)
+        return torch.cat([passed, y], dim=1)
+
+
+@pytest.mark.parametrize(("channels", "layers", "growth"), [(64, 6, 32), (256, 4, 12), (8, 1, 3)])
+def test_cspnet_s_formulas_of_dense_blocks(channels: int, layers: int, growth: int) -> None:
+    whole = archbench.count(Dense(channels, layers, growth), (1, channels, 5, 7)).cio
+    half = archbench.count(Dense(channels, layers, growth, bypass=channels // 2), (1, channels, 5, 7)).cio
+    assert whole == 35 * dense_block_cio(channels, layers, growth)
+    assert half == 35 * partial_dense_block_cio(channels, layers, growth)
+
+
+def test_cspnet_s_formulas_as_printed() -> None:
+    """c = 256, m = 4, d = 32: 256 * 4 + (16 + 4) * 32 / 2, and half of 256 * 4 + (16 + 4) * 32."""
+    assert dense_block_cio(256, 4, 32) == 1024 + 320
+    assert partial_dense_block_cio(256, 4, 32) == (1024 + 640) // 2

@@ -19,7 +19,7 @@ MIB = 1 << 20
 
 
 def without_peak(report: CostReport) -> dict[str, Any]:
-    return {key: value for key, value in report.totals().items() if not key.startswith("activation")}
+    return {key: value for key, value in report.totals().items() if not key.startswith(("activation", "bytes"))}
 
 
 @pytest.mark.parametrize("pair", [("resnet50",), ("vgg16",), ("densenet121",), ("resnet50-gn",), ("vovnet39", "refinedet")], ids="+".join)
@@ -54,6 +54,22 @@ def test_both_spellings_of_a_layer_count_alike(layer: nn.Module, shape: tuple[in
         return (report.macs, report.mac_eq1, report.mac_bound, report.cio_pool, report.bn_elements, [c.params for c in report.calls])
 
     assert counted(torch.inference_mode) == counted(torch.no_grad)
+
+
+def moved(layer: nn.Module, *shape: int) -> int:
+    return archbench.count(layer, shape).bytes_all // 4
+
+
+def test_all_bytes_are_inputs_weights_and_outputs_of_every_operator() -> None:
+    conv = nn.Conv2d(4, 8, 1, bias=False)
+    of_conv = 2 * (4 + 8) * 64 + 4 * 8
+    of_map = 2 * 8 * 64
+    assert moved(conv, 2, 4, 8, 8) == of_conv
+    for layer, more in (
+        (nn.ReLU(), 2 * of_map), (nn.ReLU(inplace=True), 2 * of_map), (nn.BatchNorm2d(8), 2 * of_map + 4 * 8),
+        (nn.Flatten(), 0), (nn.Dropout(), 0), (nn.Identity(), 0), (nn.AvgPool2d(2), of_map + of_map // 4),
+    ):  # fmt: skip
+        assert moved(nn.Sequential(conv, layer), 2, 4, 8, 8) == of_conv + more, layer
 
 
 @pytest.mark.parametrize(("name", "peak"), [("resnet50", 9.95), ("vgg16", 24.50), ("densenet201", 9.57)])

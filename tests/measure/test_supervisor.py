@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from archbench.measure.supervisor import Ending, judge, run_job, supervise
+from archbench.measure.supervisor import Ending, Watch, judge, run_job, supervise
 from archbench.records import Store
 from archbench.spec import Settings, UsageError
 from archbench.zoo.registry import resolve
@@ -106,7 +106,7 @@ def test_nobody_reading_the_progress_does_not_end_the_job(tmp_path):
 
     code = WRITE + "(folder / 'progress.jsonl').write_text('{}\\n'); import time; time.sleep(0.5)"
     command = [sys.executable, "-c", code, str(tmp_path)]
-    assert supervise(command, tmp_path, deadline_s=20, on_progress=gone).code == 0
+    assert supervise(command, tmp_path, deadline_s=20, watch=Watch(gone)).code == 0
 
 
 def test_a_usage_error_of_the_worker_is_one_here_and_leaves_no_record():
@@ -174,7 +174,8 @@ def test_an_interruption_gives_the_child_time_and_a_second_one_none(tmp_path, ha
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's death signal is Linux's")
 def test_a_worker_dies_with_its_supervisor(tmp_path):
-    child = "from archbench.measure.worker import die_with_parent as die; import time; die(); print('ready', flush=True); time.sleep(60)"
+    use = "import os, time; from archbench.measure.worker import die_with_parent as die"
+    child = f"{use}; die(os.getppid()); print('ready', flush=True); time.sleep(60)"
     script = (
         "import pathlib, sys; from archbench.measure.supervisor import supervise;"
         f"supervise([sys.executable, '-c', {child!r}], pathlib.Path({str(tmp_path)!r}), deadline_s=50)"
@@ -188,3 +189,12 @@ def test_a_worker_dies_with_its_supervisor(tmp_path):
     supervisor.wait()
     time.sleep(0.3)
     assert not any(alive(int(pid)) for pid in children)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's death signal is Linux's")
+def test_a_worker_whose_supervisor_ended_before_it_was_ready_ends_too():
+    gone = subprocess.Popen([sys.executable, "-c", "pass"])
+    gone.wait()
+    code = f"from archbench.measure.worker import die_with_parent as die; die({gone.pid}); print('alive')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "the supervisor is gone\n")

@@ -15,11 +15,12 @@ from archbench import build
 from archbench.measure import host
 from archbench.measure.device import open_device
 from archbench.measure.pictures import LIMIT, check_pictures, find_pictures, load_pictures
+from archbench.measure.rapl import RaplInstrument
 from archbench.measure.supervisor import run_job
 from archbench.measure.weights import calibrate, initialise
 from archbench.measure.workload import batches
 from archbench.records import Record, Store
-from archbench.spec import Settings, UsageError
+from archbench.spec import QUICK, Settings, UsageError
 from archbench.zoo.contracts import Preparation
 from archbench.zoo.registry import resolve
 
@@ -41,16 +42,21 @@ def test_a_measured_record_is_whole(measured):
     latency = record.measured["latency_ms"]
     assert latency.protocol == "model"
     assert latency.value == latency.spread["median"] > 0
-    assert list(record.phases) == ["preflight", "count", "build", "cold", "warmup", "latency", "throughput", "memory"]
+    phases = ["preflight", "count", "build", "cold", "warmup", "latency", "throughput", "memory"]
+    assert list(record.phases) == phases + ([] if RaplInstrument().why_not else ["energy"])
 
 
 def test_what_was_not_measured_is_null_with_its_reason(measured):
     record, _ = measured
     reasons = {name: metric.reason for name, metric in record.measured.items() if metric.value is None}
     cpu = ("gpu_ms", "copy_ms", "mem_alloc_peak_bytes", "mem_act_peak_bytes", "mem_reserved_peak_bytes", "mem_device_delta_bytes")
-    energy = ("energy_per_image_j", "energy_net_per_image_j", "energy_eq2_per_image_j")
+    card = ("energy_eq2_per_image_j", "energy_counter_j", "energy_integrated_j", "energy_counter_ratio")
     post = ("postprocess_ms", "total_ms", "fps_total")
-    assert reasons == dict.fromkeys((*cpu, *energy), "cpu_device") | dict.fromkeys(post, "no_postprocess")
+    host = ("energy_per_image_j", "energy_net_per_image_j", "energy_throughput_img_s")
+    power = ("power_mean_w", "power_idle_w", "power_idle_no_context_w")
+    why_no_power = RaplInstrument().why_not
+    packages = dict.fromkeys((*host, *power), why_no_power) if why_no_power else {}
+    assert reasons == dict.fromkeys((*cpu, *card), "cpu_device") | dict.fromkeys(post, "no_postprocess") | packages
 
 
 def test_derived_figures_follow_from_the_median(measured):
@@ -290,3 +296,9 @@ class TestOnACard:
     def test_a_training_step_needs_more_memory_than_a_forward_pass(self, record, tmp_path):
         step = run_job(resolve("resnet50", mode="train", batch=1), self.settings, Store(tmp_path))
         assert step.value("mem_act_peak_bytes") > record.value("mem_act_peak_bytes")
+
+    def test_energy_of_twice_the_images_is_twice_as_much(self, tmp_path):
+        one, two = (run_job(resolve("resnet50", batch=batch), replace(QUICK, device="cuda"), Store(tmp_path)) for batch in (32, 64))
+        assert one.conditions["energy"]["sensors"]["usage"]["refresh_s"] > 0
+        assert one.value("energy_counter_ratio") == pytest.approx(1, rel=0.1)
+        assert two.value("energy_per_image_j") == pytest.approx(one.value("energy_per_image_j"), rel=0.05)

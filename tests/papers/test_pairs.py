@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from archbench.papers import figures
-from archbench.papers.pairs import default_form, pairs
+from archbench.papers.pairs import approximations, default_form, pairs
+from archbench.spec import Spec
 from archbench.zoo import registry
 
 
@@ -27,6 +30,8 @@ def test_what_does_not_build_says_why() -> None:
     [
         ("vovnet39", "refinedet", ("vovnet/table4", "vovnet/table6", "vovnet/table7"), "builds"),
         ("resnet50-gn", "mask-rcnn-fpn", ("vovnet/table5",), "builds"),
+        ("csp-resnext50", "panet-spp", ("cspnet/table4",), "builds"),
+        ("csp-peleenet", "efm-sam", ("cspnet/table2", "cspnet/table4"), "approximate"),
         ("", "dsod", ("dsod/prose",), "published"),
     ],
 )
@@ -53,3 +58,21 @@ def test_a_pair_that_no_paper_has_says_in_which_form_it_is(backbone: str, detect
 def test_every_detector_says_its_default_form(entry: registry.Entry) -> None:
     assert entry.form
     assert not entry.form.endswith(".")
+
+
+@pytest.mark.parametrize(
+    ("backbone", "detector", "named"),
+    [
+        ("csp-peleenet", "efm", ["csp-peleenet", "efm"]), ("csp-peleenet", None, ["csp-peleenet"]), ("peleenet", "prn", []),
+        ("peleenet", "cem", ["cem"]), ("csp-densenet-reference", "prn", ["csp-densenet-reference"]), ("darknet53", "yolov3", []),
+    ],
+)  # fmt: skip
+def test_what_is_approximate_says_what_it_is_built_to(backbone: str, detector: str | None, named: list[str]) -> None:
+    said = approximations(registry.resolve(backbone, detector))
+    assert [sentence.partition(" is approximate: ")[0] for sentence in said] == named
+    assert all(re.search(r"fitted to|stand-in", sentence) and sentence.endswith(".") for sentence in said)
+
+
+def test_nothing_is_said_of_a_network_that_is_not_there() -> None:
+    assert approximations(Spec("of-a-plug-in", "prn", 416, 416, 80)) == []
+    assert approximations(Spec("csp-peleenet", "of-a-plug-in", 416, 416, 80)) == []

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 
 from archbench.records import Metric, Record
-from archbench.report.compare import COLUMNS, frame, rows, rows_with_published, tables, write_csv
+from archbench.report.compare import Layout, tables
+from archbench.report.rows import COLUMNS, frame, rows, rows_with_published, write_csv
 from archbench.spec import Settings
 
 Make = Callable[..., Record]
@@ -20,7 +21,7 @@ Make = Callable[..., Record]
 
 def as_csv(records: list[Record]) -> str:
     file = io.StringIO()
-    write_csv(records, file)
+    write_csv(rows(records), list(COLUMNS), file)
     return file.getvalue()
 
 
@@ -181,7 +182,7 @@ def test_networks_that_differ_are_told_apart(record: Make) -> None:
 
 
 def test_markdown_leaves_names_whole(record: Make) -> None:
-    (table,) = tables([record("resnet101-v1")], width=None)
+    (table,) = tables([record("resnet101-v1")], Layout(width=None))
     assert "| resnet101-v1 + refinedet320 | 56.28 | 32.626 | 32.655 | 122.08 | 20.00 | 50.00 |" in table.markdown()
     assert "| multiply-adds (G) |" in table.markdown()
 

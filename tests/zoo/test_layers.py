@@ -8,15 +8,22 @@ from torch import nn
 
 from archbench.zoo.layers import (
     FPN,
+    SPP,
     Branches,
     ConvNorm,
     ConvNormReLU,
     Kernel,
     L2Norm,
     ResidualBottleneck,
+    Shortcut,
+    SpatialAttention,
+    SqueezeExcite,
+    add_common,
     ceil_pool,
     chain,
+    conv_leaky,
     flatten_predictions,
+    maxout,
 )
 
 
@@ -102,3 +109,64 @@ def test_a_pyramid_of_plain_sums_is_worked_by_hand() -> None:
     fine, coarse = pyramid([torch.ones(1, 1, 3, 4), torch.tensor([[[[10.0, 20.0], [30.0, 40.0]]]])])
     assert coarse[0, 0].tolist() == [[10, 20], [30, 40]]
     assert fine[0, 0].tolist() == [[11, 11, 21, 21], [11, 11, 21, 21], [31, 31, 41, 41]]
+
+
+def test_darknet_s_convolution_is_leaky() -> None:
+    layers = list(conv_leaky(3, 4, 3, stride=2, groups=1))
+    assert [type(layer) for layer in layers] == [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]
+    assert (layers[0].padding, layers[0].stride, layers[2].negative_slope) == ((1, 1), (2, 2), 0.1)
+
+
+@pytest.mark.parametrize(("own", "other"), [((6, 4, 4), (3, 4, 4)), ((3, 4, 4), (6, 4, 4)), ((4, 2, 3), (4, 4, 6)), ((2, 3, 2), (5, 5, 3))])
+def test_a_darknet_shortcut_adds_the_channels_and_cells_in_common(own: tuple[int, ...], other: tuple[int, ...]) -> None:
+    x, y = torch.randn(2, *own), torch.randn(2, *other)
+    out = add_common(x, y)
+    down = -(-other[2] // own[2])
+    common = min(own[0], other[0])
+    assert out.shape == x.shape
+    torch.testing.assert_close(out[:, :common], x[:, :common] + y[:, :common, ::down, ::down])
+    assert torch.equal(out[:, common:], x[:, common:])
+
+
+def test_a_darknet_shortcut_repeats_the_cells_of_a_smaller_map() -> None:
+    out = add_common(torch.zeros(1, 1, 2, 4), torch.tensor([[[[1.0, 2.0]]]]))
+    assert out[0, 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2]]
+
+
+def test_a_shortcut_activates_the_sum() -> None:
+    x = torch.tensor([-3.0, 5.0]).reshape(1, 2, 1, 1)
+    assert Shortcut(nn.Identity())(x).flatten().tolist() == [-6, 10]
+    assert Shortcut(nn.Identity(), nn.ReLU(inplace=True))(x).flatten().tolist() == [0, 10]
+
+
+def test_squeeze_and_excitation_scales_each_channel_by_what_all_hold() -> None:
+    gate = SqueezeExcite(32, 2, nn.ReLU())
+    x = torch.randn(2, 32, 5, 3)
+    out = gate(x)
+    ratio = out / x
+    torch.testing.assert_close(ratio, ratio[:, :, :1, :1].expand_as(x), rtol=1e-3, atol=1e-4)
+    assert ((ratio > 0) & (ratio < 1)).all()
+    assert not torch.allclose(gate(torch.cat([x[:, :16], x[:, 16:] + 1], dim=1))[:, :16], out[:, :16])
+    assert sum(parameter.numel() for parameter in gate.parameters()) == 2 * 32 * 2 + 32 + 2
+
+
+def test_spatial_attention_multiplies_by_a_number_in_0_to_1() -> None:
+    x = torch.randn(2, 8, 5, 4)
+    ratio = SpatialAttention(8, 3).eval()(x) / x
+    assert ((ratio > 0) & (ratio < 1)).all()
+    assert ratio.std() > 0
+
+
+def test_spp_puts_the_widest_maxima_first_and_the_map_last() -> None:
+    x = torch.zeros(1, 1, 15, 15)
+    x[0, 0, 7, 7] = 1
+    out = SPP()(x)
+    assert out.sum(dim=(2, 3)).tolist() == [[169, 81, 25, 1]]
+    assert torch.equal(out[:, 3:], x)
+
+
+def test_maxout_takes_channels_that_lie_a_width_apart() -> None:
+    x = torch.tensor([1.0, 8, 3, 4, 5, 6]).reshape(1, 6, 1, 1)
+    assert maxout(x, 2).flatten().tolist() == [5, 8]
+    assert maxout(x, 3).flatten().tolist() == [4, 8, 6]
+    assert torch.equal(maxout(x, 6), x)

@@ -18,12 +18,14 @@ import torch
 from torch import Tensor, nn
 
 from archbench.zoo.backbones.preact_resnet import preact_resnet
+from archbench.zoo.backbones.res2net import block_parts, res2net
 from archbench.zoo.backbones.resnet import Residual, Shape, StrideOn, bottleneck, bottleneck_parts, bottleneck_resnet
 from archbench.zoo.contracts import Backbone
 from archbench.zoo.layers import GROUPS, chain
 
 Reading = Literal["r2", "r1", "r3"]
 ShortcutNorm = Literal["gn", "ln", "bn", "in", "none"]
+Source = Literal["y", "x"]
 
 
 def groups_of(channels: int) -> int:
@@ -38,7 +40,7 @@ class Shortcuts:
     reading: Reading = "r2"
     norm: ShortcutNorm = "gn"
     weight: bool = True
-    source: Literal["y", "x"] = "y"
+    source: Source = "y"
 
     def normalise(self, channels: int) -> nn.Module:
         """Make N for maps of so many channels."""
@@ -115,26 +117,42 @@ class InnerShortcut(nn.Module):
         return total
 
 
-def ds2_bottleneck(shape: Shape, *, stride_on: StrideOn, shortcuts: Shortcuts) -> Residual:
-    """A bottleneck with a shortcut around its 3x3."""
-    first, middle, last = bottleneck_parts(shape, stride_on=stride_on)
-    inner = InnerShortcut(middle, shape.middle, 1 if stride_on == "1x1" else shape.stride, shortcuts)
+def with_inner(parts: tuple[nn.Module, nn.Module, nn.Module], shape: Shape, stride: int, shortcuts: Shortcuts) -> Residual:
+    """A bottleneck of these three parts with a shortcut around the second, at its stride."""
+    first, middle, last = parts
+    inner = InnerShortcut(middle, shape.middle, stride, shortcuts)
     return Residual(chain(first, inner, last), shape, projected=shape.c_in != shape.c_out)
 
 
 def dsnet(
-    *, blocks: Sequence[int], reading: Reading, shortcut_norm: ShortcutNorm, shortcut_weight: bool, shortcut_source: Literal["y", "x"],
+    *, blocks: Sequence[int], reading: Reading, shortcut_norm: ShortcutNorm, shortcut_weight: bool, shortcut_source: Source,
     inner: bool = False, taps: Sequence[str] | None = None, **resnet: object,
 ) -> Backbone:  # fmt: skip
     """Build a DSNet or, with `inner` shortcuts, a DS2Net on the ResNet or ResNeXt that `resnet` says."""
     shortcuts = Shortcuts(reading, shortcut_norm, shortcut_weight, shortcut_source)
-    make = partial(ds2_bottleneck, shortcuts=shortcuts) if inner else bottleneck
+
+    def ds2(shape: Shape, *, stride_on: StrideOn) -> Residual:
+        return with_inner(bottleneck_parts(shape, stride_on=stride_on), shape, 1 if stride_on == "1x1" else shape.stride, shortcuts)
+
     join = partial(DenseStage, shortcuts=shortcuts)
-    return bottleneck_resnet(blocks=blocks, make=make, join=join, taps=taps, **resnet)  # type: ignore[arg-type]
+    return bottleneck_resnet(blocks=blocks, make=ds2 if inner else bottleneck, join=join, taps=taps, **resnet)  # type: ignore[arg-type]
 
 
-def dswrn(
-    *, reading: Reading, shortcut_norm: ShortcutNorm, shortcut_weight: bool, shortcut_source: Literal["y", "x"],
+def ds2_res2net(
+    *, blocks: Sequence[int], width: int, reading: Reading, shortcut_norm: ShortcutNorm, shortcut_weight: bool,
+    shortcut_source: Source, taps: Sequence[str] | None = None,
+) -> Backbone:  # fmt: skip
+    """Build a DS2Net on a Res2Net: the shortcut within a block goes around all its scales."""
+    shortcuts = Shortcuts(reading, shortcut_norm, shortcut_weight, shortcut_source)
+
+    def make(shape: Shape) -> Residual:
+        return with_inner(block_parts(shape), shape, shape.stride, shortcuts)
+
+    return res2net(blocks=blocks, width=width, make=make, join=partial(DenseStage, shortcuts=shortcuts), taps=taps)
+
+
+def ds_wrn(
+    *, reading: Reading, shortcut_norm: ShortcutNorm, shortcut_weight: bool, shortcut_source: Source,
     taps: Sequence[str] | None = None, **wrn: object,
 ) -> Backbone:  # fmt: skip
     """Build a DSNet on a pre-activation network: no ReLU after a sum."""

@@ -13,18 +13,18 @@ from torch.nn import functional as F
 import archbench
 from archbench.spec import UsageError
 from archbench.zoo.contracts import Detections
-from archbench.zoo.detectors.yolov2 import Predictions, YOLOv2, decode, encode
 from archbench.zoo.ops.boxes import iou, to_centres
 from archbench.zoo.ops.load import objects
+from archbench.zoo.yolo import YOLO, Predictions, decode, encode
 
 SIZE = (160, 96)
 
 
 @cache
-def network(size: tuple[int, int] = SIZE, backbone: str = "resnet18", classes: int = 4, device: str = "cpu") -> YOLOv2:
+def network(size: tuple[int, int] = SIZE, backbone: str = "resnet18", classes: int = 4, device: str = "cpu") -> YOLO:
     torch.manual_seed(0)
     built = archbench.build(backbone, "yolov2", size=size, classes=classes, device=device)
-    assert isinstance(built, YOLOv2)
+    assert isinstance(built, YOLO)
     return built
 
 
@@ -79,9 +79,10 @@ def test_predictions_follow_their_anchor_and_cell() -> None:
     built = network()
     with torch.inference_mode():
         images = torch.randn(1, 3, SIZE[1], SIZE[0])
-        fine, coarse = built.backbone(images)
-        joint = built.joint(torch.cat([F.pixel_unshuffle(built.passed(fine), 2), built.deep(coarse)], dim=1))
-        out = built.predictor(joint).reshape(5, 9, 3, 5)
+        features = built.features
+        fine, coarse = features.backbone(images)
+        joint = features.joint(torch.cat([F.pixel_unshuffle(features.passed(fine), 2), features.deep(coarse)], dim=1))
+        out = features.predictor(joint).reshape(5, 9, 3, 5)
         raw = built(images)
     anchor, row, column = 3, 2, 4
     here = (row * 5 + column) * 5 + anchor
@@ -90,8 +91,8 @@ def test_predictions_follow_their_anchor_and_cell() -> None:
 
 
 def test_layers_are_leaky_and_normalised() -> None:
-    built = network(device="meta")
-    own = [layer for part in (built.deep, built.passed, built.joint) for layer in part]
+    features = network(device="meta").features
+    own = [layer for part in (features.deep, features.passed, features.joint) for layer in part]
     assert [type(layer) for layer in own] == [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU] * 4
     assert {layer.negative_slope for layer in own if isinstance(layer, nn.LeakyReLU)} == {0.1}
     assert [layer.out_channels for layer in own if isinstance(layer, nn.Conv2d)] == [1024, 1024, 64, 1024]
@@ -123,7 +124,7 @@ def test_pictures_go_all_the_way_through_and_do_not_see_each_other(backbone: str
 def test_a_picture_goes_all_the_way_through_at_the_default_size() -> None:
     torch.manual_seed(0)
     built = archbench.build("darknet19", "yolov2")
-    assert isinstance(built, YOLOv2)
+    assert isinstance(built, YOLO)
     prepared = built.prepare(picture())
     assert prepared.image.shape == (3, 416, 416)
     assert 0 <= prepared.image.min() < 0.2 < 0.8 < prepared.image.max() <= 1

@@ -1,0 +1,118 @@
+"""`archbench claims`: which of the papers' claims hold here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archbench.cli.compare import Results, read_records
+from archbench.cli.exit import Exit
+from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
+from archbench.cli.live import Teller, live
+from archbench.cli.plugins import Plugins
+from archbench.cli.reproduce import counting
+from archbench.cli.sweep import REPEATS
+from archbench.records import DEFAULT_FOLDER, Record, Store
+from archbench.spec import QUICK, Settings, UsageError
+
+if TYPE_CHECKING:
+    from archbench.papers.claims import Claim
+    from archbench.report.claims import Figures
+
+DEVICES = {"cpu": "cpu", "gpu": "cuda"}
+"""What a claim's kind of device is in settings."""
+
+
+def claims(
+    source: Annotated[str | None, typer.Argument(metavar="PAPER", help="Those of a paper (vovnet) or a table (vovnet/table4).")] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")] = "",
+    no_count: Annotated[bool, typer.Option("--no-count", help="Do not count what no record has counted.")] = False,
+    run: Annotated[bool, typer.Option("--run", help="Measure on this machine first what the claims lack here.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="With --run: seconds instead of half a minute a network.")] = False,
+    explains: Annotated[bool, typer.Option("--explains", help="Instead: which count explains measured time and energy best.")] = False,
+    flagged: Annotated[bool, typer.Option("--flagged", help="Take figures with a flaw (ci_not_met, throttled, contended) too.")] = False,
+    results: Results = None,
+    as_csv: AsCsv = False,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
+    plugin: Plugins = None,
+) -> int:
+    """Say of each claim on cost whether it holds, by our own figures, and how near they are to the paper's.
+
+    Claims on counts are tested without any record: what is missing is counted now. The others need records of a GPU or a CPU.
+
+    --explains ranks networks by each count and by what was measured, and says how far the two orders agree.
+
+    Example: archbench claims vovnet/table4
+    """
+    form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
+    if explains:
+        if source:
+            raise UsageError("--explains takes all records of a device; give it no paper")
+        _explain(read_records(results), form, device=device, with_flawed=flagged)
+        return Exit.DONE
+    from archbench.papers.claims import claims_of
+    from archbench.report import claims as report
+
+    chosen = claims_of(source)
+    code = Exit.DONE
+    if run:
+        store = Store((results or [DEFAULT_FOLDER])[0])
+        store.check_writable()
+        code = _measure(chosen, report.Figures(read_records(results), chosen, device=device), store, quick=quick)
+    with counting(wanted=not no_count) as count:
+        figures = report.Figures(read_records(results), chosen, device=device, with_flawed=flagged, count=count)
+        verdicts = [report.judge(claim, figures) for claim in chosen]
+    if form in ("csv", "json"):
+        print_rows(report.rows(verdicts), report.COLUMNS, form)
+    else:
+        print_tables(report.tables(verdicts, width=None if form else report.WIDTH), form)
+    return code
+
+
+def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, *, quick: bool) -> Exit:
+    """Measure the networks that claims lack, as a sweep does, on the kinds of device that this machine has."""
+    from archbench.measure.places import places
+    from archbench.measure.supervisor import interruptions, measure
+    from archbench.measure.sweep import Order, new_run_id, plan, run
+
+    order = Order(1 if quick else REPEATS, 0, new_run_id())
+    code = Exit.DONE
+    with live() as told, interruptions() as heard:
+        for kind, device in DEVICES.items():
+            specs = list(dict.fromkeys(spec for claim in chosen if claim.device == kind for spec in figures.unmeasured(claim)))
+            if not specs or heard:
+                continue
+            settings = replace(QUICK if quick else Settings(), device=device)
+            try:
+                queues = plan(specs, settings, dict.fromkeys(places(settings), measure), order, ())
+            except UsageError as error:
+                told.line(f"{error}: {len(specs)} networks are left out")
+                continue
+            teller = Teller(told, queues, store.read(), heard)
+            with closing(run(queues, store.append, heard)) as events:
+                for event in events:
+                    teller.tell(event)
+                    code = Exit.PARTLY_DONE if event.record and event.record.status != "ok" else code
+    return Exit.INTERRUPTED if heard else code
+
+
+def _explain(records: Sequence[Record], form: str, *, device: str, with_flawed: bool) -> None:
+    from archbench.report import explains as report
+
+    explained = report.explanations(records, device=device, with_flawed=with_flawed)
+    if not explained:
+        needed = f"{report.LEAST_NETWORKS} networks measured on one device" + (
+            "" if with_flawed else " without a flaw (--flagged takes all)"
+        )
+        print(f"nothing to explain: it takes {needed}", file=sys.stderr)
+    if form in ("csv", "json"):
+        print_rows(report.rows(explained), report.COLUMNS, form)
+    else:
+        print_tables(report.tables(explained), form)

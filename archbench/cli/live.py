@@ -1,0 +1,96 @@
+"""How a sweep goes, told on stderr: on a terminal with a line that changes, elsewhere in lines alone."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from archbench.cli.profile import doing
+from archbench.records import Record
+
+if TYPE_CHECKING:
+    from archbench.measure.places import Place
+    from archbench.measure.sweep import Event, Queue
+
+
+@dataclass(frozen=True)
+class Live:
+    """Two ways to say something: a line that stays, and what is so at the moment."""
+
+    line: Callable[[str], None]
+    now: Callable[[str], None]
+
+
+@contextmanager
+def live() -> Iterator[Live]:
+    """Tell on stderr for a while."""
+    if not sys.stderr.isatty():
+        yield Live(_print, lambda _: None)
+        return
+    from rich.console import Console
+    from rich.markup import escape
+
+    console = Console(stderr=True, highlight=False)
+    with console.status("starting") as status:
+        yield Live(lambda text: console.print(escape(text)), lambda text: status.update(escape(text)))
+
+
+def _print(text: str) -> None:
+    # Whoever read may be gone; a sweep goes on.
+    with suppress(OSError):
+        print(text, file=sys.stderr, flush=True)
+
+
+class Teller:
+    """Tells of every job that ends, and of what runs at the moment."""
+
+    def __init__(self, told: Live, queues: Sequence[Queue], earlier: Sequence[Record], heard: Sequence[int]) -> None:
+        from archbench.measure.sweep import Forecast
+        from archbench.report.names import short_names
+
+        self._told, self._heard = told, heard
+        self._forecast = Forecast(queues, earlier)
+        self._names = short_names([job.spec for queue in queues for job in queue.jobs])
+        self._total = sum(len(queue.jobs) for queue in queues)
+        self._running: dict[Place, str] = {}
+        self._begun: dict[Place, float] = {}
+        self._ended = self._failed = 0
+        self._warned = False
+        told.line(f"{self._total} job{'s' * (self._total != 1)}{self._left}" if self._total else "nothing is left to run")
+
+    def tell(self, event: Event) -> None:
+        """Tell of one event."""
+        name = self._names[event.job.spec]
+        if event.record:
+            self._end(event.place, event.record)
+        elif event.news:
+            self._running[event.place] = f"{name}: {doing(event.news)}"
+        else:
+            self._begun[event.place] = time.monotonic()
+            self._running[event.place] = f"{name}: starting"
+        if self._heard and not self._warned:
+            self._warned = True
+            self._told.line("ending in good order; once more ends it at once")
+        failed = f", {self._failed} failed" if self._failed else ""
+        self._told.now(f"{'; '.join(self._running.values())}\n  {self._ended} of {self._total} done{failed}{self._left}")
+
+    @property
+    def _left(self) -> str:
+        from archbench.report.sweep import duration
+
+        return f"; about {duration(self._forecast.left_s)} left" if self._ended < self._total else ""
+
+    def _end(self, place: Place, record: Record) -> None:
+        self._forecast.ended(place, time.monotonic() - self._begun[place])
+        self._running.pop(place)
+        self._ended += 1
+        self._failed += record.status != "ok"
+        latency = record.value("latency_ms")
+        how = "" if latency is None else f", {latency:,.2f} ms"
+        why = f" ({record.reason.code}): {record.reason.message.strip().rpartition(chr(10))[2]}" if record.reason else ""
+        number = f"{self._ended:>{len(str(self._total))}}/{self._total}"
+        self._told.line(f"{number}  {self._names[record.spec]}: {record.status}{how}{why}{self._left}")

@@ -1,0 +1,96 @@
+"""`archbench reproduce`: a paper's table with ours beside each figure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archbench.cli.compare import Results, read_records
+from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
+from archbench.cli.live import live
+from archbench.cli.plugins import Plugins
+from archbench.papers.suites import ALL, suite, suites
+from archbench.records import Record
+from archbench.report.tables import Column, Table
+from archbench.spec import Spec, UsageError
+
+if TYPE_CHECKING:
+    from archbench.report.counts import Count
+
+LIST_NOTE = "built: of its rows; measured: of the networks that are. archbench reproduce TABLE sets ours beside the paper's figures."
+
+
+def reproduce(
+    table: Annotated[str | None, typer.Argument(help="A paper's table, such as vovnet/table4; none: list them.")] = None,
+    device: Annotated[str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")] = "",
+    count: Annotated[bool, typer.Option("--count", help="Count now what no record has counted.")] = False,
+    flagged: Annotated[bool, typer.Option("--flagged", help="Rank figures with a flaw (ci_not_met, throttled, contended) too.")] = False,
+    results: Results = None,
+    as_csv: AsCsv = False,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
+    plugin: Plugins = None,
+) -> None:
+    """Show a paper's table in its own rows, columns and units, with ours and the ratio of both below each row.
+
+    Counted figures are of the records, or counted now (--count); measured ones of one device.
+
+    Example: archbench reproduce vovnet/table4 --count
+    """
+    form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
+    records = read_records(results)
+    if table is None:
+        _print_list(records, form)
+        return
+    from archbench.report import reproduce as report
+
+    chosen = suite(table)
+    if not any(member.figures for member in chosen.members):
+        raise UsageError(f"{chosen.name} has no published figure to set ours beside; archbench reproduce lists the tables that have")
+    with counting(wanted=count) as count_now:
+        made = report.reproduce(chosen, records, device=device, with_flawed=flagged, count=count_now)
+    if form in ("csv", "json"):
+        print_rows(report.rows(made), report.COLUMNS, form)
+    else:
+        print_tables(report.tables(made, width=None if form else report.WIDTH), form)
+
+
+@contextmanager
+def counting(*, wanted: bool) -> Iterator[Count | None]:
+    """Count networks here and now, told of on a terminal; torch is loaded with the first."""
+    if not wanted:
+        yield None
+        return
+
+    def count(spec: Spec) -> Mapping[str, Any]:
+        from archbench.api import cost_spec
+
+        told.now(f"counting {spec}")
+        return cost_spec(spec).totals()
+
+    with live() as told:
+        yield count
+
+
+def _print_list(records: Sequence[Record], form: str) -> None:
+    """Print the tables that have published figures, and how much of each there is."""
+    recorded = {record.spec for record in records if record.status == "ok" and record.settings}
+    found = []
+    for one in suites():
+        if one.name != ALL and any(member.figures for member in one.members):
+            found.append({
+                "name": one.name, "title": one.title, "rows": len(one.members), "built": len(one.members) - len(one.missing),
+                "networks": len(one.specs), "measured": sum(spec in recorded for spec in one.specs),
+            })  # fmt: skip
+    if form in ("csv", "json"):
+        print_rows(found, list(found[0]), form)
+        return
+    columns = [Column("table", "left"), Column("", "left"), Column("built"), Column("measured")]
+    lines = [
+        [str(row["name"]), str(row["title"]), f"{row['built']}/{row['rows']}", f"{row['measured']}/{row['networks']}"] for row in found
+    ]
+    print_tables([Table(columns, lines, notes=[LIST_NOTE])], form)

@@ -1,0 +1,243 @@
+"""`archbench sweep`: every network of a paper's table, or of a file, counted and measured."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
+
+import typer
+
+from archbench.cli import measuring
+from archbench.cli.exit import Exit
+from archbench.cli.live import Teller, live
+from archbench.cli.plugins import Plugins
+from archbench.records import DEFAULT_FOLDER, Record, Store
+from archbench.spec import Settings, Spec, UsageError
+
+if TYPE_CHECKING:
+    from archbench.measure.places import Place
+    from archbench.measure.sweep import Order, Queue, Runner
+    from archbench.papers.suites import Member, Suite
+
+T = TypeVar("T")
+REPEATS = 3
+SHARD = re.compile(r"(\d+)/(\d+)")
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be swept: networks, the rows that they stand in, and what there is of them already."""
+
+    specs: Sequence[Spec]
+    members: Sequence[Member]
+    """The rows of the suites, those without a network too."""
+    store: Store
+    earlier: Sequence[Record]
+    """Every record of the results folder."""
+    resume: bool
+    as_json: bool
+
+    @property
+    def done(self) -> Sequence[Record]:
+        """The records that may stand for a job."""
+        return self.earlier if self.resume else ()
+
+    @property
+    def missing(self) -> list[Member]:
+        """The rows without a network."""
+        return [member for member in self.members if not member.spec]
+
+
+def sweep(
+    suites: Annotated[list[str], typer.Argument(metavar="SUITE...", help="Suites (archbench list suites) or TOML files of your own.")],
+    repeats: Annotated[int | None, typer.Option(min=1, help="Fresh processes for each network. Default: 3, quick 1.")] = None,
+    order_seed: Annotated[int, typer.Option(help="Seed of the order of the jobs; records have it.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Run what the results folder has no result of.")] = False,
+    shard: Annotated[str, typer.Option(metavar="I/N", help="The I-th of N parts of the networks.")] = "1/1",
+    no_measure: Annotated[bool, typer.Option("--no-measure", help="Count only, all in this process.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and about how long it takes.")] = False,
+    ray: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Run on a Ray cluster; local starts one here.")] = None,
+    device: measuring.Device = "auto",
+    precision: measuring.Precision = "fp32",
+    memory_format: measuring.MemoryFormat = "contiguous",
+    threads: measuring.Threads = None,
+    seed: measuring.Seed = 0,
+    quick: measuring.Quick = False,
+    budget: measuring.Budget = None,
+    deadline: measuring.Deadline = None,
+    fold_bn: measuring.FoldBn = False,
+    compile_mode: measuring.Compile = "none",
+    cuda_graph: measuring.CudaGraph = False,
+    cudnn_benchmark: measuring.CudnnBenchmark = True,
+    deterministic: measuring.Deterministic = False,
+    allow_shared: measuring.AllowShared = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the plan or the summary as JSON.")] = False,
+    results: measuring.Results = DEFAULT_FOLDER,
+    plugin: Plugins = None,
+) -> int:
+    """Count and measure the networks of suites, each in processes of its own, and append a record for every one.
+
+    Example: archbench sweep vovnet/table4 --quick
+    """
+    from archbench.measure.sweep import Order, new_run_id, part, plan
+
+    settings = measuring.settings_of(
+        quick=quick, device=device, precision=precision, memory_format=memory_format, threads=threads, seed=seed,
+        budget_s=budget, deadline_s=deadline, fold_bn=fold_bn, compile=compile_mode, cuda_graph=cuda_graph,
+        cudnn_benchmark=cudnn_benchmark, deterministic=deterministic, allow_shared=allow_shared,
+    )  # fmt: skip
+    chosen = [_suite(name) for name in suites]
+    parts = _parts(shard)
+    store = Store(results)
+    if not dry_run:
+        store.check_writable()
+    asked = Asked(
+        part(_distinct(spec for suite in chosen for spec in suite.specs), *parts),
+        _distinct(member for suite in chosen for member in suite.members), store, store.read(), resume, as_json,
+    )  # fmt: skip
+    if no_measure:
+        if ray:
+            raise UsageError("networks are counted in one process, without a cluster: leave out --ray or --no-measure")
+        return _count(asked, dry_run=dry_run)
+    for spec in asked.specs:
+        settings.check(spec)
+    order = Order(repeats or (1 if quick else REPEATS), order_seed, new_run_id())
+    with _runners(settings, ray) as runners:
+        queues = plan(asked.specs, settings, runners, order, asked.done)
+        return _show_plan(queues, asked) if dry_run else _measure(queues, order, asked)
+
+
+def _suite(name: str) -> Suite:
+    from archbench.papers.suites import read_suite, suite
+
+    return read_suite(Path(name)) if name.endswith(".toml") else suite(name)
+
+
+def _parts(text: str) -> tuple[int, int]:
+    match = SHARD.fullmatch(text)
+    if not match or not 1 <= int(match[1]) <= int(match[2]):
+        raise UsageError(f"shard {text!r} is not I/N, the I-th of N parts, such as 1/4")
+    return int(match[1]), int(match[2])
+
+
+@contextmanager
+def _runners(settings: Settings, ray: str | None) -> Iterator[dict[Place, Runner]]:
+    """What runs jobs at each place: here, or on a Ray cluster."""
+    if ray:
+        from archbench.measure.ray_runner import cluster
+
+        with cluster(ray, settings) as runners:
+            yield runners
+        return
+    from archbench.measure.places import places
+    from archbench.measure.supervisor import measure
+
+    yield dict.fromkeys(places(settings), measure)
+
+
+def _show_plan(queues: Sequence[Queue], asked: Asked) -> Exit:
+    from archbench.measure.sweep import Forecast
+    from archbench.report.sweep import Share, duration, plan_table
+
+    forecast = Forecast(queues, asked.earlier)
+    jobs = [job for queue in queues for job in queue.jobs]
+    if asked.as_json:
+        planned = [{"place": queue.place.name, "command": job.spec.command(), **job.conditions} for queue in queues for job in queue.jobs]
+        return _print_json(asked, {"jobs": planned, "estimate_s": round(forecast.left_s)}, Exit.DONE)
+    left = Counter(job.spec for job in jobs)
+    done = Counter(record.spec for queue in queues for record in queue.done)
+    each_s = {job.spec: forecast.job_s(queue.place, job) for queue in queues for job in queue.jobs}
+    shares = [Share(spec, left[spec], done[spec], left[spec] * each_s.get(spec, 0.0)) for spec in asked.specs]
+    where = "; ".join(f"{len(queue.jobs)} on {queue.place.device_name} ({queue.place.name})" for queue in queues)
+    known = len(forecast.known.keys() & left.keys())
+    note = f"An estimate: {known} of {len(left)} networks by how long the same took here before, the others by the protocol's budgets."
+    plan_table(shares, asked.members, title=f"{_jobs(len(jobs))}: {where}; about {duration(forecast.left_s)}", notes=[note]).print()
+    return Exit.DONE
+
+
+def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
+    from archbench.measure.supervisor import interruptions
+    from archbench.measure.sweep import run
+    from archbench.report.sweep import outcomes, summary_table
+
+    records = [record for queue in queues for record in queue.done]
+    before = len(records)
+    with live() as told, interruptions() as heard, closing(run(queues, asked.store.append, heard)) as events:
+        teller = Teller(told, queues, asked.earlier, heard)
+        for event in events:
+            teller.tell(event)
+            if event.record:
+                records.append(event.record)
+    ended = _exit(records, asked, interrupted=bool(heard))
+    found = outcomes(records)
+    if asked.as_json:
+        run_data = {"run_id": order.run_id, "order_seed": order.seed, "repeats": order.repeats}
+        networks = [
+            {"command": outcome.spec.command(), "ok": outcome.ok, "latency_ms": outcome.times_ms, "is_repeatable": outcome.is_repeatable}
+            for outcome in found
+        ]
+        return _print_json(asked, {**run_data, "networks": networks, "records": _endings(records)}, ended)
+    if found:
+        title = f"run {order.run_id}, {_jobs(len(records) - before)}" + (f"; {before} from before" if before else "")
+        summary_table(found, asked.members, title=title).print()
+    return ended
+
+
+def _count(asked: Asked, *, dry_run: bool) -> Exit:
+    from archbench.measure.supervisor import interruptions
+    from archbench.measure.sweep import count, counted, new_run_id
+    from archbench.report.sweep import counted_table
+
+    records = counted(asked.specs, asked.done)
+    there = {record.spec for record in records}
+    left = [spec for spec in asked.specs if spec not in there]
+    if dry_run:
+        print(f"{len(left)} of {len(asked.specs)} networks to count, {len(asked.missing)} rows without a network")
+        return Exit.DONE
+    with live() as told, interruptions() as heard:
+        for number, record in enumerate(count(left, asked.store.append, new_run_id(), heard), start=1):
+            records.append(record)
+            told.now(f"counting: {number} of {len(left)}")
+            if record.reason:
+                told.line(f"{record.spec}: {record.status} ({record.reason.code}): {record.reason.message}")
+            if number % 50 == 0:
+                told.line(f"counted {number} of {len(left)}")
+    ended = _exit(records, asked, interrupted=bool(heard))
+    if asked.as_json:
+        return _print_json(asked, {"records": _endings(records)}, ended)
+    counted_table(records, asked.members).print()
+    return ended
+
+
+def _exit(records: Sequence[Record], asked: Asked, *, interrupted: bool) -> Exit:
+    if interrupted:
+        return Exit.INTERRUPTED
+    return Exit.PARTLY_DONE if asked.missing or any(record.status != "ok" for record in records) else Exit.DONE
+
+
+def _print_json(asked: Asked, data: dict[str, Any], ended: Exit) -> Exit:
+    missing = [{"label": member.label, "why": member.why} for member in asked.missing]
+    print(json.dumps({**data, "missing": missing}, indent=2, allow_nan=False))
+    return ended
+
+
+def _endings(records: Sequence[Record]) -> list[dict[str, Any]]:
+    return [
+        {"record_id": record.record_id, "command": record.spec.command(), "status": record.status}
+        | {"reason": asdict(record.reason) if record.reason else None}
+        for record in records
+    ]
+
+
+def _distinct(items: Iterable[T]) -> list[T]:
+    return list(dict.fromkeys(items))
+
+
+def _jobs(count: int) -> str:
+    return f"{count} job{'s' * (count != 1)}"

@@ -1,0 +1,150 @@
+"""Which records may be set against one another, and what keeps the others apart.
+
+Two figures are comparable where everything is equal that they were measured with and that is not the network itself: unit and
+protocol, mode, batch, input, every setting that defines what was measured, the device and its libraries' major versions.
+Counted figures depend on none of it, the peak of activations on the batch alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import fields
+from typing import Any
+
+from archbench.records import Record
+from archbench.spec import Settings
+
+SAMPLING = (
+    "device", "threads", "seed", "target", "n_min", "n_max", "t_min_s", "budget_s", "energy_s", "deadline_s", "allow_shared", "roofline",
+)  # fmt: skip
+"""Settings that say how well a figure is known, or that the environment tells better. All others define what was measured."""
+FLAWS = ("throttled", "contended", "cpu_contended", "ci_not_met")
+"""Flags of figures that are compared only where that is asked for."""
+OF_A_CARD = ("energy", "power")
+"""What the names of figures begin with that are of one card, not of its model: sensors differ."""
+CUDA_ONLY = ("cudnn_benchmark",)
+PLAIN = ("precision", "memory_format")
+"""Settings whose values stand for themselves."""
+FILES = ("weights", "images")
+"""Settings that name a file: what counts is whether there is one."""
+WORDS = {
+    "fold_bn": "batch norms folded", "compile": "compiled", "cuda_graph": "CUDA graph", "deterministic": "deterministic",
+    "cudnn_benchmark": "cudnn.benchmark", "weights": "loaded weights", "images": "pictures", "memory_format": "memory format",
+}  # fmt: skip
+COUNTED_ONLY = "counted, not measured"
+
+
+def conditions(record: Record) -> dict[str, str]:
+    """Where and with what settings a record was measured, in words; empty where it was only counted."""
+    settings, environment = record.settings, record.environment
+    if settings is None:
+        return {}
+    found = {"device": environment.get("device_name") or f"device {settings.device}"}
+    if _is_cpu(record):
+        found["threads"] = f"{environment.get('threads')} threads"
+    found |= {key: _setting(key, getattr(settings, key)) for key in _defining(record)}
+    return found | {
+        "torch": _version("torch", environment.get("torch"), parts=2),
+        "driver": _version("driver", environment.get("driver"), parts=1),
+        "cuDNN": _cudnn(environment.get("cudnn")),
+    }
+
+
+def differing(one: Record, other: Record, metric: str, *, ignore: Collection[str] = ()) -> list[str]:
+    """Name in words what keeps a figure of two records from being compared, such as "batch (1, 8)"; nothing: it may be.
+
+    `ignore` holds keys that are meant to differ, such as "input" where the question is what a larger input costs.
+    """
+    left, right = _keys(one, metric), _keys(other, metric)
+    return [
+        f"{_key(key)} ({_brief(key, left.get(key))}, {_brief(key, right.get(key))})"
+        for key in dict.fromkeys([*left, *right])
+        if key not in ignore and left.get(key) != right.get(key)
+    ]
+
+
+def where(record: Record) -> str:
+    """Name the device and the settings that figures must share to stand in one table or figure."""
+    return _title(conditions(record), ())
+
+
+def places(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Group records by where and with what settings they were measured; titles that would be alike tell the versions too."""
+    groups: dict[tuple[tuple[str, str], ...], list[Record]] = {}
+    for record in records:
+        groups.setdefault(tuple(conditions(record).items()), []).append(record)
+    titled: dict[str, list[tuple[tuple[str, str], ...]]] = {}
+    for group in groups:
+        titled.setdefault(_title(dict(group), ()), []).append(group)
+    named: dict[tuple[tuple[str, str], ...], str] = {}
+    for title, alike in titled.items():
+        versions = [key for key in ("torch", "driver", "cuDNN") if len({dict(group).get(key) for group in alike}) > 1]
+        named |= {group: _title(dict(group), versions) if versions else title for group in alike}
+    return {named[group]: found for group, found in groups.items()}
+
+
+def flaws(flags: Iterable[str]) -> list[str]:
+    """Those of a figure's flags for which it is not compared by default."""
+    return [flag for flag in flags if flag in FLAWS]
+
+
+def _keys(record: Record, metric: str) -> dict[str, str]:
+    if metric not in record.measured:
+        return {"batch": str(record.spec.batch)} if metric == "activation_peak_bytes" else {}
+    figure, spec = record.measured[metric], record.spec
+    keys = {"unit": figure.unit, "protocol": figure.protocol, "mode": spec.mode, "batch": str(spec.batch), "input": spec.size}
+    if metric.startswith(OF_A_CARD):
+        keys["card"] = str(record.environment.get("uuid") or record.environment.get("host") or "")
+    return keys | conditions(record)
+
+
+def _title(found: dict[str, str], versions: Sequence[str]) -> str:
+    """The conditions that are worth saying, in one line."""
+    if not found:
+        return COUNTED_ONLY
+    silent = [key for key in ("torch", "driver", "cuDNN") if key not in versions]
+    usual = {key: _setting(key, getattr(Settings(), key)) for key in _settings()} | dict.fromkeys(PLAIN, "")
+    return ", ".join(text for key, text in found.items() if text and key not in silent and text != usual.get(key))
+
+
+def _is_cpu(record: Record) -> bool:
+    return record.environment.get("device") == "cpu"
+
+
+def _settings() -> list[str]:
+    return [field.name for field in fields(Settings) if field.name not in SAMPLING]
+
+
+def _defining(record: Record) -> list[str]:
+    return [key for key in _settings() if not (_is_cpu(record) and key in CUDA_ONLY)]
+
+
+def _setting(key: str, value: Any) -> str:
+    """A setting's value in words that stand for themselves."""
+    if key in FILES:
+        value = value is not None
+    if isinstance(value, bool):
+        return f"{'' if value else 'no '}{_key(key)}"
+    return str(value) if key in PLAIN else f"{_key(key)} ({value})"
+
+
+def _brief(key: str, text: str | None) -> str:
+    """A value beside the name of its key, which need not say it again."""
+    if text in (_key(key), f"no {_key(key)}"):
+        return "no" if text.startswith("no ") else "yes"
+    return (text or "-").removeprefix(f"{_key(key)} ").strip("()")
+
+
+def _key(key: str) -> str:
+    return WORDS.get(key, key.replace("_", " "))
+
+
+def _version(name: str, version: Any, *, parts: int) -> str:
+    return f"{name} {'.'.join(str(version).split('.')[:parts])}" if version else ""
+
+
+def _cudnn(version: Any) -> str:
+    """cuDNN's major version out of its number: 91002 is 9.10.2, 8902 is 8.9.2."""
+    if not version:
+        return ""
+    return f"cuDNN {int(version) // (10_000 if int(version) >= 10_000 else 1000)}"

@@ -1,0 +1,52 @@
+"""What was counted of networks: out of records, or counted when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from decimal import InvalidOperation
+from typing import Any
+
+from archbench.papers.published import by_formula
+from archbench.records import Record
+from archbench.spec import Spec
+
+Count = Callable[[Spec], Mapping[str, Any]]
+"""Counts a network that no record has: its figures by our words."""
+
+
+class Counts:
+    """The counts of networks; `count` counts those that no record has, without it they are missing."""
+
+    def __init__(self, records: Iterable[Record], count: Count | None = None) -> None:
+        self._found: dict[Spec, Mapping[str, Any]] = {network(record.spec): record.counted for record in records if record.counted}
+        self._count = count
+        self._counted: set[Spec] = set()
+
+    def value(self, spec: Spec, word: str, formula: str = "") -> float | None:
+        """A counted figure, by a paper's formula if there is one; None where there is none.
+
+        A record of an earlier version may lack it: the network is then counted anew.
+        """
+        key = network(spec)
+        found = _value(self._found.get(key), word, formula)
+        if found is None and self._count and key not in self._counted:
+            self._counted.add(key)
+            self._found[key] = self._count(key)
+            found = _value(self._found[key], word, formula)
+        return found
+
+
+def _value(counted: Mapping[str, Any] | None, word: str, formula: str) -> float | None:
+    if counted is None:
+        return None
+    try:
+        found = by_formula(formula, {"params": counted["params"], **counted["param_kinds"]}) if formula else counted.get(word)
+    except (KeyError, InvalidOperation):
+        return None
+    return None if found is None else float(found)
+
+
+def network(spec: Spec) -> Spec:
+    """The network alone: counts are of one image and of the forward pass."""
+    return replace(spec, batch=1, mode="infer")
