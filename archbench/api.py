@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -11,13 +11,16 @@ from torch import Tensor, nn
 from archbench.counting.check import Check, check_against_fvcore
 from archbench.counting.report import Call, CostReport
 from archbench.counting.trace import trace
+from archbench.counting.training import mean_square, train_memory
 from archbench.papers import paper_params
 from archbench.spec import OptionValue, Spec, UsageError
 from archbench.zoo import registry
 from archbench.zoo.assemble import assemble
 from archbench.zoo.contracts import Backbone, Detector
 
-__all__ = ["Backbone", "Call", "CostReport", "Detector", "build", "build_spec", "check_spec", "cost", "cost_spec", "count"]
+__all__ = [
+    "Backbone", "Call", "CostReport", "Detector", "build", "build_spec", "check_spec", "cost", "cost_spec", "count", "mean_square",
+]  # fmt: skip
 
 Size = str | int | tuple[int, int] | None
 
@@ -44,23 +47,26 @@ def build_spec(spec: Spec, *, device: str = "cpu") -> nn.Module:
 
 def cost(
     backbone: str, detector: str | None = None, *, size: Size = None, classes: int | None = None, batch: int = 1,
-    **options: OptionValue,
+    mode: Literal["infer", "train"] = "infer", **options: OptionValue,
 ) -> CostReport:  # fmt: skip
     """Count what a network costs, by name, without allocating it; the arguments are those of `build`.
 
-    All figures are of one image; `batch` enters `activation_peak_bytes` alone.
+    All figures are of one image; `batch` enters `activation_peak_bytes` alone and, in mode "train", `train_memory_bytes`.
     """
-    return cost_spec(registry.resolve(backbone, detector, size=size, classes=classes, batch=batch, mode="infer", **options))
+    return cost_spec(registry.resolve(backbone, detector, size=size, classes=classes, batch=batch, mode=mode, **options))
 
 
 def cost_spec(spec: Spec) -> CostReport:
-    """Count the network of a spec; raises UsageError for an input that it cannot take."""
+    """Count the network of a spec; raises UsageError for an input that it cannot take or be trained on."""
+    network = build_spec(spec, device="meta")
     try:
         images = torch.empty(spec.batch, 3, spec.height, spec.width, device="meta")
-        report = trace(build_spec(spec, device="meta"), (images,))
-    except RuntimeError as error:
+        report = trace(network, (images,))
+        if spec.mode == "train":
+            report = replace(report, train_memory_bytes=train_memory(network, (images,)))
+    except (RuntimeError, ValueError) as error:
         line = str(error).strip().splitlines()[0]
-        raise UsageError(f"{spec} cannot run: {line}") from error
+        raise UsageError(f"{spec} cannot {'be trained' if spec.mode == 'train' else 'run'}: {line}") from error
     return replace(report, paper_params=paper_params(spec, {"params": report.params, **asdict(report.param_kinds)}))
 
 

@@ -118,8 +118,8 @@ def _networks(kind: Kind) -> Table:
         classes = str(entry.classes) if entry.classes else "-"
         rows.append([entry.name, _input(entry), classes, _short(_same_as(entry) or entry.source, NOTE_WIDTH - taken)])
         remark = f"approximate: {entry.approximate}" if entry.approximate else entry.published_only or entry.note
-        if remark:
-            remarks.setdefault(remark, []).append(entry.name)
+        if remark and entry.same_as not in remarks.setdefault(remark, []):
+            remarks[remark].append(entry.name)
     notes = [f"{', '.join(names)}: {remark}" for remark, names in remarks.items()]
     columns = [Column(f"{kind}s", "left"), Column("input"), Column("classes"), Column("source, or the same as", "left")]
     return Table(columns, rows, notes=notes)

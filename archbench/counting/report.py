@@ -56,9 +56,10 @@ class CostReport:
     VoVNet's Eq. 1, elements, over convolution calls; mac_bound: its lower bound (VoVNet, section 3.1). cio: elements that
     convolutions read and write (HarDNet); cio_pool: with pooling. bn_elements: elements of every batch normalisation's
     output. activation_peak_bytes: the most that live at once; activation_total_bytes: all that operators write, which Huang et
-    al. call total memory; bytes_all: inputs, weights and outputs of every operator, of which a view has none. `paper_params`:
-    parameters as a paper counts them whose figure stands beside this network's, where that is a rule of its own. `uncounted`
-    names operators that multiply matrices or convolve and have no rule, with their calls.
+    al. call total memory; bytes_all: inputs, weights and outputs of every operator, of which a view has none. train_memory_bytes:
+    the least that a step of training with momentum needs, where that was asked. `paper_params`: parameters as a paper counts them
+    whose figure stands beside this network's, where that is a rule of its own. `uncounted` names operators that multiply matrices
+    or convolve and have no rule, with their calls.
     """
 
     calls: tuple[Call, ...]
@@ -71,6 +72,7 @@ class CostReport:
     activation_total_bytes: int
     bytes_all: int
     batch: int
+    train_memory_bytes: int | None = None
     boxes: int | None = None
     paper_params: int | None = None
     uncounted: tuple[tuple[str, int], ...] = ()
@@ -119,6 +121,7 @@ class CostReport:
             "activation_peak_at": self.activation_peak_at,
             "activation_total_bytes": self.activation_total_bytes,
             "bytes_all": self.bytes_all,
+            "train_memory_bytes": self.train_memory_bytes,
             "boxes": self.boxes,
             "uncounted": [list(row) for row in self.uncounted],
         }

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import weakref
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from math import sqrt
 from typing import Any
 
@@ -14,12 +13,10 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from archbench.counting.liveness import Liveness, tensors_in
 from archbench.counting.report import Call, CostReport, ParamKinds
 from archbench.counting.rules import RULES, BatchNorm, Convolution, Pool, Product, multiplies
 from archbench.shapes import run_by_shape
-
-ALIGNMENT = 512
-"""Bytes to which the liveness model rounds every tensor up, as CUDA's caching allocator does."""
 
 
 class Trace(TorchDispatchMode):
@@ -33,14 +30,10 @@ class Trace(TorchDispatchMode):
         self.cio_pool = 0
         self.bn_elements = 0
         self.uncounted: Counter[str] = Counter()
-        self.total_bytes = 0
+        self.liveness = Liveness([*weights, *inputs])
         self.bytes_all = 0
-        self.peak_bytes = 0
         self.peak_at = ""
-        self._live_bytes = 0
-        self._live: dict[int, weakref.ref[Any]] = {}
         self._weights = {tensor.untyped_storage()._cdata for tensor in weights}
-        self._resident = self._weights | {tensor.untyped_storage()._cdata for tensor in inputs}
         self._names = {sub: name for name, sub in module.named_modules()}
         self._path = [""]
 
@@ -58,10 +51,10 @@ class Trace(TorchDispatchMode):
             self._count(name, rule(args, kwargs, out))
         elif multiplies(name):
             self.uncounted[name] += 1
-        written = list(_tensors((out,)))
-        self._move([*_tensors(args), *_tensors(kwargs.values())], written, in_place=func._schema.is_mutable)
-        for tensor in written:
-            self._allocate(tensor, name)
+        written = list(tensors_in((out,)))
+        self._move([*tensors_in(args), *tensors_in(kwargs.values())], written, in_place=func._schema.is_mutable)
+        if self.liveness.add(written):
+            self.peak_at = f"{self._path[-1]} ({name.partition('::')[2]})"
         return out
 
     @contextlib.contextmanager
@@ -81,24 +74,6 @@ class Trace(TorchDispatchMode):
         finally:
             for handle in handles:
                 handle.remove()
-
-    def _allocate(self, tensor: Tensor, name: str) -> None:
-        storage = tensor.untyped_storage()
-        key = storage._cdata
-        if key in self._live or key in self._resident:
-            return
-        size = -(-storage.nbytes() // ALIGNMENT) * ALIGNMENT
-
-        def free(_: Any) -> None:
-            self._live_bytes -= size
-            del self._live[key]
-
-        self._live[key] = weakref.ref(storage, free)
-        self._live_bytes += size
-        self.total_bytes += size
-        if self._live_bytes > self.peak_bytes:
-            self.peak_bytes = self._live_bytes
-            self.peak_at = f"{self._path[-1]} ({name.partition('::')[2]})"
 
     def _move(self, read: list[Tensor], written: list[Tensor], *, in_place: bool) -> None:
         """Count the bytes of an operator's inputs and outputs; one that gives its first input's storage back is a view of it."""
@@ -159,15 +134,6 @@ class Trace(TorchDispatchMode):
         )  # fmt: skip
 
 
-def _tensors(values: Iterable[Any]) -> Iterator[Tensor]:
-    """The tensors among values and in their lists and tuples."""
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, list | tuple):
-            yield from _tensors(value)
-
-
 def param_kinds(module: nn.Module) -> ParamKinds:
     """Sort a module's scalars by kind; a parameter shared by several layers counts once."""
     counts: Counter[str] = Counter()
@@ -218,7 +184,7 @@ def trace(module: nn.Module, inputs: tuple[Any, ...], *, device: str = "meta", c
     return CostReport(
         calls=tuple(mode.calls), params=sum(p.numel() for p in module.parameters()), param_kinds=param_kinds(module),
         cio_pool=mode.cio_pool + sum(call.cio or 0 for call in mode.calls), bn_elements=mode.bn_elements,
-        activation_peak_bytes=mode.peak_bytes, activation_peak_at=mode.peak_at, activation_total_bytes=mode.total_bytes,
-        bytes_all=mode.bytes_all, batch=mode.batch, boxes=boxes if isinstance(boxes, int) else None,
-        uncounted=tuple(sorted(mode.uncounted.items())),
+        activation_peak_bytes=mode.liveness.peak_bytes, activation_peak_at=mode.peak_at,
+        activation_total_bytes=mode.liveness.total_bytes, bytes_all=mode.bytes_all, batch=mode.batch,
+        boxes=boxes if isinstance(boxes, int) else None, uncounted=tuple(sorted(mode.uncounted.items())),
     )  # fmt: skip

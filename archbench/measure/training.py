@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from archbench.api import Detector, build_spec, count
+from archbench.api import Detector, build_spec, count, mean_square
 from archbench.spec import Spec, UsageError
 
 LEARNING_RATE = 1e-8
@@ -66,20 +63,10 @@ class TrainingStep:
         """Run forward and give the loss: a classifier's on labels that stay the same, any other's the surrogate."""
         outputs = self.network(images)
         if not self._classifies:
-            return torch.stack([output.square().mean() for output in _differentiable(outputs)]).sum()
+            return mean_square(outputs)
         if self._labels is None:
             self._labels = torch.randint(self.classes, (len(images),), generator=self._generator).to(images.device)
         return F.cross_entropy(outputs, self._labels)
-
-
-def _differentiable(outputs: Any) -> Iterator[Tensor]:
-    """Find the tensors that have a gradient in nested lists and tuples."""
-    if isinstance(outputs, Tensor):
-        if outputs.is_floating_point() and outputs.requires_grad:
-            yield outputs
-    elif isinstance(outputs, list | tuple):
-        for output in outputs:
-            yield from _differentiable(output)
 
 
 def _check_gradients(network: nn.Module) -> None:

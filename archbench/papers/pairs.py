@@ -41,7 +41,7 @@ def default_form(spec: Spec) -> str:
     named = {(figure.backbone, figure.detector) for figure in figures() if figure.detector}
     named |= {(cell.backbone, cell.detector) for cell in cells() if not cell.lacking}
     published = any((root("backbone", backbone), root("detector", detector)) == wanted for backbone, detector in named)
-    return "" if published else head.on_family(base.family).form
+    return "" if published else head.on_family(base.stands_as).form
 
 
 def approximations(spec: Spec) -> list[str]:
@@ -51,7 +51,7 @@ def approximations(spec: Spec) -> list[str]:
     """
     try:
         base = registry.find("backbone", spec.backbone)
-        heads = [registry.find("detector", spec.detector).on_family(base.family)] if spec.detector else []
+        heads = [registry.find("detector", spec.detector).on_family(base.stands_as)] if spec.detector else []
     except UsageError:
         return []
     return [f"{entry.name} is approximate: {entry.approximate}." for entry in (base, *heads) if entry.approximate]
@@ -81,5 +81,5 @@ def _standing(figure: Published) -> tuple[Literal["builds", "approximate", "publ
         registry.resolve(base.name, head.name, size=figure.input or None, classes=figure.classes, batch=1, mode="infer", **options)
     except UsageError as error:
         return "not built", str(error)
-    approximate = base.approximate or head.on_family(base.family).approximate
+    approximate = base.approximate or head.on_family(base.stands_as).approximate
     return ("approximate", approximate) if approximate else ("builds", "")

@@ -174,7 +174,7 @@ def _every_network() -> tuple[Member, ...]:
 
 def _row(spec: Spec) -> Member:
     base = registry.find("backbone", spec.backbone)
-    head = registry.find("detector", spec.detector).on_family(base.family) if spec.detector else None
+    head = registry.find("detector", spec.detector).on_family(base.stands_as) if spec.detector else None
     approximate = base.approximate or (head.approximate if head else "")
     return Member(str(spec), spec, "", approximate, spec.backbone, spec.detector)
 

@@ -108,7 +108,10 @@ def counted_table(record: Record, paper: Paper) -> Table:
     if record.spec.batch != 1:
         notes.append(f"The peak of activations is of the whole batch of {record.spec.batch}, in fp32.")
     if record.spec.mode == "train":
-        notes.append("Counts are of the forward pass alone.")
+        notes.append(
+            "Counts are of the forward pass alone, but for the training memory: parameters, gradients, momentum and what lives of "
+            "activations at the peak of a step, in fp32, without kernels' workspaces."
+        )
     form = default_form(record.spec)
     if form:
         notes.append(f"The papers print no figure of this pair. {record.spec.detector} in its default form: {form}.")

@@ -27,7 +27,7 @@ ASKED = {
 COUNTS = {
     "params": int, "paper_params": int, "macs": int, "flops": int, "paper_flops": int, "mac_eq1": int, "mac_bound": float, "cio": int,
     "cio_pool": int, "bn_elements": int, "activation_peak_bytes": int, "activation_total_bytes": int, "bytes_all": int,
-    "boxes": int,
+    "train_memory_bytes": int, "boxes": int,
 }  # fmt: skip
 MEASURES = {
     "latency_ms": float, "latency_ms_ci95_lo": float, "latency_ms_ci95_hi": float, "gpu_ms": float, "postprocess_ms": float,

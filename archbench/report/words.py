@@ -49,6 +49,7 @@ COUNTED = {
     "cio_pool": _millions("CIO with pooling", "M elements"),
     "activation_peak_bytes": _megabytes("peak of activations"),
     "activation_total_bytes": _megabytes("sum of activations"),
+    "train_memory_bytes": _megabytes("training memory, predicted"),
     "boxes": Word("default boxes"),
 }
 

@@ -24,7 +24,7 @@ def assemble(spec: Spec) -> nn.Module:
     Gives a `Detector`, a `Classifier` or, for no classes, a `Backbone`. Raises UsageError for a pair that does not fit.
     """
     base = registry.find("backbone", spec.backbone)
-    head = registry.find("detector", spec.detector).on_family(base.family) if spec.detector else None
+    head = registry.find("detector", spec.detector).on_family(base.stands_as) if spec.detector else None
     of_base, of_head = registry.values(spec)
     form = str(of_base.pop("classifier"))
     try:

@@ -9,6 +9,8 @@ A family's file says, for all its networks (a row may override `builder`, `sourc
     input, classes                     defaults without a detector (backbones) or at all (detectors)
     levels = ["c2", "c3"]              what a backbone offers: c3 is the deepest map at stride 8
     taps = ["c3", "c4", "c5"]          what a detector reads
+    like = "resnet:resnet50"           file:network whose options and endings a backbone takes besides its own, and as whose
+                                       family detectors treat it
     multiple, round_up                 what a detector's sides must be multiples of, or are rounded up to a multiple of
     form                               how a detector stands on a backbone that no paper pairs it with, in a few words
     [options.NAME]                     values (the first is the default) or type and default; help; only, because
@@ -161,6 +163,7 @@ class Entry:
     kind: Kind
     family: str
     plugin: str = ""
+    like: str = ""
     builder: str = ""
     source: str = ""
     input: str = ""
@@ -181,6 +184,11 @@ class Entry:
     note: str = ""
     approximate: str = ""
     published_only: str = ""
+
+    @property
+    def stands_as(self) -> str:
+        """The family as which detectors treat a backbone."""
+        return self.like.partition(":")[0] or self.family
 
     @property
     def size(self) -> tuple[int, int]:
@@ -244,6 +252,7 @@ def _pairings(*tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Pairing]:
 
 ROW_KEYS = (
     "builder", "source", "input", "classes", "note", "approximate", "published_only", "pattern", "same_as", "multiple", "round_up", "form",
+    "like",
 )  # fmt: skip
 
 
@@ -266,16 +275,27 @@ def _family(kind: Kind, family: str, data: Mapping[str, Any], plugin: str = "") 
         else:
             merged = {key: data[key] for key in ROW_KEYS if key in data}
             merged |= {key: tuple(data[key]) for key in ("levels", "taps") if key in data}
+            merged |= own
             taken = {key: option for key, option in options.items() if not option.only or name in option.only}
+            likeness = _likeness(kind, merged.get("like", ""))
             entry = Entry(
                 name, kind, family, plugin=plugin, aliases=aliases, arguments=row.get("arguments", {}),
-                options=_with_defaults(taken, row.get("defaults", {})), suffixes=suffixes, preset=preset,
-                on=_pairings(data.get("on", {}), row.get("on", {})), **(merged | own),
+                options=_with_defaults(likeness.options | taken, row.get("defaults", {})), suffixes=(*suffixes, *likeness.suffixes),
+                preset=preset, on=_pairings(data.get("on", {}), row.get("on", {})), **merged,
             )  # fmt: skip
         entries[name] = entry
         for ending in row.get("named", ()):
             entries[f"{name}-{ending}"] = _with_suffixes(entry, f"-{ending}")
     return list(entries.values())
+
+
+def _likeness(kind: Kind, like: str) -> Entry:
+    """What a network takes of the one it is like: the options of that one, whatever else of its family takes them, and the endings."""
+    if not like:
+        return Entry("", kind, "")
+    family, _, name = like.partition(":")
+    found = next(entry for entry in _read(kind, family) if entry.name == name)
+    return replace(found, options={key: replace(option, only=(), because="") for key, option in found.options.items()})
 
 
 def _with_suffixes(entry: Entry, text: str) -> Entry:
@@ -323,6 +343,7 @@ def use_plugin(file: str | Path) -> None:
 def forget() -> None:
     """Read the files anew when they are next asked for."""
     _plugged.cache_clear()
+    _read.cache_clear()
     entries.cache_clear()
     _index.cache_clear()
 
@@ -361,10 +382,15 @@ def _read_plugin(plugin: str) -> list[Entry]:
 
 
 @cache
+def _read(kind: Kind, family: str) -> tuple[Entry, ...]:
+    """The entries of one of the zoo's files."""
+    return tuple(_family(kind, family, tomllib.loads((FOLDERS[kind] / f"{family}.toml").read_text(encoding="utf-8"))))
+
+
+@cache
 def entries(kind: Kind) -> tuple[Entry, ...]:
     """Every entry of a kind: families in alphabetical order, rows in the order of their file, then those of plug-ins."""
-    files = sorted(FOLDERS[kind].glob("*.toml"))
-    own = [entry for path in files for entry in _family(kind, path.stem, tomllib.loads(path.read_text(encoding="utf-8")))]
+    own = [entry for path in sorted(FOLDERS[kind].glob("*.toml")) for entry in _read(kind, path.stem)]
     return (*own, *(entry for entry in _plugged() if entry.kind == kind))
 
 
@@ -485,7 +511,7 @@ def resolve(
     if "classifier" in options and not classified:
         where = f"under {head.name}" if head else "with classes=0"
         raise UsageError(f"option classifier: there is no classifier {where}")
-    first = head.on_family(base.family) if head else base
+    first = head.on_family(base.stands_as) if head else base
     on_base, on_head = _surroundings(base, head, first.rounded(asked or named_size or first.size), classified=classified)
     if head:
         # Its name decides what it sets on the backbone: dsod with prediction=plain is dsod-plain.
@@ -497,7 +523,7 @@ def resolve(
     if head:
         head, more = _normal(head, given["detector"], replace(on_head, values=of_base | on_head.values))
         left |= more
-        owner = head.on_family(base.family)
+        owner = head.on_family(base.stands_as)
     width, height = owner.rounded(asked or named_size or owner.size)
     if width % owner.multiple or height % owner.multiple:
         raise UsageError(f"{owner.name} takes sides that are multiples of {owner.multiple}, not {width}x{height}")
@@ -546,7 +572,7 @@ class Surroundings:
 def _surroundings(base: Entry, head: Entry | None, size: tuple[int, int], *, classified: bool) -> tuple[Surroundings, Surroundings]:
     """What the defaults of a backbone and those of the detector on it depend on; the backbone's options are still to be added."""
     common: Options = {"classified": classified, "detected": head is not None, "small": min(size) < SMALL_SIDE}
-    return Surroundings(sets=_sets(base, head), values=common), Surroundings(values=common, family=base.family)
+    return Surroundings(sets=_sets(base, head), values=common), Surroundings(values=common, family=base.stands_as)
 
 
 def _settle(entry: Entry, given: Options, around: Surroundings) -> Options:
@@ -561,7 +587,7 @@ def _settle(entry: Entry, given: Options, around: Surroundings) -> Options:
 
 def _sets(base: Entry, head: Entry | None) -> Options:
     """What a detector fills in on a backbone, as far as the backbone has such options."""
-    sets = head.on[base.family].sets if head and base.family in head.on else {}
+    sets = head.on[base.stands_as].sets if head and base.stands_as in head.on else {}
     return {key: value for key, value in sets.items() if key in base.options}
 
 

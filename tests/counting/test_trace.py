@@ -10,8 +10,9 @@ import torch
 from torch import nn
 
 import archbench
+from archbench.counting.liveness import ALIGNMENT
 from archbench.counting.report import CostReport
-from archbench.counting.trace import ALIGNMENT, trace
+from archbench.counting.trace import trace
 from archbench.zoo import registry
 
 MIB = 1 << 20

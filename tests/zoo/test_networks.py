@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Callable
 from functools import cache
 
 import pytest
@@ -18,7 +19,7 @@ from archbench.zoo.registry import Entry
 BACKBONES = [entry for entry in registry.entries("backbone") if not entry.published_only]
 DETECTORS = [entry for entry in registry.entries("detector") if not entry.published_only]
 FAMILIES = list({entry.family: entry for entry in reversed(BACKBONES)}.values())
-by_name = pytest.mark.parametrize("entry", BACKBONES, ids=lambda entry: entry.name)
+THOUSAND_LAYERS = ("preact-resnet1001",)
 EVERY = 4
 """One pair of a detector and a family in so many is built by default, each detector and each family among them; all if slow."""
 PAIRS = [
@@ -26,6 +27,17 @@ PAIRS = [
     for i, detector in enumerate(DETECTORS)
     for j, entry in enumerate(FAMILIES)
 ]
+
+
+def by_name(*, slow: Callable[[Entry], bool]) -> pytest.MarkDecorator:
+    """A test a backbone, some of them in the slow tier."""
+    rows = [pytest.param(entry, marks=[pytest.mark.slow] if slow(entry) else [], id=entry.name) for entry in BACKBONES]
+    return pytest.mark.parametrize("entry", rows)
+
+
+by_every_name = by_name(slow=lambda entry: entry.name in THOUSAND_LAYERS)
+# A name for another network's options has that one's steps.
+by_network = by_name(slow=lambda entry: entry.name in THOUSAND_LAYERS or entry.same_as is not None)
 
 
 def make(entry: Entry, taps: tuple[str, ...] | None = None, detector: str | None = None) -> Backbone:
@@ -64,16 +76,20 @@ def tapped_everywhere(name: str) -> tuple[Backbone, list[tuple[int, ...]], CostR
     return backbone, *run(backbone, entry)
 
 
-@by_name
+@by_every_name
 def test_it_counts_as_it_is_published(entry: Entry) -> None:
     report = archbench.cost(entry.name)
-    *_, trunk = tapped_everywhere(entry.name)
     assert report.uncounted == ()
-    assert report.macs > trunk.macs or entry.classes == 0
     assert report.mac_bound > 0
 
 
-@by_name
+@by_network
+def test_a_classifier_costs_more_than_its_trunk(entry: Entry) -> None:
+    *_, trunk = tapped_everywhere(entry.name)
+    assert archbench.cost(entry.name).macs > trunk.macs or entry.classes == 0
+
+
+@by_network
 def test_its_stages_are_true_in_any_order(entry: Entry) -> None:
     """A stride of s: s pixels more of the input give exactly one cell more, whatever is padded or rounded."""
     backbone, shapes, _ = tapped_everywhere(entry.name)
@@ -90,7 +106,7 @@ def test_its_stages_are_true_in_any_order(entry: Entry) -> None:
     assert {stage.level for stage in backbone.tapped} <= set(entry.levels) or "stem" in entry.preset
 
 
-@by_name
+@by_network
 def test_a_tap_computes_nothing_past_itself(entry: Entry) -> None:
     first = whole(entry.name).stages[0]
     backbone = make(entry, (first.name,))
@@ -108,7 +124,7 @@ def test_a_tap_that_is_not_there_is_a_usage_error() -> None:
         make(registry.find("backbone", "resnet18"), ("c9",))
 
 
-@pytest.mark.parametrize("entry", [entry for entry in BACKBONES if not entry.same_as], ids=lambda entry: entry.name)
+@by_network
 def test_a_detector_fits_every_backbone_that_offers_its_taps(entry: Entry) -> None:
     detector = registry.find("detector", "refinedet")
     if set(detector.taps) <= set(entry.levels) & {stage.level for stage in whole(entry.name, detector.name).stages}:
@@ -124,7 +140,7 @@ def test_a_detector_fits_every_backbone_that_offers_its_taps(entry: Entry) -> No
 @pytest.mark.parametrize(("entry", "detector"), PAIRS)
 def test_every_detector_stands_on_every_family(entry: Entry, detector: Entry) -> None:
     """Where it has the maps that the detector reads: DSOD's own networks end at stride 16, a toy one at stride 4."""
-    taps = {tap for tap in detector.on_family(entry.family).taps if tap[1:].isdigit()}
+    taps = {tap for tap in detector.on_family(entry.stands_as).taps if tap[1:].isdigit()}
     if not taps <= set(entry.levels):
         with pytest.raises(UsageError, match=r"cannot be built: this backbone has no c[345]; it offers"):
             archbench.cost(entry.name, detector.name)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from archbench.zoo.backbones.resnet import EXPANSION, STEM, Residual, Shape, Trunk
+from archbench.zoo.backbones.resnet import EXPANSION, STEM, Join, Residual, Shape, Trunk, in_sequence
 from archbench.zoo.contracts import Backbone
 from archbench.zoo.layers import ConvNorm, ConvNormReLU, chain
 
@@ -35,16 +35,26 @@ class Scales(nn.Module):
         return torch.cat([*maps, self.rest(last)], dim=1)
 
 
+def block_parts(shape: Shape) -> tuple[nn.Sequential, Scales, nn.Sequential]:
+    """The 1x1, the scales and the 1x1 of a block."""
+    return ConvNormReLU(shape.c_in, shape.middle, 1), Scales(shape), ConvNorm(shape.middle, shape.c_out, 1)
+
+
 def block(shape: Shape) -> Residual:
     """A bottleneck with scales in place of its 3x3."""
-    branch = chain(ConvNormReLU(shape.c_in, shape.middle, 1), Scales(shape), ConvNorm(shape.middle, shape.c_out, 1))
-    return Residual(branch, shape, projected=shape.c_in != shape.c_out)
+    return Residual(chain(*block_parts(shape)), shape, projected=shape.c_in != shape.c_out)
 
 
-def res2net(*, blocks: Sequence[int], width: int, groups: int = 1, taps: Sequence[str] | None = None) -> Backbone:
-    """Build a Res2Net: stage s has `width` * 2^s channels a scale in the middle and 256 * 2^s out."""
+def res2net(
+    *, blocks: Sequence[int], width: int, groups: int = 1, make: Callable[[Shape], nn.Module] = block, join: Join = in_sequence,
+    taps: Sequence[str] | None = None,
+) -> Backbone:  # fmt: skip
+    """Build a Res2Net: stage s has `width` * 2^s channels a scale in the middle and 256 * 2^s out.
+
+    `make` builds a block, `join` a stage of its blocks.
+    """
 
     def shape(index: int) -> tuple[int, int]:
         return SCALES * width << index, STEM * EXPANSION << index
 
-    return Trunk().build(block, blocks, shape, groups=groups, taps=taps)
+    return Trunk().build(make, blocks, shape, groups=groups, join=join, taps=taps)

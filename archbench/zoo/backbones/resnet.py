@@ -1,10 +1,11 @@
-"""ResNet (He et al., Table 1) and ResNeXt (Xie et al.), with the stride layouts of the frameworks that trained them."""
+"""ResNet (He et al., Tables 1 and 6) and ResNeXt (Xie et al.), with the stride layouts of the frameworks that trained them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from functools import partial
+from typing import Any, Literal
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,6 +17,7 @@ STEM = 64
 EXPANSION = 4
 
 StrideOn = Literal["3x3", "1x1", "3x3-last"]
+Join = Callable[[Sequence[Any]], nn.Module]
 
 PREPARATIONS: dict[StrideOn, Preparation] = {
     "3x3": Preparation(),
@@ -43,6 +45,7 @@ class Residual(nn.Module):
 
     def __init__(self, branch: nn.Module, shape: Shape, *, projected: bool) -> None:
         super().__init__()
+        self.channels = shape.c_out
         self.branch = branch
         self.shortcut: nn.Module = nn.Identity()
         if projected:
@@ -54,26 +57,50 @@ class Residual(nn.Module):
         return F.relu(self.branch(x) + self.shortcut(x), inplace=True)
 
 
-def basic(shape: Shape) -> Residual:
-    """The block of ResNet-18 and -34: two 3x3; a projection where the shape changes."""
+class ZeroPad(nn.Module):
+    """Subsample a map and give it `extra` channels more, of zeros: a shortcut without parameters (He et al., option A)."""
+
+    def __init__(self, extra: int, stride: int) -> None:
+        super().__init__()
+        self.extra, self.stride = extra, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        return F.pad(x[..., :: self.stride, :: self.stride], (0, 0, 0, 0, 0, self.extra))
+
+
+def basic(shape: Shape, *, projected: bool = True) -> Residual:
+    """The block of ResNet-18 and -34: two 3x3; where the shape changes a projection, or zeros in its place."""
     norm, dilation = shape.norm, shape.dilation
     branch = chain(
         ConvNormReLU(shape.c_in, shape.c_out, 3, stride=shape.stride, dilation=dilation, norm=norm),
         ConvNorm(shape.c_out, shape.c_out, 3, dilation=dilation, norm=norm),
     )
-    return Residual(branch, shape, projected=shape.c_in != shape.c_out or shape.stride > 1)
+    changes = shape.c_in != shape.c_out or shape.stride > 1
+    block = Residual(branch, shape, projected=changes and projected)
+    if changes and not projected:
+        block.shortcut = ZeroPad(shape.c_out - shape.c_in, shape.stride)
+    return block
 
 
-def bottleneck(shape: Shape, *, stride_on: StrideOn) -> Residual:
-    """The block of the deeper networks: 1x1, 3x3, 1x1; a projection in the first block of a stage."""
+def bottleneck_parts(shape: Shape, *, stride_on: StrideOn) -> tuple[nn.Sequential, nn.Sequential, nn.Sequential]:
+    """The 1x1, the 3x3 and the 1x1 of a bottleneck."""
     on_1x1, on_3x3 = (shape.stride, 1) if stride_on == "1x1" else (1, shape.stride)
     middle, norm = shape.middle, shape.norm
-    branch = chain(
+    return (
         ConvNormReLU(shape.c_in, middle, 1, stride=on_1x1, norm=norm),
         ConvNormReLU(middle, middle, 3, stride=on_3x3, dilation=shape.dilation, groups=shape.groups, norm=norm),
         ConvNorm(middle, shape.c_out, 1, norm=norm),
     )
-    return Residual(branch, shape, projected=shape.c_in != shape.c_out)
+
+
+def bottleneck(shape: Shape, *, stride_on: StrideOn) -> Residual:
+    """The block of the deeper networks: 1x1, 3x3, 1x1; a projection in the first block of a stage."""
+    return Residual(chain(*bottleneck_parts(shape, stride_on=stride_on)), shape, projected=shape.c_in != shape.c_out)
+
+
+def in_sequence(blocks: Sequence[nn.Module]) -> nn.Module:
+    """A stage of blocks that each read the one before."""
+    return nn.Sequential(*blocks)
 
 
 @dataclass(frozen=True)
@@ -88,9 +115,9 @@ class Trunk:
 
     def build(
         self, make: Callable[[Shape], nn.Module], blocks: Sequence[int], shape: Callable[[int], tuple[int, int]], *,
-        stride_on: StrideOn = "3x3", groups: int = 1, taps: Sequence[str] | None = None,
+        stride_on: StrideOn = "3x3", groups: int = 1, join: Join = in_sequence, taps: Sequence[str] | None = None,
     ) -> Backbone:  # fmt: skip
-        """Chain the stem and four stages; `shape` gives a stage's middle and output width for its index 0 to 3."""
+        """Chain the stem and the stages; `shape` gives a stage's middle and output width for its index, `join` makes it of its blocks."""
         channels = round(STEM * self.width)
         if self.stem == "cifar":
             steps: dict[str, nn.Module] = {"stem": ConvNormReLU(3, channels, 3, norm=self.norm)}
@@ -112,27 +139,30 @@ class Trunk:
                 step = 2 if shrinks and not skipped else 1
                 layers.append(make(Shape(channels, middle, c_out, step, own, groups, self.norm)))
                 stride, channels = stride * step, c_out
-            steps[f"stage{index + 2}"] = nn.Sequential(*layers)
+            steps[f"stage{index + 2}"] = join(layers)
             stages.append(Stage(f"stage{index + 2}", c_out, stride))
         return Backbone(steps, stages, taps=taps, norm=self.norm)
 
 
-def basic_resnet(*, blocks: Sequence[int], taps: Sequence[str] | None = None, **trunk: object) -> Backbone:
-    """Build ResNet-18 or -34: stage s has width 64 * 2^s."""
+def basic_resnet(*, blocks: Sequence[int], projected: bool = True, taps: Sequence[str] | None = None, **trunk: object) -> Backbone:
+    """Build a ResNet of basic blocks: stage s has width 64 * 2^s. Without `projected` its shortcuts have no parameters."""
     shared = Trunk(**trunk)  # type: ignore[arg-type]
 
     def shape(index: int) -> tuple[int, int]:
         width = round((STEM << index) * shared.width)
         return width, width
 
-    return shared.build(basic, blocks, shape, taps=taps)
+    return shared.build(partial(basic, projected=projected), blocks, shape, taps=taps)
 
 
 def bottleneck_resnet(
     *, blocks: Sequence[int], groups: int = 1, middle: int = STEM, middle_width: float = 1.0, stride_on: StrideOn = "3x3",
-    taps: Sequence[str] | None = None, **trunk: object,
+    make: Callable[..., nn.Module] = bottleneck, join: Join = in_sequence, taps: Sequence[str] | None = None, **trunk: object,
 ) -> Backbone:  # fmt: skip
-    """Build a ResNet of bottlenecks or a ResNeXt: stage s has `middle` * 2^s channels in the middle and 256 * 2^s out."""
+    """Build a ResNet of bottlenecks or a ResNeXt: stage s has `middle` * 2^s channels in the middle and 256 * 2^s out.
+
+    `make` builds a block of its shape and the layout of strides, `join` a stage of its blocks.
+    """
     shared = Trunk(**trunk)  # type: ignore[arg-type]
 
     def shape(index: int) -> tuple[int, int]:
@@ -141,9 +171,7 @@ def bottleneck_resnet(
             round((STEM * EXPANSION << index) * shared.width),
         )
 
-    def make(one: Shape) -> nn.Module:
-        return bottleneck(one, stride_on=stride_on)
-
-    backbone = shared.build(make, blocks, shape, stride_on=stride_on, groups=groups, taps=taps)
+    block = partial(make, stride_on=stride_on)
+    backbone = shared.build(block, blocks, shape, stride_on=stride_on, groups=groups, join=join, taps=taps)
     backbone.preparation = PREPARATIONS[stride_on]
     return backbone

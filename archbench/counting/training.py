@@ -1,0 +1,72 @@
+"""The memory that training needs, by one step on the meta device: forward and backward run, nothing is allocated or computed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import reduce
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.func import functional_call
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from archbench.counting.liveness import Liveness, tensors_in
+from archbench.shapes import run_by_shape
+
+
+class Step(TorchDispatchMode):
+    """Runs operators by shape and follows what lives."""
+
+    def __init__(self, liveness: Liveness) -> None:
+        super().__init__()
+        self.liveness = liveness
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Keep torch from wrapping the mode for its compiler, which would load it."""
+        return False
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+        out = run_by_shape(func, args, kwargs or {})
+        self.liveness.add(tensors_in((out,)))
+        return out
+
+
+def mean_square(outputs: Any) -> Tensor:
+    """The loss of a network that has no labels: the sum over its raw outputs of their mean square."""
+    return reduce(torch.add, (output.square().mean() for output in _differentiable(outputs)))
+
+
+def _differentiable(outputs: Any) -> Iterator[Tensor]:
+    """Find the tensors that have a gradient in nested lists and tuples."""
+    if isinstance(outputs, Tensor):
+        if outputs.is_floating_point() and outputs.requires_grad:
+            yield outputs
+    elif isinstance(outputs, list | tuple):
+        for output in outputs:
+            yield from _differentiable(output)
+
+
+def train_memory(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
+    """Find the most bytes that a training step on `inputs`, any device's, must hold at once, in the precision of the weights.
+
+    Of parameters, buffers, inputs and SGD's momentum, which are there all the time, and of what autograd keeps for the backward
+    pass, gradients and intermediate results as they come and go. Workspaces of a device's kernels, and what its optimiser
+    needs while it runs, come on top. The module stays as it is. Raises RuntimeError or ValueError where it cannot be trained.
+    """
+    inputs = tuple(value.to("meta") for value in inputs)
+    own = {name: parameter.detach().to("meta").requires_grad_(parameter.requires_grad) for name, parameter in module.named_parameters()}
+    buffers = {name: buffer.detach().to("meta", copy=True) for name, buffer in module.named_buffers()}
+    resident = [*inputs, *own.values(), *buffers.values()]
+    liveness = Liveness(resident)
+    modes = {sub: sub.training for sub in module.modules()}
+    try:
+        module.train()
+        with torch.enable_grad(), Step(liveness):
+            mean_square(functional_call(module, own | buffers, inputs)).backward()
+    finally:
+        for sub, training in modes.items():
+            sub.training = training
+    momentum = [parameter for parameter in own.values() if parameter.requires_grad]
+    return liveness.peak_bytes + sum(tensor.untyped_storage().nbytes() for tensor in (*resident, *momentum))

@@ -1,0 +1,74 @@
+"""ResNets whose branches are scaled before the sum: SE (Hu et al., Squeeze-and-Excitation) and CBAM (Woo et al., CBAM)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from archbench.zoo.backbones.resnet import Residual, Shape, StrideOn, bottleneck_parts, bottleneck_resnet
+from archbench.zoo.contracts import Backbone
+from archbench.zoo.layers import ConvNorm, chain
+
+REDUCTION = 16
+"""How much narrower than its input the hidden layer of a channel gate is."""
+SPATIAL_KERNEL = 7
+
+
+class ChannelGate(nn.Module):
+    """Scale each channel of [B, C, H, W] by a gate in 0..1: two linear layers that read the channels' means.
+
+    With `maxima` they read those too, in a call of their own, and the two answers are summed.
+    """
+
+    def __init__(self, channels: int, *, maxima: bool = False) -> None:
+        super().__init__()
+        hidden = channels // REDUCTION
+        self.gate = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, channels))
+        self.maxima = maxima
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.gate(F.adaptive_avg_pool2d(x, 1).flatten(1))
+        if self.maxima:
+            logits = logits + self.gate(F.adaptive_max_pool2d(x, 1).flatten(1))
+        return x * logits.sigmoid()[:, :, None, None]
+
+
+class SpatialGate(nn.Module):
+    """Scale each cell of [B, C, H, W] by a gate in 0..1: a convolution of the mean and the maximum over channels, normalised."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = chain(ConvNorm(2, 1, SPATIAL_KERNEL), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        scaled: Tensor = x * self.gate(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1))
+        return scaled
+
+
+def squeeze_excite(channels: int) -> nn.Sequential:
+    """SE's gate."""
+    return nn.Sequential(ChannelGate(channels))
+
+
+def cbam(channels: int) -> nn.Sequential:
+    """CBAM's two gates, channels first."""
+    return nn.Sequential(ChannelGate(channels, maxima=True), SpatialGate())
+
+
+GATES: dict[str, Callable[[int], nn.Sequential]] = {"se": squeeze_excite, "cbam": cbam}
+
+
+def attention_resnet(
+    *, blocks: Sequence[int], gate: Literal["se", "cbam"], taps: Sequence[str] | None = None, **resnet: object
+) -> Backbone:  # fmt: skip
+    """Build a ResNet of bottlenecks with a gate at the end of every branch."""
+
+    def make(shape: Shape, *, stride_on: StrideOn) -> Residual:
+        branch = chain(*bottleneck_parts(shape, stride_on=stride_on), GATES[gate](shape.c_out))
+        return Residual(branch, shape, projected=shape.c_in != shape.c_out)
+
+    return bottleneck_resnet(blocks=blocks, make=make, taps=taps, **resnet)  # type: ignore[arg-type]
