@@ -86,7 +86,9 @@ def test_layers_has_a_row_for_each_call(capsys):
     assert "16 calls, one image" in out
 
 
-@pytest.mark.parametrize("backbone", ["vovnet39", "resnet50-v1", "densenet161"])
+@pytest.mark.parametrize(
+    "backbone", ["vovnet39", pytest.param("resnet50-v1", marks=pytest.mark.slow), pytest.param("densenet161", marks=pytest.mark.slow)]
+)
 def test_check_agrees_with_fvcore_to_the_unit(backbone, capsys):
     assert run(["profile", backbone, "-d", "refinedet320", "--no-measure", "--check"]) == 0
     assert "equal ours" in capsys.readouterr().out

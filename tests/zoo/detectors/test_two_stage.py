@@ -211,8 +211,10 @@ def test_masks_lie_in_their_boxes(pair: str) -> None:
             assert rows.max() <= box[3]
 
 
-@pytest.mark.parametrize("precision", [torch.bfloat16, torch.float16])
-@pytest.mark.parametrize("pair", ["faster-rcnn", "faster-rcnn-caffe", "mask-rcnn-fpn", "rfcn", "rfcn-caffe"])
+@pytest.mark.parametrize("precision", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "pair", ["faster-rcnn", pytest.param("faster-rcnn-caffe", marks=pytest.mark.slow), "mask-rcnn-fpn", "rfcn", "rfcn-caffe"]
+)
 def test_half_precision_runs(pair: str, precision: torch.dtype) -> None:
     backbone, name, options = PAIRS[pair]
     torch.manual_seed(0)
