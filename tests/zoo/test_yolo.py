@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from functools import cache
 
 import pytest
@@ -11,8 +10,6 @@ import torch
 from torch import nn
 
 import archbench
-from archbench.papers import figures
-from archbench.papers.published import Published
 from archbench.spec import UsageError
 from archbench.zoo import registry
 from archbench.zoo.ops.boxes import iou, to_centres
@@ -21,11 +18,6 @@ from archbench.zoo.yolo import ANCHORS, YOLO, Level, Predictions, decode
 
 HEADS = [entry.name for entry in registry.entries("detector") if entry.family in ("yolov3", "panet", "prn", "efm")]
 SIZE = (96, 64)
-PRINTED = [figure for figure in figures() if (figure.paper, figure.metric) == ("cspnet", "bflops") and figure.detector in HEADS]
-BFLOPS = list({figure.spec(): figure for figure in PRINTED if not re.fullmatch("csp-.*-reference", figure.backbone)}.values())
-"""Of Tables 2 and 4; the stand-ins have a test of their own."""
-RESIDUALS = {"cem-sam": 0.0127, "gfm": 0.0136}
-"""How far the BFLOPs of fitted heads are off; elsewhere pools, which the paper counts too, are up to 0.3 %."""
 
 
 @cache
@@ -103,6 +95,7 @@ def test_anchors_lie_on_every_cell_of_their_map(head: str) -> None:
     built = network(head)
     priors = to_centres(built.priors.boxes).split(built.counts)
     assert built.strides in ([16, 32], [8, 16, 32])
+    assert built.boxes == sum(3 * (SIZE[0] // stride) * (SIZE[1] // stride) for stride in built.strides)
     for stride, own in zip(built.strides, priors, strict=True):
         cells = own.reshape(SIZE[1] // stride, SIZE[0] // stride, 3, 4)
         torch.testing.assert_close(cells[-1, 1, :, :2], torch.tensor([1.5 * stride, SIZE[1] - stride / 2]).expand(3, 2))
@@ -118,27 +111,6 @@ def test_anchors_of_two_scales(head: str, fine: list[list[float]]) -> None:
     sides = to_centres(built.priors.boxes)[:, 2:]
     assert sides[:3].tolist() == fine
     assert sides[-3:].tolist() == [[81, 82], [135, 169], [344, 319]]
-
-
-@pytest.mark.parametrize(
-    ("head", "boxes"), [("yolov3", 10_647), ("prn", 2_535), ("yolov3-tiny", 2_535), ("prn-3l", 10_647), ("efm", 10_647)]
-)
-def test_default_boxes(head: str, boxes: int) -> None:
-    assert archbench.cost("peleenet", head, size=416).boxes == boxes
-
-
-def _residual(figure: Published) -> float:
-    return RESIDUALS.get(figure.detector or "", 0.003)
-
-
-@pytest.mark.parametrize("figure", BFLOPS, ids=lambda figure: f"{figure.table} {figure.label}")
-def test_bflops_are_those_of_cspnet_s_tables(figure: Published) -> None:
-    report = archbench.cost(figure.backbone, figure.detector, size=int(figure.input.partition("x")[0]))
-    assert report.flops == pytest.approx(figure.value * 1e9, rel=_residual(figure))
-
-
-def test_tables_2_and_4_are_all_looked_at() -> None:
-    assert len(BFLOPS) == 21
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
