@@ -13,7 +13,9 @@ from archbench.measure.nvml import NvmlCard
 from archbench.records import Metric
 from archbench.spec import Settings, UsageError
 
-DEVICE_MEMORY = ("mem_alloc_peak_bytes", "mem_act_peak_bytes", "mem_reserved_peak_bytes", "mem_device_delta_bytes")
+DEVICE_MEMORY = (
+    "mem_alloc_peak_bytes", "mem_act_peak_bytes", "mem_reserved_peak_bytes", "mem_device_delta_bytes", "mem_process_bytes",
+)  # fmt: skip
 DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
@@ -183,6 +185,8 @@ class CudaDevice(Device):
             delta = Metric(None, "bytes", reason=self.card.why_not or self.card.failures["nvmlDeviceGetMemoryInfo"])
         else:
             delta = Metric(used - self._used_before, "bytes", "NVML used less used before the context", protocol)
+        of_process = self.card.process_bytes()
+        process = Metric(of_process, "bytes", "NVML", protocol) if of_process else Metric(None, "bytes", reason="not_told_by_process")
         peak = torch.cuda.max_memory_allocated(self.torch_device)
         allocator = {
             "mem_alloc_peak_bytes": peak,
@@ -192,6 +196,7 @@ class CudaDevice(Device):
         return {
             **{name: Metric(value, "bytes", "caching allocator", protocol) for name, value in allocator.items()},
             "mem_device_delta_bytes": delta,
+            "mem_process_bytes": process,
             "mem_host_peak_bytes": self._host_metric(protocol),
         }
 

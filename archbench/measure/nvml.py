@@ -172,6 +172,11 @@ class NvmlCard:
         ids = [process.pid for processes in lists for process in processes]
         return len(set(ids) - {0}) + ids.count(0)
 
+    def process_bytes(self) -> int | None:
+        """Memory of the one process that computes on the card; None where there are more, or where the driver does not tell it."""
+        processes = self.ask("nvmlDeviceGetComputeRunningProcesses")
+        return processes[0].usedGpuMemory if processes and len(processes) == 1 else None
+
     def utilisation_percent(self) -> int | None:
         """Share of the driver's last sampling period in which something ran on the card."""
         rates = self.ask("nvmlDeviceGetUtilizationRates")

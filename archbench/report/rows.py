@@ -38,7 +38,7 @@ MEASURES = {
     "energy_throughput_img_s": float, "power_mean_w": float, "power_idle_w": float, "power_idle_no_context_w": float,
     "energy_counter_j": float, "energy_integrated_j": float, "energy_counter_ratio": float,
     "mem_params_bytes": int, "mem_buffers_bytes": int, "mem_alloc_peak_bytes": int, "mem_act_peak_bytes": int,
-    "mem_reserved_peak_bytes": int, "mem_device_delta_bytes": int, "mem_host_peak_bytes": int, "flags": str,
+    "mem_reserved_peak_bytes": int, "mem_device_delta_bytes": int, "mem_process_bytes": int, "mem_host_peak_bytes": int, "flags": str,
 }  # fmt: skip
 SOURCES = {"published_source": str, "published_label": str, "published_dataset": str}
 QUOTED = {f"published_{metric.column}": (COUNTS | MEASURES).get(metric.ours, float) for metric in metrics().values()}

@@ -69,6 +69,7 @@ MEASURED = {
     "roofline_attainable": Word("layers' bound / forward", "%", 100, 1),
     "gmacs_per_s": Word("FLOP/s as the paper counts", "G", digits=1),
     "mem_device_delta_bytes": _megabytes("device memory in use"),
+    "mem_process_bytes": _megabytes("device memory of the process"),
     "mem_alloc_peak_bytes": _megabytes("allocator's peak"),
     "mem_act_peak_bytes": _megabytes("its peak above weights and input"),
     "mem_reserved_peak_bytes": _megabytes("allocator's reserve"),
@@ -83,6 +84,7 @@ MEASURED = {
 REASONS = {
     "cpu_device": "no figure of a CPU device",
     "no_postprocess": "nothing to postprocess",
+    "not_told_by_process": "the driver does not tell it by process",
     "no_parts": "no parts to tell apart",
     "one_graph": "compiled or captured as a whole",
     "no_inference": "of inference, not of training steps",

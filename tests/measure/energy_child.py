@@ -22,8 +22,8 @@ from archbench.measure.nvml import NvmlCard, NvmlInstrument
 
 CALL_S = 0.02
 QUESTIONS = (
-    "name", "uuid", "driver", "capability", "used_bytes", "process_count", "utilisation_percent", "sm_clock_mhz", "memory_clock_mhz",
-    "temperature_c", "event_reasons", "performance_state", "power_limit_w", "mig_enabled",
+    "name", "uuid", "driver", "capability", "used_bytes", "process_count", "process_bytes", "utilisation_percent", "sm_clock_mhz",
+    "memory_clock_mhz", "temperature_c", "event_reasons", "performance_state", "power_limit_w", "mig_enabled",
 )  # fmt: skip
 
 

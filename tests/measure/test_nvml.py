@@ -106,6 +106,7 @@ def test_what_does_not_pass_is_none_after_three_more_tries(nvml_stub, child):
 
 def test_processes_are_counted_though_their_ids_are_the_hosts_and_their_memory_is_not_told(nvml_stub, child):
     assert child(nvml_stub(STUB_PROCESSES="2,1"), "card")["process_count"] == 3
+    assert child(nvml_stub(STUB_PROCESSES="1,0"), "card")["process_bytes"] is None
 
 
 def test_a_list_of_processes_that_cannot_be_read_is_no_empty_list(nvml_stub, child):

@@ -13,7 +13,7 @@ from PIL import Image
 
 from archbench import build
 from archbench.measure import host
-from archbench.measure.device import open_device
+from archbench.measure.device import DEVICE_MEMORY, open_device
 from archbench.measure.pictures import LIMIT, check_pictures, find_pictures, load_pictures
 from archbench.measure.rapl import RaplInstrument
 from archbench.measure.supervisor import run_job
@@ -49,7 +49,7 @@ def test_a_measured_record_is_whole(measured):
 def test_what_was_not_measured_is_null_with_its_reason(measured):
     record, _ = measured
     reasons = {name: metric.reason for name, metric in record.measured.items() if metric.value is None}
-    cpu = ("gpu_ms", "copy_ms", "mem_alloc_peak_bytes", "mem_act_peak_bytes", "mem_reserved_peak_bytes", "mem_device_delta_bytes")
+    cpu = ("gpu_ms", "copy_ms", *DEVICE_MEMORY)
     card = ("energy_eq2_per_image_j", "energy_counter_j", "energy_integrated_j", "energy_counter_ratio")
     post = ("postprocess_ms", "total_ms", "fps_total")
     host = ("energy_per_image_j", "energy_net_per_image_j", "energy_throughput_img_s")
