@@ -131,7 +131,152 @@ def upsample_bilinear2d(draw: random.Random) -> Arguments:
     return source, to, draw.random() < 0.5, factors
 
 
+def scalar(draw: random.Random) -> Arguments:
+    return *activation(draw), draw.choice((2, 0.5))
+
+
+def compared(draw: random.Random) -> Arguments:
+    return draw.choice((add, scalar))(draw)
+
+
+def addcmul(draw: random.Random) -> Arguments:
+    shape = [draw.randint(1, 4) for _ in range(4)]
+    other = draw.choice((shape, [1, shape[1], 1, 1], shape[1:]))
+    return meta(*shape), meta(*shape), meta(*other)
+
+
+def reduced(draw: random.Random) -> Arguments:
+    source = meta(*(draw.randint(1, 5) for _ in range(4)), dtype=draw.choice((torch.float32, torch.float32, torch.int64)))
+    return source, draw.choice(([2, 3], [-1, -2], [1], [0, 2, 3])), draw.random() < 0.5
+
+
+def reduced_whole(draw: random.Random) -> Arguments:
+    return reduced(draw)[:1]
+
+
+def mm(draw: random.Random) -> Arguments:
+    depth = draw.randint(1, 5)
+    return meta(draw.randint(1, 4), depth), meta(depth + (draw.random() < 0.2), draw.randint(1, 4))
+
+
+def addmm(draw: random.Random) -> Arguments:
+    source, weight = mm(draw)
+    return meta(weight.shape[1]), source, weight
+
+
+def convolution(draw: random.Random) -> Arguments:
+    if draw.random() < 0.5:
+        source, weight, bias, stride, padding, dilation, groups = conv2d(draw)
+        return source, weight, bias, stride, padding, dilation, False, [0, 0], groups
+    source, weight, bias, stride, padding, extra, groups, dilation = conv_transpose2d(draw)
+    return source, weight, bias, stride, padding, dilation, True, extra, groups
+
+
+def wanted(draw: random.Random) -> list[bool]:
+    return [draw.random() < 0.7 for _ in range(3)]
+
+
+def convolution_backward(draw: random.Random) -> Arguments:
+    source, weight = meta(2, 4, 8, 8), meta(6, 4, 3, 3)
+    bias_sizes = draw.choice((None, [6]))
+    mask = [*wanted(draw)[:2], bias_sizes is not None]
+    return meta(2, 6, 8, 8), source, weight, bias_sizes, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, mask
+
+
+def native_batch_norm(draw: random.Random) -> Arguments:
+    source, weight, bias, mean, variance, *_ = batch_norm(draw)
+    return source, weight, bias, mean, variance, draw.random() < 0.8, 0.1, 1e-5
+
+
+def native_batch_norm_backward(draw: random.Random) -> Arguments:
+    source, weight, _, mean, variance, *_ = native_batch_norm(draw)
+    return meta(*source.shape), source, weight, mean, variance, meta(*mean.shape), meta(*mean.shape), True, 1e-5, [True, *wanted(draw)[1:]]
+
+
+def native_group_norm(draw: random.Random) -> Arguments:
+    source, groups, weight, bias, *_ = group_norm(draw)
+    return source, weight, bias, *source.shape[:2], source.shape[2] * source.shape[3], groups, 1e-5
+
+
+def native_group_norm_backward(draw: random.Random) -> Arguments:
+    source, weight, _, batch, channels, positions, groups, _ = native_group_norm(draw)
+    statistics = (meta(batch, groups), meta(batch, groups))
+    return meta(*source.shape), source, *statistics, weight, batch, channels, positions, groups, wanted(draw)
+
+
+def gradient(*after: Any) -> Callable[[random.Random], Arguments]:
+    """A gradient, the values of the same shape that it is of, and what else the operator takes."""
+
+    def drawn(draw: random.Random) -> Arguments:
+        (source,) = activation(draw)
+        return meta(*source.shape), source, *after
+
+    return drawn
+
+
+def max_pool2d_backward(draw: random.Random) -> Arguments:
+    return meta(2, 3, 4, 4), meta(2, 3, 8, 8), [2, 2], [2, 2], [0, 0], [1, 1], False, meta(2, 3, 4, 4, dtype=torch.int64)
+
+
+def adaptive_max_pool2d_backward(draw: random.Random) -> Arguments:
+    (source,) = activation(draw)
+    return meta(*source.shape[:2], 1, 1), source, meta(*source.shape[:2], 1, 1, dtype=torch.int64)
+
+
+def avg_pool2d_backward(draw: random.Random) -> Arguments:
+    return meta(2, 3, 4, 4), meta(2, 3, 8, 8), [2, 2], [2, 2], [0, 0], False, True, None
+
+
+def slice_backward(draw: random.Random) -> Arguments:
+    return meta(2, 3, 4, 8), [2, 3, 8, 8], 2, 0, 2**63 - 1, 2
+
+
+def upsample_nearest2d_backward(draw: random.Random) -> Arguments:
+    (source,) = activation(draw)
+    doubled = [2 * side for side in source.shape[2:]]
+    return meta(*source.shape[:2], *doubled), doubled, list(source.shape)
+
+
+def upsample_nearest2d_sides(draw: random.Random) -> Arguments:
+    return meta(draw.randint(1, 3), draw.randint(1, 8), *sides(draw)), list(sides(draw))
+
+
 DRAWS: dict[Any, Callable[[random.Random], Arguments]] = {
+    aten.mul.Scalar: scalar,
+    aten.div.Scalar: scalar,
+    aten.pow.Tensor_Scalar: scalar,
+    aten.eq.Tensor: add,
+    aten.ge.Scalar: scalar,
+    aten.neg.default: activation,
+    aten.ones_like.default: activation,
+    aten.addcmul.default: addcmul,
+    aten.addcmul_.default: addcmul,
+    aten.mean.dim: reduced,
+    aten.mean.default: reduced_whole,
+    aten.sum.default: reduced_whole,
+    aten.sum.dim_IntList: reduced,
+    aten.amax.default: reduced,
+    aten.mm.default: mm,
+    aten.addmm.default: addmm,
+    aten.max_pool2d_with_indices.default: max_pool2d,
+    aten.adaptive_max_pool2d.default: adaptive_avg_pool2d,
+    aten.upsample_nearest2d.default: upsample_nearest2d_sides,
+    aten.convolution.default: convolution,
+    aten.convolution_backward.default: convolution_backward,
+    aten.native_batch_norm.default: native_batch_norm,
+    aten.native_batch_norm_backward.default: native_batch_norm_backward,
+    aten.native_group_norm.default: native_group_norm,
+    aten.native_group_norm_backward.default: native_group_norm_backward,
+    aten.threshold_backward.default: gradient(0),
+    aten.hardtanh_backward.default: gradient(0, 6),
+    aten.leaky_relu_backward.default: gradient(0.1, False),
+    aten.silu_backward.default: gradient(),
+    aten.sigmoid_backward.default: gradient(),
+    aten.max_pool2d_with_indices_backward.default: max_pool2d_backward,
+    aten.adaptive_max_pool2d_backward.default: adaptive_max_pool2d_backward,
+    aten.avg_pool2d_backward.default: avg_pool2d_backward,
+    aten.slice_backward.default: slice_backward,
+    aten.upsample_nearest2d_backward.default: upsample_nearest2d_backward,
     aten.conv2d.default: conv2d,
     aten.conv_transpose2d.input: conv_transpose2d,
     aten.max_pool2d.default: max_pool2d,
@@ -170,7 +315,9 @@ def of_torch(operator: Any, arguments: Arguments) -> Tensor | None:
     return out
 
 
-def described(out: Tensor) -> tuple[Any, ...]:
+def described(out: Tensor | tuple[Tensor | None, ...] | None) -> tuple[Any, ...] | None:
+    if not isinstance(out, Tensor):
+        return out and tuple(map(described, out))
     return tuple(out.shape), out.dtype, out.device.type, out.stride()
 
 
@@ -232,7 +379,10 @@ def test_counting_the_zoo_loads_no_compiler() -> None:
         ("peleenet", "pelee"), ("hardnet68", "ssd"), ("csp-peleenet", "efm-sam"), ("csp-resnext50", "panet-spp"),
         ("efficientnet-b0-darknet", "prn"), ("darknet-reference", "prn"), ("densenet201-elastic",), ("res2net50",),
     )  # fmt: skip
-    code = f"import sys, archbench; [archbench.cost(*pair) for pair in ({pairs})]; print({{'sympy', 'torch._dynamo'}} & sys.modules.keys())"
+    trained = (("resnet50",), ("densenet121",), ("resnet18-gn",), ("mobilenet",), ("ds2net26",), ("vovnet27-slim", "refinedet"))
+    code = f"import sys, archbench; [archbench.cost(*pair) for pair in {pairs}]; "
+    code += f"[archbench.cost(*pair, batch=2, mode='train') for pair in {trained}]; "
+    code += "print({'sympy', 'torch._dynamo'} & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

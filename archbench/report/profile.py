@@ -109,8 +109,8 @@ def counted_table(record: Record, paper: Paper) -> Table:
         notes.append(f"The peak of activations is of the whole batch of {record.spec.batch}, in fp32.")
     if record.spec.mode == "train":
         notes.append(
-            "Counts are of the forward pass alone, but for the training memory: parameters, gradients, momentum and what lives of "
-            "activations at the peak of a step, in fp32, without kernels' workspaces."
+            "Counts are of the forward pass alone. The training memory is of a whole step: parameters, gradients, momentum and what "
+            "lives of activations at its peak, in fp32, without kernels' workspaces."
         )
     form = default_form(record.spec)
     if form:

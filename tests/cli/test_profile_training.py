@@ -34,6 +34,7 @@ def test_a_training_step_has_its_time_and_memory(
     memory = record["measured"]["mem_host_peak_bytes"]
     assert memory["value"] > 0
     assert memory["protocol"] == "train"
+    assert record["counted"]["train_memory_bytes"] > 12 * record["counted"]["params"]
     assert "gmacs_per_s" not in record["measured"]
     assert "throughput" not in record["phases"]
 
@@ -42,7 +43,8 @@ def test_the_page_says_that_it_is_a_step(tmp_path: Path, capsys: pytest.CaptureF
     assert run(["profile", "resnet18", "--train", "--batch", "2", "--roofline", *QUICK, "--results", str(tmp_path)]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "training step" in out
-    assert "Counts are of the forward pass alone." in out
+    assert "Counts are of the forward pass alone. The training memory is of a whole step" in out
+    assert "training memory, predicted" in out
     assert "loss: cross-entropy" in out
     assert "no figure of a training step (training): roofline bound, layers, roofline bound, all, layers' bound / forward" in out
 

@@ -367,10 +367,29 @@ defaults = { votes = 11 }
 """
 
 
+SWISH = """
+[suffixes.swish]
+options = { activation = "swish" }
+"""
+KIN = """
+builder = "kin:kin"
+input = "32x32"
+classes = 10
+like = "trunk:trunk"
+[options.depth]
+type = "int"
+default = 3
+[networks.kin]
+named = ["swish"]
+[networks.odd]
+like = ""
+"""
+
+
 class TestPairing:
     @pytest.fixture(autouse=True)
     def paired(self, zoo: Path) -> None:
-        (zoo / "backbones/trunk.toml").write_text(TRUNK)
+        (zoo / "backbones/trunk.toml").write_text(TRUNK + SWISH)
         (zoo / "backbones/other.toml").write_text(TRUNK.replace("trunk", "other").replace("lost", "gone"))
         (zoo / "detectors/heads.toml").write_text(PAIRED)
 
@@ -389,6 +408,19 @@ class TestPairing:
         assert values(spec)[1]["votes"] == votes
         assert resolve(backbone, detector, votes=votes) == spec
         assert resolve(backbone, detector, votes=3).options == (("votes", 3),)
+
+    def test_a_family_like_another_takes_its_options_and_stands_as_it(self, zoo: Path) -> None:
+        (zoo / "backbones/kin.toml").write_text(KIN)
+        registry.forget()
+        kin, odd = (find("backbone", name) for name in ("kin", "odd"))
+        assert (kin.stands_as, odd.stands_as) == ("trunk", "kin")
+        assert kin.options.keys() == {"activation", "stem", "classifier", "depth"}
+        assert odd.options.keys() == {"classifier", "depth"}
+        assert find("backbone", "kin-swish").preset == {"activation": "swish"}
+        assert values(resolve("kin", "near"))[0]["stem"] == values(resolve("trunk", "near"))[0]["stem"] == "pool"
+        assert [values(resolve(name, "near"))[1]["votes"] for name in ("kin", "odd")] == [7, 5]
+        with pytest.raises(UsageError, match=r"^odd takes no option stem; there are classifier"):
+            resolve("odd", stem="pool")
 
     def test_a_row_adds_to_what_its_family_sets(self) -> None:
         assert values(resolve("trunk", "far"))[0] == {"activation": "swish", "stem": "pool", "classifier": "linear"}

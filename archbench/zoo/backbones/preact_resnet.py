@@ -35,7 +35,7 @@ class PreactResidual(nn.Module):
         else:
             parts = [norm_relu_conv(c_in, c_out, 3, stride=stride), norm_relu_conv(c_out, c_out, 3)]
         branch = chain(*parts)
-        self.branch = branch[2:] if first else branch
+        self.branch = nn.Sequential(*list(branch)[2:]) if first else branch
 
     def forward(self, x: Tensor) -> Tensor:
         total: Tensor = self.branch(x) + self.shortcut(x)

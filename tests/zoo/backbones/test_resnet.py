@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 import archbench
-from archbench.zoo.backbones.resnet import Residual, Shape
+from archbench.zoo.backbones.resnet import Residual, Shape, ZeroPad, basic
 
 
 def strided(name: str, **options: int) -> list[tuple[str, tuple[int, ...]]]:
@@ -37,6 +37,19 @@ def test_a_shortcut_without_projection_takes_every_second_pixel() -> None:
     block = Residual(nn.AvgPool2d(2), Shape(4, 4, 4, stride=2), projected=False)
     x = torch.randn(1, 4, 6, 6)
     torch.testing.assert_close(block(x), (nn.functional.avg_pool2d(x, 2) + x[..., ::2, ::2]).relu())
+
+
+def test_where_nothing_is_projected_zeros_fill_the_new_channels() -> None:
+    """He et al., option A: ResNet-110's shortcuts have no parameters."""
+    block = basic(Shape(4, 6, 6, stride=2), projected=False)
+    x = torch.randn(1, 4, 6, 6)
+    shortcut = block.shortcut(x)
+    assert torch.equal(shortcut[:, :4], x[..., ::2, ::2])
+    assert shortcut.shape == (1, 6, 3, 3)
+    assert not shortcut[:, 4:].any()
+    network = archbench.build("resnet110", device="meta")
+    assert sum(isinstance(module, ZeroPad) for module in network.modules()) == 2
+    assert len(archbench.cost("resnet110").calls) == 110
 
 
 def test_strides_that_are_left_out_become_dilation() -> None:
