@@ -73,11 +73,12 @@ def converged(samples: Sequence[float], target: float) -> bool:
 
 def collect(
     sample: Callable[[], dict[str, float]], settings: Settings, *, judged: Sequence[str], interrupted: Callable[[], bool],
-    on_progress: Callable[[int, float], None], clock: Callable[[], float] = time.perf_counter,
+    on_progress: Callable[[int, float], None], least: int = 1, clock: Callable[[], float] = time.perf_counter,
 ) -> Collected:  # fmt: skip
     """Call `sample` until every `judged` quantity has converged, or the budget, `n_max` or an interruption ends it.
 
-    Convergence is tested at `n_min` samples and then whenever their number grew by a quarter.
+    Convergence is tested at `n_min` samples and then whenever their number grew by a quarter. The budget ends nothing before
+    there are `least` samples.
     """
     start = clock()
     collected = Collected({})
@@ -97,7 +98,7 @@ def collect(
         if not collected.stop_reason:
             if interrupted():
                 collected.stop_reason = "interrupted"
-            elif elapsed >= settings.budget_s:
+            elif elapsed >= settings.budget_s and n >= least:
                 collected.stop_reason = "budget"
             elif n >= settings.n_max:
                 collected.stop_reason = "n_max"

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from archbench.measure.bench import Bench
-from archbench.measure.sampling import Collected, collect, spread
+from archbench.measure.sampling import MIN_FOR_INTERVAL, Collected, collect, spread
 from archbench.records import Metric
 from archbench.spec import Settings, Spec
 
@@ -54,7 +54,11 @@ def is_steady(times: Sequence[float], *, block_s: float = 0.2, block_calls: int 
 
 
 def sample(bench: Bench, settings: Settings, *, interrupted: Callable[[], bool], tell: Callable[..., None]) -> Collected:
-    """Time forward and postprocess of the same iterations until their medians are known well enough."""
+    """Time forward and postprocess of the same iterations until their medians are known well enough.
+
+    Training steps take seconds and vary by some percent, so that a short budget would see one or two: there are always as many
+    as an interval takes.
+    """
     shortest = 100e-6 if bench.device.kind == "cuda" else 1000 * time.get_clock_info("perf_counter").resolution
     calls = 1
     while bench.timed(bench.forward, calls).host_s * calls < shortest:
@@ -78,7 +82,8 @@ def sample(bench: Bench, settings: Settings, *, interrupted: Callable[[], bool],
             tell(phase="latency", samples=n, elapsed_s=round(elapsed, 1), budget_s=settings.budget_s)
 
     judged = ["latency_ms"] if bench.load is None else ["latency_ms", "total_ms"]
-    collected = collect(one, settings, judged=judged, interrupted=interrupted, on_progress=on_progress)
+    least = MIN_FOR_INTERVAL if bench.training else 1
+    collected = collect(one, settings, judged=judged, interrupted=interrupted, on_progress=on_progress, least=least)
     collected.calls = calls
     return collected
 

@@ -30,7 +30,7 @@ class Clock:
         return self.now
 
 
-def run(values, settings: Settings, *, interrupted_after: int | None = None):
+def run(values, settings: Settings, *, interrupted_after: int | None = None, least: int = 1):
     clock = Clock()
     taken = 0
 
@@ -45,7 +45,7 @@ def run(values, settings: Settings, *, interrupted_after: int | None = None):
         return interrupted_after is not None and taken >= interrupted_after
 
     return collect(
-        sample, settings, judged=["latency_ms"], interrupted=interrupted, on_progress=lambda *_: None, clock=clock
+        sample, settings, judged=["latency_ms"], interrupted=interrupted, on_progress=lambda *_: None, least=least, clock=clock
     )  # fmt: skip
 
 
@@ -96,6 +96,11 @@ def test_drift_does_not_converge():
 def test_the_budget_ends_it_and_is_tested_after_every_sample():
     collected = run(stream(2), Settings(budget_s=5.5, t_min_s=0.001))
     assert (collected.stop_reason, len(collected.started)) == ("budget", 6)
+
+
+def test_the_budget_waits_for_the_fewest_samples_that_are_asked_for():
+    collected = run(stream(2), Settings(budget_s=3, t_min_s=0.001), least=8)
+    assert (collected.stop_reason, len(collected.started)) == ("budget", 8)
 
 
 def test_an_interruption_ends_it():
