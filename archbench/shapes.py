@@ -135,6 +135,12 @@ def _upsample_nearest2d(source: Tensor, sides: Sequence[int] | None, factors: Se
     return source.new_empty(*source.shape[:2], *sides) if fits and sides is not None else None
 
 
+def _upsample_bilinear2d(
+    source: Tensor, sides: Sequence[int] | None, align_corners: bool, factors: Sequence[float] | None = None
+) -> Tensor | None:  # fmt: skip
+    return _upsample_nearest2d(source, sides, factors)
+
+
 def _without(shape: Sequence[int], dim: int) -> list[int]:
     return [side for index, side in enumerate(shape) if index != dim]
 
@@ -152,6 +158,7 @@ OUTPUTS: dict[Any, Callable[..., Tensor | None]] = {
     torch.ops.aten.add.Tensor: _broadcast,
     torch.ops.aten.mul.Tensor: _broadcast,
     torch.ops.aten.div.Tensor: _broadcast,
+    torch.ops.aten.maximum.default: _broadcast,
     torch.ops.aten.linalg_vector_norm.default: _vector_norm,
     torch.ops.aten.clamp_min.default: _alike,
     torch.ops.aten.relu.default: _alike,
@@ -161,8 +168,10 @@ OUTPUTS: dict[Any, Callable[..., Tensor | None]] = {
     torch.ops.aten.leaky_relu_.default: _in_place,
     torch.ops.aten.silu.default: _alike,
     torch.ops.aten.silu_.default: _in_place,
+    torch.ops.aten.sigmoid.default: _alike,
     torch.ops.aten.pixel_unshuffle.default: _pixel_unshuffle,
     torch.ops.aten.upsample_nearest2d.vec: _upsample_nearest2d,
+    torch.ops.aten.upsample_bilinear2d.vec: _upsample_bilinear2d,
 }
 """An operator's output for its arguments; None leaves the call, and the error it may deserve, to torch."""
 

@@ -126,6 +126,11 @@ def upsample_nearest2d(draw: random.Random) -> Arguments:
     return draw.choice(((source, list(sides(draw)), None), (source, list(sides(draw)), None), (source, None, [2.0, 2.0])))
 
 
+def upsample_bilinear2d(draw: random.Random) -> Arguments:
+    source, to, factors = upsample_nearest2d(draw)
+    return source, to, draw.random() < 0.5, factors
+
+
 DRAWS: dict[Any, Callable[[random.Random], Arguments]] = {
     aten.conv2d.default: conv2d,
     aten.conv_transpose2d.input: conv_transpose2d,
@@ -140,8 +145,10 @@ DRAWS: dict[Any, Callable[[random.Random], Arguments]] = {
     aten.hardtanh.default: hardtanh,
     aten.hardtanh_.default: hardtanh,
     aten.upsample_nearest2d.vec: upsample_nearest2d,
+    aten.upsample_bilinear2d.vec: upsample_bilinear2d,
     aten.mul.Tensor: add,
     aten.div.Tensor: add,
+    aten.maximum.default: add,
     aten.linalg_vector_norm.default: vector_norm,
     aten.clamp_min.default: floor,
     aten.relu.default: activation,
@@ -149,6 +156,7 @@ DRAWS: dict[Any, Callable[[random.Random], Arguments]] = {
     aten.leaky_relu_.default: activation,
     aten.silu.default: activation,
     aten.silu_.default: activation,
+    aten.sigmoid.default: activation,
     aten.pixel_unshuffle.default: pixel_unshuffle,
 }
 

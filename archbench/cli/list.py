@@ -10,7 +10,7 @@ import typer
 
 from archbench.cli.plugins import Plugins
 from archbench.papers.pairs import Pair, pairs
-from archbench.report.tables import Column, Table
+from archbench.report.tables import NOTE_WIDTH, Column, Table
 from archbench.spec import UsageError, format_value
 from archbench.zoo import registry
 from archbench.zoo.registry import Entry, Kind
@@ -73,13 +73,17 @@ def _places(pair: Pair) -> str:
 
 
 def _networks(kind: Kind) -> Table:
-    rows, notes = [], []
-    for entry in registry.entries(kind):
+    rows = []
+    listed = registry.entries(kind)
+    taken = max(len(entry.name) for entry in listed) + max(len(_input(entry)) for entry in listed) + len("classes") + 3 * len("  ")
+    remarks: dict[str, list[str]] = {}
+    for entry in listed:
         classes = str(entry.classes) if entry.classes else "-"
-        rows.append([entry.name, _input(entry), classes, _short(_same_as(entry) or entry.source)])
+        rows.append([entry.name, _input(entry), classes, _short(_same_as(entry) or entry.source, NOTE_WIDTH - taken)])
         remark = f"approximate: {entry.approximate}" if entry.approximate else entry.published_only or entry.note
         if remark:
-            notes.append(f"{entry.name}: {remark}")
+            remarks.setdefault(remark, []).append(entry.name)
+    notes = [f"{', '.join(names)}: {remark}" for remark, names in remarks.items()]
     columns = [Column(f"{kind}s", "left"), Column("input"), Column("classes"), Column("source, or the same as", "left")]
     return Table(columns, rows, notes=notes)
 
@@ -112,7 +116,7 @@ def _same_as(entry: Entry) -> str:
     return f"= {entry.same_as};{preset}" if entry.same_as else ""
 
 
-def _short(source: str, width: int = 36) -> str:
+def _short(source: str, width: int) -> str:
     return source if len(source) <= width else source[: width - 3].rstrip(" ,;") + "..."
 
 

@@ -44,6 +44,13 @@ def default_form(spec: Spec) -> str:
     return "" if published else head.on_family(base.family).form
 
 
+def approximations(spec: Spec) -> list[str]:
+    """In words, which of a spec's networks are not known layer by layer, and what they are built to."""
+    base = registry.find("backbone", spec.backbone)
+    heads = [registry.find("detector", spec.detector).on_family(base.family)] if spec.detector else []
+    return [f"{entry.name} is approximate: {entry.approximate}." for entry in (base, *heads) if entry.approximate]
+
+
 def _pair(backbone: str, detector: str, found: list[Published]) -> Pair:
     inputs = tuple(dict.fromkeys(figure.input for figure in found if figure.input))
     sources = tuple(dict.fromkeys(figure.source for figure in found))

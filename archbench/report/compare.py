@@ -15,6 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TextIO
 
 from archbench.papers import Published, beside, figures_for, metrics, row_for, rule_notes, value_in_our_units
+from archbench.papers.pairs import approximations
 from archbench.records import Record
 from archbench.report.tables import Column, Table
 from archbench.report.words import COUNTED, MEASURED
@@ -259,8 +260,9 @@ def _flag_notes(records: Sequence[Record], names: Mapping[Spec, str]) -> list[st
 
 
 def _notes(records: Sequence[Record], *, tables: int) -> list[str]:
-    """What a reader must know of the figures: whose they are, which are counted by another rule, what not to compare."""
+    """What a reader must know of the figures: whose they are, which are counted by another rule or approximate, what not to compare."""
     quoted = [record.spec for record in records if _paper_figures(record)]
     notes = [QUOTED_NOTE] if quoted else []
     notes += dict.fromkeys(note for spec in quoted for note in rule_notes(spec))
+    notes += dict.fromkeys(note for record in records for note in approximations(record.spec))
     return [*notes, TABLES_NOTE] if tables > 1 else notes

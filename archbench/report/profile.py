@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from archbench.papers import beside, rule_notes
-from archbench.papers.pairs import default_form
+from archbench.papers.pairs import approximations, default_form
 from archbench.records import Metric, Record
 from archbench.report.compare import where
 from archbench.report.tables import MISSING, Column, Table
@@ -91,7 +91,7 @@ def counted_table(record: Record, paper: Paper) -> Table:
     form = default_form(record.spec)
     if form:
         notes.append(f"The papers print no figure of this pair. {record.spec.detector} in its default form: {form}.")
-    notes += paper.notes
+    notes += [*approximations(record.spec), *paper.notes]
     columns = [Column("counted, one image", "left"), Column("value"), Column("unit", "left"), *paper.column]
     return Table(columns, rows, title=str(record.spec), notes=notes)
 

@@ -72,6 +72,10 @@ class Preparation:
         return Prepared(image, scale=(sides[0] / resized[0], sides[1] / resized[1]), offset=(left, top), picture=sides)
 
 
+DARKNET = Preparation(mean=(0,) * 3, std=(1,) * 3)
+"""What darknet does to pictures: pixels from 0 to 1."""
+
+
 @dataclass(frozen=True)
 class Prepared:
     """An input [3, H, W] and what brings its pixels back to the picture's: (pixel + `offset`) * `scale`, each as (x, y).

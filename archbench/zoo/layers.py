@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial, reduce
 from typing import Literal
 
 import torch
@@ -14,6 +15,11 @@ Kernel = int | tuple[int, int]
 
 GROUPS = 32
 """Groups of a group normalisation (Wu and He, Group Normalization)."""
+
+Activation = Literal["relu", "leaky", "swish"]
+Leaky = partial(nn.LeakyReLU, 0.1)
+"""Darknet's leaky ReLU."""
+ACTIVATIONS: dict[Activation, Callable[..., nn.Module]] = {"relu": nn.ReLU, "leaky": Leaky, "swish": nn.SiLU}
 
 
 def normalisation(norm: Norm, channels: int) -> nn.Module:
@@ -50,7 +56,7 @@ class ConvNormReLU(nn.Sequential):
 
     def __init__(
         self, c_in: int, c_out: int, kernel: Kernel = 1, *, stride: int = 1, padding: Kernel | None = None, dilation: int = 1,
-        groups: int = 1, norm: Norm = "bn", activation: type[nn.ReLU | nn.ReLU6] = nn.ReLU,
+        groups: int = 1, norm: Norm = "bn", activation: Callable[..., nn.Module] = nn.ReLU,
     ) -> None:  # fmt: skip
         layer = ConvNorm(c_in, c_out, kernel, stride=stride, padding=padding, dilation=dilation, groups=groups, norm=norm)
         super().__init__(*layer, activation(inplace=True))
@@ -62,9 +68,36 @@ def norm_relu_conv(c_in: int, c_out: int, kernel: int = 1, *, stride: int = 1) -
     return nn.Sequential(nn.BatchNorm2d(c_in), nn.ReLU(inplace=True), conv)
 
 
-def conv_leaky(c_in: int, c_out: int, kernel: int, *, stride: int = 1, norm: Norm = "bn") -> nn.Sequential:
-    """Darknet's convolution: normalised, with a leaky ReLU of slope 0.1."""
-    return chain(ConvNorm(c_in, c_out, kernel, stride=stride, norm=norm), nn.LeakyReLU(0.1, inplace=True))
+conv_leaky = partial(ConvNormReLU, activation=Leaky)
+"""Darknet's convolution: normalised, with a leaky ReLU of slope 0.1."""
+
+
+def add_common(x: Tensor, other: Tensor) -> Tensor:
+    """Add to x [B, C, H, W] the first channels of another map, as many as both have: darknet's shortcut.
+
+    Of a larger map, of whole multiples of H and W, rounded up, every so many-th cell is added; a smaller one is repeated.
+    """
+    down = -(-other.shape[-1] // x.shape[-1])
+    if down > 1:
+        other = other[..., ::down, ::down]
+    elif other.shape[-1] < x.shape[-1]:
+        other = F.interpolate(other, size=x.shape[-2:], mode="nearest")
+    c = min(x.shape[1], other.shape[1])
+    total = x[:, :c] + other[:, :c]
+    return torch.cat([total, x[:, c:]], dim=1) if c < x.shape[1] else total
+
+
+class Shortcut(nn.Module):
+    """Add to what a branch makes of a map the map itself, as far as their channels go, then activate: no projection, as in darknet."""
+
+    def __init__(self, branch: nn.Module, activation: nn.Module | None = None) -> None:
+        super().__init__()
+        self.branch = branch
+        self.activation = activation or nn.Identity()
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.activation(add_common(self.branch(x), x))
+        return out
 
 
 class Branches(nn.Module):
@@ -95,6 +128,49 @@ class ResidualBottleneck(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return F.relu(self.branch(x) + self.projection(x), inplace=True)
+
+
+class SqueezeExcite(nn.Module):
+    """Scale each channel by a gate in 0..1 that reads all channels' means (Hu et al., Squeeze-and-Excitation Networks).
+
+    The gate is two 1x1 convolutions with bias, to `hidden` channels and back.
+    """
+
+    def __init__(self, channels: int, hidden: int, activation: nn.Module) -> None:
+        super().__init__()
+        self.gate = nn.Sequential(
+            nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, hidden, 1), activation, nn.Conv2d(hidden, channels, 1), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gate(x)
+
+
+class SpatialAttention(nn.Module):
+    """Multiply a map, cell by cell, by the sigmoid of a normalised convolution of it (SAM: Qin et al., ThunderNet, section 3.3)."""
+
+    def __init__(self, channels: int, kernel: int, *, norm: Norm = "bn") -> None:
+        super().__init__()
+        self.gate = chain(ConvNorm(channels, channels, kernel, norm=norm), nn.Sigmoid())
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gate(x)
+
+
+class SPP(nn.Module):
+    """Concatenate the maxima of a map over 13x13, 9x9 and 5x5 cells and the map (darknet's yolov3-spp.cfg): four times the channels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pools = nn.ModuleList(nn.MaxPool2d(side, 1, side // 2) for side in (13, 9, 5))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([*(pool(x) for pool in self.pools), x], dim=1)
+
+
+def maxout(x: Tensor, channels: int) -> Tensor:
+    """Compress [B, n * channels, H, W] to the maxima over channels c, c + channels, c + 2 * channels ... (darknet's maxpool_depth)."""
+    return reduce(torch.maximum, x.split(channels, dim=1))
 
 
 class L2Norm(nn.Module):

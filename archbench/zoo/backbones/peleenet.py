@@ -1,50 +1,207 @@
-"""PeleeNet (Wang et al., Pelee: A Real-Time Object Detection System on Mobile Devices, Table 1).
+"""PeleeNet (Wang et al., Pelee, Table 1), its sparse and grouped forms and CSPPeleeNet (Wang et al., CSPNet, Tables 1 and 3).
 
-Rounding follows the authors' Caffe network: pools round up.
+Rounding follows PeleeNet's authors' Caffe network: pools round up. CSPNet prints what its networks cost and draws how their
+stages fuse; their layers are chosen so that the costs come out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from archbench.zoo.contracts import Backbone, Stage
-from archbench.zoo.layers import Branches, ConvNormReLU, ceil_pool, chain
+from archbench.zoo.contracts import DARKNET, Backbone, Stage
+from archbench.zoo.layers import ACTIVATIONS, Activation, Branches, ConvNormReLU, SqueezeExcite, ceil_pool, chain
 
 STEM = 32
 GROWTH = 32
+GROUP_WIDTH = 4
+"""Input channels of a group, where the first 3x3 of a way is grouped."""
+REDUCTION = 16
+"""How many times fewer channels a squeeze-and-excitation has inside."""
+
+Fusion = Literal["both", "first", "last"]
+Block = Literal["dense", "sparse", "grouped"]
 
 
-def stem() -> nn.Sequential:
+@dataclass(frozen=True)
+class Style:
+    """What the convolutions of a network are followed by, and whether the 1x1 of a layer are gated or its 3x3 grouped."""
+
+    activation: Activation = "relu"
+    se: bool = False
+    grouped: bool = False
+
+    def conv(self, c_in: int, c_out: int, kernel: int = 1, *, stride: int = 1, groups: int = 1) -> ConvNormReLU:
+        activation = ACTIVATIONS[self.activation]
+        return ConvNormReLU(c_in, c_out, kernel, stride=stride, groups=groups, activation=activation)
+
+    def way(self, c_in: int, width: int, c_out: int) -> nn.Sequential:
+        """A 1x1 to `width` channels and a 3x3."""
+        gate = [SqueezeExcite(width, width // REDUCTION, ACTIVATIONS[self.activation]())] if self.se else []
+        groups = width // GROUP_WIDTH if self.grouped else 1
+        return chain(self.conv(c_in, width), *gate, self.conv(width, c_out, 3, groups=groups))
+
+
+PELEE = Style()
+
+
+def stem(style: Style = PELEE) -> nn.Sequential:
     """The stem block, images to 32 channels at stride 4: a strided 3x3 beside a pool, fused by a 1x1."""
-    strided = chain(ConvNormReLU(STEM, STEM // 2), ConvNormReLU(STEM // 2, STEM, 3, stride=2))
-    return chain(ConvNormReLU(3, STEM, 3, stride=2), Branches(ceil_pool(2), strided), ConvNormReLU(2 * STEM, STEM))
+    strided = chain(style.conv(STEM, STEM // 2), style.conv(STEM // 2, STEM, 3, stride=2))
+    return chain(style.conv(3, STEM, 3, stride=2), Branches(ceil_pool(2), strided), style.conv(2 * STEM, STEM))
 
 
-def two_way(c_in: int, width: int) -> Branches:
-    """A dense layer that adds half the growth by a 3x3 and half by two, each behind a 1x1 to `width` channels."""
-    way = GROWTH // 2
-    return Branches(
-        nn.Identity(),
-        chain(ConvNormReLU(c_in, width), ConvNormReLU(width, way, 3)),
-        chain(ConvNormReLU(c_in, width), ConvNormReLU(width, way, 3), ConvNormReLU(way, way, 3)),
-    )
+def ways(c_in: int, width: int, style: Style = PELEE, *, growth: int = GROWTH) -> tuple[nn.Module, nn.Module]:
+    """Half the growth by a 3x3 and half by two, each behind a 1x1 to `width` channels."""
+    half = growth // 2
+    return style.way(c_in, width, half), chain(style.way(c_in, width, half), style.conv(half, half, 3))
 
 
-def peleenet(*, layers: Sequence[int], widths: Sequence[int], taps: Sequence[str] | None = None) -> Backbone:
-    """Build PeleeNet from the dense layers of its stages and the widths of their 1x1.
+def two_way(c_in: int, width: int, style: Style = PELEE, *, growth: int = GROWTH) -> Branches:
+    """A dense layer: its input and what two ways make of it."""
+    return Branches(nn.Identity(), *ways(c_in, width, style, growth=growth))
+
+
+def dense(c_in: int, width: int, layers: int, style: Style) -> nn.Sequential:
+    """A dense block: each layer reads all that is there and adds 32 channels."""
+    return nn.Sequential(*(two_way(c_in + i * GROWTH, width, style) for i in range(layers)))
+
+
+def sources(layer: int) -> list[int]:
+    """What a layer of a sparse block reads, nearest first: the layers 1, 2, 4, ... before it.
+
+    Layers count from 1; 0 is the block's input.
+    """
+    return [layer - (1 << power) for power in range(layer.bit_length())]
+
+
+class SparseBlock(nn.Module):
+    """Layers that read some of those before (Zhu et al., Sparsely Aggregated Networks); it gives its input and all of them."""
+
+    def __init__(self, c_in: int, width: int, layers: int, style: Style) -> None:
+        super().__init__()
+        channels = [c_in] + [GROWTH] * layers
+        read = (sum(channels[source] for source in sources(layer)) for layer in range(1, layers + 1))
+        self.layers = nn.ModuleList(Branches(*ways(c, width, style)) for c in read)
+
+    def forward(self, x: Tensor) -> Tensor:
+        maps = [x]
+        for number, layer in enumerate(self.layers, start=1):
+            maps.append(layer(torch.cat([maps[source] for source in sources(number)], dim=1)))
+        return torch.cat(maps, dim=1)
+
+
+def peleenet(
+    *, layers: Sequence[int], widths: Sequence[int], block: Block = "dense", activation: Activation, se: bool,
+    taps: Sequence[str] | None = None,
+) -> Backbone:  # fmt: skip
+    """Build PeleeNet from the dense layers of its stages and the widths of their 1x1; `block` says how layers are made.
 
     A stage's map is its transition's, which keeps the channels, before the pool.
     """
-    steps: dict[str, nn.Module] = {"stem": stem()}
+    style = Style(activation, se, grouped=block == "grouped")
+    steps: dict[str, nn.Module] = {"stem": stem(style)}
     stages = []
     channels = STEM
     for index, (count, width) in enumerate(zip(layers, widths, strict=True), start=1):
         if index > 1:
             steps[f"pool{index - 1}"] = nn.AvgPool2d(2, ceil_mode=True)
-        steps[f"stage{index}"] = nn.Sequential(*(two_way(channels + i * GROWTH, width) for i in range(count)))
+        make = SparseBlock if block == "sparse" else dense
+        steps[f"stage{index}"] = make(channels, width, count, style)
         channels += count * GROWTH
-        steps[f"transition{index}"] = ConvNormReLU(channels, channels)
+        steps[f"transition{index}"] = style.conv(channels, channels)
         stages.append(Stage(f"transition{index}", channels, stride=2 << index))
-    return Backbone(steps, stages, taps=taps)
+    backbone = Backbone(steps, stages, taps=taps)
+    if block != "dense":
+        backbone.preparation = DARKNET
+    return backbone
+
+
+class Partial(nn.Module):
+    """Let the first `bypass` channels pass by a branch that reads the others: what the branch gives, then they."""
+
+    def __init__(self, bypass: int, branch: nn.Module) -> None:
+        super().__init__()
+        self.bypass = bypass
+        self.branch = branch
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.cat([self.branch(x[:, self.bypass :]), x[:, : self.bypass]], dim=1)
+
+
+class Added(nn.Module):
+    """What a dense block adds to the `c_in` channels of its input, without them."""
+
+    def __init__(self, block: nn.Module, c_in: int) -> None:
+        super().__init__()
+        self.block = block
+        self.c_in = c_in
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.block(x)
+        return out[:, self.c_in :]
+
+
+def first_stage(width: int, layers: int, fusion: Fusion, style: Style) -> nn.Module:
+    """The stage behind the stem, whose dense block reads all of the stem's channels; beside it they pass whole."""
+    block = dense(STEM, width, layers, style)
+    if fusion == "first":
+        return block
+    added = layers * GROWTH
+    bypass = style.conv(STEM, STEM) if fusion == "both" else nn.Identity()
+    return Branches(nn.Sequential(Added(block, STEM), style.conv(added, added)), bypass)
+
+
+def partial_stage(channels: int, bypass: int, width: int, layers: int, fusion: Fusion, style: Style) -> Partial:
+    """A partial dense block and, unless all is fused first, the transition of what it gives."""
+    c_in = channels - bypass
+    block = dense(c_in, width, layers, style)
+    c_out = c_in + layers * GROWTH
+    return Partial(bypass, block if fusion == "first" else nn.Sequential(block, style.conv(c_out, c_out)))
+
+
+def down(channels: int, bypass: int, fusion: Fusion, style: Style) -> nn.Module:
+    """What halves a map between two stages, with the transition of a fused map; the next stage's bypass comes first in it.
+
+    Fused first, what the next dense block reads is narrowed before the pool and what passes it by after.
+    """
+    pool = nn.AvgPool2d(2, ceil_mode=True)
+    if fusion == "last":
+        return pool
+    if fusion == "both":
+        return chain(pool, style.conv(channels, channels))
+    return Branches(chain(pool, style.conv(channels, bypass)), chain(style.conv(channels, channels - bypass), pool))
+
+
+def csp_peleenet(
+    *, layers: Sequence[int], widths: Sequence[int], gamma: float, fusion: Fusion, activation: Activation, se: bool,
+    taps: Sequence[str] | None = None,
+) -> Backbone:  # fmt: skip
+    """Build CSPPeleeNet: a share `gamma` of a stage's channels passes by its dense block (CSPNet, section 3.1 and Figure 3).
+
+    `fusion` says where 1x1 transitions stand: before the concatenation ("last"), after it ("first") or both. A stage's map is
+    its concatenation, the last stage's the transition behind it, if any.
+    """
+    style = Style(activation, se)
+    steps: dict[str, nn.Module] = {"stem": stem(style)}
+    stages = []
+    channels = STEM
+    for index, (count, width) in enumerate(zip(layers, widths, strict=True), start=1):
+        if index == 1:
+            steps["stage1"] = first_stage(width, count, fusion, style)
+        else:
+            bypass = round(gamma * channels)
+            steps[f"down{index - 1}"] = down(channels, bypass, fusion, style)
+            steps[f"stage{index}"] = partial_stage(channels, bypass, width, count, fusion, style)
+        channels += count * GROWTH
+        stages.append(Stage(f"stage{index}", channels, stride=2 << index))
+    if fusion != "first":
+        steps["transition"] = style.conv(channels, channels)
+        stages[-1] = Stage("transition", channels, stages[-1].stride)
+    backbone = Backbone(steps, stages, taps=taps)
+    backbone.preparation = DARKNET
+    return backbone
