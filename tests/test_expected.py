@@ -68,13 +68,14 @@ def test_the_first_networks_are_all_collected() -> None:
     due = {
         tuple(row[key] for key in NETWORK)
         for row in ROWS
-        if row["source"].startswith(("vovnet-refinedet.md", "meta-architectures.md", "dsod-ssd.md"))
+        if row["source"].startswith(("vovnet-refinedet.md", "meta-architectures.md", "dsod-ssd.md", "other-detectors.md"))
         or (row["backbone"] in CLASSIFIERS and not row["detector"])
     }
     assert {row[0] for row in due} >= {*CLASSIFIERS, "vovnet27-slim", "vovnet39", "vovnet57", "osa-5x43", "mobilenet", "inception-v2"}
     assert {row[1] for row in due} == {
         "", "refinedet", "faster-rcnn", "faster-rcnn-c4", "faster-rcnn-caffe", "faster-rcnn-fpn", "mask-rcnn-fpn", "rfcn", "rfcn-caffe",
-        "ssd-huang", "dsod", "dsod-plain", "ssd", "ssd-dense", "ssd-liu", "dssd", "pelee", "retinanet", "yolov2",
+        "ssd-huang", "dsod", "dsod-plain", "ssd", "ssd-dense", "ssd-liu", "dssd", "pelee", "retinanet", "yolov2", "cornernet", "centernet",
+        "ttfnet", "thundernet", "lrf", "m2det", "pfpnet-r", "pfpnet-s", "dafs", "rfbnet",
     }  # fmt: skip
     assert sorted(due - NETWORKS.keys()) == []
 

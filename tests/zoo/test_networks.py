@@ -18,6 +18,8 @@ from archbench.zoo.registry import Entry
 BACKBONES = [entry for entry in registry.entries("backbone") if not entry.published_only]
 DETECTORS = [entry for entry in registry.entries("detector") if not entry.published_only]
 FAMILIES = list({entry.family: entry for entry in reversed(BACKBONES)}.values())
+WITHOUT_BOXES = {"cornernet", "centernet", "ttfnet"}
+"""Detectors that find objects as points."""
 by_name = pytest.mark.parametrize("entry", BACKBONES, ids=lambda entry: entry.name)
 
 
@@ -117,16 +119,16 @@ def test_a_detector_fits_every_backbone_that_offers_its_taps(entry: Entry) -> No
 @pytest.mark.parametrize("entry", FAMILIES, ids=lambda entry: entry.family)
 @pytest.mark.parametrize("detector", DETECTORS, ids=lambda entry: entry.name)
 def test_every_detector_stands_on_every_family(entry: Entry, detector: Entry) -> None:
-    """Where it has the maps that the detector reads: DSOD's own networks end at stride 16, a toy one at stride 4."""
+    """Where it has the maps that the detector reads: DSOD's own networks end at stride 16, toy ones and hourglasses at stride 4."""
     taps = {tap for tap in detector.on_family(entry.family).taps if tap[1:].isdigit()}
     if not taps <= set(entry.levels):
-        with pytest.raises(UsageError, match=r"cannot be built: this backbone has no c[345]; it offers"):
+        with pytest.raises(UsageError, match=r"cannot be built: this backbone has no c[2345]; it offers"):
             archbench.cost(entry.name, detector.name)
         return
     report = archbench.cost(entry.name, detector.name)
     assert report.uncounted == ()
-    assert report.boxes
-    assert report.boxes > 500
+    assert report.boxes is None or report.boxes > 500
+    assert (report.boxes is None) is (detector.name in WITHOUT_BOXES)
 
 
 def test_linear_layers_read_no_whole_map() -> None:
