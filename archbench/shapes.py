@@ -8,7 +8,7 @@ its time afterwards. A test holds these against them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import zip_longest
 from typing import Any
 
@@ -222,12 +222,16 @@ def _upsample_nearest2d_backward(grad: Tensor, sides: Sequence[int], sizes: Sequ
     return grad.new_empty(sizes)
 
 
-def _alike(source: Tensor, *_: Any) -> Tensor:
+def _alike(source: Tensor, *_: Any, **__: Any) -> Tensor:
     return source.new_empty(source.shape)
 
 
 def _ones_like(source: Tensor, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor | None:
     return source.new_empty(source.shape) if dtype in (None, source.dtype) else None
+
+
+def _flip(source: Tensor, dims: Sequence[int]) -> Tensor | None:
+    return source.new_empty(source.shape) if len(dims) == 1 and -source.ndim <= dims[0] < source.ndim else None
 
 
 def _in_place(source: Tensor, *_: Any) -> Tensor:
@@ -266,13 +270,17 @@ OUTPUTS: dict[Any, Callable[..., Any]] = {
     torch.ops.aten.group_norm.default: _group_norm,
     torch.ops.aten.cat.default: _cat,
     torch.ops.aten.add.Tensor: _broadcast,
+    torch.ops.aten.sub.Tensor: _broadcast,
     torch.ops.aten.mul.Tensor: _broadcast,
     torch.ops.aten.div.Tensor: _broadcast,
     torch.ops.aten.mul.Scalar: _broadcast,
     torch.ops.aten.div.Scalar: _broadcast,
     torch.ops.aten.maximum.default: _broadcast,
     torch.ops.aten.linalg_vector_norm.default: _vector_norm,
+    torch.ops.aten.clamp.default: _alike,
     torch.ops.aten.clamp_min.default: _alike,
+    torch.ops.aten.exp.default: _alike,
+    torch.ops.aten.flip.default: _flip,
     torch.ops.aten.relu.default: _alike,
     torch.ops.aten.hardtanh.default: _alike,
     torch.ops.aten.hardtanh_.default: _in_place,
@@ -328,9 +336,19 @@ def run_by_shape(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
     return func(*args, **kwargs) if out is None else out
 
 
+def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
+    """Name the parameters and buffers of every submodule, each submodule once, by its first name.
+
+    Under all names of a shared submodule `functional_call` would take what it put there for the module's own.
+    """
+    for path, sub in module.named_modules():
+        for name, tensor in (*sub.named_parameters(recurse=False), *sub.named_buffers(recurse=False)):
+            yield f"{path}.{name}" if path else name, tensor
+
+
 def on_meta(module: nn.Module) -> dict[str, Tensor]:
     """A module's parameters and buffers on the meta device, by name; the module stays as it is."""
-    return {name: tensor.detach().to("meta") for name, tensor in (*module.named_parameters(), *module.named_buffers())}
+    return {name: tensor.detach().to("meta") for name, tensor in named_tensors(module)}
 
 
 class _Shapes(TorchDispatchMode):
@@ -354,7 +372,7 @@ def map_sizes(features: nn.Module, size: tuple[int, int]) -> list[tuple[int, int
     images = torch.empty(2, 3, size[1], size[0], device="meta")
     try:
         with torch.inference_mode(), _Shapes():
-            maps = functional_call(features, on_meta(features), (images,))
+            maps = functional_call(features, on_meta(features), (images,), tie_weights=False)
     except RuntimeError as error:
         raise ValueError(str(error).strip().splitlines()[0]) from None
     return [(m.shape[-1], m.shape[-2]) for m in maps]

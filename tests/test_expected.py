@@ -71,7 +71,7 @@ def test_the_first_networks_are_all_collected() -> None:
     due = {
         tuple(row[key] for key in NETWORK)
         for row in ROWS
-        if row["source"].startswith(("vovnet-refinedet.md", "meta-architectures.md", "dsod-ssd.md", "cspnet.md"))
+        if row["source"].startswith(("vovnet-refinedet.md", "meta-architectures.md", "dsod-ssd.md", "cspnet.md", "other-detectors.md"))
         or (row["backbone"] in CLASSIFIERS and not row["detector"])
     }
     assert {row[0] for row in due} >= {*CLASSIFIERS, "vovnet27-slim", "vovnet39", "vovnet57", "osa-5x43", "mobilenet", "inception-v2"}
@@ -79,6 +79,8 @@ def test_the_first_networks_are_all_collected() -> None:
         "", "refinedet", "faster-rcnn", "faster-rcnn-c4", "faster-rcnn-caffe", "faster-rcnn-fpn", "mask-rcnn-fpn", "rfcn", "rfcn-caffe",
         "ssd-huang", "dsod", "dsod-plain", "ssd", "ssd-dense", "ssd-liu", "dssd", "pelee", "retinanet", "yolov2",
         "yolov3", "yolov3-spp", "yolov3-tiny", "yolo-fpn", "prn", "prn-3l", "panet-spp", "cem", "cem-sam", "gfm", "efm", "efm-sam",
+        "cornernet", "centernet",
+        "ttfnet", "thundernet", "lrf", "m2det", "pfpnet-r", "pfpnet-s", "dafs", "rfbnet",
     }  # fmt: skip
     assert sorted(due - NETWORKS.keys()) == []
 

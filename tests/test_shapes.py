@@ -82,7 +82,17 @@ def cat(draw: random.Random) -> Arguments:
 def add(draw: random.Random) -> Arguments:
     shape = [draw.randint(1, 4) for _ in range(3)]
     other = draw.choice((shape, shape, shape[1:], [1, *shape[1:]]))
-    return meta(*shape), meta(*other, dtype=draw.choice((torch.float32, torch.float32, torch.float16)))
+    number = draw.choice((2, 0.5))
+    return meta(*shape), draw.choice((number, meta(*other, dtype=draw.choice((torch.float32, torch.float32, torch.float16)))))
+
+
+def maximum(draw: random.Random) -> Arguments:
+    first, second = add(draw)
+    return first, second if isinstance(second, Tensor) else first
+
+
+def flip(draw: random.Random) -> Arguments:
+    return *activation(draw), [draw.choice((-1, 1, 2, 3, 4))]
 
 
 def adaptive_avg_pool2d(draw: random.Random) -> Arguments:
@@ -291,11 +301,15 @@ DRAWS: dict[Any, Callable[[random.Random], Arguments]] = {
     aten.hardtanh_.default: hardtanh,
     aten.upsample_nearest2d.vec: upsample_nearest2d,
     aten.upsample_bilinear2d.vec: upsample_bilinear2d,
+    aten.sub.Tensor: add,
     aten.mul.Tensor: add,
     aten.div.Tensor: add,
-    aten.maximum.default: add,
+    aten.maximum.default: maximum,
     aten.linalg_vector_norm.default: vector_norm,
+    aten.clamp.default: floor,
     aten.clamp_min.default: floor,
+    aten.exp.default: activation,
+    aten.flip.default: flip,
     aten.relu.default: activation,
     aten.leaky_relu.default: activation,
     aten.leaky_relu_.default: activation,
@@ -351,6 +365,7 @@ def test_outputs_are_those_of_torch(operator: Any) -> None:
         (aten.cat.default, ([meta(1, 6, 8, 8), meta(1, 6, 7, 8)], 1)),
         (aten.cat.default, ([meta(1, 6), meta(1, 6)], 2)),
         (aten.cat.default, ([],)),
+        (aten.flip.default, (meta(1, 6, 8, 8), [4])),
     ],
     ids=lambda value: "" if isinstance(value, tuple) else str(value),
 )
@@ -376,8 +391,10 @@ def test_counting_the_zoo_loads_no_compiler() -> None:
         ("resnet50",), ("densenet121",), ("vgg16",), ("darknet19",), ("vovnet39", "refinedet"), ("vgg16", "refinedet"),
         ("mobilenet", "faster-rcnn"), ("resnet18", "rfcn-caffe"), ("resnet18-gn", "mask-rcnn-fpn"), ("inception-resnet-v2", "ssd-huang"),
         ("darknet19", "yolov2"), ("resnet50", "dssd"), ("ds-64-64-16-1", "dsod"), ("vgg16", "ssd"), ("resnet18", "retinanet"),
-        ("peleenet", "pelee"), ("hardnet68", "ssd"), ("csp-peleenet", "efm-sam"), ("csp-resnext50", "panet-spp"),
+        ("csp-peleenet", "efm-sam"), ("csp-resnext50", "panet-spp"),
         ("efficientnet-b0-darknet", "prn"), ("darknet-reference", "prn"), ("densenet201-elastic",), ("res2net50",),
+        ("peleenet", "pelee"), ("hardnet68", "ssd"), ("resnet18", "cornernet"), ("resnet18", "centernet"), ("resnet18", "ttfnet"),
+        ("snet49", "thundernet"), ("vgg16", "lrf"), ("vgg16", "m2det"), ("vgg16", "pfpnet-r"), ("vgg16", "dafs"), ("vgg16", "rfbnet"),
     )  # fmt: skip
     trained = (("resnet50",), ("densenet121",), ("resnet18-gn",), ("mobilenet",), ("ds2net26",), ("vovnet27-slim", "refinedet"))
     code = f"import sys, archbench; [archbench.cost(*pair) for pair in {pairs}]; "

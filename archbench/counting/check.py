@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -39,13 +41,18 @@ def check_against_fvcore(network: nn.Module, report: CostReport, shape: tuple[in
     Its totals add normalisation and more; only its convolution and linear entries mean what ours mean.
     """
     from fvcore.nn import FlopCountAnalysis
+    from fvcore.nn.jit_handles import conv_flop_count, get_shape
+
+    def deform_conv(inputs: list[Any], outputs: list[Any]) -> Counter[str]:
+        source, weight, out = (get_shape(value) for value in (*inputs[:2], outputs[0]))
+        return Counter({"conv": conv_flop_count(source, weight, out)})
 
     quiet = logging.getLogger("fvcore")
     level = quiet.level
     quiet.setLevel(logging.ERROR)
     try:
         analysis = FlopCountAnalysis(network, torch.zeros(1, *shape)).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
-        analysis.tracer_warnings("none")
+        analysis.tracer_warnings("none").set_op_handle("archbench::deform_conv2d", deform_conv)
         by_operator = analysis.by_operator()
     finally:
         quiet.setLevel(level)

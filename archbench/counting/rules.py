@@ -97,6 +97,12 @@ def _conv(*, groups_at: int, transposed: bool | None = False) -> Rule:
     return rule
 
 
+def _deform_conv(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
+    """A deformable convolution multiplies as the convolution does whose taps it moves."""
+    source, weight, bias, stride = args[:4]
+    return Convolution(source, weight, bias, out, (stride, stride), 1, transposed=False)
+
+
 def _linear(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
     return Product(args[0], args[1], _get(args, kwargs, 2, "bias"), out, depth=args[0].shape[-1], certain=True)
 
@@ -131,6 +137,7 @@ RULES: dict[str, Rule] = {
     "aten::conv_transpose3d": _conv(groups_at=6, transposed=True),
     "aten::convolution": _conv(groups_at=8, transposed=None),
     "aten::_convolution": _conv(groups_at=8, transposed=None),
+    "archbench::deform_conv2d": _deform_conv,
     "aten::linear": _linear,
     "aten::mm": _matmul,
     "aten::matmul": _matmul,

@@ -16,7 +16,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from archbench.counting.liveness import Liveness, tensors_in
 from archbench.counting.report import Call, CostReport, ParamKinds
 from archbench.counting.rules import RULES, BatchNorm, Convolution, Pool, Product, multiplies
-from archbench.shapes import run_by_shape
+from archbench.shapes import named_tensors, run_by_shape
 
 
 class Trace(TorchDispatchMode):
@@ -169,14 +169,13 @@ def trace(module: nn.Module, inputs: tuple[Any, ...], *, device: str = "meta", c
     """
     inputs = tuple(value.to(device) if isinstance(value, Tensor) else value for value in inputs)
     tensors = [value for value in inputs if isinstance(value, Tensor)]
-    own = {name: parameter.detach().to(device) for name, parameter in module.named_parameters()}
-    own |= {name: buffer.detach().to(device, copy=True) for name, buffer in module.named_buffers()}
+    own = {name: t.detach().to(device, copy=not isinstance(t, nn.Parameter)) for name, t in named_tensors(module)}
     mode = Trace(module, list(own.values()), tensors, on_meta=device == "meta")
     modes = {sub: sub.training for sub in module.modules()}
     try:
         module.eval()
         with context(), mode.paths(), mode:
-            functional_call(module, own, inputs)
+            functional_call(module, own, inputs, tie_weights=False)
     finally:
         for sub, training in modes.items():
             sub.training = training

@@ -169,15 +169,16 @@ class Backbone(nn.Module):
         self._inner = tuple(stage for stage in inner if stage.name in self._names)
         self._tail = tail
 
-    def forward(self, images: Tensor) -> list[Tensor]:
-        """Give the tapped maps, in the order of `taps`, for images [B, 3, H, W]."""
+    def forward(self, images: Tensor, *, taps: Sequence[str] | None = None) -> list[Tensor]:
+        """Give the tapped maps, in the order of `taps`, for images [B, 3, H, W]; or only those of them that are asked for."""
+        wanted = self.taps if taps is None else taps
         tapped: dict[str, Tensor] = {}
         x = images
         for name in self._names:
             x = self.get_submodule(name)(x)
-            if name in self.taps:
+            if name in wanted:
                 tapped[name] = x
-        return [tapped[tap] for tap in self.taps]
+        return [tapped[tap] for tap in wanted]
 
     @property
     def tapped(self) -> tuple[Stage, ...]:

@@ -75,9 +75,9 @@ class Option:
     def default_for(self, values: Mapping[str, OptionValue]) -> OptionValue:
         """Find the default beside the `values` of other options: a default may follow one of them.
 
-        Among them are `classified` and `detected`, whether a classifier or a detector stands on a backbone, and `small`, whether
-        the input's shorter side is below 400. `else` is the default beside any value that is not named, and where there is no
-        such option.
+        Among them are `classified` and `detected`, whether a classifier or a detector stands on a backbone, `small`, whether the
+        input's shorter side is below 400, and `backbone`, the row that the backbone is a form of. `else` is the default beside
+        any value that is not named, and where there is no such option.
         """
         default = self.default
         if isinstance(default, Mapping):
@@ -571,7 +571,9 @@ class Surroundings:
 
 def _surroundings(base: Entry, head: Entry | None, size: tuple[int, int], *, classified: bool) -> tuple[Surroundings, Surroundings]:
     """What the defaults of a backbone and those of the detector on it depend on; the backbone's options are still to be added."""
-    common: Options = {"classified": classified, "detected": head is not None, "small": min(size) < SMALL_SIDE}
+    common: Options = {
+        "classified": classified, "detected": head is not None, "small": min(size) < SMALL_SIDE, "backbone": base.same_as or base.name
+    }  # fmt: skip
     return Surroundings(sets=_sets(base, head), values=common), Surroundings(values=common, family=base.stands_as)
 
 

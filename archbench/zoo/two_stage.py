@@ -92,19 +92,19 @@ class RegionProposals(nn.Module):
     """Propose regions on one map or on each of a pyramid's: a 3x3 convolution and 1x1 ones for objectness and offsets.
 
     `sizes` are the maps' (columns, rows), `strides` what a cell spans, `sides` an anchor's side in pixels, on every map or map
-    by map; each side comes in three ratios (Ren et al., Faster R-CNN, section 3.1).
+    by map; each side comes in three `ratios` (Ren et al., Faster R-CNN, section 3.1). `conv` may stand in the 3x3's place.
     """
 
     def __init__(
         self, c_in: int, width: int, *, sizes: Sequence[tuple[int, int]], strides: Sequence[int], sides: Sequence[Sequence[int]],
-        objectness: Objectness, framework: Framework, dilation: int = 1,
+        objectness: Objectness, framework: Framework, dilation: int = 1, ratios: Sequence[float] = RATIOS, conv: nn.Module | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
-        shapes = [[(side / math.sqrt(r), side * math.sqrt(r)) for side in level for r in RATIOS] for level in sides]
+        shapes = [[(side / math.sqrt(r), side * math.sqrt(r)) for side in level for r in ratios] for level in sides]
         grids = [grid_priors(cells, stride, shape) for cells, stride, shape in zip(sizes, strides, shapes, strict=True)]
         anchors = len(shapes[0])
         self.values = 2 if objectness == "softmax" else 1
-        self.conv = ConvNormReLU(c_in, width, 3, dilation=dilation, norm=None, activation=framework.activation)
+        self.conv = conv or ConvNormReLU(c_in, width, 3, dilation=dilation, norm=None, activation=framework.activation)
         self.objectness = nn.Conv2d(width, self.values * anchors, 1)
         self.offsets = nn.Conv2d(width, 4 * anchors, 1)
         self.anchors = Priors(grids)
@@ -124,7 +124,10 @@ class RegionProposals(nn.Module):
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Give objectness logits [B, A, 1 or 2] and offsets [B, A, 4]."""
-        maps = [self.conv(m) for m in maps]
+        return self.predict([self.conv(m) for m in maps])
+
+    def predict(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
+        """Give the same for maps that `conv` has made."""
         logits = flatten_predictions([self.objectness(m) for m in maps], self.values)
         return logits, flatten_predictions([self.offsets(m) for m in maps], 4)
 

@@ -134,3 +134,31 @@ def test_totals_are_plain_data_of_every_counted_word() -> None:
     assert totals["macs"] == sum(call.macs for call in report.calls)
     assert totals["paper_flops"] == report.macs + report.bn_elements
     assert json.loads(json.dumps(totals)) == totals
+
+
+class Shared(nn.Module):
+    """A submodule under two names and, in another submodule, one of its parameters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        block = nn.Sequential(nn.Conv2d(3, 3, 3, padding=1, bias=False), nn.BatchNorm2d(3))
+        self.blocks = nn.ModuleList([block, block])
+        self.other = nn.Conv2d(3, 3, 3, padding=1, bias=False)
+        self.other.weight = block[0].weight
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        for block in self.blocks:
+            x = block(x)
+        out: torch.Tensor = self.other(x)
+        return out
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_what_is_shared_counts_at_each_use_and_stays_as_it_is(device: str) -> None:
+    module = Shared().eval()
+    images = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    before = module(images)
+    report = trace(module, (images,), device=device)
+    assert (report.params, report.macs) == (81 + 6, 3 * 81 * 64)
+    assert {tensor.device.type for tensor in (*module.parameters(), *module.buffers())} == {"cpu"}
+    assert torch.equal(module(images), before)

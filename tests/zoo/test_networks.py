@@ -19,6 +19,8 @@ from archbench.zoo.registry import Entry
 BACKBONES = [entry for entry in registry.entries("backbone") if not entry.published_only]
 DETECTORS = [entry for entry in registry.entries("detector") if not entry.published_only]
 FAMILIES = list({entry.family: entry for entry in reversed(BACKBONES)}.values())
+WITHOUT_BOXES = {"cornernet", "centernet", "ttfnet"}
+"""Detectors that find objects as points."""
 THOUSAND_LAYERS = ("preact-resnet1001",)
 EVERY = 4
 """One pair of a detector and a family in so many is built by default, each detector and each family among them; all if slow."""
@@ -139,16 +141,16 @@ def test_a_detector_fits_every_backbone_that_offers_its_taps(entry: Entry) -> No
 
 @pytest.mark.parametrize(("entry", "detector"), PAIRS)
 def test_every_detector_stands_on_every_family(entry: Entry, detector: Entry) -> None:
-    """Where it has the maps that the detector reads: DSOD's own networks end at stride 16, a toy one at stride 4."""
+    """Where it has the maps that the detector reads: DSOD's own networks end at stride 16, toy ones and hourglasses at stride 4."""
     taps = {tap for tap in detector.on_family(entry.stands_as).taps if tap[1:].isdigit()}
     if not taps <= set(entry.levels):
-        with pytest.raises(UsageError, match=r"cannot be built: this backbone has no c[345]; it offers"):
+        with pytest.raises(UsageError, match=r"cannot be built: this backbone has no c[2345]; it offers"):
             archbench.cost(entry.name, detector.name)
         return
     report = archbench.cost(entry.name, detector.name)
     assert report.uncounted == ()
-    assert report.boxes
-    assert report.boxes > 500
+    assert report.boxes is None or report.boxes > 500
+    assert (report.boxes is None) is (detector.name in WITHOUT_BOXES)
 
 
 def test_linear_layers_read_no_whole_map() -> None:

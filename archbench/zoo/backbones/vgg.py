@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archbench.zoo.contracts import Backbone, Preparation, Stage
-from archbench.zoo.layers import ConvNormReLU
+from archbench.zoo.layers import ConvNorm, ConvNormReLU
 
 LAYERS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 FC_SIDE = 7
@@ -32,19 +32,39 @@ class LinearReLU(nn.Sequential):
         return super().forward(x)
 
 
+class _Steps(dict[str, nn.Module]):
+    """Steps, of which a convolution and its ReLU become two where `taps` ask for what is between them (conv4_3_linear)."""
+
+    def __init__(self, taps: Sequence[str] | None) -> None:
+        super().__init__()
+        self.taps = taps or ()
+        self.inner: list[Stage] = []
+
+    def convolve(self, name: str, c_in: int, c_out: int, kernel: int = 3, *, dilation: int = 1, stride: int) -> None:
+        """Add a convolution with bias and its ReLU; `stride` is the map's."""
+        linear = f"{name}_linear"
+        if linear in self.taps:
+            self[linear] = ConvNorm(c_in, c_out, kernel, dilation=dilation, norm=None)
+            self[name] = nn.ReLU()
+            self.inner.append(Stage(linear, c_out, stride))
+        else:
+            self[name] = ConvNormReLU(c_in, c_out, kernel, dilation=dilation, norm=None)
+
+
 def vgg16(*, fc: FC, pool_ceil: bool, taps: Sequence[str] | None = None) -> Backbone:
     """Build VGG-16 up to conv5_3 or, by `fc`, to fc7. Every convolution is 3x3 with bias and ReLU, pools are 2x2/2.
 
-    A map of level c0 to c4 is the last convolution of its block, after its ReLU; c5 is fc7 where pool5 halves the map.
+    A map of level c0 to c4 is the last convolution of its block, after its ReLU; c5 is fc7 where pool5 halves the map. What a
+    convolution gives before its ReLU may be tapped as, for example, conv4_3_linear.
     """
-    steps: dict[str, nn.Module] = {}
+    steps = _Steps(taps)
     stages = []
     channels = 3
     for block, widths in enumerate(LAYERS, start=1):
         if block > 1:
             steps[f"pool{block - 1}"] = nn.MaxPool2d(2, 2, ceil_mode=pool_ceil)
         for layer, width in enumerate(widths, start=1):
-            steps[f"conv{block}_{layer}"] = ConvNormReLU(channels, width, 3, norm=None)
+            steps.convolve(f"conv{block}_{layer}", channels, width, stride=1 << (block - 1))
             channels = width
         stages.append(Stage(f"conv{block}_{len(widths)}", channels, stride=1 << (block - 1)))
     if fc == "linear":
@@ -55,9 +75,10 @@ def vgg16(*, fc: FC, pool_ceil: bool, taps: Sequence[str] | None = None) -> Back
     elif fc != "none":
         dilation, halves = FC_CONVS[fc]
         steps["pool5"] = nn.MaxPool2d(2, 2) if halves else nn.MaxPool2d(3, 1, 1)
-        steps["fc6"] = ConvNormReLU(channels, FC_CONV, 3, dilation=dilation, norm=None)
-        steps["fc7"] = ConvNormReLU(FC_CONV, FC_CONV, 1, norm=None)
-        stages.append(Stage("fc7", FC_CONV, stride=32 if halves else 16))
-    backbone = Backbone(steps, stages, taps=taps, norm=None, tail="fc6" if fc == "linear" else None)
+        stride = 32 if halves else 16
+        steps.convolve("fc6", channels, FC_CONV, dilation=dilation, stride=stride)
+        steps.convolve("fc7", FC_CONV, FC_CONV, 1, stride=stride)
+        stages.append(Stage("fc7", FC_CONV, stride))
+    backbone = Backbone(steps, stages, taps=taps, norm=None, inner=steps.inner, tail="fc6" if fc == "linear" else None)
     backbone.preparation = Preparation(order="bgr", scale=255, mean=(103.939, 116.779, 123.68), std=(1, 1, 1))
     return backbone

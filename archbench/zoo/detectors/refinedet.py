@@ -8,25 +8,14 @@ are L2-normalised.
 
 from __future__ import annotations
 
-import math
-from typing import NamedTuple
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archbench.spec import UsageError
-from archbench.zoo.contracts import Backbone, Detections, Detector, Preparation
-from archbench.zoo.layers import ConvNorm, ConvNormReLU, L2Norm, Norm, ResidualBottleneck, chain, flatten_predictions, normalisation
-from archbench.zoo.ops import load
-from archbench.zoo.ops.boxes import decode
-from archbench.zoo.ops.load import scene, softmax_logits
-from archbench.zoo.ops.nms import Selection
-from archbench.zoo.ops.priors import Priors, grid_priors
+from archbench.zoo.contracts import Backbone
+from archbench.zoo.layers import ConvNorm, ConvNormReLU, L2Norm, Norm, ResidualBottleneck, chain, normalisation
+from archbench.zoo.refinement import RATIOS, STRIDES, Predictions, Refinement
 
-STRIDES = (8, 16, 32, 64)
-PRIOR_SIDES = (32, 64, 128, 256)
-RATIOS = (1.0, 2.0, 0.5)
 L2_SCALES = (10.0, 8.0)
 TOP = 512
 """Channels of the map at stride 64."""
@@ -34,18 +23,6 @@ WIDTH = 256
 """Channels of the transfer connection blocks."""
 HEAD = 1024
 """Channels that a head reads behind its residual block."""
-OBJECTNESS = 0.01
-"""Anchors with a lower objectness are background to the second step."""
-SELECTION = Selection(score=0.01, candidates=1000, iou=0.45, per_image=500)
-
-
-class Predictions(NamedTuple):
-    """Raw predictions for P priors: offsets [B, P, 4], objectness logits [B, P, 2], class logits [B, P, 1 + classes]."""
-
-    arm_offsets: Tensor
-    arm_logits: Tensor
-    odm_offsets: Tensor
-    odm_logits: Tensor
 
 
 class Transfer(nn.Module):
@@ -82,21 +59,15 @@ class Head(nn.Module):
         return self.offsets(x), self.logits(x)
 
 
-class RefineDet(Detector):
-    """RefineDet on any backbone that is tapped at strides 8, 16 and 32; sides are multiples of 64.
-
-    `postprocess` gives boxes inside the image, labels from 0 to classes - 1.
-    """
-
-    preparation = Preparation(order="bgr", scale=255, mean=(104, 117, 123), std=(1, 1, 1))
+class RefineDet(Refinement):
+    """RefineDet on any backbone that is tapped at strides 8, 16 and 32; sides are multiples of 64."""
 
     def __init__(self, backbone: Backbone, *, size: tuple[int, int], classes: int) -> None:
-        super().__init__()
+        super().__init__([(size[0] // stride, size[1] // stride) for stride in STRIDES], size=size, classes=classes)
         if tuple(stage.stride for stage in backbone.tapped) != STRIDES[:3]:
             raise UsageError("refinedet reads maps at strides 8, 16 and 32")
         norm = backbone.norm
         channels = [*(stage.channels for stage in backbone.tapped), TOP]
-        self.size, self.classes = size, classes
         self.backbone = backbone
         scaled = [] if norm else list(zip(channels, L2_SCALES, strict=False))
         self.scales = nn.ModuleList(L2Norm(c, scale) for c, scale in scaled)
@@ -108,8 +79,6 @@ class RefineDet(Detector):
         self.arm = nn.ModuleList(Head(c, 2, norm=norm) for c in channels)
         self.transfers = nn.ModuleList(Transfer(c, top=level == len(channels) - 1, norm=norm) for level, c in enumerate(channels))
         self.odm = nn.ModuleList(Head(WIDTH, classes + 1, norm=norm) for _ in channels)
-        self.priors = Priors(_priors(size))
-        self.boxes = len(self.priors)
 
     def forward(self, images: Tensor) -> Predictions:
         maps = self.backbone(images)
@@ -120,41 +89,4 @@ class RefineDet(Detector):
         for transfer, m in zip(reversed(self.transfers), reversed(maps), strict=True):
             transferred.insert(0, transfer(m, transferred[0] if transferred else None))
         odm = [head(m) for head, m in zip(self.odm, transferred, strict=True)]
-        return Predictions(
-            flatten_predictions([offsets for offsets, _ in arm], 4),
-            flatten_predictions([logits for _, logits in arm], 2),
-            flatten_predictions([offsets for offsets, _ in odm], 4),
-            flatten_predictions([logits for _, logits in odm], self.classes + 1),
-        )
-
-    def postprocess(self, raw: Predictions) -> list[Detections]:
-        raw = Predictions(*(values.float() for values in raw))
-        boxes = decode(raw.odm_offsets, decode(raw.arm_offsets, self.priors.boxes))
-        scores = raw.odm_logits.softmax(dim=-1)[..., 1:]
-        objects = raw.arm_logits.softmax(dim=-1)[..., 1:] >= OBJECTNESS
-        return SELECTION(boxes, scores * objects, self.size)
-
-    def synthesize(self, raw: Predictions, generator: torch.Generator) -> tuple[Predictions, dict[str, str | int]]:
-        batch = len(raw.arm_offsets)
-        drawn = scene(self.priors.boxes, size=self.size, classes=self.classes, batch=batch, generator=generator)
-        made = Predictions(
-            arm_offsets=drawn.offsets,
-            arm_logits=softmax_logits(drawn.scores.sum(dim=-1, keepdim=True)),
-            odm_offsets=torch.zeros_like(drawn.offsets),
-            odm_logits=softmax_logits(drawn.scores),
-        )
-        counts: dict[str, str | int] = {
-            "distribution": load.NAME,
-            "candidates": drawn.scores[0].numel(),
-            "above_threshold": int((drawn.scores > SELECTION.score).sum()) // batch,
-        }
-        return Predictions(*(new.to(old) for new, old in zip(made, raw, strict=True))), counts
-
-
-def _priors(size: tuple[int, int]) -> list[Tensor]:
-    """Three priors a cell on strides 8 to 64: a square of four strides, and ratios 2 and 1/2 of its area; not clipped."""
-    levels = []
-    for stride, side in zip(STRIDES, PRIOR_SIDES, strict=True):
-        shapes = [(side * math.sqrt(ratio), side / math.sqrt(ratio)) for ratio in RATIOS]
-        levels.append(grid_priors((size[0] // stride, size[1] // stride), stride, shapes))
-    return levels
+        return self.predictions(arm, odm)

@@ -3,7 +3,8 @@
 Random weights give scores without meaning, and the time of a non-maximum suppression depends on them. So every dense
 detector is timed on this scene instead: each image holds 16 objects, uniform in place and class, sides log-uniform from 1/16
 to 1/2 of the input; a prior that overlaps an object by 0.3 or more fires for its class with 0.9 times the overlap and is
-regressed onto it with a jitter; and 2 % of the priors fire falsely for one class, log-uniform from 0.01 to 0.2.
+regressed onto it with a jitter; and 2 % of the priors fire falsely for one class, log-uniform from 0.01 to 0.2. A detector
+without priors sees the same objects as peaks of heatmaps, whose cells take the priors' place.
 """
 
 from __future__ import annotations
@@ -24,6 +25,8 @@ CLUTTER = 0.02
 CLUTTER_SCORES = (0.01, 0.2)
 JITTER = 0.3
 """Standard deviation of the regression's error, in offset units."""
+SPREAD = 0.54 / 6
+"""Standard deviation of a peak, as a share of the object's sides (Liu et al., TTFNet: 0.54 of a sixth)."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +81,36 @@ def scene(priors: Tensor, *, size: tuple[int, int], classes: int, batch: int, ge
         for _ in range(batch)
     ]
     return Scene(torch.stack([scores for scores, _ in drawn]), torch.stack([offsets for _, offsets in drawn]))
+
+
+def heatmap(
+    points: Tensor, seen: Objects, *, size: tuple[int, int], cells: tuple[int, int], classes: int, generator: torch.Generator
+) -> Tensor:
+    """Draw what a map of `cells` (columns, rows) makes of a point [N, 2] of each object, in pixels: scores [C, rows, columns].
+
+    The point's cell fires with 0.9 times an overlap from 0.3 to 1, those around it as a Gaussian falls off.
+    """
+    axes = [torch.arange(count) for count in cells]
+    steps = torch.tensor(size) / torch.tensor(cells)
+    centres = to_cells(points, size=size, cells=cells)
+    spread = ((seen.boxes[:, 2:] - seen.boxes[:, :2]) / steps * SPREAD).clamp(min=SPREAD)
+    peaks = CONFIDENCE * (OVERLAP + torch.rand(len(points), generator=generator) * (1 - OVERLAP))
+    heat = torch.zeros(classes, cells[1], cells[0])
+    for number, label in enumerate(seen.labels.tolist()):
+        across, down = (torch.exp(-(((axes[i] - centres[number, i]) / spread[number, i]) ** 2) / 2) for i in range(2))
+        heat[label] = torch.maximum(heat[label], peaks[number] * down[:, None] * across)
+    false = (torch.rand(cells[::-1], generator=generator) < CLUTTER).nonzero(as_tuple=True)
+    wrong = torch.randint(classes, (len(false[0]),), generator=generator)
+    low, high = map(math.log, CLUTTER_SCORES)
+    noise = torch.exp(low + torch.rand(len(wrong), generator=generator) * (high - low))
+    heat[wrong, *false] = torch.maximum(heat[wrong, *false], noise)
+    return heat
+
+
+def to_cells(points: Tensor, *, size: tuple[int, int], cells: tuple[int, int]) -> Tensor:
+    """The column and row, [N, 2], of the cell that each point [N, 2] in pixels lies in; the nearest for one outside the image."""
+    places = (points / (torch.tensor(size) / torch.tensor(cells))).floor().long()
+    return places.clamp(min=0).minimum(torch.tensor(cells) - 1)
 
 
 def softmax_logits(scores: Tensor, *, floor: float = 1e-6) -> Tensor:

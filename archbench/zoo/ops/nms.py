@@ -1,8 +1,11 @@
-"""Greedy non-maximum suppression in plain torch: exact, on every device, without a loop over boxes.
+"""Non-maximum suppression in plain torch, exact and on every device: greedy, without a loop over boxes, and soft.
 
 Boxes are taken best first; one is dropped where a kept one of its group overlaps it by more than a threshold. Within a block
 of boxes that recurrence is solved by iterating "kept where nothing kept suppresses it" from "all kept": after k rounds the
 first k boxes are right, so the fixed point is the greedy answer, and real scenes reach it in a few rounds.
+
+Soft suppression lowers scores instead of dropping boxes, which changes the order in which they are taken: it takes one box
+of every group at a time.
 """
 
 from __future__ import annotations
@@ -93,12 +96,58 @@ def _compact(boxes: Tensor, chosen: Tensor) -> Tensor:
     return front * chosen[:, :longest, None]
 
 
+@torch.library.custom_op("archbench::soft_nms", mutates_args=())
+def soft_nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, sigma: float, floor: float, limit: int = 0) -> Tensor:
+    """Lower the scores of boxes that overlap better ones (Bodla et al., Soft-NMS): [N, 4], [N] and groups [N] to scores [N].
+
+    Time and again the best box of each group is taken, and an overlap o with it multiplies the others' scores by
+    exp(-o * o / sigma) or, where sigma is 0, by 1 - o if o is above `threshold`. What thereby falls below `floor` has a score
+    of 0; so have, with a `limit`, all but a group's best so many.
+    """
+    out = torch.zeros_like(scores)
+    if not len(boxes):
+        return out
+    order = by_group_then_score(scores, groups)
+    rank = rank_in_group(groups[order])
+    _, row = torch.unique_consecutive(groups[order], return_inverse=True)
+    shape = int(row[-1]) + 1, int(rank.max()) + 1
+    box, left, index = boxes.new_zeros(*shape, 4), scores.new_zeros(shape), order.new_zeros(shape)
+    box[row, rank], left[row, rank], index[row, rank] = boxes[order], scores[order], order
+    for _ in range(limit or shape[1]):
+        best, place = left.max(dim=1, keepdim=True)
+        alive = best[:, 0] > 0
+        if not bool(alive.all()):
+            best, place, left, box, index = (values[alive] for values in (best, place, left, box, index))
+        if not len(left):
+            break
+        out[index.gather(1, place)] = best
+        overlap = iou(box.gather(1, place[..., None].expand(-1, -1, 4)), box)[:, 0].nan_to_num()
+        decay = torch.exp(-overlap.square() / sigma) if sigma else torch.where(overlap > threshold, 1 - overlap, 1)
+        left = left * decay
+        left = left.masked_fill((decay < 1) & (left < floor), 0).scatter(1, place, 0)
+    return out
+
+
+@soft_nms.register_fake
+def _(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, sigma: float, floor: float, limit: int = 0) -> Tensor:
+    return torch.empty_like(scores)
+
+
+@dataclass(frozen=True)
+class Soft:
+    """Soft suppression: linear, or with a `sigma` Gaussian; boxes whose score falls below `floor` are dropped."""
+
+    sigma: float = 0.0
+    floor: float = 0.001
+
+
 @dataclass(frozen=True)
 class Selection:
     """How a paper selects detections: class scores above `score`, NMS at `iou` in each class, the best `per_image`.
 
-    Where given, only the best `candidates` of a class come to the suppression, and the best `per_class` survive it. Boxes are
-    cut at the image's border before the suppression (`clip_first`) or after it; what then has no area is left out.
+    Where given, only the best `candidates` of a class come to the suppression, which may be `soft`, and the best `per_class`
+    survive it. Boxes are cut at the image's border before the suppression (`clip_first`) or after it; what then has no area is
+    left out.
     """
 
     score: float
@@ -107,6 +156,7 @@ class Selection:
     candidates: int | None = None
     per_class: int | None = None
     clip_first: bool = False
+    soft: Soft | None = None
 
     def __call__(self, boxes: Tensor, scores: Tensor, size: tuple[int, int]) -> list[Detections]:
         """Select from boxes [B, N, 4], or [B, N, C, 4] with a box a class, and foreground scores [B, N, C].
@@ -122,7 +172,9 @@ class Selection:
         image, box, label, score, groups = (values[order] for values in (image, box, label, score, groups))
         found = boxes[image, box] if boxes.ndim == 3 else boxes[image, box, label]
         found = clip(found, size) if self.clip_first else found
-        kept = nms(found, score, groups, self.iou, self.per_class or 0)
+        if self.soft:
+            score = soft_nms(found, score, groups, self.iou, self.soft.sigma, self.soft.floor, self.per_class or self.per_image)
+        kept = score > 0 if self.soft else nms(found, score, groups, self.iou, self.per_class or 0)
         found = found if self.clip_first else clip(found, size)
         order = (kept & (found[:, 2:] > found[:, :2]).all(dim=1)).nonzero().squeeze(1)
         order = order[by_group_then_score(score[order], image[order])]

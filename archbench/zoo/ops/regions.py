@@ -82,7 +82,7 @@ def roi_align(maps: list[Tensor], boxes: Tensor, strides: list[int], side: int, 
         height, width = torch.where(own, rows, height), torch.where(own, columns, width)
         first = torch.where(own, cells + images * rows * columns, first)
         cells += batch * rows * columns
-    steps = torch.arange(side, device=boxes.device)[:, None] + (torch.arange(samples, device=boxes.device) + 0.5) / samples
+    steps = _steps(side, samples, boxes.device)
     down = _in_bins(top * scale, bottom * scale, steps / side, height)
     across = _in_bins(left * scale, right * scale, steps / side, width)
     taps = _paired(first, width, down, across)
@@ -158,6 +158,33 @@ def _(features: Tensor, boxes: Tensor, size: Sequence[int], bins: int, samples: 
     return _scores(features, boxes, bins, samples)
 
 
+@torch.library.custom_op("archbench::position_sensitive_align", mutates_args=())
+def position_sensitive_align(features: Tensor, boxes: Tensor, stride: int, bins: int, samples: int) -> Tensor:
+    """Average samples x samples bilinear points in each bin, of its own channels: [B, C*bins*bins, H, W] to crops [B*P, C, bins, bins].
+
+    Light-Head R-CNN's pooling (Li et al.) of boxes in pixels, as torchvision's ps_roi_align has it: half a cell is
+    taken off a box's corners, a point beyond -1 or beyond the map's size is 0, one nearer is moved to the border. The bin of
+    row i and column j reads channel (c * bins + i) * bins + j.
+    """
+    out = _aligned(features, boxes, stride, bins, samples)
+    batch, _, height, width = features.shape
+    left, top, right, bottom = (corner * (1 / stride) - 0.5 for corner in _corners(boxes))
+    fractions = _steps(bins, samples, boxes.device) / bins
+    images = _images(boxes)
+    down = _in_bins(top, bottom, fractions, torch.full_like(images, height), least=-torch.inf)
+    across = _in_bins(left, right, fractions, torch.full_like(images, width), least=-torch.inf)
+    taps = _paired(images * height * width, width, down, across)
+    index = taps.cells * bins**2 + torch.arange(bins**2, device=boxes.device).view(bins, bins, 1)
+    table = features.view(batch, -1, bins**2, height, width).permute(0, 3, 4, 2, 1).reshape(-1, out.shape[1])
+    _pool(table.to(torch.promote_types(table.dtype, torch.float32)), Taps(index, taps.weights / samples**2), out)
+    return out
+
+
+@position_sensitive_align.register_fake
+def _(features: Tensor, boxes: Tensor, stride: int, bins: int, samples: int) -> Tensor:
+    return _aligned(features, boxes, stride, bins, samples)
+
+
 @torch.library.custom_op("archbench::position_sensitive_pool", mutates_args=())
 def position_sensitive_pool(features: Tensor, boxes: Tensor, stride: int, bins: int) -> Tensor:
     """Average bins, each the mean of cells of its own channel, of boxes in pixels: [B, C*bins*bins, H, W] to scores [B, P, C].
@@ -196,13 +223,13 @@ def _(features: Tensor, boxes: Tensor, stride: int, bins: int) -> Tensor:
     return _scores(features, boxes, bins)
 
 
-def _crops(maps: list[Tensor], boxes: Tensor, side: int) -> Tensor:
-    """Check the arguments and allocate crops [B*P, C, side, side] in the maps' memory format."""
+def _crops(maps: list[Tensor], boxes: Tensor, side: int, channels: int = 0) -> Tensor:
+    """Check the arguments and allocate crops [B*P, C, side, side] of the maps' channels, or so many, in their memory format."""
     _check_counts(side)
     _check(maps, boxes)
     last = all(one.is_contiguous(memory_format=torch.channels_last) and not one.is_contiguous() for one in maps)
     return torch.empty(
-        (boxes.shape[0] * boxes.shape[1], maps[0].shape[1], side, side), dtype=maps[0].dtype, device=maps[0].device,
+        (boxes.shape[0] * boxes.shape[1], channels or maps[0].shape[1], side, side), dtype=maps[0].dtype, device=maps[0].device,
         memory_format=torch.channels_last if last else torch.contiguous_format,
     )  # fmt: skip
 
@@ -214,6 +241,12 @@ def _scores(features: Tensor, boxes: Tensor, bins: int, samples: int = 1) -> Ten
     if features.shape[1] % bins**2:
         raise ValueError(f"{features.shape[1]} channels are no multiple of {bins} x {bins} bins")
     return features.new_empty(boxes.shape[0], boxes.shape[1], features.shape[1] // bins**2)
+
+
+def _aligned(features: Tensor, boxes: Tensor, stride: int, bins: int, samples: int) -> Tensor:
+    """Check the arguments and allocate crops [B*P, C, bins, bins]."""
+    _check_counts(stride)
+    return _crops([features], boxes, bins, _scores(features, boxes, bins, samples).shape[-1])
 
 
 def _check(maps: list[Tensor], boxes: Tensor) -> None:
@@ -297,10 +330,18 @@ def _between(start: Tensor, end: Tensor, fractions: Tensor, size: int) -> Taps:
     return _linear(places, (places >= 0) & (places <= size - 1), size - 1)
 
 
-def _in_bins(start: Tensor, end: Tensor, fractions: Tensor, size: Tensor) -> Taps:
-    """Taps [M, n, 2s] for fractions [n, s] of boxes [M, 1] in cells of an axis of `size` [M, 1] cells, by RoIAlign's rules."""
+def _steps(side: int, samples: int, device: torch.device) -> Tensor:
+    """Where points lie in `side` bins of length 1, evenly: [side, samples]."""
+    return torch.arange(side, device=device)[:, None] + (torch.arange(samples, device=device) + 0.5) / samples
+
+
+def _in_bins(start: Tensor, end: Tensor, fractions: Tensor, size: Tensor, *, least: float = 1) -> Taps:
+    """Taps [M, n, 2s] for fractions [n, s] of boxes [M, 1] in cells of an axis of `size` [M, 1] cells, by RoIAlign's rules.
+
+    A box is at least `least` cells long.
+    """
     start, last = start[..., None], size[..., None] - 1
-    places = start + fractions * (end[..., None] - start).clamp(min=1)
+    places = start + fractions * (end[..., None] - start).clamp(min=least)
     inside = (places >= -1) & (places <= last + 1)
     return _linear(places.clamp(min=0).minimum(last.to(places.dtype)), inside, last)
 

@@ -1,10 +1,12 @@
-"""VGG-16: what follows conv5_3, and the rounding of its pools."""
+"""VGG-16: what follows conv5_3, the rounding of its pools, taps before a ReLU."""
 
 from __future__ import annotations
 
 import pytest
+import torch
 
 import archbench
+from archbench.zoo.backbones.vgg import vgg16
 
 
 @pytest.mark.parametrize(
@@ -28,3 +30,18 @@ def test_linear_layers_take_any_input() -> None:
 def test_pools_round_down_or_up(pool_ceil: bool, side: int) -> None:
     calls = {call.path: call for call in archbench.cost("vgg16", classes=0, size=300, pool_ceil=pool_ceil).calls}
     assert calls["conv4_3.0"].out_shape[-1] == side
+
+
+def test_a_convolution_may_be_tapped_before_its_relu() -> None:
+    torch.manual_seed(0)
+    taps = ("conv4_3_linear", "conv4_3", "fc7_linear")
+    backbone = vgg16(fc="conv-d3", pool_ceil=True, taps=taps).eval()
+    assert [(stage.name, stage.channels, stage.stride) for stage in backbone.tapped] == [
+        ("conv4_3_linear", 512, 8), ("conv4_3", 512, 8), ("fc7_linear", 1024, 16)
+    ]  # fmt: skip
+    with torch.inference_mode():
+        linear, activated, deep = backbone(torch.randn(1, 3, 33, 32))
+    assert linear.min() < 0
+    assert deep.min() < 0
+    torch.testing.assert_close(activated, linear.relu())
+    assert "fc7" not in dict(backbone.named_children())

@@ -6,7 +6,19 @@ import pytest
 import torch
 
 from archbench.zoo.ops.boxes import decode, iou
-from archbench.zoo.ops.load import CLUTTER, CLUTTER_SCORES, CONFIDENCE, OBJECTS, OVERLAP, Scene, scene, softmax_logits
+from archbench.zoo.ops.load import (
+    CLUTTER,
+    CLUTTER_SCORES,
+    CONFIDENCE,
+    OBJECTS,
+    OVERLAP,
+    Scene,
+    heatmap,
+    objects,
+    scene,
+    softmax_logits,
+    to_cells,
+)
 from archbench.zoo.ops.nms import nms
 from archbench.zoo.ops.priors import grid_priors
 
@@ -58,3 +70,24 @@ def test_logits_have_the_scores_as_their_softmax() -> None:
     logits = softmax_logits(scores)
     assert logits.shape == (1, len(PRIORS), 21)
     torch.testing.assert_close(logits.softmax(dim=-1)[..., 1:], scores, atol=1e-4, rtol=1e-3)
+
+
+def test_a_heatmap_peaks_at_the_objects_and_fires_falsely_and_rarely() -> None:
+    generator = torch.Generator().manual_seed(0)
+    seen = objects(size=SIZE, classes=20, generator=generator)
+    centres = (seen.boxes[:, :2] + seen.boxes[:, 2:]) / 2
+    heat = heatmap(centres, seen, size=SIZE, cells=(80, 64), classes=20, generator=generator)
+    assert heat.shape == (20, 64, 80)
+    cells = to_cells(centres, size=SIZE, cells=(80, 64))
+    assert cells[0].tolist() == (centres[0] / 4).floor().tolist()
+    at = heat[seen.labels, cells[:, 1], cells[:, 0]]
+    assert ((at >= CONFIDENCE * OVERLAP) & (at <= CONFIDENCE)).all()
+    for label, (column, row), peak in zip(seen.labels, cells, at, strict=True):
+        assert heat[label, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2].max() >= peak
+    false = ((heat >= CLUTTER_SCORES[0] * 0.999) & (heat <= CLUTTER_SCORES[1])).any(dim=0)
+    assert 0.5 * CLUTTER < false.float().mean() < 0.2
+
+
+def test_points_outside_the_image_are_in_its_nearest_cells() -> None:
+    points = torch.tensor([[-3.0, 10.0], [400.0, 256.0], [319.9, 0.0]])
+    assert to_cells(points, size=SIZE, cells=(80, 64)).tolist() == [[0, 2], [79, 63], [79, 0]]

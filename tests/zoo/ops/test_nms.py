@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from archbench.zoo.ops import nms as module
 from archbench.zoo.ops.boxes import clip, iou
-from archbench.zoo.ops.nms import BLOCK, Selection, nms
+from archbench.zoo.ops.nms import BLOCK, Selection, Soft, nms, soft_nms
 
 Case = tuple[Tensor, Tensor, Tensor]
 
@@ -98,6 +100,70 @@ def test_on_the_meta_device_it_has_its_shape() -> None:
 
 def test_torch_accepts_the_operator() -> None:
     torch.library.opcheck(nms, (*random_case(20, groups=2), 0.5), test_utils=("test_schema", "test_faketensor"))
+
+
+def soft_by_loops(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, sigma: float, floor: float) -> Tensor:
+    """Take the best box, lower what overlaps it, and so on (Bodla et al., Figure 3)."""
+    left = {i: score for i, score in enumerate(scores.tolist()) if score > 0}
+    out = torch.zeros_like(scores)
+    overlaps = iou(boxes, boxes).nan_to_num()
+    while left:
+        best = max(left, key=lambda i: left[i])
+        out[best] = left.pop(best)
+        for i in [i for i in left if groups[i] == groups[best]]:
+            overlap = overlaps[best, i].item()
+            decay = math.exp(-(overlap**2) / sigma) if sigma else 1 - overlap if overlap > threshold else 1.0
+            left[i] *= decay
+            if decay < 1 and left[i] < floor:
+                del left[i]
+    return out
+
+
+def distinct_case(n: int, *, groups: int = 1, seed: int = 0) -> Case:
+    boxes, _, group = random_case(n, groups=groups, seed=seed)
+    return boxes, torch.rand(n, generator=torch.Generator().manual_seed(seed + 99)), group
+
+
+@pytest.mark.parametrize(("threshold", "sigma"), [(0.45, 0.0), (0.0, 0.0), (0.5, 0.5), (0.3, 0.1)])
+@pytest.mark.parametrize(("n", "groups", "seed"), [(1, 1, 0), (40, 1, 1), (120, 3, 2), (60, 40, 3)])
+def test_soft_suppression_is_that_of_the_loops(n: int, groups: int, seed: int, threshold: float, sigma: float) -> None:
+    case = distinct_case(n, groups=groups, seed=seed)
+    for floor in (0.001, 0.2):
+        torch.testing.assert_close(soft_nms(*case, threshold, sigma, floor), soft_by_loops(*case, threshold, sigma, floor))
+
+
+def test_soft_suppression_by_hand() -> None:
+    """The second box overlaps the first by a half, the third the second alone, by a third."""
+    boxes = torch.tensor([[0.0, 0.0, 4.0, 1.0], [0.0, 0.0, 2.0, 1.0], [1.0, 0.0, 3.0, 1.0]])
+    scores, groups = torch.tensor([0.9, 0.8, 0.1]), torch.tensor([0, 0, 1])
+    torch.testing.assert_close(soft_nms(boxes, scores, groups, 0.3, 0.0, 0.001), torch.tensor([0.9, 0.4, 0.1]))
+    torch.testing.assert_close(soft_nms(boxes, scores, groups, 0.5, 0.0, 0.001), scores)
+    torch.testing.assert_close(soft_nms(boxes, scores, groups, 0.3, 0.0, 0.5), torch.tensor([0.9, 0.0, 0.1]))
+    torch.testing.assert_close(soft_nms(boxes, scores, groups, 0.3, 0.5, 0.001), torch.tensor([0.9, 0.8 * math.exp(-0.5), 0.1]))
+    torch.testing.assert_close(soft_nms(boxes, scores, groups * 0, 0.3, 0.0, 0.001)[2], torch.tensor(0.05 * 2 / 3))
+
+
+@pytest.mark.parametrize("limit", [1, 5, 500])
+def test_a_limit_leaves_the_best_softly_suppressed_of_each_group(limit: int) -> None:
+    case = distinct_case(200, groups=3)
+    whole, limited = soft_nms(*case, 0.4, 0.5, 0.001), soft_nms(*case, 0.4, 0.5, 0.001, limit)
+    for group in range(3):
+        own = case[2] == group
+        kept = whole[own].topk(min(limit, int(own.sum())))
+        torch.testing.assert_close(limited[own], torch.zeros_like(whole[own]).scatter(0, kept.indices, kept.values))
+
+
+def test_torch_accepts_soft_suppression() -> None:
+    torch.library.opcheck(soft_nms, (*distinct_case(20, groups=2), 0.5, 0.5, 0.001), test_utils=("test_schema", "test_faketensor"))
+    assert soft_nms(torch.empty(0, 4), torch.empty(0), torch.empty(0, dtype=torch.long), 0.5, 0.0, 0.001).shape == (0,)
+
+
+def test_a_soft_selection_orders_by_the_lowered_scores() -> None:
+    boxes = torch.tensor([[0.0, 0.0, 4.0, 1.0], [0.0, 0.0, 3.0, 1.0], [6.0, 0.0, 9.0, 1.0]])
+    scores = torch.tensor([[0.9], [0.8], [0.5]])
+    (found,) = Selection(0.1, 0.5, per_image=2, soft=Soft())(boxes[None], scores[None], (10, 10))
+    torch.testing.assert_close(found.scores, torch.tensor([0.9, 0.5]))
+    assert found.boxes.tolist() == boxes[[0, 2]].tolist()
 
 
 def select(boxes: Tensor, scores: Tensor, size: tuple[int, int], how: Selection) -> list[tuple[list[float], float, int]]:

@@ -14,7 +14,14 @@ import torch
 from torch import Tensor
 
 from archbench.zoo.ops import regions
-from archbench.zoo.ops.regions import crop_and_resize, position_sensitive_crop, position_sensitive_pool, roi_align, roi_pool
+from archbench.zoo.ops.regions import (
+    crop_and_resize,
+    position_sensitive_align,
+    position_sensitive_crop,
+    position_sensitive_pool,
+    roi_align,
+    roi_pool,
+)
 
 SIZE = (7, 10)
 """Height and width of a map in cells, odd and even, so that a swap of axes shows."""
@@ -103,6 +110,21 @@ def align_by_loops(maps: list[Tensor], boxes: Tensor, strides: list[int], side: 
                 if -1 <= y <= height and -1 <= x <= width:
                     y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
                     crop[channel, i, j] += bilinear(cells, y, x) / samples**2
+        crops.append(crop)
+    return torch.stack(crops)
+
+
+def sensitive_align_by_loops(maps: Tensor, boxes: Tensor, stride: int, bins: int, samples: int) -> Tensor:
+    crops = []
+    height, width = maps.shape[2:]
+    for image, box in each_box(boxes):
+        x1, y1, x2, y2 = (corner / stride - 0.5 for corner in box)
+        crop = torch.zeros(maps.shape[1] // bins**2, bins, bins)
+        for c, i, j, p, q in product(*map(range, crop.shape), range(samples), range(samples)):
+            y, x = (low + (n + (k + 0.5) / samples) * (high - low) / bins for low, high, n, k in ((y1, y2, i, p), (x1, x2, j, q)))
+            if -1 <= y <= height and -1 <= x <= width:
+                y, x = min(max(y, 0), height - 1), min(max(x, 0), width - 1)
+                crop[c, i, j] += bilinear(maps[image, (c * bins + i) * bins + j].tolist(), y, x) / samples**2
         crops.append(crop)
     return torch.stack(crops)
 
@@ -199,6 +221,13 @@ def test_position_sensitive_crops_are_those_of_the_loops(bins: int, samples: int
 def test_position_sensitive_means_are_those_of_the_loops(stride: int, bins: int) -> None:
     maps, boxes = features(channels=2 * bins**2), pixels(stride=stride)
     close(position_sensitive_pool(maps, boxes, stride, bins), sensitive_pool_by_loops(maps, boxes, stride, bins))
+
+
+@pytest.mark.parametrize(("bins", "samples"), [(1, 1), (3, 2), (2, 3)])
+def test_position_sensitive_aligned_regions_are_those_of_the_loops(bins: int, samples: int) -> None:
+    maps, boxes = features(channels=2 * bins**2), pixels(drawn=3)
+    ours = position_sensitive_align(maps, boxes, STRIDE, bins, samples)
+    close(ours, sensitive_align_by_loops(maps, boxes, STRIDE, bins, samples))
 
 
 def ramp(size: tuple[int, int]) -> Tensor:
@@ -303,6 +332,7 @@ OPERATORS: dict[str, tuple[Any, Callable[..., tuple[Any, ...]]]] = {
     "roi_pool": (roi_pool, lambda maps, boxes: (maps, boxes * 100, 16, 3)),
     "position_sensitive_crop": (position_sensitive_crop, lambda maps, boxes: (maps, boxes, UNIT, 2, 2)),
     "position_sensitive_pool": (position_sensitive_pool, lambda maps, boxes: (maps, boxes * 100, 16, 2)),
+    "position_sensitive_align": (position_sensitive_align, lambda maps, boxes: (maps, boxes * 100, 16, 2, 2)),
 }
 every_operator = pytest.mark.parametrize("name", OPERATORS)
 
@@ -321,7 +351,8 @@ def test_any_box_gives_finite_numbers(name: str, box: tuple[float, ...]) -> None
 @every_operator
 def test_no_boxes_give_no_crops(name: str) -> None:
     out = run(name, features(2, 8), torch.empty(2, 0, 4))
-    assert out.shape == ((2, 0, 2) if name.startswith("position") else (0, 8, 3, 3))
+    shapes = {"position_sensitive_align": (0, 2, 2, 2), "position_sensitive_crop": (2, 0, 2), "position_sensitive_pool": (2, 0, 2)}
+    assert out.shape == shapes.get(name, (0, 8, 3, 3))
 
 
 @every_operator
@@ -420,6 +451,7 @@ print(report.uncounted or None, {'sympy', 'torch._dynamo'} & sys.modules.keys() 
         (lambda: roi_align([torch.empty(2, 3, 8, 8)] * 2, torch.empty(2, 5, 4), [8, 32], 7, 2), "must double"),
         (lambda: roi_align([torch.empty(2, 3, 8, 8), torch.empty(2, 4, 4, 4)], torch.empty(2, 5, 4), [8, 16], 7, 2), "features must be"),
         (lambda: position_sensitive_crop(torch.empty(1, 10, 8, 8), torch.empty(1, 5, 4), UNIT, 3, 1), "no multiple"),
+        (lambda: position_sensitive_align(torch.empty(1, 10, 8, 8), torch.empty(1, 5, 4), 16, 3, 2), "no multiple"),
         (lambda: position_sensitive_pool(torch.empty(1, 10, 8, 8), torch.empty(1, 5, 4), 16, 3), "no multiple"),
     ],
 )
@@ -447,6 +479,7 @@ def test_pooling_is_torchvision_s() -> None:
     plain = list(boxes.unbind(0))
     close(roi_align([maps], boxes, [STRIDE], 7, 2), ops.roi_align(maps, plain, 7, 1 / STRIDE, 2, aligned=False))
     close(roi_pool(maps, boxes, STRIDE, 6), ops.roi_pool(maps, plain, 6, 1 / STRIDE))
+    close(position_sensitive_align(maps, boxes, STRIDE, 2, 2), ops.ps_roi_align(maps, plain, 2, 1 / STRIDE, 2))
 
 
 @pytest.mark.gpu

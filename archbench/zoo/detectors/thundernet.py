@@ -1,0 +1,77 @@
+"""ThunderNet (Qin et al., ThunderNet: Towards Real-time Generic Object Detection on Mobile Devices, section 3.2).
+
+A two-stage detector of few channels: context of three sizes is summed (CEM), the region proposals' features say which cells
+count (SAM), and regions are read from position-sensitive maps. Thresholds are those of qinzheng93/ThunderNet.
+"""
+
+from __future__ import annotations
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from archbench.shapes import map_sizes
+from archbench.zoo.contracts import Backbone
+from archbench.zoo.layers import ConvNorm, ConvNormReLU, chain
+from archbench.zoo.ops.nms import Selection, Soft
+from archbench.zoo.ops.regions import position_sensitive_align
+from archbench.zoo.two_stage import SAMPLES, SIDES, UNIT, Framework, Objectness, RegionPredictions, RegionProposals, TwoStage
+
+STRIDE = 16
+RATIOS = (1 / 2, 3 / 4, 1.0, 4 / 3, 2.0)
+BINS = 7
+CHANNELS = 5
+"""Of a region's bins."""
+CONTEXT = CHANNELS * BINS**2
+RPN_WIDTH = 256
+HIDDEN = 1024
+FRAMEWORK = Framework(
+    nn.ReLU, UNIT, 2000, "align", Selection(score=0.05, iou=0.5, per_image=100, clip_first=True, soft=Soft()),
+    background=False, resize="warp",
+)  # fmt: skip
+
+
+class ContextEnhancement(nn.Module):
+    """Sum three views of a map at stride 16: its own, that at stride 32, and the mean of that."""
+
+    def __init__(self, fine: int, coarse: int) -> None:
+        super().__init__()
+        self.fine, self.coarse, self.whole = nn.Conv2d(fine, CONTEXT, 1), nn.Conv2d(coarse, CONTEXT, 1), nn.Conv2d(coarse, CONTEXT, 1)
+
+    def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
+        x = self.fine(fine)
+        x = x + F.interpolate(self.coarse(coarse), size=x.shape[-2:], mode="nearest")
+        return x + self.whole(F.adaptive_avg_pool2d(coarse, 1))
+
+
+class ThunderNet(TwoStage):
+    """ThunderNet on any backbone that is tapped at strides 16 and 32; all classes share one box a region.
+
+    Its own layers have batch norm: their 245 channels form no groups.
+    """
+
+    def __init__(
+        self, backbone: Backbone, *, size: tuple[int, int], classes: int, proposals: int, objectness: Objectness
+    ) -> None:  # fmt: skip
+        conv = chain(ConvNormReLU(CONTEXT, CONTEXT, 5, groups=CONTEXT), ConvNormReLU(CONTEXT, RPN_WIDTH, 1))
+        rpn = RegionProposals(
+            CONTEXT, RPN_WIDTH, sizes=map_sizes(backbone, size)[:1], strides=[STRIDE], sides=[SIDES], ratios=RATIOS,
+            objectness=objectness, framework=FRAMEWORK, conv=conv,
+        )  # fmt: skip
+        super().__init__(rpn, backbone.preparation, size=size, classes=classes, proposals=proposals, framework=FRAMEWORK)
+        self.backbone = backbone
+        self.context = ContextEnhancement(*(stage.channels for stage in backbone.tapped))
+        self.attention = chain(ConvNorm(RPN_WIDTH, CONTEXT, 1), nn.Sigmoid())
+        self.hidden = chain(nn.Linear(CONTEXT, HIDDEN), nn.ReLU(inplace=True))
+        self.logits = nn.Linear(HIDDEN, classes + 1)
+        self.offsets = nn.Linear(HIDDEN, 4)
+
+    def forward(self, images: Tensor) -> RegionPredictions:
+        context = self.context(*self.backbone(images))
+        seen = self.rpn.conv(context)
+        objectness, anchor_offsets = self.rpn.predict([seen])
+        proposals = self.propose(objectness, anchor_offsets)
+        crops = position_sensitive_align(context * self.attention(seen), proposals, STRIDE, BINS, SAMPLES)
+        found = self.hidden(crops.flatten(1))
+        rows = proposals.shape[:2]
+        logits, offsets = self.logits(found).reshape(*rows, -1), self.offsets(found).reshape(*rows, 1, 4)
+        return RegionPredictions(objectness, anchor_offsets, proposals, logits, offsets)

@@ -1,0 +1,48 @@
+"""Peaks of heatmaps: what detectors without anchors take for objects or for their corners."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+from torch.nn import functional as F
+
+from archbench.zoo.contracts import Detections
+from archbench.zoo.ops.boxes import clip
+
+
+class Peaks(NamedTuple):
+    """The best peaks of each image, best first, all [B, K]: scores, labels, and places in cells (rows and columns, from 0)."""
+
+    scores: Tensor
+    labels: Tensor
+    rows: Tensor
+    columns: Tensor
+
+    def read(self, values: Tensor) -> Tensor:
+        """What maps [B, n, H, W] hold at the peaks, [B, K, n], in fp32."""
+        cells = self.rows * values.shape[-1] + self.columns
+        return values.flatten(2).gather(2, cells[:, None].expand(-1, values.shape[1], -1)).float().transpose(1, 2)
+
+
+def find_peaks(logits: Tensor, count: int) -> Peaks:
+    """Find the best `count` cells, over all classes, that none of their eight neighbours exceeds: logits [B, C, H, W] to peaks.
+
+    Scores are sigmoids, in fp32. A map of fewer cells gives all of them, those that are no peak with a score of 0.
+    """
+    scores = logits.float().sigmoid()
+    scores = scores * (F.max_pool2d(scores, 3, 1, 1) == scores)
+    best, index = scores.flatten(1).topk(min(count, scores[0].numel()))
+    height, width = scores.shape[2:]
+    cells = index % (height * width)
+    return Peaks(best, index // (height * width), cells // width, cells % width)
+
+
+def detect_peaks(boxes: Tensor, peaks: Peaks, size: tuple[int, int], *, score: float) -> list[Detections]:
+    """Take the peaks above `score` for detections: their boxes [B, K, 4], cut at the border of an image of `size`, with an area."""
+    boxes = clip(boxes, size)
+    kept = (peaks.scores > score) & (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
+    return [
+        Detections(found[mask], scores[mask], labels[mask])
+        for found, scores, labels, mask in zip(boxes, peaks.scores, peaks.labels, kept, strict=True)
+    ]
