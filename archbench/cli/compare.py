@@ -68,8 +68,8 @@ def compare(
         print_tables(tables(records, layout), form)
 
 
-def read_records(folders: Sequence[Path] | None) -> list[Record]:
-    """Read results folders, a record that several of them have once; say on stderr how to fill one that is empty.
+def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> list[Record]:
+    """Read results folders, a record that several of them have once; say on stderr, unless quietly, how to fill one that is empty.
 
     One that was named and is not there is a UsageError.
     """
@@ -78,7 +78,7 @@ def read_records(folders: Sequence[Path] | None) -> list[Record]:
         if folder != DEFAULT_FOLDER and not folder.is_dir():
             raise UsageError(f"there is no results folder {folder}; {EXAMPLE} --results {folder} would make it")
         found = Store(folder).read()
-        if not found:
+        if not found and not quietly:
             print(f"no records in {folder}; a command that makes one: {EXAMPLE}", file=sys.stderr)
         records |= {record.record_id: record for record in found}
     return sorted(records.values(), key=lambda record: record.time_utc)

@@ -22,16 +22,16 @@ KINDS: dict[str, Kind] = {"backbones": "backbone", "detectors": "detector"}
 
 
 def list_networks(
-    what: Annotated[str, typer.Argument(help="backbones, detectors, options, pairs, suites or all (of the first three).")] = "all",
+    what: Annotated[str, typer.Argument(help="backbones, detectors, options, pairs, suites, plots or all (of the first three).")] = "all",
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
     plugin: Plugins = None,
 ) -> None:
-    """List the backbones, the detectors, the options they take, the pairs that the papers have figures of, or the suites.
+    """List the backbones, the detectors, the options they take, the pairs that the papers have figures of, suites or plots.
 
     Example: archbench list pairs
     """
-    if what not in (*KINDS, "options", "pairs", "suites", "all"):
-        raise UsageError(f"list {what}: there are backbones, detectors, options, pairs, suites and all")
+    if what not in (*KINDS, "options", "pairs", "suites", "plots", "all"):
+        raise UsageError(f"list {what}: there are backbones, detectors, options, pairs, suites, plots and all")
     if what == "suites":
         from archbench.papers.suites import suites
 
@@ -39,6 +39,14 @@ def list_networks(
             print(json.dumps([_plain_suite(suite) for suite in suites()], indent=2))
         else:
             _suites(suites()).print()
+        return
+    if what == "plots":
+        from archbench.report.figures import registry as plots
+
+        if as_json:
+            print(json.dumps([figure.to_dict() for figure in plots.FIGURES], indent=2))
+        else:
+            plots.table().print()
         return
     if what == "pairs":
         if as_json:

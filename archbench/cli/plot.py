@@ -1,69 +1,137 @@
-"""`archbench plot`: the papers' figures, from your own records or from the papers' figures."""
+"""`archbench plot`: the papers' figures and our own, from your records, from the papers' figures, or from counts."""
 
 from __future__ import annotations
 
-import difflib
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from archbench.cli.compare import Results, read_records
-from archbench.spec import UsageError
+from archbench.cli.exit import Exit
+from archbench.cli.plugins import Plugins
+from archbench.spec import Spec, UsageError, parse_value
 
 if TYPE_CHECKING:
-    from archbench.report.efficiency import Chart
+    from archbench.report.figures.contract import Plot
+    from archbench.report.figures.material import Layer
+    from archbench.report.figures.style import Style
 
-PLOTS = ("efficiency",)
-SOURCES = ("records", "paper")
+ALL = "all"
 DEFAULT_OUT = Path("plots")
 
 
 def plot(
-    what: Annotated[str, typer.Argument(help=f"Which figure: {', '.join(PLOTS)}.")],
+    what: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which figure, or all; without a name they are listed.")] = None,
     source: Annotated[str, typer.Option(metavar="SOURCE", help="records: what was measured; paper: as published.")] = "records",
+    overlay: Annotated[bool, typer.Option("--overlay", help="What was measured and what was published in one figure.")] = False,
     results: Results = None,
+    x: Annotated[str, typer.Option(metavar="COLUMN", help="trade-off: the column on the x axis, as compare --csv names it.")] = "",
+    y: Annotated[str, typer.Option(metavar="COLUMN", help="trade-off: the column on the y axis.")] = "",
+    group: Annotated[str, typer.Option(metavar="COLUMN", help="trade-off: the column that colours points.")] = "",
+    log: Annotated[str, typer.Option(metavar="AXES", help="trade-off: logarithmic axes: x, y, xy or none. Default: by range.")] = "",
+    network: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="layers, layer-io, aggregation: of this network, NAME[+DETECTOR][,KEY=VALUE...]; repeatable."),
+    ] = None,
+    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="aggregation: the checkpoint of the network.")] = None,
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder that the pictures are written to.")] = DEFAULT_OUT,
-) -> None:
-    """Draw VoVNet's Figures 3 and 4: accuracy, speed, computation efficiency and energy, as PNG and SVG.
+    style: Annotated[str, typer.Option(metavar="STYLE", help="screen, or paper: small, with the caption in a text file.")] = "screen",
+    data: Annotated[bool, typer.Option("--data", help="Write what is drawn as CSV too.")] = False,
+    plugin: Plugins = None,
+) -> int:
+    """Draw figures as PNG and SVG: VoVNet's, Huang et al.'s, CSPNet's, DSNet's and our own.
 
     Example: archbench plot efficiency --source paper
     """
-    _check("plot", what, PLOTS)
-    _check("source", source, SOURCES)
-    records = read_records(results) if source == "records" else []
-    from archbench.report.efficiency import CHARTS, measured, published
+    from archbench.report.figures import registry
+    from archbench.report.figures.style import STYLES
 
+    if what is None:
+        registry.table().print()
+        return Exit.DONE
+    chosen = registry.FIGURES if what == ALL else (registry.find(what),)
+    _check("source", source, ("records", "paper"))
+    _check("style", style, tuple(STYLES))
+    if overlay and source == "paper":
+        raise UsageError("--overlay draws both: leave out --source paper")
+    from archbench.report.figures.contract import Missing
+    from archbench.report.figures.material import Choice, Material
+
+    networks = [_network(text) for text in network or ()]
+    material = Material(
+        [] if source == "paper" else read_records(results, quietly=True), "both" if overlay else source,  # type: ignore[arg-type]
+        Choice(x, y, group, log), networks, _layers, *_weighed(networks, weights),
+    )  # fmt: skip
     drawn = 0
-    for chart in CHARTS:
-        selection = published(chart) if source == "paper" else measured(chart, records)
-        if not selection.points:
-            print(f"efficiency-{chart.name}: not drawn, {_how_to_fill(chart)}", file=sys.stderr)
+    for made in (made for figure in chosen for made in figure.make(material)):
+        if isinstance(made, Missing):
+            print(f"{made.name}: not drawn, {made.why}", file=sys.stderr)
             continue
-        from archbench.report.scatter import draw, save
-
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-            paths = save(draw(chart, selection), out, f"efficiency-{chart.name}")
-        except OSError as error:
-            raise UsageError(f"folder {out} cannot be written: {error.strerror}") from None
+        for path in _write(made, out, STYLES[style], data=data):
+            print(path, flush=True)
         drawn += 1
-        for path in paths:
-            print(path)
-    if not drawn:
-        raise UsageError("nothing was drawn: there is no measured point; --source paper draws the published figures")
+    return Exit.DONE if drawn else Exit.USAGE
+
+
+def _write(plot: Plot, folder: Path, style: Style, *, data: bool) -> list[Path]:
+    """Write a figure's files; raises UsageError where the folder takes none."""
+    from archbench.report.figures.contract import write_csv
+    from archbench.report.figures.drawing import caption, draw, save
+
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = save(draw(plot, style), folder, plot.name)
+        if data:
+            paths.append(folder / f"{plot.name}.csv")
+            with paths[-1].open("w", encoding="utf-8", newline="") as file:
+                write_csv(plot, file)
+        if not style.has_words:
+            paths.append(folder / f"{plot.name}.txt")
+            paths[-1].write_text(caption(plot), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"folder {folder} cannot be written: {error.strerror}") from None
+    return paths
 
 
 def _check(kind: str, word: str, words: tuple[str, ...]) -> None:
     if word not in words:
-        near = difflib.get_close_matches(word, words, n=1)
-        raise UsageError(f"no {kind} is called {word!r}; " + (f"did you mean {near[0]}?" if near else f"there are {', '.join(words)}"))
+        raise UsageError(f"no {kind} is called {word!r}; there are {' and '.join(words)}")
 
 
-def _how_to_fill(chart: Chart) -> str:
-    """Why a chart has no point, and the command that would make one."""
-    specs = list(chart.specs().values())
-    if not specs:
-        return f"none of the networks of {chart.origin} can be built yet"
-    return f"no measured record of the networks of {chart.origin}; a command that makes one: {specs[0].command()}"
+def _network(text: str) -> Spec:
+    """Read NAME[+DETECTOR][,KEY=VALUE...]; size and classes are keys as options are."""
+    from archbench.zoo import registry
+
+    name, *settings = text.split(",")
+    backbone, _, detector = name.partition("+")
+    given: dict[str, Any] = {"size": None, "classes": None}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals or not value.strip():
+            raise UsageError(f"--network {text}: {setting.strip()!r} is not of the form KEY=VALUE")
+        key = key.strip().replace("-", "_")
+        given[key] = value.strip() if key == "size" else parse_value(value.strip())
+    return registry.resolve(backbone.strip(), detector.strip() or None, **given)
+
+
+def _layers(spec: Spec) -> Sequence[Layer]:
+    """Count the layers of a network."""
+    from archbench.api import cost_spec
+
+    return cost_spec(spec).calls
+
+
+def _weighed(networks: Sequence[Spec], weights: Path | None) -> tuple[list[Any], str]:
+    """The blocks of the network whose checkpoint is given, and the file's name; none where none is."""
+    if weights is None:
+        return [], ""
+    if len(networks) != 1:
+        raise UsageError("--weights are of one network: give it with --network NAME")
+    from archbench.measure.aggregation import aggregation
+    from archbench.measure.checkpoint import check_weights
+
+    check_weights(weights)
+    return aggregation(networks[0], weights), weights.name

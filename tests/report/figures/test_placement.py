@@ -7,7 +7,7 @@ from itertools import combinations
 
 import pytest
 
-from archbench.report.placement import Box, place_names
+from archbench.report.figures.placement import Box, place_names
 
 FRAME = Box(0, 0, 600, 400)
 

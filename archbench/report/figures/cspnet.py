@@ -1,0 +1,226 @@
+"""CSPNet's figures: 1, networks with and without partial stages; 4 (and the fusion of Figure 6), accuracy over BFLOPs; 7 and 8, layers.
+
+BFLOPs are 2e9 multiply-adds. The accuracy is always the published one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from math import prod
+
+from archbench.papers import Published
+from archbench.papers.suites import Member, suite
+from archbench.report.configurations import Configuration
+from archbench.report.figures.contract import Axis, Guide, Key, Made, Mark, Missing, Origin, Panel, Plot
+from archbench.report.figures.material import Found, Layer, Material, Value, bars_remark, flags_remark, left_out, measured, value_of
+from archbench.report.names import short_name
+from archbench.spec import Spec
+
+BFLOPS = Axis("computation", "BFLOPs")
+NORTH_WEST = "better \N{NORTH WEST ARROW}"
+PLAIN, PARTIAL = "plain", "cross stage partial"
+FUSIONS = ("PeleeNet", "SPeleeNet", "PeleeNeXt", "CSPPeleeNet", "CSP (fusion last)", "CSP (fusion first)")
+
+
+def csp_overview(material: Material) -> Made:
+    """Make Figure 1: what partial stages do to computation, memory traffic, speed and accuracy of each network."""
+    pairs = _pairs()
+    found = measured(material, [member.spec for pair in pairs.values() for member in pair if member.spec], "fps")
+    counted = material.counted if material.wants_ours else {}
+    origin: Origin = "ours" if material.wants_ours else "paper"
+    flops, traffic = (_ours_or(counted, *figure, material) for figure in (("flops", 1e-9, "bflops"), ("cio_pool", 1e-6, "cio_m")))
+    no_speed = "the paper prints no speed of classifiers; archbench sweep cspnet/table3 measures it"
+    panels = (
+        _bars("(a) computation", BFLOPS, pairs, flops, origin),
+        _bars("(b) memory traffic", Axis("CIO with pooling", "M elements"), pairs, traffic, origin),
+        _bars("(c) speed", Axis("inference speed", "images/s"), pairs, lambda member: _of(found.of, member, "fps"), "ours", empty=no_speed),
+        _bars("(d) accuracy, as published", Axis("top-1, ImageNet", "%"), pairs, lambda member: _published(member, "top1"), "paper"),
+    )
+    remarks = ["Accuracy quoted from CSPNet, Table 3."]
+    if material.wants_ours:
+        remarks += ["Computation and traffic are counted.", *_unbuilt(pairs), *_of_found(found, "fps")]
+    else:
+        remarks = ["Every figure is quoted from CSPNet, Table 3; traffic, of one pair, from section 4.5."]
+    title = "Networks with partial stages, after CSPNet's Figure 1"
+    plot = Plot("csp-overview", title, _where(material, found), panels, tuple(remarks), Key((PLAIN, PARTIAL), "stages"))
+    if material.wants_ours and not any(panel.marks for panel in panels[:3]):
+        return [Missing(plot.name, "no record of its networks; archbench sweep cspnet/table3 makes them")]
+    return [plot]
+
+
+def fusion(material: Material) -> Made:
+    """Make Figure 4: accuracy over BFLOPs of ways to fuse partial features, and of the pyramids of Table 2."""
+    first = _over_bflops(material, "cspnet/table1", "top1", _strategy)
+    second = _over_bflops(material, "cspnet/table2", "ap", lambda label: (label, "", "pyramids"))
+    if not first and not second:
+        return [Missing("fusion", "no record of its networks; archbench sweep cspnet/table1 cspnet/table2 makes them")]
+    panels = tuple(
+        Panel(title, BFLOPS, accuracy, tuple(marks), better=NORTH_WEST, empty=f"no record; archbench sweep cspnet/{table} makes them")
+        for title, accuracy, marks, table in (
+            ("(a) transitions of CSPPeleeNet, ImageNet", Axis("top-1", "%"), first, "table1"),
+            ("(b) pyramids on CSPPeleeNet, COCO", Axis("AP, test-dev", "%"), second, "table2"),
+        )
+    )
+    remarks = ["Accuracy quoted from CSPNet, Tables 1 and 2. Numbers beside points: the share of channels that go around the dense layers."]
+    remarks += ["BFLOPs are counted (2 x multiply-adds)."] if material.wants_ours else ["BFLOPs as published."]
+    if any(mark.origin == "paper" for mark in (*first, *second)) and material.wants_ours:
+        remarks.append("Hollow: BFLOPs as published.")
+    where = "counted" if material.wants_ours else "as published"
+    key = Key((*FUSIONS, "pyramids"))
+    title = "Fusion of partial features, after CSPNet's Figure 4"
+    return [Plot("fusion", title, where, panels, tuple(remarks), key, key)]
+
+
+def layers(material: Material) -> Made:
+    """Make Figure 7: BFLOPs of each layer, and the largest of each network."""
+    return _of_layers(material, "layers", "cspnet/figure7", "Computation of each layer", _computation)
+
+
+def layer_io(material: Material) -> Made:
+    """Make Figure 8: input and output size of each layer, a panel a network."""
+    return _of_layers(material, "layer-io", "cspnet/figure8", "Input and output size of each layer", _sizes)
+
+
+def _pairs() -> dict[str, tuple[Member, Member]]:
+    """Networks of Table 3 beside the same with partial stages, by the former's label."""
+    rows = {member.backbone: member for member in suite("cspnet/table3").members if not member.figures[0].is_procedure}
+    pairs = {}
+    for backbone, member in rows.items():
+        plain = backbone.replace("csp-", "", 1)
+        partner = rows.get(plain) or rows.get(f"{plain}-darknet")
+        if backbone != plain and partner:
+            pairs[partner.label] = (partner, member)
+    return pairs
+
+
+def _bars(
+    title: str, axis: Axis, pairs: Mapping[str, tuple[Member, Member]], value: Callable[[Member], Value], origin: Origin, empty: str = ""
+) -> Panel:  # fmt: skip
+    marks = []
+    for label, pair in pairs.items():
+        for member, stages in zip(pair, (PLAIN, PARTIAL), strict=True):
+            found = value(member)
+            if found.value is not None:
+                marks.append(
+                    Mark(member.label, label, found.value, y_interval=found.interval, colour=stages, form="bar", origin=origin)
+                )  # fmt: skip
+    return Panel(title, Axis(""), axis, tuple(marks), empty=empty or "no figure")
+
+
+def _ours_or(
+    counted: Mapping[Spec, Configuration], word: str, scale: float, metric: str, material: Material
+) -> Callable[[Member], Value]:  # fmt: skip
+    """Our count of a row, or what the paper printed of it where only that is asked for."""
+    if material.wants_ours:
+        return lambda member: _of(counted, member, word, scale)
+    return lambda member: _published(member, metric)
+
+
+def _of(found: Mapping[Spec, Configuration], member: Member, word: str, scale: float = 1.0) -> Value:
+    if member.spec is None or member.spec not in found:
+        return Value(None)
+    return value_of(found[member.spec], word, scale=scale)
+
+
+def _published(member: Member, metric: str) -> Value:
+    """A figure of the row, or of the same network in section 4.5."""
+    others = (figure for row in suite("cspnet/section4.5").members if row.backbone == member.backbone for figure in row.figures)
+    return Value(next((figure.value for figure in (*member.figures, *others) if figure.metric == metric), None))
+
+
+def _over_bflops(
+    material: Material, table: str, accuracy: str, group: Callable[[str], tuple[str, str, str]]
+) -> list[Mark]:  # fmt: skip
+    """The rows of a table: published accuracy over BFLOPs, counted or published; `group` gives name, line and colour of a label."""
+    marks = []
+    for member in suite(table).members:
+        figures = {figure.metric: figure for figure in member.figures}
+        name, line, colour = group(member.label)
+        ours = _of(material.counted, member, "flops", 1e-9) if material.wants_ours else Value(None)
+        papers = figures["bflops"].value if material.wants_paper else None
+        for origin, bflops in (("ours", ours.value), ("paper", papers)):
+            if bflops is not None:
+                is_named = origin == "ours" or ours.value is None
+                marks.append(
+                    _fused(figures[accuracy], bflops, (name, line, colour), "paper" if origin == "paper" else "ours", is_named=is_named)
+                )
+    return marks
+
+
+def _fused(accuracy: Published, bflops: float, words: tuple[str, str, str], origin: Origin, *, is_named: bool) -> Mark:
+    name, line, colour = words
+    joined = f"{line}, {origin}" if line else ""
+    return Mark(name, bflops, accuracy.value, colour=colour, shape=colour, line=joined, origin=origin, is_named=is_named)
+
+
+def _strategy(label: str) -> tuple[str, str, str]:
+    """Name, line and colour of a row of Table 1: the last word of a partial network's label is its share."""
+    words, _, share = label.rpartition(" ")
+    return (f"{words}, {share}" if share == "0.5" else share, words, words) if words in FUSIONS else (label, "", label)
+
+
+def _of_layers(
+    material: Material, name: str, figure: str, title: str, panels: Callable[[Mapping[str, Sequence[Layer]]], tuple[Panel, ...]]
+) -> Made:  # fmt: skip
+    """A figure of layers: of the networks that were asked for, or of the paper's that can be built."""
+    members = suite(figure).members
+    chosen = {short_name(spec): spec for spec in material.networks} or {member.label: member.spec for member in members if member.spec}
+    if not chosen or material.layers is None:
+        why = "; ".join(dict.fromkeys(member.why for member in members if member.why))
+        return [Missing(name, f"none of its networks can be built yet ({why}); --network NAME shows any other")]
+    found = {label: material.layers(spec) for label, spec in chosen.items()}
+    absent = [] if material.networks else [f"{member.label} ({member.why})" for member in members if not member.spec]
+    remarks = ["Layers are convolutions and linear layers in the order of their calls, one image; all is counted."]
+    remarks += [f"Not built: {'; '.join(absent)}."] if absent else []
+    made = panels(found)
+    number = figure.removeprefix("cspnet/figure")
+    after = "" if material.networks else f", after CSPNet's Figure {number}"
+    where = "counted, " + ", ".join(dict.fromkeys(spec.size for spec in chosen.values()))
+    key = Key((), "network") if name == "layers" else Key(("input", "output"), "size")
+    return [Plot(name, f"{title}{after}", where, made, tuple(remarks), key, columns=1)]
+
+
+def _computation(networks: Mapping[str, Sequence[Layer]]) -> tuple[Panel, ...]:
+    marks, guides = [], []
+    for label, calls in networks.items():
+        bflops = [2e-9 * call.macs for call in calls]
+        network = f"{label}, largest layer {max(bflops):.4g}"
+        marks += [
+            Mark(call.path, index, value, colour=network, line=network, form="step")
+            for index, (call, value) in enumerate(zip(calls, bflops, strict=True), start=1)
+        ]
+        guides.append(Guide("", ((0, max(bflops)),), network, is_limit=True))
+    return (Panel("", Axis("layer"), BFLOPS, tuple(marks), tuple(guides)),)
+
+
+def _sizes(networks: Mapping[str, Sequence[Layer]]) -> tuple[Panel, ...]:
+    panels = []
+    for label, calls in networks.items():
+        marks = [
+            Mark(call.path, index, 1e-6 * prod(shape), colour=what, line=what, form="step")
+            for what, shapes in (("input", [call.in_shape for call in calls]), ("output", [call.out_shape for call in calls]))
+            for index, (call, shape) in enumerate(zip(calls, shapes, strict=True), start=1)
+        ]
+        sums = [
+            sum(1e-6 * prod(shape) for shape in shapes) for shapes in zip(*((call.in_shape, call.out_shape) for call in calls), strict=True)
+        ]
+        title = f"{label}: {sums[0]:.2f} M elements in, {sums[1]:.2f} M out"
+        panels.append(Panel(title, Axis("layer"), Axis("size", "M elements"), tuple(marks)))
+    return tuple(panels)
+
+
+def _unbuilt(pairs: Mapping[str, tuple[Member, Member]]) -> list[str]:
+    absent = [member.label for pair in pairs.values() for member in pair if not member.spec]
+    return [f"Not built: {', '.join(absent)}."] if absent else []
+
+
+def _where(material: Material, found: Found) -> str:
+    if not material.wants_ours:
+        return "as published"
+    return f"counted; speed measured on {found.where}" if found else "counted"
+
+
+def _of_found(found: Found, word: str) -> list[str]:
+    if not found:
+        return []
+    return [*bars_remark((value_of(one, word) for one in found.of.values()), found), *left_out(found), *flags_remark(found, [word])]

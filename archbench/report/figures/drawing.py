@@ -1,0 +1,218 @@
+"""Figures as pictures: panels on a page with title, legend and caption; PNG and SVG. Loads matplotlib."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from PIL import Image
+
+from archbench.report.figures.contract import Panel, Plot
+from archbench.report.figures.legend import legend_entries
+from archbench.report.figures.marks import (
+    category_places,
+    choose_ticks,
+    draw_bars,
+    draw_cells,
+    draw_guides,
+    draw_points,
+    draw_steps,
+    scale_logarithmically,
+    set_limits,
+    width_pt,
+)
+from archbench.report.figures.naming import name_points
+from archbench.report.figures.style import BOLD_EM, FAINT, FRAME, GRID, INK, LETTER_EM, SCREEN, Palette, Style, palette
+
+LINE_EM = 1.4
+EDGE_IN, GAP_IN = 0.18, 0.05
+REASON_WIDTH = 46
+STACKED = 0.62
+"""Height of panels one below the other, as a share of a lone one's."""
+PNG_COLOURS = 256
+
+
+def draw(plot: Plot, style: Style = SCREEN) -> Figure:
+    """Draw a figure."""
+    columns = min(plot.columns, len(plot.panels), max(style.panel_in))
+    rows = -(-len(plot.panels) // columns)
+    wide, high = style.panel_in[columns]
+    high *= STACKED if columns == 1 and rows > 1 else 1
+    figure = Figure(figsize=(columns * wide, rows * high), dpi=style.dpi, facecolor="white", layout="constrained")
+    FigureCanvasAgg(figure)
+    looks = palette(plot)
+    pairs: list[tuple[Axes, Panel]] = []
+    for index, panel in enumerate(plot.panels):
+        axes = figure.add_subplot(rows, columns, index + 1)
+        pairs += [(axes, panel)]
+        _draw_panel(axes, panel, looks, style)
+    if plot.has_one_scale:
+        top = max(axes.get_ylim()[1] for axes, panel in pairs if panel.marks)
+        for axes, panel in pairs:
+            if panel.marks:
+                axes.set_ylim(0, top)
+            if pairs.index((axes, panel)) % columns:
+                axes.set_ylabel("")
+    _lay_out(figure, plot, looks, style)
+    for axes, panel in pairs:
+        name_points(axes, [mark for mark in panel.marks if mark.form == "point" and not mark.on_right], looks, style)
+    return figure
+
+
+def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
+    """Write the figure as PNG and SVG, byte for byte the same for the same data."""
+    paths = [folder / f"{stem}.png", folder / f"{stem}.svg"]
+    canvas = cast(FigureCanvasAgg, figure.canvas)
+    canvas.draw()
+    # A palette makes the file a third as large, and no edge of a letter shows it.
+    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(PNG_COLOURS, dither=Image.Dither.NONE)
+    picture.save(paths[0], dpi=(figure.dpi, figure.dpi))
+    with mpl.rc_context({"svg.hashsalt": "archbench", "svg.fonttype": "path"}):
+        FigureCanvasSVG(figure).print_svg(paths[1], metadata={"Date": None, "Creator": None})
+    return paths
+
+
+def caption(plot: Plot) -> str:
+    """What a paper's own caption of the figure has to say."""
+    return f"{plot.title}; {plot.where}. {' '.join(plot.remarks)}\n"
+
+
+def _draw_panel(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
+    axes.set_title(panel.title, loc="left", fontsize=style.text_pt + 1, weight="bold", color=INK)
+    # Where there is no room for the words, the arrow at their end says it.
+    room_pt = width_pt(axes) - len(panel.title) * (style.text_pt + 1) * BOLD_EM
+    better = panel.better if len(panel.better) * style.text_pt * LETTER_EM < room_pt else panel.better[-1:]
+    axes.set_title(better, loc="right", fontsize=style.text_pt, color=FAINT)
+    axes.set_xlabel(panel.x.label, fontsize=style.text_pt, color=INK)
+    axes.set_ylabel(panel.y.label, fontsize=style.text_pt, color=INK)
+    _dress(axes, style)
+    if not panel.marks:
+        axes.set_xticks([])
+        axes.set_yticks([])
+        why = "\n".join(textwrap.wrap(panel.empty or "nothing to show", REASON_WIDTH))
+        axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", fontsize=style.text_pt, color=FAINT, linespacing=1.5)
+        return
+    axes.grid(color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    logarithmic = [axis for axis, is_log in ((axes.xaxis, panel.x.is_log), (axes.yaxis, panel.y.is_log)) if is_log]
+    for axis in logarithmic:
+        scale_logarithmically(axis)
+    _draw_marks(axes, panel, looks, style)
+    for axis in logarithmic:
+        choose_ticks(axis)
+
+
+def _dress(axes: Axes, style: Style) -> None:
+    axes.tick_params(labelsize=style.small_pt + 0.5, colors=INK, length=3)
+    for spine in axes.spines.values():
+        spine.set_color(FRAME)
+
+
+def _draw_marks(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
+    forms = {mark.form for mark in panel.marks}
+    draw_guides(axes, panel.guides, looks)
+    if "cell" in forms:
+        draw_cells(axes, panel, style)
+        axes.grid(visible=False)
+        return
+    if "step" in forms:
+        draw_steps(axes, [mark for mark in panel.marks if mark.form == "step"], looks)
+        axes.set_ylim(bottom=0)
+        return
+    if "bar" in forms:
+        draw_bars(axes, panel, looks, style)
+        axes.grid(visible=False, axis="x")
+        place = category_places(panel)
+        draw_points(axes, [replace(mark, x=float(place[mark.x])) for mark in panel.marks if mark.form == "point"], looks, style)
+        axes.margins(y=0.1)
+        axes.set_ylim(bottom=0)
+        return
+    left = [mark for mark in panel.marks if not mark.on_right]
+    right = [mark for mark in panel.marks if mark.on_right]
+    if left:
+        draw_points(axes, left, looks, style)
+        set_limits(axes, panel, left)
+    if right and panel.right:
+        twin = axes.twinx()
+        twin.set_ylabel(panel.right.label, fontsize=style.text_pt, color=INK)
+        _dress(twin, style)
+        draw_points(twin, right, looks, style)
+        set_limits(twin, panel, right)
+        if left:
+            set_limits(axes, panel, left)
+
+
+def _lay_out(figure: Figure, plot: Plot, looks: Palette, style: Style) -> None:
+    """Grow the page by what stands above and below the panels, write it there, and settle where everything is."""
+    width, panels_in = figure.get_size_inches()
+    top, bottom = EDGE_IN, 0.05
+    lines: list[tuple[str, float, dict[str, Any]]] = []
+    if style.has_words:
+        lines.append((plot.title, style.title_pt, {"weight": "bold", "color": INK}))
+        lines.append((_wrapped(plot.where, width, style.text_pt + 1), style.text_pt + 1, {"color": INK}))
+        words = _wrapped(" ".join(plot.remarks), width, style.small_pt)
+        bottom = _lines_in(words, style.small_pt) + EDGE_IN
+    legends = [_Legend(figure, word, entries, style) for word, entries in legend_entries(plot, looks) if entries]
+    above = top + sum(_lines_in(text, size) + GAP_IN for text, size, _ in lines) + sum(one.height_in + GAP_IN for one in legends)
+    total = panels_in + above + bottom
+    figure.set_size_inches(width, total)
+    for text, size, looks_of in lines:
+        figure.text(EDGE_IN / width, 1 - top / total, text, fontsize=size, va="top", linespacing=LINE_EM, **looks_of)
+        top += _lines_in(text, size) + GAP_IN
+    if style.has_words:
+        figure.text(EDGE_IN / width, EDGE_IN / 2 / total, words, fontsize=style.small_pt, color=FAINT, va="bottom", linespacing=LINE_EM)
+    for legend in legends:
+        legend.place(EDGE_IN / width, 1 - top / total)
+        top += legend.height_in + GAP_IN
+    engine: Any = figure.get_layout_engine()
+    engine.set(rect=(0.01, bottom / total, 0.98, 1 - (above + bottom) / total), hspace=0.07, wspace=0.04)
+    engine.execute(figure)
+    figure.set_layout_engine("none")
+
+
+def _wrapped(text: str, width_in: float, size_pt: float) -> str:
+    return textwrap.fill(text, int((width_in - 2 * EDGE_IN) * 72 / (size_pt * LETTER_EM)), break_on_hyphens=False)
+
+
+def _lines_in(text: str, size_pt: float) -> float:
+    """Height of a text's lines, inches."""
+    return (text.count("\n") + 1) * size_pt * LINE_EM / 72 if text else 0.0
+
+
+class _Legend:
+    """A word and entries beside it, in as many columns as fit the page."""
+
+    def __init__(self, figure: Figure, word: str, entries: Sequence[tuple[Any, str]], style: Style) -> None:
+        self.renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
+        self.figure = figure
+        size = style.small_pt + 0.5
+        self.word = figure.text(0, 0, f"{word}: " if word else "", fontsize=size, color=FAINT, va="top", linespacing=1)
+        self.word_in = float(self.word.get_window_extent(self.renderer).width) / figure.dpi + GAP_IN if word else 0.0
+        handles, labels = [handle for handle, _ in entries], [label for _, label in entries]
+        room = figure.get_size_inches()[0] - 2 * EDGE_IN - self.word_in
+        for columns in range(len(entries), 0, -1):
+            self.legend = figure.legend(
+                handles, labels, loc="upper left", ncols=columns, frameon=False, fontsize=size, labelcolor=INK, handletextpad=0.5,
+                columnspacing=1.3, borderpad=0, borderaxespad=0, labelspacing=0.35, handlelength=1.8,
+            )  # fmt: skip
+            extent = self.legend.get_window_extent(self.renderer)
+            if extent.width / figure.dpi <= room or columns == 1:
+                break
+            self.legend.remove()
+        self.legend.set_in_layout(False)
+        self.word.set_in_layout(False)
+        self.height_in = float(extent.height) / figure.dpi
+
+    def place(self, left: float, top: float) -> None:
+        """Put its upper left corner at a place of the page, as shares of its sides."""
+        self.word.set_position((left, top))
+        self.legend.set_bbox_to_anchor((left + self.word_in / self.figure.get_size_inches()[0], top), transform=self.figure.transFigure)

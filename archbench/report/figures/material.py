@@ -1,0 +1,188 @@
+"""What figures are made of: measured configurations of one place, published figures, counted layers, weights."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Literal, Protocol
+
+from archbench.records import Record
+from archbench.report.configurations import Configuration, configurations, measured_places
+from archbench.report.statistics import Interval
+from archbench.report.words import COUNTED, MEASURED, explain
+from archbench.spec import Spec
+
+Source = Literal["records", "paper", "both"]
+Device = Literal["", "cpu", "gpu"]
+NAMED = 6
+"""Networks that a remark names; it counts the rest."""
+
+
+class Layer(Protocol):
+    """A convolution or linear layer as it was called and counted for one image."""
+
+    @property
+    def path(self) -> str: ...
+    @property
+    def in_shape(self) -> tuple[int, ...]: ...
+    @property
+    def out_shape(self) -> tuple[int, ...]: ...
+    @property
+    def macs(self) -> int: ...
+
+
+class Block(Protocol):
+    """The layers that read one another's outputs: mean absolute weights by source (rows) and target, None where none connect."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def sources(self) -> tuple[str, ...]: ...
+    @property
+    def targets(self) -> tuple[str, ...]: ...
+    @property
+    def weights(self) -> tuple[tuple[float | None, ...], ...]: ...
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a figure of any two columns shows; empty: its own defaults. `log` names the axes with a logarithmic scale."""
+
+    x: str = ""
+    y: str = ""
+    group: str = ""
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class Material:
+    """What there is to make figures of, and what was asked for."""
+
+    records: Sequence[Record] = ()
+    source: Source = "records"
+    choice: Choice = field(default_factory=Choice)
+    networks: Sequence[Spec] = ()
+    """Networks that were asked for in place of the figure's own."""
+    layers: Callable[[Spec], Sequence[Layer]] | None = None
+    """Counts the layers of a network."""
+    blocks: Sequence[Block] = ()
+    checkpoint: str = ""
+    """What the blocks' weights were loaded from."""
+
+    @property
+    def wants_ours(self) -> bool:
+        """Whether what was measured is to be shown."""
+        return self.source != "paper"
+
+    @property
+    def wants_paper(self) -> bool:
+        """Whether what was published is to be shown for its own sake."""
+        return self.source != "records"
+
+    @cached_property
+    def configurations(self) -> list[Configuration]:
+        """The records that ended well, repeats put together."""
+        return [one for one in configurations(self.records) if one.status == "ok"]
+
+    @cached_property
+    def counted(self) -> dict[Spec, Configuration]:
+        """For each network any configuration that was counted: counts depend on no device."""
+        return {one.spec: one for one in self.configurations if one.newest.counted}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A figure and its interval, if it has one; or None and why."""
+
+    value: float | None
+    interval: Interval | None = None
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Found:
+    """The measured configurations of one place by network; `elsewhere` counts those of other places that were left out."""
+
+    where: str
+    of: Mapping[Spec, Configuration]
+    elsewhere: Mapping[str, int]
+
+    def __bool__(self) -> bool:
+        return bool(self.of)
+
+
+NOTHING = Found("", {}, {})
+
+
+def measured(material: Material, specs: Collection[Spec], word: str, *, device: Device = "") -> Found:
+    """The configurations of networks that have a figure, all of the one place that has most of them, then the newest."""
+    wanted = set(specs)
+    fitting = [
+        one for one in material.configurations
+        if one.spec in wanted and one.figure(word) and (not device or is_on(one, device))
+    ]  # fmt: skip
+    places = measured_places(fitting)
+    if not places:
+        return NOTHING
+    (where, chosen), *others = places.items()
+    return Found(where, {one.spec: one for one in chosen}, {name: len(group) for name, group in others})
+
+
+def is_on(configuration: Configuration, device: Device) -> bool:
+    """Whether it was measured on a CPU, or on another device."""
+    return (configuration.newest.environment.get("device") == "cpu") == (device == "cpu")
+
+
+def value_of(configuration: Configuration, word: str, *, scale: float = 1.0) -> Value:
+    """A figure in a scaled unit; counted ones have no interval."""
+    figure = configuration.figure(word)
+    if figure is None:
+        return Value(None, reason=configuration.reason(word))
+    bounds = None if figure.is_counted or figure.interval is None else figure.interval
+    return Value(figure.value * scale, (bounds[0] * scale, bounds[1] * scale) if bounds else None)
+
+
+def why_missing(values: Iterable[Value]) -> str:
+    """Say in words and codes why some values are not there."""
+    reasons = dict.fromkeys(value.reason for value in values if value.value is None and value.reason)
+    return ", ".join(f"{explain(code)} ({code})" if explain(code) != code else code.replace("_", " ") for code in reasons)
+
+
+def listed(names: Sequence[str]) -> str:
+    """Name some and count the rest."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+
+
+def bars_remark(values: Iterable[Value], found: Found) -> list[str]:
+    """What error bars mean, where there are any."""
+    if not any(value.interval for value in values):
+        return []
+    is_repeated = any(len(one.records) > 1 for one in found.of.values())
+    return ["Error bars: 95 % interval of the median" + (", or the range of the medians of several processes." if is_repeated else ".")]
+
+
+def left_out(found: Found) -> list[str]:
+    """The places whose records are not shown."""
+    if not found.elsewhere:
+        return []
+    return [f"Left out, of other devices or settings: {'; '.join(f'{count} on {name}' for name, count in found.elsewhere.items())}."]
+
+
+def flags_remark(found: Found, words: Sequence[str]) -> list[str]:
+    """The flags of the figures that are shown, and of how many networks."""
+    counts = Counter(
+        flag
+        for one in found.of.values()
+        for flag in dict.fromkeys(flag for word in words for figure in [one.figure(word)] if figure for flag in figure.flags)
+    )
+    if not counts:
+        return []
+    return [f"Flags: {', '.join(f'{flag} ({count} of {len(found.of)})' for flag, count in sorted(counts.items()))}."]
+
+
+def heading(word: str) -> str:
+    """One of our words for people."""
+    known = COUNTED | MEASURED
+    return known[word].heading if word in known else word.replace("_", " ")

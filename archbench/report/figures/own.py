@@ -1,0 +1,144 @@
+"""Figures of our own: networks below their device's roofs, and what explains their time and energy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from archbench.report.configurations import Configuration, measured_places
+from archbench.report.explains import EXPLAINED, EXPLAINING, LEAST_NETWORKS, Explanation, explanations
+from archbench.report.figures.contract import Axis, Guide, Key, Made, Mark, Missing, Panel, Plot
+from archbench.report.figures.material import Found, Material, bars_remark, flags_remark, left_out, value_of
+from archbench.report.names import names
+from archbench.report.words import COUNTED, MEASURED
+
+FEW = 24
+"""Points of a panel up to which each is named."""
+SHOWN = COUNTED | MEASURED
+COUNTED_BYTES = 4
+"""An element's bytes in a cost report."""
+LETTERS = "abcdefghijklmnop"
+
+
+def roofline(material: Material) -> Made:
+    """Draw networks below the roofs of their device: what they reach over how much they compute for each byte moved."""
+    there = [one for one in material.configurations if _intensity(one) is not None and one.figure("flops_per_s")]
+    places = measured_places(there)
+    if not places:
+        why = "no record holds its device's roofs; archbench profile vovnet39 --detector refinedet320 --roofline makes one"
+        return [Missing("roofline", why)]
+    where, chosen = next(iter(places.items()))
+    named = names(one.spec for one in chosen)
+    marks = []
+    for one in chosen:
+        rate, at = value_of(one, "flops_per_s", scale=1e-9), _intensity(one)
+        assert rate.value is not None
+        assert at is not None
+        is_few = len(chosen) <= FEW
+        marks.append(Mark(named[one.spec], at, rate.value, y_interval=rate.interval, colour=_kind(one), shape=_kind(one), is_named=is_few))
+    found = Found(where, {one.spec: one for one in chosen}, {name: len(group) for name, group in list(places.items())[1:]})
+    roofs = chosen[-1].newest.conditions["roofline"]
+    remarks = [
+        "Roofs: what the device did at best in probes of its own; bytes: inputs, weights and outputs of every operator. A network's time is"
+        " of its forward pass (protocol model).",
+        *bars_remark((value_of(one, "flops_per_s") for one in chosen), found), *left_out(found), *flags_remark(found, ["flops_per_s"]),
+    ]  # fmt: skip
+    panel = Panel(
+        "", Axis("operations a byte moved", "FLOP/B", is_log=True), Axis("operations a second", "1e9/s", is_log=True), tuple(marks),
+        guides=_roofs(roofs, [float(mark.x) for mark in marks]),
+    )  # fmt: skip
+    key = Key((), "detector")
+    return [Plot("roofline", "Networks below their device's roofs", f"measured on {where}", (panel,), tuple(remarks), key, key, columns=1)]
+
+
+def explains(material: Material) -> Made:
+    """Draw each counted figure against time and energy, with the rank correlation."""
+    groups: dict[tuple[str, str, int], list[Configuration]] = {}
+    for place, made in measured_places(material.configurations).items():
+        for one in made:
+            if all(one.figure(word) for word in EXPLAINING) and one.figure("latency_ms"):
+                groups.setdefault((place, one.spec.mode, one.spec.batch), []).append(one)
+    largest = max(groups, key=lambda key: len(groups[key]), default=None)
+    if largest is None or len(groups[largest]) < LEAST_NETWORKS:
+        why = f"it needs {LEAST_NETWORKS} networks measured on one device; archbench sweep vovnet/table4 measures six"
+        return [Missing("explains", why)]
+    place, mode, batch = largest
+    records = [record for one in groups[largest] for record in one.records]
+    found = {one.measured: one for one in explanations(records)}
+    with_flawed = not found
+    if with_flawed:
+        found = {one.measured: one for one in explanations(records, with_flawed=True)}
+    panels = _explained(groups[largest], found, with_flawed=with_flawed)
+    remarks = [
+        f"Rho: Spearman's rank correlation, and its 95 % interval over resamples of {' and '.join(str(one.n) for one in found.values())}"
+        " networks. Forward pass alone (protocol model); axes are logarithmic.",
+        f"Inputs: {_inputs(groups[largest])}: figures that grow with the input agree the more, the more the inputs differ.",
+        "Flawed figures, such as ci_not_met, are among them: there are too few others." if with_flawed else "Flawed figures are left out.",
+    ]
+    others = sum(len(made) for key, made in groups.items() if key != largest)
+    remarks += [f"Left out, of other devices, settings, modes or batches: {others} configurations."] if others else []
+    call = "training steps" if mode == "train" else f"batch {batch}"
+    key = Key((), "detector")
+    where = f"measured on {place}, {call}"
+    return [Plot("explains", "What explains time and energy", where, tuple(panels), tuple(remarks), key, key, columns=len(EXPLAINING))]
+
+
+def _explained(made: Sequence[Configuration], found: Mapping[str, Explanation], *, with_flawed: bool) -> list[Panel]:
+    """A panel for each counted figure and each measured one that enough networks have."""
+    named = names(one.spec for one in made)
+    panels: list[Panel] = []
+    for word in filter(found.__contains__, EXPLAINED):
+        y = SHOWN[word]
+        there = [(one, figure) for one in made if (figure := one.figure(word)) and (with_flawed or not figure.flaws)]
+        for name in EXPLAINING:
+            x = SHOWN[name]
+            marks = []
+            for one, _ in there:
+                at, height = value_of(one, name, scale=x.scale), value_of(one, word, scale=y.scale)
+                if at.value is not None and height.value is not None:
+                    kind = _kind(one)
+                    mark = Mark(named[one.spec], at.value, height.value, y_interval=height.interval, colour=kind, shape=kind)
+                    marks.append(mark)
+            title = f"({LETTERS[len(panels)]}) {_rho(found[word], name)}"
+            across, up = (Axis(shown.heading, shown.unit, is_log=True) for shown in (x, y))
+            panels.append(Panel(title, across, up, tuple(marks)))
+    return panels
+
+
+def _kind(one: Configuration) -> str:
+    return one.spec.detector or "classifier"
+
+
+def _rho(explanation: Explanation, name: str) -> str:
+    found = explanation.counted[name]
+    if found.rho is None:
+        return "rho: none"
+    interval = f" ({found.interval[0]:.2f} to {found.interval[1]:.2f})" if found.interval else ""
+    return f"rho {found.rho:.2f}{interval}"
+
+
+def _inputs(made: Sequence[Configuration]) -> str:
+    counts: dict[str, int] = {}
+    for one in made:
+        counts[one.spec.size] = counts.get(one.spec.size, 0) + 1
+    ranked = sorted(counts, key=lambda size: -counts[size])
+    return ", ".join(f"{size} ({counts[size]})" for size in ranked[:4]) + (" and others" if len(ranked) > 4 else "")
+
+
+def _intensity(one: Configuration) -> float | None:
+    """Operations for each byte that the forward pass moves, in the precision that it was measured in; None without roofs."""
+    roofs, counted = one.newest.conditions.get("roofline"), one.newest.counted or {}
+    if not roofs or not counted.get("bytes_all"):
+        return None
+    return float(counted["flops"]) * one.spec.batch / (counted["bytes_all"] * roofs["element_bytes"] / COUNTED_BYTES)
+
+
+def _roofs(roofs: Mapping[str, Any], intensities: Sequence[float]) -> tuple[Guide, ...]:
+    """The two roofs over the range that the networks span, and the ridge between them."""
+    compute, bandwidth = 1e-9 * roofs["flops_per_s"], 1e-9 * roofs["bytes_per_s"]
+    ridge = compute / bandwidth
+    low, high = min([*intensities, ridge]) / 2, max([*intensities, ridge]) * 2
+    return (
+        Guide(f"compute roof: {compute:,.0f}e9 FLOP/s", ((ridge, compute), (high, compute)), "compute", widens=True),
+        Guide(f"memory roof: {bandwidth:,.0f}e9 B/s", ((low, low * bandwidth), (ridge, compute)), "memory", widens=True),
+    )

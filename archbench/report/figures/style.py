@@ -1,0 +1,81 @@
+"""How figures look: sizes, and the colours, markers, hatches and dashes that tell groups apart, in grey too."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
+
+from archbench.report.figures.contract import Key, Origin, Plot
+
+COLOURS = ("#D55E00", "#0072B2", "#009E73", "#8A6D00", "#A0457E", "#222222", "#3C9BD6")
+"""Okabe and Ito's hues, the light ones darkened so that names in them can be read on white."""
+MARKERS = ("o", "s", "^", "D", "P", "X", "v", "*", "p", "h", "<", ">")
+HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++", "ooo")
+Dash = tuple[float, tuple[float, ...]]
+"""Where in a pattern of strokes and gaps, in points, a line begins, and the pattern; none: solid."""
+SOLID: Dash = (0, ())
+DOTTED: Dash = (0, (1, 1.6))
+DASHES: tuple[Dash, ...] = (SOLID, (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1)))
+GUIDE: Dash = (0, (4, 3))
+LETTER_EM, BOLD_EM = 0.545, 0.64
+"""Width of a letter of running text and of a bold title, as a share of its size."""
+INK, FAINT, FRAME, GRID = "#222222", "#666666", "#AAAAAA", "#E6E6E6"
+
+
+@dataclass(frozen=True)
+class Style:
+    """Sizes: inches for panels (by the columns that there are), points for type and marks."""
+
+    name: Literal["screen", "paper"]
+    panel_in: dict[int, tuple[float, float]]
+    dpi: int
+    title_pt: float
+    text_pt: float
+    small_pt: float
+    mark_pt: float
+    has_words: bool
+    """Whether title and caption stand in the picture; a paper has its own."""
+
+
+SCREEN = Style("screen", {1: (9.0, 5.6), 2: (5.2, 4.15), 3: (4.0, 4.0), 4: (3.4, 3.3), 5: (2.9, 3.1)}, 140, 14, 9.5, 8, 9, has_words=True)
+PAPER = Style("paper", {1: (7.0, 3.9), 2: (3.5, 2.9), 3: (2.33, 2.4)}, 300, 9, 7, 6, 5, has_words=False)
+STYLES: dict[str, Style] = {style.name: style for style in (SCREEN, PAPER)}
+
+
+@dataclass(frozen=True)
+class Palette:
+    """What each group of a figure is drawn with."""
+
+    colours: dict[str, str]
+    markers: dict[str, str]
+    hatches: dict[str, str]
+    dashes: dict[str, Dash]
+    hollow: tuple[Origin, ...]
+    """Whose marks are drawn hollow: the paper's, where ours are there too."""
+
+    def colour(self, group: str) -> str:
+        """The colour of a group; ink for none."""
+        return self.colours.get(group, INK)
+
+    def marker(self, group: str) -> str:
+        """The marker of a group; a circle for none."""
+        return self.markers.get(group, MARKERS[0])
+
+
+def palette(plot: Plot) -> Palette:
+    """Give each group of a figure its own looks, in the order of its keys; what they leave out comes after."""
+    colours = _groups(plot.colours, (mark.colour for mark in plot.marks))
+    shapes = _groups(plot.shapes, (mark.shape for mark in plot.marks))
+    # More groups than colours share some of them, and differ in marker, hatch and dash.
+    return Palette(
+        {group: COLOURS[index % len(COLOURS)] for index, group in enumerate(colours)},
+        {group: MARKERS[index % len(MARKERS)] for index, group in enumerate(shapes)},
+        {group: HATCHES[index % len(HATCHES)] for index, group in enumerate(colours)},
+        {group: DASHES[index % len(DASHES)] for index, group in enumerate(colours)},
+        ("paper",) if any(mark.origin == "ours" for mark in plot.marks) else (),
+    )
+
+
+def _groups(key: Key, used: Iterable[str]) -> list[str]:
+    return [group for group in dict.fromkeys((*key.groups, *used)) if group]

@@ -1,0 +1,176 @@
+"""Any two columns of the results against one another, coloured by a third; or two figures of the papers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from archbench.papers import figures, value_in_our_units
+from archbench.report.comparable import COUNTED_ONLY
+from archbench.report.configurations import Configuration
+from archbench.report.figures.contract import Axis, Key, Made, Mark, Missing, Origin, Panel, Plot
+from archbench.report.figures.material import Material, Value, value_of
+from archbench.report.names import names
+from archbench.report.rows import COLUMNS, COUNTS, MEASURES, merged
+from archbench.report.selection import column
+from archbench.report.words import COUNTED, MEASURED, PUBLISHED, Word
+from archbench.spec import UsageError
+
+NAME = "trade-off"
+MEASURED_AXES, PUBLISHED_AXES = ("macs", "latency_ms"), ("fps", "ap")
+"""What stands on the axes where nothing is asked for."""
+TELL_PLACES = ("device", "threads", "precision", "memory_format")
+"""Groups that tell where and how figures were measured, so that they may stand in one figure."""
+FEW = 24
+"""Points up to which each is named."""
+MOST_GROUPS = 12
+"""Groups up to which each has a looks of its own; the smallest beyond are one."""
+OTHER = "other"
+NO_GROUP = {"detector": "classifier", "options": "defaults", "flags": "no flags"}
+"""What has none of a column."""
+NO_LOG = "none"
+WIDE_RANGE = 50
+"""How many times the least value the largest is where an axis becomes logarithmic by itself."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What may be a point: its name, the place that it was measured at, its two values and its group."""
+
+    label: str
+    place: str
+    x: Value
+    y: Value
+    group: str
+
+
+def trade_off(material: Material) -> Made:
+    """Make the figure of two columns."""
+    choice = material.choice
+    if choice.log != NO_LOG and set(choice.log) - {"x", "y"}:
+        raise UsageError(f"--log {choice.log}: it takes x, y, xy or none")
+    return _published(material) if material.source == "paper" else _measured(material)
+
+
+def _measured(material: Material) -> Made:
+    choice = material.choice
+    words = _number(choice.x or MEASURED_AXES[0]), _number(choice.y or MEASURED_AXES[1])
+    group = column(choice.group or "detector")
+    candidates = _candidates(material.configurations, words, group)
+    if not candidates:
+        return [Missing(NAME, f"no record has both {words[0]} and {words[1]}; archbench compare --csv shows what they have")]
+    places = Counter(candidate.place for candidate in candidates)
+    place = max(places, key=lambda name: (name != COUNTED_ONLY, places[name]))
+    are_counts = all(word not in MEASURES for word in words)
+    if are_counts:
+        where = "counted"
+        candidates = list({candidate.label: candidate for candidate in candidates}.values())
+    elif group in TELL_PLACES:
+        where = f"measured on {'; '.join(places)}"
+    else:
+        where = f"measured on {place}"
+        candidates = [candidate for candidate in candidates if candidate.place == place]
+    remarks = ["Repeats of one configuration are one point."]
+    if any(value.interval for candidate in candidates for value in (candidate.x, candidate.y)):
+        remarks.append("Error bars: 95 % interval of the median, or the range of the medians of several processes.")
+    others = "; ".join(f"{count} of {name}" for name, count in places.items() if name not in where)
+    if others and not are_counts:
+        remarks.append(f"Left out, of other devices or settings: {others}; --group device shows them together.")
+    return [_plot(material, words, candidates, (where, group), remarks)]
+
+
+def _published(material: Material) -> Made:
+    choice = material.choice
+    if choice.group not in ("", "source"):
+        raise UsageError(f"--group {choice.group}: published figures are grouped by their source alone")
+    words = tuple(_quoted(word) for word in (choice.x or PUBLISHED_AXES[0], choice.y or PUBLISHED_AXES[1]))
+    rows: dict[tuple[str, ...], dict[str, float]] = {}
+    for figure in figures():
+        word, value = value_in_our_units(figure)
+        rows.setdefault((figure.source, *figure.row, figure.input, figure.options), {})[f"published_{word}"] = value
+    there = {key: row for key, row in rows.items() if all(word in row for word in words)}
+    if not there:
+        return [Missing(NAME, f"no row of the papers' tables has both {words[0]} and {words[1]}; --x and --y take other columns")]
+    x, y = ([Value(row[word] * _word(word).scale) for row in there.values()] for word in words)
+    candidates = [Candidate(key[3], "", at, height, key[0]) for key, at, height in zip(there, x, y, strict=True)]
+    remarks = ["Quoted, each from its paper's own device and data set: speeds and accuracies of different tables are not to be compared."]
+    return [_plot(material, words, candidates, ("as published", "source"), remarks)]
+
+
+def _candidates(made: Sequence[Configuration], words: Sequence[str], group: str) -> list[Candidate]:
+    """The configurations that have both values."""
+    named = names(one.spec for one in made)
+    found = []
+    for one in made:
+        row = merged(one)
+        if all(row[word] is not None for word in words):
+            x, y = (_value(one, word, row[word]) for word in words)
+            found.append(
+                Candidate(named[one.spec], one.place, x, y, str(row[group]) if row[group] is not None else NO_GROUP.get(group, "none"))
+            )
+    return found
+
+
+def _value(one: Configuration, word: str, value: float) -> Value:
+    scale = _word(word).scale
+    return value_of(one, word, scale=scale) if word in (*COUNTS, *MEASURES) else Value(value * scale)
+
+
+def _plot(
+    material: Material, words: Sequence[str], candidates: Sequence[Candidate], about: tuple[str, str], remarks: Sequence[str]
+) -> Plot:
+    where, group = about
+    origin: Origin = "paper" if material.source == "paper" else "ours"
+    groups = _groups(candidate.group for candidate in candidates)
+    marks = [
+        Mark(
+            one.label, one.x.value, one.y.value, x_interval=one.x.interval, y_interval=one.y.interval, colour=groups[one.group],
+            shape=groups[one.group], origin=origin, is_named=len(candidates) <= FEW,
+        )
+        for one in candidates
+        if one.x.value is not None and one.y.value is not None
+    ]  # fmt: skip
+    values = ([float(mark.x) for mark in marks], [float(mark.y) for mark in marks])
+    x, y = (
+        Axis(_word(word).heading, _word(word).unit, is_log=_is_log(material.choice.log, letter, found))
+        for letter, word, found in zip("xy", words, values, strict=True)
+    )
+    key = Key(tuple(dict.fromkeys(groups.values())), group.replace("_", " "))
+    title = f"Trade-off: {y.words} over {x.words}"
+    return Plot(NAME, title, where, (Panel("", x, y, tuple(marks)),), tuple(remarks), key, key, columns=1)
+
+
+def _is_log(asked: str, letter: str, values: Sequence[float]) -> bool:
+    """Whether an axis is logarithmic: as it was asked for, or where its values are far apart."""
+    return letter in asked if asked else min(values) > 0 and max(values) / min(values) > WIDE_RANGE
+
+
+def _number(name: str) -> str:
+    """A column of numbers; raises UsageError for another."""
+    found = column(name)
+    if COLUMNS[found] is str:
+        raise UsageError(f"{found} is no number: --x and --y take columns of numbers, --group takes any")
+    return found
+
+
+def _quoted(name: str) -> str:
+    """A column of the papers' figures, with or without `published_` before it."""
+    return _number(name if name.startswith("published_") else f"published_{name}")
+
+
+def _word(name: str) -> Word:
+    """How a column is shown; the papers' accuracies and speeds by their own names."""
+    plain = name.removeprefix("published_")
+    known = (COUNTED | MEASURED).get(plain) or Word(plain.replace("_", " "))
+    if name == plain:
+        return known
+    heading = " ".join(PUBLISHED.get(plain, known.heading).split())
+    return Word(f"{heading}, as published", known.unit if plain not in PUBLISHED or known.scale != 1 else "", known.scale)
+
+
+def _groups(values: Iterable[str]) -> dict[str, str]:
+    """The group of each value, the largest first: itself, or "other" where there are too many to tell apart."""
+    ranked = [value for value, _ in Counter(values).most_common()]
+    kept = ranked if len(ranked) <= MOST_GROUPS else ranked[: MOST_GROUPS - 1]
+    return {value: value if value in kept else OTHER for value in ranked}
