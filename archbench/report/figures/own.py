@@ -9,7 +9,7 @@ from archbench.report.configurations import Configuration, measured_places
 from archbench.report.explains import EXPLAINED, EXPLAINING, LEAST_NETWORKS, Explanation, explanations
 from archbench.report.figures.contract import Axis, Guide, Key, Made, Mark, Missing, Panel, Plot
 from archbench.report.figures.material import Found, Material, bars_remark, flags_remark, left_out, value_of
-from archbench.report.names import names
+from archbench.report.names import short_names
 from archbench.report.words import COUNTED, MEASURED
 
 FEW = 24
@@ -28,7 +28,7 @@ def roofline(material: Material) -> Made:
         why = "no record holds its device's roofs; archbench profile vovnet39 --detector refinedet320 --roofline makes one"
         return [Missing("roofline", why)]
     where, chosen = next(iter(places.items()))
-    named = names(one.spec for one in chosen)
+    named = short_names(one.spec for one in chosen)
     marks = []
     for one in chosen:
         rate, at = value_of(one, "flops_per_s", scale=1e-9), _intensity(one)
@@ -85,7 +85,7 @@ def explains(material: Material) -> Made:
 
 def _explained(made: Sequence[Configuration], found: Mapping[str, Explanation], *, with_flawed: bool) -> list[Panel]:
     """A panel for each counted figure and each measured one that enough networks have."""
-    named = names(one.spec for one in made)
+    named = short_names(one.spec for one in made)
     panels: list[Panel] = []
     for word in filter(found.__contains__, EXPLAINED):
         y = SHOWN[word]

@@ -11,7 +11,7 @@ from archbench.report.comparable import COUNTED_ONLY
 from archbench.report.configurations import Configuration
 from archbench.report.figures.contract import Axis, Key, Made, Mark, Missing, Origin, Panel, Plot
 from archbench.report.figures.material import Material, Value, value_of
-from archbench.report.names import names
+from archbench.report.names import short_names
 from archbench.report.rows import COLUMNS, COUNTS, MEASURES, merged
 from archbench.report.selection import column
 from archbench.report.words import COUNTED, MEASURED, PUBLISHED, Word
@@ -100,7 +100,7 @@ def _published(material: Material) -> Made:
 
 def _candidates(made: Sequence[Configuration], words: Sequence[str], group: str) -> list[Candidate]:
     """The configurations that have both values."""
-    named = names(one.spec for one in made)
+    named = short_names(one.spec for one in made)
     found = []
     for one in made:
         row = merged(one)
