@@ -6,10 +6,16 @@
   const filled = data.columns.filter((column) => column.texts);
   const table = $("records-table");
   const every = data.names.map((_, row) => row);
-  const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#7B5EA7", "#8C8C8C"];
+  const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#B04A86", "#8A6D00", "#3C9BD6", "#6A4FA3", "#555555"];
+  const ON_DARK = ["#5CB3F0", "#FF9A4D", "#3FD0A0", "#F0A0D0", "#E3BD5B", "#A8DBFF", "#BDA6F5", "#BBBBBB"];
   const MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down", "pentagon"];
   const MANY = 24; // groups, above which a legend names more than it explains
   const state = { columns: [...data.shown], sort: "", falling: false, words: [], facets: new Map(), unflagged: false };
+  const dark = matchMedia("screen and (prefers-color-scheme: dark)");
+  const narrow = matchMedia("screen and (max-width: 40rem)");
+  const AT_ONCE = 100; // rows
+  const seen = new IntersectionObserver((found) => { if (found.some((one) => one.isIntersecting)) drawMore(AT_ONCE); });
+  let waiting = []; // rows that are still to be shown
   let printing = false;
 
   // What is shown: rows that the filters leave, in order.
@@ -82,12 +88,24 @@
     table.tHead.rows[0].replaceChildren(head("network", "network", "left"), ...cells);
   }
 
+  function line(row) {
+    const cells = state.columns.map((name) => cell(columns.get(name), row));
+    return element("tr", {}, element("th", { scope: "row", className: "left", text: data.names[row] }), ...cells);
+  }
+
   function drawBody() {
-    const shown = state.columns.map((name) => columns.get(name));
-    const lines = rows().map((row) => element("tr", {}, element("th", { scope: "row", className: "left", text: data.names[row] }),
-      ...shown.map((column) => cell(column, row))));
-    table.tBodies[0].replaceChildren(...lines);
-    $("count").textContent = `${lines.length.toLocaleString("en")} of ${every.length.toLocaleString("en")} records`;
+    waiting = rows();
+    table.ariaRowCount = waiting.length + 1;
+    table.tBodies[0].replaceChildren();
+    drawMore(printing ? waiting.length : AT_ONCE);
+    $("count").textContent = `${table.ariaRowCount - 1} of ${every.length} records`;
+  }
+
+  // Rows are made as they come into view: the page opens as fast with thousands.
+  function drawMore(count) {
+    table.tBodies[0].append(...waiting.splice(0, count).map(line));
+    seen.disconnect();
+    if (waiting.length) seen.observe(table.tBodies[0].lastElementChild);
   }
 
   function sortBy(name) {
@@ -97,11 +115,6 @@
     drawHead();
     drawBody();
     table.querySelector(`[data-sort="${name}"]`).focus();
-  }
-
-  function addCopying() {
-    const shown = [...table.tBodies[0].querySelectorAll("td.command")];
-    for (const [row, found] of shown.entries()) found.replaceWith(cell(columns.get("command"), row));
   }
 
   async function copy(button) {
@@ -211,28 +224,29 @@
       const text = group ? group.texts[row] : "";
       groups.set(text, [...(groups.get(text) ?? []), row]);
     }
+    const colours = dark.matches && !printing ? ON_DARK : COLOURS;
     // A group keeps its looks whatever the filters leave.
     const all = group ? [...new Set(group.texts)].sort((a, b) => a.localeCompare(b, "en", { numeric: true })) : [""];
     return all.filter((text) => groups.has(text)).map((text) => ({
       type: "scatter", mode: "markers", name: literally(text === "-" ? "(none)" : text), hoverinfo: "text",
       x: groups.get(text).map((row) => x.values[row]), y: groups.get(text).map((row) => y.values[row]),
       hovertext: groups.get(text).map((row) => tip(row, x, y)),
-      marker: { color: COLOURS[all.indexOf(text) % COLOURS.length], symbol: MARKERS[all.indexOf(text) % MARKERS.length], size: 9, opacity: 0.8 },
+      marker: { color: colours[all.indexOf(text) % colours.length], symbol: MARKERS[all.indexOf(text) % MARKERS.length], size: 9, opacity: 0.8 },
     }));
   }
 
   function layout(x, y) {
     const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-    const isNarrow = !printing && innerWidth < 640;
     const axis = (id, column) => ({
       title: { text: literally(label(column)) }, type: $(`${id}-log`).checked ? "log" : "linear", gridcolor: colour("--line"),
-      linecolor: colour("--line"), zeroline: false, automargin: true, minor: { showgrid: false }, dtick: undefined,
+      linecolor: colour("--line"), zeroline: false, automargin: true,
     });
     return {
       xaxis: axis("x", x), yaxis: axis("y", y), paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { family: "system-ui, sans-serif", size: 12, color: colour("--ink") }, margin: { l: 55, r: 15, t: 30, b: 50 }, hovermode: "closest",
-      showlegend: $("group").value !== "", legend: isNarrow ? { orientation: "h", y: -0.25 } : {}, uirevision: $("x").value + $("y").value,
+      showlegend: $("group").value !== "", legend: narrow.matches ? { orientation: "h", y: -0.25 } : {}, uirevision: $("x").value + $("y").value,
       hoverlabel: { align: "left", bgcolor: colour("--panel"), bordercolor: colour("--line"), font: { color: colour("--ink") } },
+      modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--faint"), activecolor: colour("--accent") },
     };
   }
 
@@ -245,7 +259,7 @@
     const lacking = wanted.length - shown.length;
     $("plotted").textContent = `${shown.length} of ${wanted.length} records that the filters leave`
       + (lacking ? `; ${lacking} lack a value${$("x-log").checked || $("y-log").checked ? ", or one above 0," : ""} for an axis.` : ".");
-    const settings = { responsive: true, displaylogo: false, modeBarButtonsToRemove: ["select2d", "lasso2d"] };
+    const settings = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
     return Plotly.react("plot", traces(shown, x, y), layout(x, y), settings);
   }
 
@@ -259,16 +273,16 @@
     }
     drawBody();
     plot();
-    if (window.Plotly && $("x").value) Plotly.relayout("plot", isOn ? { autosize: false, width: 980, height: 480 } : { autosize: true, width: null, height: null });
+    if (window.Plotly && $("x").value) Plotly.relayout("plot", isOn ? { autosize: false, width: 980, height: 420 } : { autosize: true, width: null, height: null });
   }
 
   for (const found of document.querySelectorAll(".controls")) found.hidden = false;
+  table.hidden = false;
   drawHead();
-  addCopying();
+  drawBody();
   drawFacets();
   drawPicker();
   drawPickers();
-  $("count").textContent = `${every.length.toLocaleString("en")} of ${every.length.toLocaleString("en")} records`;
   $("trade-off").hidden = !$("x").value || !$("y").value;
 
   table.tHead.addEventListener("click", (event) => {
@@ -294,7 +308,7 @@
     });
   }
   for (const id of ["x-log", "y-log", "group"]) $(id).addEventListener("change", plot);
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", plot);
+  for (const query of [dark, narrow]) query.addEventListener("change", plot);
   addEventListener("beforeprint", () => print(true));
   addEventListener("afterprint", () => print(false));
   // The table is there to read before the plot is drawn.

@@ -97,8 +97,7 @@ def _about(contents: Contents) -> str:
     failed = sum(record.status != "ok" for record in records)
     networks, devices = len({record.spec for record in records}), [place for place in places(records) if place != COUNTED_ONLY]
     told = f"{_counted(len(records), 'record')} of {_counted(networks, 'network')}"
-    told += f", measured on {_counted(len(devices), 'device')} or protocol{'s' * (len(devices) > 1)}" if len(devices) > 1 else ""
-    told += f" measured on {devices[0]}" if len(devices) == 1 else ""
+    told += f", measured on {devices[0]}" if len(devices) == 1 else f", measured under {len(devices)} conditions" if devices else ""
     told += f"; {failed} did not end well" if failed else ""
     return f"<p>{html.escape(told)}. Made {html.escape(contents.made)} by archbench {html.escape(contents.version)}.</p>"
 
@@ -129,7 +128,7 @@ def _device(place: str, records: Sequence[Record]) -> str:
     names = dict.fromkeys(name for record in records for name in record.environment)
     fingerprint = [(name.replace("_", " "), _distinct(record.environment.get(name) for record in records)) for name in names]
     sides = _facts("protocol", protocol) + (_facts("environment", fingerprint) if fingerprint else "")
-    return f'<details class=device><summary>{html.escape(place)}</summary>\n<div class="sides">{sides}</div></details>'
+    return f'<details><summary>{html.escape(place)} <small>{_counted(len(records), "record")}</small></summary>\n<div class="sides">{sides}</div></details>'
 
 
 def _facts(title: str, rows: Iterable[tuple[str, str]]) -> str:
@@ -155,7 +154,7 @@ def _plain(value: Any) -> str:
 
 
 def _records_table(made: Sheet) -> str:
-    """The columns that are shown first as a plain table, which the script takes over where it runs."""
+    """The columns that are shown first as a plain table, for where no script runs."""
     shown = made.shown
     heads = "".join(f'<th scope="col" class="{_side(column)}">{_heading(column)}</th>' for column in shown)
     lines = []
@@ -163,7 +162,8 @@ def _records_table(made: Sheet) -> str:
         cells = "".join(_records_cell(column, index) for column in shown)
         lines.append(f'<tr><th scope="row" class="left">{html.escape(name)}</th>{cells}</tr>')
     body = "\n".join(lines)
-    return f'<table id="records-table"><thead><tr><th scope="col" class="left">network</th>{heads}</tr></thead>\n<tbody>\n{body}\n</tbody></table>'
+    head = f'<thead><tr><th scope="col" class="left">network</th>{heads}</tr></thead>'
+    return f'<table class="records">{head}\n<tbody>\n{body}\n</tbody></table>'
 
 
 def _side(column: SheetColumn) -> str:
@@ -200,10 +200,10 @@ def _data(made: Sheet) -> str:
 
 
 def _papers(records: Sequence[Record]) -> str:
-    """The papers' tables that have a figure of ours."""
+    """The papers' tables that have a figure of ours, each once: a figure's networks may be those of a table."""
     recorded = {record.spec for record in records if record.status == "ok"}
-    found = [_paper(suite, records) for suite in suites() if suite.name != ALL and recorded & set(suite.specs)]
-    there = list(filter(None, found))
+    known = {frozenset(figure for member in suite.members for figure in member.figures): suite for suite in suites() if suite.name != ALL}
+    there = list(filter(None, (_paper(suite, records) for suite in known.values() if recorded & set(suite.specs))))
     return "\n".join(there) or "<p>No record is of a network that a paper's table has figures of.</p>"
 
 
@@ -227,6 +227,8 @@ def _claims(records: Sequence[Record]) -> str:
     counts = Counter(verdict.outcome for verdict in verdicts)
     told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items())
     drawn = [f"<p>{len(verdicts)} claims of the papers on cost: {html.escape(told)}.</p>", *_claims_tables(decided)]
+    if "not counted" in counts:
+        drawn.append("<p class=note>Counts that no record has are made by archbench claims, not by this page.</p>")
     if others:
         inside = "\n".join(_claims_tables(others))
         drawn.append(f"<details><summary>{_counted(len(others), 'claim')} without a verdict, and why</summary>\n{inside}</details>")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import floor, log10
 from typing import Any
 
@@ -72,7 +73,7 @@ class SheetColumn:
         """Whether all records are alike in it."""
         return len(set(self.values)) < 2
 
-    @property
+    @cached_property
     def decimals(self) -> int:
         """The most decimals of its texts."""
         return max((decimals_of(text) for text in self.texts), default=0) if self.is_number else 0
@@ -145,14 +146,26 @@ def _column(name: str, values: Sequence[Any], records: Sequence[Record]) -> Shee
         texts, spans = [MISSING if value is None else f"{value:.10g}" for value in scaled], [""] * len(scaled)
     else:
         intervals = [interval_of(record, name.partition(BOUND)[0]) for record in records]
-        rounded = [None if found is None else (found[0] * scale, found[1] * scale) for found in intervals]
-        texts = [_text(value, interval, word) for value, interval in zip(scaled, rounded, strict=True)]
-        spans = ["" if BOUND in name else _span(interval) for interval in rounded]
+        ranges = [found or _range(record, name) for found, record in zip(intervals, records, strict=True)]
+        texts = [_text(value, _scaled(found, scale), word) for value, found in zip(scaled, ranges, strict=True)]
+        spans = ["" if BOUND in name else _span(_scaled(interval, scale)) for interval in intervals]
     return SheetColumn(name, heading, word.unit if word else "", group, True, scaled, texts, spans)
 
 
+def _range(record: Record, name: str) -> Interval | None:
+    """The range of the samples, where they are too few for an interval."""
+    metric = record.measured.get(name)
+    spread = (metric.spread or {}) if metric else {}
+    least, most = spread.get("min"), spread.get("max")
+    return None if least is None or most is None else (least, most)
+
+
+def _scaled(interval: Interval | None, scale: float) -> Interval | None:
+    return (interval[0] * scale, interval[1] * scale) if interval else None
+
+
 def _text(value: float | None, interval: Interval | None, word: Word | None) -> str:
-    """A figure rounded to its interval, or to the word's digits where it has none."""
+    """A figure rounded to the interval or range of it, or to the word's digits where there is none."""
     if value is None:
         return MISSING
     if interval and interval[1] > interval[0]:
