@@ -13,6 +13,7 @@
   const state = { columns: [...data.shown], sort: "", falling: false, words: [], facets: new Map(), unflagged: false };
   const dark = matchMedia("screen and (prefers-color-scheme: dark)");
   const narrow = matchMedia("screen and (max-width: 40rem)");
+  const counted = (count) => count.toLocaleString("en");
   const AT_ONCE = 100; // rows
   const seen = new IntersectionObserver((found) => { if (found.some((one) => one.isIntersecting)) drawMore(AT_ONCE); });
   let waiting = []; // rows that are still to be shown
@@ -96,9 +97,9 @@
   function drawBody() {
     waiting = rows();
     table.ariaRowCount = waiting.length + 1;
+    $("count").textContent = `${counted(waiting.length)} of ${counted(every.length)} records`;
     table.tBodies[0].replaceChildren();
     drawMore(printing ? waiting.length : AT_ONCE);
-    $("count").textContent = `${table.ariaRowCount - 1} of ${every.length} records`;
   }
 
   // Rows are made as they come into view: the page opens as fast with thousands.
@@ -257,8 +258,8 @@
     const fits = (column, axis, row) => column.values[row] !== null && (column.values[row] > 0 || !$(`${axis}-log`).checked);
     const shown = wanted.filter((row) => fits(x, "x", row) && fits(y, "y", row));
     const lacking = wanted.length - shown.length;
-    $("plotted").textContent = `${shown.length} of ${wanted.length} records that the filters leave`
-      + (lacking ? `; ${lacking} lack a value${$("x-log").checked || $("y-log").checked ? ", or one above 0," : ""} for an axis.` : ".");
+    $("plotted").textContent = `${counted(shown.length)} of ${counted(wanted.length)} records that the filters leave`
+      + (lacking ? `; ${counted(lacking)} lack a value${$("x-log").checked || $("y-log").checked ? ", or one above 0," : ""} for an axis.` : ".");
     const settings = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
     return Plotly.react("plot", traces(shown, x, y), layout(x, y), settings);
   }

@@ -11,7 +11,7 @@ import html
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from string import Template
 from typing import Any
@@ -128,7 +128,8 @@ def _device(place: str, records: Sequence[Record]) -> str:
     names = dict.fromkeys(name for record in records for name in record.environment)
     fingerprint = [(name.replace("_", " "), _distinct(record.environment.get(name) for record in records)) for name in names]
     sides = _facts("protocol", protocol) + (_facts("environment", fingerprint) if fingerprint else "")
-    return f'<details><summary>{html.escape(place)} <small>{_counted(len(records), "record")}</small></summary>\n<div class="sides">{sides}</div></details>'
+    summary = f"{html.escape(place)} <small>{_counted(len(records), 'record')}</small>"
+    return f'<details><summary>{summary}</summary>\n<div class="sides">{sides}</div></details>'
 
 
 def _facts(title: str, rows: Iterable[tuple[str, str]]) -> str:
@@ -212,8 +213,9 @@ def _paper(suite: Suite, records: Sequence[Record]) -> str:
     ours = sum(any(cell.ours is not None for cell in line.cells.values()) for line in made.lines)
     if not ours:
         return ""
-    tables = "\n".join(f'<div class="scroll">{table.html()}</div>' for table in reproduce.tables(made, width=None))
-    title = html.escape(f"{suite.name}: {suite.title}".rstrip(": "))
+    first, *others = reproduce.tables(made, width=None)
+    tables = "\n".join(f'<div class="scroll">{table.html()}</div>' for table in (replace(first, title=""), *others))
+    title = html.escape(first.title)
     return f"<details><summary>{title} <small>{ours} of {_counted(len(made.lines), 'row')} ours</small></summary>\n{tables}</details>"
 
 

@@ -138,7 +138,9 @@ class Table:
         name, *others = cells
         if not any(others):
             return _cell("th", name, ["left"], f' colspan="{len(cells)}" scope="rowgroup"')
-        found = [[column.align, *(word for word in marked if cell.startswith(word))] for cell, column in zip(cells, self.columns, strict=True)]
+        found = [
+            [column.align, *(word for word in marked if cell.startswith(word))] for cell, column in zip(cells, self.columns, strict=True)
+        ]
         indent = ["indented"] if name.startswith(" ") else []
         first = _cell("th", name.strip(), ["left", *indent], ' scope="row"')
         return first + "".join(_cell("td", cell, classes) for cell, classes in zip(others, found[1:], strict=True))
