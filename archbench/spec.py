@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from dataclasses import asdict, dataclass, fields
 from math import inf
 from typing import Any, Literal, TypeAlias
@@ -17,6 +18,16 @@ FLAGS = ("backbone", "detector", "size", "classes", "batch", "mode")
 """What a spec has besides options, so that no option has such a name."""
 MEMORY_FORMATS = ("contiguous", "channels_last")
 COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
+VALUED = {
+    "device": "--device", "precision": "--precision", "memory_format": "--memory-format", "threads": "--threads", "seed": "--seed",
+    "budget_s": "--budget", "deadline_s": "--deadline", "images": "--images", "weights": "--weights", "compile": "--compile",
+}  # fmt: skip
+"""Settings and the flags that take their values."""
+SWITCHES = {
+    "cudnn_benchmark": "--no-cudnn-benchmark", "fold_bn": "--fold-bn", "cuda_graph": "--cuda-graph", "deterministic": "--deterministic",
+    "allow_shared": "--allow-shared", "roofline": "--roofline",
+}  # fmt: skip
+"""Settings and the flags that turn them from their defaults."""
 
 
 class UsageError(ValueError):
@@ -119,7 +130,7 @@ class Spec:
 
     def command(self) -> str:
         """The command line that profiles this spec."""
-        words = ["archbench profile", self.backbone]
+        words = ["archbench", "profile", self.backbone]
         if self.detector:
             words += ["--detector", self.detector]
         words += ["--size", self.size, "--classes", str(self.classes)]
@@ -127,8 +138,9 @@ class Spec:
             words += ["--batch", str(self.batch)]
         if self.mode == "train":
             words.append("--train")
-        words += [f"--option {key}={format_value(value)}" for key, value in self.options]
-        return " ".join(words)
+        for key, value in self.options:
+            words += ["--option", f"{key}={format_value(value)}"]
+        return shlex.join(words)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the spec as plain data, the form that records hold."""
@@ -206,6 +218,17 @@ class Settings:
     def deadline(self) -> float:
         """Seconds after which the supervisor ends the job."""
         return self.deadline_s if self.deadline_s is not None else 3 * self.budget_s + 600
+
+    def flags(self) -> str:
+        """The flags of `archbench profile` that make these settings, with a space before each."""
+        quick = (self.target, self.n_min, self.t_min_s) == (QUICK.target, QUICK.n_min, QUICK.t_min_s)
+        usual = QUICK if quick else Settings()
+        words = ["--quick"] if quick else []
+        for name, flag in VALUED.items():
+            if getattr(self, name) != getattr(usual, name):
+                words += [flag, f"{getattr(self, name)}"]
+        words += [flag for name, flag in SWITCHES.items() if getattr(self, name) != getattr(usual, name)]
+        return "".join(f" {shlex.quote(word)}" for word in words)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the settings as plain data, the form that records hold."""

@@ -10,27 +10,29 @@ from typing import Annotated
 
 import typer
 
+from archbench.cli.formats import AsLatex, AsMarkdown, print_tables, table_width, the_format
 from archbench.records import DEFAULT_FOLDER
 
 
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, with everything that was found.")] = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
     results: Annotated[Path, typer.Option(metavar="DIR", help="Folder that records would be appended to.")] = DEFAULT_FOLDER,
 ) -> None:
     """Say what can be measured on this machine, and for what cannot, why and what to do. Takes seconds; changes nothing.
 
     Example: archbench doctor
     """
+    form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
     from archbench.measure.doctor import judge
     from archbench.measure.machine import look
     from archbench.report.doctor import abilities_table, machine_tables
 
     facts = look(results, tell=lambda what: print(f"{what} ...", file=sys.stderr))
     abilities = judge(facts)
-    if as_json:
+    if form == "json":
         print(json.dumps({"abilities": [asdict(ability) for ability in abilities], "found": facts}, indent=2, allow_nan=False))
         return
-    abilities_table(abilities).print()
-    for table in machine_tables(facts):
-        print()
-        table.print()
+    width = table_width(form)
+    print_tables([abilities_table(abilities, width), *machine_tables(facts, width)], form)

@@ -20,12 +20,20 @@ AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print the tables a
 AsLatex = Annotated[bool, typer.Option("--latex", help="Print the tables as LaTeX.")]
 
 
-def the_format(*, csv: bool, json: bool, markdown: bool, latex: bool) -> str:
-    """The one format that was asked for; empty: tables for people."""
-    asked = [name for name, wanted in {"csv": csv, "json": json, "markdown": markdown, "latex": latex}.items() if wanted]
-    if len(asked) > 1:
-        raise UsageError("--csv, --json, --markdown and --latex exclude one another: give one of them")
-    return asked[0] if asked else ""
+def the_format(**asked: bool) -> str:
+    """The one format that was asked for, of those that a command has by name; empty: tables for people."""
+    chosen = [name for name, wanted in asked.items() if wanted]
+    if len(chosen) > 1:
+        *first, last = (f"--{name}" for name in asked)
+        raise UsageError(f"{', '.join(first)} and {last} exclude one another: give one of them")
+    return chosen[0] if chosen else ""
+
+
+def table_width(form: str) -> int | None:
+    """The characters that a line of a table may have; None: no end of them, where people do not read it as it is."""
+    from archbench.report.tables import NOTE_WIDTH
+
+    return None if form else NOTE_WIDTH
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: str) -> None:

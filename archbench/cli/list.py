@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, table_width, the_format
 from archbench.cli.plugins import Plugins
 from archbench.papers.pairs import Pair, pairs
-from archbench.report.tables import NOTE_WIDTH, Column, Table
+from archbench.report.tables import Column, Table
 from archbench.spec import UsageError, format_value
 from archbench.zoo import registry
 from archbench.zoo.registry import Entry, Kind
@@ -23,7 +24,9 @@ KINDS: dict[str, Kind] = {"backbones": "backbone", "detectors": "detector"}
 
 def list_networks(
     what: Annotated[str, typer.Argument(help="backbones, detectors, options, pairs, suites, plots or all (of the first three).")] = "all",
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON.")] = False,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
     plugin: Plugins = None,
 ) -> None:
     """List the backbones, the detectors, the options they take, the pairs that the papers have figures of, suites or plots.
@@ -32,39 +35,43 @@ def list_networks(
     """
     if what not in (*KINDS, "options", "pairs", "suites", "plots", "all"):
         raise UsageError(f"list {what}: there are backbones, detectors, options, pairs, suites, plots and all")
+    form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
+    kinds = [kind for name, kind in KINDS.items() if what in (name, "options", "all")]
+    if form == "json":
+        print(json.dumps(_data(what, kinds), indent=2))
+    else:
+        print_tables(_tables(what, kinds, table_width(form)), form)
+
+
+def _data(what: str, kinds: list[Kind]) -> Any:
+    """What is listed as plain data."""
     if what == "suites":
         from archbench.papers.suites import suites
 
-        if as_json:
-            print(json.dumps([_plain_suite(suite) for suite in suites()], indent=2))
-        else:
-            _suites(suites()).print()
-        return
+        return [_plain_suite(suite) for suite in suites()]
     if what == "plots":
         from archbench.report.figures import registry as plots
 
-        if as_json:
-            print(json.dumps([figure.to_dict() for figure in plots.FIGURES], indent=2))
-        else:
-            plots.table().print()
-        return
+        return [figure.to_dict() for figure in plots.FIGURES]
     if what == "pairs":
-        if as_json:
-            print(json.dumps([asdict(pair) for pair in pairs()], indent=2))
-        else:
-            _pairs().print()
-        return
-    kinds = [kind for name, kind in KINDS.items() if what in (name, "options", "all")]
-    if as_json:
-        print(json.dumps({f"{kind}s": [_plain(entry) for entry in registry.entries(kind)] for kind in kinds}, indent=2))
-        return
-    tables = [] if what == "options" else [_networks(kind) for kind in kinds]
-    if what in ("options", "all"):
-        tables.append(_options(kinds))
-    for index, table in enumerate(tables):
-        if index:
-            print()
-        table.print()
+        return [asdict(pair) for pair in pairs()]
+    return {f"{kind}s": [_plain(entry) for entry in registry.entries(kind)] for kind in kinds}
+
+
+def _tables(what: str, kinds: list[Kind], width: int | None) -> list[Table]:
+    """What is listed as tables; sources are cut where they would be wider than `width`."""
+    if what == "suites":
+        from archbench.papers.suites import suites
+
+        return [_suites(suites())]
+    if what == "plots":
+        from archbench.report.figures import registry as plots
+
+        return [plots.table()]
+    if what == "pairs":
+        return [_pairs()]
+    networks = [] if what == "options" else [_networks(kind, width) for kind in kinds]
+    return [*networks, *([_options(kinds)] if what in ("options", "all") else [])]
 
 
 def _pairs() -> Table:
@@ -109,14 +116,14 @@ def _places(pair: Pair) -> str:
     return ", ".join(" ".join([paper, *places]) for paper, places in papers.items())
 
 
-def _networks(kind: Kind) -> Table:
+def _networks(kind: Kind, width: int | None) -> Table:
     rows = []
     listed = registry.entries(kind)
     taken = max(len(entry.name) for entry in listed) + max(len(_input(entry)) for entry in listed) + len("classes") + 3 * len("  ")
     remarks: dict[str, list[str]] = {}
     for entry in listed:
         classes = str(entry.classes) if entry.classes else "-"
-        rows.append([entry.name, _input(entry), classes, _short(_same_as(entry) or entry.source, NOTE_WIDTH - taken)])
+        rows.append([entry.name, _input(entry), classes, _short(_same_as(entry) or entry.source, width and width - taken)])
         remark = f"approximate: {entry.approximate}" if entry.approximate else entry.published_only or entry.note
         if remark and entry.same_as not in remarks.setdefault(remark, []):
             remarks[remark].append(entry.name)
@@ -153,8 +160,8 @@ def _same_as(entry: Entry) -> str:
     return f"= {entry.same_as};{preset}" if entry.same_as else ""
 
 
-def _short(source: str, width: int) -> str:
-    return source if len(source) <= width else source[: width - 3].rstrip(" ,;") + "..."
+def _short(source: str, width: int | None) -> str:
+    return source if width is None or len(source) <= width else source[: width - 3].rstrip(" ,;") + "..."
 
 
 def _plain(entry: Entry) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from archbench.cli.exit import Exit
 from archbench.cli.list import list_networks
 from archbench.cli.plot import plot
 from archbench.cli.profile import profile
+from archbench.cli.report import report
 from archbench.cli.reproduce import reproduce
 from archbench.cli.sweep import sweep
 from archbench.spec import UsageError
@@ -34,6 +35,7 @@ app.command()(compare)
 app.command()(reproduce)
 app.command()(claims)
 app.command()(plot)
+app.command()(report)
 app.command()(doctor)
 
 

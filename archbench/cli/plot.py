@@ -11,6 +11,7 @@ import typer
 
 from archbench.cli.compare import Results, read_records
 from archbench.cli.exit import Exit
+from archbench.cli.formats import AsLatex, AsMarkdown, print_tables, the_format
 from archbench.cli.plugins import Plugins
 from archbench.spec import Spec, UsageError, parse_value
 
@@ -40,6 +41,8 @@ def plot(
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder that the pictures are written to.")] = DEFAULT_OUT,
     style: Annotated[str, typer.Option(metavar="STYLE", help="screen, or paper: small, with the caption in a text file.")] = "screen",
     data: Annotated[bool, typer.Option("--data", help="Write what is drawn as CSV too.")] = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
     plugin: Plugins = None,
 ) -> int:
     """Draw figures as PNG and SVG: VoVNet's, Huang et al.'s, CSPNet's, DSNet's and our own.
@@ -50,7 +53,7 @@ def plot(
     from archbench.report.figures.style import STYLES
 
     if what is None:
-        registry.table().print()
+        print_tables([registry.table()], the_format(markdown=as_markdown, latex=as_latex))
         return Exit.DONE
     chosen = registry.FIGURES if what == ALL else (registry.find(what),)
     _check("source", source, ("records", "paper"))

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-import textwrap
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -14,6 +14,7 @@ import typer
 
 from archbench.cli import measuring
 from archbench.cli.exit import Exit
+from archbench.cli.formats import AsLatex, AsMarkdown, print_tables, table_width, the_format
 from archbench.cli.plugins import Plugins
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import Spec, UsageError, parse_options, parse_size
@@ -22,6 +23,7 @@ from archbench.zoo import registry
 if TYPE_CHECKING:
     from archbench.api import CostReport
     from archbench.measure.roofline import Bound
+    from archbench.report.tables import Table
 
 PHASES = {
     "preflight": "looking at the device", "count": "counting", "build": "building", "cold": "first call", "warmup": "warming up",
@@ -65,6 +67,8 @@ def profile(
         bool, typer.Option("--roofline", help="Measure the device's peaks (10 s, then kept) and how near to them the network comes.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
     results: measuring.Results = DEFAULT_FOLDER,
     plugin: Plugins = None,
 ) -> int:
@@ -72,6 +76,7 @@ def profile(
 
     Example: archbench profile vovnet39 --detector refinedet320
     """
+    form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
     options = parse_options([*(option or []), *([f"proposals={proposals}"] if proposals is not None else [])])
     spec = registry.resolve(backbone, detector, size=size, classes=classes, batch=batch, mode="train" if train else "infer", **options)
     if size is not None and parse_size(size) != (spec.width, spec.height):
@@ -118,10 +123,10 @@ def profile(
         if layers:
             extra["bounds"] = _bounds(record, extra["report"])
         extra["repeats"] = [one.value("latency_ms") for one in records]
-    if as_json:
+    if form == "json":
         _print_json(record, extra)
     else:
-        _print_tables(record, extra)
+        _print_tables(record, extra, form)
     return _exit_code(record, extra)
 
 
@@ -197,27 +202,32 @@ def _print_json(record: Record, extra: dict[str, Any]) -> None:
     print(json.dumps(data, indent=2, allow_nan=False))
 
 
-def _print_tables(record: Record, extra: dict[str, Any]) -> None:
+def _print_tables(record: Record, extra: dict[str, Any], form: str) -> None:
     from archbench.report.profile import counted_table, layers_table, measured_table, paper_for, repeats_note
-    from archbench.report.tables import NOTE_WIDTH
 
     paper = paper_for(record.spec)
-    if record.counted:
-        counted_table(record, paper).print()
+    tables = [counted_table(record, paper)] if record.counted else []
     if "layers" in extra:
-        print()
-        layers_table(extra["layers"], extra.get("bounds", ()), batch=record.spec.batch).print()
+        tables.append(layers_table(extra["layers"], extra.get("bounds", ()), batch=record.spec.batch, width=table_width(form)))
     if "check" in extra:
-        print("\n" + textwrap.fill(extra["check"].sentence(), NOTE_WIDTH))
+        tables = _noted(tables, extra["check"].sentence())
     if "latency_ms" in record.measured:
-        print()
-        measured_table(record, paper).print()
+        tables.append(measured_table(record, paper))
     times = extra.get("repeats", ())
     if len(times) > 1 and None not in times:
-        print("\n" + textwrap.fill(repeats_note(times), NOTE_WIDTH))
+        tables = _noted(tables, repeats_note(times))
+    print_tables(tables, form)
     if record.reason:
         message = f" {record.reason.message}" if record.reason.message else ""
         print(f"{record.status} ({record.reason.code}) in phase {record.reason.phase}:{message}", file=sys.stderr)
+
+
+def _noted(tables: list[Table], note: str) -> list[Table]:
+    """Put a note below the last table; on stderr where a job ended before it had any."""
+    if not tables:
+        print(note, file=sys.stderr)
+        return tables
+    return [*tables[:-1], replace(tables[-1], notes=[*tables[-1].notes, note])]
 
 
 def _exit_code(record: Record, extra: dict[str, Any]) -> Exit:

@@ -15,6 +15,7 @@ import typer
 
 from archbench.cli import measuring
 from archbench.cli.exit import Exit
+from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, table_width, the_format
 from archbench.cli.live import Teller, live
 from archbench.cli.plugins import Plugins
 from archbench.records import DEFAULT_FOLDER, Record, Store
@@ -41,7 +42,8 @@ class Asked:
     earlier: Sequence[Record]
     """Every record of the results folder."""
     resume: bool
-    as_json: bool
+    form: str
+    """json, markdown, latex, or empty for tables for people."""
 
     @property
     def done(self) -> Sequence[Record]:
@@ -77,7 +79,9 @@ def sweep(
     cudnn_benchmark: measuring.CudnnBenchmark = True,
     deterministic: measuring.Deterministic = False,
     allow_shared: measuring.AllowShared = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the plan or the summary as JSON.")] = False,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
     results: measuring.Results = DEFAULT_FOLDER,
     plugin: Plugins = None,
 ) -> int:
@@ -87,6 +91,7 @@ def sweep(
     """
     from archbench.measure.sweep import Order, new_run_id, part, plan
 
+    form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
     settings = measuring.settings_of(
         quick=quick, device=device, precision=precision, memory_format=memory_format, threads=threads, seed=seed,
         budget_s=budget, deadline_s=deadline, fold_bn=fold_bn, compile=compile_mode, cuda_graph=cuda_graph,
@@ -99,7 +104,7 @@ def sweep(
         store.check_writable()
     asked = Asked(
         part(_distinct(spec for suite in chosen for spec in suite.specs), *parts),
-        _distinct(member for suite in chosen for member in suite.members), store, store.read(), resume, as_json,
+        _distinct(member for suite in chosen for member in suite.members), store, store.read(), resume, form,
     )  # fmt: skip
     if no_measure:
         if ray:
@@ -147,7 +152,7 @@ def _show_plan(queues: Sequence[Queue], asked: Asked) -> Exit:
 
     forecast = Forecast(queues, asked.earlier)
     jobs = [job for queue in queues for job in queue.jobs]
-    if asked.as_json:
+    if asked.form == "json":
         planned = [{"place": queue.place.name, "command": job.spec.command(), **job.conditions} for queue in queues for job in queue.jobs]
         return _print_json(asked, {"jobs": planned, "estimate_s": round(forecast.left_s)}, Exit.DONE)
     left = Counter(job.spec for job in jobs)
@@ -157,7 +162,8 @@ def _show_plan(queues: Sequence[Queue], asked: Asked) -> Exit:
     where = "; ".join(f"{len(queue.jobs)} on {queue.place.device_name} ({queue.place.name})" for queue in queues)
     known = len(forecast.known.keys() & left.keys())
     note = f"An estimate: {known} of {len(left)} networks by how long the same took here before, the others by the protocol's budgets."
-    plan_table(shares, asked.members, title=f"{_jobs(len(jobs))}: {where}; about {duration(forecast.left_s)}", notes=[note]).print()
+    title = f"{_jobs(len(jobs))}: {where}; about {duration(forecast.left_s)}"
+    print_tables([plan_table(shares, asked.members, title=title, notes=[note], width=table_width(asked.form))], asked.form)
     return Exit.DONE
 
 
@@ -176,7 +182,7 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
                 records.append(event.record)
     ended = _exit(records, asked, interrupted=bool(heard))
     found = outcomes(records)
-    if asked.as_json:
+    if asked.form == "json":
         run_data = {"run_id": order.run_id, "order_seed": order.seed, "repeats": order.repeats}
         networks = [
             {"command": outcome.spec.command(), "ok": outcome.ok, "latency_ms": outcome.times_ms, "is_repeatable": outcome.is_repeatable}
@@ -185,7 +191,7 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
         return _print_json(asked, {**run_data, "networks": networks, "records": _endings(records)}, ended)
     if found:
         title = f"run {order.run_id}, {_jobs(len(records) - before)}" + (f"; {before} from before" if before else "")
-        summary_table(found, asked.members, title=title).print()
+        print_tables([summary_table(found, asked.members, title=title, width=table_width(asked.form))], asked.form)
     return ended
 
 
@@ -209,9 +215,9 @@ def _count(asked: Asked, *, dry_run: bool) -> Exit:
             if number % 50 == 0:
                 told.line(f"counted {number} of {len(left)}")
     ended = _exit(records, asked, interrupted=bool(heard))
-    if asked.as_json:
+    if asked.form == "json":
         return _print_json(asked, {"records": _endings(records)}, ended)
-    counted_table(records, asked.members).print()
+    print_tables([counted_table(records, asked.members, width=table_width(asked.form))], asked.form)
     return ended
 
 

@@ -79,12 +79,16 @@ class Record:
             return self.measured[name].value
         return (self.counted or {}).get(name)
 
+    def command(self) -> str:
+        """The command line that makes such a record: of the same network, with the same settings."""
+        return self.spec.command() + (self.settings.flags() if self.settings else " --no-measure")
+
     def to_dict(self) -> dict[str, Any]:
         """Give the record as plain data, ready for JSON."""
         data = asdict(self)
         return data | {
             "spec": self.spec.to_dict(),
-            "command": self.spec.command(),
+            "command": self.command(),
             "settings": self.settings.to_dict() if self.settings else None,
             "measured": {name: _without_blanks(asdict(metric)) for name, metric in self.measured.items()},
         }

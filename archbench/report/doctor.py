@@ -28,38 +28,38 @@ class Ability(Protocol):
     def code(self) -> str: ...
 
 
-def abilities_table(abilities: Sequence[Ability]) -> Table:
-    """A row for each thing to measure."""
-    width = max(len(ability.name) for ability in abilities)
+def abilities_table(abilities: Sequence[Ability], width: int | None = NOTE_WIDTH) -> Table:
+    """A row for each thing to measure, in lines that fit a width; None: in one each."""
+    taken = max(len(ability.name) for ability in abilities)
     rows = []
     for ability in abilities:
         code = f" ({ability.code})" if ability.code else ""
         text = f"{ability.found}{code}." + (f" To do: {ability.remedy}." if ability.remedy else "")
-        first, *rest = _wrapped(text[0].upper() + text[1:], NOTE_WIDTH - width - STATES_WIDTH - 4)
+        first, *rest = _wrapped(text[0].upper() + text[1:], width and width - taken - STATES_WIDTH - 4)
         rows += [[ability.state, ability.name, first], *(["", "", line] for line in rest)]
     columns = [Column("", "left"), Column("what", "left"), Column("how, or why not", "left")]
     return Table(columns, rows, title="What archbench can measure on this machine")
 
 
-def machine_tables(facts: Facts) -> Iterator[Table]:
+def machine_tables(facts: Facts, width: int | None = NOTE_WIDTH) -> Iterator[Table]:
     """What was found of the machine and of each card."""
-    yield _table("this machine", _machine(facts))
+    yield _table("this machine", _machine(facts), width)
     for index, card in enumerate(facts["cards"]):
-        yield _table(f"card {index}", _card(card))
+        yield _table(f"card {index}", _card(card), width)
 
 
-def _table(title: str, rows: Rows) -> Table:
+def _table(title: str, rows: Rows, width: int | None) -> Table:
     rows = list(rows)
-    width = max(len(name) for name, _ in rows)
+    taken = max(len(name) for name, _ in rows)
     lines = []
     for name, text in rows:
-        first, *rest = _wrapped(text, NOTE_WIDTH - width - 2)
+        first, *rest = _wrapped(text, width and width - taken - 2)
         lines += [[name, first], *(["", line] for line in rest)]
     return Table([Column(title, "left"), Column("found", "left")], lines)
 
 
-def _wrapped(text: str, width: int) -> list[str]:
-    return textwrap.wrap(text, width, break_on_hyphens=False) or [MISSING]
+def _wrapped(text: str, width: int | None) -> list[str]:
+    return (textwrap.wrap(text, width, break_on_hyphens=False) if width else [text] * bool(text)) or [MISSING]
 
 
 def _machine(facts: Facts) -> Rows:

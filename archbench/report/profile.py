@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -152,7 +153,9 @@ def repeats_note(medians_ms: Sequence[float]) -> str:
     return told if apart <= REPEATABLE else f"{told} not_repeatable: more than {100 * REPEATABLE:.0f} %"
 
 
-def layers_table(calls: Sequence[CountedCall], bounds: Sequence[LayerBound] = (), *, batch: int = 1) -> Table:
+def layers_table(
+    calls: Sequence[CountedCall], bounds: Sequence[LayerBound] = (), *, batch: int = 1, width: int | None = NOTE_WIDTH
+) -> Table:
     """A row for each convolution and linear layer, in the order of their calls; the JSON has every column of every layer.
 
     With bounds, the least time of each for so large a batch takes the place of its parameters and its memory access cost.
@@ -161,7 +164,7 @@ def layers_table(calls: Sequence[CountedCall], bounds: Sequence[LayerBound] = ()
     columns = [Column("operator", "left"), Column("output"), *(BOUND_COLUMNS if bounds else COUNT_COLUMNS)]
     rows = [[_operator(call), "x".join(map(str, _shape(call))), *cells] for call, cells in zip(calls, figures, strict=True)]
     texts = [[*column.heading.split("\n"), *cells] for column, cells in zip(columns, zip(*rows, strict=True), strict=True)]
-    left = NOTE_WIDTH - sum(2 + max(map(len, column)) for column in texts)
+    left = width - sum(2 + max(map(len, column)) for column in texts) if width else sys.maxsize
     lines = []
     for call, row in zip(calls, rows, strict=True):
         first, *rest = _wrap(call.path.removeprefix(BACKBONE), left)

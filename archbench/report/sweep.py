@@ -9,7 +9,7 @@ from statistics import median
 
 from archbench.papers.suites import Member
 from archbench.records import Record
-from archbench.report.compare import WIDTH, endings
+from archbench.report.compare import WIDTH, endings, name_width, named_lines
 from archbench.report.configurations import REPEATABLE
 from archbench.report.names import short_names, wrap_name
 from archbench.report.rows import flags_of
@@ -62,15 +62,16 @@ def outcomes(records: Iterable[Record]) -> list[Outcome]:
     return [Outcome(spec, tuple(group)) for spec, group in groups.items()]
 
 
-def plan_table(shares: Sequence[Share], members: Sequence[Member], *, title: str, notes: Sequence[str]) -> Table:
-    """A row for each network; notes on the rows that have none."""
+def plan_table(shares: Sequence[Share], members: Sequence[Member], *, title: str, notes: Sequence[str], width: int | None = WIDTH) -> Table:
+    """A row for each network, names broken to fit a width; notes on the rows that have none."""
     names = short_names([share.spec for share in shares])
     cells = [[str(share.left), str(share.done), duration(share.seconds) if share.left else MISSING] for share in shares]
     columns = [Column("jobs"), Column("done"), Column("about")]
-    return Table([NETWORK, *columns], _rows([names[share.spec] for share in shares], columns, cells), title, [*notes, *rows_notes(members)])
+    rows = _rows([names[share.spec] for share in shares], columns, cells, width)
+    return Table([NETWORK, *columns], rows, title, [*notes, *rows_notes(members)])
 
 
-def summary_table(found: Sequence[Outcome], members: Sequence[Member], *, title: str) -> Table:
+def summary_table(found: Sequence[Outcome], members: Sequence[Member], *, title: str, width: int | None = WIDTH) -> Table:
     """A row for each network: how its processes ended, the median of their medians and how far these lie apart."""
     names = short_names([outcome.spec for outcome in found])
     cells = [[f"{outcome.ok} of {len(outcome.records)}", *_times(outcome.times_ms)] for outcome in found]
@@ -80,17 +81,17 @@ def summary_table(found: Sequence[Outcome], members: Sequence[Member], *, title:
     records = [record for outcome in found for record in outcome.records]
     flags = Counter(flag for record in records for flag in flags_of(record))
     notes += [f"{flag}: {count} of {len(records)} records" for flag, count in flags.items()]
-    rows = _rows([names[outcome.spec] for outcome in found], columns, cells)
+    rows = _rows([names[outcome.spec] for outcome in found], columns, cells, width)
     return Table([NETWORK, *columns], rows, title, [*notes, *dict.fromkeys(endings(records, names)), *rows_notes(members)])
 
 
-def counted_table(records: Sequence[Record], members: Sequence[Member]) -> Table:
+def counted_table(records: Sequence[Record], members: Sequence[Member], *, width: int | None = WIDTH) -> Table:
     """A row for each network that was counted, in the order of the records."""
     names = short_names([record.spec for record in records])
     cells = [[COUNTED[word].show(record.value(word)) for word in ("params", "macs")] for record in records]
     columns = [Column("params\n(M)"), Column("multiply-\nadds (G)")]
     notes = [*endings(records, names), *rows_notes(members)]
-    return Table([NETWORK, *columns], _rows([names[record.spec] for record in records], columns, cells), notes=notes)
+    return Table([NETWORK, *columns], _rows([names[record.spec] for record in records], columns, cells, width), notes=notes)
 
 
 def rows_notes(members: Iterable[Member]) -> list[str]:
@@ -116,12 +117,9 @@ def _times(times_ms: Sequence[float]) -> list[str]:
     return [f"{value:,.2f}" for value in (median(times_ms), times_ms[0], times_ms[-1])] if times_ms else [MISSING] * 3
 
 
-def _rows(names: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[str]]) -> list[list[str]]:
-    """Cells beside names that are broken so that the table fits a terminal."""
-    headings = [column.heading.split("\n") for column in columns]
-    taken = sum(2 + max(map(len, [*heading, *column])) for heading, column in zip(headings, zip(*cells, strict=True), strict=False))
-    rows = []
-    for name, row in zip(names, cells, strict=True):
-        first, *others = wrap_name(name, WIDTH - taken)
-        rows += [[first, *row], *([other, *[""] * len(columns)] for other in others)]
-    return rows
+def _rows(
+    names: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int | None
+) -> list[list[str]]:  # fmt: skip
+    """Cells beside names that are broken so that the table fits a width; None leaves names whole."""
+    left = name_width(columns, cells, width)
+    return [line for name, row in zip(names, cells, strict=True) for line in named_lines(wrap_name(name, left), row)]

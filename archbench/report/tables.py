@@ -1,10 +1,11 @@
-"""A table of text cells and how it is written: plain columns, rich on a terminal, Markdown, LaTeX."""
+"""A table of text cells and how it is written: plain columns, rich on a terminal, Markdown, LaTeX, HTML."""
 
 from __future__ import annotations
 
+import html
 import sys
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TextIO, TypeVar
 
@@ -76,6 +77,17 @@ class Table:
         lines += [*(row(cells) for cells in self.rows if cells), r"\hline", r"\end{tabular}"]
         return "\n".join([*lines, *(rf"\par {{\footnotesize {_latex(note)}}}" for note in self.notes), r"\end{table}"]) + "\n"
 
+    def html(self, marked: Collection[str] = ()) -> str:
+        """An HTML table, its title the caption, with notes below; cells that begin with one of `marked` have it as class.
+
+        A row with nothing beside its name heads those below it.
+        """
+        headings = "".join(_cell("th", column.heading, [column.align], ' scope="col"') for column in self.columns)
+        caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
+        body = "\n".join(f"<tr>{self._html_row(row, marked)}</tr>" for row in self.rows if row)
+        notes = "".join(f"\n<p class=note>{html.escape(note)}</p>" for note in self.notes)
+        return f"<table>{caption}\n<thead><tr>{headings}</tr></thead>\n<tbody>\n{body}\n</tbody></table>{notes}\n"
+
     def split(self, width: int) -> list[Table]:
         """Give the table in parts no wider than `width` where columns allow it; each repeats the first column, the last has the notes."""
         widths = self.widths()
@@ -122,6 +134,17 @@ class Table:
         for note in self.notes:
             console.print(escape(note), style="dim")
 
+    def _html_row(self, cells: Sequence[str], marked: Collection[str]) -> str:
+        name, *others = cells
+        if not any(others):
+            return _cell("th", name, ["left"], f' colspan="{len(cells)}" scope="rowgroup"')
+        found = [
+            [column.align, *(word for word in marked if cell.startswith(word))] for cell, column in zip(cells, self.columns, strict=True)
+        ]
+        indent = ["indented"] if name.startswith(" ") else []
+        first = _cell("th", name.strip(), ["left", *indent], ' scope="row"')
+        return first + "".join(_cell("td", cell, classes) for cell, classes in zip(others, found[1:], strict=True))
+
     def _line(self, cells: Sequence[str], widths: Sequence[int]) -> str:
         padded = (
             cell.rjust(width) if column.align == "right" else cell.ljust(width)
@@ -133,6 +156,12 @@ class Table:
 def _pick(cells: Sequence[T], indices: Iterable[int]) -> list[T]:
     """The first cell and some others, none of an empty row."""
     return [cells[0], *(cells[index] for index in indices)] if cells else []
+
+
+def _cell(tag: str, text: str, classes: Sequence[str], attributes: str = "") -> str:
+    """An HTML cell."""
+    text = html.escape(text.replace("-\n", "-").replace("\n", " "))
+    return f'<{tag} class="{" ".join(classes)}"{attributes}>{text}</{tag}>'
 
 
 def _latex(text: str) -> str:

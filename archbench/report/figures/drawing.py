@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
@@ -42,7 +43,12 @@ PNG_COLOURS = 256
 
 
 def draw(plot: Plot, style: Style = SCREEN) -> Figure:
-    """Draw a figure."""
+    """Draw a figure; a dollar sign in a name is one, and no mathematics."""
+    with mpl.rc_context({"text.parse_math": False}):
+        return _draw(plot, style)
+
+
+def _draw(plot: Plot, style: Style) -> Figure:
     columns = min(plot.columns, len(plot.panels), max(style.panel_in))
     rows = -(-len(plot.panels) // columns)
     wide, high = style.panel_in[columns]
@@ -69,9 +75,16 @@ def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
     # A palette makes the file a third as large, and no edge of a letter shows it.
     picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(PNG_COLOURS, dither=Image.Dither.NONE)
     picture.save(paths[0], dpi=(figure.dpi, figure.dpi))
-    with mpl.rc_context({"svg.hashsalt": "archbench", "svg.fonttype": "path"}):
-        FigureCanvasSVG(figure).print_svg(paths[1], metadata={"Date": None, "Creator": None})
+    paths[1].write_text(svg(figure), encoding="utf-8")
     return paths
+
+
+def svg(figure: Figure) -> str:
+    """The figure as the text of an SVG file, the same for the same data."""
+    text = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": "archbench", "svg.fonttype": "path"}):
+        FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
+    return text.getvalue()
 
 
 def caption(plot: Plot) -> str:

@@ -1,0 +1,91 @@
+"""`archbench report`: the records as one HTML page to send to somebody."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from archbench import __version__
+from archbench.cli.compare import EXAMPLE, Results, read_records
+from archbench.cli.live import live
+from archbench.cli.plugins import Plugins
+from archbench.records import DEFAULT_FOLDER, Record
+from archbench.spec import UsageError
+
+if TYPE_CHECKING:
+    from archbench.report.page import Picture
+
+DEFAULT_OUT = Path("report.html")
+ELSEWHERE = {
+    "layers": "it is of counted layers, not of records: archbench plot layers",
+    "layer-io": "it is of counted layers, not of records: archbench plot layer-io",
+    "trade-off": "the page's own plot is of any two columns",
+}
+"""Figures that no page has."""
+
+
+def report(
+    results: Results = None,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = DEFAULT_OUT,
+    no_figures: Annotated[bool, typer.Option("--no-figures", help="Leave out the papers' figures, whose drawing takes seconds.")] = False,
+    plugin: Plugins = None,
+) -> None:
+    """Write one HTML page of all records: tables, a plot of any two columns, the papers' tables, claims and figures.
+
+    The page is one file that loads nothing from anywhere. It needs plotly: pip install 'archbench[report]'.
+
+    Example: archbench report --results results --out report.html
+    """
+    plotly_js = _plotly_js()
+    records = read_records(results, quietly=True)
+    if not records:
+        folders = ", ".join(map(str, results or [DEFAULT_FOLDER]))
+        raise UsageError(f"no records in {folders}, and a report is of records; a command that makes one: {EXAMPLE}")
+    from archbench.report.page import Contents, page
+
+    pictures, missing = ([], {}) if no_figures else _figures(records)
+    made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+    text = page(Contents(records, pictures, missing, made, __version__, plotly_js))
+    try:
+        out.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{out} cannot be written: {error.strerror}") from None
+    print(out)
+
+
+def _plotly_js() -> str:
+    """The text of plotly.js, out of the Python package that brings it."""
+    try:
+        from plotly.offline import get_plotlyjs
+    except ImportError:
+        raise UsageError("report needs plotly for its plot: pip install 'archbench[report]'") from None
+    return str(get_plotlyjs())
+
+
+def _figures(records: Sequence[Record]) -> tuple[list[Picture], dict[str, str]]:
+    """The figures that can be drawn of the records, and why the others cannot."""
+    from archbench.report.figures import registry
+    from archbench.report.figures.contract import Missing
+    from archbench.report.figures.inline import inline_svg
+    from archbench.report.figures.material import Material
+    from archbench.report.page import Picture
+
+    material = Material(records)
+    pictures: list[Picture] = []
+    missing: dict[str, str] = {}
+    with live() as told:
+        for figure in registry.FIGURES:
+            if figure.name in ELSEWHERE:
+                missing[figure.name] = ELSEWHERE[figure.name]
+                continue
+            for made in figure.make(material):
+                if isinstance(made, Missing):
+                    missing[made.name] = made.why
+                    continue
+                told.now(f"drawing {made.name}")
+                pictures.append(Picture(made.name, made.title, inline_svg(made), [f"{made.where}.", *made.remarks]))
+    return pictures, missing
