@@ -158,6 +158,10 @@ def _compare(first: Any, second: Any) -> Tensor | None:
     return None if out is None else out.new_empty(out.shape, dtype=torch.bool)
 
 
+def _compare_tensors(first: Any, second: Any) -> Tensor | None:
+    return _compare(first, second) if isinstance(second, Tensor) else None
+
+
 def _addcmul(source: Tensor, first: Tensor, second: Tensor, **__: Any) -> Tensor | None:
     product = _broadcast(first, second)
     total = None if product is None else _broadcast(source, product)
@@ -289,7 +293,7 @@ OUTPUTS: dict[Any, Callable[..., Any]] = {
     torch.ops.aten.silu.default: _alike,
     torch.ops.aten.silu_.default: _in_place,
     torch.ops.aten.neg.default: _alike,
-    torch.ops.aten.eq.Tensor: _compare,
+    torch.ops.aten.eq.Tensor: _compare_tensors,
     torch.ops.aten.ge.Scalar: _compare,
     torch.ops.aten.ones_like.default: _ones_like,
     torch.ops.aten.sigmoid.default: _alike,
