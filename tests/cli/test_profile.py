@@ -61,7 +61,7 @@ def test_json_is_the_record(capsys):
     assert run(["profile", "densenet121", "--no-measure", "--json", "--layers", "--results", "r"]) == 0
     data = json.loads(capsys.readouterr().out)
     assert data["counted"]["params"] == 7_978_856
-    assert data["command"] == "archbench profile densenet121 --size 224x224 --classes 1000"
+    assert data["command"] == "archbench profile densenet121 --size 224x224 --classes 1000 --no-measure"
     assert sum(layer["macs"] for layer in data["layers"]) == data["counted"]["macs"]
     assert [record.record_id for record in Store("r").read()] == [data["record_id"]]
 
