@@ -78,16 +78,22 @@ def _on_the_cpu(facts: Facts) -> Iterator[Ability]:
         remedy = "sudo cpupower frequency-set -g performance"
         yield Ability("time on the CPU", "but", f"{cores}; the governor {governor!r} lets clocks fall between calls", remedy)
     else:
-        unseen = (
-            "; neighbours of a virtual machine disturb unseen: --repeats 3 shows how far times vary" if found["virtual_machine"] else ""
-        )
-        yield Ability("time on the CPU", "yes", f"{cores}, medians to 1 %{unseen}")
+        yield Ability("time on the CPU", "yes", f"{cores}, medians to 1 %{_neighbours(found)}")
     if found["memory_peak"]:
         yield Ability("memory of the host", "yes", "the kernel's own peak of this process")
     else:
         cause = "the kernel keeps no peak that can be reset (/proc/self/clear_refs)"
         yield Ability("memory of the host", "no", cause, "use Linux; in a container, one that leaves /proc writable", "no_peak_from_kernel")
     yield _energy_of_the_cpu(facts["rapl"])
+
+
+def _neighbours(found: Facts) -> str:
+    """What the others on a virtual machine's host do to times; they are seen only where the kernel accounts for stolen time."""
+    if not found["virtual_machine"]:
+        return ""
+    share = found["stolen_share"]
+    seen = f"have taken {100 * share:.1f} % of the time so far" if share else "disturb unseen"
+    return f"; neighbours of the virtual machine {seen}: --repeats 3 shows how far times vary"
 
 
 def _energy_of_the_cpu(rapl: Facts) -> Ability:

@@ -7,6 +7,7 @@ import os
 import platform
 import resource
 import subprocess
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from archbench.records.store import host_id
 CPUS = Path("/sys/devices/system/cpu")
 CONTENDED_PRESSURE = 10.0
 """Percent of 10 s in which something waited for a CPU, above which another program is taken to disturb."""
+STOLEN_SHARE = 0.02
+"""Share of the time in which a program wanted a processor of a virtual machine, above which its host is taken to disturb."""
 ENVIRONMENT_VARIABLES = (
     "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "NVIDIA_TF32_OVERRIDE",
     "CUDNN_LOGINFO_DBG", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "MALLOC_ARENA_MAX",
@@ -117,6 +120,34 @@ def is_contended(load: dict[str, float | None]) -> bool:
     if load["cpu_pressure_avg10"] is not None:
         return load["cpu_pressure_avg10"] > CONTENDED_PRESSURE
     return (load["load_1min"] or 0.0) > usable_cores() + 1
+
+
+@dataclass(frozen=True)
+class ProcessorTime:
+    """What the kernel has counted since it started, of the processors that this process may use, in its ticks.
+
+    `used` is the time that programs ran, `stolen` the time that they would have run, had the host of the virtual machine not
+    given the processor to another one.
+    """
+
+    used: int
+    stolen: int
+
+    def stolen_share(self, before: ProcessorTime) -> float | None:
+        """The share that was stolen of the time that was wanted since `before`; None where nothing was wanted."""
+        stolen = self.stolen - before.stolen
+        wanted = self.used - before.used + stolen
+        return stolen / wanted if wanted else None
+
+
+def processor_time() -> ProcessorTime | None:
+    """Read the kernel's account of processors' time (proc(5), /proc/stat); None where it keeps none of stolen time."""
+    allowed = {f"cpu{cpu}" for cpu in affinity()}
+    lines = [words[1:9] for line in (_read("/proc/stat") or "").splitlines() if (words := line.split()) and words[0] in allowed]
+    if not lines or any(len(words) < 8 for words in lines):
+        return None
+    user, nice, system, _, _, irq, softirq, stolen = (sum(map(int, column)) for column in zip(*lines, strict=True))
+    return ProcessorTime(user + nice + system + irq + softirq, stolen)
 
 
 def available_bytes() -> int:

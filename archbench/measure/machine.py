@@ -58,7 +58,7 @@ def look(results: Path, *, tell: Tell = lambda _: None) -> dict[str, Any]:
 
 def look_at_host() -> dict[str, Any]:
     """The processor, what of it this process may use, memory, and how busy both are now."""
-    load = host.load()
+    load, time = host.load(), host.processor_time()
     return host.fingerprint() | {
         "machine": platform.machine(),
         "processors": os.cpu_count(),
@@ -68,6 +68,7 @@ def look_at_host() -> dict[str, Any]:
         "compiler": next(filter(shutil.which, COMPILERS), None),
         "load": load,
         "contended": host.is_contended(load),
+        "stolen_share": time.stolen_share(host.ProcessorTime(0, 0)) if time else None,
     }
 
 

@@ -129,7 +129,10 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
             steady = warm_up(bench, interrupted)
         with report.phase("latency"):
             enough = replace(settings, n_min=min(settings.n_min, TRAINING_SAMPLES)) if trains else settings
+            before = host.processor_time()
             collected = sample(bench, enough, interrupted=interrupted, tell=report.tell)
+            after = host.processor_time()
+            conditions["cpu_stolen_share"] = after.stolen_share(before) if before and after else None
             conditions["host_after"] = host.load()
             timed = times(collected, spec, [*([] if steady else ["warmup_not_steady"]), *contention(bench, conditions)])
             report.measured(timed if trains else timed | rates(timed, spec, counted.macs))
@@ -162,6 +165,7 @@ def contention(bench: Bench, conditions: dict[str, Any]) -> list[str]:
     diverged = bench.training is not None and bench.training.diverged
     return [
         *(["cpu_contended"] if disturbed else []),
+        *(["cpu_stolen"] if (conditions["cpu_stolen_share"] or 0.0) > host.STOLEN_SHARE else []),
         *bench.device.contention(),
         *(["loss_not_finite"] if diverged else []),
     ]

@@ -22,6 +22,7 @@ FLAGS = {
     "ci_not_met": "the interval is wider than asked: give it more time (--budget) or quiet the machine",
     "warmup_not_steady": "times were still drifting when warm-up ended",
     "cpu_contended": "other programs were using the CPU",
+    "cpu_stolen": "the host gave more than 2 % of this virtual machine's processor time to others",
     "contended": "other programs were using the card",
     "exclusivity_unknown": "the driver does not say whether other programs used the card",
     "launch_bound": "the card waited for the host: --cuda-graph or a larger batch would show its own speed",

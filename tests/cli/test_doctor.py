@@ -28,7 +28,7 @@ FACTS: dict[str, Any] = {
     "host": {
         "archbench": "1", "python": "3.12", "os": "Linux 6", "cpu": "Example CPU", "cores": 4, "affinity": [0, 1, 2, 3, 4, 5, 6, 7],
         "governor": "performance", "container": False, "virtual_machine": False, "variables": {}, "machine": "x86_64", "processors": 8,
-        "quota": None, "memory_available_bytes": 8 << 30, "memory_peak": True, "compiler": "c++", "contended": False,
+        "quota": None, "memory_available_bytes": 8 << 30, "memory_peak": True, "compiler": "c++", "contended": False, "stolen_share": 0.013,
         "load": {"load_1min": 0.1, "cpu_pressure_avg10": 0.0, "involuntary_switches": 0},
     },
     "torch": {"version": "2.9.0", "cuda": "12.8", "cards": [{"name": "Example GPU", "uuid": "1"}], "error": ""},
@@ -74,6 +74,13 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "time on the CPU",
         "but",
         "load is high",
+    ),
+    "neighbours that the kernel sees": ({"host__virtual_machine": True}, "time on the CPU", "yes", "taken 1.3 % of the time"),
+    "neighbours that nobody sees": (
+        {"host__virtual_machine": True, "host__stolen_share": None},
+        "time on the CPU",
+        "yes",
+        "disturb unseen",
     ),
     "a saving governor": ({"host__governor": "powersave"}, "time on the CPU", "but", "'powersave'"),
     "no torch": ({"torch__version": None}, "time on the CPU", "no", "not installed"),

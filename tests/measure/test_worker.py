@@ -249,6 +249,13 @@ def test_a_process_measured_twice_says_the_same_or_why_not(measured, tmp_path):
     assert abs(first - second) <= 0.2 * min(first, second) or flags & {"cpu_contended", "ci_not_met"}
 
 
+def test_what_neighbours_of_a_virtual_machine_took_is_kept_and_flagged_beyond_2_percent(measured):
+    record = measured[0]
+    share = record.conditions["cpu_stolen_share"]
+    assert share is None or 0 <= share < 1
+    assert ("cpu_stolen" in record.measured["latency_ms"].flags) == ((share or 0) > host.STOLEN_SHARE)
+
+
 needs_cuda = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
 
 
