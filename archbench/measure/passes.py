@@ -13,15 +13,15 @@ from archbench.spec import Settings
 QUEUE_S = 0.05
 """Work that may be given to the device before the host waits for it, so that the two do not drift apart."""
 SHARE = 10
-"""The part of the budget that calls back to back take, as one over this."""
-PASSES = 7
-"""Passes in which the parts of a call are timed."""
+"""The part of the budget that calls back to back take, and the passes for the parts, as one over this."""
+PASSES, LEAST = 7, 3
+"""Passes in which the parts of a call are timed, and how many where these take more than their share of the budget."""
 
 
-def throughput(bench: Bench, settings: Settings, *, batch: int) -> dict[str, Metric]:
-    """Count images over calls that do not wait for one another; total over total."""
+def throughput(bench: Bench, settings: Settings, *, batch: int, call_s: float) -> dict[str, Metric]:
+    """Count images over calls, of about `call_s` each, that do not wait for one another; total over total."""
     seconds = settings.budget_s / SHARE
-    calls_between = max(1, int(QUEUE_S / bench.timed(bench.forward, 1).host_s))
+    calls_between = max(1, int(QUEUE_S / call_s))
     bench.device.synchronize()
     start = time.perf_counter()
     calls = 0
@@ -35,7 +35,7 @@ def throughput(bench: Bench, settings: Settings, *, batch: int) -> dict[str, Met
     return {"throughput_img_s": Metric(batch * calls / elapsed, "images/s", "host clock, total over total", "model", spread=spread)}
 
 
-def parts(bench: Bench) -> dict[str, Metric]:
+def parts(bench: Bench, settings: Settings) -> dict[str, Metric]:
     """Time the backbone and all else of a forward pass: medians of a few passes, the device idle at each border."""
     trunk = next((module for module in bench.network.modules() if isinstance(module, Backbone)), None)
     why_not = "no_parts" if trunk is None or trunk is bench.network else "one_graph" if bench.is_one_graph else ""
@@ -49,9 +49,10 @@ def parts(bench: Bench) -> dict[str, Metric]:
         marks.append(time.perf_counter())
 
     handles = [trunk.register_forward_pre_hook(mark), trunk.register_forward_hook(mark)]
-    inside, outside = [], []
+    inside: list[float] = []
+    outside: list[float] = []
     try:
-        for _ in range(PASSES):
+        while len(inside) < (PASSES if sum(inside + outside) < settings.budget_s / SHARE else LEAST):
             marks.clear()
             whole = bench.timed(bench.forward, 1).host_s
             inside.append(marks[1] - marks[0])
@@ -59,7 +60,7 @@ def parts(bench: Bench) -> dict[str, Metric]:
     finally:
         for handle in handles:
             handle.remove()
-    source = f"host clock, median of {PASSES} passes of their own"
+    source = f"host clock, median of {len(inside)} passes of their own"
     return {
         "backbone_ms": Metric(1e3 * median(inside), "ms", source, "model"),
         "heads_ms": Metric(1e3 * median(outside), "ms", source, "model"),

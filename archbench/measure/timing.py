@@ -16,6 +16,8 @@ from archbench.measure.sampling import MIN_FOR_INTERVAL, Collected, collect, spr
 from archbench.records import Metric
 from archbench.spec import Settings, Spec
 
+LEAST_SAMPLES = 3
+"""Samples of the slowest call: a median and its spread, whatever the budget."""
 STEADY = 0.01
 LAUNCH_BOUND = 0.2
 """Share of a call in which the device had nothing to do, above which the host's launching bounds the time."""
@@ -82,7 +84,7 @@ def sample(bench: Bench, settings: Settings, *, interrupted: Callable[[], bool],
             tell(phase="latency", samples=n, elapsed_s=round(elapsed, 1), budget_s=settings.budget_s)
 
     judged = ["latency_ms"] if bench.load is None else ["latency_ms", "total_ms"]
-    least = MIN_FOR_INTERVAL if bench.training else 1
+    least = MIN_FOR_INTERVAL if bench.training else LEAST_SAMPLES
     collected = collect(one, settings, judged=judged, interrupted=interrupted, on_progress=on_progress, least=least)
     collected.calls = calls
     return collected

@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, replace
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import torch
@@ -140,8 +141,9 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
             save_samples(samples, report.folder / "samples.npz")
         if not trains:
             with report.phase("throughput"):
-                report.measured(throughput(bench, settings, batch=spec.batch))
-                report.measured(parts(bench) | copies(bench))
+                call_s = median(collected.columns["latency_ms"])
+                report.measured(throughput(bench, settings, batch=spec.batch, call_s=call_s))
+                report.measured(parts(bench, settings) | copies(bench))
         with report.phase("memory"):
             report.measured(memory(bench))
         measure_energy(energy, load_of(bench, timed["latency_ms"], spec.batch), settings, report, samples)

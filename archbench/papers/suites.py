@@ -33,6 +33,7 @@ from archbench.spec import OptionValue, Spec, UsageError, format_value, parse_op
 from archbench.zoo import registry
 
 GRID = "huang/grid"
+PAIRS = "pairs"
 ALL = "all"
 NETWORK: dict[str, tuple[type, ...]] = {
     "backbone": (str,), "detector": (str,), "size": (int, str), "classes": (int,), "batch": (int,), "mode": (str,),
@@ -80,7 +81,7 @@ class Suite:
 
 
 def names() -> list[str]:
-    """The names of all suites: paper by paper, its figures and tables in order; `all` last."""
+    """The names of all suites: paper by paper, its figures and tables in order; `pairs` and `all` last."""
     found = dict.fromkeys([*_published(), GRID, *_described()])
     papers = list(dict.fromkeys(name.partition("/")[0] for name in found))
 
@@ -89,7 +90,7 @@ def names() -> list[str]:
         word, number, letter = re.findall(r"^([a-z]*)([\d.]*)(.*)", place)[0]
         return papers.index(paper), word, float(number or 0), letter
 
-    return [*sorted(found.keys() - {ALL}, key=order), ALL]
+    return [*sorted(found.keys() - {PAIRS, ALL}, key=order), PAIRS, ALL]
 
 
 def suites() -> list[Suite]:
@@ -110,6 +111,8 @@ def suite(name: str) -> Suite:
     title = described.get("title", "")
     if known == ALL:
         return Suite(known, title, _every_network())
+    if known == PAIRS:
+        return Suite(known, title, _every_pair())
     if known == GRID:
         return Suite(known, title, tuple(_row(spec) for spec in grid()))
     if known in _published():
@@ -170,6 +173,22 @@ def _every_network() -> tuple[Member, ...]:
             unbuilt = (member.backbone, member.detector, asked.input, asked.options, asked.classes) if asked else ()
             rows.setdefault(member.spec or unbuilt, member)
     return tuple(rows.values())
+
+
+def _every_pair() -> tuple[Member, ...]:
+    """Every pair of backbone and detector that is published or in the grid, once: at its smallest input, with the fewest options set."""
+    rows: dict[str, Member] = {}
+    for member in _every_network():
+        if member.detector:
+            spec = member.spec
+            pair = f"{spec.backbone} + {spec.detector}" if spec else member.label
+            rows[pair] = min(rows.get(pair, member), member, key=_extent)
+    return tuple(replace(member, label=pair, figures=()) for pair, member in rows.items())
+
+
+def _extent(member: Member) -> tuple[int, int]:
+    """The pixels of a row's network, and how many options are not as they usually are."""
+    return (member.spec.width * member.spec.height, len(member.spec.options)) if member.spec else (0, 0)
 
 
 def _row(spec: Spec) -> Member:

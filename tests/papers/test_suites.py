@@ -74,6 +74,16 @@ def test_all_is_each_published_network_and_the_grid_once() -> None:
     assert len(every.specs) == sum(member.spec is not None for member in every.members)
 
 
+def test_pairs_is_each_published_pair_and_each_of_the_grid_at_its_smallest_input() -> None:
+    small = {(spec.backbone, spec.detector): spec for spec in suite("pairs").specs}
+    every = [spec for spec in suite("all").specs if spec.detector]
+    assert len(small) == len(suite("pairs").specs)
+    assert small.keys() == {(spec.backbone, spec.detector) for spec in every}
+    assert all(small[spec.backbone, spec.detector].width <= spec.width for spec in every)
+    assert small["mobilenet", "faster-rcnn"] == resolve("mobilenet", "faster-rcnn", size=300)
+    assert [member.label for member in suite("pairs").missing] == ["DSOD lite"]
+
+
 def test_names_ignore_spelling_and_a_misspelt_one_is_answered_with_the_nearest() -> None:
     assert suite("VoVNet Table 4") == suite("vovnet/table4")
     with pytest.raises(UsageError, match="did you mean vovnet/table4"):
