@@ -5,18 +5,15 @@ Only reads, which need no privilege: clocks, limits, modes and MIG stay as they 
 
 from __future__ import annotations
 
-import json
 import math
-import os
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import replace
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import Any, TypeVar
 
+from archbench.measure import cache
 from archbench.measure.meter import GpuLostError, Sensor, Traits
 
 T = TypeVar("T")
@@ -56,6 +53,8 @@ AVERAGE_PRIOR = (0.1, 1.0)
 LEAST_PERIOD_S, MOST_PERIOD_S = 0.01, 0.1
 PLAUSIBLE = 6
 """How many times a probed refresh may differ from the known one."""
+KEPT = "sensors"
+"""What is kept of a card for later jobs."""
 DEAD = -1
 """The return code noted for a source that is not asked any more."""
 
@@ -357,10 +356,7 @@ class NvmlInstrument:
         """Take what a probe found of the refresh of sources and counter; keep it for this card and driver where it is whole."""
         self._take(refresh_s)
         if self.sensors.keys() <= refresh_s.keys():
-            with suppress(OSError, RuntimeError):
-                path = self._memory()
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(json.dumps(dict(refresh_s)), encoding="utf-8")
+            cache.write(KEPT, self._key(), refresh_s)
 
     def _take(self, refresh_s: Mapping[str, float]) -> None:
         self.conditions["counter_refresh_s"] = refresh_s.get("counter")
@@ -372,10 +368,9 @@ class NvmlInstrument:
 
     def _recall(self) -> None:
         """Take what an earlier probe of this card under this driver found."""
-        with suppress(OSError, RuntimeError, ValueError, TypeError, AttributeError):
-            found = json.loads(self._memory().read_text(encoding="utf-8"))
-            self._take({name: float(seconds) for name, seconds in found.items()})
+        found = cache.read(KEPT, self._key())
+        if found and all(isinstance(seconds, float) for seconds in found.values()):
+            self._take(found)
 
-    def _memory(self) -> Path:
-        folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-        return folder / "archbench" / f"sensors-{self.card.uuid()}-{self.card.driver()}.json"
+    def _key(self) -> dict[str, str | None]:
+        return {"uuid": self.card.uuid(), "driver": self.card.driver()}

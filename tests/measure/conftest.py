@@ -13,8 +13,12 @@ from typing import Any
 
 import pytest
 
+from archbench.measure import cache
+from archbench.measure.nvml import KEPT
+
 HERE = Path(__file__).parent
 CHILD = HERE / "energy_child.py"
+STUB = {"uuid": "GPU-stub", "driver": "999.1"}
 REFRESH_S = {"usage": 0.02, "instant": 0.02, "counter": 0.02}
 """What an earlier probe of the stub would have left, so that not every child probes it again."""
 
@@ -28,9 +32,9 @@ def nvml_stub(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Environ
     if compiler is None or sys.platform != "linux":
         pytest.skip("NVML's stub needs a C compiler on Linux")
     top = tmp_path_factory.mktemp("nvml")
-    probed = top / "archbench" / "sensors-GPU-stub-999.1.json"
-    probed.parent.mkdir()
-    probed.write_text(json.dumps(REFRESH_S))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(top))
+        cache.write(KEPT, STUB, REFRESH_S)
     for name, flags in (("whole", []), ("without_counter", ["-DNO_COUNTER"])):
         (top / name).mkdir()
         target = top / name / "libnvidia-ml.so.1"

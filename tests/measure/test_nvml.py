@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from archbench.measure.nvml import NvmlCard, prior
+from archbench.measure import cache
+from archbench.measure.nvml import KEPT, NvmlCard, prior
 
 ANSWERS = {
     "name": "Stub GPU", "uuid": "GPU-stub", "driver": "999.1", "capability": 8.6, "used_bytes": 1 << 30, "process_count": 0,
@@ -130,14 +131,13 @@ def test_a_card_is_found_by_uuid_and_a_slice_by_its_own(nvml_stub, child):
     assert child(nvml_stub(), "card", uuid="GPU-other")["why_not"] == "nvml_error_6"
 
 
-def test_what_a_probe_found_is_known_of_this_card_and_driver_alone(nvml_stub, child, tmp_path):
+def test_what_a_probe_found_is_known_of_this_card_and_driver_alone(nvml_stub, child, tmp_path, monkeypatch):
     assert child(nvml_stub(), "card")["sensors"]["usage"] == {"refresh_s": 0.02, "averaging_s": 1.0, "origin": "probe"}
     other = child(nvml_stub(STUB_DRIVER="999.2"), "card")
     assert (other["sensors"]["usage"]["origin"], other["probed"]) == ("prior", False)
-    for broken in ("", "[]", '{"usage": "fast"}', '{"usage": 99}'):
-        path = tmp_path / "archbench" / "sensors-GPU-stub-999.1.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(broken)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    for broken in ({"usage": "fast"}, {"usage": 99.0}):
+        cache.write(KEPT, {"uuid": "GPU-stub", "driver": "999.1"}, broken)
         assert child(nvml_stub(XDG_CACHE_HOME=str(tmp_path)), "card")["sensors"]["usage"]["origin"] == "prior"
 
 
