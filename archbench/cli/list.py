@@ -11,7 +11,7 @@ import typer
 from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, table_width, the_format
 from archbench.cli.plugins import Plugins
 from archbench.papers.pairs import Pair, pairs
-from archbench.report.tables import Column, Table
+from archbench.report.tables import MISSING, Column, Table
 from archbench.spec import UsageError, format_value
 from archbench.zoo import registry
 from archbench.zoo.registry import Entry, Kind
@@ -77,7 +77,7 @@ def _tables(what: str, kinds: list[Kind], width: int | None) -> list[Table]:
 def _pairs() -> Table:
     """A row for each pair of the papers' tables, and whether it builds."""
     listed = pairs()
-    rows = [[pair.backbone, pair.detector, _places(pair), pair.status] for pair in listed]
+    rows = [[pair.backbone or MISSING, pair.detector, _places(pair), pair.status] for pair in listed]
     reasons: dict[str, list[str]] = {}
     for pair in listed:
         if pair.why:

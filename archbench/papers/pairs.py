@@ -9,6 +9,7 @@ from archbench.papers.grid import cells
 from archbench.papers.published import Published, figures, root
 from archbench.spec import Spec, UsageError, parse_options
 from archbench.zoo import registry
+from archbench.zoo.registry import Entry
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,13 @@ def pairs() -> list[Pair]:
         if figure.detector:
             rows.setdefault((figure.backbone, figure.detector), []).append(figure)
     return [_pair(backbone, detector, found) for (backbone, detector), found in rows.items()]
+
+
+def approximation(backbone: Entry, detector: Entry | None) -> str:
+    """Say in what networks are only near the paper's, of both where both are; empty where they are known layer by layer."""
+    found = {"backbone": backbone.approximate, "detector": detector.on_family(backbone.stands_as).approximate if detector else ""}
+    reasons = {part: reason for part, reason in found.items() if reason}
+    return "; ".join(f"{part}: {reason}" for part, reason in reasons.items()) if len(reasons) > 1 else "".join(reasons.values())
 
 
 def default_form(spec: Spec) -> str:
@@ -81,5 +89,5 @@ def _standing(figure: Published) -> tuple[Literal["builds", "approximate", "publ
         registry.resolve(base.name, head.name, size=figure.input or None, classes=figure.classes, batch=1, mode="infer", **options)
     except UsageError as error:
         return "not built", str(error)
-    approximate = base.approximate or head.on_family(base.stands_as).approximate
+    approximate = approximation(base, head)
     return ("approximate", approximate) if approximate else ("builds", "")

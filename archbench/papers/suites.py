@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from archbench.papers.grid import grid
+from archbench.papers.pairs import approximation
 from archbench.papers.published import Published, figures, metrics
 from archbench.spec import OptionValue, Spec, UsageError, format_value, parse_options, parse_size
 from archbench.zoo import registry
@@ -193,9 +194,8 @@ def _extent(member: Member) -> tuple[int, int]:
 
 def _row(spec: Spec) -> Member:
     base = registry.find("backbone", spec.backbone)
-    head = registry.find("detector", spec.detector).on_family(base.stands_as) if spec.detector else None
-    approximate = base.approximate or (head.approximate if head else "")
-    return Member(str(spec), spec, "", approximate, spec.backbone, spec.detector)
+    head = registry.find("detector", spec.detector) if spec.detector else None
+    return Member(str(spec), spec, "", approximation(base, head), spec.backbone, spec.detector)
 
 
 def _resolved(given: dict[str, Any], options: dict[str, OptionValue]) -> Member:

@@ -73,6 +73,13 @@ def test_what_is_approximate_says_what_it_is_built_to(backbone: str, detector: s
     assert all(re.search(r"fitted to|stand-in", sentence) and sentence.endswith(".") for sentence in said)
 
 
+def test_a_pair_of_two_approximate_networks_says_so_of_both() -> None:
+    (pair,) = (pair for pair in pairs() if (pair.backbone, pair.detector) == ("csp-peleenet", "gfm"))
+    assert re.fullmatch(r"backbone: fitted to .* Table 1, .*; detector: fitted to .* Table 2, .*", pair.why)
+    (alone,) = (pair for pair in pairs() if (pair.backbone, pair.detector) == ("csp-peleenet", "prn"))
+    assert alone.why.startswith("fitted to CSPNet's Table 1")
+
+
 def test_nothing_is_said_of_a_network_that_is_not_there() -> None:
     assert approximations(Spec("of-a-plug-in", "prn", 416, 416, 80)) == []
     assert approximations(Spec("csp-peleenet", "of-a-plug-in", 416, 416, 80)) == []
