@@ -31,7 +31,7 @@ def compare(
     where: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Only with this value of a column; repeatable.")] = None,
     sort: Annotated[str | None, typer.Option(metavar="COLUMN", help="Order by a column; -COLUMN: the largest first.")] = None,
     group: Annotated[str | None, typer.Option(metavar="COLUMN", help="A table for each value of a column.")] = None,
-    columns: Annotated[str | None, typer.Option(metavar="A,B,C", help="Columns to show, by their names in --csv.")] = None,
+    columns: Annotated[str | None, typer.Option(metavar="A,B,C", help="Columns to show (archbench list columns).")] = None,
     baseline: Annotated[str | None, typer.Option(metavar="NAME", help="Show ratios to this network or record_id.")] = None,
     force: Annotated[bool, typer.Option("--force", help="With --baseline: compare what is not comparable, marked.")] = False,
     as_csv: AsCsv = False,

@@ -20,21 +20,22 @@ if TYPE_CHECKING:
     from archbench.papers.suites import Suite
 
 KINDS: dict[str, Kind] = {"backbones": "backbone", "detectors": "detector"}
+LISTED = (*KINDS, "options", "pairs", "suites", "plots", "columns")
 
 
 def list_networks(
-    what: Annotated[str, typer.Argument(help="backbones, detectors, options, pairs, suites, plots or all (of the first three).")] = "all",
+    what: Annotated[str, typer.Argument(help=f"{', '.join(LISTED)} or all (of the first three).")] = "all",
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
     as_latex: AsLatex = False,
     plugin: Plugins = None,
 ) -> None:
-    """List the backbones, the detectors, the options they take, the pairs that the papers have figures of, suites or plots.
+    """List the backbones, the detectors, the options they take, the papers' pairs, suites, plots, or the columns of records.
 
     Example: archbench list pairs
     """
-    if what not in (*KINDS, "options", "pairs", "suites", "plots", "all"):
-        raise UsageError(f"list {what}: there are backbones, detectors, options, pairs, suites, plots and all")
+    if what not in (*LISTED, "all"):
+        raise UsageError(f"list {what}: there are {', '.join(LISTED)} and all")
     form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
     kinds = [kind for name, kind in KINDS.items() if what in (name, "options", "all")]
     if form == "json":
@@ -53,6 +54,10 @@ def _data(what: str, kinds: list[Kind]) -> Any:
         from archbench.report.figures import registry as plots
 
         return [figure.to_dict() for figure in plots.FIGURES]
+    if what == "columns":
+        from archbench.report.columns import described
+
+        return [column.to_dict() for column in described()]
     if what == "pairs":
         return [asdict(pair) for pair in pairs()]
     return {f"{kind}s": [_plain(entry) for entry in registry.entries(kind)] for kind in kinds}
@@ -68,6 +73,10 @@ def _tables(what: str, kinds: list[Kind], width: int | None) -> list[Table]:
         from archbench.report.figures import registry as plots
 
         return [plots.table()]
+    if what == "columns":
+        from archbench.report import columns
+
+        return columns.tables()
     if what == "pairs":
         return [_pairs()]
     networks = [] if what == "options" else [_networks(kind, width) for kind in kinds]

@@ -18,6 +18,8 @@ from archbench.spec import Settings, Spec
 
 LEAST_SAMPLES = 3
 """Samples of the slowest call: a median and its spread, whatever the budget."""
+LEAST_WARM = 2
+"""Calls of a warm-up that takes longer than it may."""
 STEADY = 0.01
 LAUNCH_BOUND = 0.2
 """Share of a call in which the device had nothing to do, above which the host's launching bounds the time."""
@@ -40,8 +42,8 @@ def warm_up(bench: Bench, interrupted: Callable[[], bool]) -> bool:
         warm = elapsed >= device.warmup_s and len(times) >= device.warmup_calls
         if warm and (not device.steady or is_steady(times)):
             return True
-        if device.steady and elapsed >= device.warmup_limit_s:
-            return False
+        if elapsed >= device.warmup_limit_s and len(times) >= LEAST_WARM:
+            return not device.steady
     return False
 
 

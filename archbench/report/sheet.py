@@ -135,7 +135,7 @@ def decimals_for(half_width: float) -> int:
 
 def _column(name: str, values: Sequence[Any], records: Sequence[Record]) -> SheetColumn:
     group = next((group for group, names in GROUPS.items() if name in names), "published")
-    heading = _heading(name)
+    heading = heading_of(name)
     if COLUMNS[name] is str:
         texts = [MISSING if value is None else str(value) for value in values]
         return SheetColumn(name, heading, "", group, False, values, texts, [""] * len(texts))
@@ -192,7 +192,8 @@ def _word(name: str) -> Word | None:
     return known.get(ours) or next((word for ending, word in UNITS.items() if ours.endswith(ending)), None)
 
 
-def _heading(name: str) -> str:
+def heading_of(name: str) -> str:
+    """A column's heading for people; of a published figure, with whose it is."""
     ours = name.removeprefix(QUOTES)
     word = (COUNTED | MEASURED).get(ours)
     known = HEADINGS.get(ours) or (word.heading if word else PUBLISHED.get(ours, "").replace("\n", " "))

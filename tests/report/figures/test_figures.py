@@ -160,6 +160,23 @@ def test_a_training_step_of_both_sources_is_a_ratio_to_the_first_network_of_both
     assert {(mark.label, mark.origin): mark.y for mark in made.panels[1].marks}["ResNet50", "paper"] == pytest.approx(0.31 / 0.63)
 
 
+def test_training_steps_are_shown_at_the_batch_of_most_records() -> None:
+    def records(batch: int, count: int, *, gpu: bool) -> list[Record]:
+        specs = [replace(spec, batch=batch) for spec in suite("dsnet/table9").specs[:count]]
+        made = [made_up(spec, 10 * (index + 1), gpu=gpu) for index, spec in enumerate(specs)]
+        return [replace(one, counted=one.counted | {"train_memory_bytes": 10**9}) for one in made]
+
+    card, few = records(4, 3, gpu=True), records(32, 2, gpu=False)
+    made = plot("training-cost", Material([*card, *few]))
+    assert [mark.label for mark in made.panels[1].marks] == ["ResNet50", "ResNet152", "DenseNet264"]
+    assert made.panels[0].y.label == "device memory in use (MB)"
+    assert any("Ours are of batch 4." in remark for remark in made.remarks)
+    on_cpu = plot("training-cost", Material(few))
+    assert [mark.y for mark in on_cpu.panels[0].marks] == [1000, 1000]
+    assert on_cpu.panels[0].y.label == "memory of a step (MB)"
+    assert any(remark.startswith("Our memory is predicted") for remark in on_cpu.remarks)
+
+
 def test_layers_of_any_network() -> None:
     made = plot("layers", Material(networks=[registry.resolve("vovnet39")], layers=layers))
     assert made.title == "Computation of each layer"
