@@ -556,6 +556,8 @@ def test_a_whole_job_has_its_energy_its_samples_and_its_conditions(found):
     assert (record.status, list(record.phases)[-1]) == ("ok", "energy")
     check_the_rest(record)
     energy, rate = record.measured["energy_per_image_j"], record.value("energy_throughput_img_s")
+    if energy.reason == "sampler_starved":
+        pytest.skip("this machine was too busy to sample power")
     assert energy.value * rate == pytest.approx(120, rel=TOLERANCE)
     assert record.value("power_idle_w") == pytest.approx(120, rel=TOLERANCE)
     assert record.value("energy_eq2_per_image_j") > 0

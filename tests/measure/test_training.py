@@ -10,6 +10,7 @@ from archbench.api import build_spec
 from archbench.measure.training import TrainingStep, check_trainable
 from archbench.measure.weights import calibrate, initialise
 from archbench.spec import Spec, UsageError
+from archbench.zoo import registry
 from archbench.zoo.registry import resolve
 
 SURROGATE = "surrogate: sum over raw outputs of their mean square"
@@ -43,6 +44,17 @@ def test_a_step_reaches_every_parameter_and_values_stay_finite(spec):
     assert all(torch.isfinite(value).all() for value in (training.compute_loss(images), *after.values()))
     assert sum(not torch.equal(old, new) for old, new in zip(before, after.values(), strict=True)) > len(before) / 2
     assert training.network.training
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("entry", [one for one in registry.entries("backbone") if not one.published_only], ids=lambda one: one.name)
+def test_every_backbone_trains_a_step(entry):
+    side = min(entry.size[0], 96)
+    training, images = prepared(resolve(entry.name, size=side, batch=2, mode="train"))
+    training.step(images)
+    assert not training.diverged
+    gradients = {name: parameter.grad for name, parameter in training.network.named_parameters()}
+    assert [name for name, grad in gradients.items() if grad is None or not grad.any() or not grad.isfinite().all()] == []
 
 
 @pytest.mark.parametrize(("name", "spec"), SPECS.items(), ids=SPECS)

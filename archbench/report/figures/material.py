@@ -16,6 +16,9 @@ from archbench.spec import Spec
 
 Source = Literal["records", "paper", "both"]
 Device = Literal["", "cpu", "gpu"]
+MOST_GROUPS = 12
+"""Groups up to which each has a looks of its own; the smallest beyond are one."""
+OTHER = "other"
 NAMED = 6
 """Networks that a remark names; it counts the rest."""
 
@@ -180,6 +183,13 @@ def flags_remark(found: Found, words: Sequence[str]) -> list[str]:
     if not counts:
         return []
     return [f"Flags: {', '.join(f'{flag} ({count} of {len(found.of)})' for flag, count in sorted(counts.items()))}."]
+
+
+def groups_of(values: Iterable[str]) -> dict[str, str]:
+    """Give the group of each value, the largest first: itself, or "other" where there are too many to tell apart."""
+    ranked = [value for value, _ in Counter(values).most_common()]
+    kept = ranked if len(ranked) <= MOST_GROUPS else ranked[: MOST_GROUPS - 1]
+    return {value: value if value in kept else OTHER for value in ranked}
 
 
 def heading(word: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 from archbench.report.configurations import Configuration, measured_places
 from archbench.report.explains import EXPLAINED, EXPLAINING, LEAST_NETWORKS, Explanation, explanations
 from archbench.report.figures.contract import Axis, Guide, Key, Made, Mark, Missing, Panel, Plot
-from archbench.report.figures.material import Found, Material, bars_remark, flags_remark, left_out, value_of
+from archbench.report.figures.material import Found, Material, bars_remark, flags_remark, groups_of, left_out, value_of
 from archbench.report.names import short_names
 from archbench.report.words import COUNTED, MEASURED
 
@@ -28,14 +28,14 @@ def roofline(material: Material) -> Made:
         why = "no record holds its device's roofs; archbench profile vovnet39 --detector refinedet320 --roofline makes one"
         return [Missing("roofline", why)]
     where, chosen = next(iter(places.items()))
-    named = short_names(one.spec for one in chosen)
+    named, kinds = short_names(one.spec for one in chosen), groups_of(_kind(one) for one in chosen)
     marks = []
     for one in chosen:
         rate, at = value_of(one, "flops_per_s", scale=1e-9), _intensity(one)
         assert rate.value is not None
         assert at is not None
-        is_few = len(chosen) <= FEW
-        marks.append(Mark(named[one.spec], at, rate.value, y_interval=rate.interval, colour=_kind(one), shape=_kind(one), is_named=is_few))
+        is_few, kind = len(chosen) <= FEW, kinds[_kind(one)]
+        marks.append(Mark(named[one.spec], at, rate.value, y_interval=rate.interval, colour=kind, shape=kind, is_named=is_few))
     found = Found(where, {one.spec: one for one in chosen}, {name: len(group) for name, group in list(places.items())[1:]})
     roofs = _conditions(chosen[-1])
     remarks = [
@@ -47,7 +47,7 @@ def roofline(material: Material) -> Made:
         "", Axis("operations a byte moved", "FLOP/B", is_log=True), Axis("operations a second", "1e9/s", is_log=True), tuple(marks),
         guides=_roofs(roofs, [float(mark.x) for mark in marks]),
     )  # fmt: skip
-    key = Key((), "detector")
+    key = Key(tuple(dict.fromkeys(kinds.values())), "detector")
     return [Plot("roofline", "Networks below their device's roofs", f"measured on {where}", (panel,), tuple(remarks), key, key, columns=1)]
 
 
@@ -78,14 +78,14 @@ def explains(material: Material) -> Made:
     others = sum(len(made) for key, made in groups.items() if key != largest)
     remarks += [f"Left out, of other devices, settings, modes or batches: {others} configurations."] if others else []
     call = "training steps" if mode == "train" else f"batch {batch}"
-    key = Key((), "detector")
+    key = Key(tuple(dict.fromkeys(groups_of(_kind(one) for one in groups[largest]).values())), "detector")
     where = f"measured on {place}, {call}"
     return [Plot("explains", "What explains time and energy", where, tuple(panels), tuple(remarks), key, key, columns=len(EXPLAINING))]
 
 
 def _explained(made: Sequence[Configuration], found: Mapping[str, Explanation], *, with_flawed: bool) -> list[Panel]:
     """A panel for each counted figure and each measured one that enough networks have."""
-    named = short_names(one.spec for one in made)
+    named, kinds = short_names(one.spec for one in made), groups_of(_kind(one) for one in made)
     panels: list[Panel] = []
     for word in filter(found.__contains__, EXPLAINED):
         y = SHOWN[word]
@@ -96,7 +96,7 @@ def _explained(made: Sequence[Configuration], found: Mapping[str, Explanation], 
             for one, _ in there:
                 at, height = value_of(one, name, scale=x.scale), value_of(one, word, scale=y.scale)
                 if at.value is not None and height.value is not None:
-                    kind = _kind(one)
+                    kind = kinds[_kind(one)]
                     mark = Mark(named[one.spec], at.value, height.value, y_interval=height.interval, colour=kind, shape=kind)
                     marks.append(mark)
             title = f"({LETTERS[len(panels)]}) {_rho(found[word], name)}"

@@ -3,30 +3,29 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archbench.papers import figures, value_in_our_units
 from archbench.report.comparable import COUNTED_ONLY
 from archbench.report.configurations import Configuration
 from archbench.report.figures.contract import Axis, Key, Made, Mark, Missing, Origin, Panel, Plot
-from archbench.report.figures.material import Material, Value, value_of
+from archbench.report.figures.material import Material, Value, groups_of, value_of
 from archbench.report.names import short_names
 from archbench.report.rows import COLUMNS, COUNTS, MEASURES, merged
 from archbench.report.selection import column
 from archbench.report.words import COUNTED, MEASURED, PUBLISHED, Word
-from archbench.spec import UsageError
+from archbench.spec import Spec, UsageError
 
 NAME = "trade-off"
 MEASURED_AXES, PUBLISHED_AXES = ("macs", "latency_ms"), ("fps", "ap")
 """What stands on the axes where nothing is asked for."""
 TELL_PLACES = ("device", "threads", "precision", "memory_format")
 """Groups that tell where and how figures were measured, so that they may stand in one figure."""
+TELL_CALLS = ("batch", "mode")
+"""Groups that tell how networks were called, so that several calls may stand in one figure."""
 FEW = 24
 """Points up to which each is named."""
-MOST_GROUPS = 12
-"""Groups up to which each has a looks of its own; the smallest beyond are one."""
-OTHER = "other"
 NO_GROUP = {"detector": "classifier", "options": "defaults", "flags": "no flags"}
 """What has none of a column."""
 NO_LOG = "none"
@@ -36,10 +35,11 @@ WIDE_RANGE = 50
 
 @dataclass(frozen=True)
 class Candidate:
-    """What may be a point: its name, the place that it was measured at, its two values and its group."""
+    """What may be a point: its name, where and how it was called, its two values and its group."""
 
     label: str
     place: str
+    call: str
     x: Value
     y: Value
     group: str
@@ -71,12 +71,20 @@ def _measured(material: Material) -> Made:
     else:
         where = f"measured on {place}"
         candidates = [candidate for candidate in candidates if candidate.place == place]
+    calls = Counter(candidate.call for candidate in candidates)
+    call, _ = calls.most_common(1)[0]
+    if not are_counts and group not in TELL_CALLS:
+        where += f", {call}"
+        candidates = [candidate for candidate in candidates if candidate.call == call]
     remarks = ["Repeats of one configuration are one point."]
     if any(value.interval for candidate in candidates for value in (candidate.x, candidate.y)):
         remarks.append("Error bars: 95 % interval of the median, or the range of the medians of several processes.")
     others = "; ".join(f"{count} of {name}" for name, count in places.items() if name not in where)
     if others and not are_counts:
         remarks.append(f"Left out, of other devices or settings: {others}; --group device shows them together.")
+    if len(calls) > 1 and not are_counts and group not in TELL_CALLS:
+        rest = "; ".join(f"{count} of {name}" for name, count in calls.items() if name != call)
+        remarks.append(f"Left out, called otherwise: {rest}; --group batch shows them together.")
     return [_plot(material, words, candidates, (where, group), remarks)]
 
 
@@ -93,7 +101,7 @@ def _published(material: Material) -> Made:
     if not there:
         return [Missing(NAME, f"no row of the papers' tables has both {words[0]} and {words[1]}; --x and --y take other columns")]
     x, y = ([Value(row[word] * _word(word).scale) for row in there.values()] for word in words)
-    candidates = [Candidate(key[3], "", at, height, key[0]) for key, at, height in zip(there, x, y, strict=True)]
+    candidates = [Candidate(key[3], "", "", at, height, key[0]) for key, at, height in zip(there, x, y, strict=True)]
     remarks = ["Quoted, each from its paper's own device and data set: speeds and accuracies of different tables are not to be compared."]
     return [_plot(material, words, candidates, ("as published", "source"), remarks)]
 
@@ -106,10 +114,13 @@ def _candidates(made: Sequence[Configuration], words: Sequence[str], group: str)
         row = merged(one)
         if all(row[word] is not None for word in words):
             x, y = (_value(one, word, row[word]) for word in words)
-            found.append(
-                Candidate(named[one.spec], one.place, x, y, str(row[group]) if row[group] is not None else NO_GROUP.get(group, "none"))
-            )
+            own = str(row[group]) if row[group] is not None else NO_GROUP.get(group, "none")
+            found.append(Candidate(named[one.spec], one.place, _call(one.spec), x, y, own))
     return found
+
+
+def _call(spec: Spec) -> str:
+    return f"{'training steps, ' if spec.mode == 'train' else ''}batch {spec.batch}"
 
 
 def _value(one: Configuration, word: str, value: float) -> Value:
@@ -122,7 +133,7 @@ def _plot(
 ) -> Plot:
     where, group = about
     origin: Origin = "paper" if material.source == "paper" else "ours"
-    groups = _groups(candidate.group for candidate in candidates)
+    groups = groups_of(candidate.group for candidate in candidates)
     marks = [
         Mark(
             one.label, one.x.value, one.y.value, x_interval=one.x.interval, y_interval=one.y.interval, colour=groups[one.group],
@@ -167,10 +178,3 @@ def _word(name: str) -> Word:
         return known
     heading = " ".join(PUBLISHED.get(plain, known.heading).split())
     return Word(f"{heading}, as published", known.unit if plain not in PUBLISHED or known.scale != 1 else "", known.scale)
-
-
-def _groups(values: Iterable[str]) -> dict[str, str]:
-    """The group of each value, the largest first: itself, or "other" where there are too many to tell apart."""
-    ranked = [value for value, _ in Counter(values).most_common()]
-    kept = ranked if len(ranked) <= MOST_GROUPS else ranked[: MOST_GROUPS - 1]
-    return {value: value if value in kept else OTHER for value in ranked}
