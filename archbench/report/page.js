@@ -9,7 +9,8 @@
   const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#B04A86", "#8A6D00", "#3C9BD6", "#6A4FA3", "#555555"];
   const ON_DARK = ["#5CB3F0", "#FF9A4D", "#3FD0A0", "#F0A0D0", "#E3BD5B", "#A8DBFF", "#BDA6F5", "#BBBBBB"];
   const MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down", "pentagon"];
-  const MANY = 24; // groups, above which a legend names more than it explains
+  const MOST_GROUPS = 12; // that a legend tells apart; the smallest beyond are one
+  const OTHER = "other";
   const state = { columns: [...data.shown], sort: "", falling: false, words: [], facets: new Map(), unflagged: false };
   const dark = matchMedia("screen and (prefers-color-scheme: dark)");
   const narrow = matchMedia("screen and (max-width: 40rem)");
@@ -194,7 +195,7 @@
   function drawPickers() {
     const numbers = filled.filter((column) => column.number);
     for (const axis of ["x", "y"]) $(axis).append(...numbers.map((column) => option(column.name, label(column))));
-    const groups = filled.filter((column) => column.name !== "command" && new Set(column.texts).size <= MANY);
+    const groups = filled.filter((column) => column.name !== "command" && new Set(column.texts).size <= Math.max(MOST_GROUPS, data.names.length / 2));
     $("group").append(option("", "one colour"), ...groups.map((column) => option(column.name, column.heading)));
     const first = (names, among) => names.find((name) => among.some((column) => column.name === name)) ?? "";
     const distinct = (name) => new Set(columns.get(name).texts ?? []).size;
@@ -212,22 +213,33 @@
   function tip(row, x, y) {
     const told = (column) => `${column.heading}: ${column.texts[row]}${column.unit ? ` ${column.unit}` : ""}`
       + (column.spans?.[row] ? ` (95 %: ${column.spans[row]})` : "");
-    const also = ["device", "precision", "batch", "flags"].map((name) => columns.get(name))
+    const also = ["device", "precision", "mode", "batch", "flags"].map((name) => columns.get(name))
       .filter((column) => column.texts && column.texts[row] !== "-").map((column) => `${column.heading}: ${column.texts[row]}`);
     const [name, ...lines] = [data.names[row], told(x), told(y), ...also].map(literally);
     return [`<b>${name}</b>`, ...lines].join("<br>");
   }
 
+  // The groups of all records, the last one of the smallest where there are too many to tell apart.
+  function groupsOf(texts) {
+    const counts = new Map();
+    for (const text of texts) counts.set(text, (counts.get(text) ?? 0) + 1);
+    const ranked = [...counts.keys()].sort((a, b) => counts.get(b) - counts.get(a));
+    const kept = ranked.slice(0, ranked.length > MOST_GROUPS ? MOST_GROUPS - 1 : MOST_GROUPS);
+    kept.sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+    return ranked.length > MOST_GROUPS ? [...kept, OTHER] : kept;
+  }
+
   function traces(shown, x, y) {
     const group = columns.get($("group").value);
+    // A group keeps its looks whatever the filters leave.
+    const all = group ? groupsOf(group.texts) : [""];
     const groups = new Map();
     for (const row of shown) {
-      const text = group ? group.texts[row] : "";
+      const own = group ? group.texts[row] : "";
+      const text = all.includes(own) ? own : OTHER;
       groups.set(text, [...(groups.get(text) ?? []), row]);
     }
     const colours = dark.matches && !printing ? ON_DARK : COLOURS;
-    // A group keeps its looks whatever the filters leave.
-    const all = group ? [...new Set(group.texts)].sort((a, b) => a.localeCompare(b, "en", { numeric: true })) : [""];
     return all.filter((text) => groups.has(text)).map((text) => ({
       type: "scatter", mode: "markers", name: literally(text === "-" ? "(none)" : text), hoverinfo: "text",
       x: groups.get(text).map((row) => x.values[row]), y: groups.get(text).map((row) => y.values[row]),

@@ -11,6 +11,7 @@ from archbench.measure.training import TrainingStep, check_trainable
 from archbench.measure.weights import calibrate, initialise
 from archbench.spec import Spec, UsageError
 from archbench.zoo import registry
+from archbench.zoo.layers import SqueezeExcite
 from archbench.zoo.registry import resolve
 
 SURROGATE = "surrogate: sum over raw outputs of their mean square"
@@ -54,7 +55,10 @@ def test_every_backbone_trains_a_step(entry):
     training.step(images)
     assert not training.diverged
     gradients = {name: parameter.grad for name, parameter in training.network.named_parameters()}
-    assert [name for name, grad in gradients.items() if grad is None or not grad.any() or not grad.isfinite().all()] == []
+    assert [name for name, grad in gradients.items() if grad is None or not grad.isfinite().all()] == []
+    # A gate has so few hidden units that two images may leave all of them off.
+    gates = tuple(name for name, module in training.network.named_modules() if isinstance(module, SqueezeExcite))
+    assert [name for name, grad in gradients.items() if not grad.any() and not name.startswith(gates)] == []
 
 
 @pytest.mark.parametrize(("name", "spec"), SPECS.items(), ids=SPECS)
