@@ -1,14 +1,18 @@
-"""The few statistics that tables and verdicts stand on; pure Python, no dependency."""
+"""The few statistics that tables and verdicts stand on. Only what resamples loads numpy."""
 
 from __future__ import annotations
 
-import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from math import sqrt
-from operator import mul
 from statistics import fmean, median
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    Array = NDArray[Any]
 
 Interval = tuple[float, float]
 
@@ -54,51 +58,43 @@ class Correlation:
 
 def correlations(columns: Sequence[Sequence[float]], target: Sequence[float]) -> list[Correlation]:
     """Correlate each column with a target, row by row."""
+    import numpy as np
+
     found = [spearman(column, target) for column in columns]
-    if len(target) < LEAST_ROWS:
+    rows = len(target)
+    if rows < LEAST_ROWS:
         return [Correlation(rho) for rho in found]
-    generator = random.Random(0)
-    drawn: list[list[float]] = [[] for _ in columns]
-    first = [0] * len(columns)
-    orders = [_ties(column) for column in columns]
-    order = _ties(target)
-    for _ in range(RESAMPLES):
-        counts = [0] * len(target)
-        for row in generator.choices(range(len(target)), k=len(target)):
-            counts[row] += 1
-        wanted = _deviations(order, counts)
-        rhos = [_weighted(_deviations(one, counts), wanted, counts) for one in orders]
-        there = [rho for rho in rhos if rho is not None]
-        for index, rho in enumerate(rhos):
-            if rho is not None:
-                drawn[index].append(rho)
-                first[index] += rho == max(there)
-    return [Correlation(rho, percentiles(resampled), count / RESAMPLES) for rho, resampled, count in zip(found, drawn, first, strict=True)]
+    counts = np.random.default_rng(0).multinomial(rows, [1 / rows] * rows, size=RESAMPLES)
+    wanted = _deviations(target, counts)
+    drawn = np.array([_weighted(_deviations(column, counts), wanted, counts) for column in columns])
+    best = drawn == np.fmax.reduce(drawn)
+    return [
+        Correlation(rho, percentiles(resampled[~np.isnan(resampled)].tolist()), float(firsts.mean()))
+        for rho, resampled, firsts in zip(found, drawn, best, strict=True)
+    ]
 
 
-def _ties(values: Sequence[float]) -> list[list[int]]:
-    """The rows by value, the least first, equal ones together."""
-    order = sorted(range(len(values)), key=values.__getitem__)
-    return [list(rows) for _, rows in groupby(order, key=values.__getitem__)]
+def _deviations(values: Sequence[float], counts: Array) -> Array:
+    """How far each row's rank lies from the middle one, in resamples [R, N] that hold the rows so often: sorted once for all."""
+    import numpy as np
 
-
-def _deviations(ties: Sequence[Sequence[int]], counts: Sequence[int]) -> list[float]:
-    """How far each row's rank lies from the middle one in a resample that holds the rows so often: sorted once, not for each."""
-    found = [0.0] * len(counts)
-    place = -len(counts) / 2
-    for rows in ties:
-        held = sum([counts[row] for row in rows])
-        for row in rows:
-            found[row] = place + held / 2
-        place += held
+    order = np.argsort(values, kind="stable")
+    ordered = np.asarray(values)[order]
+    last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
+    ends = np.cumsum(counts[:, order], axis=1)[:, last]
+    starts = np.concatenate([np.zeros_like(ends[:, :1]), ends[:, :-1]], axis=1)
+    found = np.empty(counts.shape)
+    found[:, order] = np.repeat((starts + ends - counts.shape[1]) / 2, np.diff(last, prepend=-1), axis=1)
     return found
 
 
-def _weighted(left: Sequence[float], right: Sequence[float], counts: Sequence[int]) -> float | None:
-    """The correlation of deviations that count so often."""
-    of_left, of_right = list(map(mul, left, counts)), list(map(mul, right, counts))
-    spread = sqrt(sum(map(mul, of_left, left)) * sum(map(mul, of_right, right)))
-    return sum(map(mul, of_left, right)) / spread if spread else None
+def _weighted(left: Array, right: Array, counts: Array) -> Array:
+    """The correlation of deviations that count so often, for each resample; NaN where all rows of one are equal."""
+    import numpy as np
+
+    spread = np.sqrt((counts * left * left).sum(axis=1) * (counts * right * right).sum(axis=1))
+    with np.errstate(invalid="ignore"):
+        return np.asarray((counts * left * right).sum(axis=1) / spread)
 
 
 def percentiles(values: Iterable[float]) -> Interval | None:
