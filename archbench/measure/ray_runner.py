@@ -6,6 +6,7 @@ restarted: a job that killed it would run again. It hands back records as data; 
 
 from __future__ import annotations
 
+import logging
 import os
 import re
 import socket
@@ -89,7 +90,7 @@ def cluster(address: str, settings: Settings) -> Iterator[dict[Place, Runner]]:
     try:
         ray.init(
             address, runtime_env={"env_vars": variables}, include_dashboard=False if address == "local" else None,
-            log_to_driver=False, logging_level="ERROR",
+            log_to_driver=False, logging_level=logging.ERROR,
         )  # fmt: skip
     except (ConnectionError, ValueError, RuntimeError) as error:
         raise UsageError(f"no Ray cluster answers at {address}: {str(error).splitlines()[0]}") from None

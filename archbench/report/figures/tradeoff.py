@@ -94,10 +94,15 @@ def _published(material: Material) -> Made:
         raise UsageError(f"--group {choice.group}: published figures are grouped by their source alone")
     words = tuple(_quoted(word) for word in (choice.x or PUBLISHED_AXES[0], choice.y or PUBLISHED_AXES[1]))
     rows: dict[tuple[str, ...], dict[str, float]] = {}
+    networks: dict[tuple[str, ...], tuple[str, ...]] = {}
     for figure in figures():
         word, value = value_in_our_units(figure)
-        rows.setdefault((figure.source, *figure.row, figure.input, figure.options), {})[f"published_{word}"] = value
-    there = {key: row for key, row in rows.items() if all(word in row for word in words)}
+        key = (figure.source, *figure.row, figure.input, figure.options)
+        rows.setdefault(key, {})[f"published_{word}"] = value
+        networks[key] = (figure.paper, figure.backbone, figure.detector or "", figure.input, figure.options)
+    # What a paper prints twice stands at its first place.
+    first = {(networks[key], *(row.get(word) for word in words)): key for key, row in reversed(rows.items())}
+    there = {key: row for key, row in rows.items() if all(word in row for word in words) and key in first.values()}
     if not there:
         return [Missing(NAME, f"no row of the papers' tables has both {words[0]} and {words[1]}; --x and --y take other columns")]
     x, y = ([Value(row[word] * _word(word).scale) for row in there.values()] for word in words)
