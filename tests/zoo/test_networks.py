@@ -39,7 +39,6 @@ def by_name(*, slow: Callable[[Entry], bool]) -> pytest.MarkDecorator:
 
 SHOWN = {entry.name for family in FAMILIES for entry in [one for one in BACKBONES if one.family == family.family and not one.same_as][::3]}
 """One network in three of each family, its first among them; a name for another network's options has that one's steps."""
-by_every_name = by_name(slow=lambda entry: entry.name in THOUSAND_LAYERS)
 by_network = by_name(slow=lambda entry: entry.name in THOUSAND_LAYERS or entry.name not in SHOWN)
 
 
@@ -79,7 +78,7 @@ def tapped_everywhere(name: str) -> tuple[Backbone, list[tuple[int, ...]], CostR
     return backbone, *run(backbone, entry)
 
 
-@by_every_name
+@by_network
 def test_it_counts_as_it_is_published(entry: Entry) -> None:
     report = archbench.cost(entry.name)
     assert report.uncounted == ()
