@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from torch.profiler import ProfilerActivity, profile
+from profiled import peak_of
 
 import archbench
 
@@ -15,15 +15,7 @@ def allocated_peak(network: torch.nn.Module, images: torch.Tensor) -> int:
     """The most bytes that one pass on the CPU held at once, weights and input excluded."""
     with torch.inference_mode():
         network(images)
-        with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-            network(images)
-    assert profiler.profiler is not None
-    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
-    live = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        live += event.nbytes()
-        peak = max(peak, live)
-    return peak
+        return peak_of(lambda: network(images))
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from profiled import peak_of
 from torch import nn
-from torch.profiler import ProfilerActivity, profile
 
 import archbench
 from archbench.counting.liveness import ALIGNMENT
@@ -30,15 +30,7 @@ def allocated_peak(network: nn.Module, images: torch.Tensor) -> int:
     training.step(images)
     for parameter in network.parameters():
         parameter.grad = None
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiler:
-        training.step(images)
-    assert profiler.profiler is not None
-    events = [event for event in profiler.profiler.kineto_results.events() if event.name() == "[memory]"]
-    live = peak = 0
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        live += event.nbytes()
-        peak = max(peak, live)
-    return held(network, images) + peak
+    return held(network, images) + peak_of(lambda: training.step(images))
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "ds2net50"])

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
+from archbench.report import statistics
 from archbench.report.statistics import apart, correlations, percentiles, ranks, ratio_interval, spearman
 
 
@@ -78,3 +80,17 @@ def test_the_range_of_a_ratio(left: tuple[float, float], right: tuple[float, flo
 def test_how_far_values_lie_apart() -> None:
     assert apart([97.0, 100.0, 102.0]) == pytest.approx(0.05)
     assert apart([0.0, 0.0]) == 0.0
+
+
+def test_resamples_are_correlated_as_if_each_row_stood_in_them_so_often() -> None:
+    left, right = [3.0, 1.0, 2.0, 2.0, 5.0, 1.0], [1.0, 1.0, 4.0, 2.0, 6.0, 0.0]
+    counts = np.random.default_rng(1).multinomial(6, [1 / 6] * 6, size=20)
+    found = statistics._weighted(statistics._deviations(left, counts), statistics._deviations(right, counts), counts)
+    rows = [[row for row, count in enumerate(drawn) for _ in range(count)] for drawn in counts]
+    assert found.tolist() == pytest.approx([spearman([left[row] for row in one], [right[row] for row in one]) for one in rows])
+
+
+def test_a_column_of_equal_values_explains_nothing() -> None:
+    constant, column = correlations([[1.0] * 6, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]], [2.0, 1.0, 4.0, 3.0, 6.0, 5.0])
+    assert (constant.rho, constant.interval, constant.best) == (None, None, 0)
+    assert column.best == 1

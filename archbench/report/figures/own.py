@@ -68,7 +68,8 @@ def explains(material: Material) -> Made:
     with_flawed = not found
     if with_flawed:
         found = {one.measured: one for one in explanations(records, with_flawed=True)}
-    panels = _explained(groups[largest], found, with_flawed=with_flawed)
+    kinds = groups_of(_kind(one) for one in groups[largest])
+    panels = _explained(groups[largest], found, kinds, with_flawed=with_flawed)
     remarks = [
         f"Rho: Spearman's rank correlation, and its 95 % interval over resamples of {' and '.join(str(one.n) for one in found.values())}"
         " networks. Forward pass alone (protocol model); axes are logarithmic.",
@@ -78,14 +79,16 @@ def explains(material: Material) -> Made:
     others = sum(len(made) for key, made in groups.items() if key != largest)
     remarks += [f"Left out, of other devices, settings, modes or batches: {others} configurations."] if others else []
     call = "training steps" if mode == "train" else f"batch {batch}"
-    key = Key(tuple(dict.fromkeys(groups_of(_kind(one) for one in groups[largest]).values())), "detector")
+    key = Key(tuple(dict.fromkeys(kinds.values())), "detector")
     where = f"measured on {place}, {call}"
     return [Plot("explains", "What explains time and energy", where, tuple(panels), tuple(remarks), key, key, columns=len(EXPLAINING))]
 
 
-def _explained(made: Sequence[Configuration], found: Mapping[str, Explanation], *, with_flawed: bool) -> list[Panel]:
+def _explained(
+    made: Sequence[Configuration], found: Mapping[str, Explanation], kinds: Mapping[str, str], *, with_flawed: bool
+) -> list[Panel]:  # fmt: skip
     """A panel for each counted figure and each measured one that enough networks have."""
-    named, kinds = short_names(one.spec for one in made), groups_of(_kind(one) for one in made)
+    named = short_names(one.spec for one in made)
     panels: list[Panel] = []
     for word in filter(found.__contains__, EXPLAINED):
         y = SHOWN[word]

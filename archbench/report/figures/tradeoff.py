@@ -101,8 +101,8 @@ def _published(material: Material) -> Made:
         rows.setdefault(key, {})[f"published_{word}"] = value
         networks[key] = (figure.paper, figure.backbone, figure.detector or "", figure.input, figure.options)
     # What a paper prints twice stands at its first place.
-    first = {(networks[key], *(row.get(word) for word in words)): key for key, row in reversed(rows.items())}
-    there = {key: row for key, row in rows.items() if all(word in row for word in words) and key in first.values()}
+    first = set({(networks[key], *(row.get(word) for word in words)): key for key, row in reversed(rows.items())}.values())
+    there = {key: row for key, row in rows.items() if all(word in row for word in words) and key in first}
     if not there:
         return [Missing(NAME, f"no row of the papers' tables has both {words[0]} and {words[1]}; --x and --y take other columns")]
     x, y = ([Value(row[word] * _word(word).scale) for row in there.values()] for word in words)

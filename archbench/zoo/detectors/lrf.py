@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archbench.zoo.contracts import Backbone
-from archbench.zoo.detectors.dsod import default_boxes, printed_steps
-from archbench.zoo.detectors.rfbnet import FIRST_RATIOS, SELECTION
+from archbench.zoo.detectors.rfbnet import NARROW, TAILS, WIDE, on_rfbnet_boxes
 from archbench.zoo.layers import ConvNorm, ConvNormReLU, Norm, chain, normalisation
-from archbench.zoo.single_stage import SingleStage, multibox
+from archbench.zoo.single_stage import SingleStage
 
 EXTRAS = {300: (512, 256), 512: (512, 256, 256, 256)}
 """Channels of the extra maps, each half as large as the one before; at 512 the last is predicted from as it is."""
@@ -25,9 +24,6 @@ FUSED_EXTRAS = {300: 2, 512: 3}
 """How many of them are fused with the backbone's two."""
 LIGHT = {300: (128, 256, 128), 512: (128, 256, 128, 64)}
 """Channels of the light network's maps, from stride 8 on."""
-NARROW, WIDE = 128, 256
-TAILS = {300: ((3, 0), (3, 0)), 512: ((4, 1),)}
-"""Kernel and padding of the last convolutions, each behind a 1x1."""
 SHARED = 128
 """Channels in which a map comes to the finer ones."""
 
@@ -152,8 +148,4 @@ class Features(nn.Module):
 def lrf(backbone: Backbone, *, size: tuple[int, int], classes: int, layers: int) -> SingleStage:
     """Build LRF on maps at strides 8 and 16."""
     features = Features(backbone, layers)
-    shapes = default_boxes(layers, size=size, classes=classes, first=FIRST_RATIOS)
-    heads = [multibox(c, len(level), 1 + classes) for c, level in zip(features.channels, shapes, strict=True)]
-    return SingleStage(
-        features, heads, shapes, size=size, classes=classes, selection=SELECTION, steps=printed_steps(layers, size), clipped=True
-    )  # fmt: skip
+    return on_rfbnet_boxes(features, features.channels, layers, size=size, classes=classes)

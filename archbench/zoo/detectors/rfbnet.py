@@ -97,11 +97,16 @@ class Features(nn.Module):
         return maps
 
 
-def rfbnet(backbone: Backbone, *, size: tuple[int, int], classes: int, layers: int) -> SingleStage:
-    """Build RFBNet on maps at strides 8 and 16."""
-    features = Features(backbone, layers)
+def on_rfbnet_boxes(features: nn.Module, channels: Sequence[int], layers: int, *, size: tuple[int, int], classes: int) -> SingleStage:
+    """Put a head with RFBNet's default boxes, clipped, on each of the maps that features give."""
     shapes = default_boxes(layers, size=size, classes=classes, first=FIRST_RATIOS)
-    heads = [multibox(c, len(level), 1 + classes) for c, level in zip(features.channels, shapes, strict=True)]
+    heads = [multibox(c, len(level), 1 + classes) for c, level in zip(channels, shapes, strict=True)]
     return SingleStage(
         features, heads, shapes, size=size, classes=classes, selection=SELECTION, steps=printed_steps(layers, size), clipped=True
     )  # fmt: skip
+
+
+def rfbnet(backbone: Backbone, *, size: tuple[int, int], classes: int, layers: int) -> SingleStage:
+    """Build RFBNet on maps at strides 8 and 16."""
+    features = Features(backbone, layers)
+    return on_rfbnet_boxes(features, features.channels, layers, size=size, classes=classes)
