@@ -105,8 +105,9 @@ def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, *, quick: 
 
 def _explain(records: Sequence[Record], form: str, *, device: str, with_flawed: bool) -> None:
     from archbench.report import explains as report
+    from archbench.report.configurations import configurations
 
-    explained = report.explanations(records, device=device, with_flawed=with_flawed)
+    explained = report.explanations(configurations(records), device=device, with_flawed=with_flawed)
     if not explained:
         needed = f"{report.LEAST_NETWORKS} networks measured on one device" + (
             "" if with_flawed else " without a flaw (--flagged takes all)"

@@ -6,12 +6,11 @@ batch and mode. Networks that are only near a paper's count too: what is counted
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from archbench.records import Record
-from archbench.report.configurations import Configuration, configurations, measured_places
+from archbench.report.configurations import Configuration, measured_places
 from archbench.report.statistics import Correlation, correlations
 from archbench.report.tables import MISSING, Column, Table
 from archbench.report.words import COUNTED, MEASURED
@@ -38,14 +37,14 @@ class Explanation:
     n: int
 
 
-def explanations(records: Sequence[Record], *, device: str = "", with_flawed: bool = False) -> list[Explanation]:
+def explanations(made: Iterable[Configuration], *, device: str = "", with_flawed: bool = False) -> list[Explanation]:
     """Correlate counts with times and energies, one place, mode and batch after the other; too few networks make none."""
     found = []
-    for place, made in measured_places(configurations(records)).items():
+    for place, there in measured_places(made).items():
         if device.casefold() not in place.casefold():
             continue
         groups: dict[tuple[str, int], list[Configuration]] = {}
-        for one in made:
+        for one in there:
             groups.setdefault((one.spec.mode, one.spec.batch), []).append(one)
         for (mode, batch), group in groups.items():
             for word in EXPLAINED:

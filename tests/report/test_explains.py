@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from archbench.records import Record
+from archbench.report.configurations import configurations
 from archbench.report.explains import COLUMNS, EXPLAINING, explanations, rows, tables
 from archbench.spec import Settings
 
@@ -25,7 +26,7 @@ def series(record: Make, count: int = 8, **changes: object) -> list[Record]:
 
 
 def test_the_count_that_orders_times_is_found(record: Make) -> None:
-    time, energy = explanations(series(record))
+    time, energy = explanations(configurations(series(record)))
     assert (time.measured, energy.measured, time.n) == ("latency_ms", "energy_per_image_j", 8)
     assert time.counted["macs"].rho == pytest.approx(1.0)
     assert time.counted["params"].rho == pytest.approx(-1.0)
@@ -35,34 +36,34 @@ def test_the_count_that_orders_times_is_found(record: Make) -> None:
 
 def test_places_batches_and_modes_are_apart(record: Make) -> None:
     records = [*series(record), *series(record, gpu=False), *series(record, batch=4), *series(record, settings=Settings(precision="fp16"))]
-    found = [(one.place, one.batch, one.n) for one in explanations(records) if one.measured == "latency_ms"]
+    found = [(one.place, one.batch, one.n) for one in explanations(configurations(records)) if one.measured == "latency_ms"]
     assert sorted(found) == [
         ("Example CPU, 2 threads, fp32, contiguous", 1, 8), ("Example GPU, fp16, contiguous", 1, 8),
         ("Example GPU, fp32, contiguous", 1, 8), ("Example GPU, fp32, contiguous", 4, 8),
     ]  # fmt: skip
-    assert {one.place for one in explanations(records, device="cpu")} == {"Example CPU, 2 threads, fp32, contiguous"}
+    assert {one.place for one in explanations(configurations(records), device="cpu")} == {"Example CPU, 2 threads, fp32, contiguous"}
 
 
 def test_repeats_are_one_network(record: Make) -> None:
-    time, _ = explanations([*series(record), *series(record)])
+    time, _ = explanations(configurations([*series(record), *series(record)]))
     assert time.n == 8
 
 
 def test_flawed_times_are_left_out_unless_asked_for(record: Make) -> None:
     records = series(record, flags=("throttled",))
-    assert [one.measured for one in explanations(records)] == ["energy_per_image_j"]
-    assert [one.measured for one in explanations(records, with_flawed=True)] == ["latency_ms", "energy_per_image_j"]
+    assert [one.measured for one in explanations(configurations(records))] == ["energy_per_image_j"]
+    assert [one.measured for one in explanations(configurations(records), with_flawed=True)] == ["latency_ms", "energy_per_image_j"]
 
 
 def test_too_few_networks_explain_nothing(record: Make) -> None:
-    assert explanations(series(record, 2)) == []
-    time, _ = explanations(series(record, 4))
+    assert explanations(configurations(series(record, 2))) == []
+    time, _ = explanations(configurations(series(record, 4)))
     assert time.counted["macs"].rho == pytest.approx(1.0)
     assert time.counted["macs"].interval is None
 
 
 def test_tables_and_rows(record: Make) -> None:
-    found = explanations(series(record))
+    found = explanations(configurations(series(record)))
     assert all(list(row) == list(COLUMNS) for row in rows(found))
     assert len(rows(found)) == 2 * len(EXPLAINING)
     first, second = tables(found)

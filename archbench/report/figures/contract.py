@@ -109,6 +109,8 @@ class Plot:
     columns: int = 2
     has_one_scale: bool = False
     """Whether all panels share the scale of y."""
+    is_matrix: bool = False
+    """Whether the panels of a row share y, those of a column x: what stands on them is written at the edges alone."""
 
     @property
     def marks(self) -> Iterator[Mark]:

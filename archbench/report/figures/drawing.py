@@ -12,6 +12,7 @@ from typing import Any, cast
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
@@ -40,6 +41,7 @@ REASON_WIDTH = 46
 STACKED = 0.62
 """Height of panels one below the other, as a share of a lone one's."""
 PNG_COLOURS = 256
+WHITE = (255, 255, 255)
 
 
 def draw(plot: Plot, style: Style = SCREEN) -> Figure:
@@ -61,6 +63,10 @@ def _draw(plot: Plot, style: Style) -> Figure:
         _draw_panel(axes, panel, looks, style)
     if plot.has_one_scale:
         _share_scale([axes for axes, panel in pairs if panel.marks], columns)
+    if plot.is_matrix:
+        _share_edges([axes for axes, _ in pairs], columns)
+    for axes, panel in pairs:
+        _choose_ticks(axes, panel)
     _lay_out(figure, plot, looks, style)
     for axes, panel in pairs:
         name_points(axes, [mark for mark in panel.marks if mark.form == "point" and not mark.on_right], looks, style)
@@ -72,11 +78,19 @@ def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
     paths = [folder / f"{stem}.png", folder / f"{stem}.svg"]
     canvas = cast(FigureCanvasAgg, figure.canvas)
     canvas.draw()
-    # A palette makes the file a third as large, and no edge of a letter shows it.
-    picture = Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]).quantize(PNG_COLOURS, dither=Image.Dither.NONE)
+    picture = _with_palette(Image.fromarray(np.asarray(canvas.buffer_rgba())[..., :3]))
     picture.save(paths[0], dpi=(figure.dpi, figure.dpi))
     paths[1].write_text(svg(figure), encoding="utf-8")
     return paths
+
+
+def _with_palette(picture: Image.Image) -> Image.Image:
+    """The picture in few colours, a third of the file: none of them is off by what an eye sees, and the page stays white."""
+    found = picture.quantize(PNG_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    palette, page = found.getpalette() or [], cast(int, found.getpixel((0, 0)))
+    palette[3 * page : 3 * page + 3] = WHITE
+    found.putpalette(palette)
+    return found
 
 
 def svg(figure: Figure) -> str:
@@ -93,11 +107,12 @@ def caption(plot: Plot) -> str:
 
 
 def _draw_panel(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
-    axes.set_title(panel.title, loc="left", fontsize=style.text_pt + 1, weight="bold", color=INK)
+    # A given height spares matplotlib the search for one above ticks, of which there are none on top.
+    axes.set_title(panel.title, loc="left", y=1.0, fontsize=style.text_pt + 1, weight="bold", color=INK)
     # Where there is no room for the words, the arrow at their end says it.
     room_pt = width_pt(axes) - len(panel.title) * (style.text_pt + 1) * BOLD_EM
     better = panel.better if len(panel.better) * style.text_pt * LETTER_EM < room_pt else panel.better[-1:]
-    axes.set_title(better, loc="right", fontsize=style.text_pt, color=FAINT)
+    axes.set_title(better, loc="right", y=1.0, fontsize=style.text_pt, color=FAINT)
     axes.set_xlabel(panel.x.label, fontsize=style.text_pt, color=INK)
     axes.set_ylabel(panel.y.label, fontsize=style.text_pt, color=INK)
     _dress(axes, style)
@@ -109,12 +124,39 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
         return
     axes.grid(color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
-    logarithmic = [axis for axis, is_log in ((axes.xaxis, panel.x.is_log), (axes.yaxis, panel.y.is_log)) if is_log]
-    for axis in logarithmic:
+    for axis in _logarithmic(axes, panel):
         scale_logarithmically(axis)
     _draw_marks(axes, panel, looks, style)
-    for axis in logarithmic:
+
+
+def _choose_ticks(axes: Axes, panel: Panel) -> None:
+    """Give the logarithmic axes of a panel the ticks of the limits that they have come to."""
+    for axis in _logarithmic(axes, panel):
         choose_ticks(axis)
+
+
+def _logarithmic(axes: Axes, panel: Panel) -> list[XAxis | YAxis]:
+    return [axis for axis, is_log in ((axes.xaxis, panel.x.is_log), (axes.yaxis, panel.y.is_log)) if panel.marks and is_log]
+
+
+def _share_edges(panels: Sequence[Axes], columns: int) -> None:
+    """Give rows one scale of y and columns one of x, with words and numbers at the first panel and at the last."""
+    for start in range(0, len(panels), columns):
+        first, *others = row = panels[start : start + columns]
+        limits = [axes.get_ylim() for axes in row]
+        first.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
+        for axes in others:
+            axes.set_ylim(first.get_ylim())
+            axes.set_ylabel("")
+            axes.tick_params(left=False, labelleft=False)
+    for start in range(columns):
+        *others, last = column = panels[start::columns]
+        limits = [axes.get_xlim() for axes in column]
+        last.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
+        for axes in others:
+            axes.set_xlim(last.get_xlim())
+            axes.set_xlabel("")
+            axes.tick_params(bottom=False, labelbottom=False)
 
 
 def _share_scale(panels: Sequence[Axes], columns: int) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from math import inf, log10
-from typing import Any, cast
+from collections.abc import Sequence
+from dataclasses import replace
+from math import ceil, floor, inf, log10
+from typing import Any, TypeGuard, cast
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
+from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
 
 from archbench.report.figures.contract import Guide, Mark, Panel
 from archbench.report.figures.style import DOTTED, FAINT, FRAME, GUIDE, INK, LETTER_EM, SOLID, Palette, Style
+from archbench.report.statistics import Interval
 
 MARGIN = 0.08
 NAMED_MARGIN = 0.17
@@ -27,6 +32,8 @@ FEW_BARS = 24
 """Bars up to which the value of each is written above it."""
 TICKS = ((0.8, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)), (2.2, (1.0, 2.0, 5.0)), (4.2, (1.0, 3.0)), (inf, (1.0,)))
 """Multiples of a power of ten that have ticks on a logarithmic axis, by the decades that it spans at most."""
+MOST_POWERS = 9
+"""Decades up to which each power of ten has a tick."""
 MANY = 60
 """Points of a panel from which they are drawn smaller."""
 
@@ -39,17 +46,13 @@ def draw_points(axes: Axes, marks: Sequence[Mark], palette: Palette, style: Styl
         groups.setdefault((mark.colour, mark.shape, mark.origin), []).append(mark)
     for (colour, shape, origin), group in groups.items():
         ink = palette.colour(colour)
-        x, y = [mark.x for mark in group], [mark.y for mark in group]
-        across, along = _errors((mark.x, mark.x_interval) for mark in group), _errors((mark.y, mark.y_interval) for mark in group)
-        if across or along:
-            width = style.mark_pt / 7.5
-            caps = 0 if len(marks) > MANY else 2 * width
-            axes.errorbar(x, y, xerr=across, yerr=along, color=ink, elinewidth=width, capsize=caps, fmt="none", zorder=2.5)
-        is_hollow = origin in palette.hollow
+        are_many, is_hollow = len(marks) > MANY, origin in palette.hollow
+        width = style.mark_pt / 7.5
+        draw_intervals(axes, group, ink, width, 0 if are_many else 2 * width)
         axes.plot(
-            x, y, palette.marker(shape), color=ink, markersize=style.mark_pt * (1 if len(marks) <= MANY else 0.7), linestyle="None",
-            markerfacecolor="white" if is_hollow else ink, markeredgecolor=ink if is_hollow else "white",
-            markeredgewidth=1.2 if is_hollow else 0.6, zorder=3,
+            [mark.x for mark in group], [mark.y for mark in group], palette.marker(shape), color=ink, linestyle="None",
+            markersize=style.mark_pt * (0.7 if are_many else 1), markerfacecolor="white" if is_hollow else ink,
+            markeredgecolor=ink if is_hollow else "white", markeredgewidth=1.2 if is_hollow else 0.6, zorder=3,
         )  # fmt: skip
 
 
@@ -67,10 +70,24 @@ def _join(axes: Axes, marks: Sequence[Mark], palette: Palette) -> None:
             axes.plot(x, y, color=colour, linestyle=dashes, linewidth=1, alpha=0.55, zorder=1.5)
 
 
-def _errors(values: Iterable[tuple[Any, tuple[float, float] | None]]) -> list[list[float]] | None:
-    """Distances below and above, as error bars take them; None where no value has an interval."""
-    pairs = [(max(at - interval[0], 0.0), max(interval[1] - at, 0.0)) if interval else (0.0, 0.0) for at, interval in values]
-    return [[low for low, _ in pairs], [high for _, high in pairs]] if any(map(any, pairs)) else None
+def draw_intervals(axes: Axes, marks: Sequence[Mark], colour: str, width_pt: float, cap_pt: float) -> None:
+    """Draw the error bars of points: one path for all, which is several times as fast as a line each."""
+    across = [[(end, mark.y) for end in mark.x_interval] for mark in marks if _is_long(mark.x_interval)]
+    along = [[(mark.x, end) for end in mark.y_interval] for mark in marks if _is_long(mark.y_interval)]
+    for bars, cap in ((across, "|"), (along, "_")):
+        if not bars:
+            continue
+        ends = np.array(bars, float).reshape(-1, 2)
+        path = Path(ends, [Path.MOVETO, Path.LINETO] * len(bars))
+        axes.add_artist(PathPatch(path, fill=False, edgecolor=colour, linewidth=width_pt, zorder=2.5))
+        axes.update_datalim(ends)
+        if cap_pt:
+            axes.plot(*ends.T, cap, color=colour, markersize=2 * cap_pt, markeredgewidth=width_pt, zorder=2.5)
+
+
+def _is_long(interval: Interval | None) -> TypeGuard[Interval]:
+    """Whether there is an interval, and not all of it in one place."""
+    return interval is not None and interval[0] < interval[1]
 
 
 def draw_bars(axes: Axes, panel: Panel, palette: Palette, style: Style) -> None:
@@ -93,15 +110,19 @@ def draw_bars(axes: Axes, panel: Panel, palette: Palette, style: Style) -> None:
             x, y, width * 0.92, bottom=below, color=face, edgecolor=ink if face == "white" else "white", linewidth=0.8,
             hatch=palette.hatches.get(group[0], ""), zorder=2,
         )  # fmt: skip
-        errors = _errors((mark.y, mark.y_interval) for mark in chosen)
-        if errors:
-            tops = [low + at for low, at in zip(below, y, strict=True)]
-            axes.errorbar(x, tops, yerr=errors, fmt="none", color=INK, elinewidth=1, capsize=2.5, zorder=3)
+        raised = [_raised(mark, at, low) for mark, at, low in zip(chosen, x, below, strict=True)]
+        draw_intervals(axes, raised, INK, 1, 2.5)
         for mark, at in zip(chosen, y, strict=True):
             height[mark.x] += at
         if len(bars) <= FEW_BARS and not panel.is_stacked:
             _write_values(axes, x, chosen, style, width * width_pt(axes) / max(len(place), LEAST_CATEGORIES))
     _name_categories(axes, [str(category) for category in place], style)
+
+
+def _raised(mark: Mark, x: float, bottom: float) -> Mark:
+    """A bar where it is drawn: beside or on the others of its category."""
+    low_high = mark.y_interval and (bottom + mark.y_interval[0], bottom + mark.y_interval[1])
+    return replace(mark, x=x, y=bottom + float(mark.y), y_interval=low_high)
 
 
 def _write_values(axes: Axes, x: Sequence[float], bars: Sequence[Mark], style: Style, room_pt: float) -> None:
@@ -184,7 +205,10 @@ def choose_ticks(axis: XAxis | YAxis) -> None:
     """Give a logarithmic axis as many ticks as the range that it has come to needs."""
     low, high = axis.get_view_interval()
     decades = log10(high / low)
-    axis.set_major_locator(LogLocator(subs=next(subs for most, subs in TICKS if decades <= most)))
+    multiples = next(multiples for most, multiples in TICKS if decades <= most)
+    powers = range(floor(log10(low)), ceil(log10(high)), 1 + int(decades / MOST_POWERS))
+    # A tick is costly even where it is not seen: there are none but those within the limits.
+    axis.set_major_locator(FixedLocator([at for power in powers for one in multiples if low <= (at := one * 10.0**power) <= high]))
 
 
 def draw_guides(axes: Axes, guides: Sequence[Guide], palette: Palette) -> None:

@@ -63,11 +63,10 @@ def explains(material: Material) -> Made:
         why = f"it needs {LEAST_NETWORKS} networks measured on one device; archbench sweep vovnet/table4 measures six"
         return [Missing("explains", why)]
     place, mode, batch = largest
-    records = [record for one in groups[largest] for record in one.records]
-    found = {one.measured: one for one in explanations(records)}
+    found = {one.measured: one for one in explanations(groups[largest])}
     with_flawed = not found
     if with_flawed:
-        found = {one.measured: one for one in explanations(records, with_flawed=True)}
+        found = {one.measured: one for one in explanations(groups[largest], with_flawed=True)}
     kinds = groups_of(_kind(one) for one in groups[largest])
     panels = _explained(groups[largest], found, kinds, with_flawed=with_flawed)
     remarks = [
@@ -80,8 +79,8 @@ def explains(material: Material) -> Made:
     remarks += [f"Left out, of other devices, settings, modes or batches: {others} configurations."] if others else []
     call = "training steps" if mode == "train" else f"batch {batch}"
     key = Key(tuple(dict.fromkeys(kinds.values())), "detector")
-    where = f"measured on {place}, {call}"
-    return [Plot("explains", "What explains time and energy", where, tuple(panels), tuple(remarks), key, key, columns=len(EXPLAINING))]
+    title, where, columns = "What explains time and energy", f"measured on {place}, {call}", len(EXPLAINING)
+    return [Plot("explains", title, where, tuple(panels), tuple(remarks), key, key, columns, is_matrix=True)]
 
 
 def _explained(
@@ -92,12 +91,13 @@ def _explained(
     panels: list[Panel] = []
     for word in filter(found.__contains__, EXPLAINED):
         y = SHOWN[word]
-        there = [(one, figure) for one in made if (figure := one.figure(word)) and (with_flawed or not figure.flaws)]
+        there = [one for one in made if (figure := one.figure(word)) and (with_flawed or not figure.flaws)]
+        heights = [value_of(one, word, scale=y.scale) for one in there]
         for name in EXPLAINING:
             x = SHOWN[name]
             marks = []
-            for one, _ in there:
-                at, height = value_of(one, name, scale=x.scale), value_of(one, word, scale=y.scale)
+            for one, height in zip(there, heights, strict=True):
+                at = value_of(one, name, scale=x.scale)
                 if at.value is not None and height.value is not None:
                     kind = kinds[_kind(one)]
                     mark = Mark(named[one.spec], at.value, height.value, y_interval=height.interval, colour=kind, shape=kind)

@@ -10,6 +10,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.text import Text
+from PIL import Image
 from synthetic import cases, everything
 
 from archbench.records import Record
@@ -136,8 +137,28 @@ def test_a_paper_s_picture_leaves_title_and_caption_to_the_paper(record: Make) -
 
 
 def test_measured_points_have_bars_and_published_ones_none(record: Make) -> None:
-    assert len(draw(of([record()])).axes[0].containers) == 1
-    assert len(draw(of([], "paper")).axes[0].containers) == 0
+    def bars(plot: Plot) -> list[list[list[float]]]:
+        return [patch.get_path().vertices.tolist() for patch in draw(plot).axes[0].patches]
+
+    (mark,) = of([record()]).panels[0].marks
+    assert mark.x_interval
+    assert mark.x_interval[0] < mark.x_interval[1]
+    assert bars(of([record()])) == [[[end, mark.y] for end in mark.x_interval]]
+    assert bars(of([], "paper")) == []
+
+
+def test_a_matrix_shares_its_scales_and_is_labelled_at_its_edges() -> None:
+    plot = EVERYTHING["explains"]
+    drawn = draw(plot).axes
+    rows = [drawn[start : start + plot.columns] for start in range(0, len(drawn), plot.columns)]
+    assert len(rows) == 2
+    for row in rows:
+        assert len({axes.get_ylim() for axes in row}) == 1
+        assert [bool(axes.get_ylabel()) for axes in row] == [True] + [False] * (plot.columns - 1)
+    for above, below in zip(*rows, strict=True):
+        assert above.get_xlim() == below.get_xlim()
+        assert below.get_xlabel()
+        assert not above.get_xlabel()
 
 
 def test_the_paper_s_marks_are_hollow_beside_ours_alone(record: Make) -> None:
@@ -158,3 +179,5 @@ def test_the_same_data_give_the_same_files(tmp_path: Path) -> None:
     assert found[0] == found[1]
     assert b"<dc:date>" not in found[0][1]
     assert len(found[0][0]) < 150_000
+    with Image.open(tmp_path / "one" / "efficiency-coco.png") as picture:
+        assert picture.convert("RGB").getpixel((1, 1)) == (255, 255, 255)
