@@ -101,8 +101,10 @@ class Record:
             raise ValueError(f"schema version {version}, this archbench reads up to {SCHEMA_VERSION}")
         known = {key: value for key, value in data.items() if key in cls.__dataclass_fields__}
         _check_types(data)
+        spec = Spec.from_dict(data["spec"])
+        hash(spec)  # An option that is no plain value is found here, not by the first table.
         return cls(**known | {
-            "spec": Spec.from_dict(data["spec"]),
+            "spec": spec,
             "settings": Settings.from_dict(data["settings"]) if data["settings"] else None,
             "reason": Reason(**data["reason"]) if data["reason"] else None,
             "measured": {name: metric_from_dict(metric) for name, metric in data["measured"].items()},
@@ -119,7 +121,6 @@ def _check_types(data: dict[str, Any]) -> None:
     figures = [*counted.values(), *(metric["value"] for metric in data["measured"].values())]
     if not all(figure is None or (isinstance(figure, int | float) and not isinstance(figure, bool)) for figure in figures):
         raise TypeError("a figure is no number")
-    hash(Spec.from_dict(data["spec"]))
 
 
 def metric_from_dict(data: dict[str, Any]) -> Metric:

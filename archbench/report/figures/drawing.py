@@ -172,6 +172,7 @@ def _dress(axes: Axes, style: Style) -> None:
     axes.tick_params(labelsize=style.small_pt + 0.5, colors=INK, length=3)
     for spine in axes.spines.values():
         spine.set_color(FRAME)
+        spine.set_in_layout(False)  # Ticks and words stand further out.
 
 
 def _draw_marks(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
