@@ -7,8 +7,10 @@ Counted figures depend on none of it, the peak of activations on the batch alone
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import fields
+from functools import cache
+from types import MappingProxyType
 from typing import Any
 
 from archbench.records import Record
@@ -42,7 +44,7 @@ def conditions(record: Record) -> dict[str, str]:
     found = {"device": environment.get("device_name") or f"device {settings.device}"}
     if _is_cpu(record):
         found["threads"] = f"{environment.get('threads')} threads"
-    found |= {key: _setting(key, getattr(settings, key)) for key in _defining(record)}
+    found |= _defining(settings, is_cpu=_is_cpu(record))
     return found | {
         "torch": _version("torch", environment.get("torch"), parts=2),
         "driver": _version("driver", environment.get("driver"), parts=1),
@@ -115,8 +117,11 @@ def _settings() -> list[str]:
     return [field.name for field in fields(Settings) if field.name not in SAMPLING]
 
 
-def _defining(record: Record) -> list[str]:
-    return [key for key in _settings() if not (_is_cpu(record) and key in CUDA_ONLY)]
+@cache
+def _defining(settings: Settings, *, is_cpu: bool) -> Mapping[str, str]:
+    """The settings that define what was measured, in words; many records share theirs."""
+    keys = [key for key in _settings() if not (is_cpu and key in CUDA_ONLY)]
+    return MappingProxyType({key: _setting(key, getattr(settings, key)) for key in keys})
 
 
 def _setting(key: str, value: Any) -> str:

@@ -48,6 +48,7 @@ class Configuration:
     spec: Spec
     place: str
     records: tuple[Record, ...] = field(repr=False)
+    _figures: dict[str, Figure | None] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def newest(self) -> Record:
@@ -64,6 +65,11 @@ class Configuration:
 
         Records with a flaw are taken where there are no others, energy of the newest record's card alone.
         """
+        if name not in self._figures:
+            self._figures[name] = self._figure(name)
+        return self._figures[name]
+
+    def _figure(self, name: str) -> Figure | None:
         metrics = [(record, record.measured[name]) for record in self._of_one_card(name) if name in record.measured]
         found = [(record, metric) for record, metric in metrics if metric.value is not None]
         if not found:
