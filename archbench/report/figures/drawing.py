@@ -28,12 +28,13 @@ from archbench.report.figures.marks import (
     draw_guides,
     draw_points,
     draw_steps,
+    replace_by_grid,
     scale_logarithmically,
     set_limits,
     width_pt,
 )
 from archbench.report.figures.naming import name_points
-from archbench.report.figures.style import BOLD_EM, FAINT, FRAME, GRID, INK, LETTER_EM, SCREEN, Palette, Style, palette
+from archbench.report.figures.style import BOLD_EM, FAINT, FRAME, GRID, GRID_PT, INK, LETTER_EM, SCREEN, Palette, Style, palette
 
 LINE_EM = 1.4
 EDGE_IN, GAP_IN = 0.18, 0.05
@@ -63,10 +64,13 @@ def _draw(plot: Plot, style: Style) -> Figure:
         _draw_panel(axes, panel, looks, style)
     if plot.has_one_scale:
         _share_scale([axes for axes, panel in pairs if panel.marks], columns)
-    if plot.is_matrix:
-        _share_edges([axes for axes, _ in pairs], columns)
+    is_matrix = plot.is_matrix and columns == plot.columns
+    if is_matrix:
+        _share_scales([axes for axes, _ in pairs], columns)
     for axes, panel in pairs:
         _choose_ticks(axes, panel)
+    if is_matrix:
+        _leave_edges([axes for axes, _ in pairs], columns)
     _lay_out(figure, plot, looks, style)
     for axes, panel in pairs:
         name_points(axes, [mark for mark in panel.marks if mark.form == "point" and not mark.on_right], looks, style)
@@ -122,7 +126,7 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
         why = "\n".join(textwrap.wrap(panel.empty or "nothing to show", REASON_WIDTH))
         axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", fontsize=style.text_pt, color=FAINT, linespacing=1.5)
         return
-    axes.grid(color=GRID, linewidth=0.7)
+    axes.grid(color=GRID, linewidth=GRID_PT)
     axes.set_axisbelow(True)
     for axis in _logarithmic(axes, panel):
         scale_logarithmically(axis)
@@ -139,24 +143,27 @@ def _logarithmic(axes: Axes, panel: Panel) -> list[XAxis | YAxis]:
     return [axis for axis, is_log in ((axes.xaxis, panel.x.is_log), (axes.yaxis, panel.y.is_log)) if panel.marks and is_log]
 
 
-def _share_edges(panels: Sequence[Axes], columns: int) -> None:
-    """Give rows one scale of y and columns one of x, with words and numbers at the first panel and at the last."""
+def _share_scales(panels: Sequence[Axes], columns: int) -> None:
+    """Give the panels of a row one scale of y, those of a column one of x."""
     for start in range(0, len(panels), columns):
-        first, *others = row = panels[start : start + columns]
-        limits = [axes.get_ylim() for axes in row]
-        first.set_ylim(min(low for low, _ in limits), max(high for _, high in limits))
-        for axes in others:
-            axes.set_ylim(first.get_ylim())
-            axes.set_ylabel("")
-            axes.tick_params(left=False, labelleft=False)
+        row = panels[start : start + columns]
+        low, high = zip(*(axes.get_ylim() for axes in row), strict=True)
+        for axes in row:
+            axes.set_ylim(min(low), max(high))
     for start in range(columns):
-        *others, last = column = panels[start::columns]
-        limits = [axes.get_xlim() for axes in column]
-        last.set_xlim(min(low for low, _ in limits), max(high for _, high in limits))
-        for axes in others:
-            axes.set_xlim(last.get_xlim())
-            axes.set_xlabel("")
-            axes.tick_params(bottom=False, labelbottom=False)
+        column = panels[start::columns]
+        low, high = zip(*(axes.get_xlim() for axes in column), strict=True)
+        for axes in column:
+            axes.set_xlim(min(low), max(high))
+
+
+def _leave_edges(panels: Sequence[Axes], columns: int) -> None:
+    """Leave words and numbers to the first panel of a row and the last of a column; of the other axes only the grid stays."""
+    for index, axes in enumerate(panels):
+        if index % columns:
+            replace_by_grid(axes.yaxis)
+        if index + columns < len(panels):
+            replace_by_grid(axes.xaxis)
 
 
 def _share_scale(panels: Sequence[Axes], columns: int) -> None:

@@ -21,6 +21,7 @@ GUIDE: Dash = (0, (4, 3))
 LETTER_EM, BOLD_EM = 0.545, 0.64
 """Width of a letter of running text and of a bold title, as a share of its size."""
 INK, FAINT, FRAME, GRID = "#222222", "#666666", "#AAAAAA", "#E6E6E6"
+GRID_PT = 0.7
 
 
 @dataclass(frozen=True)

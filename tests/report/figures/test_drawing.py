@@ -154,11 +154,17 @@ def test_a_matrix_shares_its_scales_and_is_labelled_at_its_edges() -> None:
     assert len(rows) == 2
     for row in rows:
         assert len({axes.get_ylim() for axes in row}) == 1
-        assert [bool(axes.get_ylabel()) for axes in row] == [True] + [False] * (plot.columns - 1)
+        assert [axes.yaxis.get_visible() for axes in row] == [True] + [False] * (plot.columns - 1)
     for above, below in zip(*rows, strict=True):
         assert above.get_xlim() == below.get_xlim()
-        assert below.get_xlabel()
-        assert not above.get_xlabel()
+        assert not above.xaxis.get_visible()
+        assert below.xaxis.get_visible()
+
+
+def test_a_matrix_that_a_page_has_no_room_for_keeps_the_scale_and_words_of_each_panel() -> None:
+    drawn = draw(EVERYTHING["explains"], PAPER).axes
+    assert all(axis.get_visible() and axis.get_label_text() for axes in drawn for axis in (axes.xaxis, axes.yaxis))
+    assert len({axes.get_ylim() for axes in drawn}) > 1
 
 
 def test_the_paper_s_marks_are_hollow_beside_ours_alone(record: Make) -> None:
