@@ -32,6 +32,7 @@ from archbench.report.figures.marks import (
     scale_logarithmically,
     set_limits,
     width_pt,
+    write_plainly,
 )
 from archbench.report.figures.naming import name_points
 from archbench.report.figures.style import BOLD_EM, FAINT, FRAME, GRID, GRID_PT, INK, LETTER_EM, SCREEN, Palette, Style, palette
@@ -134,9 +135,12 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
 
 
 def _choose_ticks(axes: Axes, panel: Panel) -> None:
-    """Give the logarithmic axes of a panel the ticks of the limits that they have come to."""
-    for axis in _logarithmic(axes, panel):
+    """Give the axes of a panel the ticks of the limits that they have come to: logarithmic ones their own, thousands a comma."""
+    logarithmic = _logarithmic(axes, panel)
+    for axis in logarithmic:
         choose_ticks(axis)
+    if axes.yaxis not in logarithmic and axes.get_ylim()[1] >= 1000:
+        write_plainly(axes.yaxis)
 
 
 def _logarithmic(axes: Axes, panel: Panel) -> list[XAxis | YAxis]:

@@ -215,7 +215,7 @@ def _over_time(material: Material, name: str, title: str, y: Axis, counted: tupl
         x = Axis(f"{device} time an image", "ms", is_log=True)
         guides = _one_a_ms(marks) if word == "macs" else ()
         panels.append(Panel(title_of, x, y, tuple(marks), guides, empty=f"no measured record of a {device}; {sweep} makes them"))
-    words = [f"{PROTOCOL} Both axes are logarithmic. {y.words.capitalize()} are counted.", *dict.fromkeys(remarks)]
+    words = [f"{PROTOCOL} Both axes are logarithmic. Counted: {y.words}.", *dict.fromkeys(remarks)]
     plot = Plot(name, title, f"measured on {'; '.join(places)}", tuple(panels), tuple(words), COLOURS, SHAPES)
     return plot_or_missing(plot, lambda: _how_to_fill(f"figure{number}a"))
 

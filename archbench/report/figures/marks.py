@@ -211,8 +211,13 @@ def scale_logarithmically(axis: XAxis | YAxis) -> None:
         axis.axes.set_xscale("log")
     else:
         axis.axes.set_yscale("log")
-    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
+    write_plainly(axis)
     axis.set_minor_locator(NullLocator())
+
+
+def write_plainly(axis: XAxis | YAxis) -> None:
+    """Write plain numbers at an axis's ticks, with commas between thousands."""
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.10g}"))
 
 
 def choose_ticks(axis: XAxis | YAxis) -> None:
