@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from archbench.api import Detector
 from archbench.measure.device import Device
 from archbench.measure.training import TrainingStep
+from archbench.spec import UsageError
 
 CALLS_BEFORE_CAPTURE = 3
 """Calls on the stream of the capture, in which libraries choose algorithms and allocate what a capture cannot."""
@@ -52,7 +53,10 @@ class Bench:
         return self.replay is not None or self.network._compiled_call_impl is not None
 
     def capture(self) -> None:
-        """Capture the network as a CUDA graph, its input in one place; from then on a call copies the input there and replays."""
+        """Capture the network as a CUDA graph, its input in one place; from then on a call copies the input there and replays.
+
+        Raises UsageError for a network that reads its own results on the host, as the choice of proposals does.
+        """
         static = next(self.inputs).clone()
         side = torch.cuda.Stream()
         side.wait_stream(torch.cuda.current_stream())
@@ -61,8 +65,13 @@ class Bench:
                 self.network(static)
         torch.cuda.current_stream().wait_stream(side)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            outputs = self.network(static)
+        try:
+            with torch.cuda.graph(graph):
+                outputs = self.network(static)
+        except RuntimeError as error:
+            if "captur" not in str(error):
+                raise
+            raise UsageError("a CUDA graph cannot hold a network that waits for its own results: leave out --cuda-graph") from error
 
         def replay(images: Tensor) -> Any:
             static.copy_(images)

@@ -40,6 +40,8 @@ from archbench.spec import Settings, Spec, UsageError
 MEMORY_CALLS = 2
 TRAINING_SAMPLES = 20
 """The fewest steps that are timed."""
+NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
+"""What errors say of memory that is not enough: torch's allocator of a CPU, the driver, cuBLAS and cuDNN."""
 
 
 class Interruption:
@@ -237,17 +239,21 @@ def main(folder: Path) -> int:
         report.end("usage", Reason("usage", report.data["phase"], str(error)))
     except BusyError as error:
         report.end("skipped", Reason("gpu_busy", report.data["phase"], str(error)))
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        report.end("oom", Reason("out_of_memory", report.data["phase"], _last_line(error)))
     except Exception as error:
-        traceback.print_exc()
-        status = "oom" if "can't allocate memory" in str(error) else "error"
-        code = "out_of_memory" if status == "oom" else type(error).__name__
-        report.end(status, Reason(code, report.data["phase"], _last_line(error)))
+        if is_out_of_memory(error):
+            report.end("oom", Reason("out_of_memory", report.data["phase"], _last_line(error)))
+        else:
+            traceback.print_exc()
+            report.end("error", Reason(type(error).__name__, report.data["phase"], _last_line(error)))
     else:
         reason = Reason("interrupted", report.data["phase"], "ended early on request") if interrupted() else None
         report.end("interrupted" if interrupted() else "ok", reason)
     return 0
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an error says that memory was not enough; libraries of a card have words and no class for it."""
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in str(error) for words in NO_MEMORY)
 
 
 def _last_line(error: BaseException) -> str:

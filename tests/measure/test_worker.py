@@ -18,6 +18,7 @@ from archbench.measure.pictures import LIMIT, check_pictures, find_pictures, loa
 from archbench.measure.rapl import RaplInstrument
 from archbench.measure.supervisor import run_job
 from archbench.measure.weights import calibrate, initialise
+from archbench.measure.worker import is_out_of_memory
 from archbench.measure.workload import batches
 from archbench.records import Record, Store
 from archbench.spec import QUICK, Settings, UsageError
@@ -120,6 +121,21 @@ def test_what_does_not_fit_into_memory_is_oom_and_not_a_smaller_batch(tmp_path):
     assert (record.status, record.reason.phase) == ("oom", "build")
     assert record.counted["params"] == 11_689_512
     assert record.spec.batch == 4_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (MemoryError(), True),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB"), True),
+        (RuntimeError("CUDA error: out of memory"), True),
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"), False),
+    ],
+)
+def test_libraries_of_a_card_say_that_memory_was_not_enough_in_words_of_their_own(error, is_one):
+    assert is_out_of_memory(error) is is_one
 
 
 def test_a_deadline_leaves_a_record(tmp_path):
@@ -290,6 +306,10 @@ class TestOnACard:
         assert graph.status == "ok"
         assert graph.value("latency_ms") <= 1.05 * record.value("latency_ms")
         assert graph.measured["backbone_ms"].reason == "one_graph"
+
+    def test_a_network_that_waits_for_its_own_proposals_is_not_captured(self, tmp_path):
+        with pytest.raises(UsageError, match="cannot hold"):
+            run_job(resolve("mobilenet", "faster-rcnn300"), replace(self.settings, cuda_graph=True), Store(tmp_path))
 
     def test_deterministic_cudnn_tries_nothing_out(self, tmp_path):
         record = run_job(resolve("resnet18"), replace(self.settings, deterministic=True), Store(tmp_path))
