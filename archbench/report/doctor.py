@@ -92,7 +92,7 @@ def _folder(found: Facts) -> str:
     if found["folder"] is None:
         return "none"
     can = "can be written" if found["writable"] else "cannot be written"
-    return f"{found['folder']}: {found['files']} files, {can}, {_bytes(found['free_bytes'])} free"
+    return f"{found['folder']}: {found['files']} file{'s' * (found['files'] != 1)}, {can}, {_bytes(found['free_bytes'])} free"
 
 
 def _card(card: Facts) -> Rows:
