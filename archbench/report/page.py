@@ -20,7 +20,7 @@ from archbench.papers.claims import claims_of
 from archbench.papers.suites import ALL, Suite, suites
 from archbench.records import Record
 from archbench.report import claims, reproduce
-from archbench.report.comparable import COUNTED_ONLY, places
+from archbench.report.comparable import COUNTED_ONLY, WORDS, places
 from archbench.report.sheet import COMMAND, Sheet, SheetColumn, decimals_of, sheet
 from archbench.report.tables import Column, Table
 
@@ -30,8 +30,8 @@ SETTINGS = {
     "precision": "precision", "memory_format": "memory format", "target": "interval aimed at, half of it over the median",
     "n_min": "samples at least", "t_min_s": "timed at least (s)", "budget_s": "timed at most (s)",
     "energy_s": "power averaged over (s)", "seed": "seed", "weights": "weights loaded from", "images": "pictures from",
-    "fold_bn": "batch norms folded", "compile": "compiled", "cuda_graph": "CUDA graph", "deterministic": "deterministic",
-    "cudnn_benchmark": "cudnn.benchmark", "allow_shared": "shared cards allowed",
+    **{key: WORDS[key] for key in ("fold_bn", "compile", "cuda_graph", "deterministic", "cudnn_benchmark")},
+    "allow_shared": "shared cards allowed",
 }  # fmt: skip
 CONDITIONS = {"inputs": "inputs", "postprocess_load": "postprocessed"}
 MANY = 6
