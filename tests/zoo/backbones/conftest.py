@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import nn
 
+import archbench
 from archbench.measure.training import TrainingStep
 from archbench.measure.weights import calibrate, initialise
 from archbench.zoo.contracts import Backbone, Classifier
@@ -30,3 +32,35 @@ def trains() -> Callable[[Backbone, int], None]:
         assert [name for name, grad in gradients.items() if grad is None or not grad.any() or not grad.isfinite().all()] == []
 
     return check
+
+
+@pytest.fixture
+def runs() -> Callable[..., None]:
+    """Run a classifier on two small images: finite scores that differ, the second image's the same without the first."""
+
+    def check(name: str, **options: str) -> None:
+        torch.manual_seed(0)
+        network = archbench.build(name, size=64, classes=10, **options)  # type: ignore[arg-type]
+        images = torch.randn(2, 3, 64, 64)
+        with torch.inference_mode():
+            both, alone = network(images), network(images[1:])
+        assert both.shape == (2, 10)
+        assert both.isfinite().all()
+        assert both.std() > 0
+        torch.testing.assert_close(both[1:], alone, rtol=1e-3, atol=1e-4)
+
+    return check
+
+
+@pytest.fixture
+def maps() -> Callable[[nn.Module, int], dict[str, tuple[int, int]]]:
+    """Channels and side of the map after each step of a network at an input of a side."""
+
+    def of(network: nn.Module, side: int) -> dict[str, tuple[int, int]]:
+        shapes: dict[str, tuple[int, int]] = {}
+        for name, step in network.named_children():
+            step.register_forward_hook(lambda _module, _inputs, out, name=name: shapes.update({name: (out.shape[1], out.shape[2])}))
+        archbench.count(network, (1, 3, side, side))
+        return shapes
+
+    return of

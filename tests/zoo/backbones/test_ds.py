@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
@@ -19,29 +20,22 @@ TABLE1 = {
     "block3": 1184, "transition3": 1184, "block4": 1568, "transition4": 256,
 }  # fmt: skip
 
+Maps = Callable[[nn.Module, int], dict[str, tuple[int, int]]]
+
 
 def build(name: str = "ds-64-192-48-1", **options: object) -> nn.Module:
     return archbench.build(name, classes=0, device="meta", **options)  # type: ignore[arg-type]
-
-
-def maps(network: nn.Module, side: int) -> dict[str, tuple[int, int]]:
-    """Channels and side of the map after each step."""
-    shapes: dict[str, tuple[int, int]] = {}
-    for name, step in network.named_children():
-        step.register_forward_hook(lambda _module, _inputs, out, name=name: shapes.update({name: (out.shape[1], out.shape[2])}))
-    archbench.count(network, (1, 3, side, side))
-    return shapes
 
 
 @pytest.mark.parametrize(
     ("side", "sides"),
     [(300, (150, 75, 75, 75, 38, 38, 38, 19, 19, 19, 19, 19)), (512, (256, 128, 128, 128, 64, 64, 64, 32, 32, 32, 32, 32))],
 )
-def test_the_maps_of_table_1(side: int, sides: tuple[int, ...]) -> None:
+def test_the_maps_of_table_1(maps: Maps, side: int, sides: tuple[int, ...]) -> None:
     assert maps(build(), side) == dict(zip(TABLE1, zip(TABLE1.values(), sides, strict=True), strict=True))
 
 
-def test_without_a_stem_block_it_begins_with_half_the_channels_at_the_same_sizes() -> None:
+def test_without_a_stem_block_it_begins_with_half_the_channels_at_the_same_sizes(maps: Maps) -> None:
     block, conv7 = maps(build(), 300), maps(build(stem="conv7"), 300)
     assert [(conv7[name], block[name][1]) for name in ("stem", "pool0")] == [((64, 150), 150), ((64, 75), 75)]
     assert [side for _, side in conv7.values()] == [side for _, side in block.values()]

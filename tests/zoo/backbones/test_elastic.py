@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import nn
@@ -36,12 +38,5 @@ def test_the_layers_of_the_last_block_are_not_scaled() -> None:
     assert [isinstance(block.layers[-1].pool, nn.AvgPool2d) for block in blocks] == [True, True, True, False]
 
 
-def test_it_runs_for_real_and_images_do_not_see_each_other() -> None:
-    torch.manual_seed(0)
-    network = archbench.build("densenet201-elastic", size=64, classes=10)
-    images = torch.randn(2, 3, 64, 64)
-    with torch.inference_mode():
-        both, alone = network(images), network(images[1:])
-    assert both.shape == (2, 10)
-    assert both.isfinite().all()
-    torch.testing.assert_close(both[1:], alone, rtol=1e-3, atol=1e-4)
+def test_it_runs_for_real_and_images_do_not_see_each_other(runs: Callable[..., None]) -> None:
+    runs("densenet201-elastic")

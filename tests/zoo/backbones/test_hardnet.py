@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from copy import deepcopy
 
 import pytest
@@ -13,18 +14,11 @@ from archbench.counting.check import check_against_fvcore
 from archbench.spec import UsageError
 from archbench.zoo.backbones.hardnet import HarDBlock, sources, width
 
+Maps = Callable[[nn.Module, int], dict[str, tuple[int, int]]]
+
 
 def build(name: str, **options: object) -> nn.Module:
     return archbench.build(name, classes=0, device="meta", **options)  # type: ignore[arg-type]
-
-
-def maps(network: nn.Module, side: int) -> dict[str, tuple[int, int]]:
-    """Channels and side of the map after each step."""
-    shapes: dict[str, tuple[int, int]] = {}
-    for name, step in network.named_children():
-        step.register_forward_hook(lambda _module, _inputs, out, name=name: shapes.update({name: (out.shape[1], out.shape[2])}))
-    archbench.count(network, (1, 3, side, side))
-    return shapes
 
 
 @pytest.mark.parametrize(
@@ -71,7 +65,9 @@ def test_channels_of_the_blocks_before_their_1x1(name: str, concatenated: list[i
         ("hardnet85", {"bridge": True}, [("stem", 96), ("block1", 192), ("block3", 320), ("bridge", 720)]),
     ],
 )
-def test_its_stages_are_the_deepest_maps_of_each_resolution(name: str, options: dict[str, bool], stages: list[tuple[str, int]]) -> None:
+def test_its_stages_are_the_deepest_maps_of_each_resolution(
+    maps: Maps, name: str, options: dict[str, bool], stages: list[tuple[str, int]]
+) -> None:
     network = build(name, **options)
     assert [(stage.name, stage.channels) for stage in network.stages] == stages
     assert [stage.level for stage in network.stages] == ["c1", "c2", "c3", "c4", "c5"][: len(stages)]
@@ -81,7 +77,7 @@ def test_its_stages_are_the_deepest_maps_of_each_resolution(name: str, options: 
 
 @pytest.mark.parametrize(("side", "sides"), [(512, (256, 128, 64, 32)), (300, (150, 75, 38, 19))])
 @pytest.mark.parametrize("name", ["hardnet68", "hardnet85"])
-def test_maps_under_the_ssd(name: str, side: int, sides: tuple[int, ...]) -> None:
+def test_maps_under_the_ssd(maps: Maps, name: str, side: int, sides: tuple[int, ...]) -> None:
     network = build(name, bridge=True)
     shapes = maps(network, side)
     assert tuple(shapes[stage.name][1] for stage in network.stages) == sides
