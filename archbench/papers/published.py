@@ -115,21 +115,27 @@ class OwnRule:
     """A metric that a paper counts by a rule of its own: our column by that rule, if there is one, and the rule in words.
 
     `formula` gives the column out of a report's other counts, where the report does not have it: terms such as
-    `0.5 norm_scalars`, `biases` or `128`, added and subtracted.
+    `0.5 norm_scalars`, `biases` or `128`, added and subtracted. `backbone` and `detector` are names with spaces between them; none
+    of them: whatever they are.
     """
 
     paper: str
     table: str
     backbone: str
+    detector: str
     metric: str
     ours: str
     formula: str
     note: str
 
     def holds_for(self, row: Published) -> bool:
-        """Whether a figure is counted by this rule."""
+        """Whether a figure is counted by this rule: of its paper and, where it names some, of its table and networks."""
         return (
-            (self.paper, self.metric) == (row.paper, row.metric) and self.table in ("", row.table) and self.backbone in ("", row.backbone)
+            (self.paper, self.metric) == (row.paper, row.metric)
+            and self.table in ("", row.table)
+            and all(
+                not names or network in names.split() for names, network in ((self.backbone, row.backbone), (self.detector, row.detector))
+            )
         )
 
     def apply(self, counts: Mapping[str, int]) -> int:

@@ -172,6 +172,7 @@ class Entry:
     arguments: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Option] = field(default_factory=dict)
     suffixes: tuple[Suffix, ...] = ()
+    prefixes: dict[str, Options] = field(default_factory=dict)
     same_as: str | None = None
     preset: Options = field(default_factory=dict)
     pattern: str | None = None
@@ -262,6 +263,7 @@ def _family(kind: Kind, family: str, data: Mapping[str, Any], plugin: str = "") 
     if kind == "backbone":
         options.setdefault("classifier", CLASSIFIER)
     suffixes = tuple(_suffix(name, row) for name, row in data.get("suffixes", {}).items())
+    prefixes = {name: dict(row["options"]) for name, row in data.get("prefixes", {}).items()}
     networks = data["networks"]
     entries: dict[str, Entry] = {}
     for name, row in networks.items():
@@ -281,7 +283,7 @@ def _family(kind: Kind, family: str, data: Mapping[str, Any], plugin: str = "") 
             entry = Entry(
                 name, kind, family, plugin=plugin, aliases=aliases, arguments=row.get("arguments", {}),
                 options=_with_defaults(likeness.options | taken, row.get("defaults", {})), suffixes=(*suffixes, *likeness.suffixes),
-                preset=preset, on=_pairings(data.get("on", {}), row.get("on", {})), **merged,
+                prefixes=prefixes, preset=preset, on=_pairings(data.get("on", {}), row.get("on", {})), **merged,
             )  # fmt: skip
         entries[name] = entry
         for ending in row.get("named", ()):
@@ -413,7 +415,9 @@ def find(kind: Kind, name: str) -> Entry:
     if entry and kind == "backbone" and entry.name != _hyphenated(name):
         # Folding drops hyphens and points: resnet50-x10 is no resnet50-x1.0, ds-6-464-16-1 no ds-64-64-16-1.
         entry = _patterned(kind, name) or _suffixed(kind, name) or entry
-    entry = entry or _patterned(kind, name) or (_suffixed(kind, name) if kind == "backbone" else None)
+    entry = entry or _patterned(kind, name)
+    if entry is None and kind == "backbone":
+        entry = _suffixed(kind, name) or _run_together(kind, name) or _prefixed(kind, name)
     if entry is None:
         near = _near(fold(name), {e.name: fold(e.name) for e in entries(kind)})
         other: Kind = "detector" if kind == "backbone" else "backbone"
@@ -430,9 +434,10 @@ def _near(folded: str, names: Mapping[str, str]) -> list[str]:
 
 
 def _patterned(kind: Kind, name: str) -> Entry | None:
-    """Read a name that carries its numbers, such as osa-12x21."""
+    """Read a name that carries its numbers, such as osa-12x21 or osa12x21."""
+    text = re.sub(r"^([a-z]+)(?=\d)", r"\1-", _hyphenated(name))
     for entry in entries(kind):
-        match = re.fullmatch(entry.pattern, _hyphenated(name)) if entry.pattern else None
+        match = re.fullmatch(entry.pattern, text) if entry.pattern else None
         if match:
             numbers = {key: float(value) if "." in value else int(value) for key, value in match.groupdict().items()}
             return replace(entry, name=match[0], aliases=(), arguments=entry.arguments | numbers)
@@ -455,6 +460,43 @@ def _suffixed(kind: Kind, written: str) -> Entry | None:
             return _with_suffixes(entry, text[len(name) :])
         except UsageError:
             continue
+    return None
+
+
+def _run_together(kind: Kind, written: str) -> Entry | None:
+    """Read a registered name with endings and no hyphens, such as resnet38v1 or resnet101x2.0."""
+    text = _without_marks(written)
+    spellings = [(_without_marks(name), entry) for entry in entries(kind) for name in (entry.name, *entry.aliases)]
+    for name, entry in sorted(spellings, key=lambda spelling: -len(spelling[0])):
+        ending = "|".join(re.sub(r"\(\?P<\w+>", "(?:", suffix.pattern).removeprefix("-") for suffix in entry.suffixes)
+        if ending and text.startswith(name) and re.fullmatch(f"(?:{ending})+", text[len(name) :]):
+            try:
+                return _with_suffixes(entry, "".join(f"-{piece}" for piece in re.findall(ending, text[len(name) :])))
+            except UsageError:
+                continue
+    return None
+
+
+def _without_marks(name: str) -> str:
+    """A name folded but for points, which numbers have."""
+    return re.sub(r"[^a-z0-9.]", "", name.lower())
+
+
+def _prefixed(kind: Kind, written: str) -> Entry | None:
+    """Read a name with a beginning that sets options, such as se-peleenext."""
+    beginnings = {prefix: preset for entry in entries(kind) for prefix, preset in entry.prefixes.items()}
+    for prefix, preset in beginnings.items():
+        match = re.fullmatch(rf"{prefix}[^a-z0-9]*(.+)", _hyphenated(written))
+        if not match:
+            continue
+        try:
+            entry = find(kind, match[1])
+        except UsageError:
+            continue
+        if preset.keys() <= entry.options.keys():
+            return replace(
+                entry, name=f"{prefix}-{entry.name}", aliases=(), same_as=entry.same_as or entry.name, preset=entry.preset | preset
+            )
     return None
 
 

@@ -127,7 +127,7 @@ class TestNames:
         with pytest.raises(UsageError):
             resolve("vovnet39", name)
 
-    @pytest.mark.parametrize("spelling", ["osa-12x21", "OSA-12x21", "osa_12x21"])
+    @pytest.mark.parametrize("spelling", ["osa-12x21", "OSA-12x21", "osa_12x21", "osa12x21"])
     def test_a_name_may_carry_its_numbers(self, spelling: str) -> None:
         spec = resolve(spelling)
         assert spec.backbone == "osa-12x21"
@@ -187,6 +187,34 @@ class TestShorthand:
     def test_endings_combine_where_no_row_lists_them(self, name: str, base: str, options: dict[str, OptionValue]) -> None:
         assert resolve(name) == resolve(base, **options)
         assert resolve(name).options == ()
+
+    @pytest.mark.parametrize(
+        ("spelling", "name"),
+        [
+            ("resnet38v1", "resnet38-v1"), ("ResNet 152 GN", "resnet152-gn"), ("resnet50v1gn", "resnet50-v1-gn"),
+            ("resnet101x2.0", "resnet101-x2.0"), ("ResNeXt-101 (64x4d) GN", "resnext101-64x4d-gn"), ("peleenextswish", "peleenext-swish"),
+            ("resnet50x10", "resnet50-x1.0"), ("sesparsepeleenet", "se-sparse-peleenet"),
+        ],
+    )  # fmt: skip
+    def test_names_with_endings_ignore_punctuation_too(self, spelling: str, name: str) -> None:
+        assert resolve(spelling) == resolve(name)
+
+    @pytest.mark.parametrize(
+        ("name", "base", "options"),
+        [
+            ("se-peleenext", "peleenext", {"se": True}),
+            ("se-speleenet-swish", "sparse-peleenet", {"se": True, "activation": "swish"}),
+            ("SE-CSP-PeleeNet-g25", "csp-peleenet", {"se": True, "gamma": 0.25}),
+            ("se-csp-peleenet-fusion-last-g75-swish", "csp-peleenet-fusion-last-g75", {"se": True, "activation": "swish"}),
+        ],
+    )
+    def test_a_beginning_works_on_the_whole_family(self, name: str, base: str, options: dict[str, OptionValue]) -> None:
+        assert resolve(name) == resolve(base, **options)
+
+    @pytest.mark.parametrize("name", ["se-vgg16", "se-resnet101", "se-"])
+    def test_it_does_not_on_others(self, name: str) -> None:
+        with pytest.raises(UsageError, match="no backbone is called"):
+            resolve(name)
 
     @pytest.mark.parametrize(
         ("name", "options", "plain"),

@@ -103,17 +103,16 @@ class DenseStage(nn.Module):
 
 
 class InnerShortcut(nn.Module):
-    """A layer and the weighted normalised shortcut around it: layer(a) + V * N(a), of a every second pixel at stride 2."""
+    """A layer and the weighted normalised shortcut around it: layer(a) + V * N(a); at stride 2 a 1x1 pool takes every second pixel."""
 
     def __init__(self, layer: nn.Module, channels: int, stride: int, shortcuts: Shortcuts) -> None:
         super().__init__()
         self.layer = layer
-        self.stride = stride
-        self.norm = shortcuts.normalise(channels)
+        self.norm = chain(nn.AvgPool2d(1, stride) if stride > 1 else nn.Identity(), shortcuts.normalise(channels))
         self.sum = WeightedSum(channels, 1, weighted=shortcuts.weight)
 
     def forward(self, x: Tensor) -> Tensor:
-        total: Tensor = self.sum(self.layer(x), [self.norm(x[..., :: self.stride, :: self.stride])])
+        total: Tensor = self.sum(self.layer(x), [self.norm(x)])
         return total
 
 

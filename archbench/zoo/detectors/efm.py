@@ -89,10 +89,11 @@ class GlobalFusion(nn.Module):
 
     def forward(self, images: Tensor) -> list[Tensor]:
         (fine, middle, coarse), (to_fine, to_middle) = self.pyramid(images)
+        halved = halve(fine)
         gathered = [
             [fine, to_fine, upsample(to_middle, fine)],
-            [middle, to_middle, halve(fine)],
-            [coarse, halve(middle), halve(halve(fine))],
+            [middle, to_middle, halved],
+            [coarse, halve(middle), halve(halved)],
         ]
         maps = [maxout(torch.cat(scale, dim=1), width) for scale, width in zip(gathered, WIDTHS, strict=True)]
         return [predict(conv(m)) for predict, conv, m in zip(self.predictors, self.convs, maps, strict=True)]

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from archbench.spec import UsageError
 from archbench.zoo.contracts import Backbone, Detections
-from archbench.zoo.layers import FPN, ConvNormReLU, Norm, chain
+from archbench.zoo.layers import FPN, ConvNormReLU, chain
 from archbench.zoo.ops.boxes import SSD_VARIANCES, decode
 from archbench.zoo.ops.nms import Selection, by_group_then_score, rank_in_group
 from archbench.zoo.single_stage import Head, Predictions, SingleStage
@@ -37,11 +37,11 @@ VARIANCES = (1.0, 1.0, 1.0, 1.0)
 class Pyramid(nn.Module):
     """The backbone's maps at strides 8, 16 and 32 to five of 256 channels, at strides 8 to 128."""
 
-    def __init__(self, backbone: Backbone, *, norm: Norm) -> None:
+    def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         channels = [stage.channels for stage in backbone.tapped]
         self.backbone = backbone
-        self.fpn = FPN(channels, WIDTH, norm=norm)
+        self.fpn = FPN(channels, WIDTH, norm=None)
         self.sixth = nn.Conv2d(channels[-1], WIDTH, 3, 2, 1)
         self.seventh = nn.Conv2d(WIDTH, WIDTH, 3, 2, 1)
 
@@ -51,26 +51,25 @@ class Pyramid(nn.Module):
         return [*self.fpn(maps), sixth, self.seventh(F.relu(sixth))]
 
 
-def tower(c_out: int, *, norm: Norm) -> nn.Sequential:
+def tower(c_out: int) -> nn.Sequential:
     """Four 3x3 convolutions with ReLU and one to `c_out`."""
-    return chain(*(ConvNormReLU(WIDTH, WIDTH, 3, norm=norm) for _ in range(DEPTH)), nn.Conv2d(WIDTH, c_out, 3, padding=1))
+    return chain(*(ConvNormReLU(WIDTH, WIDTH, 3, norm=None) for _ in range(DEPTH)), nn.Conv2d(WIDTH, c_out, 3, padding=1))
 
 
 class RetinaNet(SingleStage):
     """RetinaNet on any backbone that is tapped at strides 8, 16 and 32; sides need no padding.
 
-    On backbones with group normalisation the pyramid and the towers are normalised too.
+    Pyramid and towers have no normalisation, whatever the backbone has.
     """
 
     def __init__(self, backbone: Backbone, *, size: tuple[int, int], classes: int) -> None:
         if tuple(stage.stride for stage in backbone.tapped) != STRIDES[:3]:
             raise UsageError("it reads maps at strides 8, 16 and 32")
-        norm: Norm = "gn" if backbone.norm == "gn" else None
         anchors = [(ANCHOR * octave / math.sqrt(ratio), ANCHOR * octave * math.sqrt(ratio)) for octave in OCTAVES for ratio in RATIOS]
         shapes = [[(stride * width, stride * height) for width, height in anchors] for stride in STRIDES]
-        shared = Head(tower(4 * len(anchors), norm=norm), tower(classes * len(anchors), norm=norm))
+        shared = Head(tower(4 * len(anchors)), tower(classes * len(anchors)))
         super().__init__(
-            Pyramid(backbone, norm=norm), [shared] * len(STRIDES), shapes, size=size, classes=classes,
+            Pyramid(backbone), [shared] * len(STRIDES), shapes, size=size, classes=classes,
             preparation=backbone.preparation, selection=SELECTION, steps=STRIDES, activation="sigmoid", background=False,
         )  # fmt: skip
 

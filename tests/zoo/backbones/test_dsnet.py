@@ -114,6 +114,14 @@ def test_a_map_is_normalised_once_whoever_reads_it(name: str, reading: str, norm
     assert calls.names["addcmul"] == links
 
 
+def test_the_inner_shortcut_takes_every_second_pixel_by_a_pool() -> None:
+    """Three strided blocks; a pool reads the map of the 1x1 before and writes a quarter of it."""
+    report, resnet = (archbench.cost(name) for name in ("ds2net50", "resnet50"))
+    pools = sum(channels * (side**2 + (side // 2) ** 2) for channels, side in ((128, 56), (256, 28), (512, 14)))
+    assert report.cio == resnet.cio
+    assert report.cio_pool == resnet.cio_pool + pools == 23_760_384
+
+
 @pytest.mark.parametrize(
     ("name", "reading", "added"),
     [("dsnet50", "r2", 29_184), ("dsnet50", "r1", 40_448), ("dsnet50", "r3", 25_344), ("ds2net50", "r2", 32_960)],
