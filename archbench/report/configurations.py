@@ -8,6 +8,7 @@ from statistics import median
 
 from archbench.records import Metric, Record
 from archbench.report.comparable import COUNTED_ONLY, OF_A_CARD, flaws, places
+from archbench.report.counts import recorded
 from archbench.report.statistics import Interval, apart
 from archbench.spec import Spec
 
@@ -73,7 +74,8 @@ class Configuration:
         metrics = [(record, record.measured[name]) for record in self._of_one_card(name) if name in record.measured]
         found = [(record, metric) for record, metric in metrics if metric.value is not None]
         if not found:
-            value = next((record.value(name) for record in reversed(self.records) if record.value(name) is not None), None)
+            counts = (recorded(record, name) for record in reversed(self.records))
+            value = next((value for value in counts if value is not None), None)
             return None if value is None else Figure(value, (value, value))
         found = [pair for pair in found if not flaws(metric_flags(pair[0], name))] or found
         values = [metric.value for _, metric in found if metric.value is not None]

@@ -7,12 +7,23 @@ from dataclasses import replace
 from decimal import InvalidOperation
 from typing import Any
 
-from archbench.papers.published import by_formula
+from archbench.papers.published import by_formula, paper_params
 from archbench.records import Record
 from archbench.spec import Spec
 
 Count = Callable[[Spec], Mapping[str, Any]]
 """Counts a network that no record has: its figures by our words."""
+
+
+def recorded(record: Record, name: str) -> float | None:
+    """A record's figure by its word; None where it was not found.
+
+    Parameters as a paper counts them are made of the kinds that were counted where a record of an earlier version lacks them.
+    """
+    found, counted = record.value(name), record.counted or {}
+    if found is None and name == "paper_params" and "param_kinds" in counted:
+        return paper_params(record.spec, {"params": counted["params"], **counted["param_kinds"]})
+    return found
 
 
 class Counts:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 from archbench.papers import Published, figures_for, metrics, row_for, value_in_our_units
 from archbench.records import Record
 from archbench.report.configurations import Configuration
+from archbench.report.counts import recorded
 from archbench.report.tables import MISSING
 from archbench.spec import Spec
 
@@ -103,7 +104,7 @@ def _row(record: Record) -> dict[str, Any]:
         "energy_source": (energy.source if energy else "") or None,
         "flags": ";".join(flags_of(record)) or None,
     }  # fmt: skip
-    found = {name: record.value(name) for name in (*COUNTS, *MEASURES)} | found | _published(spec)
+    found = {name: recorded(record, name) for name in (*COUNTS, *MEASURES)} | found | _published(spec)
     return {name: _typed(kind, found.get(name)) for name, kind in COLUMNS.items()}
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from archbench.records import Metric, Record
 from archbench.report.compare import Layout, tables
+from archbench.report.configurations import configurations
 from archbench.report.rows import COLUMNS, frame, rows, rows_with_published, write_csv
 from archbench.spec import Settings
 
@@ -39,6 +40,17 @@ def test_a_row_holds_what_was_asked_counted_measured_and_published(record: Make)
         "published_mem_device_delta_bytes": 2_199_000_000,
     }  # fmt: skip
     assert {name: row[name] for name in expected} == expected
+
+
+def test_a_record_without_the_paper_s_own_parameters_has_them_by_their_kinds(record: Make) -> None:
+    """As records of a version have that did not know the paper's rule."""
+    kinds = {"conv_weights": 3_135_726, "norm_buffers": 11_220}
+    old = record("peleenet", "prn416", counted={"params": 3_147_530, "paper_params": None, "param_kinds": kinds})
+    figure = configurations([old])[0].figure("paper_params")
+    assert figure
+    assert rows([old])[0]["paper_params"] == figure.value == 3_158_750
+    known = record("peleenet", "prn416", counted={"params": 1, "paper_params": 7, "param_kinds": kinds})
+    assert rows([known])[0]["paper_params"] == 7
 
 
 def test_the_columns_do_not_depend_on_the_records(record: Make, failed: Record) -> None:
