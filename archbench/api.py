@@ -66,6 +66,8 @@ def cost_spec(spec: Spec) -> CostReport:
             report = replace(report, train_memory_bytes=train_memory(network, (images,)))
     except (RuntimeError, ValueError) as error:
         line = str(error).strip().splitlines()[0]
+        if "no autograd formula" in line:
+            line = "the operators that read its regions have no gradient here"
         raise UsageError(f"{spec} cannot {'be trained' if spec.mode == 'train' else 'run'}: {line}") from error
     return replace(report, paper_params=paper_params(spec, {"params": report.params, **asdict(report.param_kinds)}))
 

@@ -70,7 +70,8 @@ def test_formulas(formula: str, value: int) -> None:
 
 
 def test_a_rule_that_names_our_column_gives_it_or_is_counted_already() -> None:
-    counts = {"params": 1, "conv_weights": 1, "linear_weights": 0, "biases": 1, "norm_scalars": 2, "norm_buffers": 2, "dense_conv_channels": 1}
+    kinds = ("conv_weights", "linear_weights", "biases", "norm_scalars", "norm_buffers", "dense_conv_channels")
+    counts = dict.fromkeys(("params", *kinds), 2)
     for figure in figures():
         rule = own_rule(figure)
         if rule and rule.ours == "paper_params":
