@@ -23,6 +23,9 @@ Compile = Annotated[str, typer.Option("--compile", metavar="MODE", help="torch.c
 CudaGraph = Annotated[bool, typer.Option("--cuda-graph", help="Replay the network as a CUDA graph.")]
 CudnnBenchmark = Annotated[bool, typer.Option("--cudnn-benchmark/--no-cudnn-benchmark", help="Let cuDNN try out its algorithms.")]
 Deterministic = Annotated[bool, typer.Option("--deterministic", help="Deterministic algorithms only.")]
+Roofline = Annotated[
+    bool, typer.Option("--roofline", help="Measure the device's peaks (10 s, then kept) and how near to them a network comes.")
+]
 AllowShared = Annotated[bool, typer.Option("--allow-shared", help="Measure, and flag, a card that others use.")]
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder that records are appended to.")]
 

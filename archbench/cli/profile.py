@@ -63,9 +63,7 @@ def profile(
     layers: Annotated[
         bool, typer.Option("--layers", help="Show a row for each convolution and linear layer; measuring, with --roofline.")
     ] = False,
-    roofline: Annotated[
-        bool, typer.Option("--roofline", help="Measure the device's peaks (10 s, then kept) and how near to them the network comes.")
-    ] = False,
+    roofline: measuring.Roofline = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
     as_markdown: AsMarkdown = False,
     as_latex: AsLatex = False,

@@ -78,6 +78,7 @@ def sweep(
     cuda_graph: measuring.CudaGraph = False,
     cudnn_benchmark: measuring.CudnnBenchmark = True,
     deterministic: measuring.Deterministic = False,
+    roofline: measuring.Roofline = False,
     allow_shared: measuring.AllowShared = False,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
@@ -95,7 +96,7 @@ def sweep(
     settings = measuring.settings_of(
         quick=quick, device=device, precision=precision, memory_format=memory_format, threads=threads, seed=seed,
         budget_s=budget, deadline_s=deadline, fold_bn=fold_bn, compile=compile_mode, cuda_graph=cuda_graph,
-        cudnn_benchmark=cudnn_benchmark, deterministic=deterministic, allow_shared=allow_shared,
+        cudnn_benchmark=cudnn_benchmark, deterministic=deterministic, allow_shared=allow_shared, roofline=roofline,
     )  # fmt: skip
     chosen = [_suite(name) for name in suites]
     parts = _parts(shard)
@@ -109,6 +110,8 @@ def sweep(
     if no_measure:
         if ray:
             raise UsageError("networks are counted in one process, without a cluster: leave out --ray or --no-measure")
+        if roofline:
+            raise UsageError("a roofline is measured: leave out --roofline or --no-measure")
         return _count(asked, dry_run=dry_run)
     for spec in asked.specs:
         settings.check(spec)

@@ -98,6 +98,7 @@ BAD = {
     "a card that is not there": (["vovnet/table4", "--device", "cuda:99"], "CUDA devices here"),
     "folded norms in training": (["dsnet/table9", "--fold-bn"], "for inference only"),
     "a cluster that counts": (["vovnet/table4", "--no-measure", "--ray", "local"], "leave out"),
+    "a roofline that is counted": (["vovnet/table4", "--no-measure", "--roofline"], "leave out --roofline or --no-measure"),
     "no precision": (["vovnet/table4", "--precision", "fp8"], "fp32, tf32"),
 }
 

@@ -25,7 +25,7 @@ def roofline(material: Material) -> Made:
     there = [one for one in material.configurations if _intensity(one) is not None and one.figure("flops_per_s")]
     places = measured_places(there)
     if not places:
-        why = "no record holds its device's roofs; archbench profile vovnet39 --detector refinedet320 --roofline makes one"
+        why = "no record holds its device's roofs; archbench sweep vovnet/table4 --roofline makes some"
         return [Missing("roofline", why)]
     where, chosen = next(iter(places.items()))
     named, kinds = short_names(one.spec for one in chosen), groups_of(_kind(one) for one in chosen)

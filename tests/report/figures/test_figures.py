@@ -49,7 +49,7 @@ NO_RECORD = {
     "csp-overview": "no record of its networks; archbench sweep cspnet/table3 makes them",
     "fusion": "no record of its networks; archbench sweep cspnet/table1 cspnet/table2 makes them",
     "training-cost": "no measured training step of its networks; archbench sweep dsnet/table9 makes them",
-    "roofline": "no record holds its device's roofs; archbench profile vovnet39 --detector refinedet320 --roofline makes one",
+    "roofline": "no record holds its device's roofs; archbench sweep vovnet/table4 --roofline makes some",
     "explains": "it needs 3 networks measured on one device; archbench sweep vovnet/table4 measures six",
     "trade-off": "no record has both macs and latency_ms; archbench compare --csv shows what they have",
 }
