@@ -11,7 +11,7 @@ from archbench.records import Record, Store
 
 RESULTS = Path(__file__).parents[1] / "results"
 FOLDERS = sorted(folder for folder in RESULTS.iterdir() if folder.is_dir())
-EXACT = ("params", "macs", "mac_eq1", "cio", "cio_pool", "boxes")
+EXACT = ("params", "macs", "mac_eq1", "cio", "boxes")
 
 
 def records(folder: Path) -> list[Record]:
