@@ -11,7 +11,9 @@ from archbench.records import Record, Store
 
 RESULTS = Path(__file__).parents[1] / "results"
 FOLDERS = sorted(folder for folder in RESULTS.iterdir() if folder.is_dir())
-EXACT = ("params", "macs", "mac_eq1", "cio", "boxes")
+EXACT = ("params", "macs", "mac_eq1", "cio", "cio_pool", "boxes")
+POOLED_OTHERWISE = {"ds2net50", "gfm"}
+"""Whose records are of a version that took every second pixel without a pool, or pooled a map twice."""
 
 
 def records(folder: Path) -> list[Record]:
@@ -37,4 +39,5 @@ def test_the_page_tells_of_every_folder() -> None:
 def test_what_was_counted_then_is_counted_now(folder: Path) -> None:
     for spec, kept in {record.spec: record for record in records(folder)}.items():
         now = cost_spec(spec).totals()
-        assert {word: now[word] for word in EXACT} == {word: kept.counted[word] for word in EXACT}, spec
+        words = [word for word in EXACT if word != "cio_pool" or not {spec.backbone, spec.detector} & POOLED_OTHERWISE]
+        assert {word: now[word] for word in words} == {word: kept.counted[word] for word in words}, spec

@@ -69,9 +69,11 @@ class Bench:
             with torch.cuda.graph(graph):
                 outputs = self.network(static)
         except RuntimeError as error:
-            if "captur" not in str(error):
-                raise
-            raise UsageError("a CUDA graph cannot hold a network that waits for its own results: leave out --cuda-graph") from error
+            # The end of a capture fails too, of whatever failed in it: the first error tells why.
+            first = error.__context__ if isinstance(error.__context__, RuntimeError) else error
+            if "captur" not in str(first):
+                raise first from None
+            raise UsageError("a CUDA graph cannot hold a network that waits for its own results: leave out --cuda-graph") from first
 
         def replay(images: Tensor) -> Any:
             static.copy_(images)

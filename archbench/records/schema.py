@@ -102,10 +102,11 @@ class Record:
         known = {key: value for key, value in data.items() if key in cls.__dataclass_fields__}
         _check_types(data)
         spec = Spec.from_dict(data["spec"])
-        hash(spec)  # An option that is no plain value is found here, not by the first table.
+        settings = Settings.from_dict(data["settings"]) if data["settings"] else None
+        hash((spec, settings))  # A value that is not plain is found here, not by the first table.
         return cls(**known | {
             "spec": spec,
-            "settings": Settings.from_dict(data["settings"]) if data["settings"] else None,
+            "settings": settings,
             "reason": Reason(**data["reason"]) if data["reason"] else None,
             "measured": {name: metric_from_dict(metric) for name, metric in data["measured"].items()},
         })  # fmt: skip

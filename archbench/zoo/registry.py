@@ -468,8 +468,10 @@ def _run_together(kind: Kind, written: str) -> Entry | None:
     text = _without_marks(written)
     spellings = [(_without_marks(name), entry) for entry in entries(kind) for name in (entry.name, *entry.aliases)]
     for name, entry in sorted(spellings, key=lambda spelling: -len(spelling[0])):
+        if not text.startswith(name):
+            continue
         ending = "|".join(re.sub(r"\(\?P<\w+>", "(?:", suffix.pattern).removeprefix("-") for suffix in entry.suffixes)
-        if ending and text.startswith(name) and re.fullmatch(f"(?:{ending})+", text[len(name) :]):
+        if ending and re.fullmatch(f"(?:{ending})+", text[len(name) :]):
             try:
                 return _with_suffixes(entry, "".join(f"-{piece}" for piece in re.findall(ending, text[len(name) :])))
             except UsageError:

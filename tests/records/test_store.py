@@ -90,6 +90,7 @@ FOREIGN = {
     "a word for a figure": lambda data: data | {"measured": {"latency_ms": {"value": "fast", "unit": "ms"}}},
     "a word for a count": lambda data: data | {"counted": {"params": "many"}},
     "a list for an option": lambda data: data | {"spec": data["spec"] | {"options": {"stem": ["conv"]}}},
+    "a list for a setting": lambda data: data | {"settings": Settings().to_dict() | {"precision": ["fp32"]}},
     "no number": lambda data: data | {"measured": {"latency_ms": {"value": float("nan"), "unit": "ms"}}},
 }
 

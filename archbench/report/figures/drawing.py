@@ -67,7 +67,7 @@ def _draw(plot: Plot, style: Style) -> Figure:
         _share_scale([axes for axes, panel in pairs if panel.marks], columns)
     is_matrix = plot.is_matrix and columns == plot.columns
     if is_matrix:
-        _share_scales([axes for axes, _ in pairs], columns)
+        _share_rows_and_columns([axes for axes, _ in pairs], columns)
     for axes, panel in pairs:
         _choose_ticks(axes, panel)
     if is_matrix:
@@ -147,7 +147,7 @@ def _logarithmic(axes: Axes, panel: Panel) -> list[XAxis | YAxis]:
     return [axis for axis, is_log in ((axes.xaxis, panel.x.is_log), (axes.yaxis, panel.y.is_log)) if panel.marks and is_log]
 
 
-def _share_scales(panels: Sequence[Axes], columns: int) -> None:
+def _share_rows_and_columns(panels: Sequence[Axes], columns: int) -> None:
     """Give the panels of a row one scale of y, those of a column one of x."""
     for start in range(0, len(panels), columns):
         row = panels[start : start + columns]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from math import ceil, floor, inf, log10
+from math import floor, inf, log10
 from typing import Any, TypeGuard, cast
 
 import numpy as np
@@ -13,7 +13,7 @@ from matplotlib.axis import XAxis, YAxis
 from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
-from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator
+from matplotlib.ticker import AutoLocator, FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
 from archbench.report.figures.contract import Guide, Mark, Panel
@@ -225,9 +225,10 @@ def choose_ticks(axis: XAxis | YAxis) -> None:
     low, high = axis.get_view_interval()
     decades = log10(high / low)
     multiples = next(multiples for most, multiples in TICKS if decades <= most)
-    powers = range(floor(log10(low)), ceil(log10(high)), 1 + int(decades / MOST_POWERS))
+    powers = range(floor(log10(low)), floor(log10(high)) + 1, 1 + int(decades / MOST_POWERS))
     # A tick is costly even where it is not seen: there are none but those within the limits.
-    axis.set_major_locator(FixedLocator([at for power in powers for one in multiples if low <= (at := one * 10.0**power) <= high]))
+    ticks = [at for power in powers for one in multiples if low <= (at := one * 10.0**power) <= high]
+    axis.set_major_locator(FixedLocator(ticks) if len(ticks) > 1 else AutoLocator())
 
 
 def draw_guides(axes: Axes, guides: Sequence[Guide], palette: Palette) -> None:

@@ -16,6 +16,7 @@ from synthetic import cases, everything
 from archbench.records import Record
 from archbench.report.figures.contract import Plot
 from archbench.report.figures.drawing import caption, draw, save
+from archbench.report.figures.marks import choose_ticks, scale_logarithmically
 from archbench.report.figures.material import Material
 from archbench.report.figures.naming import LABEL
 from archbench.report.figures.placement import Box
@@ -159,6 +160,17 @@ def test_a_matrix_shares_its_scales_and_is_labelled_at_its_edges() -> None:
         assert above.get_xlim() == below.get_xlim()
         assert not above.xaxis.get_visible()
         assert below.xaxis.get_visible()
+
+
+@pytest.mark.parametrize(("high", "last"), [(9.8, 9.5), (12.0, 12.0), (1e3, 1e3), (3e5, 1e5), (1e30, 1e28)])
+def test_a_logarithmic_axis_has_two_ticks_at_least_up_to_its_end(high: float, last: float) -> None:
+    axes = Figure().add_subplot()
+    scale_logarithmically(axes.yaxis)
+    axes.set_ylim(7.1, high)
+    choose_ticks(axes.yaxis)
+    shown = [tick for tick in axes.get_yticks() if 7.1 <= tick <= high]
+    assert 2 <= len(shown) <= 12
+    assert max(shown) == pytest.approx(last)
 
 
 def test_a_matrix_that_a_page_has_no_room_for_keeps_the_scale_and_words_of_each_panel() -> None:
