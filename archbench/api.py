@@ -14,8 +14,8 @@ from archbench.counting.trace import trace
 from archbench.counting.training import mean_square, train_memory
 from archbench.papers import paper_params
 from archbench.spec import OptionValue, Spec, UsageError
-from archbench.zoo import registry
 from archbench.zoo.assemble import assemble
+from archbench.zoo.catalogue import registry
 from archbench.zoo.contracts import Backbone, Detector
 
 __all__ = [

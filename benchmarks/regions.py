@@ -17,7 +17,13 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from archbench.zoo.ops.regions import crop_and_resize, position_sensitive_crop, position_sensitive_pool, roi_align, roi_pool
+from archbench.zoo.ops.regions import (
+    crop_and_resize,
+    position_sensitive_crop,
+    position_sensitive_pool,
+    roi_align,
+    roi_pool,
+)
 
 ROUNDS = 3
 STRIDE, CELLS, CHANNELS, CROP = 16, 38, 1024, 14

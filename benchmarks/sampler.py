@@ -17,8 +17,8 @@ from typing import Any
 import torch
 
 from archbench import build
-from archbench.measure.meter import SampledMeter, Sensor, Traits
-from archbench.measure.sampling import median_interval
+from archbench.measure.job.sampling import median_interval
+from archbench.measure.power.meter import SampledMeter, Sensor, Traits
 
 BLOCK_S = 0.2
 PAIRS = 150

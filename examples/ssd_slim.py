@@ -6,8 +6,8 @@ archbench profile mobilenet --detector ssd-slim --plugin examples/ssd_slim.py
 from torch import Tensor, nn
 
 from archbench.zoo.contracts import Backbone
+from archbench.zoo.detectors.base.single_stage import Head, SingleStage, ssd_shapes
 from archbench.zoo.layers import ConvNormReLU, chain
-from archbench.zoo.single_stage import Head, SingleStage, ssd_shapes
 
 ENTRY = """
 source = "an example"

@@ -13,7 +13,7 @@ import archbench
 from archbench.papers import figures
 from archbench.papers.published import Published
 from archbench.spec import UsageError, parse_options
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 EXPECTED = Path(__file__).parent / "data" / "expected.csv"
 NETWORK = ("backbone", "detector", "input", "classes", "options")

@@ -25,7 +25,7 @@ MAY_IMPORT = {
     "records": ["spec", "records"],
     "api": ["spec", "zoo", "counting", "papers"],
     "measure": ["spec", "api", "records", "measure"],
-    "papers": ["spec", "zoo.registry", "papers"],
+    "papers": ["spec", "zoo.catalogue", "papers"],
     "report": ["spec", "records", "papers", "report"],
 }
 FACE = {"build": "archbench.api", "cost": "archbench.api", "count": "archbench.api", "UsageError": "archbench.spec"}
@@ -34,7 +34,7 @@ FACE = {"build": "archbench.api", "cost": "archbench.api", "count": "archbench.a
 HEAVY = {"torch", "pandas", "matplotlib"}
 LIGHT = [
     name for name in MODULES
-    if name in ("archbench", "archbench.spec", "archbench.zoo.registry", "archbench.counting.report")
+    if name in ("archbench", "archbench.spec", "archbench.zoo.catalogue.registry", "archbench.counting.report")
     or name.split(".")[1:2] in (["records"], ["papers"], ["cli"])
 ]  # fmt: skip
 
@@ -107,10 +107,10 @@ def test_light_modules_load_nothing_heavy(module: str) -> None:
     assert {name: by for name, by in loaded.items() if name.split(".")[0] in HEAVY} == {}
 
 
-@pytest.mark.parametrize("module", ["archbench", "archbench.spec", "archbench.zoo.registry"])
+@pytest.mark.parametrize("module", ["archbench", "archbench.spec", "archbench.zoo.catalogue.registry"])
 def test_torch_is_not_loaded_by(module: str) -> None:
     """Neither by the module nor by making a spec, in a fresh process."""
-    ask = "; archbench.zoo.registry.resolve('vovnet39', 'refinedet')" if module.endswith("registry") else ""
+    ask = "; archbench.zoo.catalogue.registry.resolve('vovnet39', 'refinedet')" if module.endswith("registry") else ""
     code = f"import sys, {module}{ask}; print(sorted({HEAVY!r} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

@@ -8,8 +8,17 @@ from typing import Literal
 
 import pytest
 
-from archbench.spec import QUICK, Settings, Spec, UsageError, format_value, parse_options, parse_size, parse_value
-from archbench.zoo import registry
+from archbench.spec import (
+    QUICK,
+    Settings,
+    Spec,
+    UsageError,
+    format_value,
+    parse_options,
+    parse_size,
+    parse_value,
+)
+from archbench.zoo.catalogue import registry
 
 SPECS = [
     registry.resolve("vovnet39"),

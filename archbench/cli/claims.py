@@ -12,7 +12,15 @@ import typer
 
 from archbench.cli.compare import Results, read_records
 from archbench.cli.exit import Exit
-from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
+from archbench.cli.formats import (
+    AsCsv,
+    AsJson,
+    AsLatex,
+    AsMarkdown,
+    print_rows,
+    print_tables,
+    the_format,
+)
 from archbench.cli.live import Teller, live
 from archbench.cli.plugins import Plugins
 from archbench.cli.reproduce import counting
@@ -22,7 +30,7 @@ from archbench.spec import QUICK, Settings, UsageError
 
 if TYPE_CHECKING:
     from archbench.papers.claims import Claim
-    from archbench.report.claims import Figures
+    from archbench.report.data.claims import Figures
 
 DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 """What a claim's kind of device is in settings."""
@@ -58,7 +66,7 @@ def claims(
         _explain(read_records(results), form, device=device, with_flawed=flagged)
         return Exit.DONE
     from archbench.papers.claims import claims_of
-    from archbench.report import claims as report
+    from archbench.report.data import claims as report
 
     chosen = claims_of(source)
     code = Exit.DONE
@@ -78,9 +86,9 @@ def claims(
 
 def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, *, quick: bool) -> Exit:
     """Measure the networks that claims lack, as a sweep does, on the kinds of device that this machine has."""
-    from archbench.measure.places import places
-    from archbench.measure.supervisor import interruptions, measure
-    from archbench.measure.sweep import Order, new_run_id, plan, run
+    from archbench.measure.job.supervisor import interruptions, measure
+    from archbench.measure.sweep.places import places
+    from archbench.measure.sweep.queues import Order, new_run_id, plan, run
 
     order = Order(1 if quick else REPEATS, 0, new_run_id())
     code = Exit.DONE
@@ -104,8 +112,8 @@ def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, *, quick: 
 
 
 def _explain(records: Sequence[Record], form: str, *, device: str, with_flawed: bool) -> None:
-    from archbench.report import explains as report
-    from archbench.report.configurations import configurations
+    from archbench.report.data import explains as report
+    from archbench.report.data.configurations import configurations
 
     explained = report.explanations(configurations(records), device=device, with_flawed=with_flawed)
     if not explained:

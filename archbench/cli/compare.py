@@ -9,14 +9,22 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
+from archbench.cli.formats import (
+    AsCsv,
+    AsJson,
+    AsLatex,
+    AsMarkdown,
+    print_rows,
+    print_tables,
+    the_format,
+)
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import UsageError
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 if TYPE_CHECKING:
-    from archbench.report.baseline import Baseline
-    from archbench.report.compare import Layout
+    from archbench.report.data.baseline import Baseline
+    from archbench.report.tables.compare import Layout
 
 EXAMPLE = "archbench profile vovnet39 --detector refinedet320"
 
@@ -46,8 +54,8 @@ def compare(
     Example: archbench compare --baseline resnet50-v1+refinedet320 --columns latency_ms,mem_host_peak_bytes
     """
     form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
-    from archbench.report import selection
-    from archbench.report.compare import WIDTH, Layout, tables
+    from archbench.report.data import selection
+    from archbench.report.tables.compare import WIDTH, Layout, tables
 
     chosen = selection.columns(columns)
     layout = Layout(None if form else WIDTH, sort, selection.column(group) if group else None, chosen)
@@ -61,7 +69,7 @@ def compare(
     if form in ("csv", "json"):
         _print_rows(records, layout, form, against)
     elif against:
-        from archbench.report.baseline import ratio_tables
+        from archbench.report.data.baseline import ratio_tables
 
         print_tables(ratio_tables(records, against, layout), form)
     else:
@@ -89,20 +97,20 @@ def _baseline(records: Sequence[Record], name: str | None, *, force: bool) -> Ba
         if force:
             raise UsageError("--force is for --baseline: it compares what is not comparable")
         return None
-    from archbench.report.baseline import find_baseline
+    from archbench.report.data.baseline import find_baseline
 
     return find_baseline(records, name, is_forced=force)
 
 
 def _print_rows(records: Sequence[Record], layout: Layout, form: str, baseline: Baseline | None) -> None:
     """Print a row a record: every column, or those chosen; with a baseline ratios too."""
-    from archbench.report.rows import COLUMNS, rows, rows_with_published
-    from archbench.report.selection import ordered
+    from archbench.report.data.rows import COLUMNS, rows, rows_with_published
+    from archbench.report.data.selection import ordered
 
     made = rows_with_published(records) if form == "json" else rows(records)
     names = list(layout.columns or COLUMNS)
     if baseline:
-        from archbench.report.baseline import against, ratio_columns
+        from archbench.report.data.baseline import against, ratio_columns
 
         made = [row | against(record, baseline, layout.columns) for record, row in zip(records, made, strict=True)]
         names += ratio_columns(layout.columns)

@@ -25,9 +25,9 @@ def doctor(
     Example: archbench doctor
     """
     form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
-    from archbench.measure.doctor import judge
-    from archbench.measure.machine import look
-    from archbench.report.doctor import abilities_table, machine_tables
+    from archbench.measure.machine.doctor import judge
+    from archbench.measure.machine.machine import look
+    from archbench.report.tables.doctor import abilities_table, machine_tables
 
     facts = look(results, tell=lambda what: print(f"{what} ...", file=sys.stderr))
     abilities = judge(facts)

@@ -12,7 +12,7 @@ import typer
 from archbench.spec import UsageError
 
 if TYPE_CHECKING:
-    from archbench.report.tables import Table
+    from archbench.report.tables.table import Table
 
 AsCsv = Annotated[bool, typer.Option("--csv", help="Print as CSV, in base units.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
@@ -31,14 +31,14 @@ def the_format(**asked: bool) -> str:
 
 def table_width(form: str) -> int | None:
     """The characters that a line of a table may have; None: no end of them, where people do not read it as it is."""
-    from archbench.report.tables import NOTE_WIDTH
+    from archbench.report.tables.table import NOTE_WIDTH
 
     return None if form else NOTE_WIDTH
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: str) -> None:
     """Print rows as CSV or, as whole as they are, as JSON."""
-    from archbench.report.rows import write_csv
+    from archbench.report.data.rows import write_csv
 
     if form == "csv":
         write_csv(rows, columns, sys.stdout)

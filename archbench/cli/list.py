@@ -11,10 +11,10 @@ import typer
 from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, table_width, the_format
 from archbench.cli.plugins import Plugins
 from archbench.papers.pairs import Pair, pairs
-from archbench.report.tables import MISSING, Column, Table
+from archbench.report.tables.table import MISSING, Column, Table
 from archbench.spec import UsageError, format_value
-from archbench.zoo import registry
-from archbench.zoo.registry import Entry, Kind
+from archbench.zoo.catalogue import registry
+from archbench.zoo.catalogue.registry import Entry, Kind
 
 if TYPE_CHECKING:
     from archbench.papers.suites import Suite
@@ -55,7 +55,7 @@ def _data(what: str, kinds: list[Kind]) -> Any:
 
         return [figure.to_dict() for figure in plots.FIGURES]
     if what == "columns":
-        from archbench.report.columns import described
+        from archbench.report.data.columns import described
 
         return [column.to_dict() for column in described()]
     if what == "pairs":
@@ -74,7 +74,7 @@ def _tables(what: str, kinds: list[Kind], width: int | None) -> list[Table]:
 
         return [plots.table()]
     if what == "columns":
-        from archbench.report import columns
+        from archbench.report.data import columns
 
         return columns.tables()
     if what == "pairs":

@@ -13,8 +13,8 @@ from archbench.cli.profile import doing
 from archbench.records import Record
 
 if TYPE_CHECKING:
-    from archbench.measure.places import Place
-    from archbench.measure.sweep import Event, Queue
+    from archbench.measure.sweep.places import Place
+    from archbench.measure.sweep.queues import Event, Queue
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Teller:
     """Tells of every job that ends, and of what runs at the moment."""
 
     def __init__(self, told: Live, queues: Sequence[Queue], earlier: Sequence[Record], heard: Sequence[int]) -> None:
-        from archbench.measure.sweep import Forecast
-        from archbench.report.names import short_names
+        from archbench.measure.sweep.queues import Forecast
+        from archbench.report.data.names import short_names
 
         self._told, self._heard = told, heard
         self._forecast = Forecast(queues, earlier)
@@ -80,7 +80,7 @@ class Teller:
 
     @property
     def _left(self) -> str:
-        from archbench.report.sweep import duration
+        from archbench.report.tables.sweep import duration
 
         return f"; about {duration(self._forecast.left_s)} left" if self._ended < self._total else ""
 

@@ -106,7 +106,7 @@ def _check(kind: str, word: str, words: tuple[str, ...]) -> None:
 
 def _network(text: str) -> Spec:
     """Read NAME[+DETECTOR][,KEY=VALUE...]; size and classes are keys as options are."""
-    from archbench.zoo import registry
+    from archbench.zoo.catalogue import registry
 
     name, *settings = text.split(",")
     backbone, _, detector = name.partition("+")
@@ -134,7 +134,7 @@ def _weighed(networks: Sequence[Spec], weights: Path | None) -> tuple[list[Any],
     if len(networks) != 1:
         raise UsageError("--weights are of one network: give it with --network NAME")
     from archbench.measure.aggregation import aggregation
-    from archbench.measure.checkpoint import check_weights
+    from archbench.measure.job.checkpoint import check_weights
 
     check_weights(weights)
     return aggregation(networks[0], weights), weights.name

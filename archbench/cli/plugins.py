@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 
 def _use(files: list[Path] | None) -> list[Path] | None:

@@ -18,12 +18,12 @@ from archbench.cli.formats import AsLatex, AsMarkdown, print_tables, table_width
 from archbench.cli.plugins import Plugins
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import Spec, UsageError, parse_options, parse_size
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 if TYPE_CHECKING:
     from archbench.api import CostReport
-    from archbench.measure.roofline import Bound
-    from archbench.report.tables import Table
+    from archbench.measure.roofline.bounds import Bound
+    from archbench.report.tables.table import Table
 
 PHASES = {
     "preflight": "looking at the device", "count": "counting", "build": "building", "cold": "first call", "warmup": "warming up",
@@ -88,16 +88,16 @@ def profile(
     if roofline and no_measure:
         raise UsageError("a roofline is measured: leave out --roofline or --no-measure")
     if weights:
-        from archbench.measure.checkpoint import check_weights
+        from archbench.measure.job.checkpoint import check_weights
 
         check_weights(weights)
     settings.check(spec)
     if train:
-        from archbench.measure.training import check_trainable
+        from archbench.measure.job.training import check_trainable
 
         check_trainable(spec)
     if images:
-        from archbench.measure.pictures import check_pictures
+        from archbench.measure.job.pictures import check_pictures
 
         check_pictures(images)
     store = Store(results)
@@ -106,12 +106,12 @@ def profile(
     if layers or check or no_measure:
         extra = _counted_here(spec, check=check, layers=layers)
     if no_measure:
-        from archbench.measure.host import fingerprint
+        from archbench.measure.machine.host import fingerprint
 
         record = Record(spec=spec, settings=None, status="ok", counted=extra["report"].totals(), environment=fingerprint())
         record = store.append(record)
     else:
-        from archbench.measure.supervisor import run_job
+        from archbench.measure.job.supervisor import run_job
 
         records: list[Record] = []
         while len(records) < repeats and not (records and records[-1].status == "interrupted"):
@@ -151,7 +151,7 @@ def _counted_here(spec: Spec, *, check: bool, layers: bool) -> dict[str, Any]:
 
 def _bounds(record: Record, report: CostReport) -> list[Bound]:
     """The roofline's bound of each layer; none where the job found no peaks."""
-    from archbench.measure.roofline import Roofline
+    from archbench.measure.roofline.bounds import Roofline
 
     roofline = Roofline.from_conditions(record.conditions)
     return [roofline.bound(call) for call in report.calls] if roofline else []
@@ -201,7 +201,13 @@ def _print_json(record: Record, extra: dict[str, Any]) -> None:
 
 
 def _print_tables(record: Record, extra: dict[str, Any], form: str) -> None:
-    from archbench.report.profile import counted_table, layers_table, measured_table, paper_for, repeats_note
+    from archbench.report.tables.profile import (
+        counted_table,
+        layers_table,
+        measured_table,
+        paper_for,
+        repeats_note,
+    )
 
     paper = paper_for(record.spec)
     tables = [counted_table(record, paper)] if record.counted else []

@@ -17,7 +17,7 @@ from archbench.records import DEFAULT_FOLDER, Record
 from archbench.spec import UsageError
 
 if TYPE_CHECKING:
-    from archbench.report.page import Picture
+    from archbench.report.page.page import Picture
 
 DEFAULT_OUT = Path("report.html")
 ELSEWHERE = {
@@ -45,7 +45,7 @@ def report(
     if not records:
         folders = ", ".join(map(str, results or [DEFAULT_FOLDER]))
         raise UsageError(f"no records in {folders}, and a report is of records; a command that makes one: {EXAMPLE}")
-    from archbench.report.page import Contents, page
+    from archbench.report.page.page import Contents, page
 
     pictures, missing = ([], {}) if no_figures else _figures(records)
     made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
@@ -72,7 +72,7 @@ def _figures(records: Sequence[Record]) -> tuple[list[Picture], dict[str, str]]:
     from archbench.report.figures.contract import Missing
     from archbench.report.figures.inline import inline_svg
     from archbench.report.figures.material import Material
-    from archbench.report.page import Picture
+    from archbench.report.page.page import Picture
 
     material = Material(records)
     pictures: list[Picture] = []

@@ -9,16 +9,24 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archbench.cli.compare import Results, read_records
-from archbench.cli.formats import AsCsv, AsJson, AsLatex, AsMarkdown, print_rows, print_tables, the_format
+from archbench.cli.formats import (
+    AsCsv,
+    AsJson,
+    AsLatex,
+    AsMarkdown,
+    print_rows,
+    print_tables,
+    the_format,
+)
 from archbench.cli.live import live
 from archbench.cli.plugins import Plugins
 from archbench.papers.suites import ALL, suite, suites
 from archbench.records import Record
-from archbench.report.tables import Column, Table
+from archbench.report.tables.table import Column, Table
 from archbench.spec import Spec, UsageError
 
 if TYPE_CHECKING:
-    from archbench.report.counts import Count
+    from archbench.report.data.counts import Count
 
 LIST_NOTE = "built: of its rows; measured: of the networks that are. archbench reproduce TABLE sets ours beside the paper's figures."
 
@@ -46,7 +54,7 @@ def reproduce(
     if table is None:
         _print_list(records, form)
         return
-    from archbench.report import reproduce as report
+    from archbench.report.tables import reproduce as report
 
     chosen = suite(table)
     if not any(member.figures for member in chosen.members):

@@ -22,8 +22,8 @@ from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import Settings, Spec, UsageError
 
 if TYPE_CHECKING:
-    from archbench.measure.places import Place
-    from archbench.measure.sweep import Order, Queue, Runner
+    from archbench.measure.sweep.places import Place
+    from archbench.measure.sweep.queues import Order, Queue, Runner
     from archbench.papers.suites import Member, Suite
 
 T = TypeVar("T")
@@ -90,7 +90,7 @@ def sweep(
 
     Example: archbench sweep vovnet/table4 --quick
     """
-    from archbench.measure.sweep import Order, new_run_id, part, plan
+    from archbench.measure.sweep.queues import Order, new_run_id, part, plan
 
     form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
     settings = measuring.settings_of(
@@ -138,20 +138,20 @@ def _parts(text: str) -> tuple[int, int]:
 def _runners(settings: Settings, ray: str | None) -> Iterator[dict[Place, Runner]]:
     """What runs jobs at each place: here, or on a Ray cluster."""
     if ray:
-        from archbench.measure.ray_runner import cluster
+        from archbench.measure.sweep.ray_runner import cluster
 
         with cluster(ray, settings) as runners:
             yield runners
         return
-    from archbench.measure.places import places
-    from archbench.measure.supervisor import measure
+    from archbench.measure.job.supervisor import measure
+    from archbench.measure.sweep.places import places
 
     yield dict.fromkeys(places(settings), measure)
 
 
 def _show_plan(queues: Sequence[Queue], asked: Asked) -> Exit:
-    from archbench.measure.sweep import Forecast
-    from archbench.report.sweep import Share, duration, plan_table
+    from archbench.measure.sweep.queues import Forecast
+    from archbench.report.tables.sweep import Share, duration, plan_table
 
     forecast = Forecast(queues, asked.earlier)
     jobs = [job for queue in queues for job in queue.jobs]
@@ -171,9 +171,9 @@ def _show_plan(queues: Sequence[Queue], asked: Asked) -> Exit:
 
 
 def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
-    from archbench.measure.supervisor import interruptions
-    from archbench.measure.sweep import run
-    from archbench.report.sweep import outcomes, summary_table
+    from archbench.measure.job.supervisor import interruptions
+    from archbench.measure.sweep.queues import run
+    from archbench.report.tables.sweep import outcomes, summary_table
 
     records = [record for queue in queues for record in queue.done]
     before = len(records)
@@ -199,9 +199,9 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
 
 
 def _count(asked: Asked, *, dry_run: bool) -> Exit:
-    from archbench.measure.supervisor import interruptions
-    from archbench.measure.sweep import count, counted, new_run_id
-    from archbench.report.sweep import counted_table
+    from archbench.measure.job.supervisor import interruptions
+    from archbench.measure.sweep.queues import count, counted, new_run_id
+    from archbench.report.tables.sweep import counted_table
 
     records = counted(asked.specs, asked.done)
     there = {record.spec for record in records}

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from torch.overrides import TorchFunctionMode
 
 from archbench.api import build_spec
-from archbench.measure.checkpoint import load_weights
+from archbench.measure.job.checkpoint import load_weights
 from archbench.spec import Spec, UsageError
 
 INPUT = "input"

@@ -17,7 +17,7 @@ from typing import Any, Literal, get_args
 from archbench.papers.grid import Point, points
 from archbench.papers.published import Published, figures, metrics, own_rule, read_table
 from archbench.spec import Spec, UsageError
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 Device = Literal["any", "gpu", "cpu"]
 Kind = Literal["mean_ratio", "least_ratio", "group_ratio", "ordering", "share", "part_below", "correlation"]

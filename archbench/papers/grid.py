@@ -12,7 +12,7 @@ from functools import cache
 
 from archbench.papers.published import read_table
 from archbench.spec import OptionValue, Spec
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 
 @dataclass(frozen=True)

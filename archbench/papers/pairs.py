@@ -8,8 +8,8 @@ from typing import Literal
 from archbench.papers.grid import cells
 from archbench.papers.published import Published, figures, root
 from archbench.spec import Spec, UsageError, parse_options
-from archbench.zoo import registry
-from archbench.zoo.registry import Entry
+from archbench.zoo.catalogue import registry
+from archbench.zoo.catalogue.registry import Entry
 
 
 @dataclass(frozen=True)

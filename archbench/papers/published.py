@@ -16,7 +16,7 @@ from importlib import resources
 from math import prod
 
 from archbench.spec import Spec, UsageError, parse_options
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 CLASSES = {"coco": 80, "voc": 20, "imagenet": 1000, "cifar100": 100, "cifar10": 10}
 """Foreground classes of a data set, by the beginning of its name."""

@@ -31,7 +31,7 @@ from archbench.papers.grid import grid
 from archbench.papers.pairs import approximation
 from archbench.papers.published import Published, figures, metrics
 from archbench.spec import OptionValue, Spec, UsageError, format_value, parse_options, parse_size
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 GRID = "huang/grid"
 PAIRS = "pairs"

@@ -14,7 +14,7 @@ from typing import Any
 from torch import nn
 
 from archbench.spec import Spec, UsageError
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 from archbench.zoo.contracts import Classifier
 
 

@@ -14,11 +14,11 @@ from pathlib import Path
 import pytest
 
 from archbench.cli.main import run
-from archbench.measure.places import Place
-from archbench.measure.supervisor import Job, Watch
+from archbench.measure.job.supervisor import Job, Watch
+from archbench.measure.sweep.places import Place
 from archbench.papers.claims import claims, claims_of
 from archbench.records import Metric, Reason, Record, Store
-from archbench.report.claims import COLUMNS
+from archbench.report.data.claims import COLUMNS
 from archbench.spec import Settings, Spec
 
 
@@ -107,8 +107,8 @@ def card(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Spec, str]]:
         asked.append((job.spec, job.settings.device))
         return keep(made(job.spec, 10.0 * len(asked)), None)
 
-    monkeypatch.setattr("archbench.measure.places.places", lambda settings: [Place("cuda:0", "cuda", "Example card", "GPU-1")])
-    monkeypatch.setattr("archbench.measure.supervisor.measure", measure)
+    monkeypatch.setattr("archbench.measure.sweep.places.places", lambda settings: [Place("cuda:0", "cuda", "Example card", "GPU-1")])
+    monkeypatch.setattr("archbench.measure.job.supervisor.measure", measure)
     return asked
 
 
@@ -128,13 +128,13 @@ def test_a_job_that_fails_is_partly_done(tmp_path: Path, card: list[tuple[Spec, 
     def measure(job: Job, keep: Callable[..., Record], watch: Watch) -> Record:
         return keep(made(job.spec, 10.0, status="oom"), None)
 
-    monkeypatch.setattr("archbench.measure.supervisor.measure", measure)
+    monkeypatch.setattr("archbench.measure.job.supervisor.measure", measure)
     assert run(["claims", "vovnet/table7", "--run", "--quick", "--results", str(tmp_path / "results")]) == 3
 
 
 def test_without_a_card_claims_on_gpus_are_not_run(
     results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("archbench.measure.places._cards", list)
+    monkeypatch.setattr("archbench.measure.sweep.places._cards", list)
     assert run(["claims", "vovnet/table4", "--run", "--results", str(results)]) == 0
     assert "device cuda: there is no CUDA device here: 6 networks are left out" in capsys.readouterr().err

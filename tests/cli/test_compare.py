@@ -13,9 +13,9 @@ import pytest
 
 from archbench.cli.main import run
 from archbench.records import Metric, Record, Store
-from archbench.report.rows import COLUMNS
+from archbench.report.data.rows import COLUMNS
 from archbench.spec import Settings
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 
 @pytest.fixture

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from archbench.cli.main import run
-from archbench.measure import nvml
-from archbench.measure.doctor import NVML, Ability, judge
-from archbench.report.doctor import abilities_table, machine_tables
+from archbench.measure.machine.doctor import NVML, Ability, judge
+from archbench.measure.power import nvml
+from archbench.report.tables.doctor import abilities_table, machine_tables
 
 CARD = {
     "name": "Example GPU", "uuid": "GPU-1", "capability": 8.6, "driver": "999.1", "power_limit_w": 350.0, "default_power_limit_w": 350.0,

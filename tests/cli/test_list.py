@@ -12,7 +12,7 @@ import pytest
 
 from archbench import __version__
 from archbench.cli.main import run
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 
 def test_list_shows_every_network_with_its_input(capsys):

@@ -12,7 +12,7 @@ import pytest
 from archbench.cli.main import run
 from archbench.records import Metric, Record, Store
 from archbench.spec import Settings
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 
 def store_one(folder: Path) -> None:

@@ -34,7 +34,7 @@ def workers() -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            if b"archbench.measure.worker" in (path / "cmdline").read_bytes() and (path / "cwd").readlink() == Path.cwd():
+            if b"archbench.measure.job.worker" in (path / "cmdline").read_bytes() and (path / "cwd").readlink() == Path.cwd():
                 found.append(int(path.name))
         except OSError:
             continue

@@ -14,7 +14,7 @@ import pytest
 from archbench.cli.main import run
 from archbench.records import Metric, Record, Store
 from archbench.spec import Settings, Spec
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 EVIL = "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned = 1'>"
 NETWORKS = {"vovnet39": 20.0, "resnet50-v1": 30.0, "vgg16": 10.0, "densenet201": 40.0}

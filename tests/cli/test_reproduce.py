@@ -13,9 +13,9 @@ import pytest
 
 from archbench.cli.main import run
 from archbench.records import Metric, Record, Store
-from archbench.report.reproduce import COLUMNS
+from archbench.report.tables.reproduce import COLUMNS
 from archbench.spec import Settings
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 
 @pytest.fixture

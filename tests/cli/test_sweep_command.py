@@ -44,7 +44,7 @@ def worker_of(child: subprocess.Popen[str]) -> int:
     while child.poll() is None:
         for path in Path(f"/proc/{child.pid}/task").glob("*/children"):
             for pid in path.read_text().split():
-                if b"archbench.measure.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
+                if b"archbench.measure.job.worker" in Path(f"/proc/{pid}/cmdline").read_bytes():
                     return int(pid)
         time.sleep(0.02)
     raise AssertionError(child.communicate()[1])

@@ -13,7 +13,7 @@ import archbench
 from archbench.counting.liveness import ALIGNMENT
 from archbench.counting.report import CostReport
 from archbench.counting.trace import trace
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 MIB = 1 << 20
 

@@ -10,7 +10,7 @@ from torch import nn
 import archbench
 from archbench.counting.liveness import ALIGNMENT
 from archbench.counting.training import train_memory
-from archbench.measure.training import TrainingStep
+from archbench.measure.job.training import TrainingStep
 from archbench.papers.published import figures
 from archbench.spec import UsageError
 

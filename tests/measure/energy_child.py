@@ -16,9 +16,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from archbench.measure.energy import EnergyJob, Load, open_meter
-from archbench.measure.meter import GpuLostError
-from archbench.measure.nvml import NvmlCard, NvmlInstrument
+from archbench.measure.power.energy import EnergyJob, Load, open_meter
+from archbench.measure.power.meter import GpuLostError
+from archbench.measure.power.nvml import NvmlCard, NvmlInstrument
 
 CALL_S = 0.02
 QUESTIONS = (

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from archbench.api import build_spec
 from archbench.measure.aggregation import Block, aggregation, follow, group_layers, weigh
 from archbench.spec import UsageError
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 
 class Dense(nn.Module):

@@ -9,7 +9,7 @@ import pytest
 import archbench.api
 from archbench.papers.grid import cells, grid
 from archbench.spec import Spec
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 EXTRACTORS = {"vgg16", "mobilenet", "inception-v2", "inception-v3", "resnet101-slim", "inception-resnet-v2"}
 

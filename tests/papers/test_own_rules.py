@@ -7,7 +7,7 @@ import pytest
 import archbench
 from archbench.papers import figures, own_rule, paper_params, row_for
 from archbench.papers.published import OwnRule
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 TABLE_2 = [figure for figure in figures() if (figure.paper, figure.table) == ("huang", "2") and figure.metric == "params"]
 

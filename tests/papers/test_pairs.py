@@ -9,7 +9,7 @@ import pytest
 from archbench.papers import figures
 from archbench.papers.pairs import approximations, default_form, pairs
 from archbench.spec import Spec
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 
 def test_every_row_with_a_detector_is_of_a_pair() -> None:

@@ -18,7 +18,7 @@ from archbench.papers import (
     value_in_our_units,
 )
 from archbench.spec import Spec, UsageError
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 TABLE_4 = {
     "ResNet-50": "resnet50-v1", "DenseNet-201 (k=32)": "densenet201", "VoVNet-39": "vovnet39",

@@ -10,8 +10,8 @@ from archbench.papers.grid import grid
 from archbench.papers.published import figures
 from archbench.papers.suites import Suite, names, read_suite, suite, suites
 from archbench.spec import UsageError
-from archbench.zoo import registry
-from archbench.zoo.registry import resolve, values
+from archbench.zoo.catalogue import registry
+from archbench.zoo.catalogue.registry import resolve, values
 
 
 def read(tmp_path: Path, text: str) -> Suite:

@@ -14,7 +14,7 @@ import pytest
 
 from archbench.records import Metric, Reason, Record, Store
 from archbench.spec import Settings, UsageError
-from archbench.zoo.registry import resolve
+from archbench.zoo.catalogue.registry import resolve
 
 SPEC = resolve("resnet50-v1", "refinedet320", stem_pool="pad")
 

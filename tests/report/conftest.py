@@ -9,7 +9,7 @@ import pytest
 
 from archbench.records import Metric, Reason, Record
 from archbench.spec import Settings
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 GPU = {"device": "cuda:0", "device_name": "Example GPU", "threads": 4}
 CPU = {"device": "cpu", "device_name": "Example CPU", "threads": 2}

@@ -12,9 +12,9 @@ import torch
 import archbench
 from archbench.counting.report import CostReport
 from archbench.spec import UsageError
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
+from archbench.zoo.catalogue.registry import Entry
 from archbench.zoo.contracts import Backbone, Classifier, Detector
-from archbench.zoo.registry import Entry
 
 BACKBONES = [entry for entry in registry.entries("backbone") if not entry.published_only]
 DETECTORS = [entry for entry in registry.entries("detector") if not entry.published_only]

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TextIO
 
-from archbench.report.statistics import Interval
+from archbench.report.data.statistics import Interval
 
 Form = Literal["point", "bar", "step", "cell"]
 """A point, a bar that stands on its category, a step of a staircase over numbered layers, a cell of a matrix."""

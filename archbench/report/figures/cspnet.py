@@ -10,8 +10,19 @@ from math import prod
 
 from archbench.papers import Published
 from archbench.papers.suites import Member, suite
-from archbench.report.configurations import Configuration
-from archbench.report.figures.contract import Axis, Guide, Key, Made, Mark, Missing, Origin, Panel, Plot
+from archbench.report.data.configurations import Configuration
+from archbench.report.data.names import short_name
+from archbench.report.figures.contract import (
+    Axis,
+    Guide,
+    Key,
+    Made,
+    Mark,
+    Missing,
+    Origin,
+    Panel,
+    Plot,
+)
 from archbench.report.figures.material import (
     NOTHING,
     Found,
@@ -24,7 +35,6 @@ from archbench.report.figures.material import (
     measured,
     value_of,
 )
-from archbench.report.names import short_name
 from archbench.spec import Spec
 
 BFLOPS = Axis("computation", "BFLOPs")

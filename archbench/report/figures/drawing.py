@@ -35,7 +35,19 @@ from archbench.report.figures.marks import (
     write_plainly,
 )
 from archbench.report.figures.naming import name_points
-from archbench.report.figures.style import BOLD_EM, FAINT, FRAME, GRID, GRID_PT, INK, LETTER_EM, SCREEN, Palette, Style, palette
+from archbench.report.figures.style import (
+    BOLD_EM,
+    FAINT,
+    FRAME,
+    GRID,
+    GRID_PT,
+    INK,
+    LETTER_EM,
+    SCREEN,
+    Palette,
+    Style,
+    palette,
+)
 
 LINE_EM = 1.4
 EDGE_IN, GAP_IN = 0.18, 0.05

@@ -6,8 +6,27 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from archbench.papers.suites import Member, suite
-from archbench.report.figures.contract import Axis, Key, Made, Mark, Origin, Panel, Plot, plot_or_missing
-from archbench.report.figures.material import NOTHING, Found, Material, Value, bars_remark, flags_remark, left_out, measured, value_of
+from archbench.report.figures.contract import (
+    Axis,
+    Key,
+    Made,
+    Mark,
+    Origin,
+    Panel,
+    Plot,
+    plot_or_missing,
+)
+from archbench.report.figures.material import (
+    NOTHING,
+    Found,
+    Material,
+    Value,
+    bars_remark,
+    flags_remark,
+    left_out,
+    measured,
+    value_of,
+)
 from archbench.spec import Spec
 
 TABLE = "dsnet/table9"

@@ -11,8 +11,19 @@ from statistics import fmean
 
 from archbench.papers import figures
 from archbench.papers.grid import Point, points
-from archbench.report.configurations import Configuration
-from archbench.report.figures.contract import Axis, Guide, Key, Made, Mark, Missing, Panel, Plot, frontier, plot_or_missing
+from archbench.report.data.configurations import Configuration
+from archbench.report.figures.contract import (
+    Axis,
+    Guide,
+    Key,
+    Made,
+    Mark,
+    Missing,
+    Panel,
+    Plot,
+    frontier,
+    plot_or_missing,
+)
 from archbench.report.figures.material import (
     Device,
     Found,

@@ -16,9 +16,21 @@ from matplotlib.path import Path
 from matplotlib.ticker import AutoLocator, FixedLocator, FuncFormatter, NullLocator
 from numpy.typing import NDArray
 
+from archbench.report.data.statistics import Interval
 from archbench.report.figures.contract import Guide, Mark, Panel
-from archbench.report.figures.style import DOTTED, FAINT, FRAME, GRID, GRID_PT, GUIDE, INK, LETTER_EM, SOLID, Palette, Style
-from archbench.report.statistics import Interval
+from archbench.report.figures.style import (
+    DOTTED,
+    FAINT,
+    FRAME,
+    GRID,
+    GRID_PT,
+    GUIDE,
+    INK,
+    LETTER_EM,
+    SOLID,
+    Palette,
+    Style,
+)
 
 MARGIN = 0.08
 NAMED_MARGIN = 0.17

@@ -9,9 +9,9 @@ from functools import cached_property
 from typing import Literal, Protocol
 
 from archbench.records import Record
-from archbench.report.configurations import Configuration, configurations, measured_places
-from archbench.report.statistics import Interval
-from archbench.report.words import COUNTED, MEASURED, explain
+from archbench.report.data.configurations import Configuration, configurations, measured_places
+from archbench.report.data.statistics import Interval
+from archbench.report.tables.words import COUNTED, MEASURED, explain
 from archbench.spec import Spec
 
 Source = Literal["records", "paper", "both"]

@@ -5,12 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from archbench.report.configurations import Configuration, measured_places
-from archbench.report.explains import EXPLAINED, EXPLAINING, LEAST_NETWORKS, Explanation, explanations
+from archbench.report.data.configurations import Configuration, measured_places
+from archbench.report.data.explains import (
+    EXPLAINED,
+    EXPLAINING,
+    LEAST_NETWORKS,
+    Explanation,
+    explanations,
+)
+from archbench.report.data.names import short_names
 from archbench.report.figures.contract import Axis, Guide, Key, Made, Mark, Missing, Panel, Plot
-from archbench.report.figures.material import Found, Material, bars_remark, flags_remark, groups_of, left_out, value_of
-from archbench.report.names import short_names
-from archbench.report.words import COUNTED, MEASURED
+from archbench.report.figures.material import (
+    Found,
+    Material,
+    bars_remark,
+    flags_remark,
+    groups_of,
+    left_out,
+    value_of,
+)
+from archbench.report.tables.words import COUNTED, MEASURED
 
 FEW = 24
 """Points of a panel up to which each is named."""

@@ -10,7 +10,7 @@ from archbench.report.figures import cspnet, dsnet, huang, own, vovnet
 from archbench.report.figures.contract import Made, Missing
 from archbench.report.figures.material import Material
 from archbench.report.figures.tradeoff import trade_off
-from archbench.report.tables import Column, Table
+from archbench.report.tables.table import Column, Table
 from archbench.spec import UsageError
 
 RECORDS, PAPER, COUNTS, WEIGHTS, NOTHING = "records", "records, paper", "counts", "weights", "not drawable"

@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from archbench.papers import figures, value_in_our_units
-from archbench.report.comparable import COUNTED_ONLY
-from archbench.report.configurations import Configuration
+from archbench.report.data.comparable import COUNTED_ONLY
+from archbench.report.data.configurations import Configuration
+from archbench.report.data.names import short_names
+from archbench.report.data.rows import COLUMNS, COUNTS, MEASURES, merged
+from archbench.report.data.selection import column
 from archbench.report.figures.contract import Axis, Key, Made, Mark, Missing, Origin, Panel, Plot
 from archbench.report.figures.material import Material, Value, groups_of, value_of
-from archbench.report.names import short_names
-from archbench.report.rows import COLUMNS, COUNTS, MEASURES, merged
-from archbench.report.selection import column
-from archbench.report.words import COUNTED, MEASURED, PUBLISHED, Word
+from archbench.report.tables.words import COUNTED, MEASURED, PUBLISHED, Word
 from archbench.spec import Spec, UsageError
 
 NAME = "trade-off"

@@ -9,7 +9,17 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from archbench.papers import Published, figures
-from archbench.report.figures.contract import Axis, Key, Made, Mark, Missing, Origin, Panel, Plot, plot_or_missing
+from archbench.report.figures.contract import (
+    Axis,
+    Key,
+    Made,
+    Mark,
+    Missing,
+    Origin,
+    Panel,
+    Plot,
+    plot_or_missing,
+)
 from archbench.report.figures.material import (
     Block,
     Found,

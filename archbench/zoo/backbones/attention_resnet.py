@@ -9,7 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from archbench.zoo.backbones.resnet import Residual, Shape, StrideOn, bottleneck_parts, bottleneck_resnet
+from archbench.zoo.backbones.resnet import (
+    Residual,
+    Shape,
+    StrideOn,
+    bottleneck_parts,
+    bottleneck_resnet,
+)
 from archbench.zoo.contracts import Backbone
 from archbench.zoo.layers import ConvNorm, chain
 

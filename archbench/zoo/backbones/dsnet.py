@@ -19,7 +19,14 @@ from torch import Tensor, nn
 
 from archbench.zoo.backbones.preact_resnet import preact_resnet
 from archbench.zoo.backbones.res2net import block_parts, res2net
-from archbench.zoo.backbones.resnet import Residual, Shape, StrideOn, bottleneck, bottleneck_parts, bottleneck_resnet
+from archbench.zoo.backbones.resnet import (
+    Residual,
+    Shape,
+    StrideOn,
+    bottleneck,
+    bottleneck_parts,
+    bottleneck_resnet,
+)
 from archbench.zoo.contracts import Backbone
 from archbench.zoo.layers import GROUPS, chain
 

@@ -14,7 +14,15 @@ import torch
 from torch import Tensor, nn
 
 from archbench.zoo.contracts import DARKNET, Backbone, Stage
-from archbench.zoo.layers import ACTIVATIONS, Activation, Branches, ConvNormReLU, SqueezeExcite, ceil_pool, chain
+from archbench.zoo.layers import (
+    ACTIVATIONS,
+    Activation,
+    Branches,
+    ConvNormReLU,
+    SqueezeExcite,
+    ceil_pool,
+    chain,
+)
 
 STEM = 32
 GROWTH = 32

@@ -7,7 +7,15 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from archbench.zoo.backbones.resnet import EXPANSION, STEM, Join, Residual, Shape, Trunk, in_sequence
+from archbench.zoo.backbones.resnet import (
+    EXPANSION,
+    STEM,
+    Join,
+    Residual,
+    Shape,
+    Trunk,
+    in_sequence,
+)
 from archbench.zoo.contracts import Backbone
 from archbench.zoo.layers import ConvNorm, ConvNormReLU, chain
 

@@ -11,7 +11,13 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from archbench.zoo.backbones.dsnet import groups_of
-from archbench.zoo.backbones.resnet import Residual, Shape, StrideOn, bottleneck_parts, bottleneck_resnet
+from archbench.zoo.backbones.resnet import (
+    Residual,
+    Shape,
+    StrideOn,
+    bottleneck_parts,
+    bottleneck_resnet,
+)
 from archbench.zoo.contracts import Backbone
 from archbench.zoo.layers import chain
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from archbench.zoo.contracts import Backbone, Detections, Detector
-from archbench.zoo.keypoints import PEAKS, PREPARATION, RARE, draw_objects, predictor
+from archbench.zoo.detectors.base.keypoints import PEAKS, PREPARATION, RARE, draw_objects, predictor
 from archbench.zoo.layers import Norm, chain, normalisation
 from archbench.zoo.ops import load
 from archbench.zoo.ops.boxes import to_corners

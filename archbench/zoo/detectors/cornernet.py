@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archbench.zoo.contracts import Backbone, Detections, Detector
-from archbench.zoo.keypoints import PEAKS, PREPARATION, RARE, predictor
+from archbench.zoo.detectors.base.keypoints import PEAKS, PREPARATION, RARE, predictor
 from archbench.zoo.layers import ConvNorm, ConvNormReLU, Norm
 from archbench.zoo.ops import load
 from archbench.zoo.ops.load import Objects, heatmap, to_cells

@@ -15,12 +15,12 @@ from torch.nn import functional as F
 from archbench.shapes import map_sizes
 from archbench.spec import UsageError
 from archbench.zoo.contracts import Backbone
+from archbench.zoo.detectors.base.refinement import RATIOS, STRIDES, Predictions, Refinement
+from archbench.zoo.detectors.base.single_stage import multibox
 from archbench.zoo.detectors.refinedet import L2_SCALES, TOP, WIDTH
 from archbench.zoo.layers import ConvNormReLU, L2Norm, chain, flatten_predictions
 from archbench.zoo.ops.boxes import decode, to_centres
 from archbench.zoo.ops.deform import KERNEL, deform_conv2d
-from archbench.zoo.refinement import RATIOS, STRIDES, Predictions, Refinement
-from archbench.zoo.single_stage import multibox
 
 ANCHORS = len(RATIOS)
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from archbench.zoo.contracts import Backbone, Preparation
+from archbench.zoo.detectors.base.single_stage import CAFFE, Head, Shape, SingleStage, ssd_shapes
 from archbench.zoo.layers import Branches, ConvNorm, L2Norm, ceil_pool, chain, norm_relu_conv
-from archbench.zoo.single_stage import CAFFE, Head, Shape, SingleStage, ssd_shapes
 
 Prediction = Literal["dense", "plain"]
 

@@ -14,8 +14,8 @@ from torch.nn import functional as F
 
 from archbench.spec import UsageError
 from archbench.zoo.contracts import Backbone
+from archbench.zoo.detectors.base.single_stage import Head, SingleStage, multibox, ssd_shapes
 from archbench.zoo.layers import ConvNorm, ConvNormReLU, Norm, ResidualBottleneck, chain
-from archbench.zoo.single_stage import Head, SingleStage, multibox, ssd_shapes
 
 STRIDES = (8, 16)
 EXTRA = 1024

@@ -11,8 +11,15 @@ from typing import Literal
 from torch import Tensor, nn
 
 from archbench.zoo.contracts import Backbone
+from archbench.zoo.detectors.base.two_stage import (
+    SAMPLES,
+    Framework,
+    Objectness,
+    RegionPredictions,
+    RegionProposals,
+    TwoStage,
+)
 from archbench.zoo.ops.regions import crop_and_resize, roi_align, roi_pool
-from archbench.zoo.two_stage import SAMPLES, Framework, Objectness, RegionPredictions, RegionProposals, TwoStage
 
 VECTOR_SIDE = 7
 """Crops that linear layers read: 7x7, or twice that before a pool."""

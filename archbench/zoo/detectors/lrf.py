@@ -14,9 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archbench.zoo.contracts import Backbone
+from archbench.zoo.detectors.base.single_stage import SingleStage
 from archbench.zoo.detectors.rfbnet import NARROW, TAILS, WIDE, on_rfbnet_boxes
 from archbench.zoo.layers import ConvNorm, ConvNormReLU, Norm, chain, normalisation
-from archbench.zoo.single_stage import SingleStage
 
 EXTRAS = {300: (512, 256), 512: (512, 256, 256, 256)}
 """Channels of the extra maps, each half as large as the one before; at 512 the last is predicted from as it is."""

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archbench.zoo.contracts import Backbone
+from archbench.zoo.detectors.base.single_stage import SingleStage, multibox, ssd_shapes
 from archbench.zoo.layers import ConvNormReLU, Norm, SqueezeExcite, normalisation
 from archbench.zoo.ops.nms import Selection, Soft
-from archbench.zoo.single_stage import SingleStage, multibox, ssd_shapes
 
 TUMS, SCALES = 8, 6
 WIDTH = 256

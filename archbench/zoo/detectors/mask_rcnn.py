@@ -13,11 +13,19 @@ from torch import Tensor, nn
 
 from archbench.shapes import map_sizes
 from archbench.zoo.contracts import Backbone, Detections
+from archbench.zoo.detectors.base.two_stage import (
+    DETECTRON,
+    SAMPLES,
+    SIDES,
+    Objectness,
+    RegionPredictions,
+    RegionProposals,
+    TwoStage,
+)
 from archbench.zoo.layers import FPN, ConvNormReLU, Norm, chain
 from archbench.zoo.ops.masks import paste
 from archbench.zoo.ops.proposals import detect
 from archbench.zoo.ops.regions import roi_align
-from archbench.zoo.two_stage import DETECTRON, SAMPLES, SIDES, Objectness, RegionPredictions, RegionProposals, TwoStage
 
 WIDTH = 256
 HIDDEN = 1024

@@ -9,8 +9,8 @@ from __future__ import annotations
 from torch import Tensor, nn
 
 from archbench.zoo.contracts import Backbone, Preparation
+from archbench.zoo.detectors.base.single_stage import SingleStage, multibox, ssd_shapes
 from archbench.zoo.layers import ConvNormReLU, ResidualBottleneck, chain
-from archbench.zoo.single_stage import SingleStage, multibox, ssd_shapes
 
 EXTRAS = ((256, 2, 1), (128, 1, 0), (128, 1, 0))
 """Channels of an extra layer's 1x1, stride and padding of its 3x3."""

@@ -12,10 +12,10 @@ from torch.nn import functional as F
 
 from archbench.shapes import map_sizes
 from archbench.zoo.contracts import Backbone
+from archbench.zoo.detectors.base.refinement import RATIOS, Predictions, Refinement
+from archbench.zoo.detectors.base.single_stage import SingleStage, multibox
 from archbench.zoo.detectors.dsod import default_boxes, printed_steps
 from archbench.zoo.layers import chain
-from archbench.zoo.refinement import RATIOS, Predictions, Refinement
-from archbench.zoo.single_stage import SingleStage, multibox
 
 LEVELS = 4
 PART = 256

@@ -13,8 +13,16 @@ from torch.nn import functional as F
 
 from archbench.spec import UsageError
 from archbench.zoo.contracts import Backbone
-from archbench.zoo.layers import ConvNorm, ConvNormReLU, L2Norm, Norm, ResidualBottleneck, chain, normalisation
-from archbench.zoo.refinement import RATIOS, STRIDES, Predictions, Refinement
+from archbench.zoo.detectors.base.refinement import RATIOS, STRIDES, Predictions, Refinement
+from archbench.zoo.layers import (
+    ConvNorm,
+    ConvNormReLU,
+    L2Norm,
+    Norm,
+    ResidualBottleneck,
+    chain,
+    normalisation,
+)
 
 L2_SCALES = (10.0, 8.0)
 TOP = 512

@@ -14,10 +14,10 @@ from torch.nn import functional as F
 
 from archbench.spec import UsageError
 from archbench.zoo.contracts import Backbone, Detections
+from archbench.zoo.detectors.base.single_stage import Head, Predictions, SingleStage
 from archbench.zoo.layers import FPN, ConvNormReLU, chain
 from archbench.zoo.ops.boxes import SSD_VARIANCES, decode
 from archbench.zoo.ops.nms import Selection, by_group_then_score, rank_in_group
-from archbench.zoo.single_stage import Head, Predictions, SingleStage
 
 WIDTH = 256
 DEPTH = 4

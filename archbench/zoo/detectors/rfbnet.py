@@ -12,10 +12,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archbench.zoo.contracts import Backbone
+from archbench.zoo.detectors.base.single_stage import SingleStage, multibox
 from archbench.zoo.detectors.dsod import default_boxes, printed_steps
 from archbench.zoo.layers import Branches, ConvNorm, ConvNormReLU, Norm, chain
 from archbench.zoo.ops.nms import Selection
-from archbench.zoo.single_stage import SingleStage, multibox
 
 FIRST, SECOND = 512, 1024
 """Channels of the first two prediction levels, behind their blocks."""

@@ -11,9 +11,15 @@ from torch import Tensor, nn
 
 from archbench.spec import UsageError
 from archbench.zoo.contracts import Backbone
+from archbench.zoo.detectors.base.two_stage import (
+    Framework,
+    Objectness,
+    RegionPredictions,
+    RegionProposals,
+    TwoStage,
+)
 from archbench.zoo.layers import ConvNormReLU
 from archbench.zoo.ops.regions import position_sensitive_crop, position_sensitive_pool
-from archbench.zoo.two_stage import Framework, Objectness, RegionPredictions, RegionProposals, TwoStage
 
 REDUCED = 1024
 """Channels that the position-sensitive maps read."""

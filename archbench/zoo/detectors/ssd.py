@@ -12,10 +12,18 @@ from typing import NamedTuple
 from torch import nn
 
 from archbench.zoo.contracts import Backbone, Preparation
-from archbench.zoo.detectors.dsod import L2_SCALE, Features, Prediction, check_halves, default_boxes, predict, printed_steps
+from archbench.zoo.detectors.base.single_stage import CAFFE, SingleStage, multibox, ssd_shapes
+from archbench.zoo.detectors.dsod import (
+    L2_SCALE,
+    Features,
+    Prediction,
+    check_halves,
+    default_boxes,
+    predict,
+    printed_steps,
+)
 from archbench.zoo.detectors.dssd import ResNetSSD
 from archbench.zoo.layers import ConvNormReLU, L2Norm, Norm, chain
-from archbench.zoo.single_stage import CAFFE, SingleStage, multibox, ssd_shapes
 
 
 class Extra(NamedTuple):

@@ -13,9 +13,9 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from archbench.zoo.contracts import Backbone
+from archbench.zoo.detectors.base.single_stage import Shape, SingleStage, multibox
 from archbench.zoo.layers import ConvNormReLU, L2Norm, Norm, chain
 from archbench.zoo.ops.nms import Selection
-from archbench.zoo.single_stage import Shape, SingleStage, multibox
 
 SCALES = (0.2, 0.95)
 """Sides of the boxes of the first and of the last map, as shares of the image's shorter side; the others lie evenly between."""

@@ -11,10 +11,19 @@ from torch.nn import functional as F
 
 from archbench.shapes import map_sizes
 from archbench.zoo.contracts import Backbone
+from archbench.zoo.detectors.base.two_stage import (
+    SAMPLES,
+    SIDES,
+    UNIT,
+    Framework,
+    Objectness,
+    RegionPredictions,
+    RegionProposals,
+    TwoStage,
+)
 from archbench.zoo.layers import ConvNorm, ConvNormReLU, chain
 from archbench.zoo.ops.nms import Selection, Soft
 from archbench.zoo.ops.regions import position_sensitive_align
-from archbench.zoo.two_stage import SAMPLES, SIDES, UNIT, Framework, Objectness, RegionPredictions, RegionProposals, TwoStage
 
 STRIDE = 16
 RATIOS = (1 / 2, 3 / 4, 1.0, 4 / 3, 2.0)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archbench.zoo.contracts import Backbone, Detections, Detector, Preparation
-from archbench.zoo.keypoints import PEAKS, RARE, draw_objects, predictor
+from archbench.zoo.detectors.base.keypoints import PEAKS, RARE, draw_objects, predictor
 from archbench.zoo.layers import ConvNormReLU, Norm, chain, normalisation
 from archbench.zoo.ops import load
 from archbench.zoo.ops.deform import DeformConv

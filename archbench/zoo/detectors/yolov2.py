@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archbench.zoo.contracts import Backbone
+from archbench.zoo.detectors.base.yolo import BOX, YOLO, levels
 from archbench.zoo.layers import Norm, chain, conv_leaky
-from archbench.zoo.yolo import BOX, YOLO, levels
 
 STRIDES = (16, 32)
 WIDTH = 1024

@@ -15,7 +15,7 @@ from archbench.report.figures.contract import Made, Mark, Missing, Plot, frontie
 from archbench.report.figures.material import Choice, Material
 from archbench.report.figures.registry import FIGURES, find, table
 from archbench.spec import Settings, UsageError
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 
 def plot(name: str, material: Material) -> Plot:

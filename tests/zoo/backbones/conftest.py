@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import archbench
-from archbench.measure.training import TrainingStep
-from archbench.measure.weights import calibrate, initialise
+from archbench.measure.job.training import TrainingStep
+from archbench.measure.job.weights import calibrate, initialise
 from archbench.zoo.contracts import Backbone, Classifier
 
 

@@ -10,7 +10,7 @@ import pytest
 import archbench
 from archbench.counting.report import CostReport
 from archbench.papers import figures
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 
 NAMES = ("csp-peleenet-reference", "csp-densenet-reference", "csp-densenet-b-reference")
 TOTALS = [

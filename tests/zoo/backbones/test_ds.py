@@ -12,8 +12,8 @@ from torch import Tensor, nn
 import archbench
 from archbench.counting.check import check_against_fvcore
 from archbench.spec import UsageError
-from archbench.zoo import registry
 from archbench.zoo.backbones.ds import DenseLayer
+from archbench.zoo.catalogue import registry
 
 TABLE1 = {
     "stem": 128, "pool0": 128, "block1": 416, "transition1": 416, "pool1": 416, "block2": 800, "transition2": 800, "pool2": 800,

@@ -13,9 +13,16 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import archbench
-from archbench.zoo import registry
-from archbench.zoo.backbones.dsnet import DenseStage, InnerShortcut, Shortcuts, ds_wrn, dsnet, groups_of
+from archbench.zoo.backbones.dsnet import (
+    DenseStage,
+    InnerShortcut,
+    Shortcuts,
+    ds_wrn,
+    dsnet,
+    groups_of,
+)
 from archbench.zoo.backbones.resnet import Shape, bottleneck
+from archbench.zoo.catalogue import registry
 from archbench.zoo.contracts import Backbone
 
 DEFAULTS = {"reading": "r2", "shortcut_norm": "gn", "shortcut_weight": True, "shortcut_source": "y"}

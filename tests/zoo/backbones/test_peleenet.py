@@ -11,7 +11,15 @@ from torch import nn
 
 import archbench
 from archbench.counting.check import check_against_fvcore
-from archbench.zoo.backbones.peleenet import Partial, SparseBlock, Style, csp_peleenet, sources, stem, two_way
+from archbench.zoo.backbones.peleenet import (
+    Partial,
+    SparseBlock,
+    Style,
+    csp_peleenet,
+    sources,
+    stem,
+    two_way,
+)
 from archbench.zoo.contracts import Backbone
 from archbench.zoo.layers import SqueezeExcite
 

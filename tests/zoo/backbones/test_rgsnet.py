@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import archbench
-from archbench.zoo import registry
 from archbench.zoo.backbones.rgsnet import rg_shortcut, rgsnet
+from archbench.zoo.catalogue import registry
 from archbench.zoo.contracts import Backbone
 
 

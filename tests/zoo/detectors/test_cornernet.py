@@ -8,7 +8,14 @@ from torch import Tensor
 
 import archbench
 from archbench.zoo.backbones.hourglass import hourglass
-from archbench.zoo.detectors.cornernet import ALIKE, CornerNet, Corners, Predictions, corner_pool, pair_corners
+from archbench.zoo.detectors.cornernet import (
+    ALIKE,
+    CornerNet,
+    Corners,
+    Predictions,
+    corner_pool,
+    pair_corners,
+)
 from archbench.zoo.ops.peaks import Peaks
 
 

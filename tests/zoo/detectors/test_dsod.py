@@ -14,10 +14,10 @@ import archbench
 from archbench.shapes import map_sizes
 from archbench.spec import UsageError
 from archbench.zoo.contracts import Detector
+from archbench.zoo.detectors.base.single_stage import Head, Predictions, SingleStage
 from archbench.zoo.detectors.dsod import Features
 from archbench.zoo.layers import Branches
 from archbench.zoo.ops.boxes import to_centres
-from archbench.zoo.single_stage import Head, Predictions, SingleStage
 
 ROOT2 = 2**0.5
 

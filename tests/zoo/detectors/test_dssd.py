@@ -16,10 +16,10 @@ from archbench.shapes import map_sizes
 from archbench.spec import UsageError
 from archbench.zoo.contracts import Detections
 from archbench.zoo.detectors import dssd
+from archbench.zoo.detectors.base.single_stage import Head, Predictions, SingleStage
 from archbench.zoo.detectors.dssd import DSSD, Decoder, Deconvolution, FuSSD, LiuSSD, ResNetSSD
 from archbench.zoo.ops.boxes import iou, to_centres
 from archbench.zoo.ops.load import objects
-from archbench.zoo.single_stage import Head, Predictions, SingleStage
 
 TYPES = {"ssd": ResNetSSD, "dssd": DSSD, "ssd-liu": LiuSSD}
 

@@ -8,8 +8,8 @@ import torch
 import archbench
 from archbench.papers.pairs import pairs
 from archbench.shapes import map_sizes
+from archbench.zoo.detectors.base.single_stage import SingleStage
 from archbench.zoo.detectors.lrf import BottomUp, Light, TopDown
-from archbench.zoo.single_stage import SingleStage
 
 
 def network(size: int | tuple[int, int], backbone: str = "vgg16") -> SingleStage:

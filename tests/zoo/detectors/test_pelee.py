@@ -13,8 +13,8 @@ import archbench
 from archbench.shapes import map_sizes
 from archbench.spec import UsageError
 from archbench.zoo.contracts import Detector
+from archbench.zoo.detectors.base.single_stage import Predictions, SingleStage
 from archbench.zoo.ops.boxes import to_centres
-from archbench.zoo.single_stage import Predictions, SingleStage
 
 
 @cache

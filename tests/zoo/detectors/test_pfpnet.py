@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 import archbench
 from archbench.spec import UsageError
+from archbench.zoo.detectors.base.single_stage import SingleStage
 from archbench.zoo.detectors.pfpnet import Aggregated, PFPNetR, Pyramid, resize
-from archbench.zoo.single_stage import SingleStage
 
 
 def parameters(*modules: nn.Module) -> int:

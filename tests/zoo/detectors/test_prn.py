@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import archbench
-from archbench.zoo import registry
+from archbench.zoo.catalogue import registry
 from archbench.zoo.detectors.prn import Rise
 
 

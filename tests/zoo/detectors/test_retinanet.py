@@ -14,10 +14,10 @@ from archbench.shapes import map_sizes
 from archbench.spec import UsageError
 from archbench.zoo.contracts import Detections
 from archbench.zoo.detectors import retinanet
+from archbench.zoo.detectors.base.single_stage import Predictions
 from archbench.zoo.detectors.retinanet import RetinaNet
 from archbench.zoo.ops.boxes import iou, to_centres
 from archbench.zoo.ops.load import objects
-from archbench.zoo.single_stage import Predictions
 
 SIZE = (160, 100)
 

@@ -8,9 +8,9 @@ from torch import nn
 
 import archbench
 from archbench.shapes import map_sizes
+from archbench.zoo.detectors.base.single_stage import SingleStage
 from archbench.zoo.detectors.rfbnet import SCALE, rfb, rfb_s
 from archbench.zoo.ops.boxes import to_centres
-from archbench.zoo.single_stage import SingleStage
 
 
 def network(size: int, device: str = "meta") -> SingleStage:

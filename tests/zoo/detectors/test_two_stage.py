@@ -11,11 +11,11 @@ from torch import Tensor
 
 import archbench
 from archbench.zoo.contracts import Detections
+from archbench.zoo.detectors.base.two_stage import RegionPredictions, TwoStage
 from archbench.zoo.detectors.mask_rcnn import MaskPredictions, MaskRCNN
 from archbench.zoo.ops.boxes import iou
 from archbench.zoo.ops.load import objects
 from archbench.zoo.ops.nms import Selection
-from archbench.zoo.two_stage import RegionPredictions, TwoStage
 
 SIZE = (160, 128)
 PAIRS: dict[str, tuple[str, str, dict[str, Any]]] = {

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 import archbench
 from archbench.spec import UsageError
 from archbench.zoo.contracts import Detections
+from archbench.zoo.detectors.base.yolo import YOLO, Predictions, decode, encode
 from archbench.zoo.ops.boxes import iou, to_centres
 from archbench.zoo.ops.load import objects
-from archbench.zoo.yolo import YOLO, Predictions, decode, encode
 
 SIZE = (160, 96)
 

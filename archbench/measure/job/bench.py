@@ -1,0 +1,102 @@
+"""A network on its device, ready to be timed."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from archbench.api import Detector
+from archbench.measure.job.training import TrainingStep
+from archbench.measure.machine.device import Device
+from archbench.spec import UsageError
+
+CALLS_BEFORE_CAPTURE = 3
+"""Calls on the stream of the capture, in which libraries choose algorithms and allocate what a capture cannot."""
+
+
+class Timed(NamedTuple):
+    """Seconds of a call by the host's clock, the device idle before and after, and by the device's own, if it has one."""
+
+    host_s: float
+    device_s: float | None
+
+
+@dataclass
+class Bench:
+    """A network on its device with inputs to time it on."""
+
+    network: nn.Module
+    device: Device
+    inputs: Iterator[Tensor]
+    load: Any = None
+    """Raw predictions on which postprocessing is timed; None for networks without any."""
+    training: TrainingStep | None = None
+    """What a call is where the network is trained."""
+    replay: Callable[[Tensor], Any] | None = None
+    """What a call is where the network is captured as a CUDA graph."""
+
+    def forward(self) -> Any:
+        """One call on the next input: a forward pass or a training step."""
+        images = next(self.inputs)
+        if self.training:
+            return self.training.step(images)
+        return self.replay(images) if self.replay else self.network(images)
+
+    @property
+    def is_one_graph(self) -> bool:
+        """Whether a call is a whole that nothing in it can be timed by itself."""
+        return self.replay is not None or self.network._compiled_call_impl is not None
+
+    def capture(self) -> None:
+        """Capture the network as a CUDA graph, its input in one place; from then on a call copies the input there and replays.
+
+        Raises UsageError for a network that reads its own results on the host, as the choice of proposals does.
+        """
+        static = next(self.inputs).clone()
+        side = torch.cuda.Stream()
+        side.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(side):
+            for _ in range(CALLS_BEFORE_CAPTURE):
+                self.network(static)
+        torch.cuda.current_stream().wait_stream(side)
+        graph = torch.cuda.CUDAGraph()
+        try:
+            with torch.cuda.graph(graph):
+                outputs = self.network(static)
+        except RuntimeError as error:
+            # The end of a capture fails too, of whatever failed in it: the first error tells why.
+            first = error.__context__ if isinstance(error.__context__, RuntimeError) else error
+            if "captur" not in str(first):
+                raise first from None
+            raise UsageError("a CUDA graph cannot hold a network that waits for its own results: leave out --cuda-graph") from first
+
+        def replay(images: Tensor) -> Any:
+            static.copy_(images)
+            graph.replay()
+            return outputs
+
+        self.replay = replay
+
+    def postprocess(self) -> Any:
+        """One call on the synthetic load."""
+        assert isinstance(self.network, Detector)
+        return self.network.postprocess(self.load)
+
+    def timed(self, call: Callable[[], Any], times: int) -> Timed:
+        """Time one call; the mean of `times` in a row."""
+        clock = self.device.clock()
+        self.device.synchronize()
+        start = time.perf_counter()
+        clock.begin()
+        for _ in range(times):
+            call()
+        clock.end()
+        self.device.synchronize()
+        host_s = (time.perf_counter() - start) / times
+        device_s = clock.seconds()
+        return Timed(host_s, None if device_s is None else device_s / times)

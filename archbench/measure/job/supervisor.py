@@ -1,0 +1,241 @@
+"""Run each job in a process of its own, see it end, and make a record of whatever happened. Torch-free.
+
+The child leads its own process group. Nothing of that group outlives the job: at the deadline it gets SIGTERM and 5 s later
+SIGKILL, and after any end SIGKILL. A first interruption gives the child 10 s to come to an end, a second none.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from archbench.measure.machine import host
+from archbench.records import Reason, Record, Store
+from archbench.records.schema import metric_from_dict
+from archbench.spec import Settings, Spec, UsageError
+
+POLL_S = 0.05
+GRACE_S = 5.0
+INTERRUPT_GRACE_S = 10.0
+STDERR_TAIL = 4096
+WORKER = (sys.executable, "-m", "archbench.measure.job.worker")
+ATTEMPTS = 2
+RETRIED = ("gpu_busy", "gpu_lost")
+"""Reasons that are the moment's, not the network's."""
+
+Progress = Callable[[dict[str, Any]], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How a child process ended: its exit code (negative: the signal), and what the supervisor did to it."""
+
+    code: int
+    timed_out: bool = False
+    interrupted: bool = False
+    stderr: str = ""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One spec to be measured once, and what the record says of the sweep that asks for it."""
+
+    spec: Spec
+    settings: Settings
+    run_id: str = ""
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    """What the record's conditions hold besides what the worker finds."""
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Environment variables of the worker besides those of this process."""
+    meter: str | None = None
+    """A power meter other than the device's own."""
+
+
+@dataclass(frozen=True)
+class Watch:
+    """Who watches a job: told of its progress, and heard when it is to end."""
+
+    on_progress: Progress = lambda _: None
+    interruptions: Sequence[int] | None = None
+    """Grows with every request to end; None: the supervisor listens to signals itself, in the main thread only."""
+
+
+class RefusedError(UsageError):
+    """The job could not be what was asked for. `record` says so, for whoever wants a row rather than an error."""
+
+    def __init__(self, record: Record) -> None:
+        assert record.reason is not None
+        super().__init__(record.reason.message)
+        self.record = record
+
+
+def run_job(
+    spec: Spec, settings: Settings, store: Store, *, run_id: str = "", on_progress: Progress = lambda _: None, meter: str | None = None
+) -> Record:  # fmt: skip
+    """Measure one spec in a fresh process and append the record, however the job ended.
+
+    A job whose card was busy or lost is tried once more. `meter` names a power meter other than the device's own. Raises
+    UsageError, and leaves no record, where the job could not be what was asked for.
+    """
+    store.check_writable()
+    return measure(Job(spec, settings, run_id, meter=meter), store.append, Watch(on_progress))
+
+
+def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
+    """Run a job in a fresh process and hand its record, and the file that its samples may be in, to `keep`.
+
+    A job whose card was busy or lost is tried once more. Raises RefusedError where it could not be what was asked for.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        with tempfile.TemporaryDirectory(prefix="archbench-") as name:
+            folder = Path(name)
+            asked = {"spec": job.spec.to_dict(), "settings": job.settings.to_dict(), "meter": job.meter, "supervisor": os.getpid()}
+            (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
+            ending = supervise([*WORKER, str(folder)], folder, job.settings.deadline, watch=watch, variables=job.variables)
+            record = judge(job.spec, job.settings, ending, _result(folder))
+            if attempt == ATTEMPTS or record.reason is None or record.reason.code not in RETRIED:
+                conditions = {**record.conditions, **job.conditions}
+                return keep(replace(record, run_id=job.run_id, attempt=attempt, conditions=conditions), folder / "samples.npz")
+    raise AssertionError("the last attempt is a record")
+
+
+def supervise(
+    command: list[str], folder: Path, deadline_s: float, *, watch: Watch = Watch(), variables: Mapping[str, str] | None = None
+) -> Ending:  # fmt: skip
+    """Run a command in a process group of its own until it ends, its deadline passes, or the user interrupts."""
+    listening = interruptions() if watch.interruptions is None else nullcontext(watch.interruptions)
+    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err, listening as heard:
+        environment = {**os.environ, **(variables or {})}
+        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, env=environment)
+        try:
+            ending = _watch(child, folder, time.monotonic() + deadline_s, heard, watch.on_progress)
+        finally:
+            _signal_group(child, signal.SIGKILL)
+            child.wait()
+    tail = (folder / "stderr").read_bytes()[-STDERR_TAIL:].decode(errors="replace")
+    return Ending(child.returncode, ending.timed_out, ending.interrupted, tail)
+
+
+def _watch(
+    child: subprocess.Popen[bytes], folder: Path, deadline: float, interruptions: Sequence[int], on_progress: Progress
+) -> Ending:  # fmt: skip
+    news = _News(folder / "progress.jsonl")
+    kill_at = float("inf")
+    timed_out = interrupted = False
+    while child.poll() is None:
+        now = time.monotonic()
+        if now >= deadline and not timed_out:
+            timed_out, kill_at = True, now + GRACE_S
+            _signal_group(child, signal.SIGTERM)
+        if interruptions and not interrupted:
+            interrupted, kill_at = True, min(kill_at, now + INTERRUPT_GRACE_S)
+            _signal_group(child, signal.SIGINT)
+        if now >= kill_at or len(interruptions) > 1:
+            _signal_group(child, signal.SIGKILL)
+        for item in news.read():
+            # Whoever read the progress may be gone; the job is not the worse for it.
+            with suppress(OSError):
+                on_progress(item)
+        time.sleep(POLL_S)
+    return Ending(child.returncode, timed_out, interrupted)
+
+
+class _News:
+    """The whole lines that a child has appended to a file since the last look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def read(self) -> Iterator[dict[str, Any]]:
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                text = file.read()
+        except OSError:
+            return
+        whole = text[: text.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        for line in whole.splitlines():
+            yield json.loads(line)
+
+
+@contextmanager
+def interruptions() -> Iterator[list[int]]:
+    """Collect SIGINT, SIGTERM and SIGHUP for a while instead of dying of them."""
+    received: list[int] = []
+    handled = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in handled}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
+    try:
+        os.killpg(child.pid, number)
+    except (ProcessLookupError, PermissionError):
+        return
+
+
+def _result(folder: Path) -> dict[str, Any]:
+    try:
+        data: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return data
+
+
+def judge(spec: Spec, settings: Settings, ending: Ending, result: dict[str, Any]) -> Record:
+    """Make the record of a job from the evidence: how its process ended and what it had written."""
+    status, reason = _verdict(ending, result, settings)
+    refused = status == "usage"
+    record = Record(
+        spec=spec, settings=settings, status="error" if refused else status, reason=reason, counted=result.get("counted"),
+        measured={name: metric_from_dict(metric) for name, metric in result.get("measured", {}).items()},
+        environment=result.get("environment") or host.fingerprint(), conditions=result.get("conditions", {}),
+        phases=result.get("phases", {}),
+    )  # fmt: skip
+    if refused:
+        raise RefusedError(record)
+    return record
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return str(number)
+
+
+def _verdict(ending: Ending, result: dict[str, Any], settings: Settings) -> tuple[str, Reason | None]:
+    phase = result.get("phase", "start")
+    said = result.get("status")
+    if ending.code == 0 and said not in (None, "running"):
+        reason = result.get("reason")
+        return said, Reason(**reason) if reason else None
+    if ending.timed_out:
+        return "timeout", Reason("deadline", phase, f"not done after {settings.deadline:g} s; ended in phase {phase}")
+    if ending.interrupted:
+        return "interrupted", Reason("interrupted", phase, "ended on request before it was done")
+    if ending.code == 0:
+        return "error", Reason("no_result", phase, "the worker ended without a result")
+    if ending.code == -signal.SIGKILL:
+        return "error", Reason("killed", phase, "the worker was killed from outside: likely the host ran out of memory")
+    if ending.code < 0:
+        name = _signal_name(-ending.code)
+        return "error", Reason(f"signal:{name}", phase, f"the worker died of {name}. {ending.stderr[-STDERR_TAIL:]}".strip())
+    return "error", Reason(f"exit:{ending.code}", phase, ending.stderr[-STDERR_TAIL:].strip() or f"the worker exited with {ending.code}")

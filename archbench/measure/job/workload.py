@@ -1,0 +1,86 @@
+"""The network of a job on its device in the asked form, and what it is given: inputs, weights, a scene to postprocess."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from archbench.api import Detector, build_spec
+from archbench.measure.job.bench import Bench
+from archbench.measure.job.checkpoint import load_weights
+from archbench.measure.job.pictures import load_pictures
+from archbench.measure.job.training import TrainingStep
+from archbench.measure.job.weights import calibrate, fold_batch_norms, initialise
+from archbench.measure.machine.device import Device
+from archbench.spec import Settings, Spec
+
+CALIBRATION_BATCH = 2
+"""Images that set the statistics: two, so that a 1x1 map has some."""
+BUFFERS = 2
+"""Random inputs that are used in turn."""
+
+
+def prepare(spec: Spec, settings: Settings, device: Device, conditions: dict[str, Any]) -> Bench:
+    """Build the network with its weights and its inputs, in the asked precision and memory format on the device.
+
+    What the figures will have been measured on is noted in `conditions`.
+    """
+    network = build_spec(spec)
+    if settings.weights:
+        load_weights(network, Path(settings.weights))
+    else:
+        initialise(network, settings.seed)
+    rows, typical = _draw_inputs(spec, settings, network, conditions)
+    memory_format = torch.channels_last if settings.memory_format == "channels_last" else torch.contiguous_format
+    network = network.to(device.torch_device)
+    if not settings.weights:
+        calibrate(network, typical.to(device.torch_device))
+    if settings.fold_bn:
+        folded, norms = fold_batch_norms(network)
+        conditions["folded_norms"] = f"{folded} of {norms}"
+    network = network.to(dtype=device.dtype, memory_format=memory_format)  # type: ignore[call-overload]
+    if settings.compile != "none":
+        network.compile(mode=settings.compile)
+    inputs = [row.to(device.torch_device, device.dtype, memory_format=memory_format) for row in rows]
+    bench = Bench(network, device, cycle(inputs))
+    if spec.mode == "train":
+        bench.training = TrainingStep(network, classes=spec.classes, seed=settings.seed)
+        conditions["loss"] = bench.training.loss
+    return bench
+
+
+def _draw_inputs(spec: Spec, settings: Settings, network: nn.Module, conditions: dict[str, Any]) -> tuple[list[Tensor], Tensor]:
+    """The batches to time on, [B, 3, H, W] each, and two images like them that the weights are calibrated on."""
+    generator = torch.Generator().manual_seed(settings.seed)
+    shape = (3, spec.height, spec.width)
+    if settings.images is None:
+        conditions["inputs"] = "random normal"
+        drawn = torch.randn(BUFFERS, spec.batch, *shape, generator=generator)
+        return list(drawn), torch.randn(CALIBRATION_BATCH, *shape, generator=generator)
+    prepared = load_pictures(Path(settings.images), network.preparation, (spec.width, spec.height))  # type: ignore[arg-type]
+    conditions["inputs"] = f"{len(prepared)} pictures"
+    rows = [torch.stack(batch) for batch in batches(prepared, spec.batch)]
+    return rows, torch.stack((CALIBRATION_BATCH * prepared)[:CALIBRATION_BATCH])
+
+
+def batches(images: list[Tensor], size: int) -> Iterator[list[Tensor]]:
+    """Split images into batches of `size`; the last is filled up from the first image on."""
+    endless = cycle(images)
+    for _ in range(-(-len(images) // size)):
+        yield [next(endless) for _ in range(size)]
+
+
+def add_load(bench: Bench, settings: Settings, conditions: dict[str, Any]) -> None:
+    """Give a detector the synthetic scene to postprocess, and note its candidates before and after."""
+    if not isinstance(bench.network, Detector) or bench.training:
+        return
+    generator = torch.Generator().manual_seed(settings.seed)
+    bench.load, counts = bench.network.synthesize(bench.forward(), generator)
+    found = bench.postprocess()
+    kept = sum(map(len, found)) / len(found)
+    conditions["postprocess_load"] = counts | {"kept": kept}

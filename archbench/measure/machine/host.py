@@ -1,0 +1,177 @@
+"""What the host is and does: cores this process may use, processor, load. Torch-free; null where the host does not say."""
+
+from __future__ import annotations
+
+import math
+import os
+import platform
+import resource
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from archbench import __version__
+from archbench.records.store import host_id
+
+CPUS = Path("/sys/devices/system/cpu")
+CONTENDED_PRESSURE = 10.0
+"""Percent of 10 s in which something waited for a CPU, above which another program is taken to disturb."""
+STOLEN_SHARE = 0.02
+"""Share of the time in which a program wanted a processor of a virtual machine, above which its host is taken to disturb."""
+ENVIRONMENT_VARIABLES = (
+    "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "NVIDIA_TF32_OVERRIDE",
+    "CUDNN_LOGINFO_DBG", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "MALLOC_ARENA_MAX",
+)  # fmt: skip
+
+
+def _read(path: Path | str) -> str | None:
+    try:
+        return Path(path).read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+
+
+def affinity() -> set[int]:
+    """Logical processors that this process may run on."""
+    if hasattr(os, "sched_getaffinity"):
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
+
+
+def usable_cores() -> int:
+    """Physical cores in the affinity mask, reduced by the cgroup's quota; at least 1."""
+    cores = {_read(CPUS / f"cpu{cpu}/topology/thread_siblings_list") or str(cpu) for cpu in affinity()}
+    quota = cgroup_quota()
+    return max(1, min(len(cores), math.ceil(quota) if quota else len(cores)))
+
+
+def cgroup_quota() -> float | None:
+    """Processors' worth of time that the cgroup grants, versions 2 and 1."""
+    limit, _, period = (_read("/sys/fs/cgroup/cpu.max") or "max").partition(" ")
+    if limit.isdigit() and period.isdigit():
+        return int(limit) / int(period)
+    limit, period = _read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") or "", _read("/sys/fs/cgroup/cpu/cpu.cfs_period_us") or ""
+    return int(limit) / int(period) if limit.isdigit() and period.isdigit() and int(limit) > 0 else None
+
+
+def cpu_model() -> str:
+    """The processor's name as the kernel gives it."""
+    for line in (_read("/proc/cpuinfo") or "").splitlines():
+        key, _, value = line.partition(":")
+        if key.strip() in ("model name", "Hardware", "Model"):
+            return value.strip()
+    return platform.processor() or platform.machine()
+
+
+def fingerprint() -> dict[str, Any]:
+    """What of the host bears on a measurement. Names nobody: the host is a hash."""
+    flags = (_read("/proc/cpuinfo") or "").split()
+    return {
+        "host": host_id(),
+        "archbench": __version__,
+        "commit": _commit(),
+        "python": platform.python_version(),
+        "os": f"{platform.system()} {platform.release()}",
+        "cpu": cpu_model(),
+        "cores": usable_cores(),
+        "affinity": sorted(affinity()),
+        "governor": _read(CPUS / "cpu0/cpufreq/scaling_governor"),
+        "container": Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
+        "virtual_machine": "hypervisor" in flags,
+        "variables": {name: os.environ[name] for name in ENVIRONMENT_VARIABLES if name in os.environ},
+    }
+
+
+def _commit() -> str | None:
+    """The commit of a checkout that this package runs from, "+" behind it where it is changed; None when installed."""
+    top = Path(__file__).resolve().parents[3]
+    if not (top / ".git").exists() or not (top / "pyproject.toml").exists():
+        return None
+    try:
+        words = ["git", "-C", str(top), "describe", "--always", "--dirty=+", "--exclude=*"]
+        return subprocess.run(words, capture_output=True, text=True, timeout=10, check=True).stdout.strip() or None
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def load() -> dict[str, float | None]:
+    """How busy the host is: load average over a minute, the share of 10 s in which something waited for a CPU, percent.
+
+    With them how often this process has lost its CPU to another.
+    """
+    pressure = None
+    for line in (_read("/proc/pressure/cpu") or "").splitlines():
+        words = dict(word.partition("=")[::2] for word in line.split()[1:])
+        if line.startswith("some") and "avg10" in words:
+            pressure = float(words["avg10"])
+    return {
+        "load_1min": os.getloadavg()[0] if hasattr(os, "getloadavg") else None,
+        "cpu_pressure_avg10": pressure,
+        "involuntary_switches": resource.getrusage(resource.RUSAGE_SELF).ru_nivcsw,
+    }
+
+
+def is_contended(load: dict[str, float | None]) -> bool:
+    """Whether other programs are taken to disturb: by the pressure, or by the load average where the kernel has no pressure.
+
+    The load average is slow: a job's own minute before counts as much as another's.
+    """
+    if load["cpu_pressure_avg10"] is not None:
+        return load["cpu_pressure_avg10"] > CONTENDED_PRESSURE
+    return (load["load_1min"] or 0.0) > usable_cores() + 1
+
+
+@dataclass(frozen=True)
+class ProcessorTime:
+    """What the kernel has counted since it started, of the processors that this process may use, in its ticks.
+
+    `used` is the time that programs ran, `stolen` the time that they would have run, had the host of the virtual machine not
+    given the processor to another one.
+    """
+
+    used: int
+    stolen: int
+
+    def stolen_share(self, before: ProcessorTime) -> float | None:
+        """The share that was stolen of the time that was wanted since `before`; None where nothing was wanted."""
+        stolen = self.stolen - before.stolen
+        wanted = self.used - before.used + stolen
+        return stolen / wanted if wanted else None
+
+
+def processor_time() -> ProcessorTime | None:
+    """Read the kernel's account of processors' time (proc(5), /proc/stat); None where it keeps none of stolen time."""
+    allowed = {f"cpu{cpu}" for cpu in affinity()}
+    lines = [words[1:9] for line in (_read("/proc/stat") or "").splitlines() if (words := line.split()) and words[0] in allowed]
+    if not lines or any(len(words) < 8 for words in lines):
+        return None
+    user, nice, system, _, _, irq, softirq, stolen = (sum(map(int, column)) for column in zip(*lines, strict=True))
+    return ProcessorTime(user + nice + system + irq + softirq, stolen)
+
+
+def available_bytes() -> int:
+    """Memory that this process may still take without swapping, the cgroup's limit respected; 0 where nothing says."""
+    found = [int(line.split()[1]) * 1024 for line in (_read("/proc/meminfo") or "").splitlines() if line.startswith("MemAvailable:")]
+    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+        most, now = _read(f"/sys/fs/cgroup/{limit}") or "", _read(f"/sys/fs/cgroup/{used}") or ""
+        if most.isdigit() and now.isdigit():
+            found.append(max(0, int(most) - int(now)))
+    return min(found, default=0)
+
+
+def reset_peak() -> bool:
+    """Forget this process's peak of resident memory; False where the kernel offers no way."""
+    try:
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
+    except OSError:
+        return False
+    return True
+
+
+def peak_bytes() -> int | None:
+    """This process's peak of resident memory since `reset_peak`, from the kernel's own account."""
+    for line in (_read("/proc/self/status") or "").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return None

@@ -1,0 +1,376 @@
+"""The one door to NVML: what NVIDIA's driver says of a card, and the card's power sensors. Torch-free.
+
+Only reads, which need no privilege: clocks, limits, modes and MIG stay as they are.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from importlib import import_module
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, TypeVar
+
+from archbench.measure.machine import cache
+from archbench.measure.power.meter import GpuLostError, Sensor, Traits
+
+T = TypeVar("T")
+
+REASONS = {
+    3: "not_supported", 4: "no_permission", 9: "driver_not_loaded", 10: "nvml_transient", 12: "nvml_library_missing",
+    13: "driver_too_old", 18: "driver_library_mismatch", 21: "nvml_transient", 999: "nvml_transient",
+}  # fmt: skip
+"""NVML's return codes as reason codes."""
+NOT_SUPPORTED = 3
+NOT_FOUND = 6
+TRANSIENT = (10, 21, 999)
+LOST = (15, 16)
+RETRIES_S = (0.01, 0.05, 0.25)
+"""Waits before what may be transient is tried again."""
+INSTANT, AVERAGE = 186, 185
+"""NVML's field numbers of power that is not `usage`."""
+SCOPES = {0: "gpu", 1: "module"}
+SM_CLOCK, MEMORY_CLOCK, GPU_TEMPERATURE = 1, 2, 0
+
+PRIORS = {
+    5: {"usage": (0.1, 0.1), "instant": (0.1, 0.1)},
+    6: {"usage": (0.02, 0.01), "instant": (0.02, 0.01)},
+    7: {"usage": (0.02, 0.01), "instant": (0.02, 0.01)},
+    7.5: {"usage": (0.1, 0.1), "instant": (0.1, 0.1)},
+    8: {"usage": (0.1, 0.025), "instant": (0.1, 0.025)},
+    8.6: {"usage": (0.1, 1.0), "instant": (0.1, 0.1)},
+    9: {"usage": (0.1, 1.0), "instant": (0.1, 0.025)},
+}
+"""Refresh and averaging window of the sensors, seconds, by the least compute capability that has them.
+
+Source: Yang, Adamek, Armour, "Part-time Power Measurements" (arXiv:2312.02741). Single models deviate, so cards are probed.
+"""
+UNKNOWN = {"usage": (0.1, 1.0), "instant": (0.1, 0.025)}
+NEWEST_KNOWN = 9.0
+AVERAGE_PRIOR = (0.1, 1.0)
+LEAST_PERIOD_S, MOST_PERIOD_S = 0.01, 0.1
+PLAUSIBLE = 6
+"""How many times a probed refresh may differ from the known one."""
+KEPT = "sensors"
+"""What is kept of a card for later jobs."""
+DEAD = -1
+"""The return code noted for a source that is not asked any more."""
+
+TRAITS = Traits(label="NVML", settle_s=1.5, least_window_s=2.0, systematic_pct=5.0)
+
+
+def load_binding() -> tuple[Any, str]:
+    """Import NVIDIA's binding: the module, or None and a sentence that says what stands in its place."""
+    try:
+        binding = import_module("pynvml")
+    except ImportError:
+        return None, "the module pynvml is not there: pip install nvidia-ml-py"
+    # NVIDIA's is a single module; a package of that name is the unofficial one, which hides it.
+    if hasattr(binding, "__path__"):
+        try:
+            release = f" {version('pynvml')}"
+        except PackageNotFoundError:
+            release = ""
+        return None, f"the unofficial package pynvml{release} hides NVIDIA's binding: pip uninstall pynvml; pip install nvidia-ml-py"
+    return binding, ""
+
+
+class NvmlCard:
+    """A card as its driver sees it, found by UUID or by NVML's own index.
+
+    Each question is answered with None where the driver does not answer; `failures` then holds the reason code by NVML's
+    function, and `why_not` a reason code where nothing at all can be asked. Once the card is lost every question raises GpuLostError.
+    """
+
+    def __init__(self, uuid: str | None = None, *, index: int = 0) -> None:
+        self.failures: dict[str, str] = {}
+        self.retries = 0
+        self._handle: Any = None
+        self._nvml, self.message = load_binding()
+        self.why_not = "" if self._nvml else "nvml_binding_missing"
+        self._mig_slice = False
+        if self._nvml:
+            self._open(uuid, index)
+
+    def _open(self, uuid: str | None, index: int) -> None:
+        code, _ = self.call(self._nvml.nvmlInit)
+        if not code:
+            code, self._handle = self.call(lambda: self._find(uuid, index))
+        if code:
+            self.why_not = reason_of(code)
+
+    def _find(self, uuid: str | None, index: int) -> Any:
+        if uuid is None:
+            return self._nvml.nvmlDeviceGetHandleByIndex(index)
+        try:
+            return self._nvml.nvmlDeviceGetHandleByUUID(uuid)
+        except self._nvml.NVMLError as error:
+            if error.value != NOT_FOUND or not uuid.startswith("GPU-"):
+                raise
+            # CUDA gives the UUID of a slice as it does that of a card.
+            self._mig_slice = True
+            return self._nvml.nvmlDeviceGetHandleByUUID(uuid.replace("GPU-", "MIG-", 1))
+
+    def call(self, question: Callable[[], T]) -> tuple[int, T | None]:
+        """Ask, up to three times again where the failure may pass: NVML's return code and the answer."""
+        for wait in (*RETRIES_S, None):
+            try:
+                return 0, question()
+            except self._nvml.NVMLError as error:
+                code = int(error.value)
+            if code in LOST:
+                raise GpuLostError(f"NVML says {code}: the card has fallen off its bus or needs a reset")
+            if code not in TRANSIENT or wait is None:
+                break
+            self.retries += 1
+            time.sleep(wait)
+        return code, None
+
+    def ask(self, function: str, *arguments: Any) -> Any:
+        """Ask by the function's name; None, with the reason in `failures`, where there is no answer."""
+        if self._handle is None:
+            return None
+        code, answer = self.call(lambda: getattr(self._nvml, function)(self._handle, *arguments))
+        if code:
+            self.failures[function] = reason_of(code)
+        return answer
+
+    def name(self) -> str | None:
+        """The card's name."""
+        return self.ask("nvmlDeviceGetName")
+
+    def uuid(self) -> str | None:
+        """The card's UUID, GPU-..."""
+        return self.ask("nvmlDeviceGetUUID")
+
+    def driver(self) -> str | None:
+        """The driver's version."""
+        return None if self._handle is None else self.call(self._nvml.nvmlSystemGetDriverVersion)[1]
+
+    def capability(self) -> float | None:
+        """The compute capability, such as 8.6."""
+        found = self.ask("nvmlDeviceGetCudaComputeCapability")
+        return found and found[0] + found[1] / 10
+
+    def used_bytes(self) -> int | None:
+        """Memory in use on the card, by all processes."""
+        memory = self.ask("nvmlDeviceGetMemoryInfo")
+        return None if memory is None else int(memory.used)
+
+    def process_count(self) -> int | None:
+        """Processes that compute or draw on the card; None where the driver lists none of the two (`exclusivity_unknown`).
+
+        In containers their ids are the host's, so only their number says something.
+        """
+        kinds = ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses")
+        lists = [self.ask(kind) for kind in kinds]
+        if None in lists:
+            return None
+        ids = [process.pid for processes in lists for process in processes]
+        return len(set(ids) - {0}) + ids.count(0)
+
+    def process_bytes(self) -> int | None:
+        """Memory of the one process that computes on the card; None where there are more, or where the driver does not tell it."""
+        processes = self.ask("nvmlDeviceGetComputeRunningProcesses")
+        return processes[0].usedGpuMemory if processes and len(processes) == 1 else None
+
+    def utilisation_percent(self) -> int | None:
+        """Share of the driver's last sampling period in which something ran on the card."""
+        rates = self.ask("nvmlDeviceGetUtilizationRates")
+        return None if rates is None else int(rates.gpu)
+
+    def sm_clock_mhz(self) -> int | None:
+        """The clock of the multiprocessors."""
+        return self.ask("nvmlDeviceGetClockInfo", SM_CLOCK)
+
+    def memory_clock_mhz(self) -> int | None:
+        """The clock of the memory."""
+        return self.ask("nvmlDeviceGetClockInfo", MEMORY_CLOCK)
+
+    def temperature_c(self) -> int | None:
+        """The chip's temperature."""
+        return self.ask("nvmlDeviceGetTemperature", GPU_TEMPERATURE)
+
+    def event_reasons(self) -> int | None:
+        """Why the clocks are as they are, as NVML's bits."""
+        found = self.ask("nvmlDeviceGetCurrentClocksEventReasons")
+        # Drivers before 535 know the function by its older name.
+        return found if found is not None else self.ask("nvmlDeviceGetCurrentClocksThrottleReasons")
+
+    def performance_state(self) -> int | None:
+        """The performance state: 0 is the fastest."""
+        return self.ask("nvmlDeviceGetPerformanceState")
+
+    def power_limit_w(self) -> float | None:
+        """The power limit in force."""
+        milliwatts = self.ask("nvmlDeviceGetEnforcedPowerLimit")
+        return None if milliwatts is None else milliwatts / 1e3
+
+    def default_power_limit_w(self) -> float | None:
+        """The power limit that the card comes with."""
+        milliwatts = self.ask("nvmlDeviceGetPowerManagementDefaultLimit")
+        return None if milliwatts is None else milliwatts / 1e3
+
+    def mig_enabled(self) -> bool | None:
+        """Whether the card is cut into slices (MIG), whose power nobody knows apart; None where the driver does not say."""
+        if self._mig_slice:
+            return True
+        modes = self.ask("nvmlDeviceGetMigMode")
+        if modes is not None:
+            return bool(modes[0])
+        return False if self.failures.get("nvmlDeviceGetMigMode") == "not_supported" else None
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What of the card bears on a measurement and stays as it is."""
+        return {
+            "driver": self.driver(), "power_limit_w": self.power_limit_w(), "default_power_limit_w": self.default_power_limit_w(),
+            "mig": self.mig_enabled(), "persistence": self.ask("nvmlDeviceGetPersistenceMode"),
+            "compute_mode": self.ask("nvmlDeviceGetComputeMode"), "vbios": self.ask("nvmlDeviceGetVbiosVersion"),
+        }  # fmt: skip
+
+    def usage_w(self) -> tuple[int, float | None]:
+        """Power as nvidia-smi prints it: NVML's return code and watts."""
+        code, milliwatts = self.call(lambda: self._nvml.nvmlDeviceGetPowerUsage(self._handle))
+        return code, milliwatts and milliwatts / 1e3
+
+    def field_w(self, number: int, scope: int) -> tuple[int, float | None]:
+        """A power field in a scope (0: the card, 1: the module with its CPU): NVML's return code and watts."""
+
+        def read() -> int:
+            (value,) = self._nvml.nvmlDeviceGetFieldValues(self._handle, [(number, scope)])
+            if value.nvmlReturn:
+                raise self._nvml.NVMLError(value.nvmlReturn)
+            return int(value.value.uiVal)
+
+        code, milliwatts = self.call(read)
+        return code, milliwatts and milliwatts / 1e3
+
+    def energy_j(self) -> tuple[int, float | None]:
+        """The energy counter since the driver was loaded: NVML's return code and joules."""
+        code, millijoules = self.call(lambda: self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle))
+        return code, None if millijoules is None else millijoules / 1e3
+
+
+def reason_of(code: int) -> str:
+    """A return code of NVML as a reason code."""
+    return REASONS.get(code, f"nvml_error_{code}")
+
+
+def prior(capability: float | None, source: str) -> Sensor:
+    """What is known of a source's sensor before the card is probed."""
+    if source == "average":
+        return Sensor(*AVERAGE_PRIOR)
+    least = max((known for known in PRIORS if capability is not None and known <= capability < NEWEST_KNOWN + 1), default=None)
+    return Sensor(*(PRIORS[least] if least else UNKNOWN)[source])
+
+
+Reader = Callable[[], tuple[int, float | None]]
+
+
+class NvmlInstrument:
+    """A card's power sources and energy counter. `why_not` is a reason code where none of the sources can be read."""
+
+    traits = TRAITS
+
+    def __init__(self, card: NvmlCard) -> None:
+        self.card = card
+        self.sensors: dict[str, Sensor] = {}
+        self.conditions: dict[str, Any] = {"power_scope": "gpu", "source_failures": {}}
+        self.probed = False
+        self._readers: dict[str, Reader] = {}
+        self._counts = False
+        self.message = card.message
+        self.why_not = card.why_not or ("mig" if card.mig_enabled() else "") or self._choose()
+
+    def _choose(self) -> str:
+        """Try each source once; give the reason where none can be read."""
+        card = self.card
+        found = {"instant": self._instant(), "usage": card.usage_w}
+        failures = self.conditions["source_failures"]
+        for name, read in found.items():
+            code, _ = read()
+            if code:
+                failures[name] = reason_of(code)
+            else:
+                self._readers[name] = read
+        if not self._readers:
+            code, _ = card.field_w(AVERAGE, 0)
+            failures["average"] = reason_of(code)
+            if not code:
+                self._readers["average"] = lambda: card.field_w(AVERAGE, 0)
+        code, _ = card.energy_j()
+        self._counts = not code
+        if code:
+            failures["counter"] = reason_of(code)
+        capability = card.capability()
+        self.sensors = {name: prior(capability, name) for name in self._readers}
+        self._recall()
+        return "" if self._readers else failures.get("usage", "not_supported")
+
+    def _instant(self) -> Reader:
+        """The reader of instantaneous power: of the card, or of its module where only that is measured."""
+        code, _ = self.card.field_w(INSTANT, 0)
+        scope = 1 if code == NOT_SUPPORTED and not self.card.field_w(INSTANT, 1)[0] else 0
+        self.conditions["power_scope"] = SCOPES[scope]
+        return lambda: self.card.field_w(INSTANT, scope)
+
+    @property
+    def period_s(self) -> float:
+        refresh = min(sensor.refresh_s for sensor in self.sensors.values())
+        return min(max(refresh / 2, LEAST_PERIOD_S), MOST_PERIOD_S)
+
+    def watts(self) -> dict[str, tuple[float, int]]:
+        return {name: self._watts(name, read) for name, read in self._readers.items()}
+
+    def _watts(self, name: str, read: Reader) -> tuple[float, int]:
+        if name in self.conditions["source_failures"]:
+            return math.nan, DEAD
+        code, watts = read()
+        if code in TRANSIENT:
+            self.conditions["source_failures"][name] = reason_of(code)
+        return watts or math.nan, code
+
+    def joules(self) -> dict[str, float]:
+        if not self._counts:
+            return {}
+        code, joules = self.card.energy_j()
+        if joules is None:
+            self._counts = False
+            self.conditions["source_failures"]["counter"] = reason_of(code)
+            return {}
+        return {"counter": joules}
+
+    def state(self) -> dict[str, float]:
+        card = self.card
+        self.conditions["retries"] = card.retries
+        found = {
+            "sm_clock_mhz": card.sm_clock_mhz(), "memory_clock_mhz": card.memory_clock_mhz(), "temperature_c": card.temperature_c(),
+            "event_reasons": card.event_reasons(), "performance_state": card.performance_state(),
+            "utilisation_percent": card.utilisation_percent(), "processes": card.process_count(),
+        }  # fmt: skip
+        return {name: math.nan if value is None else float(value) for name, value in found.items()}
+
+    def learn(self, refresh_s: Mapping[str, float]) -> None:
+        """Take what a probe found of the refresh of sources and counter; keep it for this card and driver where it is whole."""
+        self._take(refresh_s)
+        if self.sensors.keys() <= refresh_s.keys():
+            cache.write(KEPT, self._key(), refresh_s)
+
+    def _take(self, refresh_s: Mapping[str, float]) -> None:
+        self.conditions["counter_refresh_s"] = refresh_s.get("counter")
+        for name, sensor in self.sensors.items():
+            seconds = refresh_s.get(name, 0.0)
+            if 1 / PLAUSIBLE <= seconds / sensor.refresh_s <= PLAUSIBLE:
+                self.sensors[name] = replace(sensor, refresh_s=seconds, origin="probe")
+        self.probed = True
+
+    def _recall(self) -> None:
+        """Take what an earlier probe of this card under this driver found."""
+        found = cache.read(KEPT, self._key())
+        if found and all(isinstance(seconds, float) for seconds in found.values()):
+            self._take(found)
+
+    def _key(self) -> dict[str, str | None]:
+        return {"uuid": self.card.uuid(), "driver": self.card.driver()}

@@ -1,0 +1,1 @@
+"""How fast a network could be on a device: its peaks, and the bounds that follow from them."""

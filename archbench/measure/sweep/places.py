@@ -1,0 +1,92 @@
+"""Where jobs can run on this machine: each of its NVIDIA cards, or its processors. Torch-free; a child process asks torch.
+
+`python -m archbench.measure.sweep.places` is that child: it prints what torch sees, so that this process never touches a card.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from archbench.measure.machine import host
+from archbench.records import Record
+from archbench.records.store import host_id
+from archbench.spec import Settings, UsageError
+
+
+@dataclass(frozen=True)
+class Place:
+    """One card, or the processors of a host: jobs run there one after another."""
+
+    name: str
+    kind: Literal["cpu", "cuda"]
+    device_name: str
+    """The card's or processor's name, as records give it."""
+    uuid: str = ""
+    host: str = field(default_factory=host_id)
+    variables: Mapping[str, str] = field(default_factory=dict, compare=False)
+    """Environment variables that a job needs there."""
+
+    def ran(self, record: Record) -> bool:
+        """Whether a record is of a job that ran here; one that ended before it knew its device counts where its host is."""
+        environment = record.environment
+        if "device" not in environment:
+            return environment.get("host") == self.host
+        if self.kind == "cpu":
+            return environment["device"] == "cpu" and environment.get("device_name") == self.device_name
+        return _bare(str(environment.get("uuid", ""))) == _bare(self.uuid)
+
+
+def places(settings: Settings) -> list[Place]:
+    """The places that the settings' device means: `auto` and `cuda` every card, `auto` the processors where there is none."""
+    cards = [] if settings.device == "cpu" else _cards()
+    _, _, index = settings.device.partition(":")
+    if index and int(index) >= len(cards):
+        raise UsageError(f"device {settings.device}: there are {len(cards)} CUDA devices here")
+    if settings.device == "cuda" and not cards:
+        raise UsageError("device cuda: there is no CUDA device here")
+    if index:
+        return [cards[int(index)]]
+    if len(cards) > 1:
+        return [Place(card.name, "cuda", card.device_name, card.uuid, variables=only(card.uuid)) for card in cards]
+    return cards or [Place("cpu", "cpu", host.cpu_model())]
+
+
+def only(uuid: str) -> dict[str, str]:
+    """The variables that show a process one card alone, whatever its number; an empty UUID hides all."""
+    return {"CUDA_VISIBLE_DEVICES": uuid, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+
+
+def _cards() -> list[Place]:
+    """Every card that torch sees here; the child is spared where there is no driver."""
+    import pynvml
+
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return []
+    done = subprocess.run([sys.executable, "-m", "archbench.measure.sweep.places"], capture_output=True, text=True)
+    if done.returncode:
+        raise UsageError(f"the cards of this machine cannot be listed: {done.stderr.strip().splitlines()[-1]}")
+    found = json.loads(done.stdout.splitlines()[-1])
+    return [Place(f"cuda:{index}", "cuda", name, uuid) for index, (name, uuid) in enumerate(found)]
+
+
+def _bare(uuid: str) -> str:
+    return uuid.removeprefix("GPU-")
+
+
+def main() -> None:
+    """Print the name and UUID of every card that torch sees, as one line of JSON."""
+    import torch
+
+    cards = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
+    print(json.dumps([[card.name, f"GPU-{_bare(str(card.uuid))}"] for card in cards]))
+
+
+if __name__ == "__main__":
+    main()

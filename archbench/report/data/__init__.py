@@ -1,0 +1,1 @@
+"""Records as data: rows, columns, configurations, comparability, verdicts."""

@@ -1,0 +1,159 @@
+"""Records put together: the repeats of one network under the same conditions, and one figure out of them with its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from statistics import median
+
+from archbench.records import Metric, Record
+from archbench.report.data.comparable import COUNTED_ONLY, OF_A_CARD, flaws, places
+from archbench.report.data.counts import recorded
+from archbench.report.data.statistics import Interval, apart
+from archbench.spec import Spec
+
+REPEATABLE = 0.03
+"""How far the medians of several processes may lie apart, as a share of the middle one."""
+NOT_REPEATABLE = "not_repeatable"
+INVERSE_OF = {"fps": "latency_ms", "gmacs_per_s": "latency_ms", "flops_per_s": "latency_ms", "fps_total": "total_ms"}
+"""Figures that are computed from a time, whose interval and flags are the time's."""
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A figure of one configuration: what was counted, or the median of the medians of `processes`.
+
+    `interval` is the range of the processes' medians, or the 95 % interval of the only one's; None where it has none.
+    """
+
+    value: float
+    interval: Interval | None
+    processes: int = 0
+    flags: tuple[str, ...] = ()
+
+    @property
+    def is_counted(self) -> bool:
+        """Whether it is exact."""
+        return not self.processes
+
+    @property
+    def flaws(self) -> list[str]:
+        """The flags for which it is not compared by default."""
+        return flaws(self.flags)
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """One network as it ended under the same conditions: its records, oldest first, one for each process."""
+
+    spec: Spec
+    place: str
+    records: tuple[Record, ...] = field(repr=False)
+    _figures: dict[str, Figure | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+
+    @property
+    def newest(self) -> Record:
+        """The newest of its records."""
+        return self.records[-1]
+
+    @property
+    def status(self) -> str:
+        """How all of them ended."""
+        return self.newest.status
+
+    def figure(self, name: str) -> Figure | None:
+        """A figure by its word; None where there is none.
+
+        Records with a flaw are taken where there are no others, energy of the newest record's card alone.
+        """
+        if name not in self._figures:
+            self._figures[name] = self._figure(name)
+        return self._figures[name]
+
+    def _figure(self, name: str) -> Figure | None:
+        metrics = [(record, record.measured[name]) for record in self._of_one_card(name) if name in record.measured]
+        found = [(record, metric) for record, metric in metrics if metric.value is not None]
+        if not found:
+            counts = (recorded(record, name) for record in reversed(self.records))
+            value = next((value for value in counts if value is not None), None)
+            return None if value is None else Figure(value, (value, value))
+        found = [pair for pair in found if not flaws(metric_flags(pair[0], name))] or found
+        values = [metric.value for _, metric in found if metric.value is not None]
+        flags = dict.fromkeys(flag for record, _ in found for flag in metric_flags(record, name))
+        if len(values) == 1:
+            return Figure(values[0], interval_of(found[0][0], name), 1, tuple(flags))
+        if apart(values) > REPEATABLE:
+            flags[NOT_REPEATABLE] = None
+        return Figure(_middle(name, found, values), (min(values), max(values)), len(values), tuple(flags))
+
+    def reason(self, name: str) -> str:
+        """Why a figure is missing: its reason code, how the job ended, or that it was not asked for."""
+        reasons = [record.measured[name].reason for record in reversed(self.records) if name in record.measured]
+        if reasons:
+            return reasons[0]
+        return self.newest.reason.code if self.newest.reason else "not_asked_for"
+
+    def _of_one_card(self, name: str) -> Iterable[Record]:
+        card = self.newest.environment.get("uuid")
+        return [record for record in self.records if not name.startswith(OF_A_CARD) or record.environment.get("uuid") == card]
+
+
+def configurations(records: Iterable[Record]) -> list[Configuration]:
+    """Put together the records of one network, one ending and the same conditions, in the order of their first.
+
+    Of records of several versions of archbench the newest version's are taken, since the code that is timed is its own.
+    """
+    made = []
+    for place, found in places(records).items():
+        groups: dict[tuple[Spec, str], list[Record]] = {}
+        for record in found:
+            groups.setdefault((record.spec, record.status), []).append(record)
+        made += [Configuration(spec, place, _of_newest_version(group)) for (spec, _), group in groups.items()]
+    return made
+
+
+def measured_places(made: Iterable[Configuration]) -> dict[str, list[Configuration]]:
+    """The configurations that ended well, by where they were measured; the place with most of them first, then the newest."""
+    found: dict[str, list[Configuration]] = {}
+    for configuration in made:
+        if configuration.place != COUNTED_ONLY and configuration.status == "ok":
+            found.setdefault(configuration.place, []).append(configuration)
+    newest = {place: max(one.newest.time_utc for one in group) for place, group in found.items()}
+    return dict(sorted(found.items(), key=lambda item: (len(item[1]), newest[item[0]]), reverse=True))
+
+
+def interval_of(record: Record, name: str) -> Interval | None:
+    """The 95 % interval of a figure's median; what is inverse to a time has its interval from the time's."""
+    metric = record.measured.get(name)
+    if metric is None or metric.value is None:
+        return None
+    own = _interval(metric)
+    time = record.measured.get(INVERSE_OF.get(name, ""))
+    times = _interval(time) if time else None
+    if own or time is None or time.value is None or times is None:
+        return own
+    return metric.value * time.value / times[1], metric.value * time.value / times[0]
+
+
+def metric_flags(record: Record, name: str) -> tuple[str, ...]:
+    """The flags of a figure and of the time that it is computed from."""
+    metrics = [record.measured.get(name), record.measured.get(INVERSE_OF.get(name, ""))]
+    return tuple(dict.fromkeys(flag for metric in metrics if metric for flag in metric.flags))
+
+
+def _middle(name: str, found: list[tuple[Record, Metric]], values: list[float]) -> float:
+    """The median; of what is computed from a time that of the median time, so that both are of one process or of the same two."""
+    times = [record.value(INVERSE_OF.get(name, "")) for record, _ in found]
+    known = [time for time in times if time]
+    return values[0] * known[0] / median(known) if len(known) == len(values) else median(values)
+
+
+def _interval(metric: Metric) -> Interval | None:
+    bounds = (metric.spread or {}).get("ci95")
+    return (bounds[0], bounds[1]) if bounds else None
+
+
+def _of_newest_version(records: list[Record]) -> tuple[Record, ...]:
+    by_time = sorted(records, key=lambda record: record.time_utc)
+    version = by_time[-1].environment.get("archbench")
+    return tuple(record for record in by_time if record.environment.get("archbench") == version)

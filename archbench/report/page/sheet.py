@@ -1,0 +1,202 @@
+"""Records as a sheet for people: a row a record, every stable column in its rendered unit, rounded to what is known of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from math import floor, log10
+from typing import Any
+
+from archbench.records import Record
+from archbench.report.data.configurations import interval_of
+from archbench.report.data.names import short_names
+from archbench.report.data.rows import ASKED, COLUMNS, COUNTS, MEASURES, rows
+from archbench.report.data.statistics import Interval
+from archbench.report.tables.table import MISSING
+from archbench.report.tables.words import COUNTED, MEASURED, PUBLISHED, Word
+
+QUOTES, BOUND = "published_", "_ci95"
+SIGNIFICANT = 4
+"""Digits of a figure of which nothing says how many."""
+UNITS = {
+    "_ci95_lo": Word("", "ms", digits=2), "_ci95_hi": Word("", "ms", digits=2), "_bytes": Word("", "MB", 1e-6, 1),
+    "bytes_all": Word("", "MB", 1e-6, 1), "_ms": Word("", "ms", digits=2), "_per_image_j": Word("", "J", digits=3),
+    "_j": Word("", "J", digits=1), "_w": Word("", "W", digits=1), "_img_s": Word("", "images/s", digits=2),
+    "flops_per_s": Word("", "G", 1e-9, 1), "bn_elements": Word("", "M", 1e-6, 2),
+}  # fmt: skip
+"""How figures are shown that have no word for people, by how their names end."""
+HEADINGS = {
+    "record_id": "record", "time_utc": "made (UTC)", "device_uuid": "card", "latency_ms_ci95_lo": "forward, 95 % from",
+    "latency_ms_ci95_hi": "forward, 95 % to", "flops_per_s": "FLOP/s, two a multiply-add", "mac_bound": "lower bound of MAC (Eq. 1)",
+    "bn_elements": "outputs of batch norms", "bytes_all": "read and written by all operators", "mem_params_bytes": "parameters in memory",
+    "mem_buffers_bytes": "buffers in memory", "mem_act_peak_bytes": "allocator's peak above weights and input",
+    "energy_counter_ratio": "counter's energy / integrated", "energy_counter_j": "energy by the counter",
+    "energy_integrated_j": "energy, integrated", "power_idle_no_context_w": "idle power, no process",
+    "energy_throughput_img_s": "images/s while energy was measured", "roofline_attainable": "layers' roofline bound / forward",
+}  # fmt: skip
+"""Headings that stand alone, where a word's own leans on its neighbour or there is none."""
+COMMAND = "command"
+SHOWN = (
+    "status", "reason", "device", "precision", "batch", "mode", "params", "macs", "mac_eq1", "activation_peak_bytes", "latency_ms",
+    "latency_ms_ci95_lo", "latency_ms_ci95_hi", "fps", "energy_per_image_j", "mem_device_delta_bytes", "mem_host_peak_bytes", "flags",
+    COMMAND,
+)  # fmt: skip
+"""What is shown first, where it tells records apart or has figures."""
+TELLING = ("status", "device", "precision", "batch", "mode")
+"""Columns that are shown first only where not all records are alike in them."""
+GROUPS = {"asked": ASKED, "counted": COUNTS, "measured": MEASURES}
+DIGITS_KEPT = 7
+"""Digits of the values that are sorted and plotted."""
+
+
+@dataclass(frozen=True)
+class SheetColumn:
+    """A column: its stable name, its heading, its group, and for each record its value in `unit`, its text and its interval's."""
+
+    name: str
+    heading: str
+    unit: str
+    group: str
+    is_number: bool
+    values: Sequence[Any]
+    texts: Sequence[str]
+    spans: Sequence[str]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no record has anything in it."""
+        return all(value is None for value in self.values)
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all records are alike in it."""
+        return len(set(self.values)) < 2
+
+    @cached_property
+    def decimals(self) -> int:
+        """The most decimals of its texts."""
+        return max((decimals_of(text) for text in self.texts), default=0) if self.is_number else 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data, values of an empty one left out."""
+        data: dict[str, Any] = {
+            "name": self.name, "heading": self.heading, "unit": self.unit, "group": self.group, "number": self.is_number,
+            "decimals": self.decimals,
+        }  # fmt: skip
+        if not self.is_empty:
+            data["texts"] = list(self.texts)
+            if self.is_number:
+                data["values"] = [None if value is None else float(f"{value:.{DIGITS_KEPT}g}") for value in self.values]
+            if any(self.spans):
+                data["spans"] = list(self.spans)
+        return data
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """The records' short names, and the columns in their stable order, the command that makes each record last."""
+
+    names: Sequence[str]
+    columns: Sequence[SheetColumn]
+
+    @property
+    def shown(self) -> list[SheetColumn]:
+        """The columns that are shown first: those that say something."""
+        named = {column.name: column for column in self.columns}
+        chosen = [named[name] for name in SHOWN]
+        return [column for column in chosen if not column.is_empty and not (column.name in TELLING and column.is_uniform)]
+
+
+def sheet(records: Sequence[Record]) -> Sheet:
+    """Give the records as a sheet."""
+    named = short_names(record.spec for record in records)
+    made = rows(records)
+    columns = [_column(name, [row[name] for row in made], records) for name in COLUMNS]
+    commands = [record.command() for record in records]
+    columns.append(SheetColumn(COMMAND, "command that makes it", "", "asked", False, commands, commands, [""] * len(commands)))
+    return Sheet([named[record.spec] for record in records], columns)
+
+
+def decimals_of(text: str) -> int:
+    """The digits behind a number's point."""
+    return len(text.partition(".")[2])
+
+
+def decimals_for(half_width: float) -> int:
+    """The decimals that a figure is known to: two digits of its uncertainty where it begins with 1, 2 or 3.5 at most, else one.
+
+    The Particle Data Group's rule (Review of Particle Physics, section 5.3 of its introduction).
+    """
+    exponent = floor(log10(half_width))
+    digits = 2 if half_width / 10**exponent < 3.55 else 1
+    return max(0, digits - 1 - exponent)
+
+
+def _column(name: str, values: Sequence[Any], records: Sequence[Record]) -> SheetColumn:
+    group = next((group for group, names in GROUPS.items() if name in names), "published")
+    heading = heading_of(name)
+    if COLUMNS[name] is str:
+        texts = [MISSING if value is None else str(value) for value in values]
+        return SheetColumn(name, heading, "", group, False, values, texts, [""] * len(texts))
+    word = _word(name)
+    scale = word.scale if word else 1.0
+    scaled = [None if value is None else value * scale for value in values]
+    if group == "published":
+        texts, spans = [MISSING if value is None else f"{value:.10g}" for value in scaled], [""] * len(scaled)
+    else:
+        intervals = [interval_of(record, name.partition(BOUND)[0]) for record in records]
+        ranges = [found or _range(record, name) for found, record in zip(intervals, records, strict=True)]
+        texts = [_text(value, _scaled(found, scale), word) for value, found in zip(scaled, ranges, strict=True)]
+        spans = ["" if BOUND in name else _span(_scaled(interval, scale)) for interval in intervals]
+    return SheetColumn(name, heading, word.unit if word else "", group, True, scaled, texts, spans)
+
+
+def _range(record: Record, name: str) -> Interval | None:
+    """The range of the samples, where they are too few for an interval."""
+    metric = record.measured.get(name)
+    spread = (metric.spread or {}) if metric else {}
+    least, most = spread.get("min"), spread.get("max")
+    return None if least is None or most is None else (least, most)
+
+
+def _scaled(interval: Interval | None, scale: float) -> Interval | None:
+    return (interval[0] * scale, interval[1] * scale) if interval else None
+
+
+def _text(value: float | None, interval: Interval | None, word: Word | None) -> str:
+    """A figure rounded to the interval or range of it, or to the word's digits where there is none."""
+    if value is None:
+        return MISSING
+    if interval and interval[1] > interval[0]:
+        return f"{value:,.{_decimals_of_interval(interval)}f}"
+    if word:
+        return f"{value:,.{word.digits}f}"
+    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.{SIGNIFICANT}g}"
+
+
+def _span(interval: Interval | None) -> str:
+    if interval is None or interval[1] == interval[0]:
+        return ""
+    digits = _decimals_of_interval(interval)
+    return f"{interval[0]:,.{digits}f} to {interval[1]:,.{digits}f}"
+
+
+def _decimals_of_interval(interval: Interval) -> int:
+    return decimals_for((interval[1] - interval[0]) / 2)
+
+
+def _word(name: str) -> Word | None:
+    ours = name.removeprefix(QUOTES)
+    known = COUNTED | MEASURED
+    return known.get(ours) or next((word for ending, word in UNITS.items() if ours.endswith(ending)), None)
+
+
+def heading_of(name: str) -> str:
+    """A column's heading for people; of a published figure, with whose it is."""
+    ours = name.removeprefix(QUOTES)
+    word = (COUNTED | MEASURED).get(ours)
+    known = HEADINGS.get(ours) or (word.heading if word else PUBLISHED.get(ours, "").replace("\n", " "))
+    unit = next((ending for ending in UNITS if ending.startswith("_") and ours.endswith(ending)), "")
+    heading = known or ours.removesuffix(unit).replace("_", " ")
+    return f"paper: {heading}" if name.startswith(QUOTES) else heading

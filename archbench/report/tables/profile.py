@@ -1,0 +1,278 @@
+"""One record as the page that `archbench profile` prints."""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from archbench.papers import beside, rule_notes
+from archbench.papers.pairs import approximations, default_form
+from archbench.records import Metric, Record
+from archbench.report.data.comparable import where
+from archbench.report.data.configurations import REPEATABLE
+from archbench.report.tables.table import MISSING, NOTE_WIDTH, Column, Table
+from archbench.report.tables.words import COUNTED, MEASURED, Word, explain
+from archbench.spec import Spec
+
+BACKBONE = "backbone."
+FLAGS = {
+    "ci_not_met": "the interval is wider than asked: give it more time (--budget) or quiet the machine",
+    "warmup_not_steady": "times were still drifting when warm-up ended",
+    "cpu_contended": "other programs were using the CPU",
+    "cpu_stolen": "the host gave more than 2 % of this virtual machine's processor time to others",
+    "contended": "other programs were using the card",
+    "exclusivity_unknown": "the driver does not say whether other programs used the card",
+    "launch_bound": "the card waited for the host: --cuda-graph or a larger batch would show its own speed",
+    "loss_not_finite": "the loss was no number any more",
+    "power_capped": "the card held its clocks down to stay within its power limit, as heavy load makes it",
+    "throttled": "heat or the supply held the card's clocks down: not to be compared",
+    "clock_drift": "the card's clock moved by more than 5 %",
+    "hot_start": "the card was still warming up",
+    "poll_rate_reduced": "the power sensor failed too often and was asked less often",
+    "sampler_gap": "samples of power were far apart somewhere",
+    "counter_power_disagree": "the energy counter and the sensor are more than 5 % apart: the figure is the sensor's",
+}
+
+
+TRAINED = {
+    "latency_ms": "training step", "fps": "images/s, training", "energy_per_image_j": "energy an image, training",
+    "energy_net_per_image_j": "energy above idle, training",
+}  # fmt: skip
+"""Headings of what is measured in training."""
+COUNT_COLUMNS = (Column("params\n(K)"), Column("multiply-\nadds (M)"), Column("MAC\n(Eq. 1)\n(K)"))
+BOUND_COLUMNS = (Column("multiply-\nadds (M)"), Column("roofline\nbound (ms)"), Column("bound\nby", "left"))
+
+
+class CountedCall(Protocol):
+    """A row of a cost report, as `--layers` shows it."""
+
+    path: str
+    op: str
+    kernel: tuple[int, ...]
+    stride: tuple[int, ...]
+    groups: int
+    out_shape: tuple[int, ...]
+    params: int
+    macs: int
+    mac_eq1: int | None
+
+
+class LayerBound(Protocol):
+    """The least time of a layer, seconds, and whether operations (compute) or bytes (memory) set it."""
+
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def by(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What a paper printed of the network: figures by our words, where they stand, and what to know of them."""
+
+    figures: Mapping[str, float]
+    source: str
+    notes: Sequence[str] = ()
+
+    def among(self, words: Mapping[str, Word]) -> Paper:
+        """The same for a table of some words, without a source where it has none of them."""
+        figures = {name: figure for name, figure in self.figures.items() if name in words}
+        return Paper(figures, self.source if figures else "", self.notes if figures else ())
+
+    def beside(self, name: str, word: Word) -> list[str]:
+        """The cell to set beside a figure; no cell at all where the paper has none for the table."""
+        return [word.quote(self.figures[name]) if name in self.figures else ""] if self.source else []
+
+    @property
+    def column(self) -> list[Column]:
+        """The column of those cells."""
+        return [Column(self.source)] if self.source else []
+
+
+def paper_for(spec: Spec) -> Paper:
+    """The paper's row that is set beside a spec."""
+    return Paper(*beside(spec), rule_notes(spec))
+
+
+def counted_table(record: Record, paper: Paper) -> Table:
+    """What was counted, of one image, with the paper's figures beside it where there are some."""
+    counted = record.counted or {}
+    paper = paper.among(COUNTED)
+    rows = [
+        [word.heading, word.show(counted.get(name)), word.unit, *paper.beside(name, word)]
+        for name, word in COUNTED.items()
+        if counted.get(name) is not None and (name != "paper_flops" or name in paper.figures)
+    ]
+    notes = [f"not counted, no rule: {name} ({calls} calls)" for name, calls in counted.get("uncounted", ())]
+    if record.spec.batch != 1:
+        notes.append(f"The peak of activations is of the whole batch of {record.spec.batch}, in fp32.")
+    if record.spec.mode == "train":
+        notes.append(
+            "Counts are of the forward pass alone. The training memory is of a whole step: parameters, gradients, momentum and what "
+            "lives of activations at its peak, in fp32, without kernels' workspaces."
+        )
+    form = default_form(record.spec)
+    if form:
+        notes.append(f"The papers print no figure of this pair. {record.spec.detector} in its default form: {form}.")
+    notes += [*approximations(record.spec), *paper.notes]
+    columns = [Column("counted, one image", "left"), Column("value"), Column("unit", "left"), *paper.column]
+    return Table(columns, rows, title=str(record.spec), notes=notes)
+
+
+def measured_table(record: Record, paper: Paper) -> Table:
+    """What was measured: medians with their intervals, the paper's figures beside them, and reasons for what is missing."""
+    rows = []
+    paper = paper.among(MEASURED)
+    missing: dict[str, list[str]] = {}
+    for name, word in MEASURED.items():
+        metric = record.measured.get(name)
+        if metric is None:
+            continue
+        if metric.value is None:
+            missing.setdefault(metric.reason, []).append(word.heading)
+            continue
+        heading = TRAINED.get(name, word.heading) if metric.protocol == "train" else word.heading
+        rows.append([heading, word.show(metric.value), _interval(metric), word.unit, *paper.beside(name, word)])
+    notes = [f"{explain(reason)} ({reason}): {', '.join(names)}" for reason, names in missing.items()]
+    notes += [*_conditions(record), *_energy(record)]
+    if paper.figures:
+        notes.append(f"{paper.source}: the paper's figures, measured on its own device")
+    columns = [Column("measured", "left"), Column("median"), Column("95 % interval"), Column("unit", "left"), *paper.column]
+    return Table(columns, rows, title=f"{where(record)}, batch {record.spec.batch}", notes=notes)
+
+
+def repeats_note(medians_ms: Sequence[float]) -> str:
+    """In words, how far the medians of several processes lie apart."""
+    ranked = sorted(medians_ms)
+    middle = ranked[len(ranked) // 2]
+    apart = (ranked[-1] - ranked[0]) / middle
+    span = f"{ranked[0]:,.2f} to {ranked[-1]:,.2f} ms, {100 * apart:.1f} % apart"
+    told = f"{len(ranked)} processes: forward {span}; the tables show the middle one."
+    return told if apart <= REPEATABLE else f"{told} not_repeatable: more than {100 * REPEATABLE:.0f} %"
+
+
+def layers_table(
+    calls: Sequence[CountedCall], bounds: Sequence[LayerBound] = (), *, batch: int = 1, width: int | None = NOTE_WIDTH
+) -> Table:
+    """A row for each convolution and linear layer, in the order of their calls; the JSON has every column of every layer.
+
+    With bounds, the least time of each for so large a batch takes the place of its parameters and its memory access cost.
+    """
+    figures = [_bound_cells(call, bound) for call, bound in zip(calls, bounds, strict=True)] if bounds else list(map(_count_cells, calls))
+    columns = [Column("operator", "left"), Column("output"), *(BOUND_COLUMNS if bounds else COUNT_COLUMNS)]
+    rows = [[_operator(call), "x".join(map(str, _shape(call))), *cells] for call, cells in zip(calls, figures, strict=True)]
+    texts = [[*column.heading.split("\n"), *cells] for column, cells in zip(columns, zip(*rows, strict=True), strict=True)]
+    left = width - sum(2 + max(map(len, column)) for column in texts) if width else sys.maxsize
+    lines = []
+    for call, row in zip(calls, rows, strict=True):
+        first, *rest = _wrap(call.path.removeprefix(BACKBONE), left)
+        lines += [[first, *row], *([f"  {part}", *[""] * len(row)] for part in rest)]
+    notes = [f"{len(rows)} calls, one image"]
+    if any(call.path.startswith(BACKBONE) for call in calls):
+        notes.append(f"Layers of the backbone stand without their {BACKBONE!r}.")
+    if bounds:
+        notes.append(_bounds_note(bounds, batch))
+    return Table([Column("layer", "left"), *columns], lines, notes=notes)
+
+
+def _count_cells(call: CountedCall) -> list[str]:
+    return [_scaled(call.params, 1e3), _scaled(call.macs, 1e6), _scaled(call.mac_eq1, 1e3)]
+
+
+def _bound_cells(call: CountedCall, bound: LayerBound) -> list[str]:
+    return [_scaled(call.macs, 1e6), f"{1e3 * bound.seconds:,.3f}", bound.by]
+
+
+def _bounds_note(bounds: Sequence[LayerBound], batch: int) -> str:
+    """In words, how the bounds of the layers add up."""
+    total = sum(bound.seconds for bound in bounds)
+    parts = []
+    for roof in ("compute", "memory"):
+        own = [bound.seconds for bound in bounds if bound.by == roof]
+        parts.append(f"{sum(own) * 1e3:,.2f} ms of {len(own)} bound by {roof}")
+    images = f" Bounds are of the whole batch of {batch}." if batch != 1 else ""
+    return f"Bounds add up to {total * 1e3:,.2f} ms: {' and '.join(parts)}.{images}"
+
+
+def _shape(call: CountedCall) -> tuple[int, ...]:
+    """The output's shape, without the batch where that is one image."""
+    return call.out_shape if call.out_shape[0] != 1 else call.out_shape[1:]
+
+
+def _wrap(path: str, width: int) -> list[str]:
+    """Break a module's path after its dots into lines; all but the first leave room to stand indented."""
+    lines = textwrap.wrap(path.replace(".", ". "), width, subsequent_indent="  ", break_long_words=False)
+    return [line.strip().replace(". ", ".") for line in lines] or [""]
+
+
+def _scaled(value: int | None, unit: float) -> str:
+    return MISSING if value is None else f"{value / unit:,.1f}"
+
+
+def _operator(call: CountedCall) -> str:
+    """The kind of a layer in a few signs: 3x3/2 g32 is a convolution at stride 2 in 32 groups."""
+    if not call.kernel:
+        return call.op
+    words = ["deconv"] if "transpose" in call.op else []
+    stride = "" if set(call.stride) == {1} else "/" + "x".join(map(str, sorted(set(call.stride))))
+    words.append("x".join(map(str, call.kernel)) + stride)
+    return " ".join([*words, *([f"g{call.groups}"] if call.groups != 1 else [])])
+
+
+def _interval(metric: Metric) -> str:
+    bounds = (metric.spread or {}).get("ci95")
+    if bounds:
+        return f"{bounds[0]:,.2f} - {bounds[1]:,.2f}"
+    return "too few samples" if metric.spread and "n" in metric.spread else ""
+
+
+def _energy(record: Record) -> list[str]:
+    """What energy was measured with, and what warns of it."""
+    found = record.conditions.get("energy", {})
+    energy = record.measured.get("energy_per_image_j")
+    notes = [f"energy: {found['message']}"] if found.get("message") else []
+    if energy is None or energy.value is None:
+        return notes
+    ratio = record.value("energy_counter_ratio")
+    agrees = f", {100 * (ratio - 1):+.1f} % against the integral of its power" if ratio and "counter" in energy.source else ""
+    error = f"; another card's sensor may be {found['systematic_pct']:g} % off" if found.get("systematic_pct") else ""
+    notes.append(f"energy of {found['window_s']:.1f} s of load: {energy.source}{agrees}{error}")
+    return [*notes, *(f"{flag}: {FLAGS.get(flag, '')}".rstrip(": ") for flag in energy.flags)]
+
+
+def _conditions(record: Record) -> list[str]:
+    notes = []
+    latency = record.measured.get("latency_ms")
+    if latency and latency.spread:
+        spread = latency.spread
+        sampled = f"{spread['n']} samples in {spread['elapsed_s']:.1f} s, stopped: {spread['stop_reason']}"
+        loss = f"; loss: {record.conditions['loss']}" if "loss" in record.conditions else ""
+        notes.append(f"{sampled}; inputs: {record.conditions.get('inputs')}{loss}")
+        notes += [f"{flag}: {FLAGS.get(flag, '')}".rstrip(": ") for flag in latency.flags]
+    notes += _roofline(record.conditions.get("roofline"))
+    load = record.conditions.get("postprocess_load")
+    if load:
+        notes.append(
+            f"postprocess on {load['distribution']}: {load['candidates']:,} candidates, {load['above_threshold']:,} above the threshold, "
+            f"{load['kept']:,.0f} boxes kept"
+        )
+    return notes
+
+
+def _roofline(found: Mapping[str, Any] | None) -> list[str]:
+    """What the roofline stands on, and how to read it."""
+    if not found:
+        return []
+    when = f"kept from {found['time_utc'][:10]}" if found["cached"] else "measured in this job"
+    notes = [
+        f"roofline: at best {found['flops_per_s'] / 1e9:,.1f} GFLOP/s ({found['flops_probe']}) and {found['bytes_per_s'] / 1e9:,.1f} GB/s "
+        f"({found['bytes_probe']}), {when}. A layer's bound is the longer of its operations at the one and its bytes at the other; "
+        "'all' adds the bytes of all other operators. A share above 100 % is possible: fast algorithms multiply less, caches move more, a "
+        "probe may stay below the peak. More in the README: Roofline."
+    ]
+    if {"cpu_contended", "contended"} & set(found["flags"]):
+        notes.append("Other programs disturbed while the peaks were measured: bounds are too long. They are measured anew next time.")
+    return notes

@@ -1,0 +1,1 @@
+"""What can be built: entries, names, plug-ins, resolution. Torch-free."""

@@ -1,0 +1,1 @@
+"""What detectors share: single stage, two stages, YOLO, keypoints, refinement."""

@@ -1,0 +1,64 @@
+"""What follows from the samples of a job: medians, their protocol, flags."""
+
+from __future__ import annotations
+
+import pytest
+
+from archbench.measure.job.sampling import Collected
+from archbench.measure.job.timing import is_steady, rates, times
+from archbench.zoo.catalogue.registry import resolve
+
+CLASSIFIER = resolve("resnet18", batch=4)
+DETECTOR = resolve("vovnet39", "refinedet320")
+
+
+def collected(**columns: float) -> Collected:
+    samples = {name: [value] * 20 for name, value in columns.items()}
+    return Collected(samples, started=list(range(20)), elapsed_s=1.0, stop_reason="converged")
+
+
+def test_images_and_operations_a_second_follow_from_the_median():
+    timed = times(collected(latency_ms=0.02), CLASSIFIER, [])
+    assert timed["fps"].value == pytest.approx(200)
+    found = rates(timed, CLASSIFIER, macs=10**9)
+    assert (found["gmacs_per_s"].value, found["flops_per_s"].value) == pytest.approx((200, 400e9))
+    assert found["fps_total"].reason == "no_postprocess"
+
+
+def test_both_times_of_a_detector_have_their_protocols():
+    timed = times(collected(latency_ms=0.1, postprocess_ms=0.01, total_ms=0.11), DETECTOR, [])
+    assert {name: metric.protocol for name, metric in timed.items() if metric.value} == {
+        "latency_ms": "model", "postprocess_ms": "post", "total_ms": "model+post", "fps": "model",
+    }  # fmt: skip
+    assert rates(timed, DETECTOR, macs=1)["fps_total"].value == pytest.approx(1 / 0.11)
+
+
+def test_a_device_without_a_clock_of_its_own_has_no_time_by_it():
+    timed = times(collected(latency_ms=0.1), CLASSIFIER, [])
+    assert (timed["gpu_ms"].value, timed["gpu_ms"].reason) == (None, "cpu_device")
+
+
+@pytest.mark.parametrize(("on_device", "flags"), [(0.81, ()), (0.79, ("launch_bound",))])
+def test_a_card_that_waits_for_its_host_a_fifth_of_the_time_is_flagged(on_device, flags):
+    timed = times(collected(latency_ms=1.0, gpu_ms=on_device), CLASSIFIER, [])
+    assert timed["latency_ms"].flags == flags
+    assert timed["gpu_ms"].value == pytest.approx(1e3 * on_device)
+    assert timed["gpu_ms"].source == "CUDA events"
+
+
+def test_a_training_step_is_its_own_protocol():
+    timed = times(collected(latency_ms=0.5, gpu_ms=0.5), resolve("resnet18", batch=4, mode="train"), [])
+    assert {metric.protocol for metric in timed.values()} == {"train"}
+    assert set(timed) == {"latency_ms", "gpu_ms", "fps"}
+
+
+def test_samples_that_did_not_converge_and_disturbances_are_flags():
+    samples = collected(latency_ms=0.5)
+    samples.stop_reason = "budget"
+    assert times(samples, CLASSIFIER, ["cpu_contended"])["latency_ms"].flags == ("cpu_contended", "ci_not_met")
+
+
+def test_warm_up_is_steady_when_the_last_two_blocks_agree():
+    assert not is_steady([0.03] * 15)
+    assert is_steady([0.03] * 20)
+    assert not is_steady([0.03] * 10 + [0.02] * 10)

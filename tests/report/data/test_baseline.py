@@ -1,0 +1,133 @@
+"""Ratios to a baseline: what is a difference, what is refused, what is marked."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from archbench.records import Record
+from archbench.report.data.baseline import (
+    against,
+    find_baseline,
+    ratio,
+    ratio_columns,
+    ratio_tables,
+)
+from archbench.report.data.configurations import configurations
+from archbench.report.tables.compare import Layout
+from archbench.spec import Settings, UsageError
+
+Make = Callable[..., Record]
+
+
+def repeats(record: Make, name: str, *times: float) -> list[Record]:
+    return [record(name, latency_ms=time, day=day) for day, time in enumerate(times, start=1)]
+
+
+@pytest.mark.parametrize(
+    ("times", "expected"),
+    [
+        ((19.0, 19.1, 19.2), "less"),  # apart, and by 4.5 %
+        ((20.4, 20.5, 20.55), "alike"),  # apart, but by 2.5 % only
+        ((20.0, 24.0, 28.0), "alike"),  # by 20 %, but the ranges overlap
+        ((30.0, 31.0, 32.0), "more"),
+    ],
+)
+def test_different_is_apart_and_beyond_3_percent(record: Make, times: tuple[float, ...], expected: str) -> None:
+    one, base = configurations([*repeats(record, "vovnet39", *times), *repeats(record, "resnet50-v1", 19.9, 20.0, 20.1)])
+    found = ratio(one, base, "latency_ms")
+    assert found is not None
+    assert found.verdict == expected
+    assert found.value == pytest.approx(times[1] / 20.0)
+
+
+def test_a_count_that_differs_at_all_differs(record: Make) -> None:
+    one, base = configurations([record(), record("resnet50-v1", counted={"macs": 32626201601})])
+    found = ratio(one, base, "macs")
+    assert found is not None
+    assert found.verdict == "less"
+
+
+def test_a_figure_without_a_range_has_no_verdict(record: Make) -> None:
+    one, base = configurations([record(), record("resnet50-v1")])
+    found = ratio(one, base, "mem_device_delta_bytes")
+    assert found is not None
+    assert (found.value, found.interval, found.verdict) == (1.0, None, "?")
+
+
+@pytest.mark.parametrize("name", ["vovnet39", "VoVNet-39 + RefineDet", "vovnet39+refinedet320"])
+def test_a_baseline_is_found_by_its_name(record: Make, name: str) -> None:
+    assert find_baseline([record(), record("resnet50-v1")], name).name == "vovnet39 + refinedet320"
+
+
+def test_a_baseline_is_found_by_its_record(record: Make) -> None:
+    records = [record(), record(batch=8), record("resnet50-v1")]
+    assert find_baseline(records, records[1].record_id[:8]).name == "vovnet39 + refinedet320, batch 8"
+
+
+def test_a_name_of_two_networks_is_asked_about(record: Make) -> None:
+    records = [record(detector="refinedet", size=512), record(detector="refinedet", size=320), record("resnet50-v1")]
+    with pytest.raises(UsageError, match=r"may be vovnet39 \+ refinedet512; vovnet39 \+ refinedet320: say which"):
+        find_baseline(records, "vovnet39")
+    with pytest.raises(UsageError, match="of which there are vovnet39"):
+        find_baseline(records, "vgg16")
+
+
+def test_what_is_not_comparable_is_refused_with_its_keys(record: Make) -> None:
+    records = [record(), record("resnet50-v1", settings=Settings(precision="fp16"), flags=("ci_not_met",))]
+    baseline = find_baseline(records, "vovnet39")
+    with pytest.raises(UsageError, match=r"nothing is comparable .*precision \(fp16, fp32\); ci_not_met; --force"):
+        ratio_tables(records, baseline, Layout())
+
+
+def test_force_marks_what_is_not_comparable(record: Make) -> None:
+    records = [record(), record("resnet50-v1", batch=8)]
+    (table,) = ratio_tables(records, find_baseline(records, "vovnet39", is_forced=True), Layout())
+    assert ["resnet50-v1 + refinedet320,", "1.000", "1.000", "20", "1.000!", "0.86-1.16 alike"] in table.rows
+    assert table.notes[0] == "! forced, batch (8, 1): resnet50-v1 + refinedet320, batch 8"
+
+
+def test_where_some_are_comparable_the_others_are_named(record: Make) -> None:
+    records = [record(), record("resnet50-v1", latency_ms=40.0), record("densenet161", batch=8)]
+    (table,) = ratio_tables(records, find_baseline(records, "vovnet39"), Layout())
+    assert table.plain() == EXPECTED
+
+
+EXPECTED = """\
+Example GPU, fp32, contiguous
+
+network, against             params   macs
+  vovnet39 + refinedet320         x      x  latency_ms      x  range
+---------------------------  ------  -----  ----------  -----  --------------
+vovnet39 + refinedet320       1.000  1.000          20      1  baseline
+resnet50-v1 + refinedet320    1.000  1.000          40  2.000  1.73-2.32 more
+densenet161 + refinedet320,   1.000  1.000          20      -
+  batch 8
+
+not comparable, batch (8, 1): densenet161 + refinedet320, batch 8
+x: times the baseline's. less, more: the ranges (of the processes' medians, or
+the 95 % interval of the only one's) do not overlap and the ratio is beyond 3 %;
+else alike.
+"""
+
+
+def test_each_place_has_its_own_baseline(record: Make) -> None:
+    records = [record(), record("resnet50-v1", latency_ms=40.0), record(gpu=False, latency_ms=300.0), record("resnet50-v1", gpu=False)]
+    first, second = ratio_tables(records, find_baseline(records, "vovnet39"), Layout())
+    assert [row[4] for row in first.rows] == ["1", "2.000"]
+    assert [row[4] for row in second.rows] == ["1", "0.067"]
+
+
+def test_a_record_as_baseline_is_one_place_s(record: Make) -> None:
+    records = [record(), record(settings=Settings(precision="fp16"), latency_ms=10.0)]
+    baseline = find_baseline(records, records[0].record_id, is_forced=True)
+    made = [against(one, baseline, ["latency_ms"]) for one in records]
+    assert [row["ratio_latency_ms"] for row in made] == [1.0, 0.5]
+    assert [row["not_comparable"] for row in made] == [None, "precision (fp16, fp32)"]
+    assert list(made[0]) == ratio_columns(["latency_ms"]) == ["baseline", "not_comparable", "ratio_latency_ms"]
+
+
+def test_text_has_no_ratio(record: Make) -> None:
+    with pytest.raises(UsageError, match="backbone is none"):
+        ratio_tables([record()], find_baseline([record()], "vovnet39"), Layout(columns=["backbone"]))

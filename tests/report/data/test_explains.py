@@ -1,0 +1,74 @@
+"""Which count explains what was measured."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from archbench.records import Record
+from archbench.report.data.configurations import configurations
+from archbench.report.data.explains import COLUMNS, EXPLAINING, explanations, rows, tables
+from archbench.spec import Settings
+
+Make = Callable[..., Record]
+
+
+def series(record: Make, count: int = 8, **changes: object) -> list[Record]:
+    """Networks whose time follows their multiply-adds, against their parameters, and has nothing to do with the rest."""
+    return [
+        record(
+            detector="refinedet", size=64 * n, latency_ms=10.0 * n, energy_j=float(n),
+            counted={"macs": n, "params": -n, "mac_eq1": n * n % 7, "cio": n * n % 5, "activation_peak_bytes": 4}, **changes,
+        )
+        for n in range(2, 2 + count)
+    ]  # fmt: skip
+
+
+def test_the_count_that_orders_times_is_found(record: Make) -> None:
+    time, energy = explanations(configurations(series(record)))
+    assert (time.measured, energy.measured, time.n) == ("latency_ms", "energy_per_image_j", 8)
+    assert time.counted["macs"].rho == pytest.approx(1.0)
+    assert time.counted["params"].rho == pytest.approx(-1.0)
+    assert time.counted["activation_peak_bytes"].rho is None
+    assert time.counted["macs"].best == 1.0
+
+
+def test_places_batches_and_modes_are_apart(record: Make) -> None:
+    records = [*series(record), *series(record, gpu=False), *series(record, batch=4), *series(record, settings=Settings(precision="fp16"))]
+    found = [(one.place, one.batch, one.n) for one in explanations(configurations(records)) if one.measured == "latency_ms"]
+    assert sorted(found) == [
+        ("Example CPU, 2 threads, fp32, contiguous", 1, 8), ("Example GPU, fp16, contiguous", 1, 8),
+        ("Example GPU, fp32, contiguous", 1, 8), ("Example GPU, fp32, contiguous", 4, 8),
+    ]  # fmt: skip
+    assert {one.place for one in explanations(configurations(records), device="cpu")} == {"Example CPU, 2 threads, fp32, contiguous"}
+
+
+def test_repeats_are_one_network(record: Make) -> None:
+    time, _ = explanations(configurations([*series(record), *series(record)]))
+    assert time.n == 8
+
+
+def test_flawed_times_are_left_out_unless_asked_for(record: Make) -> None:
+    records = series(record, flags=("throttled",))
+    assert [one.measured for one in explanations(configurations(records))] == ["energy_per_image_j"]
+    assert [one.measured for one in explanations(configurations(records), with_flawed=True)] == ["latency_ms", "energy_per_image_j"]
+
+
+def test_too_few_networks_explain_nothing(record: Make) -> None:
+    assert explanations(configurations(series(record, 2))) == []
+    time, _ = explanations(configurations(series(record, 4)))
+    assert time.counted["macs"].rho == pytest.approx(1.0)
+    assert time.counted["macs"].interval is None
+
+
+def test_tables_and_rows(record: Make) -> None:
+    found = explanations(configurations(series(record)))
+    assert all(list(row) == list(COLUMNS) for row in rows(found))
+    assert len(rows(found)) == 2 * len(EXPLAINING)
+    first, second = tables(found)
+    assert first.title == "Example GPU, fp32, contiguous"
+    assert first.rows[0] == ["multiply-adds", "1.00", "1.00 - 1.00", "100 %"]
+    assert first.rows[-1] == ["peak of activations", "-", "", "0 %"]
+    assert not first.notes
+    assert second.notes

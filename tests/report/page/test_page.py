@@ -1,0 +1,156 @@
+"""The page without a browser: what it holds, that nothing in a record becomes markup, and that it loads nothing."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import html
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from archbench.records import Metric, Reason, Record
+from archbench.report.data.rows import COLUMNS
+from archbench.report.page.page import Contents, Picture, json_in_script, page
+from archbench.spec import Spec
+
+PLOTLY = "/* in place of plotly.js */"
+EVIL = """</script><script>alert(1)</script><img src=x onerror="alert(1)">'`$data ${x}&amp;\u2028\u2029"""
+
+
+class Reader(HTMLParser):
+    """Reads a page: its elements with their attributes, the texts of cells, and what scripts hold."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.elements: list[tuple[str, dict[str, str]]] = []
+        self.texts: list[str] = []
+        self.scripts: list[str] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        (self.scripts if self.elements and self.elements[-1][0] == "script" and data.strip() else self.texts).append(data)
+
+
+def made(records: Sequence[Record], **changes: Any) -> str:
+    contents = Contents(records, [], {}, "2025-01-02 03:04 UTC", "9.9", PLOTLY)
+    return page(replace(contents, **changes))
+
+
+def data_of(text: str) -> dict[str, Any]:
+    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    return json.loads(found)
+
+
+@pytest.fixture
+def evil() -> Record:
+    """A record with markup in every text that it has."""
+    spec = Spec(EVIL, EVIL, 320, 320, 80, options=((EVIL, EVIL),))
+    measured = {"latency_ms": Metric(20.0, EVIL, EVIL, EVIL, flags=(EVIL,)), "fps": Metric(None, EVIL, reason=EVIL)}
+    environment = {"device": EVIL, "device_name": EVIL, "uuid": EVIL, EVIL: {EVIL: [EVIL]}}
+    return Record(
+        spec, None, "error", Reason(EVIL, EVIL, EVIL), {"params": 1}, measured, environment, {"inputs": EVIL}, time_utc=EVIL, record_id=EVIL
+    )
+
+
+def test_nothing_in_a_record_becomes_markup(record: Callable[..., Record], evil: Record) -> None:
+    usual = made([record()])
+    text = made([record(), evil], pictures=[Picture(EVIL, EVIL, "<svg></svg>", [EVIL])], missing={EVIL: EVIL}, made=EVIL, version=EVIL)
+    read = Reader(text)
+    scripts = [attributes for tag, attributes in read.elements if tag == "script"]
+    assert scripts == [attributes for tag, attributes in Reader(usual).elements if tag == "script"]
+    assert not [attributes for tag, attributes in read.elements if tag == "img" or any(name.startswith("on") for name in attributes)]
+    assert EVIL in "".join(read.texts)
+    assert data_of(text)["names"][1].startswith(EVIL)
+
+
+def test_json_cannot_end_its_script() -> None:
+    text = json_in_script({"a": EVIL, "b": "<!--"})
+    assert not re.search("[<>&\u2028\u2029]", text)
+    assert json.loads(text) == {"a": EVIL, "b": "<!--"}
+
+
+def test_the_policy_allows_these_scripts_and_nothing_else(record: Callable[..., Record]) -> None:
+    text = made([record()])
+    (policy,) = (html.unescape(a["content"]) for tag, a in Reader(text).elements if a.get("http-equiv") == "Content-Security-Policy")
+    scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
+    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    assert len(digests) == 2
+    assert policy == (
+        f"default-src 'none'; script-src 'sha256-{digests[0]}' 'sha256-{digests[1]}'; style-src 'unsafe-inline'; "
+        "img-src data: blob:; base-uri 'none'; form-action 'none'"
+    )
+
+
+def test_the_page_refers_to_nothing_outside_it(record: Callable[..., Record]) -> None:
+    read = Reader(made([record()]))
+    links = [(name, value) for _, attributes in read.elements for name, value in attributes.items() if name in ("src", "href", "action")]
+    assert links
+    assert all(name == "href" and value.startswith("#") for name, value in links)
+    assert not [tag for tag, _ in read.elements if tag in ("link", "iframe", "object", "embed", "base")]
+
+
+def test_the_table_is_there_without_a_script(record: Callable[..., Record], failed: Record) -> None:
+    text = made([record(), failed])
+    (table,) = re.findall(r"<noscript>\n(.*?)</noscript>", text, re.DOTALL)
+    assert table.count("<tr>") == 3
+    assert '<th scope="row" class="left">vovnet39 + refinedet320</th>' in table
+    assert '<td class="right" title="95 % interval: 19.0 to 22.0">20.0</td>' in table
+    assert "<code>archbench profile vgg16" in table
+    assert '<td class="left">out_of_memory</td>' in table
+
+
+def test_the_data_have_every_column_of_every_record(record: Callable[..., Record], failed: Record) -> None:
+    data = data_of(made([record(), failed]))
+    assert [column["name"] for column in data["columns"]] == [*COLUMNS, "command"]
+    assert {len(column["texts"]) for column in data["columns"] if "texts" in column} == {2}
+    latency = next(column for column in data["columns"] if column["name"] == "latency_ms")
+    assert (latency["values"], latency["texts"], latency["unit"]) == ([20.0, None], ["20.0", "-"], "ms")
+    assert set(data["shown"]) <= {*COLUMNS, "command"}
+
+
+def test_numbers_with_fewer_decimals_are_padded_to_the_point(record: Callable[..., Record]) -> None:
+    def timed(value: float, half_width: float) -> Record:
+        return record(measured={"latency_ms": Metric(value, "ms", spread={"ci95": [value - half_width, value + half_width]})})
+
+    text = made([timed(509.0, 9.0), timed(12.346, 0.005), timed(75.0, 2.0)])
+    cells = re.findall(r'<td class="(right[^"]*)" title="95 % interval[^>]*>([\d.]+)</td>', text)
+    assert cells == [("right pad3p", "509"), ("right", "12.346"), ("right pad2", "75.0")]
+
+
+def test_devices_have_protocol_and_fingerprint(record: Callable[..., Record]) -> None:
+    texts = set(Reader(made([record(), record(gpu=False, day=3)])).texts)
+    assert {"Example GPU, fp32, contiguous ", "Example CPU, 2 threads, fp32, contiguous "} <= texts
+    assert {"timed at most (s)", "30", "device name", "Example GPU"} <= texts
+
+
+def test_a_papers_table_stands_beside_ours_once(record: Callable[..., Record]) -> None:
+    text = made([record()])
+    assert text.count("<summary>vovnet/table4: ") == 1
+    assert "vovnet/figure4" not in text, "its networks are the table's"
+    assert '<th class="left indented" scope="row">ours / paper</th>' in text
+    assert "No record is of a network" in made([record("vovnet39", None, size="64x64")])
+
+
+def test_claims_have_verdicts_and_their_reasons(record: Callable[..., Record]) -> None:
+    text = made([record(latency_ms=20.0), record("resnet50-v1", latency_ms=90.0), record("densenet201", latency_ms=40.0)])
+    assert re.search(r'<td class="left (holds|fails)">(holds|fails)', text)
+    assert "claims without a verdict, and why" in text
+
+
+def test_figures_stand_in_the_page_and_those_not_drawn_say_why(record: Callable[..., Record]) -> None:
+    text = made([record()], pictures=[Picture("time", "Time", "<svg></svg>", ["of parts."])], missing={"memory": "no record"})
+    assert "<figure><svg></svg><figcaption><b>Time</b> of parts.</figcaption></figure>" in text
+    assert "<dt>memory</dt><dd>no record</dd>" in text
+
+
+def test_who_made_it_when_is_told(record: Callable[..., Record]) -> None:
+    assert "Made 2025-01-02 03:04 UTC by archbench 9.9." in made([record()])

@@ -1,0 +1,168 @@
+"""Networks from outside: a file, or a module that an installed package offers."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+import archbench
+from archbench.cli.main import run
+from archbench.spec import UsageError
+from archbench.zoo.catalogue import registry
+from archbench.zoo.contracts import Detector
+
+EXAMPLE = Path(__file__).parents[3] / "examples" / "ssd_slim.py"
+QUICK = ["--quick", "--budget", "0.2", "--size", "96"]
+
+
+@pytest.fixture(autouse=True)
+def no_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Begin and end each test without plug-ins."""
+    monkeypatch.setenv(registry.PLUGIN_FILES, "")
+    registry.forget()
+    yield
+    monkeypatch.undo()
+    registry.forget()
+
+
+@pytest.fixture
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A package that offers the example as its module."""
+    package = tmp_path / "site" / "slimnets"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    shutil.copy(EXAMPLE, package / "slim.py")
+    described = tmp_path / "site" / "slimnets-1.0.dist-info"
+    described.mkdir()
+    (described / "METADATA").write_text("Metadata-Version: 2.1\nName: slimnets\nVersion: 1.0\n")
+    (described / "entry_points.txt").write_text("[archbench.plugins]\nslim = slimnets.slim\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "site"))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])))
+    registry.forget()
+
+
+def plugin(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "own.py"
+    file.write_text(text)
+    return file
+
+
+def test_the_example_is_short() -> None:
+    assert len(EXAMPLE.read_text().splitlines()) <= 60
+
+
+def test_a_file_adds_a_detector_to_the_library() -> None:
+    with pytest.raises(UsageError, match="no detector is called"):
+        archbench.cost("mobilenet", "ssd-slim")
+    registry.use_plugin(EXAMPLE)
+    report = archbench.cost("mobilenet", "ssd-slim320", extras=1)
+    assert (report.boxes, report.uncounted) == (6 * (20**2 + 10**2 + 5**2), ())
+    network = archbench.build("mobilenet", "ssd-slim", size=96)
+    assert isinstance(network, Detector)
+    with torch.inference_mode():
+        (found,) = network.postprocess(network(torch.zeros(1, 3, 96, 96)))
+    assert found.boxes.shape[1] == 4
+
+
+def test_a_file_is_read_without_being_run(tmp_path: Path) -> None:
+    registry.use_plugin(plugin(tmp_path, EXAMPLE.read_text() + "\nraise SystemExit\n"))
+    assert registry.resolve("mobilenet", "ssd-slim").size == "320x320"
+
+
+def test_a_command_measures_and_lists_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = run(["profile", "mobilenet", "-d", "ssd-slim", "--plugin", str(EXAMPLE), *QUICK, "--results", str(tmp_path), "--json"])
+    record = json.loads(capsys.readouterr().out)
+    assert (code, record["status"], record["spec"]["detector"]) == (0, "ok", "ssd-slim")
+    assert record["measured"]["postprocess_ms"]["value"] > 0
+    assert run(["list", "detectors", "--plugin", str(EXAMPLE)]) == 0
+    assert "ssd-slim" in capsys.readouterr().out
+    assert run(["compare", "--results", str(tmp_path)]) == 0
+    assert "ssd-slim96" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("installed")
+def test_an_installed_package_is_found_without_being_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert archbench.cost("mobilenet", "ssd-slim").params > 1e6
+    code = run(["profile", "mobilenet", "-d", "ssd-slim", *QUICK, "--results", str(tmp_path / "results"), "--json"])
+    assert (code, json.loads(capsys.readouterr().out)["status"]) == (0, "ok")
+
+
+@pytest.mark.usefixtures("installed")
+def test_light_commands_load_no_plugin() -> None:
+    code = "import sys; from archbench.cli.main import run; run(['list']); print({'torch', 'slimnets.slim'} & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "set()"
+    assert "ssd-slim" in done.stdout
+
+
+def test_a_backbone_may_come_from_a_file(tmp_path: Path) -> None:
+    text = '''
+from torch import nn
+from archbench.zoo.contracts import Backbone, Stage
+ENTRY = """
+kind = "backbone"
+builder = "tiny"
+input = "64x64"
+classes = 10
+levels = ["c1", "c2"]
+[networks.tiny]
+arguments = { width = 8 }
+"""
+def tiny(*, width, taps=None):
+    steps = {"a": nn.Conv2d(3, width, 3, stride=2, padding=1), "b": nn.Conv2d(width, width, 3, stride=2, padding=1)}
+    return Backbone(steps, [Stage("a", width, 2), Stage("b", width, 4)], taps=taps)
+'''
+    registry.use_plugin(plugin(tmp_path, text))
+    assert archbench.cost("tiny").params == 3 * 8 * 9 + 8 + 8 * 8 * 9 + 8 + 8 * 10 + 10
+    assert archbench.cost("tiny", "faster-rcnn", size=64).boxes == 12 * 32 * 32
+
+
+ENTRY = 'ENTRY = """\n{}\n"""\n'
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "has no ENTRY"),
+        ("ENTRY = (", "cannot be read"),
+        (ENTRY.format("builder = "), "cannot be read"),
+        (ENTRY.format('builder = "X"'), "not that of a family: KeyError 'networks'"),
+        (ENTRY.format('kind = "neck"\n[networks.x]'), "its kind is 'neck'"),
+        (ENTRY.format('builder = "X"\ninput = "64x64"\n[networks.SSD_Huang]'), "there is a detector called SSD_Huang already"),
+        ("ENTRY = open('x')", "not that of a family"),
+    ],
+)
+def test_a_file_that_is_no_plugin_is_one_line_and_changes_nothing(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        registry.use_plugin(plugin(tmp_path, text))
+    assert registry.plugins() == ()
+    assert registry.resolve("resnet18").backbone == "resnet18"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (ENTRY.format('builder = "X"\ninput = "64x64"\n[networks.own]'), "has no X, the builder of own"),
+        (
+            "import nothing_of_that_name\n" + ENTRY.format('builder = "X"\ninput = "64x64"\n[networks.own]'),
+            "cannot be loaded: ModuleNotFoundError",
+        ),
+    ],
+)
+def test_a_builder_that_is_not_there_is_one_line(tmp_path: Path, text: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+    file = plugin(tmp_path, text)
+    assert run(["profile", "mobilenet", "-d", "own", "--plugin", str(file), "--no-measure", "--results", str(tmp_path)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_file_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["list", "--plugin", "no/such/file.py"]) == 2
+    assert capsys.readouterr().err.endswith("no/such/file.py cannot be read: No such file or directory\n")
