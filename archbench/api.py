@@ -19,21 +19,38 @@ from archbench.zoo.catalogue import registry
 from archbench.zoo.contracts import Backbone, Detector
 
 __all__ = [
-    "Backbone", "Call", "CostReport", "Detector", "build", "build_spec", "check_spec", "cost", "cost_spec", "count", "mean_square",
-]  # fmt: skip
+    "Backbone",
+    "Call",
+    "CostReport",
+    "Detector",
+    "build",
+    "build_spec",
+    "check_spec",
+    "cost",
+    "cost_spec",
+    "count",
+    "mean_square",
+]
 
 Size = str | int | tuple[int, int] | None
 
 
 def build(
-    backbone: str, detector: str | None = None, *, size: Size = None, classes: int | None = None, device: str = "cpu",
+    backbone: str,
+    detector: str | None = None,
+    *,
+    size: Size = None,
+    classes: int | None = None,
+    device: str = "cpu",
     **options: OptionValue,
-) -> nn.Module:  # fmt: skip
-    """Build a network by name with torch's initial weights, in evaluation mode: a Detector, a Classifier or a Backbone.
+) -> nn.Module:
+    """Build a network by name with torch's initial weights, in evaluation mode: a Detector, a
+    Classifier or a Backbone.
 
-    `size` is a side in pixels, (width, height) or their text; `classes` counts foreground classes (0 without a detector: the
-    trunk alone). Both default to what the network was published with. Options are listed by `archbench list`. On the device
-    "meta" nothing is allocated. Raises UsageError (a ValueError) for a name, option, size or pair that cannot be.
+    `size` is a side in pixels, (width, height) or their text; `classes` counts foreground classes
+    (0 without a detector: the trunk alone). Both default to what the network was published with.
+    Options are listed by `archbench list`. On the device "meta" nothing is allocated. Raises
+    UsageError (a ValueError) for a name, option, size or pair that cannot be.
     """
     spec = registry.resolve(backbone, detector, size=size, classes=classes, **options)  # type: ignore[arg-type]
     return build_spec(spec, device=device)
@@ -46,18 +63,32 @@ def build_spec(spec: Spec, *, device: str = "cpu") -> nn.Module:
 
 
 def cost(
-    backbone: str, detector: str | None = None, *, size: Size = None, classes: int | None = None, batch: int = 1,
-    mode: Literal["infer", "train"] = "infer", **options: OptionValue,
-) -> CostReport:  # fmt: skip
-    """Count what a network costs, by name, without allocating it; the arguments are those of `build`.
+    backbone: str,
+    detector: str | None = None,
+    *,
+    size: Size = None,
+    classes: int | None = None,
+    batch: int = 1,
+    mode: Literal["infer", "train"] = "infer",
+    **options: OptionValue,
+) -> CostReport:
+    """Count what a network costs, by name, without allocating it; the arguments are those of
+    `build`.
 
-    All figures are of one image; `batch` enters `activation_peak_bytes` alone and, in mode "train", `train_memory_bytes`.
+    All figures are of one image; `batch` enters `activation_peak_bytes` alone and, in mode "train",
+    `train_memory_bytes`.
     """
-    return cost_spec(registry.resolve(backbone, detector, size=size, classes=classes, batch=batch, mode=mode, **options))
+    return cost_spec(
+        registry.resolve(
+            backbone, detector, size=size, classes=classes, batch=batch, mode=mode, **options
+        )
+    )
 
 
 def cost_spec(spec: Spec) -> CostReport:
-    """Count the network of a spec; raises UsageError for an input that it cannot take or be trained on."""
+    """Count the network of a spec; raises UsageError for an input that it cannot take or be trained
+    on.
+    """
     network = build_spec(spec, device="meta")
     try:
         images = torch.empty(spec.batch, 3, spec.height, spec.width, device="meta")
@@ -68,8 +99,13 @@ def cost_spec(spec: Spec) -> CostReport:
         line = str(error).strip().splitlines()[0]
         if "no autograd formula" in line:
             line = "the operators that read its regions have no gradient here"
-        raise UsageError(f"{spec} cannot {'be trained' if spec.mode == 'train' else 'run'}: {line}") from error
-    return replace(report, paper_params=paper_params(spec, {"params": report.params, **asdict(report.param_kinds)}))
+        raise UsageError(
+            f"{spec} cannot {'be trained' if spec.mode == 'train' else 'run'}: {line}"
+        ) from error
+    return replace(
+        report,
+        paper_params=paper_params(spec, {"params": report.params, **asdict(report.param_kinds)}),
+    )
 
 
 def check_spec(spec: Spec, report: CostReport) -> Check:
@@ -78,14 +114,20 @@ def check_spec(spec: Spec, report: CostReport) -> Check:
         return check_against_fvcore(build_spec(spec), report, (3, spec.height, spec.width))
     except (RuntimeError, MemoryError) as error:
         line = str(error).strip().splitlines()[0]
-        raise UsageError(f"{spec} cannot be held against fvcore, which runs it for real: {line}") from error
+        raise UsageError(
+            f"{spec} cannot be held against fvcore, which runs it for real: {line}"
+        ) from error
 
 
-def count(module: nn.Module, input: Tensor | tuple[Any, ...], *, device: str = "meta") -> CostReport:
-    """Count any module in one forward pass on `input`: a tensor, a tuple of positional arguments, or a shape such as (1, 3, 224, 224).
+def count(
+    module: nn.Module, input: Tensor | tuple[Any, ...], *, device: str = "meta"
+) -> CostReport:
+    """Count any module in one forward pass on `input`: a tensor, a tuple of positional arguments,
+    or a shape such as (1, 3, 224, 224).
 
-    The leading dimension is the batch; figures are of one image. The pass runs on the meta device, so neither weights nor
-    data are needed; a module whose shapes depend on its data takes `device="cpu"`. Raises UsageError where it cannot run.
+    The leading dimension is the batch; figures are of one image. The pass runs on the meta device,
+    so neither weights nor data are needed; a module whose shapes depend on its data takes
+    `device="cpu"`. Raises UsageError where it cannot run.
     """
     if isinstance(input, Tensor):
         inputs: tuple[Any, ...] = (input,)
@@ -99,4 +141,7 @@ def count(module: nn.Module, input: Tensor | tuple[Any, ...], *, device: str = "
         if device != "meta":
             raise
         line = str(error).strip().splitlines()[0]
-        raise UsageError(f'{type(module).__name__} does not run on the meta device ({line}); try count(..., device="cpu")') from error
+        raise UsageError(
+            f"{type(module).__name__} does not run on the meta device ({line}); try count(..., "
+            'device="cpu")'
+        ) from error

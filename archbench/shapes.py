@@ -1,9 +1,11 @@
-"""Shapes without computing: outputs of the commonest operators on the meta device, without torch's own meta kernels.
+"""Shapes without computing: outputs of the commonest operators on the meta device, without torch's
+own meta kernels.
 
-A forward pass under inference mode calls whole operators (`aten.conv2d`), a training step decomposed ones and their backward.
+A forward pass under inference mode calls whole operators (`aten.conv2d`), a training step
+decomposed ones and their backward.
 
-Those are written in Python: they load torch's compiler and sympy on first use, longer than a count takes, and are most of
-its time afterwards. A test holds these against them.
+Those are written in Python: they load torch's compiler and sympy on first use, longer than a count
+takes, and are most of its time afterwards. A test holds these against them.
 """
 
 from __future__ import annotations
@@ -19,9 +21,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 
 def _conv2d(
-    source: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sequence[int] = (1,), padding: Sequence[int] = (0,),
-    dilation: Sequence[int] = (1,), groups: int = 1,
-) -> Tensor | None:  # fmt: skip
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sequence[int] = (1,),
+    padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,),
+    groups: int = 1,
+) -> Tensor | None:
     c_out, c_in, *kernel = weight.shape
     if source.ndim != 4 or source.shape[1] != c_in * groups:
         return None
@@ -33,42 +40,63 @@ def _conv2d(
 
 
 def _conv_transpose2d(
-    source: Tensor, weight: Tensor, bias: Tensor | None = None, stride: Sequence[int] = (1,), padding: Sequence[int] = (0,),
-    output_padding: Sequence[int] = (0,), groups: int = 1, dilation: Sequence[int] = (1,),
-) -> Tensor | None:  # fmt: skip
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sequence[int] = (1,),
+    padding: Sequence[int] = (0,),
+    output_padding: Sequence[int] = (0,),
+    groups: int = 1,
+    dilation: Sequence[int] = (1,),
+) -> Tensor | None:
     c_in, c_out, *kernel = weight.shape
     if source.ndim != 4 or source.shape[1] != c_in:
         return None
     sides = []
     for i, n in enumerate(source.shape[2:]):
-        s, p, extra, d = (values[i % len(values)] for values in (stride, padding, output_padding, dilation))
+        s, p, extra, d = (
+            values[i % len(values)] for values in (stride, padding, output_padding, dilation)
+        )
         sides.append((n - 1) * s - 2 * p + d * (kernel[i] - 1) + extra + 1)
     return source.new_empty(source.shape[0], c_out * groups, *sides) if min(sides) > 0 else None
 
 
 def _convolution(
-    source: Tensor, weight: Tensor, bias: Tensor | None, stride: Sequence[int], padding: Sequence[int], dilation: Sequence[int],
-    transposed: bool, output_padding: Sequence[int], groups: int,
-) -> Tensor | None:  # fmt: skip
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+) -> Tensor | None:
     if weight.ndim != 4:
         return None
     if transposed:
-        return _conv_transpose2d(source, weight, bias, stride, padding, output_padding, groups, dilation)
+        return _conv_transpose2d(
+            source, weight, bias, stride, padding, output_padding, groups, dilation
+        )
     return _conv2d(source, weight, bias, stride, padding, dilation, groups)
 
 
 def _convolution_backward(
     grad: Tensor, source: Tensor, weight: Tensor, bias_sizes: Sequence[int] | None, *_: Any
-) -> tuple[Tensor | None, ...] | None:  # fmt: skip
+) -> tuple[Tensor | None, ...] | None:
     wanted = _[-1]
     shapes = (source.shape, weight.shape, [weight.shape[0]] if bias_sizes is None else bias_sizes)
     return _wanted(grad, shapes, wanted)
 
 
 def _max_pool2d(
-    source: Tensor, kernel: Sequence[int], stride: Sequence[int] = (), padding: Sequence[int] = (0,), dilation: Sequence[int] = (1,),
+    source: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,),
     ceil_mode: bool = False,
-) -> Tensor | None:  # fmt: skip
+) -> Tensor | None:
     stride = stride or kernel
     sides = []
     for i, n in enumerate(source.shape[-2:]):
@@ -79,7 +107,11 @@ def _max_pool2d(
         side = (-(-span // s) if ceil_mode else span // s) + 1
         # A last window that would start in the padding is left out.
         sides.append(side - 1 if ceil_mode and (side - 1) * s >= n + p else side)
-    return source.new_empty(*source.shape[:-2], *sides) if source.ndim == 4 and min(sides) > 0 else None
+    return (
+        source.new_empty(*source.shape[:-2], *sides)
+        if source.ndim == 4 and min(sides) > 0
+        else None
+    )
 
 
 def _max_pool2d_with_indices(source: Tensor, *others: Any) -> tuple[Tensor, Tensor] | None:
@@ -92,51 +124,87 @@ def _adaptive_max_pool2d(source: Tensor, sides: Sequence[int]) -> tuple[Tensor, 
     return None if out is None else (out, out.new_empty(out.shape, dtype=torch.int64))
 
 
-def _reduce(source: Tensor, over: Sequence[int] | None = None, keepdim: bool = False, **__: Any) -> Tensor | None:
+def _reduce(
+    source: Tensor, over: Sequence[int] | None = None, keepdim: bool = False, **__: Any
+) -> Tensor | None:
     over = over or range(source.ndim)
     if any(not -source.ndim <= dim < source.ndim for dim in over) or not source.is_floating_point():
         return None
     gone = {dim % source.ndim for dim in over}
-    shape = [1 if dim in gone else side for dim, side in enumerate(source.shape) if keepdim or dim not in gone]
+    shape = [
+        1 if dim in gone else side
+        for dim, side in enumerate(source.shape)
+        if keepdim or dim not in gone
+    ]
     return source.new_empty(shape) if len(gone) == len(over) else None
 
 
 def _batch_norm(source: Tensor, *others: Any, **__: Any) -> Tensor | None:
-    fits = source.ndim > 1 and all(t.numel() == source.shape[1] for t in others if isinstance(t, Tensor))
+    fits = source.ndim > 1 and all(
+        t.numel() == source.shape[1] for t in others if isinstance(t, Tensor)
+    )
     return source.new_empty(source.shape) if fits else None
 
 
 def _group_norm(source: Tensor, groups: int, *others: Any, **__: Any) -> Tensor | None:
-    fits = source.ndim > 1 and source.shape[1] % groups == 0 and all(t.numel() == source.shape[1] for t in others if isinstance(t, Tensor))
+    fits = (
+        source.ndim > 1
+        and source.shape[1] % groups == 0
+        and all(t.numel() == source.shape[1] for t in others if isinstance(t, Tensor))
+    )
     return source.new_empty(source.shape) if fits else None
 
 
-def _wanted(grad: Tensor, shapes: Sequence[Sequence[int]], wanted: Sequence[bool]) -> tuple[Tensor | None, ...]:
+def _wanted(
+    grad: Tensor, shapes: Sequence[Sequence[int]], wanted: Sequence[bool]
+) -> tuple[Tensor | None, ...]:
     """Gradients of these shapes, None for those that are not wanted."""
-    return tuple(grad.new_empty(shape) if needed else None for shape, needed in zip(shapes, wanted, strict=True))
+    return tuple(
+        grad.new_empty(shape) if needed else None
+        for shape, needed in zip(shapes, wanted, strict=True)
+    )
 
 
 def _native_batch_norm(source: Tensor, *others: Any) -> tuple[Tensor, ...] | None:
     training = others[4]
     if not training or _batch_norm(source, *others[:4]) is None:
         return None
-    return source.new_empty(source.shape), source.new_empty(source.shape[1]), source.new_empty(source.shape[1])
+    return (
+        source.new_empty(source.shape),
+        source.new_empty(source.shape[1]),
+        source.new_empty(source.shape[1]),
+    )
 
 
-def _native_batch_norm_backward(grad: Tensor, source: Tensor, *others: Any) -> tuple[Tensor | None, ...]:
+def _native_batch_norm_backward(
+    grad: Tensor, source: Tensor, *others: Any
+) -> tuple[Tensor | None, ...]:
     channels = [source.shape[1]]
     return _wanted(grad, (source.shape, channels, channels), others[-1])
 
 
 def _native_group_norm(
-    source: Tensor, weight: Tensor | None, bias: Tensor | None, batch: int, channels: int, positions: int, groups: int, eps: float
+    source: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    batch: int,
+    channels: int,
+    positions: int,
+    groups: int,
+    eps: float,
 ) -> tuple[Tensor, ...] | None:
     if _group_norm(source, groups, weight, bias) is None or (batch, channels) != source.shape[:2]:
         return None
-    return source.new_empty(source.shape), source.new_empty(batch, groups), source.new_empty(batch, groups)
+    return (
+        source.new_empty(source.shape),
+        source.new_empty(batch, groups),
+        source.new_empty(batch, groups),
+    )
 
 
-def _native_group_norm_backward(grad: Tensor, source: Tensor, *others: Any) -> tuple[Tensor | None, ...]:
+def _native_group_norm_backward(
+    grad: Tensor, source: Tensor, *others: Any
+) -> tuple[Tensor | None, ...]:
     channels = [source.shape[1]]
     return _wanted(grad, (source.shape, channels, channels), others[-1])
 
@@ -144,7 +212,11 @@ def _native_group_norm_backward(grad: Tensor, source: Tensor, *others: Any) -> t
 def _broadcast(first: Any, second: Any, *_: Any, **__: Any) -> Tensor | None:
     if isinstance(first, Tensor) and first.is_floating_point() and isinstance(second, int | float):
         return first.new_empty(first.shape)
-    if not isinstance(first, Tensor) or not isinstance(second, Tensor) or first.dtype != second.dtype:
+    if (
+        not isinstance(first, Tensor)
+        or not isinstance(second, Tensor)
+        or first.dtype != second.dtype
+    ):
         return None
     # torch.broadcast_shapes would load sympy.
     sides = list(zip_longest(reversed(first.shape), reversed(second.shape), fillvalue=1))
@@ -168,36 +240,71 @@ def _addcmul(source: Tensor, first: Tensor, second: Tensor, **__: Any) -> Tensor
     return total if total is not None and total.shape == source.shape else None
 
 
-def _vector_norm(source: Tensor, order: float = 2, dim: Sequence[int] | None = None, keepdim: bool = False, **__: Any) -> Tensor | None:
+def _vector_norm(
+    source: Tensor,
+    order: float = 2,
+    dim: Sequence[int] | None = None,
+    keepdim: bool = False,
+    **__: Any,
+) -> Tensor | None:
     if source.ndim != 4 or not keepdim or dim is None or len(dim) != 1 or not 0 <= dim[0] < 4:
         return None
-    return source.new_empty([1 if index == dim[0] else side for index, side in enumerate(source.shape)])
+    return source.new_empty(
+        [1 if index == dim[0] else side for index, side in enumerate(source.shape)]
+    )
 
 
 def _avg_pool2d(
-    source: Tensor, kernel: Sequence[int], stride: Sequence[int] = (), padding: Sequence[int] = (0,), ceil_mode: bool = False, *_: Any
-) -> Tensor | None:  # fmt: skip
+    source: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    ceil_mode: bool = False,
+    *_: Any,
+) -> Tensor | None:
     return _max_pool2d(source, kernel, stride, padding, (1,), ceil_mode)
 
 
 def _adaptive_avg_pool2d(source: Tensor, sides: Sequence[int]) -> Tensor | None:
-    return source.new_empty(*source.shape[:2], *sides) if source.ndim == 4 and len(sides) == 2 and min(*source.shape, *sides) > 0 else None
+    return (
+        source.new_empty(*source.shape[:2], *sides)
+        if source.ndim == 4 and len(sides) == 2 and min(*source.shape, *sides) > 0
+        else None
+    )
 
 
 def _linear(source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
-    fits = source.ndim > 0 and weight.ndim == 2 and source.shape[-1] == weight.shape[1] and source.dtype == weight.dtype
+    fits = (
+        source.ndim > 0
+        and weight.ndim == 2
+        and source.shape[-1] == weight.shape[1]
+        and source.dtype == weight.dtype
+    )
     fits = fits and (bias is None or bias.shape == weight.shape[:1])
     return source.new_empty(*source.shape[:-1], weight.shape[0]) if fits else None
 
 
 def _addmm(bias: Tensor, source: Tensor, weight: Tensor, **__: Any) -> Tensor | None:
-    if source.ndim != 2 or weight.ndim != 2 or source.shape[1] != weight.shape[0] or bias.shape != weight.shape[1:]:
+    if (
+        source.ndim != 2
+        or weight.ndim != 2
+        or source.shape[1] != weight.shape[0]
+        or bias.shape != weight.shape[1:]
+    ):
         return None
-    return source.new_empty(source.shape[0], weight.shape[1]) if bias.dtype == source.dtype == weight.dtype else None
+    return (
+        source.new_empty(source.shape[0], weight.shape[1])
+        if bias.dtype == source.dtype == weight.dtype
+        else None
+    )
 
 
 def _mm(source: Tensor, weight: Tensor) -> Tensor | None:
-    fits = source.ndim == weight.ndim == 2 and source.shape[1] == weight.shape[0] and source.dtype == weight.dtype
+    fits = (
+        source.ndim == weight.ndim == 2
+        and source.shape[1] == weight.shape[0]
+        and source.dtype == weight.dtype
+    )
     return source.new_empty(source.shape[0], weight.shape[1]) if fits else None
 
 
@@ -208,7 +315,11 @@ def _cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
     shape = list(first.shape)
     dim %= first.ndim
     for other in tensors[1:]:
-        if other.ndim != first.ndim or other.dtype != first.dtype or _without(other.shape, dim) != _without(first.shape, dim):
+        if (
+            other.ndim != first.ndim
+            or other.dtype != first.dtype
+            or _without(other.shape, dim) != _without(first.shape, dim)
+        ):
             return None
     shape[dim] = sum(tensor.shape[dim] for tensor in tensors)
     return first.new_empty(shape)
@@ -222,7 +333,9 @@ def _sized(grad: Tensor, sizes: Sequence[int], *_: Any) -> Tensor:
     return grad.new_empty(sizes)
 
 
-def _upsample_nearest2d_backward(grad: Tensor, sides: Sequence[int], sizes: Sequence[int], *_: Any) -> Tensor:
+def _upsample_nearest2d_backward(
+    grad: Tensor, sides: Sequence[int], sizes: Sequence[int], *_: Any
+) -> Tensor:
     return grad.new_empty(sizes)
 
 
@@ -235,7 +348,11 @@ def _ones_like(source: Tensor, *, dtype: torch.dtype | None = None, **_: Any) ->
 
 
 def _flip(source: Tensor, dims: Sequence[int]) -> Tensor | None:
-    return source.new_empty(source.shape) if len(dims) == 1 and -source.ndim <= dims[0] < source.ndim else None
+    return (
+        source.new_empty(source.shape)
+        if len(dims) == 1 and -source.ndim <= dims[0] < source.ndim
+        else None
+    )
 
 
 def _in_place(source: Tensor, *_: Any) -> Tensor:
@@ -245,17 +362,32 @@ def _in_place(source: Tensor, *_: Any) -> Tensor:
 def _pixel_unshuffle(source: Tensor, factor: int) -> Tensor | None:
     if source.ndim != 4 or factor < 1 or source.shape[2] % factor or source.shape[3] % factor:
         return None
-    return source.new_empty(source.shape[0], source.shape[1] * factor**2, source.shape[2] // factor, source.shape[3] // factor)
+    return source.new_empty(
+        source.shape[0],
+        source.shape[1] * factor**2,
+        source.shape[2] // factor,
+        source.shape[3] // factor,
+    )
 
 
-def _upsample_nearest2d(source: Tensor, sides: Sequence[int] | None, factors: Sequence[float] | None = None) -> Tensor | None:
-    fits = source.ndim == 4 and sides is not None and len(sides) == 2 and min(*source.shape, *sides) > 0
+def _upsample_nearest2d(
+    source: Tensor, sides: Sequence[int] | None, factors: Sequence[float] | None = None
+) -> Tensor | None:
+    fits = (
+        source.ndim == 4
+        and sides is not None
+        and len(sides) == 2
+        and min(*source.shape, *sides) > 0
+    )
     return source.new_empty(*source.shape[:2], *sides) if fits and sides is not None else None
 
 
 def _upsample_bilinear2d(
-    source: Tensor, sides: Sequence[int] | None, align_corners: bool, factors: Sequence[float] | None = None
-) -> Tensor | None:  # fmt: skip
+    source: Tensor,
+    sides: Sequence[int] | None,
+    align_corners: bool,
+    factors: Sequence[float] | None = None,
+) -> Tensor | None:
     return _upsample_nearest2d(source, sides, factors)
 
 
@@ -330,7 +462,9 @@ OUTPUTS: dict[Any, Callable[..., Any]] = {
     torch.ops.aten.leaky_relu_backward.default: _alike,
     torch.ops.aten.silu_backward.default: _alike,
 }
-"""An operator's output, or outputs, for its arguments; None leaves the call, and the error it may deserve, to torch."""
+"""An operator's output, or outputs, for its arguments; None leaves the call, and the error it may
+deserve, to torch.
+"""
 
 
 def run_by_shape(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -343,10 +477,14 @@ def run_by_shape(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> An
 def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     """Name the parameters and buffers of every submodule, each submodule once, by its first name.
 
-    Under all names of a shared submodule `functional_call` would take what it put there for the module's own.
+    Under all names of a shared submodule `functional_call` would take what it put there for the
+    module's own.
     """
     for path, sub in module.named_modules():
-        for name, tensor in (*sub.named_parameters(recurse=False), *sub.named_buffers(recurse=False)):
+        for name, tensor in (
+            *sub.named_parameters(recurse=False),
+            *sub.named_buffers(recurse=False),
+        ):
             yield f"{path}.{name}" if path else name, tensor
 
 
@@ -363,12 +501,19 @@ class _Shapes(TorchDispatchMode):
         """Keep torch from wrapping the mode for its compiler, which would load it."""
         return False
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         return run_by_shape(func, args, kwargs or {})
 
 
 def map_sizes(features: nn.Module, size: tuple[int, int]) -> list[tuple[int, int]]:
-    """Find width and height of each map that a module gives for images of `size` (width, height), without computing them.
+    """Find width and height of each map that a module gives for images of `size` (width, height),
+    without computing them.
 
     Raises ValueError where the images are too small for it.
     """

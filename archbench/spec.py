@@ -1,4 +1,6 @@
-"""What is asked: which network (`Spec`) and how it is to be measured (`Settings`). Imports nothing heavy."""
+"""What is asked: which network (`Spec`) and how it is to be measured (`Settings`). Imports nothing
+heavy.
+"""
 
 from __future__ import annotations
 
@@ -19,19 +21,33 @@ FLAGS = ("backbone", "detector", "size", "classes", "batch", "mode")
 MEMORY_FORMATS = ("contiguous", "channels_last")
 COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
 VALUED = {
-    "device": "--device", "precision": "--precision", "memory_format": "--memory-format", "threads": "--threads", "seed": "--seed",
-    "budget_s": "--budget", "deadline_s": "--deadline", "images": "--images", "weights": "--weights", "compile": "--compile",
-}  # fmt: skip
+    "device": "--device",
+    "precision": "--precision",
+    "memory_format": "--memory-format",
+    "threads": "--threads",
+    "seed": "--seed",
+    "budget_s": "--budget",
+    "deadline_s": "--deadline",
+    "images": "--images",
+    "weights": "--weights",
+    "compile": "--compile",
+}
 """Settings and the flags that take their values."""
 SWITCHES = {
-    "cudnn_benchmark": "--no-cudnn-benchmark", "fold_bn": "--fold-bn", "cuda_graph": "--cuda-graph", "deterministic": "--deterministic",
-    "allow_shared": "--allow-shared", "roofline": "--roofline",
-}  # fmt: skip
+    "cudnn_benchmark": "--no-cudnn-benchmark",
+    "fold_bn": "--fold-bn",
+    "cuda_graph": "--cuda-graph",
+    "deterministic": "--deterministic",
+    "allow_shared": "--allow-shared",
+    "roofline": "--roofline",
+}
 """Settings and the flags that turn them from their defaults."""
 
 
 class UsageError(ValueError):
-    """Something the user asked for cannot be: one line that says what to do. The command line exits with 2."""
+    """Something the user asked for cannot be: one line that says what to do. The command line exits
+    with 2.
+    """
 
 
 def parse_size(size: str | int | tuple[int, int] | None) -> tuple[int, int] | None:
@@ -56,7 +72,9 @@ def parse_size(size: str | int | tuple[int, int] | None) -> tuple[int, int] | No
 
 
 def parse_value(text: str) -> OptionValue:
-    """Read an option's value as a boolean, a whole number, a number or a word, whichever fits first."""
+    """Read an option's value as a boolean, a whole number, a number or a word, whichever fits
+    first.
+    """
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     for cast in (int, float):
@@ -94,8 +112,8 @@ def _classes(count: int) -> str:
 class Spec:
     """One network at one input, in normal form: two spellings of the same network give equal specs.
 
-    `registry.resolve` makes specs. Sizes are pixels; `classes` counts foreground classes (0: the trunk alone);
-    `options` holds those that differ from their defaults, sorted by key.
+    `registry.resolve` makes specs. Sizes are pixels; `classes` counts foreground classes (0: the
+    trunk alone); `options` holds those that differ from their defaults, sorted by key.
     """
 
     backbone: str
@@ -154,7 +172,9 @@ class Spec:
 
 @dataclass(frozen=True)
 class Settings:
-    """How a spec is measured. Every field stands in the record; the defaults are the default protocol."""
+    """How a spec is measured. Every field stands in the record; the defaults are the default
+    protocol.
+    """
 
     device: str = "auto"
     precision: str = "fp32"
@@ -188,7 +208,8 @@ class Settings:
     roofline: bool = False
     """Whether the device's peaks are measured and the time is set beside what they bound."""
     deadline_s: float | None = None
-    """Seconds after which the whole job is ended; None: three times its budget and 600 s to start."""
+    """Seconds after which the whole job is ended; None: three times its budget and 600 s to start.
+    """
 
     def __post_init__(self) -> None:
         if not DEVICES.fullmatch(self.device):
@@ -196,11 +217,16 @@ class Settings:
         if self.precision not in PRECISIONS:
             raise UsageError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
         if self.memory_format not in MEMORY_FORMATS:
-            raise UsageError(f"memory format {self.memory_format!r} is none of {', '.join(MEMORY_FORMATS)}")
+            raise UsageError(
+                f"memory format {self.memory_format!r} is none of {', '.join(MEMORY_FORMATS)}"
+            )
         if self.compile not in COMPILE_MODES:
             raise UsageError(f"compile mode {self.compile!r} is none of {', '.join(COMPILE_MODES)}")
         if self.cuda_graph and self.compile != "none":
-            raise UsageError("a network is compiled or replayed as a CUDA graph, not both (compile mode reduce-overhead does both)")
+            raise UsageError(
+                "a network is compiled or replayed as a CUDA graph, not both (compile mode "
+                "reduce-overhead does both)"
+            )
         for name in ("threads", "n_min", "n_max", "budget_s", "target", "energy_s", "deadline_s"):
             value = getattr(self, name)
             if value is not None and not 0 < value < inf:
@@ -210,7 +236,10 @@ class Settings:
 
     def check(self, spec: Spec) -> None:
         """Raise UsageError where a spec cannot be measured so."""
-        for asked, what in ((self.fold_bn, "folded batch norms are"), (self.cuda_graph, "a CUDA graph is")):
+        for asked, what in (
+            (self.fold_bn, "folded batch norms are"),
+            (self.cuda_graph, "a CUDA graph is"),
+        ):
             if asked and spec.mode == "train":
                 raise UsageError(f"{what} for inference only, not for training steps")
 
@@ -221,13 +250,19 @@ class Settings:
 
     def flags(self) -> str:
         """The flags of `archbench profile` that make these settings, with a space before each."""
-        quick = (self.target, self.n_min, self.t_min_s) == (QUICK.target, QUICK.n_min, QUICK.t_min_s)
+        quick = (self.target, self.n_min, self.t_min_s) == (
+            QUICK.target,
+            QUICK.n_min,
+            QUICK.t_min_s,
+        )
         usual = QUICK if quick else Settings()
         words = ["--quick"] if quick else []
         for name, flag in VALUED.items():
             if getattr(self, name) != getattr(usual, name):
                 words += [flag, f"{getattr(self, name)}"]
-        words += [flag for name, flag in SWITCHES.items() if getattr(self, name) != getattr(usual, name)]
+        words += [
+            flag for name, flag in SWITCHES.items() if getattr(self, name) != getattr(usual, name)
+        ]
         return "".join(f" {shlex.quote(word)}" for word in words)
 
     def to_dict(self) -> dict[str, Any]:

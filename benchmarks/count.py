@@ -1,15 +1,18 @@
-"""What a count costs beside the forward pass it watches, and beside other counters: ResNet-50 at 224x224, one image.
+"""What a count costs beside the forward pass it watches, and beside other counters: ResNet-50 at
+224x224, one image.
 
     python benchmarks/count.py [--rounds N]
 
-Everything runs in one process, warm (torch's compiler, which some meta kernels load, is in memory), in interleaved rounds,
-so that a slow moment of the machine falls on all alike; the table has the median time of a call and its ratio to the bare
-pass. archbench's count takes less than the bare pass because it has its own output shapes for the commonest operators
-(archbench/shapes.py), where torch's meta kernels are Python. All but fvcore count a network on the meta device, without
-weights; fvcore traces real tensors, so it computes the network on the CPU as it counts it.
+Everything runs in one process, warm (torch's compiler, which some meta kernels load, is in memory),
+in interleaved rounds, so that a slow moment of the machine falls on all alike; the table has the
+median time of a call and its ratio to the bare pass. archbench's count takes less than the bare
+pass because it has its own output shapes for the commonest operators (archbench/shapes.py), where
+torch's meta kernels are Python. All but fvcore count a network on the meta device, without weights;
+fvcore traces real tensors, so it computes the network on the CPU as it counts it.
 
-What they count differs: archbench has memory access cost, CIO, pools, batch-norm elements and the activation peak as well,
-torchinfo parameters and output sizes, fvcore and FlopCounterMode operations alone.
+What they count differs: archbench has memory access cost, CIO, pools, batch-norm elements and the
+activation peak as well, torchinfo parameters and output sizes, fvcore and FlopCounterMode
+operations alone.
 """
 
 from __future__ import annotations
@@ -32,7 +35,9 @@ SHAPE = (1, 3, 224, 224)
 
 
 def counters() -> dict[str, tuple[str, Callable[[], object]]]:
-    """What is timed, by name: the device it runs on and one call of it; torchinfo only where it is installed."""
+    """What is timed, by name: the device it runs on and one call of it; torchinfo only where it is
+    installed.
+    """
     empty, real = archbench.build(NETWORK, device="meta"), archbench.build(NETWORK)
     image, picture = torch.empty(SHAPE, device="meta"), torch.randn(SHAPE)
 
@@ -41,7 +46,11 @@ def counters() -> dict[str, tuple[str, Callable[[], object]]]:
             empty(image)
 
     def fvcore() -> None:
-        analysis = FlopCountAnalysis(real, picture).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        analysis = (
+            FlopCountAnalysis(real, picture)
+            .unsupported_ops_warnings(False)
+            .uncalled_modules_warnings(False)
+        )
         with torch.inference_mode():
             analysis.tracer_warnings("none").total()
 
@@ -60,11 +69,16 @@ def counters() -> dict[str, tuple[str, Callable[[], object]]]:
     except ImportError:
         print("torchinfo is not installed: left out (pip install torchinfo)")
     else:
-        timed["torchinfo.summary"] = ("meta", lambda: torchinfo.summary(empty, input_data=image, device="meta", verbose=0))
+        timed["torchinfo.summary"] = (
+            "meta",
+            lambda: torchinfo.summary(empty, input_data=image, device="meta", verbose=0),
+        )
     return timed
 
 
-def median_ms(timed: dict[str, tuple[str, Callable[[], object]]], *, rounds: int) -> dict[str, float]:
+def median_ms(
+    timed: dict[str, tuple[str, Callable[[], object]]], *, rounds: int
+) -> dict[str, float]:
     """Median milliseconds of a call of each, in turn, after one round that is not counted."""
     samples: dict[str, list[float]] = {name: [] for name in timed}
     for number in range(rounds + 1):
@@ -79,14 +93,19 @@ def median_ms(timed: dict[str, tuple[str, Callable[[], object]]], *, rounds: int
 def main() -> None:
     """Time and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("--rounds", type=int, default=15, help="calls of each that are timed (default 15)")
+    parser.add_argument(
+        "--rounds", type=int, default=15, help="calls of each that are timed (default 15)"
+    )
     rounds = parser.parse_args().rounds
     logging.getLogger("fvcore").setLevel(logging.ERROR)
     warnings.simplefilter("ignore")
     timed = counters()
     medians = median_ms(timed, rounds=rounds)
     base = medians["bare forward pass"]
-    print(f"{NETWORK} at 224x224, batch 1, torch {torch.__version__}, {torch.get_num_threads()} threads, median of {rounds} rounds")
+    print(
+        f"{NETWORK} at 224x224, batch 1, torch {torch.__version__}, {torch.get_num_threads()} "
+        f"threads, median of {rounds} rounds"
+    )
     print(f"{'':26}{'device':20}{'ms':>8}{'x bare':>9}")
     for name, ms in sorted(medians.items(), key=lambda row: row[1]):
         print(f"{name:26}{timed[name][0]:20}{ms:8.1f}{ms / base:9.2f}")

@@ -1,9 +1,10 @@
-"""Count the whole grid of Huang et al. in one process: every extractor, meta-architecture, size, stride and proposal count.
+"""Count the whole grid of Huang et al. in one process: every extractor, meta-architecture, size,
+stride and proposal count.
 
     python benchmarks/grid.py
 
-Prints a row a meta-architecture, the whole time, which begins when Python does its first import, and the process's peak of
-memory.
+Prints a row a meta-architecture, the whole time, which begins when Python does its first import,
+and the process's peak of memory.
 """
 
 from __future__ import annotations
@@ -30,7 +31,10 @@ def main() -> None:
         print(f"{detector:16}{len(times):15}{sum(times):10.1f}{max(times):10.2f}")
     whole = time.perf_counter() - START
     peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(f"{'all':16}{sum(map(len, seconds.values())):15}{whole:10.1f}\npeak of memory {peak_mb:,.0f} MB")
+    print(
+        f"{'all':16}{sum(map(len, seconds.values())):15}{whole:10.1f}\npeak of memory "
+        f"{peak_mb:,.0f} MB"
+    )
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
     python benchmarks/nms.py
 
-Random boxes of a side from 1/16 to 1/2 of the image, scores uniform. "groups" are classes that do not suppress one another.
-The greedy loop is what a reader would write: take the best box, drop what overlaps it, go on.
+Random boxes of a side from 1/16 to 1/2 of the image, scores uniform. "groups" are classes that do
+not suppress one another. The greedy loop is what a reader would write: take the best box, drop what
+overlaps it, go on.
 """
 
 from __future__ import annotations
@@ -38,9 +39,16 @@ def scene(count: int, groups: int) -> tuple[Tensor, Tensor, Tensor]:
     """Draw boxes, scores and groups."""
     generator = torch.Generator().manual_seed(0)
     centres = torch.rand(count, 2, generator=generator)
-    sides = torch.exp(torch.log(torch.tensor(1 / 16)) + torch.rand(count, 2, generator=generator) * torch.log(torch.tensor(8.0)))
+    sides = torch.exp(
+        torch.log(torch.tensor(1 / 16))
+        + torch.rand(count, 2, generator=generator) * torch.log(torch.tensor(8.0))
+    )
     boxes = to_corners(torch.cat([centres, sides], dim=1))
-    return boxes, torch.rand(count, generator=generator), torch.randint(groups, (count,), generator=generator)
+    return (
+        boxes,
+        torch.rand(count, generator=generator),
+        torch.randint(groups, (count,), generator=generator),
+    )
 
 
 def median_ms(call: Callable[[], Tensor]) -> float:
@@ -63,7 +71,10 @@ def main() -> None:
         assert torch.equal(kept, greedy(boxes, scores, labels))
         ours = median_ms(lambda: nms(boxes, scores, labels, THRESHOLD))  # noqa: B023
         loop = median_ms(lambda: greedy(boxes, scores, labels))  # noqa: B023
-        print(f"{count:>7} {groups:>7} {int(kept.sum()):>6} {ours:>9.2f} {loop:>9.1f} {loop / ours:>6.0f}")
+        print(
+            f"{count:>7} {groups:>7} {int(kept.sum()):>6} {ours:>9.2f} {loop:>9.1f} "
+            f"{loop / ours:>6.0f}"
+        )
 
 
 if __name__ == "__main__":

@@ -2,9 +2,10 @@
 
     pip install -e '.[report,test-browser]'; python benchmarks/page.py [RECORDS]
 
-Prints the page's size and the seconds that it takes to write, without figures; for each opening the seconds until the first paint,
-until the page has loaded and until the plot is drawn, and the browser's seconds of processor time. The records are of this file
-alone: their figures are random numbers.
+Prints the page's size and the seconds that it takes to write, without figures; for each opening the
+seconds until the first paint, until the page has loaded and until the plot is drawn, and the
+browser's seconds of processor time. The records are of this file alone: their figures are random
+numbers.
 """
 
 from __future__ import annotations
@@ -26,8 +27,18 @@ from archbench.report.page.page import Contents, page
 from archbench.spec import Settings
 
 OPENINGS = 5
-FLAGS = ("headless", "no-sandbox", "disable-gpu", "no-first-run", "disable-background-networking", "window-size=1400,1000")
-DRAWN = "const done = arguments[0], wait = () => document.querySelector('#plot .points') ? done() : setTimeout(wait, 10); wait()"
+FLAGS = (
+    "headless",
+    "no-sandbox",
+    "disable-gpu",
+    "no-first-run",
+    "disable-background-networking",
+    "window-size=1400,1000",
+)
+DRAWN = (
+    "const done = arguments[0], wait = () => document.querySelector('#plot .points') ? done() : "
+    "setTimeout(wait, 10); wait()"
+)
 FIRST_PAINT = "return performance.getEntriesByName('first-contentful-paint')[0].startTime / 1e3"
 
 
@@ -44,11 +55,23 @@ def made_up(count: int) -> list[Record]:
             "fps": Metric(1e3 / latency_ms, "images/s", protocol="model"),
             "mem_host_peak_bytes": Metric(draw.uniform(1e8, 4e9), "bytes"),
         }
-        counted = {"params": int(macs / 500), "macs": int(macs), "mac_eq1": int(macs / 300), "activation_peak_bytes": int(macs / 700)}
+        counted = {
+            "params": int(macs / 500),
+            "macs": int(macs),
+            "mac_eq1": int(macs / 300),
+            "activation_peak_bytes": int(macs / 700),
+        }
         environment = {"device": "cuda:0", "device_name": draw.choice(["Made-up GPU", "Other GPU"])}
         records.append(
-            Record(specs[index % len(specs)], Settings(), "ok", counted=counted, measured=measured, environment=environment)
-        )  # fmt: skip
+            Record(
+                specs[index % len(specs)],
+                Settings(),
+                "ok",
+                counted=counted,
+                measured=measured,
+                environment=environment,
+            )
+        )
     return records
 
 
@@ -65,13 +88,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "page.html"
         start = time.perf_counter()
-        file.write_text(page(Contents(records, [], {}, "now", "0", get_plotlyjs())), encoding="utf-8")
-        print(f"{count} records, {file.stat().st_size / 1e6:.1f} MB, written in {time.perf_counter() - start:.1f} s")
+        file.write_text(
+            page(Contents(records, [], {}, "now", "0", get_plotlyjs())), encoding="utf-8"
+        )
+        print(
+            f"{count} records, {file.stat().st_size / 1e6:.1f} MB, written in "
+            f"{time.perf_counter() - start:.1f} s"
+        )
         options = webdriver.ChromeOptions()
         options.binary_location = shutil.which("chromium") or shutil.which("google-chrome") or ""
         for flag in (*FLAGS, f"user-data-dir={folder}/profile"):
             options.add_argument(f"--{flag}")
-        driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(shutil.which("chromedriver")))
+        driver = webdriver.Chrome(
+            options=options, service=webdriver.ChromeService(shutil.which("chromedriver"))
+        )
         try:
             driver.execute_cdp_cmd("Performance.enable", {})
             print(f"{'first paint (s)':>15}{'loaded':>10}{'drawn':>10}{'processor':>12}")
@@ -82,7 +112,8 @@ def main() -> None:
                 loaded = time.perf_counter() - start
                 driver.execute_async_script(DRAWN)
                 drawn = time.perf_counter() - start
-                print(f"{driver.execute_script(FIRST_PAINT):15.2f}{loaded:10.2f}{drawn:10.2f}{processor_s(driver) - before:12.2f}")
+                paint, busy = driver.execute_script(FIRST_PAINT), processor_s(driver) - before
+                print(f"{paint:15.2f}{loaded:10.2f}{drawn:10.2f}{busy:12.2f}")
         finally:
             driver.quit()
 

@@ -2,9 +2,10 @@
 
     python benchmarks/regions.py
 
-Boxes have corners uniform in the image. The crops and the maximum read a map of 1024 channels, 38 x 38 cells, RoIAlign a
-pyramid of 256 channels of an image of 1344 x 800 at strides 4 to 32, the position-sensitive kinds 7 x 7 bins of 91 classes,
-38 x 38 cells. The loops are what a reader would write: a call of torch's own sampling or pooling for each box.
+Boxes have corners uniform in the image. The crops and the maximum read a map of 1024 channels, 38 x
+38 cells, RoIAlign a pyramid of 256 channels of an image of 1344 x 800 at strides 4 to 32, the
+position-sensitive kinds 7 x 7 bins of 91 classes, 38 x 38 cells. The loops are what a reader would
+write: a call of torch's own sampling or pooling for each box.
 """
 
 from __future__ import annotations
@@ -46,7 +47,10 @@ def sample(maps: Tensor, columns: Tensor, rows: Tensor) -> Tensor:
 def crops_by_loop(features: Tensor, boxes: Tensor) -> Tensor:
     """Sample each box from corner to corner."""
     steps = torch.linspace(0, 1, CROP)
-    places = [(x1 + steps * (x2 - x1), y1 + steps * (y2 - y1)) for x1, y1, x2, y2 in (boxes[0] * (CELLS - 1)).unbind()]
+    places = [
+        (x1 + steps * (x2 - x1), y1 + steps * (y2 - y1))
+        for x1, y1, x2, y2 in (boxes[0] * (CELLS - 1)).unbind()
+    ]
     return torch.cat([sample(features, x[None], y[None]) for x, y in places])
 
 
@@ -67,7 +71,9 @@ def maxima_by_loop(features: Tensor, boxes: Tensor) -> Tensor:
     """Cut out each box, then pool it."""
     crops = []
     for x1, y1, x2, y2 in (boxes[0] / STRIDE).round().int().tolist():
-        crops.append(F.adaptive_max_pool2d(features[:, :, y1 : max(y1, y2) + 1, x1 : max(x1, x2) + 1], SIDE))
+        crops.append(
+            F.adaptive_max_pool2d(features[:, :, y1 : max(y1, y2) + 1, x1 : max(x1, x2) + 1], SIDE)
+        )
     return torch.cat(crops)
 
 
@@ -78,7 +84,9 @@ def sensitive_crops_by_loop(features: Tensor, boxes: Tensor) -> Tensor:
     rows, columns = steps.repeat_interleave(BINS, 0), steps.repeat(BINS, 1)
     scores = []
     for x1, y1, x2, y2 in (boxes[0] * (CELLS - 1)).unbind():
-        scores.append(sample(maps, x1 + columns * (x2 - x1), y1 + rows * (y2 - y1)).mean(dim=(0, 2, 3)))
+        scores.append(
+            sample(maps, x1 + columns * (x2 - x1), y1 + rows * (y2 - y1)).mean(dim=(0, 2, 3))
+        )
     return torch.stack(scores)[None]
 
 
@@ -90,7 +98,13 @@ def sensitive_means_by_loop(features: Tensor, boxes: Tensor) -> Tensor:
         wide, tall = max(10 * (x2 + 1 - x1), STRIDE), max(10 * (y2 + 1 - y1), STRIDE)
         unit = 10 * STRIDE * BINS
         edges = [
-            [((10 * start * BINS + j * size) // unit, -(-(10 * start * BINS + (j + 1) * size) // unit)) for j in range(BINS)]
+            [
+                (
+                    (10 * start * BINS + j * size) // unit,
+                    -(-(10 * start * BINS + (j + 1) * size) // unit),
+                )
+                for j in range(BINS)
+            ]
             for start, size in ((y1, tall), (x1, wide))
         ]
         for i, (top, bottom) in enumerate(edges[0]):
@@ -104,15 +118,31 @@ def cases(count: int) -> list[Case]:
     torch.manual_seed(0)
     boxes = torch.rand(1, count, 2, 2).sort(dim=2).values.flatten(2)
     features = torch.randn(1, CHANNELS, CELLS, CELLS)
-    maps = [torch.randn(1, PYRAMID_CHANNELS, PYRAMID_SIZE[0] // stride, PYRAMID_SIZE[1] // stride) for stride in PYRAMID]
+    maps = [
+        torch.randn(1, PYRAMID_CHANNELS, PYRAMID_SIZE[0] // stride, PYRAMID_SIZE[1] // stride)
+        for stride in PYRAMID
+    ]
     sensitive = torch.randn(1, BINS**2 * CLASSES, CELLS, CELLS)
     pixels = boxes * (CELLS - 1) * STRIDE
-    # No point past the last cell's centre, where what lies beyond would be cut off by the loop's sampling as well.
+    # No point past the last cell's centre, where what lies beyond would be cut off by the loop's
+    # sampling as well.
     wide = boxes * (torch.tensor([PYRAMID_SIZE[1], PYRAMID_SIZE[0]] * 2) - PYRAMID[-1])
     return [
-        ("crop_and_resize", lambda: crop_and_resize(features, pixels, IMAGE, CROP), lambda: crops_by_loop(features, pixels / IMAGE[0])),
-        ("roi_align", lambda: roi_align(maps, wide, PYRAMID, SIDE, SAMPLES), lambda: aligned_by_loop(maps, wide)),
-        ("roi_pool", lambda: roi_pool(features, pixels, STRIDE, SIDE), lambda: maxima_by_loop(features, pixels)),
+        (
+            "crop_and_resize",
+            lambda: crop_and_resize(features, pixels, IMAGE, CROP),
+            lambda: crops_by_loop(features, pixels / IMAGE[0]),
+        ),
+        (
+            "roi_align",
+            lambda: roi_align(maps, wide, PYRAMID, SIDE, SAMPLES),
+            lambda: aligned_by_loop(maps, wide),
+        ),
+        (
+            "roi_pool",
+            lambda: roi_pool(features, pixels, STRIDE, SIDE),
+            lambda: maxima_by_loop(features, pixels),
+        ),
         (
             "position_sensitive_crop",
             lambda: position_sensitive_crop(sensitive, pixels, IMAGE, BINS, BIN_SAMPLES),
@@ -139,7 +169,10 @@ def median_ms(call: Callable[[], Tensor]) -> float:
 
 def main() -> None:
     """Print a row for each operator and number of boxes."""
-    print(f"{'operator':<24} {'boxes':>6} {'ours ms':>9} {'loop ms':>9} {'ratio':>6} {'output MB':>10}")
+    print(
+        f"{'operator':<24} {'boxes':>6} {'ours ms':>9} {'loop ms':>9} {'ratio':>6} "
+        f"{'output MB':>10}"
+    )
     for count in (300, 1000):
         for name, ours, loop in cases(count):
             found = ours()
@@ -147,7 +180,9 @@ def main() -> None:
             size = found.nbytes / 1e6
             del found
             fast, slow = median_ms(ours), median_ms(loop)
-            print(f"{name:<24} {count:>6} {fast:>9.1f} {slow:>9.1f} {slow / fast:>6.1f} {size:>10.1f}")
+            print(
+                f"{name:<24} {count:>6} {fast:>9.1f} {slow:>9.1f} {slow / fast:>6.1f} {size:>10.1f}"
+            )
 
 
 if __name__ == "__main__":

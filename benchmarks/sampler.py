@@ -1,10 +1,12 @@
-"""Time forward passes with and without the power sampler beside them: what sampling costs the work that it watches.
+"""Time forward passes with and without the power sampler beside them: what sampling costs the work
+that it watches.
 
     python benchmarks/sampler.py
 
-ResNet-18 at 64x64 on one CPU thread. The sampler reads an instrument of two sources, a counter and the conditions, every 50 ms as
-it does on most cards (and every 10 ms, as on the fastest), in Python as it does through NVML. Blocks with and without it take
-turns, their order drawn anew for each pair; the median of the pairs' ratios is printed with its 95 % interval.
+ResNet-18 at 64x64 on one CPU thread. The sampler reads an instrument of two sources, a counter and
+the conditions, every 50 ms as it does on most cards (and every 10 ms, as on the fastest), in Python
+as it does through NVML. Blocks with and without it take turns, their order drawn anew for each
+pair; the median of the pairs' ratios is printed with its 95 % interval.
 """
 
 from __future__ import annotations
@@ -61,7 +63,9 @@ def rate(network: torch.nn.Module, images: torch.Tensor) -> float:
 
 
 def compare(period_s: float, network: torch.nn.Module, images: torch.Tensor) -> str:
-    """A line: passes a second without the sampler, its samples, the ratio with it, and the share of a core that it takes itself."""
+    """A line: passes a second without the sampler, its samples, the ratio with it, and the share of
+    a core that it takes itself.
+    """
     meter, ratios, plain, samples, own_s = SampledMeter(Still(period_s)), [], [], 0, 0.0
     for _ in range(PAIRS):
         found: dict[bool, float] = {}
@@ -77,14 +81,20 @@ def compare(period_s: float, network: torch.nn.Module, images: torch.Tensor) -> 
         plain.append(found[False])
     low, high = median_interval(ratios) or (float("nan"), float("nan"))
     middle, share = statistics.median(ratios), 100 * own_s / (PAIRS * BLOCK_S)
-    return f"{1e3 * period_s:>9.0f} {statistics.median(plain):>9.1f} {samples:>8} {middle:>15.4f} {low:>8.4f} {high:>8.4f} {share:>9.2f}"
+    return (
+        f"{1e3 * period_s:>9.0f} {statistics.median(plain):>9.1f} {samples:>8} {middle:>15.4f} "
+        f"{low:>8.4f} {high:>8.4f} {share:>9.2f}"
+    )
 
 
 def main() -> None:
     """Print a line for each period."""
     torch.set_num_threads(1)
     network, images = build("resnet18", size=64).eval(), torch.randn(1, 3, 64, 64)
-    print(f"{'period ms':>9} {'passes/s':>9} {'samples':>8} {'with / without':>15} {'95 % interval':>17} {'CPU %':>9}")
+    print(
+        f"{'period ms':>9} {'passes/s':>9} {'samples':>8} {'with / without':>15} "
+        f"{'95 % interval':>17} {'CPU %':>9}"
+    )
     with torch.inference_mode():
         rate(network, images)
         for period_s in (0.05, 0.01):

@@ -2,7 +2,8 @@
 
     python docs/gallery.py
 
-Figures are of the records in results/ and of what the papers published, as `archbench plot all --overlay` draws them.
+Figures are of the records in results/ and of what the papers published, as `archbench plot all
+--overlay` draws them.
 """
 
 from __future__ import annotations
@@ -20,15 +21,20 @@ DOCS = Path(__file__).parent
 FOLDER = DOCS / "gallery"
 HEAD = """# Gallery
 
-Every figure of `archbench plot` that the records in `results/` and the published figures can draw, as
-`archbench plot all --overlay` draws them; `python docs/gallery.py` makes this page anew. With records of your own,
-`archbench plot NAME` draws the same of your device.
+Every figure of `archbench plot` that the records in `results/` and the published figures can
+draw, as `archbench plot all --overlay` draws them; `python docs/gallery.py` makes this page anew.
+With records of your own, `archbench plot NAME` draws the same of your device.
 """
 
 
 def main() -> None:
     """Draw the pictures and write the page."""
-    records = [record for folder in sorted((DOCS.parent / "results").iterdir()) if folder.is_dir() for record in Store(folder).read()]
+    records = [
+        record
+        for folder in sorted((DOCS.parent / "results").iterdir())
+        if folder.is_dir()
+        for record in Store(folder).read()
+    ]
     material = Material(records, "both", layers=lambda spec: cost_spec(spec).calls)
     FOLDER.mkdir(exist_ok=True)
     for old in FOLDER.glob("*.png"):
@@ -41,7 +47,10 @@ def main() -> None:
                 continue
             picture, vector = save(draw(made), FOLDER, made.name)
             vector.unlink()
-            parts.append(f"## {made.name}\n\n{made.title}; {made.where}.\n\n![{made.title}](gallery/{picture.name})\n")
+            parts.append(
+                f"## {made.name}\n\n{made.title}; "
+                f"{made.where}.\n\n![{made.title}](gallery/{picture.name})\n"
+            )
             print(picture)
     parts.append("\n".join(["## Not drawn yet\n", *missing, ""]))
     (DOCS / "gallery.md").write_text("\n".join(parts), encoding="utf-8")

@@ -34,7 +34,9 @@ class Features(nn.Module):
         super().__init__()
         self.backbone = backbone
         self.channels = [*(stage.channels for stage in backbone.tapped), *[WIDTH] * extras]
-        self.extras = nn.ModuleList(separable(c, WIDTH, stride=2) for c in self.channels[1 : 1 + extras])
+        self.extras = nn.ModuleList(
+            separable(c, WIDTH, stride=2) for c in self.channels[1 : 1 + extras]
+        )
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps = self.backbone(images)
@@ -44,12 +46,20 @@ class Features(nn.Module):
 
 
 class SSDSlim(SingleStage):
-    def __init__(self, backbone: Backbone, *, size: tuple[int, int], classes: int, extras: int) -> None:
+    def __init__(
+        self, backbone: Backbone, *, size: tuple[int, int], classes: int, extras: int
+    ) -> None:
         features = Features(backbone, extras)
         maps = len(features.channels)
         shapes = ssd_shapes([min(size) * side for side in SIDES[: maps + 1]], [(2.0, 3.0)] * maps)
         heads = [
-            Head(nn.Conv2d(WIDTH, 4 * len(level), 1), nn.Conv2d(WIDTH, (1 + classes) * len(level), 1), before=separable(c, WIDTH))
+            Head(
+                nn.Conv2d(WIDTH, 4 * len(level), 1),
+                nn.Conv2d(WIDTH, (1 + classes) * len(level), 1),
+                before=separable(c, WIDTH),
+            )
             for c, level in zip(features.channels, shapes, strict=True)
         ]
-        super().__init__(features, heads, shapes, size=size, classes=classes, preparation=backbone.preparation)
+        super().__init__(
+            features, heads, shapes, size=size, classes=classes, preparation=backbone.preparation
+        )

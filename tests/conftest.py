@@ -1,4 +1,6 @@
-"""The tests run in several processes, one a core: each is pinned to its own, so that none disturbs another's times."""
+"""The tests run in several processes, one a core: each is pinned to its own, so that none disturbs
+another's times.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,10 @@ MOST = 4
 
 def pytest_xdist_auto_num_workers() -> int:
     """As many processes as cores, and no more than memory is sure to suffice for."""
-    return min(MOST, len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
+    return min(
+        MOST,
+        len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1,
+    )
 
 
 def pytest_configure(config: pytest.Config) -> None:

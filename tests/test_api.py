@@ -43,14 +43,18 @@ def test_cost_and_build_mean_the_same_network() -> None:
     network = archbench.build("VoVNet-27-slim", "refinedet320", classes=20)
     assert isinstance(network, Detector)
     assert next(network.parameters()).device.type == "cpu"
-    assert archbench.count(network, (1, 3, 320, 320)) == archbench.cost("vovnet27-slim", "refinedet", classes=20, size=320)
+    assert archbench.count(network, (1, 3, 320, 320)) == archbench.cost(
+        "vovnet27-slim", "refinedet", classes=20, size=320
+    )
 
 
 def test_build_gives_evaluation_mode_and_allocates_nothing_on_meta() -> None:
     network = archbench.build("vgg16", device="meta")
     assert isinstance(network, Classifier)
     assert not network.training
-    assert {tensor.device.type for tensor in (*network.parameters(), *network.buffers())} == {"meta"}
+    assert {tensor.device.type for tensor in (*network.parameters(), *network.buffers())} == {
+        "meta"
+    }
 
 
 @pytest.mark.parametrize("pair", [("resnet18", None), ("vovnet27-slim", "refinedet")])
@@ -65,10 +69,11 @@ def test_the_batch_enters_the_activation_peak_alone(pair: tuple[str, str | None]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nothing",), "no backbone is called"), (("resnet50", "nothing"), "no detector is called"),
+        (("nothing",), "no backbone is called"),
+        (("resnet50", "nothing"), "no detector is called"),
         (("densenet40", "refinedet"), "cannot be built"),
     ],
-)  # fmt: skip
+)
 def test_a_users_mistake_is_a_usage_error(arguments: tuple[str, ...], message: str) -> None:
     for ask in (archbench.build, archbench.cost):
         with pytest.raises(archbench.UsageError, match=message) as caught:
@@ -89,11 +94,15 @@ def test_count_takes_a_tensor_a_shape_or_arguments() -> None:
 def test_count_runs_modules_of_several_inputs() -> None:
     attention = nn.MultiheadAttention(8, 2, batch_first=True)
     x = torch.randn(1, 5, 8)
-    assert archbench.count(attention, (x, x, x)).params == sum(p.numel() for p in attention.parameters())
+    assert archbench.count(attention, (x, x, x)).params == sum(
+        p.numel() for p in attention.parameters()
+    )
 
 
 @pytest.mark.parametrize("device", ["meta", "cpu"])
-@pytest.mark.parametrize("make", [lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout()), Counting])
+@pytest.mark.parametrize(
+    "make", [lambda: nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.Dropout()), Counting]
+)
 def test_count_leaves_the_module_as_it_is(make: type[nn.Module], device: str) -> None:
     module = make()
     next(module.children()).eval()
@@ -120,7 +129,9 @@ def test_a_failed_count_leaves_the_module_as_it_is_too() -> None:
 
 
 def test_shapes_that_depend_on_data_need_a_real_device() -> None:
-    with pytest.raises(archbench.UsageError, match=r'Thresholded does not run on the meta device .*device="cpu"'):
+    with pytest.raises(
+        archbench.UsageError, match=r'Thresholded does not run on the meta device .*device="cpu"'
+    ):
         archbench.count(Thresholded(), (1, 3, 8, 8))
     assert archbench.count(Thresholded(), (1, 3, 8, 8), device="cpu").macs == 64 * 12
 
@@ -131,7 +142,14 @@ def test_what_does_not_fit_is_a_usage_error() -> None:
 
 
 def test_a_real_device_counts_the_same() -> None:
-    module = nn.Sequential(nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(128, 5))
+    module = nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1),
+        nn.BatchNorm2d(8),
+        nn.ReLU(),
+        nn.MaxPool2d(2),
+        nn.Flatten(),
+        nn.Linear(128, 5),
+    )
     meta, cpu = (archbench.count(module, (2, 3, 8, 8), device=device) for device in ("meta", "cpu"))
     assert cpu == meta
 

@@ -13,7 +13,9 @@ import pytest
 
 PACKAGE = Path(__file__).parent.parent / "archbench"
 MODULES = {
-    ".".join(("archbench", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(".__init__"): path
+    ".".join(("archbench", *path.relative_to(PACKAGE).with_suffix("").parts)).removesuffix(
+        ".__init__"
+    ): path
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 
@@ -28,19 +30,33 @@ MAY_IMPORT = {
     "papers": ["spec", "zoo.catalogue", "papers"],
     "report": ["spec", "records", "papers", "report"],
 }
-FACE = {"build": "archbench.api", "cost": "archbench.api", "count": "archbench.api", "UsageError": "archbench.spec"}
+FACE = {
+    "build": "archbench.api",
+    "cost": "archbench.api",
+    "count": "archbench.api",
+    "UsageError": "archbench.spec",
+}
 """What `from archbench import ...` stands for."""
 
 HEAVY = {"torch", "pandas", "matplotlib"}
 LIGHT = [
-    name for name in MODULES
-    if name in ("archbench", "archbench.spec", "archbench.zoo.catalogue.registry", "archbench.counting.report")
+    name
+    for name in MODULES
+    if name
+    in (
+        "archbench",
+        "archbench.spec",
+        "archbench.zoo.catalogue.registry",
+        "archbench.counting.report",
+    )
     or name.split(".")[1:2] in (["records"], ["papers"], ["cli"])
-]  # fmt: skip
+]
 
 
 def imported(node: ast.AST, module: str) -> Iterator[str]:
-    """Give the full names of what an import statement of a module imports: modules of the package, or anything else's name."""
+    """Give the full names of what an import statement of a module imports: modules of the package,
+    or anything else's name.
+    """
     if isinstance(node, ast.Import):
         yield from (alias.name for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
@@ -59,7 +75,9 @@ def everywhere(module: str) -> set[str]:
 
 @cache
 def on_loading(module: str) -> frozenset[str]:
-    """What a module imports when it is loaded: at the top level, not in functions and not for type checking."""
+    """What a module imports when it is loaded: at the top level, not in functions and not for type
+    checking.
+    """
 
     def visit(node: ast.AST) -> Iterator[str]:
         for child in ast.iter_child_nodes(node):
@@ -74,12 +92,16 @@ def on_loading(module: str) -> frozenset[str]:
 
 
 def loads(module: str) -> dict[str, str]:
-    """Everything that loading a module loads, packages on the way included, and the module that asks for it."""
+    """Everything that loading a module loads, packages on the way included, and the module that
+    asks for it.
+    """
     found = {module: ""}
     waiting = [module]
     while waiting:
         current = waiting.pop()
-        parents = [".".join(current.split(".")[:depth]) for depth in range(1, current.count(".") + 1)]
+        parents = [
+            ".".join(current.split(".")[:depth]) for depth in range(1, current.count(".") + 1)
+        ]
         for name in [*parents, *(on_loading(current) if current in MODULES else ())]:
             if name not in found:
                 found[name] = current
@@ -88,7 +110,9 @@ def loads(module: str) -> dict[str, str]:
 
 
 def is_within(module: str, parts: list[str]) -> bool:
-    return any(module == f"archbench.{part}" or module.startswith(f"archbench.{part}.") for part in parts)
+    return any(
+        module == f"archbench.{part}" or module.startswith(f"archbench.{part}.") for part in parts
+    )
 
 
 @pytest.mark.parametrize("module", MODULES)
@@ -107,10 +131,16 @@ def test_light_modules_load_nothing_heavy(module: str) -> None:
     assert {name: by for name, by in loaded.items() if name.split(".")[0] in HEAVY} == {}
 
 
-@pytest.mark.parametrize("module", ["archbench", "archbench.spec", "archbench.zoo.catalogue.registry"])
+@pytest.mark.parametrize(
+    "module", ["archbench", "archbench.spec", "archbench.zoo.catalogue.registry"]
+)
 def test_torch_is_not_loaded_by(module: str) -> None:
     """Neither by the module nor by making a spec, in a fresh process."""
-    ask = "; archbench.zoo.catalogue.registry.resolve('vovnet39', 'refinedet')" if module.endswith("registry") else ""
+    ask = (
+        "; archbench.zoo.catalogue.registry.resolve('vovnet39', 'refinedet')"
+        if module.endswith("registry")
+        else ""
+    )
     code = f"import sys, {module}{ask}; print(sorted({HEAVY!r} & sys.modules.keys()))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

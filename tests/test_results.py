@@ -1,4 +1,6 @@
-"""The records that are kept in the repository: whole, told of, and of the networks as they count today."""
+"""The records that are kept in the repository: whole, told of, and of the networks as they count
+today.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,9 @@ RESULTS = Path(__file__).parents[1] / "results"
 FOLDERS = sorted(folder for folder in RESULTS.iterdir() if folder.is_dir())
 EXACT = ("params", "macs", "mac_eq1", "cio", "cio_pool", "boxes")
 POOLED_OTHERWISE = {"ds2net50", "gfm"}
-"""Whose records are of a version that took every second pixel without a pool, or pooled a map twice."""
+"""Whose records are of a version that took every second pixel without a pool, or pooled a map
+twice.
+"""
 
 
 def records(folder: Path) -> list[Record]:
@@ -39,5 +43,11 @@ def test_the_page_tells_of_every_folder() -> None:
 def test_what_was_counted_then_is_counted_now(folder: Path) -> None:
     for spec, kept in {record.spec: record for record in records(folder)}.items():
         now = cost_spec(spec).totals()
-        words = [word for word in EXACT if word != "cio_pool" or not {spec.backbone, spec.detector} & POOLED_OTHERWISE]
-        assert {word: now[word] for word in words} == {word: kept.counted[word] for word in words}, spec
+        words = [
+            word
+            for word in EXACT
+            if word != "cio_pool" or not {spec.backbone, spec.detector} & POOLED_OTHERWISE
+        ]
+        assert {word: now[word] for word in words} == {
+            word: kept.counted[word] for word in words
+        }, spec

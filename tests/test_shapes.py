@@ -38,7 +38,15 @@ def conv2d(draw: random.Random) -> Arguments:
     c_in, c_out = groups * draw.randint(1, 4), groups * draw.randint(1, 4)
     weight = meta(c_out, c_in // groups, draw.randint(1, 5), draw.randint(1, 5))
     bias = draw.choice((None, meta(c_out)))
-    return meta(draw.randint(1, 3), c_in, *sides(draw)), weight, bias, pair(draw, 1, 2, 3), pair(draw, 0, 1, 2), pair(draw, 1, 2), groups
+    return (
+        meta(draw.randint(1, 3), c_in, *sides(draw)),
+        weight,
+        bias,
+        pair(draw, 1, 2, 3),
+        pair(draw, 0, 1, 2),
+        pair(draw, 1, 2),
+        groups,
+    )
 
 
 def conv_transpose2d(draw: random.Random) -> Arguments:
@@ -47,14 +55,30 @@ def conv_transpose2d(draw: random.Random) -> Arguments:
     weight = meta(c_in, c_out // groups, draw.randint(1, 5), draw.randint(1, 5))
     bias = draw.choice((None, meta(c_out)))
     source = meta(draw.randint(1, 3), c_in, *sides(draw))
-    return source, weight, bias, pair(draw, 1, 2, 3), pair(draw, 0, 1), pair(draw, 0), groups, pair(draw, 1, 2)
+    return (
+        source,
+        weight,
+        bias,
+        pair(draw, 1, 2, 3),
+        pair(draw, 0, 1),
+        pair(draw, 0),
+        groups,
+        pair(draw, 1, 2),
+    )
 
 
 def max_pool2d(draw: random.Random) -> Arguments:
     kernel = pair(draw, 2, 3, 4, 5)
     stride = draw.choice(([], pair(draw, 1, 2, 3)))
     padding = [draw.randint(0, min(kernel) // 2)]
-    return meta(draw.randint(1, 3), 4, *sides(draw)), kernel, stride, padding, pair(draw, 1, 2), draw.random() < 0.5
+    return (
+        meta(draw.randint(1, 3), 4, *sides(draw)),
+        kernel,
+        stride,
+        padding,
+        pair(draw, 1, 2),
+        draw.random() < 0.5,
+    )
 
 
 def batch_norm(draw: random.Random) -> Arguments:
@@ -83,7 +107,9 @@ def add(draw: random.Random) -> Arguments:
     shape = [draw.randint(1, 4) for _ in range(3)]
     other = draw.choice((shape, shape, shape[1:], [1, *shape[1:]]))
     number = draw.choice((2, 0.5))
-    return meta(*shape), draw.choice((number, meta(*other, dtype=draw.choice((torch.float32, torch.float32, torch.float16)))))
+    return meta(*shape), draw.choice(
+        (number, meta(*other, dtype=draw.choice((torch.float32, torch.float32, torch.float16))))
+    )
 
 
 def maximum(draw: random.Random) -> Arguments:
@@ -96,7 +122,10 @@ def flip(draw: random.Random) -> Arguments:
 
 
 def adaptive_avg_pool2d(draw: random.Random) -> Arguments:
-    return meta(draw.randint(1, 3), draw.randint(1, 8), *sides(draw)), [draw.randint(1, 7), draw.randint(1, 7)]
+    return meta(draw.randint(1, 3), draw.randint(1, 8), *sides(draw)), [
+        draw.randint(1, 7),
+        draw.randint(1, 7),
+    ]
 
 
 def avg_pool2d(draw: random.Random) -> Arguments:
@@ -106,7 +135,11 @@ def avg_pool2d(draw: random.Random) -> Arguments:
 
 def linear(draw: random.Random) -> Arguments:
     depth, c_out = draw.randint(1, 5), draw.randint(1, 5)
-    return meta(*(draw.randint(1, 4) for _ in range(draw.randint(0, 3))), depth), meta(c_out, depth), draw.choice((None, meta(c_out)))
+    return (
+        meta(*(draw.randint(1, 4) for _ in range(draw.randint(0, 3))), depth),
+        meta(c_out, depth),
+        draw.choice((None, meta(c_out))),
+    )
 
 
 def hardtanh(draw: random.Random) -> Arguments:
@@ -133,7 +166,13 @@ def pixel_unshuffle(draw: random.Random) -> Arguments:
 
 def upsample_nearest2d(draw: random.Random) -> Arguments:
     source = meta(draw.randint(1, 3), draw.randint(1, 8), *sides(draw))
-    return draw.choice(((source, list(sides(draw)), None), (source, list(sides(draw)), None), (source, None, [2.0, 2.0])))
+    return draw.choice(
+        (
+            (source, list(sides(draw)), None),
+            (source, list(sides(draw)), None),
+            (source, None, [2.0, 2.0]),
+        )
+    )
 
 
 def upsample_bilinear2d(draw: random.Random) -> Arguments:
@@ -156,7 +195,10 @@ def addcmul(draw: random.Random) -> Arguments:
 
 
 def reduced(draw: random.Random) -> Arguments:
-    source = meta(*(draw.randint(1, 5) for _ in range(4)), dtype=draw.choice((torch.float32, torch.float32, torch.int64)))
+    source = meta(
+        *(draw.randint(1, 5) for _ in range(4)),
+        dtype=draw.choice((torch.float32, torch.float32, torch.int64)),
+    )
     return source, draw.choice(([2, 3], [-1, -2], [1], [0, 2, 3])), draw.random() < 0.5
 
 
@@ -190,7 +232,19 @@ def convolution_backward(draw: random.Random) -> Arguments:
     source, weight = meta(2, 4, 8, 8), meta(6, 4, 3, 3)
     bias_sizes = draw.choice((None, [6]))
     mask = [*wanted(draw)[:2], bias_sizes is not None]
-    return meta(2, 6, 8, 8), source, weight, bias_sizes, [1, 1], [1, 1], [1, 1], False, [0, 0], 1, mask
+    return (
+        meta(2, 6, 8, 8),
+        source,
+        weight,
+        bias_sizes,
+        [1, 1],
+        [1, 1],
+        [1, 1],
+        False,
+        [0, 0],
+        1,
+        mask,
+    )
 
 
 def native_batch_norm(draw: random.Random) -> Arguments:
@@ -200,7 +254,18 @@ def native_batch_norm(draw: random.Random) -> Arguments:
 
 def native_batch_norm_backward(draw: random.Random) -> Arguments:
     source, weight, _, mean, variance, *_ = native_batch_norm(draw)
-    return meta(*source.shape), source, weight, mean, variance, meta(*mean.shape), meta(*mean.shape), True, 1e-5, [True, *wanted(draw)[1:]]
+    return (
+        meta(*source.shape),
+        source,
+        weight,
+        mean,
+        variance,
+        meta(*mean.shape),
+        meta(*mean.shape),
+        True,
+        1e-5,
+        [True, *wanted(draw)[1:]],
+    )
 
 
 def native_group_norm(draw: random.Random) -> Arguments:
@@ -211,7 +276,17 @@ def native_group_norm(draw: random.Random) -> Arguments:
 def native_group_norm_backward(draw: random.Random) -> Arguments:
     source, weight, _, batch, channels, positions, groups, _ = native_group_norm(draw)
     statistics = (meta(batch, groups), meta(batch, groups))
-    return meta(*source.shape), source, *statistics, weight, batch, channels, positions, groups, wanted(draw)
+    return (
+        meta(*source.shape),
+        source,
+        *statistics,
+        weight,
+        batch,
+        channels,
+        positions,
+        groups,
+        wanted(draw),
+    )
 
 
 def gradient(*after: Any) -> Callable[[random.Random], Arguments]:
@@ -225,7 +300,16 @@ def gradient(*after: Any) -> Callable[[random.Random], Arguments]:
 
 
 def max_pool2d_backward(draw: random.Random) -> Arguments:
-    return meta(2, 3, 4, 4), meta(2, 3, 8, 8), [2, 2], [2, 2], [0, 0], [1, 1], False, meta(2, 3, 4, 4, dtype=torch.int64)
+    return (
+        meta(2, 3, 4, 4),
+        meta(2, 3, 8, 8),
+        [2, 2],
+        [2, 2],
+        [0, 0],
+        [1, 1],
+        False,
+        meta(2, 3, 4, 4, dtype=torch.int64),
+    )
 
 
 def adaptive_max_pool2d_backward(draw: random.Random) -> Arguments:
@@ -337,7 +421,9 @@ def described(out: Tensor | tuple[Tensor | None, ...] | None) -> tuple[Any, ...]
 
 @pytest.mark.parametrize("operator", OUTPUTS, ids=str)
 def test_outputs_are_those_of_torch(operator: Any) -> None:
-    """On every argument that torch takes ours is equal or leaves it to torch; what torch refuses is left to it."""
+    """On every argument that torch takes ours is equal or leaves it to torch; what torch refuses is
+    left to it.
+    """
     draw = random.Random(str(operator))
     answered = 0
     for _ in range(CASES):
@@ -359,7 +445,10 @@ def test_outputs_are_those_of_torch(operator: Any) -> None:
         (aten.conv_transpose2d.input, (meta(1, 6, 1, 1), meta(6, 4, 2, 2), None, [1], [1])),
         (aten.max_pool2d.default, (meta(1, 6, 8, 8), [2], [2], [2])),
         (aten.max_pool2d.default, (meta(1, 6, 2, 2), [3])),
-        (aten.batch_norm.default, (meta(1, 6, 8, 8), *(meta(4) for _ in range(4)), False, 0.1, 1e-5, False)),
+        (
+            aten.batch_norm.default,
+            (meta(1, 6, 8, 8), *(meta(4) for _ in range(4)), False, 0.1, 1e-5, False),
+        ),
         (aten.group_norm.default, (meta(1, 6, 8, 8), 4, meta(6), meta(6))),
         (aten.group_norm.default, (meta(1, 6, 8, 8), 2, meta(8), meta(8))),
         (aten.cat.default, ([meta(1, 6, 8, 8), meta(1, 6, 7, 8)], 1)),
@@ -386,17 +475,51 @@ def test_a_network_that_cannot_run_is_not_counted() -> None:
 
 
 def test_counting_the_zoo_loads_no_compiler() -> None:
-    """Torch's own meta kernels would load it and sympy on first use: ten times what a count takes."""
+    """Torch's own meta kernels would load it and sympy on first use: ten times what a count
+    takes.
+    """
     pairs = (
-        ("resnet50",), ("densenet121",), ("vgg16",), ("darknet19",), ("vovnet39", "refinedet"), ("vgg16", "refinedet"),
-        ("mobilenet", "faster-rcnn"), ("resnet18", "rfcn-caffe"), ("resnet18-gn", "mask-rcnn-fpn"), ("inception-resnet-v2", "ssd-huang"),
-        ("darknet19", "yolov2"), ("resnet50", "dssd"), ("ds-64-64-16-1", "dsod"), ("vgg16", "ssd"), ("resnet18", "retinanet"),
-        ("csp-peleenet", "efm-sam"), ("csp-resnext50", "panet-spp"),
-        ("efficientnet-b0-darknet", "prn"), ("darknet-reference", "prn"), ("densenet201-elastic",), ("res2net50",),
-        ("peleenet", "pelee"), ("hardnet68", "ssd"), ("resnet18", "cornernet"), ("resnet18", "centernet"), ("resnet18", "ttfnet"),
-        ("snet49", "thundernet"), ("vgg16", "lrf"), ("vgg16", "m2det"), ("vgg16", "pfpnet-r"), ("vgg16", "dafs"), ("vgg16", "rfbnet"),
-    )  # fmt: skip
-    trained = (("resnet50",), ("densenet121",), ("resnet18-gn",), ("mobilenet",), ("ds2net26",), ("vovnet27-slim", "refinedet"))
+        ("resnet50",),
+        ("densenet121",),
+        ("vgg16",),
+        ("darknet19",),
+        ("vovnet39", "refinedet"),
+        ("vgg16", "refinedet"),
+        ("mobilenet", "faster-rcnn"),
+        ("resnet18", "rfcn-caffe"),
+        ("resnet18-gn", "mask-rcnn-fpn"),
+        ("inception-resnet-v2", "ssd-huang"),
+        ("darknet19", "yolov2"),
+        ("resnet50", "dssd"),
+        ("ds-64-64-16-1", "dsod"),
+        ("vgg16", "ssd"),
+        ("resnet18", "retinanet"),
+        ("csp-peleenet", "efm-sam"),
+        ("csp-resnext50", "panet-spp"),
+        ("efficientnet-b0-darknet", "prn"),
+        ("darknet-reference", "prn"),
+        ("densenet201-elastic",),
+        ("res2net50",),
+        ("peleenet", "pelee"),
+        ("hardnet68", "ssd"),
+        ("resnet18", "cornernet"),
+        ("resnet18", "centernet"),
+        ("resnet18", "ttfnet"),
+        ("snet49", "thundernet"),
+        ("vgg16", "lrf"),
+        ("vgg16", "m2det"),
+        ("vgg16", "pfpnet-r"),
+        ("vgg16", "dafs"),
+        ("vgg16", "rfbnet"),
+    )
+    trained = (
+        ("resnet50",),
+        ("densenet121",),
+        ("resnet18-gn",),
+        ("mobilenet",),
+        ("ds2net26",),
+        ("vovnet27-slim", "refinedet"),
+    )
     code = f"import sys, archbench; [archbench.cost(*pair) for pair in {pairs}]; "
     code += f"[archbench.cost(*pair, batch=2, mode='train') for pair in {trained}]; "
     code += "print({'sympy', 'torch._dynamo'} & sys.modules.keys())"
@@ -410,7 +533,10 @@ def test_the_sizes_of_a_network_s_maps_are_found_without_computing_them() -> Non
     network.taps = ("conv2_2", "conv5_3")
     before = [tensor.clone() for tensor in network.state_dict().values()]
     assert map_sizes(network, (100, 60)) == [(50, 30), (6, 3)]
-    assert all(torch.equal(old, new) for old, new in zip(before, network.state_dict().values(), strict=True))
+    assert all(
+        torch.equal(old, new)
+        for old, new in zip(before, network.state_dict().values(), strict=True)
+    )
     assert network.training
 
 
@@ -420,9 +546,15 @@ def test_images_too_small_for_a_network_have_no_sizes() -> None:
 
 
 @pytest.mark.parametrize(("device", "used"), [("meta", True), ("cpu", False)])
-def test_our_outputs_stand_in_on_meta_alone(device: str, used: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_our_outputs_stand_in_on_meta_alone(
+    device: str, used: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     seen = []
     original = OUTPUTS[aten.conv2d.default]
-    monkeypatch.setitem(OUTPUTS, aten.conv2d.default, lambda *arguments: seen.append(arguments) or original(*arguments))
+    monkeypatch.setitem(
+        OUTPUTS,
+        aten.conv2d.default,
+        lambda *arguments: seen.append(arguments) or original(*arguments),
+    )
     archbench.count(torch.nn.Conv2d(3, 4, 1), (1, 3, 8, 8), device=device)
     assert bool(seen) is used

@@ -41,7 +41,11 @@ def read(command: str) -> Spec:
     for flag, value in zip(words[::2], words[1::2], strict=True):
         flags.setdefault(flag, []).append(value)
     options = parse_options(flags.pop("--option", []))
-    numbers = {name: int(flags.pop(f"--{name}")[0]) for name in ("classes", "batch") if f"--{name}" in flags}
+    numbers = {
+        name: int(flags.pop(f"--{name}")[0])
+        for name in ("classes", "batch")
+        if f"--{name}" in flags
+    }
     detector, size = flags.pop("--detector", [None])[0], flags.pop("--size")[0]
     assert not flags
     return registry.resolve(backbone, detector, size=size, mode=mode, **numbers, **options)
@@ -49,13 +53,23 @@ def read(command: str) -> Spec:
 
 @pytest.mark.parametrize(
     ("size", "expected"),
-    [(320, (320, 320)), ("320", (320, 320)), ("1344x800", (1344, 800)), (" 64X32 ", (64, 32)), ((5, 7), (5, 7)), (None, None)],
+    [
+        (320, (320, 320)),
+        ("320", (320, 320)),
+        ("1344x800", (1344, 800)),
+        (" 64X32 ", (64, 32)),
+        ((5, 7), (5, 7)),
+        (None, None),
+    ],
 )
 def test_a_size_is_a_side_or_width_by_height(size: object, expected: object) -> None:
     assert parse_size(size) == expected  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("size", ["", "x", "320x", "3.5", "-1", "320x320x3", 0, -5, (0, 4), (4, -1), "0x9", (320,), (1, 2, 3)])
+@pytest.mark.parametrize(
+    "size",
+    ["", "x", "320x", "3.5", "-1", "320x320x3", 0, -5, (0, 4), (4, -1), "0x9", (320,), (1, 2, 3)],
+)
 def test_another_size_is_a_usage_error(size: object) -> None:
     with pytest.raises(UsageError, match="size"):
         parse_size(size)  # type: ignore[arg-type]
@@ -63,7 +77,16 @@ def test_another_size_is_a_usage_error(size: object) -> None:
 
 @pytest.mark.parametrize(
     ("text", "value"),
-    [("true", True), ("False", False), ("16", 16), ("-3", -3), ("0.25", 0.25), ("1e-3", 1e-3), ("conv-s2", "conv-s2"), ("3x3", "3x3")],
+    [
+        ("true", True),
+        ("False", False),
+        ("16", 16),
+        ("-3", -3),
+        ("0.25", 0.25),
+        ("1e-3", 1e-3),
+        ("conv-s2", "conv-s2"),
+        ("3x3", "3x3"),
+    ],
 )
 def test_values_are_read_as_the_first_type_that_fits(text: str, value: object) -> None:
     read_value = parse_value(text)
@@ -77,7 +100,11 @@ def test_values_are_written_as_they_are_read(value: object) -> None:
 
 
 def test_options_are_read_and_the_last_value_holds() -> None:
-    assert parse_options(["stem=conv", "stride-on=1x1", " width = 0.5 ", "stem=pool"]) == {"stem": "pool", "stride_on": "1x1", "width": 0.5}
+    assert parse_options(["stem=conv", "stride-on=1x1", " width = 0.5 ", "stem=pool"]) == {
+        "stem": "pool",
+        "stride_on": "1x1",
+        "width": 0.5,
+    }
 
 
 @pytest.mark.parametrize("text", ["stem", "stem=", "=conv", "", " = "])
@@ -96,7 +123,11 @@ def test_a_spec_survives_its_command_line(spec: Spec) -> None:
     assert read(spec.command()) == spec
 
 
-@pytest.mark.parametrize("data", [{}, {"backbone": "x"}, {**SPECS[0].to_dict(), "colour": "red"}], ids=["empty", "partial", "unknown"])
+@pytest.mark.parametrize(
+    "data",
+    [{}, {"backbone": "x"}, {**SPECS[0].to_dict(), "colour": "red"}],
+    ids=["empty", "partial", "unknown"],
+)
 def test_other_data_is_no_spec(data: dict[str, object]) -> None:
     with pytest.raises((KeyError, TypeError)):
         Spec.from_dict(data)
@@ -111,11 +142,19 @@ def test_a_spec_reads_as_one_line() -> None:
 @pytest.mark.parametrize(
     "wrong",
     [
-        {"device": "gpu"}, {"device": "cuda:"}, {"precision": "fp8"}, {"memory_format": "nhwc"}, {"threads": 0}, {"n_min": 0},
-        {"budget_s": 0.0}, {"target": -0.1}, {"deadline_s": 0.0}, {"seed": -1},
+        {"device": "gpu"},
+        {"device": "cuda:"},
+        {"precision": "fp8"},
+        {"memory_format": "nhwc"},
+        {"threads": 0},
+        {"n_min": 0},
+        {"budget_s": 0.0},
+        {"target": -0.1},
+        {"deadline_s": 0.0},
+        {"seed": -1},
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_settings_refuse(wrong: dict[str, object]) -> None:
     with pytest.raises(UsageError, match=next(iter(wrong)).partition("_")[0]):
         Settings(**wrong)  # type: ignore[arg-type]

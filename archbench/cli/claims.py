@@ -37,13 +37,37 @@ DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 
 
 def claims(
-    source: Annotated[str | None, typer.Argument(metavar="PAPER", help="Those of a paper (vovnet) or a table (vovnet/table4).")] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")] = "",
-    no_count: Annotated[bool, typer.Option("--no-count", help="Do not count what no record has counted.")] = False,
-    run: Annotated[bool, typer.Option("--run", help="Measure on this machine first what the claims lack here.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="With --run: seconds instead of half a minute a network.")] = False,
-    explains: Annotated[bool, typer.Option("--explains", help="Instead: which count explains measured time and energy best.")] = False,
-    flagged: Annotated[bool, typer.Option("--flagged", help="Take figures with a flaw (ci_not_met, throttled, contended) too.")] = False,
+    source: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="PAPER", help="Those of a paper (vovnet) or a table (vovnet/table4)."
+        ),
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")
+    ] = "",
+    no_count: Annotated[
+        bool, typer.Option("--no-count", help="Do not count what no record has counted.")
+    ] = False,
+    run: Annotated[
+        bool, typer.Option("--run", help="Measure on this machine first what the claims lack here.")
+    ] = False,
+    quick: Annotated[
+        bool,
+        typer.Option("--quick", help="With --run: seconds instead of half a minute a network."),
+    ] = False,
+    explains: Annotated[
+        bool,
+        typer.Option(
+            "--explains", help="Instead: which count explains measured time and energy best."
+        ),
+    ] = False,
+    flagged: Annotated[
+        bool,
+        typer.Option(
+            "--flagged", help="Take figures with a flaw (ci_not_met, throttled, contended) too."
+        ),
+    ] = False,
     results: Results = None,
     as_csv: AsCsv = False,
     as_json: AsJson = False,
@@ -51,11 +75,14 @@ def claims(
     as_latex: AsLatex = False,
     plugin: Plugins = None,
 ) -> int:
-    """Say of each claim on cost whether it holds, by our own figures, and how near they are to the paper's.
+    """Say of each claim on cost whether it holds, by our own figures, and how near they are to the
+    paper's.
 
-    Claims on counts are tested without any record: what is missing is counted now. The others need records of a GPU or a CPU.
+    Claims on counts are tested without any record: what is missing is counted now. The others need
+    records of a GPU or a CPU.
 
-    --explains ranks networks by each count and by what was measured, and says how far the two orders agree.
+    --explains ranks networks by each count and by what was measured, and says how far the two
+    orders agree.
 
     Example: archbench claims vovnet/table4
     """
@@ -73,9 +100,13 @@ def claims(
     if run:
         store = Store((results or [DEFAULT_FOLDER])[0])
         store.check_writable()
-        code = _measure(chosen, report.Figures(read_records(results), chosen, device=device), store, quick=quick)
+        code = _measure(
+            chosen, report.Figures(read_records(results), chosen, device=device), store, quick=quick
+        )
     with counting(wanted=not no_count) as count:
-        figures = report.Figures(read_records(results), chosen, device=device, with_flawed=flagged, count=count)
+        figures = report.Figures(
+            read_records(results), chosen, device=device, with_flawed=flagged, count=count
+        )
         verdicts = [report.judge(claim, figures) for claim in chosen]
     if form in ("csv", "json"):
         print_rows(report.rows(verdicts), report.COLUMNS, form)
@@ -85,7 +116,9 @@ def claims(
 
 
 def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, *, quick: bool) -> Exit:
-    """Measure the networks that claims lack, as a sweep does, on the kinds of device that this machine has."""
+    """Measure the networks that claims lack, as a sweep does, on the kinds of device that this
+    machine has.
+    """
     from archbench.measure.job.supervisor import interruptions, measure
     from archbench.measure.sweep.places import places
     from archbench.measure.sweep.queues import Order, new_run_id, plan, run
@@ -94,7 +127,14 @@ def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, *, quick: 
     code = Exit.DONE
     with live() as told, interruptions() as heard:
         for kind, device in DEVICES.items():
-            specs = list(dict.fromkeys(spec for claim in chosen if claim.device == kind for spec in figures.unmeasured(claim)))
+            specs = list(
+                dict.fromkeys(
+                    spec
+                    for claim in chosen
+                    if claim.device == kind
+                    for spec in figures.unmeasured(claim)
+                )
+            )
             if not specs or heard:
                 continue
             settings = replace(QUICK if quick else Settings(), device=device)
@@ -107,7 +147,9 @@ def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, *, quick: 
             with closing(run(queues, store.append, heard)) as events:
                 for event in events:
                     teller.tell(event)
-                    code = Exit.PARTLY_DONE if event.record and event.record.status != "ok" else code
+                    code = (
+                        Exit.PARTLY_DONE if event.record and event.record.status != "ok" else code
+                    )
     return Exit.INTERRUPTED if heard else code
 
 

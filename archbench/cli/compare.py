@@ -1,4 +1,6 @@
-"""`archbench compare`: the records of results folders side by side, the papers' figures with them."""
+"""`archbench compare`: the records of results folders side by side, the papers' figures with
+them.
+"""
 
 from __future__ import annotations
 
@@ -28,37 +30,67 @@ if TYPE_CHECKING:
 
 EXAMPLE = "archbench profile vovnet39 --detector refinedet320"
 
-Results = Annotated[list[Path] | None, typer.Option(metavar="DIR", help="Folder of the records; repeatable. Default: ./results.")]
+Results = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="DIR", help="Folder of the records; repeatable. Default: ./results."),
+]
 
 
 def compare(
     results: Results = None,
-    backbone: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Only records of this backbone; repeatable.")] = None,
-    detector: Annotated[list[str] | None, typer.Option("--detector", "-d", metavar="NAME", help="Only of this one; repeatable.")] = None,
-    device: Annotated[str | None, typer.Option(metavar="NAME", help="Only of devices whose name has this in it.")] = None,
-    where: Annotated[list[str] | None, typer.Option(metavar="KEY=VALUE", help="Only with this value of a column; repeatable.")] = None,
-    sort: Annotated[str | None, typer.Option(metavar="COLUMN", help="Order by a column; -COLUMN: the largest first.")] = None,
-    group: Annotated[str | None, typer.Option(metavar="COLUMN", help="A table for each value of a column.")] = None,
-    columns: Annotated[str | None, typer.Option(metavar="A,B,C", help="Columns to show (archbench list columns).")] = None,
-    baseline: Annotated[str | None, typer.Option(metavar="NAME", help="Show ratios to this network or record_id.")] = None,
-    force: Annotated[bool, typer.Option("--force", help="With --baseline: compare what is not comparable, marked.")] = False,
+    backbone: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="Only records of this backbone; repeatable."),
+    ] = None,
+    detector: Annotated[
+        list[str] | None,
+        typer.Option("--detector", "-d", metavar="NAME", help="Only of this one; repeatable."),
+    ] = None,
+    device: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Only of devices whose name has this in it.")
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=VALUE", help="Only with this value of a column; repeatable."),
+    ] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="Order by a column; -COLUMN: the largest first."),
+    ] = None,
+    group: Annotated[
+        str | None, typer.Option(metavar="COLUMN", help="A table for each value of a column.")
+    ] = None,
+    columns: Annotated[
+        str | None, typer.Option(metavar="A,B,C", help="Columns to show (archbench list columns).")
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Show ratios to this network or record_id.")
+    ] = None,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="With --baseline: compare what is not comparable, marked."),
+    ] = False,
     as_csv: AsCsv = False,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
     as_latex: AsLatex = False,
 ) -> None:
-    """Show what was counted and measured, a table for each device, with the papers' figures below ours.
+    """Show what was counted and measured, a table for each device, with the papers' figures below
+    ours.
 
     Repeats of one configuration are one line of the tables, and a row each of --csv and --json.
 
-    Example: archbench compare --baseline resnet50-v1+refinedet320 --columns latency_ms,mem_host_peak_bytes
+    Example: archbench compare --baseline resnet50-v1+refinedet320 --columns
+    latency_ms,mem_host_peak_bytes
     """
     form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
     from archbench.report.data import selection
     from archbench.report.tables.compare import WIDTH, Layout, tables
 
     chosen = selection.columns(columns)
-    layout = Layout(None if form else WIDTH, sort, selection.column(group) if group else None, chosen)
+    layout = Layout(
+        None if form else WIDTH, sort, selection.column(group) if group else None, chosen
+    )
     every = read_records(results)
     backbones = [registry.find("backbone", name).name for name in backbone or ()]
     detectors = [(entry.name, side) for entry, side in map(registry.find_detector, detector or ())]
@@ -77,14 +109,17 @@ def compare(
 
 
 def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> list[Record]:
-    """Read results folders, a record that several of them have once; say on stderr, unless quietly, how to fill one that is empty.
+    """Read results folders, a record that several of them have once; say on stderr, unless quietly,
+    how to fill one that is empty.
 
     One that was named and is not there is a UsageError.
     """
     records: dict[str, Record] = {}
     for folder in folders or [DEFAULT_FOLDER]:
         if folder != DEFAULT_FOLDER and not folder.is_dir():
-            raise UsageError(f"there is no results folder {folder}; {EXAMPLE} --results {folder} would make it")
+            raise UsageError(
+                f"there is no results folder {folder}; {EXAMPLE} --results {folder} would make it"
+            )
         found = Store(folder).read()
         if not found and not quietly:
             print(f"no records in {folder}; a command that makes one: {EXAMPLE}", file=sys.stderr)
@@ -102,7 +137,9 @@ def _baseline(records: Sequence[Record], name: str | None, *, force: bool) -> Ba
     return find_baseline(records, name, is_forced=force)
 
 
-def _print_rows(records: Sequence[Record], layout: Layout, form: str, baseline: Baseline | None) -> None:
+def _print_rows(
+    records: Sequence[Record], layout: Layout, form: str, baseline: Baseline | None
+) -> None:
     """Print a row a record: every column, or those chosen; with a baseline ratios too."""
     from archbench.report.data.rows import COLUMNS, rows, rows_with_published
     from archbench.report.data.selection import ordered
@@ -112,7 +149,10 @@ def _print_rows(records: Sequence[Record], layout: Layout, form: str, baseline: 
     if baseline:
         from archbench.report.data.baseline import against, ratio_columns
 
-        made = [row | against(record, baseline, layout.columns) for record, row in zip(records, made, strict=True)]
+        made = [
+            row | against(record, baseline, layout.columns)
+            for record, row in zip(records, made, strict=True)
+        ]
         names += ratio_columns(layout.columns)
     made = ordered(made, layout.sort, dict)
     if layout.columns:

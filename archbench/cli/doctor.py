@@ -15,12 +15,17 @@ from archbench.records import DEFAULT_FOLDER
 
 
 def doctor(
-    as_json: Annotated[bool, typer.Option("--json", help="Print as JSON, with everything that was found.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print as JSON, with everything that was found.")
+    ] = False,
     as_markdown: AsMarkdown = False,
     as_latex: AsLatex = False,
-    results: Annotated[Path, typer.Option(metavar="DIR", help="Folder that records would be appended to.")] = DEFAULT_FOLDER,
+    results: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder that records would be appended to.")
+    ] = DEFAULT_FOLDER,
 ) -> None:
-    """Say what can be measured on this machine, and for what cannot, why and what to do. Takes seconds; changes nothing.
+    """Say what can be measured on this machine, and for what cannot, why and what to do. Takes
+    seconds; changes nothing.
 
     Example: archbench doctor
     """
@@ -32,7 +37,13 @@ def doctor(
     facts = look(results, tell=lambda what: print(f"{what} ...", file=sys.stderr))
     abilities = judge(facts)
     if form == "json":
-        print(json.dumps({"abilities": [asdict(ability) for ability in abilities], "found": facts}, indent=2, allow_nan=False))
+        print(
+            json.dumps(
+                {"abilities": [asdict(ability) for ability in abilities], "found": facts},
+                indent=2,
+                allow_nan=False,
+            )
+        )
         return
     width = table_width(form)
     print_tables([abilities_table(abilities, width), *machine_tables(facts, width)], form)

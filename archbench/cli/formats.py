@@ -1,4 +1,6 @@
-"""The forms in which a command prints what it found: tables for people, or one of the stable and the typeset ones."""
+"""The forms in which a command prints what it found: tables for people, or one of the stable and
+the typeset ones.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +23,9 @@ AsLatex = Annotated[bool, typer.Option("--latex", help="Print the tables as LaTe
 
 
 def the_format(**asked: bool) -> str:
-    """The one format that was asked for, of those that a command has by name; empty: tables for people."""
+    """The one format that was asked for, of those that a command has by name; empty: tables for
+    people.
+    """
     chosen = [name for name, wanted in asked.items() if wanted]
     if len(chosen) > 1:
         *first, last = (f"--{name}" for name in asked)
@@ -30,7 +34,9 @@ def the_format(**asked: bool) -> str:
 
 
 def table_width(form: str) -> int | None:
-    """The characters that a line of a table may have; None: no end of them, where people do not read it as it is."""
+    """The characters that a line of a table may have; None: no end of them, where people do not
+    read it as it is.
+    """
     from archbench.report.tables.table import NOTE_WIDTH
 
     return None if form else NOTE_WIDTH

@@ -24,13 +24,16 @@ LISTED = (*KINDS, "options", "pairs", "suites", "plots", "columns")
 
 
 def list_networks(
-    what: Annotated[str, typer.Argument(help=f"{', '.join(LISTED)} or all (of the first three).")] = "all",
+    what: Annotated[
+        str, typer.Argument(help=f"{', '.join(LISTED)} or all (of the first three).")
+    ] = "all",
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
     as_latex: AsLatex = False,
     plugin: Plugins = None,
 ) -> None:
-    """List the backbones, the detectors, the options they take, the papers' pairs, suites, plots, or the columns of records.
+    """List the backbones, the detectors, the options they take, the papers' pairs, suites, plots,
+    or the columns of records.
 
     Example: archbench list pairs
     """
@@ -86,34 +89,69 @@ def _tables(what: str, kinds: list[Kind], width: int | None) -> list[Table]:
 def _pairs() -> Table:
     """A row for each pair of the papers' tables, and whether it builds."""
     listed = pairs()
-    rows = [[pair.backbone or MISSING, pair.detector, _places(pair), pair.status] for pair in listed]
+    rows = [
+        [pair.backbone or MISSING, pair.detector, _places(pair), pair.status] for pair in listed
+    ]
     reasons: dict[str, list[str]] = {}
     for pair in listed:
         if pair.why:
-            reasons.setdefault(pair.why, []).append(f"{pair.backbone} + {pair.detector}".removeprefix(" + "))
+            reasons.setdefault(pair.why, []).append(
+                f"{pair.backbone} + {pair.detector}".removeprefix(" + ")
+            )
     built = sum(pair.status in ("builds", "approximate") for pair in listed)
-    notes = [f"{built} of {len(listed)} published pairs build; other pairs do wherever a backbone has the maps that a detector reads."]
+    notes = [
+        f"{built} of {len(listed)} published pairs build; other pairs do wherever a backbone has "
+        "the maps that a detector reads."
+    ]
     notes += [f"{why}: {', '.join(names)}" for why, names in reasons.items()]
-    columns = [Column("backbone", "left"), Column("detector", "left"), Column("tables", "left"), Column("", "left")]
+    columns = [
+        Column("backbone", "left"),
+        Column("detector", "left"),
+        Column("tables", "left"),
+        Column("", "left"),
+    ]
     return Table(columns, rows, notes=notes)
 
 
 def _suites(listed: list[Suite]) -> Table:
     """A row for each suite, and how much of it builds."""
-    rows = [[suite.name, suite.title, str(len(suite.members) - len(suite.missing)), str(len(suite.members))] for suite in listed]
+    rows = [
+        [
+            suite.name,
+            suite.title,
+            str(len(suite.members) - len(suite.missing)),
+            str(len(suite.members)),
+        ]
+        for suite in listed
+    ]
     columns = [Column("suite", "left"), Column("", "left"), Column("build"), Column("of")]
     return Table(
-        columns, rows, notes=["archbench sweep SUITE measures one; --dry-run shows its networks, and why the others do not build."]
+        columns,
+        rows,
+        notes=[
+            "archbench sweep SUITE measures one; --dry-run shows its networks, and why the others "
+            "do not build."
+        ],
     )
 
 
 def _plain_suite(suite: Suite) -> dict[str, Any]:
     members = [
-        {"label": member.label, "command": member.spec.command() if member.spec else None, "why": member.why or None,
-         "approximate": member.approximate or None}
+        {
+            "label": member.label,
+            "command": member.spec.command() if member.spec else None,
+            "why": member.why or None,
+            "approximate": member.approximate or None,
+        }
         for member in suite.members
-    ]  # fmt: skip
-    return {"name": suite.name, "title": suite.title, "builds": len(members) - len(suite.missing), "of": len(members), "members": members}
+    ]
+    return {
+        "name": suite.name,
+        "title": suite.title,
+        "builds": len(members) - len(suite.missing),
+        "of": len(members),
+        "members": members,
+    }
 
 
 def _places(pair: Pair) -> str:
@@ -128,16 +166,37 @@ def _places(pair: Pair) -> str:
 def _networks(kind: Kind, width: int | None) -> Table:
     rows = []
     listed = registry.entries(kind)
-    taken = max(len(entry.name) for entry in listed) + max(len(_input(entry)) for entry in listed) + len("classes") + 3 * len("  ")
+    taken = (
+        max(len(entry.name) for entry in listed)
+        + max(len(_input(entry)) for entry in listed)
+        + len("classes")
+        + 3 * len("  ")
+    )
     remarks: dict[str, list[str]] = {}
     for entry in listed:
         classes = str(entry.classes) if entry.classes else "-"
-        rows.append([entry.name, _input(entry), classes, _short(_same_as(entry) or entry.source, width and width - taken)])
-        remark = f"approximate: {entry.approximate}" if entry.approximate else entry.published_only or entry.note
+        rows.append(
+            [
+                entry.name,
+                _input(entry),
+                classes,
+                _short(_same_as(entry) or entry.source, width and width - taken),
+            ]
+        )
+        remark = (
+            f"approximate: {entry.approximate}"
+            if entry.approximate
+            else entry.published_only or entry.note
+        )
         if remark and entry.same_as not in remarks.setdefault(remark, []):
             remarks[remark].append(entry.name)
     notes = [f"{', '.join(names)}: {remark}" for remark, names in remarks.items()]
-    columns = [Column(f"{kind}s", "left"), Column("input"), Column("classes"), Column("source, or the same as", "left")]
+    columns = [
+        Column(f"{kind}s", "left"),
+        Column("input"),
+        Column("classes"),
+        Column("source, or the same as", "left"),
+    ]
     return Table(columns, rows, notes=notes)
 
 
@@ -153,11 +212,28 @@ def _options(kinds: list[Kind]) -> Table:
                     takers.append(entry.family)
     every = len({entry.family for entry in registry.entries("backbone")})
     rows = [
-        ["every backbone" if len(takers) == every > 1 else ", ".join(takers), name, choices, meaning]
+        [
+            "every backbone" if len(takers) == every > 1 else ", ".join(takers),
+            name,
+            choices,
+            meaning,
+        ]
         for (name, choices, meaning), takers in families.items()
     ]
-    columns = [Column("taken by", "left"), Column("option", "left"), Column("values", "left"), Column("meaning", "left")]
-    return Table(columns, rows, notes=["Give options as --option KEY=VALUE; the first value is the default where no rule says otherwise."])
+    columns = [
+        Column("taken by", "left"),
+        Column("option", "left"),
+        Column("values", "left"),
+        Column("meaning", "left"),
+    ]
+    return Table(
+        columns,
+        rows,
+        notes=[
+            "Give options as --option KEY=VALUE; the first value is the default where no rule says "
+            "otherwise."
+        ],
+    )
 
 
 def _input(entry: Entry) -> str:
@@ -170,13 +246,29 @@ def _same_as(entry: Entry) -> str:
 
 
 def _short(source: str, width: int | None) -> str:
-    return source if width is None or len(source) <= width else source[: width - 3].rstrip(" ,;") + "..."
+    return (
+        source
+        if width is None or len(source) <= width
+        else source[: width - 3].rstrip(" ,;") + "..."
+    )
 
 
 def _plain(entry: Entry) -> dict[str, Any]:
     return {
-        "name": entry.name, "aliases": list(entry.aliases), "family": entry.family, "source": entry.source, "input": entry.input,
-        "classes": entry.classes, "same_as": entry.same_as, "preset": entry.preset, "levels": list(entry.levels), "note": entry.note,
-        "approximate": entry.approximate or None, "published_only": entry.published_only or None,
-        "options": {o.name: {"values": list(o.values) or o.type, "default": o.default, "help": o.help} for o in entry.options.values()},
-    }  # fmt: skip
+        "name": entry.name,
+        "aliases": list(entry.aliases),
+        "family": entry.family,
+        "source": entry.source,
+        "input": entry.input,
+        "classes": entry.classes,
+        "same_as": entry.same_as,
+        "preset": entry.preset,
+        "levels": list(entry.levels),
+        "note": entry.note,
+        "approximate": entry.approximate or None,
+        "published_only": entry.published_only or None,
+        "options": {
+            o.name: {"values": list(o.values) or o.type, "default": o.default, "help": o.help}
+            for o in entry.options.values()
+        },
+    }

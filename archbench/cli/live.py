@@ -1,4 +1,6 @@
-"""How a sweep goes, told on stderr: on a terminal with a line that changes, elsewhere in lines alone."""
+"""How a sweep goes, told on stderr: on a terminal with a line that changes, elsewhere in lines
+alone.
+"""
 
 from __future__ import annotations
 
@@ -36,7 +38,9 @@ def live() -> Iterator[Live]:
 
     console = Console(stderr=True, highlight=False)
     with console.status("starting") as status:
-        yield Live(lambda text: console.print(escape(text)), lambda text: status.update(escape(text)))
+        yield Live(
+            lambda text: console.print(escape(text)), lambda text: status.update(escape(text))
+        )
 
 
 def _print(text: str) -> None:
@@ -48,7 +52,9 @@ def _print(text: str) -> None:
 class Teller:
     """Tells of every job that ends, and of what runs at the moment."""
 
-    def __init__(self, told: Live, queues: Sequence[Queue], earlier: Sequence[Record], heard: Sequence[int]) -> None:
+    def __init__(
+        self, told: Live, queues: Sequence[Queue], earlier: Sequence[Record], heard: Sequence[int]
+    ) -> None:
         from archbench.measure.sweep.queues import Forecast
         from archbench.report.data.names import short_names
 
@@ -60,7 +66,11 @@ class Teller:
         self._begun: dict[Place, float] = {}
         self._ended = self._failed = 0
         self._warned = False
-        told.line(f"{self._total} job{'s' * (self._total != 1)}{self._left}" if self._total else "nothing is left to run")
+        told.line(
+            f"{self._total} job{'s' * (self._total != 1)}{self._left}"
+            if self._total
+            else "nothing is left to run"
+        )
 
     def tell(self, event: Event) -> None:
         """Tell of one event."""
@@ -76,13 +86,18 @@ class Teller:
             self._warned = True
             self._told.line("ending in good order; once more ends it at once")
         failed = f", {self._failed} failed" if self._failed else ""
-        self._told.now(f"{'; '.join(self._running.values())}\n  {self._ended} of {self._total} done{failed}{self._left}")
+        self._told.now(
+            f"{'; '.join(self._running.values())}\n  {self._ended} of {self._total} "
+            f"done{failed}{self._left}"
+        )
 
     @property
     def _left(self) -> str:
         from archbench.report.tables.sweep import duration
 
-        return f"; about {duration(self._forecast.left_s)} left" if self._ended < self._total else ""
+        return (
+            f"; about {duration(self._forecast.left_s)} left" if self._ended < self._total else ""
+        )
 
     def _end(self, place: Place, record: Record) -> None:
         self._forecast.ended(place, time.monotonic() - self._begun[place])
@@ -91,6 +106,12 @@ class Teller:
         self._failed += record.status != "ok"
         latency = record.value("latency_ms")
         how = "" if latency is None else f", {latency:,.2f} ms"
-        why = f" ({record.reason.code}): {record.reason.message.strip().rpartition(chr(10))[2]}" if record.reason else ""
+        why = (
+            f" ({record.reason.code}): {record.reason.message.strip().rpartition(chr(10))[2]}"
+            if record.reason
+            else ""
+        )
         number = f"{self._ended:>{len(str(self._total))}}/{self._total}"
-        self._told.line(f"{number}  {self._names[record.spec]}: {record.status}{how}{why}{self._left}")
+        self._told.line(
+            f"{number}  {self._names[record.spec]}: {record.status}{how}{why}{self._left}"
+        )

@@ -1,4 +1,6 @@
-"""The `archbench` command: its subcommands, and how their errors become one line and an exit code."""
+"""The `archbench` command: its subcommands, and how their errors become one line and an exit
+code.
+"""
 
 from __future__ import annotations
 
@@ -36,13 +38,16 @@ def main() -> None:
     """Run the command line that this process was started with."""
     gc.set_threshold(GARBAGE)
     code = run(sys.argv[1:])
-    # What is left ends with the process; a last search for cycles in it would take a tenth of a plot's time.
+    # What is left ends with the process; a last search for cycles in it would take a tenth of a
+    # plot's time.
     gc.freeze()
     sys.exit(code)
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and give its exit code (`Exit`); what a user can cause is one line on stderr."""
+    """Run one command line and give its exit code (`Exit`); what a user can cause is one line on
+    stderr.
+    """
     asked = next((word for word in arguments if not word.startswith("-")), "")
     command = typer.main.get_command(_app([asked] if asked in COMMANDS else COMMANDS))
     try:
@@ -54,7 +59,8 @@ def run(arguments: list[str]) -> int:
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except (BrokenPipeError, SystemExit):
-        # Whoever reads stdout (head, a pager) has seen enough; typer makes a SystemExit of it, and of nothing else.
+        # Whoever reads stdout (head, a pager) has seen enough; typer makes a SystemExit of it, and
+        # of nothing else.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
     except OSError as error:
@@ -69,7 +75,8 @@ def run(arguments: list[str]) -> int:
 def _app(names: Iterable[str]) -> typer.Typer:
     """The command line with these commands; their modules alone are loaded."""
     app = typer.Typer(
-        help="Name a detection network, get its true cost: counted exactly, measured honestly, beside what the papers printed.",
+        help="Name a detection network, get its true cost: counted exactly, measured honestly, "
+        "beside what the papers printed.",
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -81,8 +88,9 @@ def _app(names: Iterable[str]) -> typer.Typer:
 
 
 def _without_command(
-    context: typer.Context, version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False
-) -> None:  # fmt: skip
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+) -> None:
     if version:
         print(f"archbench {__version__}")
     elif context.invoked_subcommand is None:

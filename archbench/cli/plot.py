@@ -1,4 +1,6 @@
-"""`archbench plot`: the papers' figures and our own, from your records, from the papers' figures, or from counts."""
+"""`archbench plot`: the papers' figures and our own, from your records, from the papers' figures,
+or from counts.
+"""
 
 from __future__ import annotations
 
@@ -25,21 +27,59 @@ DEFAULT_OUT = Path("plots")
 
 
 def plot(
-    what: Annotated[str | None, typer.Argument(metavar="[NAME]", help="Which figure, or all; without a name they are listed.")] = None,
-    source: Annotated[str, typer.Option(metavar="SOURCE", help="records: what was measured; paper: as published.")] = "records",
-    overlay: Annotated[bool, typer.Option("--overlay", help="What was measured and what was published in one figure.")] = False,
+    what: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[NAME]", help="Which figure, or all; without a name they are listed."
+        ),
+    ] = None,
+    source: Annotated[
+        str, typer.Option(metavar="SOURCE", help="records: what was measured; paper: as published.")
+    ] = "records",
+    overlay: Annotated[
+        bool,
+        typer.Option("--overlay", help="What was measured and what was published in one figure."),
+    ] = False,
     results: Results = None,
-    x: Annotated[str, typer.Option(metavar="COLUMN", help="trade-off: the column on the x axis, as compare --csv names it.")] = "",
-    y: Annotated[str, typer.Option(metavar="COLUMN", help="trade-off: the column on the y axis.")] = "",
-    group: Annotated[str, typer.Option(metavar="COLUMN", help="trade-off: the column that colours points.")] = "",
-    log: Annotated[str, typer.Option(metavar="AXES", help="trade-off: logarithmic axes: x, y, xy or none. Default: by range.")] = "",
+    x: Annotated[
+        str,
+        typer.Option(
+            metavar="COLUMN", help="trade-off: the column on the x axis, as compare --csv names it."
+        ),
+    ] = "",
+    y: Annotated[
+        str, typer.Option(metavar="COLUMN", help="trade-off: the column on the y axis.")
+    ] = "",
+    group: Annotated[
+        str, typer.Option(metavar="COLUMN", help="trade-off: the column that colours points.")
+    ] = "",
+    log: Annotated[
+        str,
+        typer.Option(
+            metavar="AXES", help="trade-off: logarithmic axes: x, y, xy or none. Default: by range."
+        ),
+    ] = "",
     network: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="layers, layer-io, aggregation: of this network, NAME[+DETECTOR][,KEY=VALUE...]; repeatable."),
+        typer.Option(
+            metavar="NAME",
+            help="layers, layer-io, aggregation: of this network, NAME[+DETECTOR][,KEY=VALUE...]; "
+            "repeatable.",
+        ),
     ] = None,
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="aggregation: the checkpoint of the network.")] = None,
-    out: Annotated[Path, typer.Option(metavar="DIR", help="Folder that the pictures are written to.")] = DEFAULT_OUT,
-    style: Annotated[str, typer.Option(metavar="STYLE", help="screen, or paper: small, with the caption in a text file.")] = "screen",
+    weights: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="aggregation: the checkpoint of the network."),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder that the pictures are written to.")
+    ] = DEFAULT_OUT,
+    style: Annotated[
+        str,
+        typer.Option(
+            metavar="STYLE", help="screen, or paper: small, with the caption in a text file."
+        ),
+    ] = "screen",
     data: Annotated[bool, typer.Option("--data", help="Write what is drawn as CSV too.")] = False,
     as_markdown: AsMarkdown = False,
     as_latex: AsLatex = False,
@@ -65,9 +105,13 @@ def plot(
 
     networks = [_network(text) for text in network or ()]
     material = Material(
-        [] if source == "paper" else read_records(results, quietly=True), "both" if overlay else source,  # type: ignore[arg-type]
-        Choice(x, y, group, log), networks, _layers, *_weighed(networks, weights),
-    )  # fmt: skip
+        [] if source == "paper" else read_records(results, quietly=True),
+        "both" if overlay else source,  # type: ignore[arg-type]
+        Choice(x, y, group, log),
+        networks,
+        _layers,
+        *_weighed(networks, weights),
+    )
     drawn = 0
     for made in (made for figure in chosen for made in figure.make(material)):
         if isinstance(made, Missing):
@@ -128,7 +172,9 @@ def _layers(spec: Spec) -> Sequence[Layer]:
 
 
 def _weighed(networks: Sequence[Spec], weights: Path | None) -> tuple[list[Any], str]:
-    """The blocks of the network whose checkpoint is given, and the file's name; none where none is."""
+    """The blocks of the network whose checkpoint is given, and the file's name; none where
+    none is.
+    """
     if weights is None:
         return [], ""
     if len(networks) != 1:

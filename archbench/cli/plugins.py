@@ -18,6 +18,12 @@ def _use(files: list[Path] | None) -> list[Path] | None:
 
 Plugins = Annotated[
     list[Path] | None,
-    typer.Option("--plugin", metavar="FILE", callback=_use, is_eager=True, help="Python file that adds networks; repeatable."),
+    typer.Option(
+        "--plugin",
+        metavar="FILE",
+        callback=_use,
+        is_eager=True,
+        help="Python file that adds networks; repeatable.",
+    ),
 ]
 """Files to add before anything else is read; their names are known from then on."""

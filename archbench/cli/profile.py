@@ -26,19 +26,45 @@ if TYPE_CHECKING:
     from archbench.report.tables.table import Table
 
 PHASES = {
-    "preflight": "looking at the device", "count": "counting", "build": "building", "cold": "first call", "warmup": "warming up",
-    "latency": "timing", "throughput": "timing calls back to back", "memory": "measuring memory",
-    "energy": "measuring energy", "roofline": "measuring the device's peaks",
-}  # fmt: skip
+    "preflight": "looking at the device",
+    "count": "counting",
+    "build": "building",
+    "cold": "first call",
+    "warmup": "warming up",
+    "latency": "timing",
+    "throughput": "timing calls back to back",
+    "memory": "measuring memory",
+    "energy": "measuring energy",
+    "roofline": "measuring the device's peaks",
+}
 
 
 def profile(
-    backbone: Annotated[str, typer.Argument(help="Backbone, such as vovnet39 (archbench list shows all).")],
-    detector: Annotated[str | None, typer.Option("--detector", "-d", help="Detector, such as refinedet320; none: a classifier.")] = None,
-    size: Annotated[str | None, typer.Option("--size", "-s", help="Input in pixels: SIDE or WIDTHxHEIGHT. Default: as published.")] = None,
-    classes: Annotated[int | None, typer.Option(help="Foreground classes; 0 without a detector: the trunk alone.")] = None,
-    proposals: Annotated[int | None, typer.Option(help="Regions that a two-stage detector's second stage sees.")] = None,
-    option: Annotated[list[str] | None, typer.Option("--option", "-o", metavar="KEY=VALUE", help="Network option; repeatable.")] = None,
+    backbone: Annotated[
+        str, typer.Argument(help="Backbone, such as vovnet39 (archbench list shows all).")
+    ],
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            "--detector", "-d", help="Detector, such as refinedet320; none: a classifier."
+        ),
+    ] = None,
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size", "-s", help="Input in pixels: SIDE or WIDTHxHEIGHT. Default: as published."
+        ),
+    ] = None,
+    classes: Annotated[
+        int | None, typer.Option(help="Foreground classes; 0 without a detector: the trunk alone.")
+    ] = None,
+    proposals: Annotated[
+        int | None, typer.Option(help="Regions that a two-stage detector's second stage sees.")
+    ] = None,
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="KEY=VALUE", help="Network option; repeatable."),
+    ] = None,
     batch: Annotated[int, typer.Option("--batch", "-b", help="Images a call.")] = 1,
     device: measuring.Device = "auto",
     precision: measuring.Precision = "fp32",
@@ -48,20 +74,43 @@ def profile(
     quick: measuring.Quick = False,
     budget: measuring.Budget = None,
     deadline: measuring.Deadline = None,
-    train: Annotated[bool, typer.Option("--train", help="Measure training steps (SGD with momentum) instead of forward passes.")] = False,
-    weights: Annotated[Path | None, typer.Option(metavar="FILE", help="Checkpoint to load: PyTorch or safetensors, tensors only.")] = None,
-    images: Annotated[Path | None, typer.Option(metavar="DIR", help="Time on the pictures of a folder instead of random inputs.")] = None,
+    train: Annotated[
+        bool,
+        typer.Option(
+            "--train", help="Measure training steps (SGD with momentum) instead of forward passes."
+        ),
+    ] = False,
+    weights: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Checkpoint to load: PyTorch or safetensors, tensors only."
+        ),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="Time on the pictures of a folder instead of random inputs."
+        ),
+    ] = None,
     fold_bn: measuring.FoldBn = False,
     compile_mode: measuring.Compile = "none",
     cuda_graph: measuring.CudaGraph = False,
     cudnn_benchmark: measuring.CudnnBenchmark = True,
     deterministic: measuring.Deterministic = False,
     allow_shared: measuring.AllowShared = False,
-    repeats: Annotated[int, typer.Option(min=1, help="Fresh processes to measure in; a record each.")] = 1,
+    repeats: Annotated[
+        int, typer.Option(min=1, help="Fresh processes to measure in; a record each.")
+    ] = 1,
     no_measure: Annotated[bool, typer.Option("--no-measure", help="Count only.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Hold the counts against fvcore on real weights.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Hold the counts against fvcore on real weights.")
+    ] = False,
     layers: Annotated[
-        bool, typer.Option("--layers", help="Show a row for each convolution and linear layer; measuring, with --roofline.")
+        bool,
+        typer.Option(
+            "--layers",
+            help="Show a row for each convolution and linear layer; measuring, with --roofline.",
+        ),
     ] = False,
     roofline: measuring.Roofline = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
@@ -75,16 +124,39 @@ def profile(
     Example: archbench profile vovnet39 --detector refinedet320
     """
     form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
-    options = parse_options([*(option or []), *([f"proposals={proposals}"] if proposals is not None else [])])
-    spec = registry.resolve(backbone, detector, size=size, classes=classes, batch=batch, mode="train" if train else "infer", **options)
+    options = parse_options(
+        [*(option or []), *([f"proposals={proposals}"] if proposals is not None else [])]
+    )
+    spec = registry.resolve(
+        backbone,
+        detector,
+        size=size,
+        classes=classes,
+        batch=batch,
+        mode="train" if train else "infer",
+        **options,
+    )
     if size is not None and parse_size(size) != (spec.width, spec.height):
         print(f"{spec.detector} pads images: the input is {spec.size}", file=sys.stderr)
     settings = measuring.settings_of(
-        quick=quick, device=device, precision=precision, memory_format=memory_format, threads=threads, seed=seed,
-        budget_s=budget, deadline_s=deadline, images=str(images) if images else None, fold_bn=fold_bn,
-        weights=str(weights) if weights else None, compile=compile_mode, cuda_graph=cuda_graph, cudnn_benchmark=cudnn_benchmark,
-        deterministic=deterministic, allow_shared=allow_shared, roofline=roofline or layers,
-    )  # fmt: skip
+        quick=quick,
+        device=device,
+        precision=precision,
+        memory_format=memory_format,
+        threads=threads,
+        seed=seed,
+        budget_s=budget,
+        deadline_s=deadline,
+        images=str(images) if images else None,
+        fold_bn=fold_bn,
+        weights=str(weights) if weights else None,
+        compile=compile_mode,
+        cuda_graph=cuda_graph,
+        cudnn_benchmark=cudnn_benchmark,
+        deterministic=deterministic,
+        allow_shared=allow_shared,
+        roofline=roofline or layers,
+    )
     if roofline and no_measure:
         raise UsageError("a roofline is measured: leave out --roofline or --no-measure")
     if weights:
@@ -108,7 +180,13 @@ def profile(
     if no_measure:
         from archbench.measure.machine.host import fingerprint
 
-        record = Record(spec=spec, settings=None, status="ok", counted=extra["report"].totals(), environment=fingerprint())
+        record = Record(
+            spec=spec,
+            settings=None,
+            status="ok",
+            counted=extra["report"].totals(),
+            environment=fingerprint(),
+        )
         record = store.append(record)
     else:
         from archbench.measure.job.supervisor import run_job
@@ -129,7 +207,9 @@ def profile(
 
 
 def _typical(records: list[Record]) -> Record:
-    """The record to show of several processes: the first that did not end well, else that of the median time."""
+    """The record to show of several processes: the first that did not end well, else that of the
+    median time.
+    """
     failed = [record for record in records if record.status != "ok"]
     ranked = sorted(records, key=lambda record: record.value("latency_ms") or 0.0)
     return failed[0] if failed else ranked[len(ranked) // 2]
@@ -161,13 +241,18 @@ def doing(news: dict[str, Any]) -> str:
     """What a job is at, in a few words."""
     text = PHASES.get(news["phase"], str(news["phase"]))
     if "samples" in news:
-        text += f": {news['samples']} samples, {news['elapsed_s']:.0f} of at most {news['budget_s']:.0f} s"
+        text += (
+            f": {news['samples']} samples, {news['elapsed_s']:.0f} of at most "
+            f"{news['budget_s']:.0f} s"
+        )
     return text
 
 
 @contextmanager
 def _progress() -> Iterator[Any]:
-    """Tell on stderr what the job is doing: one line that changes on a terminal, a line a phase elsewhere."""
+    """Tell on stderr what the job is doing: one line that changes on a terminal, a line a phase
+    elsewhere.
+    """
     if not sys.stderr.isatty():
         last = ""
 
@@ -212,7 +297,14 @@ def _print_tables(record: Record, extra: dict[str, Any], form: str) -> None:
     paper = paper_for(record.spec)
     tables = [counted_table(record, paper)] if record.counted else []
     if "layers" in extra:
-        tables.append(layers_table(extra["layers"], extra.get("bounds", ()), batch=record.spec.batch, width=table_width(form)))
+        tables.append(
+            layers_table(
+                extra["layers"],
+                extra.get("bounds", ()),
+                batch=record.spec.batch,
+                width=table_width(form),
+            )
+        )
     if "check" in extra:
         tables = _noted(tables, extra["check"].sentence())
     if "latency_ms" in record.measured:
@@ -223,7 +315,10 @@ def _print_tables(record: Record, extra: dict[str, Any], form: str) -> None:
     print_tables(tables, form)
     if record.reason:
         message = f" {record.reason.message}" if record.reason.message else ""
-        print(f"{record.status} ({record.reason.code}) in phase {record.reason.phase}:{message}", file=sys.stderr)
+        print(
+            f"{record.status} ({record.reason.code}) in phase {record.reason.phase}:{message}",
+            file=sys.stderr,
+        )
 
 
 def _noted(tables: list[Table], note: str) -> list[Table]:

@@ -31,12 +31,19 @@ ELSEWHERE = {
 def report(
     results: Results = None,
     out: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = DEFAULT_OUT,
-    no_figures: Annotated[bool, typer.Option("--no-figures", help="Leave out the papers' figures, whose drawing takes seconds.")] = False,
+    no_figures: Annotated[
+        bool,
+        typer.Option(
+            "--no-figures", help="Leave out the papers' figures, whose drawing takes seconds."
+        ),
+    ] = False,
     plugin: Plugins = None,
 ) -> None:
-    """Write one HTML page of all records: tables, a plot of any two columns, the papers' tables, claims and figures.
+    """Write one HTML page of all records: tables, a plot of any two columns, the papers' tables,
+    claims and figures.
 
-    The page is one file that loads nothing from anywhere. It needs plotly: pip install 'archbench[report]'.
+    The page is one file that loads nothing from anywhere. It needs plotly: pip install
+    'archbench[report]'.
 
     Example: archbench report --results results --out report.html
     """
@@ -44,7 +51,10 @@ def report(
     records = read_records(results, quietly=True)
     if not records:
         folders = ", ".join(map(str, results or [DEFAULT_FOLDER]))
-        raise UsageError(f"no records in {folders}, and a report is of records; a command that makes one: {EXAMPLE}")
+        raise UsageError(
+            f"no records in {folders}, and a report is of records; a command that makes one: "
+            f"{EXAMPLE}"
+        )
     from archbench.report.page.page import Contents, page
 
     pictures, missing = ([], {}) if no_figures else _figures(records)
@@ -62,7 +72,9 @@ def _plotly_js() -> str:
     try:
         from plotly.offline import get_plotlyjs
     except ImportError:
-        raise UsageError("report needs plotly for its plot: pip install 'archbench[report]'") from None
+        raise UsageError(
+            "report needs plotly for its plot: pip install 'archbench[report]'"
+        ) from None
     return str(get_plotlyjs())
 
 
@@ -87,5 +99,9 @@ def _figures(records: Sequence[Record]) -> tuple[list[Picture], dict[str, str]]:
                     missing[made.name] = made.why
                     continue
                 told.now(f"drawing {made.name}")
-                pictures.append(Picture(made.name, made.title, inline_svg(made), [f"{made.where}.", *made.remarks]))
+                pictures.append(
+                    Picture(
+                        made.name, made.title, inline_svg(made), [f"{made.where}.", *made.remarks]
+                    )
+                )
     return pictures, missing

@@ -28,14 +28,28 @@ from archbench.spec import Spec, UsageError
 if TYPE_CHECKING:
     from archbench.report.data.counts import Count
 
-LIST_NOTE = "built: of its rows; measured: of the networks that are. archbench reproduce TABLE sets ours beside the paper's figures."
+LIST_NOTE = (
+    "built: of its rows; measured: of the networks that are. archbench reproduce TABLE sets ours "
+    "beside the paper's figures."
+)
 
 
 def reproduce(
-    table: Annotated[str | None, typer.Argument(help="A paper's table, such as vovnet/table4; none: list them.")] = None,
-    device: Annotated[str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")] = "",
-    count: Annotated[bool, typer.Option("--count", help="Count now what no record has counted.")] = False,
-    flagged: Annotated[bool, typer.Option("--flagged", help="Rank figures with a flaw (ci_not_met, throttled, contended) too.")] = False,
+    table: Annotated[
+        str | None, typer.Argument(help="A paper's table, such as vovnet/table4; none: list them.")
+    ] = None,
+    device: Annotated[
+        str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")
+    ] = "",
+    count: Annotated[
+        bool, typer.Option("--count", help="Count now what no record has counted.")
+    ] = False,
+    flagged: Annotated[
+        bool,
+        typer.Option(
+            "--flagged", help="Rank figures with a flaw (ci_not_met, throttled, contended) too."
+        ),
+    ] = False,
     results: Results = None,
     as_csv: AsCsv = False,
     as_json: AsJson = False,
@@ -43,7 +57,8 @@ def reproduce(
     as_latex: AsLatex = False,
     plugin: Plugins = None,
 ) -> None:
-    """Show a paper's table in its own rows, columns and units, with ours and the ratio of both below each row.
+    """Show a paper's table in its own rows, columns and units, with ours and the ratio of both
+    below each row.
 
     Counted figures are of the records, or counted now (--count); measured ones of one device.
 
@@ -58,9 +73,14 @@ def reproduce(
 
     chosen = suite(table)
     if not any(member.figures for member in chosen.members):
-        raise UsageError(f"{chosen.name} has no published figure to set ours beside; archbench reproduce lists the tables that have")
+        raise UsageError(
+            f"{chosen.name} has no published figure to set ours beside; archbench reproduce lists "
+            "the tables that have"
+        )
     with counting(wanted=count) as count_now:
-        made = report.reproduce(chosen, records, device=device, with_flawed=flagged, count=count_now)
+        made = report.reproduce(
+            chosen, records, device=device, with_flawed=flagged, count=count_now
+        )
     if form in ("csv", "json"):
         print_rows(report.rows(made), report.COLUMNS, form)
     else:
@@ -90,15 +110,27 @@ def _print_list(records: Sequence[Record], form: str) -> None:
     found = []
     for one in suites():
         if one.name != ALL and any(member.figures for member in one.members):
-            found.append({
-                "name": one.name, "title": one.title, "rows": len(one.members), "built": len(one.members) - len(one.missing),
-                "networks": len(one.specs), "measured": sum(spec in recorded for spec in one.specs),
-            })  # fmt: skip
+            found.append(
+                {
+                    "name": one.name,
+                    "title": one.title,
+                    "rows": len(one.members),
+                    "built": len(one.members) - len(one.missing),
+                    "networks": len(one.specs),
+                    "measured": sum(spec in recorded for spec in one.specs),
+                }
+            )
     if form in ("csv", "json"):
         print_rows(found, list(found[0]), form)
         return
     columns = [Column("table", "left"), Column("", "left"), Column("built"), Column("measured")]
     lines = [
-        [str(row["name"]), str(row["title"]), f"{row['built']}/{row['rows']}", f"{row['measured']}/{row['networks']}"] for row in found
+        [
+            str(row["name"]),
+            str(row["title"]),
+            f"{row['built']}/{row['rows']}",
+            f"{row['measured']}/{row['networks']}",
+        ]
+        for row in found
     ]
     print_tables([Table(columns, lines, notes=[LIST_NOTE])], form)

@@ -33,7 +33,9 @@ SHARD = re.compile(r"(\d+)/(\d+)")
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be swept: networks, the rows that they stand in, and what there is of them already."""
+    """What is to be swept: networks, the rows that they stand in, and what there is of them
+    already.
+    """
 
     specs: Sequence[Spec]
     members: Sequence[Member]
@@ -57,14 +59,35 @@ class Asked:
 
 
 def sweep(
-    suites: Annotated[list[str], typer.Argument(metavar="SUITE...", help="Suites (archbench list suites) or TOML files of your own.")],
-    repeats: Annotated[int | None, typer.Option(min=1, help="Fresh processes for each network. Default: 3, quick 1.")] = None,
-    order_seed: Annotated[int, typer.Option(help="Seed of the order of the jobs; records have it.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Run what the results folder has no result of.")] = False,
-    shard: Annotated[str, typer.Option(metavar="I/N", help="The I-th of N parts of the networks.")] = "1/1",
-    no_measure: Annotated[bool, typer.Option("--no-measure", help="Count only, all in this process.")] = False,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the plan and about how long it takes.")] = False,
-    ray: Annotated[str | None, typer.Option(metavar="ADDRESS", help="Run on a Ray cluster; local starts one here.")] = None,
+    suites: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SUITE...", help="Suites (archbench list suites) or TOML files of your own."
+        ),
+    ],
+    repeats: Annotated[
+        int | None,
+        typer.Option(min=1, help="Fresh processes for each network. Default: 3, quick 1."),
+    ] = None,
+    order_seed: Annotated[
+        int, typer.Option(help="Seed of the order of the jobs; records have it.")
+    ] = 0,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Run what the results folder has no result of.")
+    ] = False,
+    shard: Annotated[
+        str, typer.Option(metavar="I/N", help="The I-th of N parts of the networks.")
+    ] = "1/1",
+    no_measure: Annotated[
+        bool, typer.Option("--no-measure", help="Count only, all in this process.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show the plan and about how long it takes.")
+    ] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Run on a Ray cluster; local starts one here."),
+    ] = None,
     device: measuring.Device = "auto",
     precision: measuring.Precision = "fp32",
     memory_format: measuring.MemoryFormat = "contiguous",
@@ -86,7 +109,8 @@ def sweep(
     results: measuring.Results = DEFAULT_FOLDER,
     plugin: Plugins = None,
 ) -> int:
-    """Count and measure the networks of suites, each in processes of its own, and append a record for every one.
+    """Count and measure the networks of suites, each in processes of its own, and append a record
+    for every one.
 
     Example: archbench sweep vovnet/table4 --quick
     """
@@ -94,10 +118,22 @@ def sweep(
 
     form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
     settings = measuring.settings_of(
-        quick=quick, device=device, precision=precision, memory_format=memory_format, threads=threads, seed=seed,
-        budget_s=budget, deadline_s=deadline, fold_bn=fold_bn, compile=compile_mode, cuda_graph=cuda_graph,
-        cudnn_benchmark=cudnn_benchmark, deterministic=deterministic, allow_shared=allow_shared, roofline=roofline,
-    )  # fmt: skip
+        quick=quick,
+        device=device,
+        precision=precision,
+        memory_format=memory_format,
+        threads=threads,
+        seed=seed,
+        budget_s=budget,
+        deadline_s=deadline,
+        fold_bn=fold_bn,
+        compile=compile_mode,
+        cuda_graph=cuda_graph,
+        cudnn_benchmark=cudnn_benchmark,
+        deterministic=deterministic,
+        allow_shared=allow_shared,
+        roofline=roofline,
+    )
     chosen = [_suite(name) for name in suites]
     parts = _parts(shard)
     store = Store(results)
@@ -105,11 +141,18 @@ def sweep(
         store.check_writable()
     asked = Asked(
         part(_distinct(spec for suite in chosen for spec in suite.specs), *parts),
-        _distinct(member for suite in chosen for member in suite.members), store, store.read(), resume, form,
-    )  # fmt: skip
+        _distinct(member for suite in chosen for member in suite.members),
+        store,
+        store.read(),
+        resume,
+        form,
+    )
     if no_measure:
         if ray:
-            raise UsageError("networks are counted in one process, without a cluster: leave out --ray or --no-measure")
+            raise UsageError(
+                "networks are counted in one process, without a cluster: leave out --ray or "
+                "--no-measure"
+            )
         if roofline:
             raise UsageError("a roofline is measured: leave out --roofline or --no-measure")
         return _count(asked, dry_run=dry_run)
@@ -156,17 +199,38 @@ def _show_plan(queues: Sequence[Queue], asked: Asked) -> Exit:
     forecast = Forecast(queues, asked.earlier)
     jobs = [job for queue in queues for job in queue.jobs]
     if asked.form == "json":
-        planned = [{"place": queue.place.name, "command": job.spec.command(), **job.conditions} for queue in queues for job in queue.jobs]
-        return _print_json(asked, {"jobs": planned, "estimate_s": round(forecast.left_s)}, Exit.DONE)
+        planned = [
+            {"place": queue.place.name, "command": job.spec.command(), **job.conditions}
+            for queue in queues
+            for job in queue.jobs
+        ]
+        return _print_json(
+            asked, {"jobs": planned, "estimate_s": round(forecast.left_s)}, Exit.DONE
+        )
     left = Counter(job.spec for job in jobs)
     done = Counter(record.spec for queue in queues for record in queue.done)
     each_s = {job.spec: forecast.job_s(queue.place, job) for queue in queues for job in queue.jobs}
-    shares = [Share(spec, left[spec], done[spec], left[spec] * each_s.get(spec, 0.0)) for spec in asked.specs]
-    where = "; ".join(f"{len(queue.jobs)} on {queue.place.device_name} ({queue.place.name})" for queue in queues)
+    shares = [
+        Share(spec, left[spec], done[spec], left[spec] * each_s.get(spec, 0.0))
+        for spec in asked.specs
+    ]
+    where = "; ".join(
+        f"{len(queue.jobs)} on {queue.place.device_name} ({queue.place.name})" for queue in queues
+    )
     known = len(forecast.known.keys() & left.keys())
-    note = f"An estimate: {known} of {len(left)} networks by how long the same took here before, the others by the protocol's budgets."
+    note = (
+        f"An estimate: {known} of {len(left)} networks by how long the same took here before, the "
+        "others by the protocol's budgets."
+    )
     title = f"{_jobs(len(jobs))}: {where}; about {duration(forecast.left_s)}"
-    print_tables([plan_table(shares, asked.members, title=title, notes=[note], width=table_width(asked.form))], asked.form)
+    print_tables(
+        [
+            plan_table(
+                shares, asked.members, title=title, notes=[note], width=table_width(asked.form)
+            )
+        ],
+        asked.form,
+    )
     return Exit.DONE
 
 
@@ -177,7 +241,11 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
 
     records = [record for queue in queues for record in queue.done]
     before = len(records)
-    with live() as told, interruptions() as heard, closing(run(queues, asked.store.append, heard)) as events:
+    with (
+        live() as told,
+        interruptions() as heard,
+        closing(run(queues, asked.store.append, heard)) as events,
+    ):
         teller = Teller(told, queues, asked.earlier, heard)
         for event in events:
             teller.tell(event)
@@ -188,13 +256,25 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
     if asked.form == "json":
         run_data = {"run_id": order.run_id, "order_seed": order.seed, "repeats": order.repeats}
         networks = [
-            {"command": outcome.spec.command(), "ok": outcome.ok, "latency_ms": outcome.times_ms, "is_repeatable": outcome.is_repeatable}
+            {
+                "command": outcome.spec.command(),
+                "ok": outcome.ok,
+                "latency_ms": outcome.times_ms,
+                "is_repeatable": outcome.is_repeatable,
+            }
             for outcome in found
         ]
-        return _print_json(asked, {**run_data, "networks": networks, "records": _endings(records)}, ended)
+        return _print_json(
+            asked, {**run_data, "networks": networks, "records": _endings(records)}, ended
+        )
     if found:
-        title = f"run {order.run_id}, {_jobs(len(records) - before)}" + (f"; {before} from before" if before else "")
-        print_tables([summary_table(found, asked.members, title=title, width=table_width(asked.form))], asked.form)
+        title = f"run {order.run_id}, {_jobs(len(records) - before)}" + (
+            f"; {before} from before" if before else ""
+        )
+        print_tables(
+            [summary_table(found, asked.members, title=title, width=table_width(asked.form))],
+            asked.form,
+        )
     return ended
 
 
@@ -207,14 +287,22 @@ def _count(asked: Asked, *, dry_run: bool) -> Exit:
     there = {record.spec for record in records}
     left = [spec for spec in asked.specs if spec not in there]
     if dry_run:
-        print(f"{len(left)} of {len(asked.specs)} networks to count, {len(asked.missing)} rows without a network")
+        print(
+            f"{len(left)} of {len(asked.specs)} networks to count, {len(asked.missing)} rows "
+            "without a network"
+        )
         return Exit.DONE
     with live() as told, interruptions() as heard:
-        for number, record in enumerate(count(left, asked.store.append, new_run_id(), heard), start=1):
+        for number, record in enumerate(
+            count(left, asked.store.append, new_run_id(), heard), start=1
+        ):
             records.append(record)
             told.now(f"counting: {number} of {len(left)}")
             if record.reason:
-                told.line(f"{record.spec}: {record.status} ({record.reason.code}): {record.reason.message}")
+                told.line(
+                    f"{record.spec}: {record.status} ({record.reason.code}): "
+                    f"{record.reason.message}"
+                )
             if number % 50 == 0:
                 told.line(f"counted {number} of {len(left)}")
     ended = _exit(records, asked, interrupted=bool(heard))
@@ -227,7 +315,11 @@ def _count(asked: Asked, *, dry_run: bool) -> Exit:
 def _exit(records: Sequence[Record], asked: Asked, *, interrupted: bool) -> Exit:
     if interrupted:
         return Exit.INTERRUPTED
-    return Exit.PARTLY_DONE if asked.missing or any(record.status != "ok" for record in records) else Exit.DONE
+    return (
+        Exit.PARTLY_DONE
+        if asked.missing or any(record.status != "ok" for record in records)
+        else Exit.DONE
+    )
 
 
 def _print_json(asked: Asked, data: dict[str, Any], ended: Exit) -> Exit:

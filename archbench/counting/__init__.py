@@ -1,4 +1,6 @@
-"""What can be counted of a network without running it. Knows no zoo: any `nn.Module` in, a `CostReport` out."""
+"""What can be counted of a network without running it. Knows no zoo: any `nn.Module` in, a
+`CostReport` out.
+"""
 
 from archbench.counting.report import Call, CostReport, ParamKinds
 

@@ -31,14 +31,22 @@ class Check:
         """The outcome in one sentence."""
         ours = f"convolutions {self.conv:,}, linear layers {self.linear:,}"
         if self.agrees:
-            return f"check: fvcore's convolution and linear entries equal ours: {ours} multiply-adds."
-        return f"check: fvcore DISAGREES: it has convolutions {self.fvcore_conv:,}, linear layers {self.fvcore_linear:,}; ours are {ours}."
+            return (
+                f"check: fvcore's convolution and linear entries equal ours: {ours} multiply-adds."
+            )
+        return (
+            f"check: fvcore DISAGREES: it has convolutions {self.fvcore_conv:,}, linear layers "
+            f"{self.fvcore_linear:,}; ours are {ours}."
+        )
 
 
-def check_against_fvcore(network: nn.Module, report: CostReport, shape: tuple[int, int, int]) -> Check:
+def check_against_fvcore(
+    network: nn.Module, report: CostReport, shape: tuple[int, int, int]
+) -> Check:
     """Count a network that has real weights with fvcore on one image [3, H, W].
 
-    Its totals add normalisation and more; only its convolution and linear entries mean what ours mean.
+    Its totals add normalisation and more; only its convolution and linear entries mean what ours
+    mean.
     """
     from fvcore.nn import FlopCountAnalysis
     from fvcore.nn.jit_handles import conv_flop_count, get_shape
@@ -51,7 +59,11 @@ def check_against_fvcore(network: nn.Module, report: CostReport, shape: tuple[in
     level = quiet.level
     quiet.setLevel(logging.ERROR)
     try:
-        analysis = FlopCountAnalysis(network, torch.zeros(1, *shape)).unsupported_ops_warnings(False).uncalled_modules_warnings(False)
+        analysis = (
+            FlopCountAnalysis(network, torch.zeros(1, *shape))
+            .unsupported_ops_warnings(False)
+            .uncalled_modules_warnings(False)
+        )
         analysis.tracer_warnings("none").set_op_handle("archbench::deform_conv2d", deform_conv)
         by_operator = analysis.by_operator()
     finally:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 
 def dense_block_cio(channels: int, layers: int, growth: int) -> int:
-    """Elements a cell that a dense block of one convolution a layer reads and writes: cm + (m^2 + m) d / 2.
+    """Elements a cell that a dense block of one convolution a layer reads and writes: cm + (m^2 +
+    m) d / 2.
 
-    c are the `channels` of its input, m its `layers`, d the `growth` rate: layer i reads c + (i - 1) d and writes d (Wang et al.,
-    CSPNet, section 3.1). Transitions and the 1x1 of bottlenecks are left out.
+    c are the `channels` of its input, m its `layers`, d the `growth` rate: layer i reads c + (i -
+    1) d and writes d (Wang et al., CSPNet, section 3.1). Transitions and the 1x1 of bottlenecks are
+    left out.
     """
     return channels * layers + (layers**2 + layers) * growth // 2
 

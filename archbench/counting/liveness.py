@@ -1,4 +1,6 @@
-"""How many bytes of tensors live at once: each counts from the operator that writes it until nothing refers to it."""
+"""How many bytes of tensors live at once: each counts from the operator that writes it until
+nothing refers to it.
+"""
 
 from __future__ import annotations
 
@@ -22,7 +24,9 @@ def tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
 
 
 class Liveness:
-    """Follows the storages that operators write; those of `resident` tensors are there anyway and do not count."""
+    """Follows the storages that operators write; those of `resident` tensors are there anyway and
+    do not count.
+    """
 
     def __init__(self, resident: Iterable[Tensor]) -> None:
         self.total_bytes = 0

@@ -11,9 +11,10 @@ from typing import Any
 class Call:
     """One convolution or linear layer as it was called, counted for one image.
 
-    Shapes are those of the call, the batch or the crops first. `mac_eq1`, `mac_bound` and `cio` are defined for convolutions
-    only. `params` are those the call reads: a layer called twice reads the same ones twice. The whole call, all images of the
-    batch, does `images` times its macs and moves `elements`: what it reads, weighs and writes.
+    Shapes are those of the call, the batch or the crops first. `mac_eq1`, `mac_bound` and `cio` are
+    defined for convolutions only. `params` are those the call reads: a layer called twice reads the
+    same ones twice. The whole call, all images of the batch, does `images` times its macs and moves
+    `elements`: what it reads, weighs and writes.
     """
 
     path: str
@@ -34,9 +35,11 @@ class Call:
 
 @dataclass(frozen=True)
 class ParamKinds:
-    """The scalars of a network by kind. Buffers of normalisations are not parameters; papers count differently.
+    """The scalars of a network by kind. Buffers of normalisations are not parameters; papers count
+    differently.
 
-    `dense_conv_channels`, the output channels of convolutions in one group, says how many one bias each would be.
+    `dense_conv_channels`, the output channels of convolutions in one group, says how many one bias
+    each would be.
     """
 
     conv_weights: int = 0
@@ -50,16 +53,19 @@ class ParamKinds:
 
 @dataclass(frozen=True)
 class CostReport:
-    """What one forward pass of a network costs, counted for one image; figures of bytes: for the batch, in fp32.
+    """What one forward pass of a network costs, counted for one image; figures of bytes: for the
+    batch, in fp32.
 
-    params: learnable scalars. macs: multiply-accumulates of convolutions and linear layers. mac_eq1: memory access cost by
-    VoVNet's Eq. 1, elements, over convolution calls; mac_bound: its lower bound (VoVNet, section 3.1). cio: elements that
-    convolutions read and write (HarDNet); cio_pool: with pooling. bn_elements: elements of every batch normalisation's
-    output. activation_peak_bytes: the most that live at once; activation_total_bytes: all that operators write, which Huang et
-    al. call total memory; bytes_all: inputs, weights and outputs of every operator, of which a view has none. train_memory_bytes:
-    the least that a step of training with momentum needs, where that was asked. `paper_params`: parameters as a paper counts them
-    whose figure stands beside this network's, where that is a rule of its own. `uncounted` names operators that multiply matrices
-    or convolve and have no rule, with their calls.
+    params: learnable scalars. macs: multiply-accumulates of convolutions and linear layers.
+    mac_eq1: memory access cost by VoVNet's Eq. 1, elements, over convolution calls; mac_bound: its
+    lower bound (VoVNet, section 3.1). cio: elements that convolutions read and write (HarDNet);
+    cio_pool: with pooling. bn_elements: elements of every batch normalisation's output.
+    activation_peak_bytes: the most that live at once; activation_total_bytes: all that operators
+    write, which Huang et al. call total memory; bytes_all: inputs, weights and outputs of every
+    operator, of which a view has none. train_memory_bytes: the least that a step of training with
+    momentum needs, where that was asked. `paper_params`: parameters as a paper counts them whose
+    figure stands beside this network's, where that is a rule of its own. `uncounted` names
+    operators that multiply matrices or convolve and have no rule, with their calls.
     """
 
     calls: tuple[Call, ...]
@@ -88,7 +94,9 @@ class CostReport:
 
     @cached_property
     def paper_flops(self) -> int:
-        """What VoVNet calls FLOPs: multiply-accumulates and one operation per element of every batch norm's output."""
+        """What VoVNet calls FLOPs: multiply-accumulates and one operation per element of every
+        batch norm's output.
+        """
         return self.macs + self.bn_elements
 
     @cached_property

@@ -1,7 +1,9 @@
-"""What an operator does, by its name: convolve, multiply by a weight, pool, normalise, or none of that.
+"""What an operator does, by its name: convolve, multiply by a weight, pool, normalise, or none of
+that.
 
-An operator arrives in one of two spellings: whole under inference mode (`aten.conv2d`, `aten.linear`) and decomposed under
-no_grad (`aten.convolution`, `aten.addmm` on a transposed weight). Both have a rule here and give the same numbers.
+An operator arrives in one of two spellings: whole under inference mode (`aten.conv2d`,
+`aten.linear`) and decomposed under no_grad (`aten.convolution`, `aten.addmm` on a transposed
+weight). Both have a rule here and give the same numbers.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Convolution:
-    """A convolution call: its tensors, and whether the kernel is applied at its input's positions (transposed)."""
+    """A convolution call: its tensors, and whether the kernel is applied at its input's positions
+    (transposed).
+    """
 
     source: Tensor
     weight: Tensor
@@ -45,7 +49,9 @@ class Convolution:
 
 @dataclass(frozen=True)
 class Product:
-    """A matrix product: rows [.., k] times columns [k, ..]; `weight` is the operand that a layer would hold, if known."""
+    """A matrix product: rows [.., k] times columns [k, ..]; `weight` is the operand that a layer
+    would hold, if known.
+    """
 
     source: Tensor
     weight: Tensor | None
@@ -75,7 +81,9 @@ Work = Convolution | Product | Pool | BatchNorm
 Rule = Callable[[tuple[Any, ...], dict[str, Any], Any], Work | None]
 
 
-def _get(args: tuple[Any, ...], kwargs: dict[str, Any], index: int, name: str, default: Any = None) -> Any:
+def _get(
+    args: tuple[Any, ...], kwargs: dict[str, Any], index: int, name: str, default: Any = None
+) -> Any:
     return args[index] if len(args) > index else kwargs.get(name, default)
 
 
@@ -85,7 +93,9 @@ def _tuple(value: Any, length: int) -> tuple[int, ...]:
 
 
 def _conv(*, groups_at: int, transposed: bool | None = False) -> Rule:
-    """A rule for input, weight, bias, stride first; `transposed` None: the operator says so in its seventh argument."""
+    """A rule for input, weight, bias, stride first; `transposed` None: the operator says so in its
+    seventh argument.
+    """
 
     def rule(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
         weight = args[1]
@@ -104,7 +114,9 @@ def _deform_conv(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Wor
 
 
 def _linear(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    return Product(args[0], args[1], _get(args, kwargs, 2, "bias"), out, depth=args[0].shape[-1], certain=True)
+    return Product(
+        args[0], args[1], _get(args, kwargs, 2, "bias"), out, depth=args[0].shape[-1], certain=True
+    )
 
 
 def _matmul(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
@@ -122,7 +134,9 @@ def _pool(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
 def _mean(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work | None:
     """A mean over both spatial dimensions of a map is a global average pool."""
     source, over = args[0], _get(args, kwargs, 1, "dim")
-    spatial = source.ndim == 4 and over is not None and {dim % 4 for dim in _tuple(over, 1)} == {2, 3}
+    spatial = (
+        source.ndim == 4 and over is not None and {dim % 4 for dim in _tuple(over, 1)} == {2, 3}
+    )
     return Pool(source, out) if spatial else None
 
 
@@ -143,18 +157,35 @@ RULES: dict[str, Rule] = {
     "aten::matmul": _matmul,
     "aten::addmm": _addmm,
     "aten::mean": _mean,
-    **{f"aten::{name}": _batch_norm for name in (
-        "batch_norm", "native_batch_norm", "_native_batch_norm_legit", "_native_batch_norm_legit_no_training", "cudnn_batch_norm",
-    )},
-    **{f"aten::{name}": _pool for name in (
-        "max_pool2d", "max_pool2d_with_indices", "avg_pool2d", "adaptive_avg_pool2d", "_adaptive_avg_pool2d", "adaptive_max_pool2d",
-    )},
-}  # fmt: skip
+    **{
+        f"aten::{name}": _batch_norm
+        for name in (
+            "batch_norm",
+            "native_batch_norm",
+            "_native_batch_norm_legit",
+            "_native_batch_norm_legit_no_training",
+            "cudnn_batch_norm",
+        )
+    },
+    **{
+        f"aten::{name}": _pool
+        for name in (
+            "max_pool2d",
+            "max_pool2d_with_indices",
+            "avg_pool2d",
+            "adaptive_avg_pool2d",
+            "_adaptive_avg_pool2d",
+            "adaptive_max_pool2d",
+        )
+    },
+}
 
 MULTIPLIES = re.compile(
     r"conv(?!ert)|deform|(^|_)(hsp|ssp|s)?(b?add)?b?mm(_|$)|mv$|addr$|matmul|linear|dot$|einsum|inner$|cdist|lstm|(^|_)gru|(^|_)rnn|attention|transformer"
 )
-"""Names of operators that multiply matrices or convolve; one of them without a rule is reported, never left out."""
+"""Names of operators that multiply matrices or convolve; one of them without a rule is reported,
+never left out.
+"""
 
 RESAMPLES = re.compile(r"upsample|grid_sampler|interpolate")
 

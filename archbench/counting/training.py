@@ -1,4 +1,6 @@
-"""The memory that training needs, by one step on the meta device: forward and backward run, nothing is allocated or computed."""
+"""The memory that training needs, by one step on the meta device: forward and backward run, nothing
+is allocated or computed.
+"""
 
 from __future__ import annotations
 
@@ -27,14 +29,22 @@ class Step(TorchDispatchMode):
         """Keep torch from wrapping the mode for its compiler, which would load it."""
         return False
 
-    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None) -> Any:
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
         out = run_by_shape(func, args, kwargs or {})
         self.liveness.add(tensors_in((out,)))
         return out
 
 
 def mean_square(outputs: Any) -> Tensor:
-    """The loss of a network that has no labels: the sum over its raw outputs of their mean square."""
+    """The loss of a network that has no labels: the sum over its raw outputs of their mean
+    square.
+    """
     return reduce(torch.add, (output.square().mean() for output in _differentiable(outputs)))
 
 
@@ -49,15 +59,22 @@ def _differentiable(outputs: Any) -> Iterator[Tensor]:
 
 
 def train_memory(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
-    """Find the most bytes that a training step on `inputs`, any device's, must hold at once, in the precision of the weights.
+    """Find the most bytes that a training step on `inputs`, any device's, must hold at once, in the
+    precision of the weights.
 
-    Of parameters, buffers, inputs and SGD's momentum, which are there all the time, and of what autograd keeps for the backward
-    pass, gradients and intermediate results as they come and go. Workspaces of a device's kernels, and what its optimiser
-    needs while it runs, come on top. The module stays as it is. Raises RuntimeError or ValueError where it cannot be trained.
+    Of parameters, buffers, inputs and SGD's momentum, which are there all the time, and of what
+    autograd keeps for the backward pass, gradients and intermediate results as they come and go.
+    Workspaces of a device's kernels, and what its optimiser needs while it runs, come on top. The
+    module stays as it is. Raises RuntimeError or ValueError where it cannot be trained.
     """
     inputs = tuple(value.to("meta") for value in inputs)
-    own = {name: parameter.detach().to("meta").requires_grad_(parameter.requires_grad) for name, parameter in module.named_parameters()}
-    buffers = {name: buffer.detach().to("meta", copy=True) for name, buffer in module.named_buffers()}
+    own = {
+        name: parameter.detach().to("meta").requires_grad_(parameter.requires_grad)
+        for name, parameter in module.named_parameters()
+    }
+    buffers = {
+        name: buffer.detach().to("meta", copy=True) for name, buffer in module.named_buffers()
+    }
     resident = [*inputs, *own.values(), *buffers.values()]
     liveness = Liveness(resident)
     modes = {sub: sub.training for sub in module.modules()}
@@ -69,4 +86,6 @@ def train_memory(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
         for sub, training in modes.items():
             sub.training = training
     momentum = [parameter for parameter in own.values() if parameter.requires_grad]
-    return liveness.peak_bytes + sum(tensor.untyped_storage().nbytes() for tensor in (*resident, *momentum))
+    return liveness.peak_bytes + sum(
+        tensor.untyped_storage().nbytes() for tensor in (*resident, *momentum)
+    )

@@ -1,7 +1,7 @@
 """What the papers claim of cost, in forms that figures can be put into. Torch-free.
 
-`claims.csv` holds what VoVNet, CSPNet, DSNet and DSOD say of one network against another; `huang_claims.toml` what Huang et al.
-say of their grid, and what each kind of claim computes.
+`claims.csv` holds what VoVNet, CSPNet, DSNet and DSOD say of one network against another;
+`huang_claims.toml` what Huang et al. say of their grid, and what each kind of claim computes.
 """
 
 from __future__ import annotations
@@ -20,21 +20,27 @@ from archbench.spec import Spec, UsageError
 from archbench.zoo.catalogue import registry
 
 Device = Literal["any", "gpu", "cpu"]
-Kind = Literal["mean_ratio", "least_ratio", "group_ratio", "ordering", "share", "part_below", "correlation"]
+Kind = Literal[
+    "mean_ratio", "least_ratio", "group_ratio", "ordering", "share", "part_below", "correlation"
+]
 Direction = Literal["more", "less", "equal"]
 Pair = tuple[Spec, Spec]
 
 TOLERANCE = 0.05
-"""How far from the reference a value may lie that is claimed to equal it, unless the claim says otherwise."""
+"""How far from the reference a value may lie that is claimed to equal it, unless the claim says
+otherwise.
+"""
 ALL = "every configuration"
 
 
 @dataclass(frozen=True)
 class Claim:
-    """One claim: a value computed of a metric is more or less than a reference, or equal to it within a tolerance.
+    """One claim: a value computed of a metric is more or less than a reference, or equal to it
+    within a tolerance.
 
-    `pairs` are what ratios are taken of (left / right); `groups` are the sets of networks that are set against one another, or
-    the only one; `first` names the groups that are claimed to lie beyond the others. `why` says why none of it can be tested.
+    `pairs` are what ratios are taken of (left / right); `groups` are the sets of networks that are
+    set against one another, or the only one; `first` names the groups that are claimed to lie
+    beyond the others. `why` says why none of it can be tested.
     """
 
     paper: str
@@ -68,8 +74,14 @@ class Claim:
     @property
     def specs(self) -> tuple[Spec, ...]:
         """Every network that it is of, once."""
-        paired = [spec for pair in (*self.pairs, *(pair for found in self.paired.values() for pair in found)) for spec in pair]
-        return tuple(dict.fromkeys([*paired, *(spec for group in self.groups.values() for spec in group)]))
+        paired = [
+            spec
+            for pair in (*self.pairs, *(pair for found in self.paired.values() for pair in found))
+            for spec in pair
+        ]
+        return tuple(
+            dict.fromkeys([*paired, *(spec for group in self.groups.values() for spec in group)])
+        )
 
     @property
     def is_counted(self) -> bool:
@@ -80,19 +92,33 @@ class Claim:
 @cache
 def claims() -> tuple[Claim, ...]:
     """Every claim, by paper in the order of the files."""
-    text = resources.files("archbench.papers").joinpath("huang_claims.toml").read_text(encoding="utf-8")
+    text = (
+        resources.files("archbench.papers")
+        .joinpath("huang_claims.toml")
+        .read_text(encoding="utf-8")
+    )
     return (*map(_of_row, read_table("claims.csv")), *map(_of_form, tomllib.loads(text)["claims"]))
 
 
 def claims_of(source: str | None) -> list[Claim]:
-    """The claims of a paper (vovnet) or of a place in one (vovnet/table4), or all; raises UsageError where there are none."""
+    """The claims of a paper (vovnet) or of a place in one (vovnet/table4), or all; raises
+    UsageError where there are none.
+    """
     if source is None:
         return list(claims())
     folded = registry.fold(source)
-    found = [claim for claim in claims() if folded in (registry.fold(claim.paper), registry.fold(claim.source))]
+    found = [
+        claim
+        for claim in claims()
+        if folded in (registry.fold(claim.paper), registry.fold(claim.source))
+    ]
     if not found:
         papers = ", ".join(dict.fromkeys(claim.paper for claim in claims()))
-        places = ", ".join(dict.fromkeys(claim.source for claim in claims() if source.lower().startswith(claim.paper)))
+        places = ", ".join(
+            dict.fromkeys(
+                claim.source for claim in claims() if source.lower().startswith(claim.paper)
+            )
+        )
         raise UsageError(f"no claim stands in {source!r}; there are {places or papers}")
     return found
 
@@ -103,36 +129,57 @@ def _of_row(row: Mapping[str, str]) -> Claim:
     metric = metrics()[row["metric"]]
     rule = own_rule(published["left"]) if published["left"] else None
     claim = Claim(
-        row["paper"], row["where"], row["claim"], _one_of(Device, row["device"]), (rule.ours if rule else "") or metric.ours,
-        direction=_one_of(Direction, row["direction"]), published=float(row["published_ratio"]), formula=rule.formula if rule else "",
-    )  # fmt: skip
+        row["paper"],
+        row["where"],
+        row["claim"],
+        _one_of(Device, row["device"]),
+        (rule.ours if rule else "") or metric.ours,
+        direction=_one_of(Direction, row["direction"]),
+        published=float(row["published_ratio"]),
+        formula=rule.formula if rule else "",
+    )
     try:
-        pair = (_network(row, "left", published["left"]), _network(row, "right", published["right"]))
+        pair = (
+            _network(row, "left", published["left"]),
+            _network(row, "right", published["right"]),
+        )
     except UsageError as error:
         return replace(claim, why=str(error).partition(";")[0])
     return replace(claim, pairs=(pair,))
 
 
 def _published(row: Mapping[str, str], side: str) -> Published | None:
-    """A published figure of one side of a claim, of its metric in its table if there is one, else of the same paper."""
+    """A published figure of one side of a claim, of its metric in its table if there is one, else
+    of the same paper.
+    """
     wanted = row["paper"], row[f"{side}_backbone"], row[f"{side}_detector"] or None
     found = [
-        figure for figure in figures()
-        if (figure.paper, figure.backbone, figure.detector) == wanted and figure.input in ("", row[f"{side}_input"])
-    ]  # fmt: skip
+        figure
+        for figure in figures()
+        if (figure.paper, figure.backbone, figure.detector) == wanted
+        and figure.input in ("", row[f"{side}_input"])
+    ]
     table = row["where"].removeprefix("Table ").lower()
-    ranked = sorted(found, key=lambda figure: (figure.table != table, figure.metric != row["metric"]))
+    ranked = sorted(
+        found, key=lambda figure: (figure.table != table, figure.metric != row["metric"])
+    )
     return ranked[0] if ranked else None
 
 
 def _network(row: Mapping[str, str], side: str, published: Published | None) -> Spec:
-    """The network of one side, with the classes of the data set that the paper names and the batch that the claim does."""
+    """The network of one side, with the classes of the data set that the paper names and the batch
+    that the claim does.
+    """
     trains = row["mode"] == "train"
     batch = re.search(r"\(batch (\d+)\)", row["claim"])
     return registry.resolve(
-        row[f"{side}_backbone"], row[f"{side}_detector"] or None, size=row[f"{side}_input"] or None,
-        classes=published.classes if published else None, batch=int(batch[1]) if batch else 1, mode="train" if trains else "infer",
-    )  # fmt: skip
+        row[f"{side}_backbone"],
+        row[f"{side}_detector"] or None,
+        size=row[f"{side}_input"] or None,
+        classes=published.classes if published else None,
+        batch=int(batch[1]) if batch else 1,
+        mode="train" if trains else "infer",
+    )
 
 
 def _of_form(form: Mapping[str, Any]) -> Claim:
@@ -140,11 +187,28 @@ def _of_form(form: Mapping[str, Any]) -> Claim:
     claim = Claim("huang", form["where"], form["claim"])
     if "why" in form:
         return replace(claim, why=form["why"])
-    plain = {key: form[key] for key in ("metric", "published", "reference", "tolerance", "statistic", "of", "limit", "note") if key in form}
+    plain = {
+        key: form[key]
+        for key in (
+            "metric",
+            "published",
+            "reference",
+            "tolerance",
+            "statistic",
+            "of",
+            "limit",
+            "note",
+        )
+        if key in form
+    }
     claim = replace(
-        claim, **plain, device=_one_of(Device, form["device"]), kind=_one_of(Kind, form["kind"]),
-        direction=_one_of(Direction, form["direction"]), first=tuple(form.get("first", ())),
-    )  # fmt: skip
+        claim,
+        **plain,
+        device=_one_of(Device, form["device"]),
+        kind=_one_of(Kind, form["kind"]),
+        direction=_one_of(Direction, form["direction"]),
+        first=tuple(form.get("first", ())),
+    )
     chosen = _select(form.get("select", {}))
     if claim.kind in ("mean_ratio", "least_ratio"):
         return replace(claim, pairs=_pairs(chosen, form["vary"]))
@@ -152,8 +216,12 @@ def _of_form(form: Mapping[str, Any]) -> Claim:
         return replace(claim, groups={side: _side(form, side) for side in ("left", "right")})
     groups = _groups(chosen, form["by"]) if claim.kind == "ordering" else {ALL: chosen}
     if claim.statistic == "ratio":
-        return replace(claim, paired={name: _pairs(group, form["vary"]) for name, group in groups.items()})
-    return replace(claim, groups={name: tuple(point.spec for point in group) for name, group in groups.items()})
+        return replace(
+            claim, paired={name: _pairs(group, form["vary"]) for name, group in groups.items()}
+        )
+    return replace(
+        claim, groups={name: tuple(point.spec for point in group) for name, group in groups.items()}
+    )
 
 
 def _side(form: Mapping[str, Any], side: str) -> tuple[Spec, ...]:
@@ -166,7 +234,11 @@ def _side(form: Mapping[str, Any], side: str) -> tuple[Spec, ...]:
 def _select(wanted: Mapping[str, Any]) -> list[Point]:
     """The configurations whose attributes have the wanted values."""
     values = {key: value if isinstance(value, list) else [value] for key, value in wanted.items()}
-    return [point for point in points() if all(getattr(point, key) in allowed for key, allowed in values.items())]
+    return [
+        point
+        for point in points()
+        if all(getattr(point, key) in allowed for key, allowed in values.items())
+    ]
 
 
 def _pairs(chosen: Iterable[Point], vary: Mapping[str, Sequence[Any]]) -> tuple[Pair, ...]:
@@ -175,8 +247,12 @@ def _pairs(chosen: Iterable[Point], vary: Mapping[str, Sequence[Any]]) -> tuple[
     others = [key for key in Point.__dataclass_fields__ if key not in ("spec", name)]
     found: dict[tuple[Any, ...], dict[Any, Spec]] = {}
     for point in chosen:
-        found.setdefault(tuple(getattr(point, key) for key in others), {})[getattr(point, name)] = point.spec
-    return tuple((specs[left], specs[right]) for specs in found.values() if left in specs and right in specs)
+        found.setdefault(tuple(getattr(point, key) for key in others), {})[getattr(point, name)] = (
+            point.spec
+        )
+    return tuple(
+        (specs[left], specs[right]) for specs in found.values() if left in specs and right in specs
+    )
 
 
 def _groups(chosen: Iterable[Point], by: Sequence[str]) -> dict[str, list[Point]]:

@@ -1,8 +1,10 @@
-"""The grid of Huang et al., Speed/accuracy trade-offs: which pairs of extractor and meta-architecture they have, and how.
+"""The grid of Huang et al., Speed/accuracy trade-offs: which pairs of extractor and
+meta-architecture they have, and how.
 
-`huang_grid.csv` holds a row for each pair and output stride: its inputs, its proposals, and why the paper lacks it where it
-does. The paper sweeps proposals "between 10 and 300" and names 10, 50, 100 and 300; its 147 configurations need five counts,
-of which the text leaves one open, so that the sweep here, of six, gives 175.
+`huang_grid.csv` holds a row for each pair and output stride: its inputs, its proposals, and why the
+paper lacks it where it does. The paper sweeps proposals "between 10 and 300" and names 10, 50, 100
+and 300; its 147 configurations need five counts, of which the text leaves one open, so that the
+sweep here, of six, gives 175.
 """
 
 from __future__ import annotations
@@ -17,7 +19,9 @@ from archbench.zoo.catalogue import registry
 
 @dataclass(frozen=True)
 class Point:
-    """One configuration of the grid by the words of the paper; `size` is the side of its input, no `proposals` are 0."""
+    """One configuration of the grid by the words of the paper; `size` is the side of its input, no
+    `proposals` are 0.
+    """
 
     spec: Spec
     detector: str
@@ -29,7 +33,9 @@ class Point:
 
 @dataclass(frozen=True)
 class Cell:
-    """One meta-architecture on one extractor at one output stride; `lacking` says why the paper does not have it, or nothing."""
+    """One meta-architecture on one extractor at one output stride; `lacking` says why the paper
+    does not have it, or nothing.
+    """
 
     detector: str
     backbone: str
@@ -46,14 +52,23 @@ class Cell:
         if "output_stride" in registry.find("backbone", self.backbone).options:
             options["output_stride"] = self.output_stride
         return [
-            Point(self._spec(size, options | ({"proposals": count} if count else {})), self.detector, self.backbone, side, stride, count)
+            Point(
+                self._spec(size, options | ({"proposals": count} if count else {})),
+                self.detector,
+                self.backbone,
+                side,
+                stride,
+                count,
+            )
             for size in self.inputs
             for count in self.proposals or (0,)
             for side, stride in [(int(size.partition("x")[0]), self.output_stride)]
         ]
 
     def _spec(self, size: str, options: dict[str, OptionValue]) -> Spec:
-        return registry.resolve(self.backbone, self.detector, size=size, classes=None, batch=1, mode="infer", **options)
+        return registry.resolve(
+            self.backbone, self.detector, size=size, classes=None, batch=1, mode="infer", **options
+        )
 
 
 @cache
@@ -61,11 +76,15 @@ def cells() -> tuple[Cell, ...]:
     """Every cell of the grid, in the order of the file."""
     return tuple(
         Cell(
-            row["detector"], row["backbone"], int(row["output_stride"]), tuple(row["inputs"].split()),
-            tuple(map(int, row["proposals"].split())), row["lacking"],
+            row["detector"],
+            row["backbone"],
+            int(row["output_stride"]),
+            tuple(row["inputs"].split()),
+            tuple(map(int, row["proposals"].split())),
+            row["lacking"],
         )
         for row in read_table("huang_grid.csv")
-    )  # fmt: skip
+    )
 
 
 @cache

@@ -1,4 +1,6 @@
-"""The pairs of backbone and detector that the papers' tables have rows of, and which of them can be built."""
+"""The pairs of backbone and detector that the papers' tables have rows of, and which of them can be
+built.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +16,9 @@ from archbench.zoo.catalogue.registry import Entry
 
 @dataclass(frozen=True)
 class Pair:
-    """One published pair: its inputs and tables, whether it builds, and why not or why only nearly."""
+    """One published pair: its inputs and tables, whether it builds, and why not or why only
+    nearly.
+    """
 
     backbone: str
     detector: str
@@ -34,35 +38,59 @@ def pairs() -> list[Pair]:
 
 
 def approximation(backbone: Entry, detector: Entry | None) -> str:
-    """Say in what networks are only near the paper's, of both where both are; empty where they are known layer by layer."""
-    found = {"backbone": backbone.approximate, "detector": detector.on_family(backbone.stands_as).approximate if detector else ""}
+    """Say in what networks are only near the paper's, of both where both are; empty where they are
+    known layer by layer.
+    """
+    found = {
+        "backbone": backbone.approximate,
+        "detector": detector.on_family(backbone.stands_as).approximate if detector else "",
+    }
     reasons = {part: reason for part, reason in found.items() if reason}
-    return "; ".join(f"{part}: {reason}" for part, reason in reasons.items()) if len(reasons) > 1 else "".join(reasons.values())
+    return (
+        "; ".join(f"{part}: {reason}" for part, reason in reasons.items())
+        if len(reasons) > 1
+        else "".join(reasons.values())
+    )
 
 
 def default_form(spec: Spec) -> str:
-    """How a detector stands on a backbone that no paper pairs it with; empty for published pairs and classifiers."""
+    """How a detector stands on a backbone that no paper pairs it with; empty for published pairs
+    and classifiers.
+    """
     if spec.detector is None:
         return ""
     base, head = registry.find("backbone", spec.backbone), registry.find("detector", spec.detector)
     wanted = base.same_as or base.name, head.same_as or head.name
     named = {(figure.backbone, figure.detector) for figure in figures() if figure.detector}
     named |= {(cell.backbone, cell.detector) for cell in cells() if not cell.lacking}
-    published = any((root("backbone", backbone), root("detector", detector)) == wanted for backbone, detector in named)
+    published = any(
+        (root("backbone", backbone), root("detector", detector)) == wanted
+        for backbone, detector in named
+    )
     return "" if published else head.on_family(base.stands_as).form
 
 
 def approximations(spec: Spec) -> list[str]:
-    """In words, which of a spec's networks are not known layer by layer, and what they are built to.
+    """In words, which of a spec's networks are not known layer by layer, and what they are built
+    to.
 
-    Nothing is said of a network that the zoo does not know: a record may be of a plug-in that is not there.
+    Nothing is said of a network that the zoo does not know: a record may be of a plug-in that is
+    not there.
     """
     try:
         base = registry.find("backbone", spec.backbone)
-        heads = [registry.find("detector", spec.detector).on_family(base.stands_as)] if spec.detector else []
+        heads = (
+            [registry.find("detector", spec.detector).on_family(base.stands_as)]
+            if spec.detector
+            else []
+        )
     except UsageError:
         return []
-    return [f"{entry.name} is approximate: {entry.approximate}." for entry in (base, *heads) if entry.approximate]
+    return [
+        f"{entry.name} is approximate: {entry.approximate}."
+        for entry in (base, *heads)
+        if entry.approximate
+    ]
 
 
 def _pair(backbone: str, detector: str, found: list[Published]) -> Pair:
@@ -72,7 +100,9 @@ def _pair(backbone: str, detector: str, found: list[Published]) -> Pair:
     return Pair(backbone, detector, inputs, sources, status, why)
 
 
-def _standing(figure: Published) -> tuple[Literal["builds", "approximate", "published", "not built"], str]:
+def _standing(
+    figure: Published,
+) -> tuple[Literal["builds", "approximate", "published", "not built"], str]:
     """Whether a row's network builds, by its names and options."""
     if not figure.backbone:
         return "published", "the paper does not say what its backbone is"
@@ -86,7 +116,15 @@ def _standing(figure: Published) -> tuple[Literal["builds", "approximate", "publ
         return "published", published_only
     try:
         options = parse_options(figure.options.split(";") if figure.options else [])
-        registry.resolve(base.name, head.name, size=figure.input or None, classes=figure.classes, batch=1, mode="infer", **options)
+        registry.resolve(
+            base.name,
+            head.name,
+            size=figure.input or None,
+            classes=figure.classes,
+            batch=1,
+            mode="infer",
+            **options,
+        )
     except UsageError as error:
         return "not built", str(error)
     approximate = approximation(base, head)

@@ -1,7 +1,8 @@
 """The figures that the papers printed, and the networks that they are of.
 
-`published.csv` holds a figure a line, `metrics.csv` says beside which of our columns each metric is set (published = ours x
-convert), `own_rules.csv` where a paper counts by a rule of its own. Figures are quoted, never mixed with measured ones.
+`published.csv` holds a figure a line, `metrics.csv` says beside which of our columns each metric is
+set (published = ours x convert), `own_rules.csv` where a paper counts by a rule of its own. Figures
+are quoted, never mixed with measured ones.
 """
 
 from __future__ import annotations
@@ -22,12 +23,16 @@ CLASSES = {"coco": 80, "voc": 20, "imagenet": 1000, "cifar100": 100, "cifar10": 
 """Foreground classes of a data set, by the beginning of its name."""
 HUANG_COCO_CLASSES = 90
 PROCEDURE = re.compile(r"multi-?scale|\d+ crop|\w\++(?!\S)")
-"""A label or data set that tells of more than one pass an image: multi-scale, (10 crop), RefineDet512+."""
+"""A label or data set that tells of more than one pass an image: multi-scale, (10 crop),
+RefineDet512+.
+"""
 
 
 @dataclass(frozen=True)
 class Published:
-    """One figure of one network in one table, `value` in the paper's unit; a row of a table is all figures with one `row`."""
+    """One figure of one network in one table, `value` in the paper's unit; a row of a table is all
+    figures with one `row`.
+    """
 
     paper: str
     table: str
@@ -52,13 +57,20 @@ class Published:
 
     @property
     def classes(self) -> int | None:
-        """Foreground classes of the data set, 0 where the classifier is left out; None where the paper names none."""
+        """Foreground classes of the data set, 0 where the classifier is left out; None where the
+        paper names none.
+        """
         if (self.paper, self.table, self.metric) == ("huang", "2", "params"):
             return 0
-        quoted_from_huang = (self.paper, self.detector) == ("vovnet", "faster-rcnn")  # Table 6, "by G-RMI"
+        quoted_from_huang = (self.paper, self.detector) == (
+            "vovnet",
+            "faster-rcnn",
+        )  # Table 6, "by G-RMI"
         if self.dataset.startswith("coco") and (self.paper == "huang" or quoted_from_huang):
             return HUANG_COCO_CLASSES
-        return next((count for name, count in CLASSES.items() if self.dataset.startswith(name)), None)
+        return next(
+            (count for name, count in CLASSES.items() if self.dataset.startswith(name)), None
+        )
 
     @property
     def batch(self) -> int:
@@ -68,15 +80,21 @@ class Published:
 
     @property
     def is_procedure(self) -> bool:
-        """Whether the row describes more passes an image than one: its accuracy and speed are not the network's alone."""
+        """Whether the row describes more passes an image than one: its accuracy and speed are not
+        the network's alone.
+        """
         return bool(PROCEDURE.search(self.label) or PROCEDURE.search(self.dataset))
 
     def spec(self) -> Spec | None:
-        """The network as a spec, batch and mode left at their defaults; None where the zoo does not build it."""
+        """The network as a spec, batch and mode left at their defaults; None where the zoo does not
+        build it.
+        """
         return _resolved(self.backbone, self.detector, self.input, self.options, self.classes)
 
     def holds_for(self, spec: Spec) -> bool:
-        """Whether the figure may stand beside one of `spec`, its network taken for granted: counts always may."""
+        """Whether the figure may stand beside one of `spec`, its network taken for granted: counts
+        always may.
+        """
         metric = metrics()[self.metric]
         if metric.is_counted:
             return True
@@ -84,12 +102,16 @@ class Published:
             return False
         if not metric.ours:
             return True
-        return spec.batch == self.batch and spec.mode == ("train" if metric.protocol == "train" else "infer")
+        return spec.batch == self.batch and spec.mode == (
+            "train" if metric.protocol == "train" else "infer"
+        )
 
 
 @dataclass(frozen=True)
 class MetricMap:
-    """A published metric and our column beside it: published = ours x convert. `ours` is empty where it is quoted only."""
+    """A published metric and our column beside it: published = ours x convert. `ours` is empty
+    where it is quoted only.
+    """
 
     published: str
     ours: str
@@ -99,7 +121,9 @@ class MetricMap:
 
     @property
     def column(self) -> str:
-        """The word for the figure in our units: our column, marked where it is of a CPU; the metric itself where quoted only."""
+        """The word for the figure in our units: our column, marked where it is of a CPU; the metric
+        itself where quoted only.
+        """
         if not self.ours:
             return self.published
         return f"cpu_{self.ours}" if self.published.startswith("cpu_") else self.ours
@@ -112,11 +136,12 @@ class MetricMap:
 
 @dataclass(frozen=True)
 class OwnRule:
-    """A metric that a paper counts by a rule of its own: our column by that rule, if there is one, and the rule in words.
+    """A metric that a paper counts by a rule of its own: our column by that rule, if there is one,
+    and the rule in words.
 
-    `formula` gives the column out of a report's other counts, where the report does not have it: terms such as
-    `0.5 norm_scalars`, `biases` or `128`, added and subtracted. `backbone` and `detector` are names with spaces between them; none
-    of them: whatever they are.
+    `formula` gives the column out of a report's other counts, where the report does not have it:
+    terms such as `0.5 norm_scalars`, `biases` or `128`, added and subtracted. `backbone` and
+    `detector` are names with spaces between them; none of them: whatever they are.
     """
 
     paper: str
@@ -129,12 +154,15 @@ class OwnRule:
     note: str
 
     def holds_for(self, row: Published) -> bool:
-        """Whether a figure is counted by this rule: of its paper and, where it names some, of its table and networks."""
+        """Whether a figure is counted by this rule: of its paper and, where it names some, of its
+        table and networks.
+        """
         return (
             (self.paper, self.metric) == (row.paper, row.metric)
             and self.table in ("", row.table)
             and all(
-                not names or network in names.split() for names, network in ((self.backbone, row.backbone), (self.detector, row.detector))
+                not names or network in names.split()
+                for names, network in ((self.backbone, row.backbone), (self.detector, row.detector))
             )
         )
 
@@ -144,7 +172,9 @@ class OwnRule:
 
 
 def by_formula(formula: str, counts: Mapping[str, int]) -> int:
-    """Evaluate a rule's formula; raises KeyError or decimal.InvalidOperation where the counts lack what it names."""
+    """Evaluate a rule's formula; raises KeyError or decimal.InvalidOperation where the counts lack
+    what it names.
+    """
     _, *parts = re.split(r"\s*([+-])\s*", f"+ {formula}")
     value = Decimal(0)
     for sign, term in zip(parts[::2], parts[1::2], strict=True):
@@ -157,13 +187,19 @@ def by_formula(formula: str, counts: Mapping[str, int]) -> int:
 def figures() -> tuple[Published, ...]:
     """Every published figure, in the order of the file."""
     rows = read_table("published.csv")
-    return tuple(Published(**row | {"detector": row["detector"] or None, "value": float(row["value"])}) for row in rows)  # type: ignore[arg-type]
+    return tuple(
+        Published(**row | {"detector": row["detector"] or None, "value": float(row["value"])})  # type: ignore[arg-type]
+        for row in rows
+    )
 
 
 @cache
 def metrics() -> dict[str, MetricMap]:
     """The published metrics by name."""
-    return {row["published"]: MetricMap(**row | {"convert": Decimal(row["convert"] or 1)}) for row in read_table("metrics.csv")}  # type: ignore[arg-type]
+    return {
+        row["published"]: MetricMap(**row | {"convert": Decimal(row["convert"] or 1)})  # type: ignore[arg-type]
+        for row in read_table("metrics.csv")
+    }
 
 
 @cache
@@ -177,13 +213,16 @@ def own_rule(row: Published) -> OwnRule | None:
 
 
 def value_in_our_units(row: Published) -> tuple[str, float]:
-    """The figure under our word and in our unit: 56.28 (params_m) is params, 56280000. Accuracy keeps its own."""
+    """The figure under our word and in our unit: 56.28 (params_m) is params, 56280000. Accuracy
+    keeps its own.
+    """
     metric = metrics()[row.metric]
     return metric.column, float(Decimal(repr(row.value)) / metric.convert)
 
 
 def figures_for(spec: Spec) -> list[Published]:
-    """Every published figure of a network, whatever the spec's batch and mode, in the order of the file.
+    """Every published figure of a network, whatever the spec's batch and mode, in the order of the
+    file.
 
     Of rows that describe more than one pass an image only the counts are the network's.
     """
@@ -193,21 +232,27 @@ def figures_for(spec: Spec) -> list[Published]:
 def row_for(spec: Spec) -> tuple[Published, ...]:
     """The figures of one row of one table to set beside a spec; empty where no paper has it.
 
-    Of several rows the one with most figures that have a column of ours, then with most figures, then the first.
+    Of several rows the one with most figures that have a column of ours, then with most figures,
+    then the first.
     """
     rows: dict[tuple[str, ...], list[Published]] = {}
     for figure in figures_for(spec):
         if figure.holds_for(spec):
             rows.setdefault(figure.row, []).append(figure)
-    comparable = (sum(bool(metrics()[figure.metric].ours) for figure in row) for row in rows.values())
-    ranked = sorted(zip(comparable, rows.values(), strict=True), key=lambda pair: (-pair[0], -len(pair[1])))
+    comparable = (
+        sum(bool(metrics()[figure.metric].ours) for figure in row) for row in rows.values()
+    )
+    ranked = sorted(
+        zip(comparable, rows.values(), strict=True), key=lambda pair: (-pair[0], -len(pair[1]))
+    )
     return tuple(ranked[0][1]) if ranked else ()
 
 
 def beside(spec: Spec) -> tuple[dict[str, float], str]:
     """The figures of `row_for` by our words, in our units, and where they stand.
 
-    A figure that the paper counts by its own rule comes under our word for that rule: VoVNet's FLOPs are paper_flops.
+    A figure that the paper counts by its own rule comes under our word for that rule: VoVNet's
+    FLOPs are paper_flops.
     """
     row = row_for(spec)
     named = {}
@@ -219,7 +264,8 @@ def beside(spec: Spec) -> tuple[dict[str, float], str]:
 
 
 def paper_params(spec: Spec, counts: Mapping[str, int]) -> int | None:
-    """Count parameters as the paper does whose row is set beside a spec, by a rule of its own; None where it has none.
+    """Count parameters as the paper does whose row is set beside a spec, by a rule of its own; None
+    where it has none.
 
     `counts` are a report's figures by name, the kinds of parameters among them.
     """
@@ -239,28 +285,39 @@ def read_table(name: str) -> list[dict[str, str]]:
 
 
 @cache
-def _resolved(backbone: str, detector: str | None, size: str, options: str, classes: int | None) -> Spec | None:
+def _resolved(
+    backbone: str, detector: str | None, size: str, options: str, classes: int | None
+) -> Spec | None:
     try:
         given = parse_options(options.split(";") if options else [])
-        return registry.resolve(backbone, detector, size=size or None, classes=classes, batch=1, mode="infer", **given)
+        return registry.resolve(
+            backbone, detector, size=size or None, classes=classes, batch=1, mode="infer", **given
+        )
     except UsageError:
         return None
 
 
 @cache
 def _figures_for(spec: Spec) -> tuple[Published, ...]:
-    """Only names that share the spec's roots are resolved: a light command has no time for all of them."""
+    """Only names that share the spec's roots are resolved: a light command has no time for all of
+    them.
+    """
     base, head = root("backbone", spec.backbone), root("detector", spec.detector)
     return tuple(
-        figure for figure in figures()
-        if root("detector", figure.detector) == head and root("backbone", figure.backbone) == base and figure.spec() == spec
+        figure
+        for figure in figures()
+        if root("detector", figure.detector) == head
+        and root("backbone", figure.backbone) == base
+        and figure.spec() == spec
         and (metrics()[figure.metric].is_counted or not figure.is_procedure)
-    )  # fmt: skip
+    )
 
 
 @cache
 def root(kind: registry.Kind, name: str | None) -> str | None:
-    """The network that a name is an ending or a row of; an empty word where the zoo does not know it, None for no name."""
+    """The network that a name is an ending or a row of; an empty word where the zoo does not know
+    it, None for no name.
+    """
     if name is None:
         return None
     try:

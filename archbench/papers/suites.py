@@ -1,17 +1,25 @@
-"""Suites: named lists of networks, in the order of a paper's rows, or a user's own out of a TOML file. Torch-free.
+"""Suites: named lists of networks, in the order of a paper's rows, or a user's own out of a TOML
+file. Torch-free.
 
-Each table of `published.csv` is one, and Huang et al.'s grid. `suites.toml` gives them titles, and holds the tables and figures
-that are made of others or have no figures of their own. A user's file has the form of one suite there:
+Each table of `published.csv` is one, and Huang et al.'s grid. `suites.toml` gives them titles, and
+holds the tables and figures that are made of others or have no figures of their own. A user's file
+has the form of one suite there:
 
     title = "..."
-    backbone, detector, size, classes, batch, mode   a network; a list makes a grid of all combinations
-    options = { KEY = VALUE }                        of the network; lists here too
-    include = ["vovnet/table4", { ... }]             more rows: those of a suite, or another grid, which may have a label;
-                                                     { suite = "vovnet/table4", batch = [1, 8] }: a suite's, called otherwise
-    only = { detector = ..., options = { ... } }     the rows that fit stay; of several values for a key one fits
-    exclude = { ... } or [{ ... }, { ... }]          the rows that fit go
+    backbone, detector, size, classes, batch, mode
+                            a network; a list makes a grid of all combinations
+    options = { KEY = VALUE }
+                            of the network; lists here too
+    include = ["vovnet/table4", { ... }]
+                            more rows: those of a suite, or another grid, which may have a label;
+                            { suite = "vovnet/table4", batch = [1, 8] }: a suite's, called otherwise
+    only = { detector = ..., options = { ... } }
+                            the rows that fit stay; of several values for a key one fits
+    exclude = { ... } or [{ ... }, { ... }]
+                            the rows that fit go
 
-A paper's suite keeps the rows that the zoo does not build, with the reason; they fill up when it does.
+A paper's suite keeps the rows that the zoo does not build, with the reason; they fill up when it
+does.
 """
 
 from __future__ import annotations
@@ -37,9 +45,15 @@ GRID = "huang/grid"
 PAIRS = "pairs"
 ALL = "all"
 NETWORK: dict[str, tuple[type, ...]] = {
-    "backbone": (str,), "detector": (str,), "size": (int, str), "classes": (int,), "batch": (int,), "mode": (str,),
-}  # fmt: skip
-"""The keys of a network in a suite's file and the types of their values; its options have a table."""
+    "backbone": (str,),
+    "detector": (str,),
+    "size": (int, str),
+    "classes": (int,),
+    "batch": (int,),
+    "mode": (str,),
+}
+"""The keys of a network in a suite's file and the types of their values; its options have a table.
+"""
 CALL = ("batch", "mode")
 """What may be another for all rows of a suite: how its networks are called."""
 OPTION_TYPES = (bool, int, float, str)
@@ -48,7 +62,9 @@ TYPE_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "tr
 
 @dataclass(frozen=True)
 class Member:
-    """One row of a suite: its network, or why there is none, and the figures that the paper printed of it."""
+    """One row of a suite: its network, or why there is none, and the figures that the paper printed
+    of it.
+    """
 
     label: str
     spec: Spec | None
@@ -82,7 +98,9 @@ class Suite:
 
 
 def names() -> list[str]:
-    """The names of all suites: paper by paper, its figures and tables in order; `pairs` and `all` last."""
+    """The names of all suites: paper by paper, its figures and tables in order; `pairs` and `all`
+    last.
+    """
     found = dict.fromkeys([*_published(), GRID, *_described()])
     papers = list(dict.fromkeys(name.partition("/")[0] for name in found))
 
@@ -106,7 +124,11 @@ def suite(name: str) -> Suite:
     known = folded.get(registry.fold(name))
     if known is None:
         near = difflib.get_close_matches(registry.fold(name), folded, n=2, cutoff=0.7)
-        hint = f"did you mean {' or '.join(folded[one] for one in near)}?" if near else "archbench list suites shows them"
+        hint = (
+            f"did you mean {' or '.join(folded[one] for one in near)}?"
+            if near
+            else "archbench list suites shows them"
+        )
         raise UsageError(f"no suite is called {name!r}; {hint}")
     described = _described().get(known, {})
     title = described.get("title", "")
@@ -122,7 +144,9 @@ def suite(name: str) -> Suite:
 
 
 def read_suite(path: Path) -> Suite:
-    """Read a user's own suite; raises UsageError with the file and the place in it for what cannot be."""
+    """Read a user's own suite; raises UsageError with the file and the place in it for what cannot
+    be.
+    """
     try:
         data = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -139,7 +163,9 @@ def read_suite(path: Path) -> Suite:
 @cache
 def _described() -> dict[str, dict[str, Any]]:
     """The tables of `suites.toml` by the name of the suite."""
-    return tomllib.loads(resources.files("archbench.papers").joinpath("suites.toml").read_text(encoding="utf-8"))
+    return tomllib.loads(
+        resources.files("archbench.papers").joinpath("suites.toml").read_text(encoding="utf-8")
+    )
 
 
 @cache
@@ -147,7 +173,9 @@ def _published() -> dict[str, tuple[Member, ...]]:
     """The rows of each published table; several rows of one network under one label are one."""
     rows: dict[tuple[object, ...], list[Published]] = {}
     for figure in figures():
-        rows.setdefault((figure.source, figure.label, figure.classes, figure.batch), []).append(figure)
+        rows.setdefault((figure.source, figure.label, figure.classes, figure.batch), []).append(
+            figure
+        )
     tables: dict[str, list[Member]] = {}
     for row in rows.values():
         tables.setdefault(row[0].source, []).append(_published_row(row))
@@ -158,7 +186,12 @@ def _published_row(row: list[Published]) -> Member:
     """The network of a published row, at the batch and in the mode that its figures are of."""
     first = row[0]
     trains = any(metrics()[figure.metric].protocol == "train" for figure in row)
-    given = {"backbone": first.backbone, "detector": first.detector, "size": first.input or None, "classes": first.classes}
+    given = {
+        "backbone": first.backbone,
+        "detector": first.detector,
+        "size": first.input or None,
+        "classes": first.classes,
+    }
     given |= {"batch": first.batch, "mode": "train" if trains else "infer"}
     member = _resolved(given, parse_options(first.options.split(";") if first.options else []))
     why = member.why if first.backbone else "the paper does not say what its backbone is"
@@ -171,13 +204,19 @@ def _every_network() -> tuple[Member, ...]:
     for name in (*_published(), GRID):
         for member in suite(name).members:
             asked = member.figures[0] if member.figures else None
-            unbuilt = (member.backbone, member.detector, asked.input, asked.options, asked.classes) if asked else ()
+            unbuilt = (
+                (member.backbone, member.detector, asked.input, asked.options, asked.classes)
+                if asked
+                else ()
+            )
             rows.setdefault(member.spec or unbuilt, member)
     return tuple(rows.values())
 
 
 def _every_pair() -> tuple[Member, ...]:
-    """Every pair of backbone and detector that is published or in the grid, once: at its smallest input, with the fewest options set."""
+    """Every pair of backbone and detector that is published or in the grid, once: at its smallest
+    input, with the fewest options set.
+    """
     rows: dict[str, Member] = {}
     for member in _every_network():
         if member.detector:
@@ -189,7 +228,11 @@ def _every_pair() -> tuple[Member, ...]:
 
 def _extent(member: Member) -> tuple[int, int]:
     """The pixels of a row's network, and how many options are not as they usually are."""
-    return (member.spec.width * member.spec.height, len(member.spec.options)) if member.spec else (0, 0)
+    return (
+        (member.spec.width * member.spec.height, len(member.spec.options))
+        if member.spec
+        else (0, 0)
+    )
 
 
 def _row(spec: Spec) -> Member:
@@ -204,7 +247,9 @@ def _resolved(given: dict[str, Any], options: dict[str, OptionValue]) -> Member:
     try:
         row = _row(registry.resolve(**given | options))
     except UsageError as error:
-        row = Member(" + ".join(filter(None, (backbone, detector))), None, str(error).partition(";")[0])
+        row = Member(
+            " + ".join(filter(None, (backbone, detector))), None, str(error).partition(";")[0]
+        )
     return replace(row, backbone=backbone, detector=detector)
 
 
@@ -222,7 +267,10 @@ class _Table:
         for key in self.data:
             if key not in known:
                 near = difflib.get_close_matches(key, known, n=1)
-                raise self.error(f"no key {key}; {f'did you mean {near[0]}?' if near else 'there are ' + ', '.join(known)}")
+                raise self.error(
+                    f"no key {key}; "
+                    f"{f'did you mean {near[0]}?' if near else 'there are ' + ', '.join(known)}"
+                )
 
     def values(self, key: str, types: tuple[type, ...]) -> list[Any]:
         """The values under a key, one or a list of them; none where it is not there."""
@@ -230,7 +278,10 @@ class _Table:
         listed = listed if isinstance(listed, list) else [listed]
         for value in listed:
             if type(value) not in types:
-                raise self.error(f"{key} is {value!r}: it takes {' or '.join(TYPE_WORDS[kind] for kind in types)}")
+                raise self.error(
+                    f"{key} is {value!r}: it takes "
+                    f"{' or '.join(TYPE_WORDS[kind] for kind in types)}"
+                )
         if key in self.data and not listed:
             raise self.error(f"{key} is an empty list")
         return listed
@@ -240,11 +291,19 @@ class _Table:
         return "".join(self.values(key, (str,))[:1])
 
     def tables(self, key: str) -> list[_Table]:
-        """The tables under a key, one or a list of them; a text is the table of the suite that it names."""
+        """The tables under a key, one or a list of them; a text is the table of the suite that it
+        names.
+        """
         found = self.data.get(key, [])
         listed = found if isinstance(found, list) else [found]
-        numbered = [(f"{key} {number}" if len(listed) > 1 else key, data) for number, data in enumerate(listed, start=1)]
-        return [self._table(place, {"suite": data} if isinstance(data, str) else data) for place, data in numbered]
+        numbered = [
+            (f"{key} {number}" if len(listed) > 1 else key, data)
+            for number, data in enumerate(listed, start=1)
+        ]
+        return [
+            self._table(place, {"suite": data} if isinstance(data, str) else data)
+            for place, data in numbered
+        ]
 
     def _table(self, key: str, data: Any) -> _Table:
         if not isinstance(data, dict):
@@ -264,10 +323,18 @@ class _Table:
         """Every network of the grid, as `resolve` takes it; the first key's values change last."""
         network, options = self.network(), self.options()
         rows = product(*network.values(), *options.values())
-        return [(dict(zip(network, row, strict=False)), dict(zip(options, row[len(network) :], strict=True))) for row in rows]
+        return [
+            (
+                dict(zip(network, row, strict=False)),
+                dict(zip(options, row[len(network) :], strict=True)),
+            )
+            for row in rows
+        ]
 
     def check_networks(self) -> None:
-        """Raise UsageError for a name that nothing has, and for a grid of which nothing can be built."""
+        """Raise UsageError for a name that nothing has, and for a grid of which nothing can be
+        built.
+        """
         if "backbone" not in self.data:
             return
         try:
@@ -327,9 +394,18 @@ def _called(member: Member, call: dict[str, Any]) -> Member:
     if not member.spec or not call:
         return member
     old = member.spec
-    given: dict[str, Any] = {"size": old.size, "classes": old.classes, "batch": old.batch, "mode": old.mode}
+    given: dict[str, Any] = {
+        "size": old.size,
+        "classes": old.classes,
+        "batch": old.batch,
+        "mode": old.mode,
+    }
     spec = registry.resolve(old.backbone, old.detector, **given | call | dict(old.options))
-    return replace(member, spec=spec, figures=tuple(figure for figure in member.figures if figure.holds_for(spec)))
+    return replace(
+        member,
+        spec=spec,
+        figures=tuple(figure for figure in member.figures if figure.holds_for(spec)),
+    )
 
 
 def _fits(rule: _Table) -> Callable[[Member], bool]:
@@ -339,7 +415,10 @@ def _fits(rule: _Table) -> Callable[[Member], bool]:
     network, options = labels | rule.network(), rule.options()
     return lambda member: (
         all(any(_has(member, key, value) for value in values) for key, values in network.items())
-        and all(any(_has_option(member, key, value) for value in values) for key, values in options.items())
+        and all(
+            any(_has_option(member, key, value) for value in values)
+            for key, values in options.items()
+        )
     )
 
 
@@ -353,10 +432,16 @@ def _has(member: Member, key: str, value: Any) -> bool:
     if key == "detector":
         name, side = _detector(value)
         of_row, _ = _detector((spec.detector if spec else member.detector) or "")
-        return name == of_row and (side is None or (spec is not None and (side, side) == (spec.width, spec.height)))
+        return name == of_row and (
+            side is None or (spec is not None and (side, side) == (spec.width, spec.height))
+        )
     if spec is None:
         return False
-    return parse_size(value) == (spec.width, spec.height) if key == "size" else getattr(spec, key) == value
+    return (
+        parse_size(value) == (spec.width, spec.height)
+        if key == "size"
+        else getattr(spec, key) == value
+    )
 
 
 def _has_option(member: Member, key: str, value: OptionValue) -> bool:

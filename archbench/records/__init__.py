@@ -1,4 +1,6 @@
-"""What was asked, counted and measured: the record's schema and the store, the only reader and writer of results."""
+"""What was asked, counted and measured: the record's schema and the store, the only reader and
+writer of results.
+"""
 
 from archbench.records.schema import SCHEMA_VERSION, STATUSES, Metric, Reason, Record
 from archbench.records.store import DEFAULT_FOLDER, Store

@@ -1,4 +1,6 @@
-"""The record of one job: what was asked, where it ran, what was counted, what was measured, how it ended. Torch-free."""
+"""The record of one job: what was asked, where it ran, what was counted, what was measured, how it
+ended. Torch-free.
+"""
 
 from __future__ import annotations
 
@@ -19,8 +21,9 @@ STATUSES = ("ok", "oom", "timeout", "error", "skipped", "interrupted")
 class Metric:
     """One measured figure, or why there is none: `value` is null exactly where `reason` is a code.
 
-    `protocol` is model (the forward pass) or model+post (with decoding and suppression). `spread` holds n, median, ci95 and
-    what else `sampling.spread` gives of the samples; `flags` warn of the figure without taking it back.
+    `protocol` is model (the forward pass) or model+post (with decoding and suppression). `spread`
+    holds n, median, ci95 and what else `sampling.spread` gives of the samples; `flags` warn of the
+    figure without taking it back.
     """
 
     value: float | None
@@ -38,7 +41,9 @@ class Metric:
 
 @dataclass(frozen=True)
 class Reason:
-    """Why a job did not end well: a code, the phase that it had reached, and a message for people."""
+    """Why a job did not end well: a code, the phase that it had reached, and a message for
+    people.
+    """
 
     code: str
     phase: str = ""
@@ -47,7 +52,9 @@ class Reason:
 
 @dataclass(frozen=True)
 class Record:
-    """One job. `counted` and `measured` hold what had been found when the job ended, however it ended."""
+    """One job. `counted` and `measured` hold what had been found when the job ended, however it
+    ended.
+    """
 
     spec: Spec
     settings: Settings | None
@@ -66,7 +73,9 @@ class Record:
     attempt: int = 1
     """Which try this was: a job whose device was busy or lost is tried once more."""
     record_id: str = field(default_factory=lambda: uuid.uuid4().hex[:16])
-    time_utc: str = field(default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"))
+    time_utc: str = field(
+        default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+    )
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -80,7 +89,9 @@ class Record:
         return (self.counted or {}).get(name)
 
     def command(self) -> str:
-        """The command line that makes such a record: of the same network, with the same settings."""
+        """The command line that makes such a record: of the same network, with the same
+        settings.
+        """
         return self.spec.command() + (self.settings.flags() if self.settings else " --no-measure")
 
     def to_dict(self) -> dict[str, Any]:
@@ -90,37 +101,55 @@ class Record:
             "spec": self.spec.to_dict(),
             "command": self.command(),
             "settings": self.settings.to_dict() if self.settings else None,
-            "measured": {name: _without_blanks(asdict(metric)) for name, metric in self.measured.items()},
+            "measured": {
+                name: _without_blanks(asdict(metric)) for name, metric in self.measured.items()
+            },
         }
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Record:
-        """Read what `to_dict` wrote; raises KeyError, TypeError or ValueError where it is something else."""
+        """Read what `to_dict` wrote; raises KeyError, TypeError or ValueError where it is something
+        else.
+        """
         version = data["schema_version"]
         if not isinstance(version, int) or version > SCHEMA_VERSION:
-            raise ValueError(f"schema version {version}, this archbench reads up to {SCHEMA_VERSION}")
+            raise ValueError(
+                f"schema version {version}, this archbench reads up to {SCHEMA_VERSION}"
+            )
         known = {key: value for key, value in data.items() if key in cls.__dataclass_fields__}
         _check_types(data)
         spec = Spec.from_dict(data["spec"])
         settings = Settings.from_dict(data["settings"]) if data["settings"] else None
         hash((spec, settings))  # A value that is not plain is found here, not by the first table.
-        return cls(**known | {
-            "spec": spec,
-            "settings": settings,
-            "reason": Reason(**data["reason"]) if data["reason"] else None,
-            "measured": {name: metric_from_dict(metric) for name, metric in data["measured"].items()},
-        })  # fmt: skip
+        return cls(
+            **known
+            | {
+                "spec": spec,
+                "settings": settings,
+                "reason": Reason(**data["reason"]) if data["reason"] else None,
+                "measured": {
+                    name: metric_from_dict(metric) for name, metric in data["measured"].items()
+                },
+            }
+        )
 
 
 def _check_types(data: dict[str, Any]) -> None:
     """Raise TypeError where a record holds something that no table could show."""
     texts = [data[key] for key in ("record_id", "time_utc", "samples", "status")]
     tables = [data[key] for key in ("environment", "conditions", "phases", "measured", "spec")]
-    if not all(isinstance(text, str) for text in texts) or not all(isinstance(table, dict) for table in tables):
+    if not all(isinstance(text, str) for text in texts) or not all(
+        isinstance(table, dict) for table in tables
+    ):
         raise TypeError("a field is of another type")
-    counted = {key: value for key, value in (data["counted"] or {}).items() if key not in NOT_NUMBERS}
+    counted = {
+        key: value for key, value in (data["counted"] or {}).items() if key not in NOT_NUMBERS
+    }
     figures = [*counted.values(), *(metric["value"] for metric in data["measured"].values())]
-    if not all(figure is None or (isinstance(figure, int | float) and not isinstance(figure, bool)) for figure in figures):
+    if not all(
+        figure is None or (isinstance(figure, int | float) and not isinstance(figure, bool))
+        for figure in figures
+    ):
         raise TypeError("a figure is no number")
 
 

@@ -1,4 +1,5 @@
-"""The results folder: one JSON Lines file a writer, appended to and never rewritten; sample arrays beside them.
+"""The results folder: one JSON Lines file a writer, appended to and never rewritten; sample arrays
+beside them.
 
 results/<host>-<pid>.jsonl          a record a line; <host> is a hash
 results/samples/<record_id>.npz     its samples, there before the record that names them
@@ -36,22 +37,30 @@ def warn_on_stderr(message: str) -> None:
 class Store:
     """A results folder: append records, read them all."""
 
-    def __init__(self, folder: Path | str = DEFAULT_FOLDER, *, warn: Callable[[str], None] = warn_on_stderr) -> None:
+    def __init__(
+        self, folder: Path | str = DEFAULT_FOLDER, *, warn: Callable[[str], None] = warn_on_stderr
+    ) -> None:
         self.folder = Path(folder)
         self.warn = warn
 
     def check_writable(self) -> None:
-        """Make the folder if need be; raise UsageError, before any work is done, where nothing can be written."""
+        """Make the folder if need be; raise UsageError, before any work is done, where nothing can
+        be written.
+        """
         probe = self.folder / f".probe-{os.getpid()}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             probe.write_bytes(b"")
             probe.unlink()
         except OSError as error:
-            raise UsageError(f"results folder {self.folder} cannot be written: {error.strerror}") from None
+            raise UsageError(
+                f"results folder {self.folder} cannot be written: {error.strerror}"
+            ) from None
 
     def append(self, record: Record, samples: Path | None = None) -> Record:
-        """Write a record in one append, its samples file moved in first; give the record as written."""
+        """Write a record in one append, its samples file moved in first; give the record as
+        written.
+        """
         if samples is not None and samples.exists():
             name = f"{SAMPLES}/{record.record_id}.npz"
             try:
@@ -63,7 +72,9 @@ class Store:
         try:
             self._append(record)
         except OSError as error:
-            raise UsageError(f"results folder {self.folder} cannot be written: {error.strerror}") from None
+            raise UsageError(
+                f"results folder {self.folder} cannot be written: {error.strerror}"
+            ) from None
         return record
 
     def _append(self, record: Record) -> None:
@@ -75,7 +86,8 @@ class Store:
             size = os.fstat(descriptor).st_size
             torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
             data = (b"\n" if torn else b"") + line.encode()
-            # A disk that fills up takes a part of the line and says so only when asked to take the rest.
+            # A disk that fills up takes a part of the line and says so only when asked to take the
+            # rest.
             while data:
                 data = data[os.write(descriptor, data) :]
             os.fsync(descriptor)
@@ -83,7 +95,9 @@ class Store:
             os.close(descriptor)
 
     def read(self) -> list[Record]:
-        """Read every record, oldest first; the last of two with one id holds. A line that is none is warned of and skipped."""
+        """Read every record, oldest first; the last of two with one id holds. A line that is none
+        is warned of and skipped.
+        """
         records: dict[str, Record] = {}
         for path in sorted(self.folder.glob("*.jsonl")):
             try:
@@ -106,7 +120,9 @@ class Store:
 
     @staticmethod
     def _move_in(source: Path, target: Path) -> None:
-        """Copy a file in under a temporary name and rename it, so that it is there whole or not at all."""
+        """Copy a file in under a temporary name and rename it, so that it is there whole or not at
+        all.
+        """
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(".tmp")
         with source.open("rb") as reader, temporary.open("wb") as writer:

@@ -19,12 +19,18 @@ from archbench.zoo.contracts import Classifier
 
 
 def assemble(spec: Spec) -> nn.Module:
-    """Build a spec's network on torch's default device, with torch's initial weights, in evaluation mode.
+    """Build a spec's network on torch's default device, with torch's initial weights, in evaluation
+    mode.
 
-    Gives a `Detector`, a `Classifier` or, for no classes, a `Backbone`. Raises UsageError for a pair that does not fit.
+    Gives a `Detector`, a `Classifier` or, for no classes, a `Backbone`. Raises UsageError for a
+    pair that does not fit.
     """
     base = registry.find("backbone", spec.backbone)
-    head = registry.find("detector", spec.detector).on_family(base.stands_as) if spec.detector else None
+    head = (
+        registry.find("detector", spec.detector).on_family(base.stands_as)
+        if spec.detector
+        else None
+    )
     of_base, of_head = registry.values(spec)
     form = str(of_base.pop("classifier"))
     try:
@@ -33,9 +39,19 @@ def assemble(spec: Spec) -> nn.Module:
             warnings.filterwarnings("ignore", "Initializing zero-element tensors")
             backbone = _builder(base)(**base.arguments, **of_base, taps=head.taps if head else None)
             if head:
-                network = _builder(head)(backbone, size=(spec.width, spec.height), classes=spec.classes, **head.arguments, **of_head)
+                network = _builder(head)(
+                    backbone,
+                    size=(spec.width, spec.height),
+                    classes=spec.classes,
+                    **head.arguments,
+                    **of_head,
+                )
             else:
-                network = Classifier(backbone, classes=spec.classes, form=form) if spec.classes else backbone
+                network = (
+                    Classifier(backbone, classes=spec.classes, form=form)
+                    if spec.classes
+                    else backbone
+                )
         if any(parameter.numel() == 0 for parameter in network.parameters()):
             raise ValueError("a layer would have no channels")
     except UsageError as error:
@@ -54,11 +70,17 @@ def _named(spec: Spec) -> str:
 def _builder(entry: registry.Entry) -> Callable[..., Any]:
     """Find what builds an entry, in the zoo or in the plug-in that it comes from."""
     module, _, function = entry.builder.rpartition(":")
-    found = _plugin(entry.plugin) if entry.plugin else importlib.import_module(f"archbench.zoo.{entry.kind}s.{module}")
+    found = (
+        _plugin(entry.plugin)
+        if entry.plugin
+        else importlib.import_module(f"archbench.zoo.{entry.kind}s.{module}")
+    )
     try:
         builder: Callable[..., Any] = getattr(found, function)
     except AttributeError:
-        raise UsageError(f"{entry.plugin or found.__name__} has no {function}, the builder of {entry.name}") from None
+        raise UsageError(
+            f"{entry.plugin or found.__name__} has no {function}, the builder of {entry.name}"
+        ) from None
     return builder
 
 
@@ -76,4 +98,6 @@ def _plugin(plugin: str) -> ModuleType:
             loaded.loader.exec_module(sys.modules[name])
         return sys.modules[name]
     except Exception as error:
-        raise UsageError(f"plug-in {plugin} cannot be loaded: {type(error).__name__}: {error}") from error
+        raise UsageError(
+            f"plug-in {plugin} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error

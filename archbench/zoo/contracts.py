@@ -18,7 +18,8 @@ from archbench.zoo.layers import Norm
 
 @dataclass(frozen=True)
 class Stage:
-    """One feature map that a backbone offers: its step's name, its channels, and how many input pixels a cell spans.
+    """One feature map that a backbone offers: its step's name, its channels, and how many input
+    pixels a cell spans.
 
     Vectors, such as what VGG's linear layers give, have stride 0 and no level.
     """
@@ -40,9 +41,10 @@ Resize = Literal["warp", "fit", "crop"]
 class Preparation:
     """What a paper does to a picture before its network sees it.
 
-    The picture is scaled to [0, `scale`], the mean subtracted, the result divided by `std`, per channel in `order`. Then it is
-    brought to the input: "warp" does not keep its aspect; "fit" does and fills up to the right and below with zeros; "crop"
-    does and cuts what sticks out, half on either side.
+    The picture is scaled to [0, `scale`], the mean subtracted, the result divided by `std`, per
+    channel in `order`. Then it is brought to the input: "warp" does not keep its aspect; "fit" does
+    and fills up to the right and below with zeros; "crop" does and cuts what sticks out, half on
+    either side.
     """
 
     order: Literal["rgb", "bgr"] = "rgb"
@@ -54,7 +56,9 @@ class Preparation:
     def __call__(self, picture: Tensor, size: tuple[int, int]) -> Prepared:
         """Turn a picture, uint8 [3, H, W] in RGB, into an input of `size` (width, height)."""
         if picture.dtype != torch.uint8 or picture.ndim != 3 or picture.shape[0] != 3:
-            raise UsageError(f"a picture is uint8 [3, H, W], not {picture.dtype} {list(picture.shape)}")
+            raise UsageError(
+                f"a picture is uint8 [3, H, W], not {picture.dtype} {list(picture.shape)}"
+            )
         image = picture.float() * (self.scale / 255)
         image = image.flip(0) if self.order == "bgr" else image
         mean, std = (image.new_tensor(values).reshape(3, 1, 1) for values in (self.mean, self.std))
@@ -65,11 +69,18 @@ class Preparation:
             choose = min if self.resize == "fit" else max
             factor = choose(side / own for side, own in zip(size, sides, strict=True))
             resized = max(1, round(sides[0] * factor)), max(1, round(sides[1] * factor))
-        image = F.interpolate(((image - mean) / std)[None], resized[::-1], mode="bilinear", align_corners=False)[0]
+        image = F.interpolate(
+            ((image - mean) / std)[None], resized[::-1], mode="bilinear", align_corners=False
+        )[0]
         left, top = (max(0, side - wanted) // 2 for side, wanted in zip(resized, size, strict=True))
         image = image[:, top : top + size[1], left : left + size[0]]
         image = F.pad(image, (0, size[0] - image.shape[2], 0, size[1] - image.shape[1]))
-        return Prepared(image, scale=(sides[0] / resized[0], sides[1] / resized[1]), offset=(left, top), picture=sides)
+        return Prepared(
+            image,
+            scale=(sides[0] / resized[0], sides[1] / resized[1]),
+            offset=(left, top),
+            picture=sides,
+        )
 
 
 DARKNET = Preparation(mean=(0,) * 3, std=(1,) * 3)
@@ -78,7 +89,8 @@ DARKNET = Preparation(mean=(0,) * 3, std=(1,) * 3)
 
 @dataclass(frozen=True)
 class Prepared:
-    """An input [3, H, W] and what brings its pixels back to the picture's: (pixel + `offset`) * `scale`, each as (x, y).
+    """An input [3, H, W] and what brings its pixels back to the picture's: (pixel + `offset`) *
+    `scale`, each as (x, y).
 
     `picture` is the picture's width and height.
     """
@@ -91,7 +103,8 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Detections:
-    """What was found in one image, best first: boxes [N, 4] as x1, y1, x2, y2 in pixels, scores [N], labels [N] from 0.
+    """What was found in one image, best first: boxes [N, 4] as x1, y1, x2, y2 in pixels, scores
+    [N], labels [N] from 0.
 
     Detectors that segment give masks too: booleans [N, H, W], a pixel of the image each.
     """
@@ -107,14 +120,25 @@ class Detections:
     def on_picture(self, prepared: Prepared) -> Detections:
         """The same detections in the pixels of the picture that was prepared."""
         width, height = prepared.picture
-        boxes = (self.boxes + self.boxes.new_tensor(prepared.offset * 2)) * self.boxes.new_tensor(prepared.scale * 2)
+        boxes = (self.boxes + self.boxes.new_tensor(prepared.offset * 2)) * self.boxes.new_tensor(
+            prepared.scale * 2
+        )
         boxes = boxes.minimum(boxes.new_tensor([width, height, width, height])).clamp(min=0)
         masks = self.masks
         if masks is not None:
             rows = _nearest(height, prepared.scale[1], prepared.offset[1]).to(masks.device)
             columns = _nearest(width, prepared.scale[0], prepared.offset[0]).to(masks.device)
-            inside = ((rows >= 0) & (rows < masks.shape[1]))[:, None] & (columns >= 0) & (columns < masks.shape[2])
-            masks = masks[:, rows.clamp(0, masks.shape[1] - 1)][:, :, columns.clamp(0, masks.shape[2] - 1)] & inside
+            inside = (
+                ((rows >= 0) & (rows < masks.shape[1]))[:, None]
+                & (columns >= 0)
+                & (columns < masks.shape[2])
+            )
+            masks = (
+                masks[:, rows.clamp(0, masks.shape[1] - 1)][
+                    :, :, columns.clamp(0, masks.shape[2] - 1)
+                ]
+                & inside
+            )
         return Detections(boxes, self.scores, self.labels, masks)
 
 
@@ -125,41 +149,58 @@ def _nearest(pixels: int, scale: float, offset: int) -> Tensor:
 
 @dataclass(frozen=True)
 class Split:
-    """A backbone cut for a two-stage detector: `trunk` gives the map that regions are cropped from, `tail` runs on the crops."""
+    """A backbone cut for a two-stage detector: `trunk` gives the map that regions are cropped from,
+    `tail` runs on the crops.
+    """
 
     trunk: Backbone
     tail: nn.Sequential
     channels: int
     """Channels of what the tail gives."""
     vectors: bool
-    """Whether the tail gives vectors [N, C] rather than maps: it has linear layers and reads crops of one size."""
+    """Whether the tail gives vectors [N, C] rather than maps: it has linear layers and reads crops
+    of one size.
+    """
 
 
 class Backbone(nn.Module):
     """A chain of named steps that gives the maps after some of them.
 
-    `steps` maps each step's name to its module, in order. `stages` say which steps end a stage, `inner` which others some
-    paper taps. `taps` say what `forward` gives: levels (c3: the deepest stage at stride 8) or names of steps; None gives the
-    last map. No step is kept past the last tap. `norm` says what the backbone is made with; necks and heads follow it. `tail`
-    names the step with which the second stage of a two-stage detector begins: the first after the last stage but one, unless
-    region pooling takes the place of a pool there.
+    `steps` maps each step's name to its module, in order. `stages` say which steps end a stage,
+    `inner` which others some paper taps. `taps` say what `forward` gives: levels (c3: the deepest
+    stage at stride 8) or names of steps; None gives the last map. No step is kept past the last
+    tap. `norm` says what the backbone is made with; necks and heads follow it. `tail` names the
+    step with which the second stage of a two-stage detector begins: the first after the last stage
+    but one, unless region pooling takes the place of a pool there.
     """
 
     preparation = Preparation()
     pools_scores = False
-    """Whether a classifier's 1x1 convolution comes before the global pool, as in some darknet files, rather than after."""
+    """Whether a classifier's 1x1 convolution comes before the global pool, as in some darknet
+    files, rather than after.
+    """
 
     def __init__(
-        self, steps: Mapping[str, nn.Module], stages: Sequence[Stage], *, taps: Sequence[str] | None = None, norm: Norm = "bn",
-        inner: Sequence[Stage] = (), tail: str | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        steps: Mapping[str, nn.Module],
+        stages: Sequence[Stage],
+        *,
+        taps: Sequence[str] | None = None,
+        norm: Norm = "bn",
+        inner: Sequence[Stage] = (),
+        tail: str | None = None,
+    ) -> None:
         super().__init__()
         names = list(steps)
         by_level = {stage.level: stage.name for stage in stages}
         self.taps = tuple(by_level.get(tap, tap) for tap in taps) if taps else (names[-1],)
         for tap, asked in zip(self.taps, taps or self.taps, strict=True):
             if tap not in steps:
-                offered = ", ".join(f"{stage.level} ({stage.name}, stride {stage.stride})" for stage in stages if stage.level)
+                offered = ", ".join(
+                    f"{stage.level} ({stage.name}, stride {stage.stride})"
+                    for stage in stages
+                    if stage.level
+                )
                 raise UsageError(f"this backbone has no {asked}; it offers {offered}")
         self._names = names[: max(map(names.index, self.taps)) + 1]
         for name in self._names:
@@ -170,7 +211,9 @@ class Backbone(nn.Module):
         self._tail = tail
 
     def forward(self, images: Tensor, *, taps: Sequence[str] | None = None) -> list[Tensor]:
-        """Give the tapped maps, in the order of `taps`, for images [B, 3, H, W]; or only those of them that are asked for."""
+        """Give the tapped maps, in the order of `taps`, for images [B, 3, H, W]; or only those of
+        them that are asked for.
+        """
         wanted = self.taps if taps is None else taps
         tapped: dict[str, Tensor] = {}
         x = images
@@ -182,15 +225,18 @@ class Backbone(nn.Module):
 
     @property
     def tapped(self) -> tuple[Stage, ...]:
-        """What is tapped, in the order of `taps`; a step that is neither a stage nor an inner point is not among them."""
+        """What is tapped, in the order of `taps`; a step that is neither a stage nor an inner point
+        is not among them.
+        """
         by_name = {stage.name: stage for stage in (*self._inner, *self.stages)}
         return tuple(by_name[tap] for tap in self.taps if tap in by_name)
 
     def split(self, *, dilated: bool = False) -> Split:
-        """Cut before the last stage: the second stage of a two-stage detector is that stage, run on crops.
+        """Cut before the last stage: the second stage of a two-stage detector is that stage, run on
+        crops.
 
-        A stage that is dilated in place of a stride is not so on crops, unless `dilated` says so. Raises UsageError for a
-        backbone of one stage.
+        A stage that is dilated in place of a stride is not so on crops, unless `dilated` says so.
+        Raises UsageError for a backbone of one stage.
         """
         if len(self.stages) < 2:
             raise UsageError("a two-stage detector needs a backbone of two stages or more")
@@ -198,7 +244,9 @@ class Backbone(nn.Module):
         cut = self._names.index(before.name) + 1
         steps = {name: self.get_submodule(name) for name in self._names}
         start = self._names.index(self._tail) if self._tail else cut
-        trunk = Backbone({name: steps[name] for name in self._names[:cut]}, self.stages[:-1], norm=self.norm)
+        trunk = Backbone(
+            {name: steps[name] for name in self._names[:cut]}, self.stages[:-1], norm=self.norm
+        )
         trunk.preparation = self.preparation
         tail = nn.Sequential(OrderedDict((name, steps[name]) for name in self._names[start:]))
         if not dilated:
@@ -210,14 +258,18 @@ def _undilate(network: nn.Module) -> None:
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and max(layer.dilation) > 1:
             assert not isinstance(layer.padding, str)
-            layer.padding = tuple(p // d for p, d in zip(layer.padding, layer.dilation, strict=True))
+            layer.padding = tuple(
+                p // d for p, d in zip(layer.padding, layer.dilation, strict=True)
+            )
             layer.dilation = (1, 1)
 
 
 class Classifier(nn.Module):
-    """A backbone, global average pooling and a last layer: images [B, 3, H, W] to logits [B, classes].
+    """A backbone, global average pooling and a last layer: images [B, 3, H, W] to logits [B,
+    classes].
 
-    `form` says whether the last layer is `linear` or a 1x1 convolution (`conv`). A backbone that ends in vectors is not pooled.
+    `form` says whether the last layer is `linear` or a 1x1 convolution (`conv`). A backbone that
+    ends in vectors is not pooled.
     """
 
     boxes: int | None = None
@@ -226,7 +278,9 @@ class Classifier(nn.Module):
         super().__init__()
         self.backbone = backbone
         channels = backbone.stages[-1].channels
-        self.last = nn.Linear(channels, classes) if form == "linear" else nn.Conv2d(channels, classes, 1)
+        self.last = (
+            nn.Linear(channels, classes) if form == "linear" else nn.Conv2d(channels, classes, 1)
+        )
         self.preparation = backbone.preparation
 
     def forward(self, images: Tensor) -> Tensor:
@@ -241,9 +295,11 @@ class Classifier(nn.Module):
 
 
 class Detector(nn.Module, ABC):
-    """A network that finds objects: `forward` gives all that it computes, `postprocess` the final detections.
+    """A network that finds objects: `forward` gives all that it computes, `postprocess` the final
+    detections.
 
-    `size` is the input as (width, height), `boxes` the number of default boxes of one image (None without any).
+    `size` is the input as (width, height), `boxes` the number of default boxes of one image (None
+    without any).
     """
 
     preparation: Preparation
@@ -257,14 +313,18 @@ class Detector(nn.Module, ABC):
 
     @abstractmethod
     def postprocess(self, raw: Any) -> list[Detections]:
-        """Turn raw predictions into the detections of each image: decode, filter, non-maximum suppression."""
+        """Turn raw predictions into the detections of each image: decode, filter, non-maximum
+        suppression.
+        """
 
     @abstractmethod
     def synthesize(self, raw: Any, generator: torch.Generator) -> tuple[Any, dict[str, str | int]]:
-        """Make raw predictions shaped like `raw` that hold `ops.load`'s synthetic scene instead, and what it holds.
+        """Make raw predictions shaped like `raw` that hold `ops.load`'s synthetic scene instead,
+        and what it holds.
 
-        Random weights give no meaningful scores, so the time of `postprocess` is taken on these. What the load holds: its
-        distribution's name, and an image's candidates before and above the threshold.
+        Random weights give no meaningful scores, so the time of `postprocess` is taken on these.
+        What the load holds: its distribution's name, and an image's candidates before and above the
+        threshold.
         """
 
     def prepare(self, picture: Tensor) -> Prepared:

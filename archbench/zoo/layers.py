@@ -19,7 +19,11 @@ GROUPS = 32
 Activation = Literal["relu", "leaky", "swish"]
 Leaky = partial(nn.LeakyReLU, 0.1)
 """Darknet's leaky ReLU."""
-ACTIVATIONS: dict[Activation, Callable[..., nn.Module]] = {"relu": nn.ReLU, "leaky": Leaky, "swish": nn.SiLU}
+ACTIVATIONS: dict[Activation, Callable[..., nn.Module]] = {
+    "relu": nn.ReLU,
+    "leaky": Leaky,
+    "swish": nn.SiLU,
+}
 
 
 def normalisation(norm: Norm, channels: int) -> nn.Module:
@@ -30,23 +34,44 @@ def normalisation(norm: Norm, channels: int) -> nn.Module:
 
 
 def chain(*parts: nn.Module) -> nn.Sequential:
-    """Chain modules, sequences among them laid end to end: nested ones would keep a map alive that nobody reads again."""
-    return nn.Sequential(*(layer for part in parts for layer in (part if isinstance(part, nn.Sequential) else [part])))
+    """Chain modules, sequences among them laid end to end: nested ones would keep a map alive that
+    nobody reads again.
+    """
+    return nn.Sequential(
+        *(
+            layer
+            for part in parts
+            for layer in (part if isinstance(part, nn.Sequential) else [part])
+        )
+    )
 
 
 class ConvNorm(nn.Sequential):
-    """Convolve [B, c_in, H, W] to [B, c_out, H', W'] and normalise; without a norm the convolution has a bias.
+    """Convolve [B, c_in, H, W] to [B, c_out, H', W'] and normalise; without a norm the convolution
+    has a bias.
 
-    `kernel` is a side or (height, width). An odd kernel is padded so that stride 1 keeps the size, unless `padding` says
-    otherwise.
+    `kernel` is a side or (height, width). An odd kernel is padded so that stride 1 keeps the size,
+    unless `padding` says otherwise.
     """
 
     def __init__(
-        self, c_in: int, c_out: int, kernel: Kernel = 1, *, stride: int = 1, padding: Kernel | None = None, dilation: int = 1,
-        groups: int = 1, norm: Norm = "bn",
-    ) -> None:  # fmt: skip
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: Kernel = 1,
+        *,
+        stride: int = 1,
+        padding: Kernel | None = None,
+        dilation: int = 1,
+        groups: int = 1,
+        norm: Norm = "bn",
+    ) -> None:
         sides = (kernel, kernel) if isinstance(kernel, int) else kernel
-        padding = (dilation * (sides[0] - 1) // 2, dilation * (sides[1] - 1) // 2) if padding is None else padding
+        padding = (
+            (dilation * (sides[0] - 1) // 2, dilation * (sides[1] - 1) // 2)
+            if padding is None
+            else padding
+        )
         conv = nn.Conv2d(c_in, c_out, kernel, stride, padding, dilation, groups, bias=norm is None)
         super().__init__(conv, *([normalisation(norm, c_out)] if norm else []))
 
@@ -55,10 +80,28 @@ class ConvNormReLU(nn.Sequential):
     """`ConvNorm` and a ReLU, or another `activation`."""
 
     def __init__(
-        self, c_in: int, c_out: int, kernel: Kernel = 1, *, stride: int = 1, padding: Kernel | None = None, dilation: int = 1,
-        groups: int = 1, norm: Norm = "bn", activation: Callable[..., nn.Module] = nn.ReLU,
-    ) -> None:  # fmt: skip
-        layer = ConvNorm(c_in, c_out, kernel, stride=stride, padding=padding, dilation=dilation, groups=groups, norm=norm)
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: Kernel = 1,
+        *,
+        stride: int = 1,
+        padding: Kernel | None = None,
+        dilation: int = 1,
+        groups: int = 1,
+        norm: Norm = "bn",
+        activation: Callable[..., nn.Module] = nn.ReLU,
+    ) -> None:
+        layer = ConvNorm(
+            c_in,
+            c_out,
+            kernel,
+            stride=stride,
+            padding=padding,
+            dilation=dilation,
+            groups=groups,
+            norm=norm,
+        )
         super().__init__(*layer, activation(inplace=True))
 
 
@@ -73,9 +116,11 @@ conv_leaky = partial(ConvNormReLU, activation=Leaky)
 
 
 def add_common(x: Tensor, other: Tensor) -> Tensor:
-    """Add to x [B, C, H, W] the first channels of another map, as many as both have: darknet's shortcut.
+    """Add to x [B, C, H, W] the first channels of another map, as many as both have: darknet's
+    shortcut.
 
-    Of a larger map, of whole multiples of H and W, rounded up, every so many-th cell is added; a smaller one is repeated.
+    Of a larger map, of whole multiples of H and W, rounded up, every so many-th cell is added; a
+    smaller one is repeated.
     """
     down = -(-other.shape[-1] // x.shape[-1])
     if down > 1:
@@ -88,7 +133,9 @@ def add_common(x: Tensor, other: Tensor) -> Tensor:
 
 
 class Shortcut(nn.Module):
-    """Add to what a branch makes of a map the map itself, as far as their channels go, then activate: no projection, as in darknet."""
+    """Add to what a branch makes of a map the map itself, as far as their channels go, then
+    activate: no projection, as in darknet.
+    """
 
     def __init__(self, branch: nn.Module, activation: nn.Module | None = None) -> None:
         super().__init__()
@@ -112,12 +159,15 @@ class Branches(nn.Module):
 
 
 class ResidualBottleneck(nn.Module):
-    """The bottleneck of RefineDet's authors: 1x1, 3x3, 1x1 to `c_out` beside a projection, summed, ReLU.
+    """The bottleneck of RefineDet's authors: 1x1, 3x3, 1x1 to `c_out` beside a projection, summed,
+    ReLU.
 
     The stride sits on the first 1x1 and on the projection.
     """
 
-    def __init__(self, c_in: int, width: int, c_out: int, *, stride: int = 1, norm: Norm = "bn") -> None:
+    def __init__(
+        self, c_in: int, width: int, c_out: int, *, stride: int = 1, norm: Norm = "bn"
+    ) -> None:
         super().__init__()
         self.branch = chain(
             ConvNormReLU(c_in, width, 1, stride=stride, norm=norm),
@@ -131,7 +181,8 @@ class ResidualBottleneck(nn.Module):
 
 
 class SqueezeExcite(nn.Module):
-    """Scale each channel by a gate in 0..1 that reads all channels' means (Hu et al., Squeeze-and-Excitation Networks).
+    """Scale each channel by a gate in 0..1 that reads all channels' means (Hu et al.,
+    Squeeze-and-Excitation Networks).
 
     The gate is two 1x1 convolutions with bias, to `hidden` channels and back.
     """
@@ -139,7 +190,11 @@ class SqueezeExcite(nn.Module):
     def __init__(self, channels: int, hidden: int, activation: nn.Module) -> None:
         super().__init__()
         self.gate = nn.Sequential(
-            nn.AdaptiveAvgPool2d(1), nn.Conv2d(channels, hidden, 1), activation, nn.Conv2d(hidden, channels, 1), nn.Sigmoid()
+            nn.AdaptiveAvgPool2d(1),
+            nn.Conv2d(channels, hidden, 1),
+            activation,
+            nn.Conv2d(hidden, channels, 1),
+            nn.Sigmoid(),
         )
 
     def forward(self, x: Tensor) -> Tensor:
@@ -147,7 +202,9 @@ class SqueezeExcite(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Multiply a map, cell by cell, by the sigmoid of a normalised convolution of it (SAM: Qin et al., ThunderNet, section 3.3)."""
+    """Multiply a map, cell by cell, by the sigmoid of a normalised convolution of it (SAM: Qin et
+    al., ThunderNet, section 3.3).
+    """
 
     def __init__(self, channels: int, kernel: int, *, norm: Norm = "bn") -> None:
         super().__init__()
@@ -158,7 +215,9 @@ class SpatialAttention(nn.Module):
 
 
 class SPP(nn.Module):
-    """Concatenate the maxima of a map over 13x13, 9x9 and 5x5 cells and the map (darknet's yolov3-spp.cfg): four times the channels."""
+    """Concatenate the maxima of a map over 13x13, 9x9 and 5x5 cells and the map (darknet's
+    yolov3-spp.cfg): four times the channels.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -169,12 +228,16 @@ class SPP(nn.Module):
 
 
 def maxout(x: Tensor, channels: int) -> Tensor:
-    """Compress [B, n * channels, H, W] to the maxima over channels c, c + channels, c + 2 * channels ... (darknet's maxpool_depth)."""
+    """Compress [B, n * channels, H, W] to the maxima over channels c, c + channels, c + 2 *
+    channels ... (darknet's maxpool_depth).
+    """
     return reduce(torch.maximum, x.split(channels, dim=1))
 
 
 class L2Norm(nn.Module):
-    """Divide each pixel's channel vector by its Euclidean norm and scale each channel by a learnable factor (ParseNet)."""
+    """Divide each pixel's channel vector by its Euclidean norm and scale each channel by a
+    learnable factor (ParseNet).
+    """
 
     def __init__(self, channels: int, scale: float) -> None:
         super().__init__()
@@ -185,9 +248,11 @@ class L2Norm(nn.Module):
 
 
 class FPN(nn.Module):
-    """Give every map `width` channels and what the coarser maps know (Lin et al., Feature Pyramid Networks, section 3).
+    """Give every map `width` channels and what the coarser maps know (Lin et al., Feature Pyramid
+    Networks, section 3).
 
-    A lateral 1x1 and an output 3x3 a level, no ReLU; the sum above is brought to a map's size by its nearest pixels.
+    A lateral 1x1 and an output 3x3 a level, no ReLU; the sum above is brought to a map's size by
+    its nearest pixels.
     """
 
     def __init__(self, channels: Sequence[int], width: int = 256, *, norm: Norm) -> None:
@@ -211,7 +276,8 @@ def ceil_pool(kernel: int = 3, stride: int = 2) -> nn.MaxPool2d:
 
 
 def flatten_predictions(maps: Sequence[Tensor], values: int) -> Tensor:
-    """Lay the predictions of all levels, each [B, A*values, H, W], end to end as [B, priors, values].
+    """Lay the predictions of all levels, each [B, A*values, H, W], end to end as [B, priors,
+    values].
 
     The order is that of `ops.priors`: level, row, column, prior of the cell.
     """

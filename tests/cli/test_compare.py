@@ -26,7 +26,12 @@ def results(tmp_path: Path) -> Path:
         spec=registry.resolve("vovnet39", "refinedet320"),
         settings=Settings(),
         status="ok",
-        counted={"params": 56283844, "macs": 32626201600, "paper_flops": 32655481600, "mac_eq1": 122084061},
+        counted={
+            "params": 56283844,
+            "macs": 32626201600,
+            "paper_flops": 32655481600,
+            "mac_eq1": 122084061,
+        },
         measured={"latency_ms": Metric(20.0, "ms"), "fps": Metric(50.0, "images/s")},
         environment={"device": "cuda:0", "device_name": "Example GPU"},
     )
@@ -44,7 +49,11 @@ def test_the_table(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_approximate_network_says_so(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for backbone in ("csp-peleenet", "csp-peleenet-g25"):
-        Store(results).append(Record(spec=registry.resolve(backbone), settings=None, status="ok", counted={"params": 1}))
+        Store(results).append(
+            Record(
+                spec=registry.resolve(backbone), settings=None, status="ok", counted={"params": 1}
+            )
+        )
     assert run(["compare", "--results", str(results)]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "csp-peleenet is approximate: fitted to CSPNet's Table 1" in out
@@ -54,7 +63,12 @@ def test_an_approximate_network_says_so(results: Path, capsys: pytest.CaptureFix
 def test_csv(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["compare", "--results", str(results), "--csv"]) == 0
     (row,) = csv.DictReader(io.StringIO(capsys.readouterr().out))
-    assert (row["params"], row["fps"], row["published_fps"], row["energy_per_image_j"]) == ("56283844", "50.0", "25.0", "")
+    assert (row["params"], row["fps"], row["published_fps"], row["energy_per_image_j"]) == (
+        "56283844",
+        "50.0",
+        "25.0",
+        "",
+    )
 
 
 def test_json(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -70,19 +84,30 @@ def test_markdown(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("flags", "expected"), [([], ""), (["--csv"], ",".join(COLUMNS) + "\n"), (["--json"], "[]\n"), (["--markdown"], "")]
-)  # fmt: skip
+    ("flags", "expected"),
+    [([], ""), (["--csv"], ",".join(COLUMNS) + "\n"), (["--json"], "[]\n"), (["--markdown"], "")],
+)
 def test_no_records(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], flags: list[str], expected: str
-) -> None:  # fmt: skip
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    flags: list[str],
+    expected: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(["compare", *flags]) == 0
     captured = capsys.readouterr()
     assert captured.out == expected
-    assert captured.err == "no records in results; a command that makes one: archbench profile vovnet39 --detector refinedet320\n"
+    assert (
+        captured.err
+        == "no records in results; a command that makes one: archbench profile vovnet39 "
+        "--detector refinedet320\n"
+    )
 
 
-def test_a_folder_that_was_named_and_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_was_named_and_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["compare", "--results", str(tmp_path / "nowhere")]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -91,10 +116,15 @@ def test_a_folder_that_was_named_and_is_not_there(tmp_path: Path, capsys: pytest
 
 def test_one_format_at_a_time(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["compare", "--results", str(results), "--csv", "--json"]) == 2
-    assert capsys.readouterr().err == "error: --csv, --json, --markdown and --latex exclude one another: give one of them\n"
+    assert (
+        capsys.readouterr().err
+        == "error: --csv, --json, --markdown and --latex exclude one another: give one of them\n"
+    )
 
 
-def test_a_torn_line_is_told_of_and_skipped(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_torn_line_is_told_of_and_skipped(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (path,) = results.glob("*.jsonl")
     with path.open("a") as file:
         file.write('{"schema_version": 1, "spec')
@@ -117,19 +147,29 @@ def test_no_torch_pandas_or_matplotlib_is_loaded(results: Path) -> None:
 
 @pytest.fixture
 def several(tmp_path: Path) -> Path:
-    """A results folder with networks on two devices, one of them measured three times and one at another batch."""
+    """A results folder with networks on two devices, one of them measured three times and one at
+    another batch.
+    """
     folder = tmp_path / "several"
     for name, detector, latency_ms, device, batch in (
-        ("vovnet39", "refinedet320", 20.0, "Example GPU", 1), ("vovnet39", "refinedet320", 20.2, "Example GPU", 1),
-        ("vovnet39", "refinedet320", 20.1, "Example GPU", 1), ("resnet50-v1", "refinedet320", 30.0, "Example GPU", 1),
-        ("resnet50-v1", "refinedet512", 60.0, "Example GPU", 1), ("vovnet39", "refinedet320", 90.0, "Other GPU", 1),
+        ("vovnet39", "refinedet320", 20.0, "Example GPU", 1),
+        ("vovnet39", "refinedet320", 20.2, "Example GPU", 1),
+        ("vovnet39", "refinedet320", 20.1, "Example GPU", 1),
+        ("resnet50-v1", "refinedet320", 30.0, "Example GPU", 1),
+        ("resnet50-v1", "refinedet512", 60.0, "Example GPU", 1),
+        ("vovnet39", "refinedet320", 90.0, "Other GPU", 1),
         ("vgg16", None, 5.0, "Example GPU", 8),
-    ):  # fmt: skip
+    ):
         record = Record(
-            spec=registry.resolve(name, detector, batch=batch), settings=Settings(), status="ok", counted={"params": 56283844},
-            measured={"latency_ms": Metric(latency_ms, "ms", spread={"ci95": [latency_ms, latency_ms]})},
+            spec=registry.resolve(name, detector, batch=batch),
+            settings=Settings(),
+            status="ok",
+            counted={"params": 56283844},
+            measured={
+                "latency_ms": Metric(latency_ms, "ms", spread={"ci95": [latency_ms, latency_ms]})
+            },
             environment={"device": "cuda:0", "device_name": device},
-        )  # fmt: skip
+        )
         Store(folder).append(record)
     return folder
 
@@ -141,17 +181,27 @@ def rows_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
 @pytest.mark.parametrize(
     ("filters", "expected"),
     [
-        (["--backbone", "VoVNet-39"], 4), (["--backbone", "vovnet39", "--backbone", "vgg16"], 5), (["--detector", "refinedet"], 6),
-        (["-d", "refinedet512"], 1), (["--device", "other"], 1), (["--where", "batch=8"], 1), (["--where", "detector="], 1),
-        (["--where", "latency_ms=20.1", "--where", "device=example gpu"], 1), (["--where", "status=oom"], 0),
+        (["--backbone", "VoVNet-39"], 4),
+        (["--backbone", "vovnet39", "--backbone", "vgg16"], 5),
+        (["--detector", "refinedet"], 6),
+        (["-d", "refinedet512"], 1),
+        (["--device", "other"], 1),
+        (["--where", "batch=8"], 1),
+        (["--where", "detector="], 1),
+        (["--where", "latency_ms=20.1", "--where", "device=example gpu"], 1),
+        (["--where", "status=oom"], 0),
     ],
-)  # fmt: skip
-def test_filters(several: Path, capsys: pytest.CaptureFixture[str], filters: list[str], expected: int) -> None:
+)
+def test_filters(
+    several: Path, capsys: pytest.CaptureFixture[str], filters: list[str], expected: int
+) -> None:
     assert run(["compare", "--results", str(several), "--csv", *filters]) == 0
     assert len(rows_of(capsys)) == expected
 
 
-def test_filters_that_leave_nothing_say_so(several: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_filters_that_leave_nothing_say_so(
+    several: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["compare", "--results", str(several), "--backbone", "densenet161"]) == 0
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "none of 7 records is what the filters ask for\n")
@@ -170,19 +220,26 @@ def test_filters_that_leave_nothing_say_so(several: Path, capsys: pytest.Capture
         (["--force"], "--force is for --baseline"),
     ],
 )
-def test_bad_input_is_one_line(several: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str) -> None:
+def test_bad_input_is_one_line(
+    several: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], expected: str
+) -> None:
     assert run(["compare", "--results", str(several), *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.err.startswith(f"error: {expected}")
     assert captured.err.count("\n") == 1
 
 
-def test_repeats_are_one_line_of_the_table_and_a_row_each_of_the_csv(several: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_repeats_are_one_line_of_the_table_and_a_row_each_of_the_csv(
+    several: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["compare", "--results", str(several), "--device", "example"]) == 0
     out = capsys.readouterr().out
     assert out.count("vovnet39 + refinedet320  ") == 1
     assert "20.10" in out
-    assert "Medians of 3 processes, and their range in ms: vovnet39 + refinedet320 20.00 to\n20.20" in out
+    assert (
+        "Medians of 3 processes, and their range in ms: vovnet39 + refinedet320 20.00 to\n20.20"
+        in out
+    )
 
 
 def test_order(several: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -192,7 +249,14 @@ def test_order(several: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_groups_and_columns(several: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--group", "detector", "--columns", "latency_ms,params,batch", "--device", "example"]
+    arguments = [
+        "--group",
+        "detector",
+        "--columns",
+        "latency_ms,params,batch",
+        "--device",
+        "example",
+    ]
     assert run(["compare", "--results", str(several), *arguments]) == 0
     out = capsys.readouterr().out
     assert "Example GPU, fp32, contiguous, detector refinedet\n" in out
@@ -206,15 +270,27 @@ def test_many_columns_are_several_parts(several: Path, capsys: pytest.CaptureFix
     assert max(map(len, capsys.readouterr().out.splitlines())) <= 80
 
 
-def test_chosen_columns_of_the_stable_formats(several: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["compare", "--results", str(several), "--csv", "--columns", "backbone,latency_ms"]) == 0
+def test_chosen_columns_of_the_stable_formats(
+    several: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        run(["compare", "--results", str(several), "--csv", "--columns", "backbone,latency_ms"])
+        == 0
+    )
     assert capsys.readouterr().out.splitlines()[:2] == ["backbone,latency_ms", "vovnet39,20.0"]
     assert run(["compare", "--results", str(several), "--json", "--columns", "backbone"]) == 0
     assert json.loads(capsys.readouterr().out)[0] == {"backbone": "vovnet39"}
 
 
 def test_a_baseline(several: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--baseline", "resnet50-v1+refinedet320", "--columns", "latency_ms", "--device", "example"]
+    arguments = [
+        "--baseline",
+        "resnet50-v1+refinedet320",
+        "--columns",
+        "latency_ms",
+        "--device",
+        "example",
+    ]
     assert run(["compare", "--results", str(several), *arguments]) == 0
     out = capsys.readouterr().out
     assert "vovnet39 + refinedet320             20.1  0.670  0.67-0.67 less\n" in out
@@ -222,25 +298,49 @@ def test_a_baseline(several: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_baseline_in_the_csv(several: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--csv", "--baseline", "resnet50-v1+refinedet320", "--columns", "latency_ms", "--device", "example"]
+    arguments = [
+        "--csv",
+        "--baseline",
+        "resnet50-v1+refinedet320",
+        "--columns",
+        "latency_ms",
+        "--device",
+        "example",
+    ]
     assert run(["compare", "--results", str(several), *arguments]) == 0
     first, *_, last = rows_of(capsys)
     assert list(first) == ["latency_ms", "baseline", "not_comparable", "ratio_latency_ms"]
     assert float(first["ratio_latency_ms"]) == pytest.approx(20 / 30)
-    assert (last["not_comparable"], last["ratio_latency_ms"]) == ("batch (8, 1); input (224x224, 320x320)", "")
+    assert (last["not_comparable"], last["ratio_latency_ms"]) == (
+        "batch (8, 1); input (224x224, 320x320)",
+        "",
+    )
 
 
-def test_what_is_not_comparable_is_refused_and_forced(several: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["compare", "--results", str(several), "--baseline", "vgg16", "--columns", "latency_ms"]
+def test_what_is_not_comparable_is_refused_and_forced(
+    several: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = [
+        "compare",
+        "--results",
+        str(several),
+        "--baseline",
+        "vgg16",
+        "--columns",
+        "latency_ms",
+    ]
     assert run(arguments) == 2
     assert (
-        "nothing is comparable with vgg16, 224x224, batch 8, for this differs or is flagged: batch (1, 8); input" in capsys.readouterr().err
+        "nothing is comparable with vgg16, 224x224, batch 8, for this differs or is flagged: batch "
+        "(1, 8); input" in capsys.readouterr().err
     )
     assert run([*arguments, "--force"]) == 0
     assert "4.020!" in capsys.readouterr().out
 
 
-def test_several_folders_have_a_record_once(results: Path, several: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_several_folders_have_a_record_once(
+    results: Path, several: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     arguments = ["--results", str(several), "--results", str(results), "--results", str(several)]
     assert run(["compare", "--csv", *arguments]) == 0
     assert len(rows_of(capsys)) == 8
@@ -253,13 +353,21 @@ def test_latex(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "vovnet39 + refinedet320 & 56.28 & 32.626" in out
 
 
-def test_of_many_repeats_the_widest_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_many_repeats_the_widest_is_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for side in range(2, 12):
         for latency_ms in (20.0, 20.0 + side / 100):
             record = Record(
-                spec=registry.resolve("vovnet39", "refinedet", size=64 * side), settings=Settings(), status="ok",
-                measured={"latency_ms": Metric(latency_ms, "ms")}, environment={"device": "cuda:0", "device_name": "Example GPU"},
-            )  # fmt: skip
+                spec=registry.resolve("vovnet39", "refinedet", size=64 * side),
+                settings=Settings(),
+                status="ok",
+                measured={"latency_ms": Metric(latency_ms, "ms")},
+                environment={"device": "cuda:0", "device_name": "Example GPU"},
+            )
             Store(tmp_path).append(record)
     assert run(["compare", "--results", str(tmp_path)]) == 0
-    assert "Medians of 2 processes; furthest apart, in ms: vovnet39 + refinedet704 20.00 to" in capsys.readouterr().out
+    assert (
+        "Medians of 2 processes; furthest apart, in ms: vovnet39 + refinedet704 20.00 to"
+        in capsys.readouterr().out
+    )

@@ -15,32 +15,78 @@ from archbench.measure.power import nvml
 from archbench.report.tables.doctor import abilities_table, machine_tables
 
 CARD = {
-    "name": "Example GPU", "uuid": "GPU-1", "capability": 8.6, "driver": "999.1", "power_limit_w": 350.0, "default_power_limit_w": 350.0,
-    "mig": False, "persistence": 1, "compute_mode": 0, "vbios": "1", "memory_bytes": 8 << 30, "memory_used_bytes": 1 << 30,
-    "processes": 0, "utilisation_percent": 0, "sm_clock_mhz": 1400, "temperature_c": 50, "performance_state": 2, "events": ["idle"],
+    "name": "Example GPU",
+    "uuid": "GPU-1",
+    "capability": 8.6,
+    "driver": "999.1",
+    "power_limit_w": 350.0,
+    "default_power_limit_w": 350.0,
+    "mig": False,
+    "persistence": 1,
+    "compute_mode": 0,
+    "vbios": "1",
+    "memory_bytes": 8 << 30,
+    "memory_used_bytes": 1 << 30,
+    "processes": 0,
+    "utilisation_percent": 0,
+    "sm_clock_mhz": 1400,
+    "temperature_c": 50,
+    "performance_state": 2,
+    "events": ["idle"],
     "power": {
-        "why_not": "", "message": "", "power_scope": "gpu", "source_failures": {}, "systematic_pct": 5.0, "counter": True,
-        "counter_seen_refresh_s": 0.02, "sensors": {"usage": {"refresh_s": 0.1, "origin": "prior", "seen_refresh_s": None}},
+        "why_not": "",
+        "message": "",
+        "power_scope": "gpu",
+        "source_failures": {},
+        "systematic_pct": 5.0,
+        "counter": True,
+        "counter_seen_refresh_s": 0.02,
+        "sensors": {"usage": {"refresh_s": 0.1, "origin": "prior", "seen_refresh_s": None}},
     },
     "failures": {},
-}  # fmt: skip
+}
 FACTS: dict[str, Any] = {
     "host": {
-        "archbench": "1", "python": "3.12", "os": "Linux 6", "cpu": "Example CPU", "cores": 4, "affinity": [0, 1, 2, 3, 4, 5, 6, 7],
-        "governor": "performance", "container": False, "virtual_machine": False, "variables": {}, "machine": "x86_64", "processors": 8,
-        "quota": None, "memory_available_bytes": 8 << 30, "memory_peak": True, "compiler": "c++", "contended": False, "stolen_share": 0.013,
+        "archbench": "1",
+        "python": "3.12",
+        "os": "Linux 6",
+        "cpu": "Example CPU",
+        "cores": 4,
+        "affinity": [0, 1, 2, 3, 4, 5, 6, 7],
+        "governor": "performance",
+        "container": False,
+        "virtual_machine": False,
+        "variables": {},
+        "machine": "x86_64",
+        "processors": 8,
+        "quota": None,
+        "memory_available_bytes": 8 << 30,
+        "memory_peak": True,
+        "compiler": "c++",
+        "contended": False,
+        "stolen_share": 0.013,
         "load": {"load_1min": 0.1, "cpu_pressure_avg10": 0.0, "involuntary_switches": 0},
     },
-    "torch": {"version": "2.9.0", "cuda": "12.8", "cards": [{"name": "Example GPU", "uuid": "1"}], "error": ""},
+    "torch": {
+        "version": "2.9.0",
+        "cuda": "12.8",
+        "cards": [{"name": "Example GPU", "uuid": "1"}],
+        "error": "",
+    },
     "nvml": {"why_not": "", "message": ""},
     "cards": [CARD],
     "rapl": {"why_not": "", "message": "", "domains": {"packages": 2}},
-    "folders": {name: {"folder": name, "writable": True, "files": 1, "free_bytes": 10**12} for name in ("results", "cache")},
-}  # fmt: skip
+    "folders": {
+        name: {"folder": name, "writable": True, "files": 1, "free_bytes": 10**12}
+        for name in ("results", "cache")
+    },
+}
 
 
 def changed(**changes: Any) -> dict[str, Any]:
-    """The facts of a machine where all can be measured, with some of them changed by their paths, such as host__contended."""
+    """The facts of a machine where all can be measured, with some of them changed by their paths,
+    such as host__contended.
+    """
     facts = copy.deepcopy(FACTS)
     for path, value in changes.items():
         *keys, last = path.split("__")
@@ -59,7 +105,12 @@ def named(abilities: list[Ability], name: str) -> Ability:
 def test_where_all_is_well_all_can_be_measured() -> None:
     abilities = judge(FACTS)
     assert {ability.state for ability in abilities} == {"yes"}
-    assert {"time on the card", "memory of the card", "energy of the card", "energy of the CPU"} <= {each.name for each in abilities}
+    assert {
+        "time on the card",
+        "memory of the card",
+        "energy of the card",
+        "energy of the CPU",
+    } <= {each.name for each in abilities}
 
 
 CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
@@ -75,7 +126,12 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "but",
         "load is high",
     ),
-    "neighbours that the kernel sees": ({"host__virtual_machine": True}, "time on the CPU", "yes", "taken 1.3 % of the time"),
+    "neighbours that the kernel sees": (
+        {"host__virtual_machine": True},
+        "time on the CPU",
+        "yes",
+        "taken 1.3 % of the time",
+    ),
     "neighbours that nobody sees": (
         {"host__virtual_machine": True, "host__stolen_share": None},
         "time on the CPU",
@@ -85,31 +141,98 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
     "a saving governor": ({"host__governor": "powersave"}, "time on the CPU", "but", "'powersave'"),
     "no torch": ({"torch__version": None}, "time on the CPU", "no", "not installed"),
     "no peak of memory": ({"host__memory_peak": False}, "memory of the host", "no", "clear_refs"),
-    "no energy counters": ({"rapl__why_not": "rapl_absent"}, "energy of the CPU", "no", "virtual machines"),
-    "counters for root": ({"rapl__why_not": "rapl_no_permission"}, "energy of the CPU", "no", "only root"),
-    "no driver": ({"cards": [], "nvml__why_not": "nvml_library_missing"}, "anything of a card", "no", "no NVIDIA driver"),
-    "an unknown code": ({"cards": [], "nvml__why_not": "nvml_error_77"}, "anything of a card", "no", "nvml_error_77"),
+    "no energy counters": (
+        {"rapl__why_not": "rapl_absent"},
+        "energy of the CPU",
+        "no",
+        "virtual machines",
+    ),
+    "counters for root": (
+        {"rapl__why_not": "rapl_no_permission"},
+        "energy of the CPU",
+        "no",
+        "only root",
+    ),
+    "no driver": (
+        {"cards": [], "nvml__why_not": "nvml_library_missing"},
+        "anything of a card",
+        "no",
+        "no NVIDIA driver",
+    ),
+    "an unknown code": (
+        {"cards": [], "nvml__why_not": "nvml_error_77"},
+        "anything of a card",
+        "no",
+        "nvml_error_77",
+    ),
     "a second card lost": ({"nvml__why_not": "gpu_lost"}, "another card", "no", "lost"),
     "torch without CUDA": ({"torch__cuda": None}, "time on the card", "no", "built without CUDA"),
-    "no energy without time": ({"torch__cuda": None}, "energy of the card", "no", "nothing can run"),
-    "torch and driver at odds": ({"torch__error": "driver too old"}, "time on the card", "no", "driver too old"),
+    "no energy without time": (
+        {"torch__cuda": None},
+        "energy of the card",
+        "no",
+        "nothing can run",
+    ),
+    "torch and driver at odds": (
+        {"torch__error": "driver too old"},
+        "time on the card",
+        "no",
+        "driver too old",
+    ),
     "a hidden card": ({"torch__cards": []}, "time on the card", "no", "does not see it"),
-    "a hot card": ({"cards__0__events": ["idle", "hardware_thermal"]}, "time on the card", "but", "hardware_thermal"),
+    "a hot card": (
+        {"cards__0__events": ["idle", "hardware_thermal"]},
+        "time on the card",
+        "but",
+        "hardware_thermal",
+    ),
     "others on the card": ({"cards__0__processes": 2}, "time on the card", "but", "2 programs"),
     "others not told": ({"cards__0__processes": None}, "time on the card", "but", "does not say"),
-    "memory not told": ({"cards__0__memory_used_bytes": None}, "memory of the card", "but", "torch's own"),
-    "no sensor": ({"cards__0__power__why_not": "not_supported"}, "energy of the card", "no", "no power sensor"),
+    "memory not told": (
+        {"cards__0__memory_used_bytes": None},
+        "memory of the card",
+        "but",
+        "torch's own",
+    ),
+    "no sensor": (
+        {"cards__0__power__why_not": "not_supported"},
+        "energy of the card",
+        "no",
+        "no power sensor",
+    ),
     "slices": ({"cards__0__power__why_not": "mig"}, "energy of the card", "no", "slices"),
-    "a module's power": ({"cards__0__power__power_scope": "module"}, "energy of the card", "but", "its CPU together"),
-    "a cache that cannot be written": ({"folders__cache__writable": False}, "roofline", "but", "cannot be written"),
-    "no home": ({"folders__cache__writable": False, "folders__cache__folder": None}, "roofline", "but", "no home"),
-    "results that cannot be written": ({"folders__results__writable": False}, "records", "no", "cannot be written"),
+    "a module's power": (
+        {"cards__0__power__power_scope": "module"},
+        "energy of the card",
+        "but",
+        "its CPU together",
+    ),
+    "a cache that cannot be written": (
+        {"folders__cache__writable": False},
+        "roofline",
+        "but",
+        "cannot be written",
+    ),
+    "no home": (
+        {"folders__cache__writable": False, "folders__cache__folder": None},
+        "roofline",
+        "but",
+        "no home",
+    ),
+    "results that cannot be written": (
+        {"folders__results__writable": False},
+        "records",
+        "no",
+        "cannot be written",
+    ),
     "a full disk": ({"folders__results__free_bytes": 10**6}, "records", "but", "1 MB"),
 }
 
 
 @pytest.mark.parametrize(("changes", "name", "state", "says"), CASES.values(), ids=CASES)
-def test_what_is_amiss_is_said_with_a_remedy(changes: dict[str, Any], name: str, state: str, says: str) -> None:
+def test_what_is_amiss_is_said_with_a_remedy(
+    changes: dict[str, Any], name: str, state: str, says: str
+) -> None:
     facts = changed(**changes)
     abilities = judge(facts)
     ability = named(abilities, name)
@@ -144,7 +267,9 @@ def test_the_page_of_this_machine_fits_and_changes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_results_folder_that_is_a_file_is_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_results_folder_that_is_a_file_is_no_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "taken").touch()
     assert run(["doctor", "--json", "--results", str(tmp_path / "taken")]) == 0
     abilities = json.loads(capsys.readouterr().out)["abilities"]

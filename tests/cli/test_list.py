@@ -42,7 +42,9 @@ def test_list_as_json(capsys):
     by_name = {row["name"]: row for row in data["backbones"]}
     assert by_name["resnet50-v1"]["preset"] == {"stride_on": "1x1"}
     assert by_name["vovnet39"]["options"]["stem"]["values"] == ["conv", "pool"]
-    assert [row["name"] for row in data["detectors"]] == [entry.name for entry in registry.entries("detector")]
+    assert [row["name"] for row in data["detectors"]] == [
+        entry.name for entry in registry.entries("detector")
+    ]
 
 
 def test_list_options_names_who_takes_them(capsys):
@@ -68,14 +70,25 @@ def test_an_unknown_command_is_one_line(capsys):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--help"], ["list"], ["list", "--json"], ["list", "suites"], ["profile", "--help"], ["compare", "--csv"]]
+    "arguments",
+    [
+        ["--help"],
+        ["list"],
+        ["list", "--json"],
+        ["list", "suites"],
+        ["profile", "--help"],
+        ["compare", "--csv"],
+    ],
 )
 def test_light_commands_load_no_torch(arguments, tmp_path):
     code = (
-        "import sys; from archbench.cli.main import run; code = run(sys.argv[1:]); heavy = {'torch', 'matplotlib'} & set(sys.modules);"
+        "import sys; from archbench.cli.main import run; code = run(sys.argv[1:]); heavy = "
+        "{'torch', 'matplotlib'} & set(sys.modules);"
         "print(code, sorted(heavy), file=sys.stderr)"
     )
-    done = subprocess.run([sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments], capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.stderr.splitlines()[-1] == "0 []", done.stderr
 
 
@@ -90,7 +103,9 @@ def test_a_full_disk_is_one_line_and_exit_1(tmp_path):
 def test_a_reader_that_stops_early_is_no_error(tmp_path):
     code = "from archbench.cli.main import main; main()"
     command = f"{sys.executable} -c '{code}' list | head -n 1"
-    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, cwd=tmp_path
+    )
     assert (done.returncode, done.stderr) == (0, "")
 
 
@@ -108,7 +123,10 @@ def test_the_suites_fit_80_columns_and_say_how_much_of_them_builds(capsys):
     assert run(["list", "suites"]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert max(map(len, lines)) <= 80
-    assert any(re.fullmatch(r"huang/grid +extractors x meta-architectures x inputs +175 +175", line) for line in lines)
+    assert any(
+        re.fullmatch(r"huang/grid +extractors x meta-architectures x inputs +175 +175", line)
+        for line in lines
+    )
     assert run(["list", "suites", "--json"]) == 0
     suites = {suite["name"]: suite for suite in json.loads(capsys.readouterr().out)}
     first = suites["dsnet/table9"]["members"][0]

@@ -17,11 +17,22 @@ from archbench.zoo.catalogue import registry
 
 def store_one(folder: Path) -> None:
     """Put a measured record of VoVNet's Table 4 in a folder."""
-    measured = {"latency_ms": Metric(300.0, "ms"), "fps": Metric(3.3, "images/s"), "gmacs_per_s": Metric(108.0, "1e9/s")}
+    measured = {
+        "latency_ms": Metric(300.0, "ms"),
+        "fps": Metric(3.3, "images/s"),
+        "gmacs_per_s": Metric(108.0, "1e9/s"),
+    }
     spec = registry.resolve("vovnet39", "refinedet320")
     environment = {"device_name": "Example CPU"}
     Store(folder).append(
-        Record(spec=spec, settings=Settings(), status="ok", measured=measured, counted={"macs": 1}, environment=environment)
+        Record(
+            spec=spec,
+            settings=Settings(),
+            status="ok",
+            measured=measured,
+            counted={"macs": 1},
+            environment=environment,
+        )
     )
 
 
@@ -36,10 +47,17 @@ def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-def test_the_paper_s_figures_need_no_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_paper_s_figures_need_no_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "made" / "here"
     assert run(["plot", "efficiency", "--source", "paper", "--out", str(out)]) == 0
-    names = ["efficiency-voc.png", "efficiency-voc.svg", "efficiency-coco.png", "efficiency-coco.svg"]
+    names = [
+        "efficiency-voc.png",
+        "efficiency-voc.svg",
+        "efficiency-coco.png",
+        "efficiency-coco.svg",
+    ]
     assert capsys.readouterr().out.splitlines() == [str(out / name) for name in names]
     assert (out / names[0]).read_bytes().startswith(b"\x89PNG")
     assert "<svg" in (out / names[3]).read_text()
@@ -53,15 +71,32 @@ def test_from_records(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     assert captured.err.startswith("efficiency-voc: not drawn, ")
 
 
-def test_nothing_to_draw_is_one_line_and_exit_code_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nothing_to_draw_is_one_line_and_exit_code_2(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["plot", "proposals"]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err == "proposals: not drawn, no record of its networks has what it shows; archbench sweep huang/figure6a makes them\n"
+    assert (
+        captured.err
+        == "proposals: not drawn, no record of its networks has what it shows; archbench sweep "
+        "huang/figure6a makes them\n"
+    )
     assert not (tmp_path / "plots").exists()
 
 
-@pytest.mark.parametrize("name", ["extractor-accuracy", "object-size", "resolution", "overlap", "roofline", "explains", "aggregation"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "extractor-accuracy",
+        "object-size",
+        "resolution",
+        "overlap",
+        "roofline",
+        "explains",
+        "aggregation",
+    ],
+)
 def test_what_cannot_be_drawn_says_why(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["plot", name, "--source", "paper"]) == 2
     captured = capsys.readouterr()
@@ -69,12 +104,30 @@ def test_what_cannot_be_drawn_says_why(name: str, capsys: pytest.CaptureFixture[
     assert captured.err.startswith(f"{name}: not drawn, ")
 
 
-def test_all_draws_what_can_be_drawn_and_says_of_the_others_why_not(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["plot", "all", "--source", "paper", "--network", "osa-5x43", "--out", "figures"]) == 0
+def test_all_draws_what_can_be_drawn_and_says_of_the_others_why_not(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert (
+        run(["plot", "all", "--source", "paper", "--network", "osa-5x43", "--out", "figures"]) == 0
+    )
     captured = capsys.readouterr()
     drawn = {Path(line).stem for line in captured.out.splitlines()}
-    assert {"efficiency-voc", "efficiency-coco", "csp-overview", "fusion", "layers", "layer-io", "training-cost", "trade-off"} == drawn
-    assert {line.split(":")[0] for line in captured.err.splitlines()} >= {"overlap", "proposals", "roofline", "aggregation"}
+    assert {
+        "efficiency-voc",
+        "efficiency-coco",
+        "csp-overview",
+        "fusion",
+        "layers",
+        "layer-io",
+        "training-cost",
+        "trade-off",
+    } == drawn
+    assert {line.split(":")[0] for line in captured.err.splitlines()} >= {
+        "overlap",
+        "proposals",
+        "roofline",
+        "aggregation",
+    }
 
 
 def test_the_data_and_the_caption_of_a_figure(capsys: pytest.CaptureFixture[str]) -> None:
@@ -83,7 +136,11 @@ def test_the_data_and_the_caption_of_a_figure(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().out.splitlines() == [f"plots/{name}" for name in names]
     rows = rows_of("training-cost")
     assert [row["y"] for row in rows if row["label"] == "DSNet50"] == ["4777", "0.37"]
-    assert Path("plots/training-cost.txt").read_text().startswith("Cost of a training step, after DSNet's Table 9; as published. ")
+    assert (
+        Path("plots/training-cost.txt")
+        .read_text()
+        .startswith("Cost of a training step, after DSNet's Table 9; as published. ")
+    )
 
 
 def test_both_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -94,15 +151,34 @@ def test_both_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
 
 
 def test_layers_are_counted_as_they_are_drawn(capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["plot", "layers", "--network", "osa-5x43", "--network", "vovnet27-slim+dsod,size=300,classes=20", "--data"]) == 0
+    assert (
+        run(
+            [
+                "plot",
+                "layers",
+                "--network",
+                "osa-5x43",
+                "--network",
+                "vovnet27-slim+dsod,size=300,classes=20",
+                "--data",
+            ]
+        )
+        == 0
+    )
     rows = rows_of("layers")
-    first = [row for row in rows if row["kind"] == "step" and row["colour"].startswith("osa-5x43, 32x32")]
+    first = [
+        row for row in rows if row["kind"] == "step" and row["colour"].startswith("osa-5x43, 32x32")
+    ]
     assert first[0]["label"] == "backbone.stem"
     assert float(first[0]["y"]) == pytest.approx(2e-9 * 32 * 32 * 16 * 3 * 9)
 
 
-def test_the_largest_layers_are_as_far_apart_as_cspnet_says(capsys: pytest.CaptureFixture[str]) -> None:
-    """Section 4.5: CSPPeleeNet-EFM cuts 80 % of PeleeNet-YOLO's bottleneck, and 44 % of PeleeNet-PRN's."""
+def test_the_largest_layers_are_as_far_apart_as_cspnet_says(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Section 4.5: CSPPeleeNet-EFM cuts 80 % of PeleeNet-YOLO's bottleneck, and 44 % of
+    PeleeNet-PRN's.
+    """
     assert run(["plot", "layers", "--data"]) == 0
     yolo, prn, efm = (float(row["y"]) for row in rows_of("layers") if row["kind"] == "guide")
     assert (round(100 * (1 - efm / yolo)), round(100 * (1 - efm / prn))) == (80, 44)
@@ -114,7 +190,9 @@ def test_a_checkpoint_s_weights(capsys: pytest.CaptureFixture[str]) -> None:
     import archbench
 
     torch.save(archbench.build("osa-5x43").state_dict(), "osa.pth")
-    assert run(["plot", "aggregation", "--network", "osa-5x43", "--weights", "osa.pth", "--data"]) == 0
+    assert (
+        run(["plot", "aggregation", "--network", "osa-5x43", "--weights", "osa.pth", "--data"]) == 0
+    )
     rows = rows_of("aggregation")
     assert len(rows) == 3 * 6 * 6
     assert {row["panel"] for row in rows} == {"block1", "block2", "block3"}
@@ -134,39 +212,72 @@ def test_without_a_name_the_plots_are_listed(capsys: pytest.CaptureFixture[str])
     [
         (["eficiency"], "error: no plot is called 'eficiency'; did you mean efficiency?\n"),
         (["pie"], "error: no plot is called 'pie'; archbench plot lists them\n"),
-        (["efficiency", "--source", "papr"], "error: no source is called 'papr'; there are records and paper\n"),
-        (["efficiency", "--style", "poster"], "error: no style is called 'poster'; there are screen and paper\n"),
-        (["efficiency", "--source", "paper", "--overlay"], "error: --overlay draws both: leave out --source paper\n"),
-        (["trade-off", "--x", "latency"], "error: there is no column 'latency'; did you mean latency_ms?\n"),
-        (["layers", "--network", "vovnet39,size"], "error: --network vovnet39,size: 'size' is not of the form KEY=VALUE\n"),
-        (["layers", "--network", "vovnet93"], "error: no backbone is called 'vovnet93'; did you mean "),
-        (["aggregation", "--weights", "no.pth"], "error: --weights are of one network: give it with --network NAME\n"),
-        (["aggregation", "--weights", "no.pth", "--network", "densenet40"], "error: weights no.pth: no such file\n"),
+        (
+            ["efficiency", "--source", "papr"],
+            "error: no source is called 'papr'; there are records and paper\n",
+        ),
+        (
+            ["efficiency", "--style", "poster"],
+            "error: no style is called 'poster'; there are screen and paper\n",
+        ),
+        (
+            ["efficiency", "--source", "paper", "--overlay"],
+            "error: --overlay draws both: leave out --source paper\n",
+        ),
+        (
+            ["trade-off", "--x", "latency"],
+            "error: there is no column 'latency'; did you mean latency_ms?\n",
+        ),
+        (
+            ["layers", "--network", "vovnet39,size"],
+            "error: --network vovnet39,size: 'size' is not of the form KEY=VALUE\n",
+        ),
+        (
+            ["layers", "--network", "vovnet93"],
+            "error: no backbone is called 'vovnet93'; did you mean ",
+        ),
+        (
+            ["aggregation", "--weights", "no.pth"],
+            "error: --weights are of one network: give it with --network NAME\n",
+        ),
+        (
+            ["aggregation", "--weights", "no.pth", "--network", "densenet40"],
+            "error: weights no.pth: no such file\n",
+        ),
     ],
 )
-def test_bad_input_is_one_line(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_bad_input_is_one_line(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["plot", *arguments]) == 2
     error = capsys.readouterr().err
     assert error.startswith(message)
     assert error.count("\n") == 1
 
 
-def test_a_results_folder_that_is_not_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_results_folder_that_is_not_there(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["plot", "efficiency", "--results", str(tmp_path / "nowhere")]) == 2
     assert "there is no results folder" in capsys.readouterr().err
 
 
-def test_a_folder_that_cannot_be_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_folder_that_cannot_be_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("")
     assert run(["plot", "efficiency", "--source", "paper", "--out", str(tmp_path / "file")]) == 2
-    assert capsys.readouterr().err.startswith(f"error: folder {tmp_path / 'file'} cannot be written: ")
+    assert capsys.readouterr().err.startswith(
+        f"error: folder {tmp_path / 'file'} cannot be written: "
+    )
 
 
 def test_no_torch_pandas_or_pyplot_is_loaded(tmp_path: Path) -> None:
     code = (
         "import sys; from archbench.cli.main import run; "
         f"code = run(['plot', 'training-cost', '--source', 'paper', '--out', {str(tmp_path)!r}]); "
-        "print(code, sorted({'torch', 'pandas', 'matplotlib.pyplot'} & set(sys.modules)), file=sys.stderr)"
+        "print(code, sorted({'torch', 'pandas', 'matplotlib.pyplot'} & set(sys.modules)), "
+        "file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.splitlines()[-1] == "0 []"

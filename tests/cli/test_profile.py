@@ -34,7 +34,10 @@ def workers() -> list[int]:
     found = []
     for path in Path("/proc").glob("[0-9]*"):
         try:
-            if b"archbench.measure.job.worker" in (path / "cmdline").read_bytes() and (path / "cwd").readlink() == Path.cwd():
+            if (
+                b"archbench.measure.job.worker" in (path / "cmdline").read_bytes()
+                and (path / "cwd").readlink() == Path.cwd()
+            ):
                 found.append(int(path.name))
         except OSError:
             continue
@@ -58,10 +61,15 @@ def test_counting_prints_the_counts_beside_the_paper_and_keeps_a_record(capsys):
 
 
 def test_json_is_the_record(capsys):
-    assert run(["profile", "densenet121", "--no-measure", "--json", "--layers", "--results", "r"]) == 0
+    assert (
+        run(["profile", "densenet121", "--no-measure", "--json", "--layers", "--results", "r"]) == 0
+    )
     data = json.loads(capsys.readouterr().out)
     assert data["counted"]["params"] == 7_978_856
-    assert data["command"] == "archbench profile densenet121 --size 224x224 --classes 1000 --no-measure"
+    assert (
+        data["command"]
+        == "archbench profile densenet121 --size 224x224 --classes 1000 --no-measure"
+    )
     assert sum(layer["macs"] for layer in data["layers"]) == data["counted"]["macs"]
     assert [record.record_id for record in Store("r").read()] == [data["record_id"]]
 
@@ -87,7 +95,12 @@ def test_layers_has_a_row_for_each_call(capsys):
 
 
 @pytest.mark.parametrize(
-    "backbone", ["vovnet39", pytest.param("resnet50-v1", marks=pytest.mark.slow), pytest.param("densenet161", marks=pytest.mark.slow)]
+    "backbone",
+    [
+        "vovnet39",
+        pytest.param("resnet50-v1", marks=pytest.mark.slow),
+        pytest.param("densenet161", marks=pytest.mark.slow),
+    ],
 )
 def test_check_agrees_with_fvcore_to_the_unit(backbone, capsys):
     assert run(["profile", backbone, "-d", "refinedet320", "--no-measure", "--check"]) == 0
@@ -134,20 +147,32 @@ BAD = {
     "no batch": (["vovnet39", "--batch", "0"], "1 or more"),
     "negative classes": (["vovnet39", "--classes", "-1"], "(the trunk alone) or more"),
     "a batch that is no batch": (["vovnet39", "--batch", "99999999999999999999"], "below 2**40"),
-    "a size that is no size": (["vovnet39", "--size", "99999999999999999999", "--no-measure"], "above 1,048,576 pixels"),
+    "a size that is no size": (
+        ["vovnet39", "--size", "99999999999999999999", "--no-measure"],
+        "above 1,048,576 pixels",
+    ),
     "no classes for a detector": (["vovnet39", "-d", "refinedet", "--classes", "0"], "1 or more"),
     "too many threads": (["vovnet39", "--threads", "100000"], "processors"),
     "a deadline that is no number": (["vovnet39", "--deadline", "nan"], "finite"),
     "an endless budget": (["vovnet39", "--budget", "inf"], "finite"),
     "a seed out of range": (["vovnet39", "--seed", "99999999999999999999"], "below 2**63"),
     "a detector without a name": (["vovnet39", "-d", ""], "no detector"),
-    "more channels than memory has addresses": (["resnet50", "--option", "width=1e9", "--no-measure"], "at most 1048576"),
+    "more channels than memory has addresses": (
+        ["resnet50", "--option", "width=1e9", "--no-measure"],
+        "at most 1048576",
+    ),
     "bins without end": (["mobilenet", "-d", "rfcn", "-o", "bins=1000000000"], "at most 1048576"),
     "a width without end": (["mobilenet", "-o", "width=1e30"], "at most 1048576"),
-    "classes without end": (["mobilenet", "-d", "ssd-huang", "--classes", "10000000000000000000000"], "at most 1048576"),
+    "classes without end": (
+        ["mobilenet", "-d", "ssd-huang", "--classes", "10000000000000000000000"],
+        "at most 1048576",
+    ),
     "bins that overflow": (["mobilenet", "-d", "rfcn", "-o", "bins=1000000"], "cannot be built"),
     "a width of nothing": (["mobilenet", "-d", "ssd-huang", "-o", "width=0.01"], "cannot be built"),
-    "an oblong size in a name": (["mobilenet", "-d", "faster-rcnn1000x600"], "faster-rcnn --size 1000x600"),
+    "an oblong size in a name": (
+        ["mobilenet", "-d", "faster-rcnn1000x600"],
+        "faster-rcnn --size 1000x600",
+    ),
     "no threads": (["vovnet39", "--threads", "0"], "above 0"),
     "no budget": (["vovnet39", "--budget", "-1"], "above 0"),
     "no deadline": (["vovnet39", "--deadline", "0"], "above 0"),

@@ -18,15 +18,38 @@ QUICK = ["--quick", "--budget", "1", "--size", "64"]
     ("network", "batch", "loss"),
     [
         (["resnet18"], 4, "cross-entropy"),
-        (["resnet18", "-d", "refinedet"], 2, "surrogate: sum over raw outputs of their mean square"),
+        (
+            ["resnet18", "-d", "refinedet"],
+            2,
+            "surrogate: sum over raw outputs of their mean square",
+        ),
     ],
 )
 def test_a_training_step_has_its_time_and_memory(
     network: list[str], batch: int, loss: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["profile", *network, "--train", "--batch", str(batch), *QUICK, "--results", str(tmp_path), "--json"]) == 0
+    assert (
+        run(
+            [
+                "profile",
+                *network,
+                "--train",
+                "--batch",
+                str(batch),
+                *QUICK,
+                "--results",
+                str(tmp_path),
+                "--json",
+            ]
+        )
+        == 0
+    )
     record = json.loads(capsys.readouterr().out)
-    assert (record["status"], record["spec"]["mode"], record["conditions"]["loss"]) == ("ok", "train", loss)
+    assert (record["status"], record["spec"]["mode"], record["conditions"]["loss"]) == (
+        "ok",
+        "train",
+        loss,
+    )
     step = record["measured"]["latency_ms"]
     assert step["protocol"] == "train"
     assert step["value"] > 0
@@ -39,26 +62,51 @@ def test_a_training_step_has_its_time_and_memory(
     assert "throughput" not in record["phases"]
 
 
-def test_the_page_says_that_it_is_a_step(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run(["profile", "resnet18", "--train", "--batch", "2", "--roofline", *QUICK, "--results", str(tmp_path)]) == 0
+def test_the_page_says_that_it_is_a_step(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert (
+        run(
+            [
+                "profile",
+                "resnet18",
+                "--train",
+                "--batch",
+                "2",
+                "--roofline",
+                *QUICK,
+                "--results",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     out = " ".join(capsys.readouterr().out.split())
     assert "training step" in out
     assert "Counts are of the forward pass alone. The training memory is of a whole step" in out
     assert "training memory, predicted" in out
     assert "loss: cross-entropy" in out
-    assert "no figure of a training step (training): roofline bound, layers, roofline bound, all, layers' bound / forward" in out
+    assert (
+        "no figure of a training step (training): roofline bound, layers, roofline bound, all, "
+        "layers' bound / forward" in out
+    )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
         (["resnet18", "--train", "--size", "32"], "take a larger batch"),
-        (["mobilenet", "-d", "faster-rcnn", "--train", "--batch", "2"], "two-stage detectors are not trained here"),
+        (
+            ["mobilenet", "-d", "faster-rcnn", "--train", "--batch", "2"],
+            "two-stage detectors are not trained here",
+        ),
         (["resnet18", "--train", "--batch", "2", "--fold-bn"], "for inference only"),
         (["resnet18", "--weights", "no/such/file.pt"], "no such file"),
     ],
 )
-def test_what_cannot_be_is_one_line(arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_cannot_be_is_one_line(
+    arguments: list[str], message: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(["profile", *arguments, "--results", str(tmp_path)]) == 2
     error = capsys.readouterr().err
     assert message in error
@@ -66,10 +114,29 @@ def test_what_cannot_be_is_one_line(arguments: list[str], message: str, tmp_path
     assert not list(tmp_path.glob("*.jsonl"))
 
 
-def test_a_checkpoint_is_loaded_and_one_that_does_not_fit_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_checkpoint_is_loaded_and_one_that_does_not_fit_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = tmp_path / "resnet18.pt"
     torch.save(archbench.build("resnet18").state_dict(), file)
-    assert run(["profile", "resnet18", "--weights", str(file), *QUICK, "--results", str(tmp_path), "--json"]) == 0
+    assert (
+        run(
+            [
+                "profile",
+                "resnet18",
+                "--weights",
+                str(file),
+                *QUICK,
+                "--results",
+                str(tmp_path),
+                "--json",
+            ]
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["settings"]["weights"] == str(file)
-    assert run(["profile", "resnet34", "--weights", str(file), *QUICK, "--results", str(tmp_path)]) == 2
+    assert (
+        run(["profile", "resnet34", "--weights", str(file), *QUICK, "--results", str(tmp_path)])
+        == 2
+    )
     assert "stage2.2" in capsys.readouterr().err

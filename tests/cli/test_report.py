@@ -1,4 +1,6 @@
-"""`archbench report` from outside: the file, exit codes, and in a browser what a reader does with it."""
+"""`archbench report` from outside: the file, exit codes, and in a browser what a reader does with
+it.
+"""
 
 from __future__ import annotations
 
@@ -22,25 +24,39 @@ NETWORKS = {"vovnet39": 20.0, "resnet50-v1": 30.0, "vgg16": 10.0, "densenet201":
 
 @pytest.fixture
 def results(tmp_path: Path) -> Path:
-    """A results folder with networks on one device, one of them flagged and one with markup in its names."""
+    """A results folder with networks on one device, one of them flagged and one with markup in its
+    names.
+    """
     folder = tmp_path / "results"
-    specs = {registry.resolve(name, "refinedet320"): latency_ms for name, latency_ms in NETWORKS.items()}
-    for spec, latency_ms in {**specs, Spec(EVIL, None, 224, 224, 1000, options=((EVIL, EVIL),)): 50.0}.items():
+    specs = {
+        registry.resolve(name, "refinedet320"): latency_ms for name, latency_ms in NETWORKS.items()
+    }
+    for spec, latency_ms in {
+        **specs,
+        Spec(EVIL, None, 224, 224, 1000, options=((EVIL, EVIL),)): 50.0,
+    }.items():
         flags = ("ci_not_met",) if spec.backbone == "vgg16" else ()
         spread = {"n": 50, "ci95": [0.99 * latency_ms, 1.02 * latency_ms]}
         record = Record(
-            spec=spec, settings=Settings(), status="ok", counted={"params": int(1e6 * latency_ms), "macs": int(1e9 * latency_ms)},
+            spec=spec,
+            settings=Settings(),
+            status="ok",
+            counted={"params": int(1e6 * latency_ms), "macs": int(1e9 * latency_ms)},
             measured={
-                "latency_ms": Metric(latency_ms, "ms", protocol="model", flags=flags, spread=spread),
+                "latency_ms": Metric(
+                    latency_ms, "ms", protocol="model", flags=flags, spread=spread
+                ),
                 "fps": Metric(1e3 / latency_ms, "images/s", protocol="model"),
             },
             environment={"device": "cuda:0", "device_name": "Example GPU"},
-        )  # fmt: skip
+        )
         Store(folder).append(record)
     return folder
 
 
-def test_it_writes_one_file_and_names_it(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_writes_one_file_and_names_it(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("plotly")
     out = tmp_path / "page.html"
     assert run(["report", "--results", str(results), "--out", str(out), "--no-figures"]) == 0
@@ -49,36 +65,53 @@ def test_it_writes_one_file_and_names_it(results: Path, tmp_path: Path, capsys: 
     assert "plotly.js" in out.read_text(encoding="utf-8")
 
 
-def test_figures_are_drawn_from_the_records_and_the_others_say_why(results: Path, tmp_path: Path) -> None:
+def test_figures_are_drawn_from_the_records_and_the_others_say_why(
+    results: Path, tmp_path: Path
+) -> None:
     pytest.importorskip("plotly")
     out = tmp_path / "page.html"
     assert run(["report", "--results", str(results), "--out", str(out)]) == 0
     text = out.read_text(encoding="utf-8")
     assert "<figure><svg" in text
-    assert "<dt>layers</dt><dd>it is of counted layers, not of records: archbench plot layers</dd>" in text
+    assert (
+        "<dt>layers</dt><dd>it is of counted layers, not of records: archbench plot layers</dd>"
+        in text
+    )
 
 
 def test_without_plotly_one_line_says_how_to_install_it(
-    results: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:  # fmt: skip
+    results: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     monkeypatch.setitem(sys.modules, "plotly", None)
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
     out = tmp_path / "page.html"
     assert run(["report", "--results", str(results), "--out", str(out)]) == 2
-    assert capsys.readouterr().err == "error: report needs plotly for its plot: pip install 'archbench[report]'\n"
+    assert (
+        capsys.readouterr().err
+        == "error: report needs plotly for its plot: pip install 'archbench[report]'\n"
+    )
     assert not out.exists()
 
 
-def test_no_records_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_records_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("plotly")
     monkeypatch.chdir(tmp_path)
     assert run(["report"]) == 2
-    assert capsys.readouterr().err.startswith("error: no records in results, and a report is of records; a command that makes one:")
+    assert capsys.readouterr().err.startswith(
+        "error: no records in results, and a report is of records; a command that makes one:"
+    )
     assert run(["report", "--results", "nowhere"]) == 2
     assert capsys.readouterr().err.startswith("error: there is no results folder nowhere")
 
 
-def test_a_file_that_cannot_be_written_is_one_line(results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_cannot_be_written_is_one_line(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     pytest.importorskip("plotly")
     out = tmp_path / "nowhere" / "page.html"
     assert run(["report", "--results", str(results), "--out", str(out), "--no-figures"]) == 2
@@ -98,16 +131,21 @@ class Browser:
         return self.driver.execute_script(script, *arguments)
 
     def names(self) -> list[str]:
-        return self.ask("return [...document.querySelectorAll('#records-table tbody th')].map((cell) => cell.textContent)")
+        return self.ask(
+            "return [...document.querySelectorAll('#records-table tbody th')].map((cell) => "
+            "cell.textContent)"
+        )
 
     def choose(self, selector: str, value: Any) -> None:
         """Set a control as a user does."""
         self.ask(
             "const [selector, value] = arguments, found = document.querySelector(selector);"
             "if (found.type === 'checkbox') found.checked = value; else found.value = value;"
-            "found.dispatchEvent(new Event(found.type === 'search' ? 'input' : 'change', { bubbles: true }))",
-            selector, value,
-        )  # fmt: skip
+            "found.dispatchEvent(new Event(found.type === 'search' ? 'input' : 'change', { "
+            "bubbles: true }))",
+            selector,
+            value,
+        )
 
     def click(self, selector: str) -> None:
         self.ask("document.querySelector(arguments[0]).click()", selector)
@@ -115,14 +153,21 @@ class Browser:
     def plotted(self) -> dict[str, Any]:
         return self.ask(
             "const { data, layout } = document.getElementById('plot');"
-            "return { x: layout.xaxis.title.text, type: layout.xaxis.type, names: data.map((trace) => trace.name),"
+            "return { x: layout.xaxis.title.text, type: layout.xaxis.type, names: data.map((trace) "
+            "=> trace.name),"
             " count: data.reduce((sum, trace) => sum + trace.x.length, 0) }"
         )
 
     def requests(self) -> set[str]:
         """Everything that the page asked for."""
-        messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        asked = [message["params"] for message in messages if message["method"] == "Network.requestWillBeSent"]
+        messages = [
+            json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")
+        ]
+        asked = [
+            message["params"]
+            for message in messages
+            if message["method"] == "Network.requestWillBeSent"
+        ]
         return {one["request"]["url"] for one in asked if one["documentURL"].startswith("file:")}
 
 
@@ -139,15 +184,26 @@ def browser(results: Path, tmp_path: Path) -> Iterator[Browser]:
     options = webdriver.ChromeOptions()
     options.binary_location = chromium
     options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    for flag in ("headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run", "disable-background-networking",
-                 "disable-component-update", "disable-sync", "window-size=1400,1000", f"user-data-dir={tmp_path / 'profile'}"):  # fmt: skip
+    for flag in (
+        "headless",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "window-size=1400,1000",
+        f"user-data-dir={tmp_path / 'profile'}",
+    ):
         options.add_argument(f"--{flag}")
     driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(chromedriver))
     try:
         driver.set_script_timeout(60)
         driver.get(out.as_uri())
         driver.execute_async_script(
-            "const done = arguments[0];const wait = () => document.querySelector('#plot .points') ? done() : setTimeout(wait, 50); wait()"
+            "const done = arguments[0];const wait = () => document.querySelector('#plot .points') "
+            "? done() : setTimeout(wait, 50); wait()"
         )
         yield Browser(driver)
     finally:
@@ -155,12 +211,19 @@ def browser(results: Path, tmp_path: Path) -> Iterator[Browser]:
 
 
 @pytest.mark.slow
-def test_in_a_browser_it_sorts_filters_hovers_and_switches_axes_and_asks_for_nothing(browser: Browser) -> None:
+def test_in_a_browser_it_sorts_filters_hovers_and_switches_axes_and_asks_for_nothing(
+    browser: Browser,
+) -> None:
     opened = browser.names()
     assert len(opened) == 5
 
     browser.click("[data-sort='latency_ms']")
-    assert [name.partition(" ")[0] for name in browser.names()[:4]] == ["vgg16", "vovnet39", "resnet50-v1", "densenet201"]
+    assert [name.partition(" ")[0] for name in browser.names()[:4]] == [
+        "vgg16",
+        "vovnet39",
+        "resnet50-v1",
+        "densenet201",
+    ]
     assert browser.ask("return document.querySelector('[aria-sort]').ariaSort") == "ascending"
     browser.click("[data-sort='latency_ms']")
     assert browser.names()[1].startswith("densenet201")
@@ -206,8 +269,12 @@ def test_in_a_browser_printing_shows_every_row_and_everything_folded(browser: Br
     browser.choose("#query", "vovnet39")
     browser.ask("window.dispatchEvent(new Event('beforeprint'))")
     assert len(browser.names()) == 5
-    assert browser.ask("return [...document.querySelectorAll('details:not(#picker)')].every((one) => one.open)")
+    assert browser.ask(
+        "return [...document.querySelectorAll('details:not(#picker)')].every((one) => one.open)"
+    )
     browser.ask("window.dispatchEvent(new Event('afterprint'))")
     assert len(browser.names()) == 1
-    assert not browser.ask("return [...document.querySelectorAll('details')].some((one) => one.open)")
+    assert not browser.ask(
+        "return [...document.querySelectorAll('details')].some((one) => one.open)"
+    )
     assert browser.driver.get_log("browser") == []

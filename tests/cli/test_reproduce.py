@@ -23,11 +23,13 @@ def results(tmp_path: Path) -> Path:
     """A results folder with one row of VoVNet's Table 4."""
     folder = tmp_path / "results"
     record = Record(
-        spec=registry.resolve("vovnet39", "refinedet320"), settings=Settings(), status="ok",
+        spec=registry.resolve("vovnet39", "refinedet320"),
+        settings=Settings(),
+        status="ok",
         counted={"params": 56283844, "macs": 32626201600, "paper_flops": 32655481600},
         measured={"latency_ms": Metric(20.0, "ms"), "fps": Metric(50.0, "images/s")},
         environment={"device": "cuda:0", "device_name": "Example GPU"},
-    )  # fmt: skip
+    )
     Store(folder).append(record)
     return folder
 
@@ -38,8 +40,10 @@ def test_a_table(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0] == "vovnet/table4: backbones under RefineDet320, COCO"
     at = lines.index("VoVNet-39")
     assert [line.split()[:4] for line in lines[at + 1 : at + 4]] == [
-        ["paper", "32.6", "25", "56.28"], ["ours", "32.66", "50.0", "56.284"], ["ours", "/", "paper", "1.002"],
-    ]  # fmt: skip
+        ["paper", "32.6", "25", "56.28"],
+        ["ours", "32.66", "50.0", "56.284"],
+        ["ours", "/", "paper", "1.002"],
+    ]
     assert max(map(len, lines)) <= 80
 
 
@@ -55,16 +59,22 @@ def test_csv_and_json(results: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert len(rows) == 60
     assert run(["reproduce", "vovnet/table4", "--results", str(results), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
-    assert [row["ours"] for row in found if row["label"] == "VoVNet-39" and row["metric"] == "fps"] == [50.0]
+    assert [
+        row["ours"] for row in found if row["label"] == "VoVNet-39" and row["metric"] == "fps"
+    ] == [50.0]
 
 
-@pytest.mark.parametrize(("flag", "text"), [("--markdown", "| VoVNet-39 |"), ("--latex", "VoVNet-39 &")])
+@pytest.mark.parametrize(
+    ("flag", "text"), [("--markdown", "| VoVNet-39 |"), ("--latex", "VoVNet-39 &")]
+)
 def test_typeset(results: Path, capsys: pytest.CaptureFixture[str], flag: str, text: str) -> None:
     assert run(["reproduce", "vovnet/table4", "--results", str(results), flag]) == 0
     assert text in capsys.readouterr().out
 
 
-def test_counting_now(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_counting_now(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(["reproduce", "vovnet/section3.2", "--count"]) == 0
     assert "3.68" in capsys.readouterr().out
@@ -82,9 +92,14 @@ def test_the_list_of_tables(results: Path, capsys: pytest.CaptureFixture[str]) -
 
 @pytest.mark.parametrize(
     ("name", "expected"),
-    [("vovnet/tabel4", "did you mean vovnet/table4"), ("huang/grid", "has no published figure to set ours beside")],
+    [
+        ("vovnet/tabel4", "did you mean vovnet/table4"),
+        ("huang/grid", "has no published figure to set ours beside"),
+    ],
 )
-def test_bad_names_are_one_line(results: Path, capsys: pytest.CaptureFixture[str], name: str, expected: str) -> None:
+def test_bad_names_are_one_line(
+    results: Path, capsys: pytest.CaptureFixture[str], name: str, expected: str
+) -> None:
     assert run(["reproduce", name, "--results", str(results)]) == 2
     assert expected in capsys.readouterr().err
 

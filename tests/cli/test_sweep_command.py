@@ -35,7 +35,13 @@ def own_suite(text: str) -> str:
 
 
 def started(*arguments: str) -> subprocess.Popen[str]:
-    words = [sys.executable, "-c", "from archbench.cli.main import main; main()", "sweep", *arguments]
+    words = [
+        sys.executable,
+        "-c",
+        "from archbench.cli.main import main; main()",
+        "sweep",
+        *arguments,
+    ]
     return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
@@ -73,16 +79,33 @@ def test_a_dry_run_shows_the_networks_the_time_and_what_does_not_build_and_leave
 
 
 def test_a_dry_run_as_json_is_the_order_of_the_jobs(capsys):
-    assert run(["sweep", "vovnet/table4", "--dry-run", "--json", "--repeats", "2", "--order-seed", "5"]) == 0
+    assert (
+        run(
+            ["sweep", "vovnet/table4", "--dry-run", "--json", "--repeats", "2", "--order-seed", "5"]
+        )
+        == 0
+    )
     plan = json.loads(capsys.readouterr().out)
-    assert Counter(job["command"] for job in plan["jobs"]) == {spec.command(): 2 for spec in suite("vovnet/table4").specs}
+    assert Counter(job["command"] for job in plan["jobs"]) == {
+        spec.command(): 2 for spec in suite("vovnet/table4").specs
+    }
     assert [job["order"] for job in plan["jobs"]] == list(range(1, 13))
     assert {job["order_seed"] for job in plan["jobs"]} == {5}
     assert plan["estimate_s"] > 0
 
 
 def test_several_suites_are_one_plan_with_each_network_once(capsys):
-    run(["sweep", "vovnet/table4", "vovnet/figure4", "vovnet/table7", "--dry-run", "--json", "--quick"])
+    run(
+        [
+            "sweep",
+            "vovnet/table4",
+            "vovnet/figure4",
+            "vovnet/table7",
+            "--dry-run",
+            "--json",
+            "--quick",
+        ]
+    )
     commands = [job["command"] for job in json.loads(capsys.readouterr().out)["jobs"]]
     assert len(commands) == len(set(commands)) == 10
 
@@ -98,7 +121,10 @@ BAD = {
     "a card that is not there": (["vovnet/table4", "--device", "cuda:99"], "CUDA devices here"),
     "folded norms in training": (["dsnet/table9", "--fold-bn"], "for inference only"),
     "a cluster that counts": (["vovnet/table4", "--no-measure", "--ray", "local"], "leave out"),
-    "a roofline that is counted": (["vovnet/table4", "--no-measure", "--roofline"], "leave out --roofline or --no-measure"),
+    "a roofline that is counted": (
+        ["vovnet/table4", "--no-measure", "--roofline"],
+        "leave out --roofline or --no-measure",
+    ),
     "no precision": (["vovnet/table4", "--precision", "fp8"], "fp32, tf32"),
 }
 
@@ -115,13 +141,21 @@ def test_bad_input_is_one_line_and_exit_2_and_leaves_no_record(arguments, says, 
 
 
 def test_an_unknown_network_in_a_file_is_one_line_with_the_place(capsys):
-    assert run(["sweep", own_suite('include = [{ backbone = "vgg16" }, { backbone = "vgg17" }]')]) == 2
-    assert capsys.readouterr().err == "error: mine.toml, include 2: no backbone is called 'vgg17'; did you mean vgg16?\n"
+    assert (
+        run(["sweep", own_suite('include = [{ backbone = "vgg16" }, { backbone = "vgg17" }]')]) == 2
+    )
+    assert (
+        capsys.readouterr().err
+        == "error: mine.toml, include 2: no backbone is called 'vgg17'; did you mean vgg16?\n"
+    )
 
 
 def test_a_precision_that_the_device_lacks_ends_the_sweep_with_exit_2(capsys):
     assert run(["sweep", own_suite(TWO), *FAST, "--precision", "tf32"]) == 2
-    assert capsys.readouterr().err.splitlines()[-1] == "error: precision tf32 is a CUDA device's; on a CPU there are fp32, fp16 and bf16"
+    assert (
+        capsys.readouterr().err.splitlines()[-1]
+        == "error: precision tf32 is a CUDA device's; on a CPU there are fp32, fp16 and bf16"
+    )
     assert records() == []
 
 
@@ -135,13 +169,33 @@ def test_counting_a_suite_makes_a_record_of_each_network_and_resuming_counts_the
     assert {(record.status, record.settings) for record in first} == {("ok", None)}
     assert len({record.run_id for record in first}) == 1
     assert run(["sweep", "vovnet/section3.2", "vovnet/table1", "--no-measure", "--resume"]) == 0
-    assert [record.spec for record in records()] == [*suite("vovnet/section3.2").specs, *suite("vovnet/table1").specs]
+    assert [record.spec for record in records()] == [
+        *suite("vovnet/section3.2").specs,
+        *suite("vovnet/table1").specs,
+    ]
 
 
 def test_rows_that_do_not_build_and_networks_that_cannot_be_counted_are_partly_done(capsys):
-    assert run(["sweep", own_suite('include = "dsod/prose"\nonly = { label = ["DSOD lite", "R-FCN ResNet-50"] }'), "--no-measure"]) == 3
-    assert "not built, the paper does not say what its backbone is: DSOD lite" in capsys.readouterr().out
-    Path("two.toml").write_text('include = [{ backbone = "vgg16", size = 8, options = { fc = "linear" } }, { backbone = "vgg16" }]')
+    assert (
+        run(
+            [
+                "sweep",
+                own_suite(
+                    'include = "dsod/prose"\nonly = { label = ["DSOD lite", "R-FCN ResNet-50"] }'
+                ),
+                "--no-measure",
+            ]
+        )
+        == 3
+    )
+    assert (
+        "not built, the paper does not say what its backbone is: DSOD lite"
+        in capsys.readouterr().out
+    )
+    Path("two.toml").write_text(
+        'include = [{ backbone = "vgg16", size = 8, options = { fc = "linear" } }, { backbone = '
+        '"vgg16" }]'
+    )
     assert run(["sweep", "two.toml", "--no-measure", "--json", "--results", "two"]) == 3
     data = json.loads(capsys.readouterr().out)
     assert [record["status"] for record in data["records"]] == ["error", "ok"]
@@ -150,8 +204,22 @@ def test_rows_that_do_not_build_and_networks_that_cannot_be_counted_are_partly_d
 
 def test_shards_count_together_what_one_process_counts(capsys):
     for index in (1, 2, 3):
-        assert run(["sweep", "vovnet/table1", "vovnet/section3.2", "--no-measure", "--shard", f"{index}/3"]) == 0
-    assert Counter(record.spec for record in records()) == Counter([*suite("vovnet/table1").specs, *suite("vovnet/section3.2").specs])
+        assert (
+            run(
+                [
+                    "sweep",
+                    "vovnet/table1",
+                    "vovnet/section3.2",
+                    "--no-measure",
+                    "--shard",
+                    f"{index}/3",
+                ]
+            )
+            == 0
+        )
+    assert Counter(record.spec for record in records()) == Counter(
+        [*suite("vovnet/table1").specs, *suite("vovnet/section3.2").specs]
+    )
 
 
 def test_a_sweep_measures_notes_failures_and_runs_nothing_twice(capsys):
@@ -162,7 +230,10 @@ def test_a_sweep_measures_notes_failures_and_runs_nothing_twice(capsys):
     assert "resnet18, 32x32" in captured.out
     assert "oom (out_of_memory)" in captured.out
     found = {record.spec.batch: record for record in records()}
-    assert {batch: record.status for batch, record in found.items()} == {1: "ok", 100_000_000: "oom"}
+    assert {batch: record.status for batch, record in found.items()} == {
+        1: "ok",
+        100_000_000: "oom",
+    }
     assert len({record.run_id for record in found.values()} - {""}) == 1
     assert sorted(record.conditions["order"] for record in found.values()) == [1, 2]
     assert {record.conditions["order_seed"] for record in found.values()} == {3}
@@ -175,7 +246,7 @@ def test_a_sweep_measures_notes_failures_and_runs_nothing_twice(capsys):
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="finds the worker in /proc")
-def test_a_killed_worker_is_a_row_and_an_interruption_ends_in_good_order_and_resuming_runs_the_rest():
+def test_a_killed_worker_is_a_row_an_interruption_ends_in_order_resuming_runs_the_rest():
     mine = own_suite(THREE)
     child = started(mine, *FAST)
     os.kill(worker_of(child), signal.SIGKILL)
@@ -217,5 +288,8 @@ def test_two_shards_measure_what_one_process_does():
     assert run(["sweep", mine, *FAST, "--results", "whole"]) == 0
     for index in (1, 2):
         assert run(["sweep", mine, *FAST, "--results", "parts", "--shard", f"{index}/2"]) == 0
-    whole, parts = (Counter((record.spec, record.settings, record.status) for record in Store(name).read()) for name in ("whole", "parts"))
+    whole, parts = (
+        Counter((record.spec, record.settings, record.status) for record in Store(name).read())
+        for name in ("whole", "parts")
+    )
     assert whole == parts

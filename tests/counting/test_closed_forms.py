@@ -57,14 +57,24 @@ CONVOLUTIONS: dict[str, tuple[nn.Module, tuple[int, ...], tuple[int, ...]]] = {
     "depthwise": (nn.Conv2d(6, 6, 3, groups=6, padding=1), (6, 9, 7), (6, 9, 7)),
     "depthwise with multiplier": (nn.Conv2d(6, 12, 3, groups=6, padding=1), (6, 9, 7), (12, 9, 7)),
     "transposed": (nn.ConvTranspose2d(6, 8, 2, 2), (6, 9, 7), (8, 18, 14)),
-    "transposed, overlapping": (nn.ConvTranspose2d(6, 8, 4, 2, padding=1, bias=False), (6, 9, 7), (8, 18, 14)),
-    "transposed, grouped": (nn.ConvTranspose2d(6, 8, 3, 2, padding=1, output_padding=1, groups=2), (6, 9, 7), (8, 18, 14)),
+    "transposed, overlapping": (
+        nn.ConvTranspose2d(6, 8, 4, 2, padding=1, bias=False),
+        (6, 9, 7),
+        (8, 18, 14),
+    ),
+    "transposed, grouped": (
+        nn.ConvTranspose2d(6, 8, 3, 2, padding=1, output_padding=1, groups=2),
+        (6, 9, 7),
+        (8, 18, 14),
+    ),
     "1d": (nn.Conv1d(6, 8, 3, groups=2, padding=1), (6, 9), (8, 9)),
     "3d": (nn.Conv3d(6, 8, (1, 3, 3), padding=(0, 1, 1)), (6, 5, 9, 7), (8, 5, 9, 7)),
     "transposed 1d": (nn.ConvTranspose1d(6, 8, 2, 2), (6, 9), (8, 18)),
     "transposed 3d": (nn.ConvTranspose3d(6, 8, 2, 2), (6, 5, 4, 3), (8, 10, 8, 6)),
 }
-ALL_CONVOLUTIONS = pytest.mark.parametrize(("layer", "source", "out"), CONVOLUTIONS.values(), ids=CONVOLUTIONS)
+ALL_CONVOLUTIONS = pytest.mark.parametrize(
+    ("layer", "source", "out"), CONVOLUTIONS.values(), ids=CONVOLUTIONS
+)
 
 
 def is_transposed(layer: nn.Module) -> bool:
@@ -87,13 +97,22 @@ def test_convolution(layer: Any, source: tuple[int, ...], out: tuple[int, ...]) 
     assert report.mac_bound == pytest.approx(2 * sqrt(positions * macs / kernel) + macs / positions)
     (call,) = report.calls
     assert (call.in_shape, call.out_shape) == ((BATCH, *source), (BATCH, *out))
-    assert (call.kernel, call.stride, call.groups, call.params) == (layer.kernel_size, layer.stride, layer.groups, report.params)
+    assert (call.kernel, call.stride, call.groups, call.params) == (
+        layer.kernel_size,
+        layer.stride,
+        layer.groups,
+        report.params,
+    )
     assert call.op == f"conv{'_transpose' if is_transposed(layer) else ''}{len(layer.kernel_size)}d"
 
 
 @ALL_CONVOLUTIONS
-def test_the_bound_is_below_without_groups(layer: Any, source: tuple[int, ...], out: tuple[int, ...]) -> None:
-    """Eq. 1 is smallest for as many channels in as out (VoVNet, section 3.1); strides and paddings move hw apart."""
+def test_the_bound_is_below_without_groups(
+    layer: Any, source: tuple[int, ...], out: tuple[int, ...]
+) -> None:
+    """Eq. 1 is smallest for as many channels in as out (VoVNet, section 3.1); strides and paddings
+    move hw apart.
+    """
     report = archbench.count(layer, (BATCH, *source))
     if layer.groups == 1 and prod(source[1:]) >= prod(out[1:]) and not is_transposed(layer):
         assert report.mac_bound <= report.mac_eq1 * (1 + 1e-12)
@@ -112,12 +131,21 @@ def test_linear(shape: tuple[int, ...], bias: bool) -> None:
     assert report.params == 28 + 4 * bias
     assert (report.mac_eq1, report.mac_bound, report.cio, report.cio_pool) == (0, 0, 0, 0)
     (call,) = report.calls
-    assert (call.op, call.params, call.mac_eq1, call.mac_bound, call.cio) == ("linear", report.params, None, None, None)
+    assert (call.op, call.params, call.mac_eq1, call.mac_bound, call.cio) == (
+        "linear",
+        report.params,
+        None,
+        None,
+        None,
+    )
 
 
 def test_a_module_called_twice_counts_its_work_twice_and_its_parameters_once() -> None:
     head = nn.Conv2d(6, 8, 3, padding=1)
-    twice, large, small = (archbench.count(Twice(head), (BATCH, 6, 8, 8)), *(archbench.count(head, (BATCH, 6, n, n)) for n in (8, 4)))
+    twice, large, small = (
+        archbench.count(Twice(head), (BATCH, 6, 8, 8)),
+        *(archbench.count(head, (BATCH, 6, n, n)) for n in (8, 4)),
+    )
     assert twice.params == large.params
     for count in ("macs", "mac_eq1", "mac_bound", "cio"):
         assert getattr(twice, count) == getattr(large, count) + getattr(small, count)
@@ -125,7 +153,9 @@ def test_a_module_called_twice_counts_its_work_twice_and_its_parameters_once() -
 
 
 def test_a_functional_convolution_counts() -> None:
-    report = archbench.count(Function(lambda self, x: F.conv2d(x, self.weight, padding=1), 8, 6, 3, 3), (BATCH, 6, 9, 7))
+    report = archbench.count(
+        Function(lambda self, x: F.conv2d(x, self.weight, padding=1), 8, 6, 3, 3), (BATCH, 6, 9, 7)
+    )
     layer = archbench.count(nn.Conv2d(6, 8, 3, padding=1, bias=False), (BATCH, 6, 9, 7))
     assert report.totals() | {"param_kinds": None} == layer.totals() | {"param_kinds": None}
     assert (report.param_kinds.other, layer.param_kinds.conv_weights) == (432, 432)
@@ -148,7 +178,11 @@ def test_crops_count_their_activations_each_and_their_weights_once(crops: int, b
 def test_a_batch_of_four_counts_as_one_image(name: str) -> None:
     def counted(batch: int) -> dict[str, Any]:
         totals = archbench.cost(name, batch=batch).totals()
-        return {key: value for key, value in totals.items() if not key.startswith(("activation", "bytes"))}
+        return {
+            key: value
+            for key, value in totals.items()
+            if not key.startswith(("activation", "bytes"))
+        }
 
     assert counted(4) == counted(1)
 
@@ -163,7 +197,17 @@ def test_an_image_without_a_batch_counts_whole() -> None:
 @pytest.mark.parametrize("batch", [1, 2, 3, 4, 8])
 def test_a_map_that_is_no_image_counts_whole_at_any_batch(batch: int) -> None:
     """A constant [1, 3, 8, 8] beside the images, whatever else of its shape equals the batch."""
-    constant = Function(lambda self, x: [x.relu(), F.conv2d(self.constant, self.weight), F.max_pool2d(self.constant, 2)], 8, 3, 1, 1)
+    constant = Function(
+        lambda self, x: [
+            x.relu(),
+            F.conv2d(self.constant, self.weight),
+            F.max_pool2d(self.constant, 2),
+        ],
+        8,
+        3,
+        1,
+        1,
+    )
     constant.constant = nn.Buffer(torch.zeros(1, 3, 8, 8))
     report = archbench.count(constant, (batch, 5, 6, 6))
     assert (report.macs, report.cio) == (64 * 24, 64 * 11)
@@ -200,7 +244,15 @@ def test_pools_enter_cio_pool_alone(pool: nn.Module, out: int) -> None:
     assert report.macs == conv.macs
 
 
-@pytest.mark.parametrize("function", [lambda _, x: x.mean(1), lambda _, x: x.mean(), lambda _, x: x.mean(2), lambda _, x: x.mean((1, 2))])
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda _, x: x.mean(1),
+        lambda _, x: x.mean(),
+        lambda _, x: x.mean(2),
+        lambda _, x: x.mean((1, 2)),
+    ],
+)
 def test_another_mean_is_no_pool(function: Callable[..., Any]) -> None:
     assert archbench.count(Function(function), MAP).cio_pool == 0
 
@@ -208,12 +260,17 @@ def test_another_mean_is_no_pool(function: Callable[..., Any]) -> None:
 @pytest.mark.parametrize(
     ("norm", "shape", "elements"),
     [
-        (nn.BatchNorm2d(3), (BATCH, 3, 8, 8), 3 * 64), (nn.BatchNorm1d(3), (BATCH, 3, 8), 24), (nn.BatchNorm3d(3), (BATCH, 3, 2, 2, 2), 24),
-        (nn.GroupNorm(3, 3), (BATCH, 3, 8, 8), 0), (nn.LayerNorm(8), (BATCH, 3, 8, 8), 0),
+        (nn.BatchNorm2d(3), (BATCH, 3, 8, 8), 3 * 64),
+        (nn.BatchNorm1d(3), (BATCH, 3, 8), 24),
+        (nn.BatchNorm3d(3), (BATCH, 3, 2, 2, 2), 24),
+        (nn.GroupNorm(3, 3), (BATCH, 3, 8, 8), 0),
+        (nn.LayerNorm(8), (BATCH, 3, 8, 8), 0),
     ],
     ids=lambda value: type(value).__name__,
-)  # fmt: skip
-def test_batch_normalisations_are_what_a_paper_adds(norm: nn.Module, shape: tuple[int, ...], elements: int) -> None:
+)
+def test_batch_normalisations_are_what_a_paper_adds(
+    norm: nn.Module, shape: tuple[int, ...], elements: int
+) -> None:
     report = archbench.count(norm, shape)
     assert report.bn_elements == report.paper_flops == elements
     assert report.macs == 0
@@ -226,27 +283,51 @@ def by_name(report: CostReport) -> set[str]:
 @pytest.mark.parametrize(
     ("module", "shapes", "name"),
     [
-        (Function(lambda _, x: torch.bmm(x.relu(), x.relu().transpose(1, 2))), [(2, 5, 7)], "aten::bmm"),
+        (
+            Function(lambda _, x: torch.bmm(x.relu(), x.relu().transpose(1, 2))),
+            [(2, 5, 7)],
+            "aten::bmm",
+        ),
         (Function(lambda _, x: x.relu() @ x.relu().transpose(1, 2)), [(2, 5, 7)], "aten::matmul"),
         (Function(lambda _, x: x @ x.transpose(1, 2)), [(2, 5, 7)], "aten::matmul"),
         (Function(lambda _, x, y: x @ y), [(5, 7), (7, 3)], "aten::matmul"),
         (Function(lambda _, x: torch.einsum("bij,bkj->bik", x, x)), [(2, 5, 7)], "aten::einsum"),
-        (Function(lambda _, x: F.scaled_dot_product_attention(x, x, x)), [(2, 2, 5, 8)], "aten::scaled_dot_product_attention"),
+        (
+            Function(lambda _, x: F.scaled_dot_product_attention(x, x, x)),
+            [(2, 2, 5, 8)],
+            "aten::scaled_dot_product_attention",
+        ),
         (Function(lambda _, x: torch.cdist(x, x)), [(2, 5, 7)], "aten::cdist"),
         (nn.LSTM(7, 4), [(2, 5, 7)], "aten::lstm"),
         (nn.GRU(7, 4), [(2, 5, 7)], "aten::gru"),
         (nn.Bilinear(7, 7, 4), [(2, 7), (2, 7)], "aten::bilinear"),
     ],
-    ids=["bmm", "matmul", "matmul of the input", "matmul of two inputs", "einsum", "attention", "cdist", "lstm", "gru", "bilinear"],
+    ids=[
+        "bmm",
+        "matmul",
+        "matmul of the input",
+        "matmul of two inputs",
+        "einsum",
+        "attention",
+        "cdist",
+        "lstm",
+        "gru",
+        "bilinear",
+    ],
 )
-def test_a_product_without_a_rule_is_named(module: nn.Module, shapes: list[tuple[int, ...]], name: str) -> None:
+def test_a_product_without_a_rule_is_named(
+    module: nn.Module, shapes: list[tuple[int, ...]], name: str
+) -> None:
     report = archbench.count(module, tuple(torch.empty(shape) for shape in shapes))
     assert by_name(report) == {name}
     assert report.calls == ()
 
 
 def test_each_call_of_a_product_without_a_rule_is_counted() -> None:
-    report = archbench.count(Function(lambda _, x: [torch.bmm(x, x), torch.bmm(x, x), torch.einsum("bij->b", x)]), (2, 5, 5))
+    report = archbench.count(
+        Function(lambda _, x: [torch.bmm(x, x), torch.bmm(x, x), torch.einsum("bij->b", x)]),
+        (2, 5, 5),
+    )
     assert dict(report.uncounted)["aten::bmm"] == 2
 
 
@@ -271,19 +352,34 @@ def test_a_product_of_an_input_reads_only_the_parameters() -> None:
 
 
 def test_a_parameter_on_the_left_counts_for_one_image() -> None:
-    """[3, 5] times [batch, 5, 7]: 3 x 5 x 7 for each image, though 3 is no multiple of the batch."""
-    assert archbench.count(Function(lambda self, x: self.weight @ x.relu(), 3, 5), (2, 5, 7)).macs == 3 * 5 * 7
+    """[3, 5] times [batch, 5, 7]: 3 x 5 x 7 for each image, though 3 is no multiple of the
+    batch.
+    """
+    assert (
+        archbench.count(Function(lambda self, x: self.weight @ x.relu(), 3, 5), (2, 5, 7)).macs
+        == 3 * 5 * 7
+    )
 
 
 KINDS = nn.Sequential(
-    nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.PReLU(8), nn.ConvTranspose2d(8, 4, 2, bias=False), nn.GroupNorm(2, 4), nn.Flatten(),
-    nn.Linear(4 * 49, 5), nn.LayerNorm(5),
-)  # fmt: skip
+    nn.Conv2d(3, 8, 3),
+    nn.BatchNorm2d(8),
+    nn.PReLU(8),
+    nn.ConvTranspose2d(8, 4, 2, bias=False),
+    nn.GroupNorm(2, 4),
+    nn.Flatten(),
+    nn.Linear(4 * 49, 5),
+    nn.LayerNorm(5),
+)
 
 
 def test_parameters_are_sorted_by_kind() -> None:
     kinds = archbench.count(KINDS, (1, 3, 8, 8)).param_kinds
-    assert (kinds.conv_weights, kinds.linear_weights, kinds.biases) == (3 * 8 * 9 + 8 * 4 * 4, 4 * 49 * 5, 8 + 5)
+    assert (kinds.conv_weights, kinds.linear_weights, kinds.biases) == (
+        3 * 8 * 9 + 8 * 4 * 4,
+        4 * 49 * 5,
+        8 + 5,
+    )
     assert (kinds.norm_scalars, kinds.other, kinds.norm_buffers) == (2 * (8 + 4 + 5), 8, 16)
 
 
@@ -298,12 +394,18 @@ class Tied(nn.Module):
         return self.second(self.first(x))
 
 
-@pytest.mark.parametrize("module", [KINDS, Tied(), nn.MultiheadAttention(8, 2), nn.LSTM(4, 6)], ids=lambda module: type(module).__name__)
+@pytest.mark.parametrize(
+    "module",
+    [KINDS, Tied(), nn.MultiheadAttention(8, 2), nn.LSTM(4, 6)],
+    ids=lambda module: type(module).__name__,
+)
 def test_the_kinds_sum_to_the_parameters(module: nn.Module) -> None:
     from archbench.counting.trace import param_kinds
 
     kinds = param_kinds(module)
-    total = kinds.conv_weights + kinds.linear_weights + kinds.biases + kinds.norm_scalars + kinds.other
+    total = (
+        kinds.conv_weights + kinds.linear_weights + kinds.biases + kinds.norm_scalars + kinds.other
+    )
     assert total == sum(parameter.numel() for parameter in module.parameters())
 
 
@@ -318,7 +420,9 @@ class Dense(nn.Module):
     def __init__(self, channels: int, layers: int, growth: int, *, bypass: int = 0) -> None:
         super().__init__()
         self.bypass = bypass
-        self.layers = nn.ModuleList(nn.Conv2d(channels - bypass + i * growth, growth, 3, padding=1) for i in range(layers))
+        self.layers = nn.ModuleList(
+            nn.Conv2d(channels - bypass + i * growth, growth, 3, padding=1) for i in range(layers)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         passed, y = x[:, : self.bypass], x[:, self.bypass :]
@@ -330,7 +434,9 @@ class Dense(nn.Module):
 @pytest.mark.parametrize(("channels", "layers", "growth"), [(64, 6, 32), (256, 4, 12), (8, 1, 3)])
 def test_cspnet_s_formulas_of_dense_blocks(channels: int, layers: int, growth: int) -> None:
     whole = archbench.count(Dense(channels, layers, growth), (1, channels, 5, 7)).cio
-    half = archbench.count(Dense(channels, layers, growth, bypass=channels // 2), (1, channels, 5, 7)).cio
+    half = archbench.count(
+        Dense(channels, layers, growth, bypass=channels // 2), (1, channels, 5, 7)
+    ).cio
     assert whole == 35 * dense_block_cio(channels, layers, growth)
     assert half == 35 * partial_dense_block_cio(channels, layers, growth)
 

@@ -28,7 +28,9 @@ def allocated_peak(network: torch.nn.Module, images: torch.Tensor) -> int:
         ("vovnet39", "refinedet", 50.0),
     ],
 )
-def test_the_prediction_is_below_a_real_pass_and_near_it(backbone: str, detector: str | None, mib: float) -> None:
+def test_the_prediction_is_below_a_real_pass_and_near_it(
+    backbone: str, detector: str | None, mib: float
+) -> None:
     """A CPU's kernels take workspaces besides: up to 0.6 of the activations."""
     predicted = archbench.cost(backbone, detector).activation_peak_bytes
     assert predicted / MIB == pytest.approx(mib, abs=0.006)
@@ -39,7 +41,12 @@ def test_the_prediction_is_below_a_real_pass_and_near_it(backbone: str, detector
 
 def test_the_sum_of_activations_is_of_every_new_tensor() -> None:
     """Two convolutions and an in-place ReLU: two maps; a view is none."""
-    network = torch.nn.Sequential(torch.nn.Conv2d(3, 8, 1), torch.nn.ReLU(inplace=True), torch.nn.Conv2d(8, 4, 1), torch.nn.Flatten())
+    network = torch.nn.Sequential(
+        torch.nn.Conv2d(3, 8, 1),
+        torch.nn.ReLU(inplace=True),
+        torch.nn.Conv2d(8, 4, 1),
+        torch.nn.Flatten(),
+    )
     report = archbench.count(network, (1, 3, 16, 16))
     assert report.activation_total_bytes == 4 * (8 + 4) * 16 * 16
     assert report.totals()["activation_total_bytes"] == report.activation_total_bytes

@@ -1,4 +1,6 @@
-"""The predicted memory of a training step against closed forms and against what the allocator did in a real one."""
+"""The predicted memory of a training step against closed forms and against what the allocator did
+in a real one.
+"""
 
 from __future__ import annotations
 
@@ -56,7 +58,9 @@ def test_the_prediction_is_below_a_real_step_and_near_it(name: str) -> None:
 def test_what_is_kept_for_the_backward_pass_is_counted(layers: list[nn.Module], kept: int) -> None:
     """Maps more than two convolutions without anything between them keep."""
     images = torch.empty(2, 8, 16, 16)
-    networks = [nn.Sequential(nn.Conv2d(8, 8, 1), *between, nn.Conv2d(8, 8, 1)) for between in ([], layers)]
+    networks = [
+        nn.Sequential(nn.Conv2d(8, 8, 1), *between, nn.Conv2d(8, 8, 1)) for between in ([], layers)
+    ]
     bare, whole = (train_memory(network, (images,)) - held(network, images) for network in networks)
     assert kept * MAP <= whole - bare <= kept * MAP + 8 * ALIGNMENT
 
@@ -65,7 +69,9 @@ def test_gradients_of_a_large_layer_stay() -> None:
     network = nn.Sequential(nn.Linear(1000, 1000, bias=False), nn.Linear(1000, 1000, bias=False))
     images = torch.empty(1, 1000)
     gradients = 2 * 4 * 1000 * 1000
-    assert train_memory(network, (images,)) - held(network, images) == pytest.approx(gradients, rel=0.01)
+    assert train_memory(network, (images,)) - held(network, images) == pytest.approx(
+        gradients, rel=0.01
+    )
 
 
 def test_a_frozen_parameter_has_neither_gradient_nor_momentum() -> None:
@@ -89,18 +95,31 @@ def test_a_forward_pass_has_none() -> None:
     assert archbench.cost("resnet18").train_memory_bytes is None
 
 
-@pytest.mark.parametrize(("network", "options"), [(("resnet50", "faster-rcnn"), {}), (("resnet18",), {"size": 32})], ids=str)
-def test_what_cannot_be_trained_is_a_usage_error(network: tuple[str, ...], options: dict[str, int]) -> None:
+@pytest.mark.parametrize(
+    ("network", "options"),
+    [(("resnet50", "faster-rcnn"), {}), (("resnet18",), {"size": 32})],
+    ids=str,
+)
+def test_what_cannot_be_trained_is_a_usage_error(
+    network: tuple[str, ...], options: dict[str, int]
+) -> None:
     with pytest.raises(UsageError, match="cannot be trained: "):
         archbench.cost(*network, mode="train", **options)  # type: ignore[arg-type]
 
 
 def test_the_paper_s_figures_are_the_prediction_and_the_card_s_own_gigabyte() -> None:
-    """DSNet, Table 9: MB a card at batch 32. What the driver and kernels take is about as much for every network."""
+    """DSNet, Table 9: MB a card at batch 32. What the driver and kernels take is about as much for
+    every network.
+    """
     rows = [figure for figure in figures() if figure.metric == "train_memory_mb"]
     published = {row.backbone: row.value for row in sorted(rows, key=lambda row: row.value)}
-    predicted = {name: (archbench.cost(name, batch=32, mode="train").train_memory_bytes or 0) / 2**20 for name in published}
+    predicted = {
+        name: (archbench.cost(name, batch=32, mode="train").train_memory_bytes or 0) / 2**20
+        for name in published
+    }
     assert sorted(predicted, key=lambda name: predicted[name]) == list(published)
     rest = published["resnet50"] - predicted["resnet50"]
     assert 1000 < rest < 1200
-    assert {name: predicted[name] + rest for name in published} == pytest.approx(published, rel=0.02)
+    assert {name: predicted[name] + rest for name in published} == pytest.approx(
+        published, rel=0.02
+    )

@@ -27,7 +27,9 @@ Environment = dict[str, str]
 
 @pytest.fixture(scope="session")
 def nvml_stub(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Environment]:
-    """Give an environment in which libnvidia-ml.so.1 is the stub, set by STUB_ variables (nvml_stub.c)."""
+    """Give an environment in which libnvidia-ml.so.1 is the stub, set by STUB_ variables
+    (nvml_stub.c).
+    """
     compiler = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
     if compiler is None or sys.platform != "linux":
         pytest.skip("NVML's stub needs a C compiler on Linux")
@@ -38,12 +40,28 @@ def nvml_stub(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Environ
     for name, flags in (("whole", []), ("without_counter", ["-DNO_COUNTER"])):
         (top / name).mkdir()
         target = top / name / "libnvidia-ml.so.1"
-        words = [compiler, "-shared", "-fPIC", "-O1", *flags, "-Wl,-soname,libnvidia-ml.so.1", "-o", target, HERE / "nvml_stub.c", "-lm"]
+        words = [
+            compiler,
+            "-shared",
+            "-fPIC",
+            "-O1",
+            *flags,
+            "-Wl,-soname,libnvidia-ml.so.1",
+            "-o",
+            target,
+            HERE / "nvml_stub.c",
+            "-lm",
+        ]
         subprocess.run(words, check=True)
 
     def environment(library: str = "whole", **variables: str) -> Environment:
         folder = top / library if library in ("whole", "without_counter") else library
-        return os.environ | {"LD_LIBRARY_PATH": str(folder), "XDG_CACHE_HOME": str(top), "OMP_NUM_THREADS": "1", **variables}
+        return os.environ | {
+            "LD_LIBRARY_PATH": str(folder),
+            "XDG_CACHE_HOME": str(top),
+            "OMP_NUM_THREADS": "1",
+            **variables,
+        }
 
     return environment
 

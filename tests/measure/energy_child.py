@@ -1,4 +1,5 @@
-"""What tests run in a process of its own, since a library's folder cannot be changed once Python runs: prints JSON.
+"""What tests run in a process of its own, since a library's folder cannot be changed once Python
+runs: prints JSON.
 
     python energy_child.py FUNCTION '{"argument": value}'
 
@@ -22,9 +23,22 @@ from archbench.measure.power.nvml import NvmlCard, NvmlInstrument
 
 CALL_S = 0.02
 QUESTIONS = (
-    "name", "uuid", "driver", "capability", "used_bytes", "process_count", "process_bytes", "utilisation_percent", "sm_clock_mhz",
-    "memory_clock_mhz", "temperature_c", "event_reasons", "performance_state", "power_limit_w", "mig_enabled",
-)  # fmt: skip
+    "name",
+    "uuid",
+    "driver",
+    "capability",
+    "used_bytes",
+    "process_count",
+    "process_bytes",
+    "utilisation_percent",
+    "sm_clock_mhz",
+    "memory_clock_mhz",
+    "temperature_c",
+    "event_reasons",
+    "performance_state",
+    "power_limit_w",
+    "mig_enabled",
+)
 
 
 def card(uuid: str | None = None) -> dict[str, Any]:
@@ -36,17 +50,33 @@ def card(uuid: str | None = None) -> dict[str, Any]:
     except GpuLostError as error:
         return {"lost": str(error)}
     return answers | {
-        "why_not": instrument.why_not, "message": instrument.message, "failures": found.failures, "retries": found.retries,
-        "card_why_not": found.why_not, "watts": instrument.watts(), "joules": instrument.joules(), "conditions": instrument.conditions,
-        "sensors": {name: asdict(sensor) for name, sensor in instrument.sensors.items()}, "probed": instrument.probed,
-    }  # fmt: skip
+        "why_not": instrument.why_not,
+        "message": instrument.message,
+        "failures": found.failures,
+        "retries": found.retries,
+        "card_why_not": found.why_not,
+        "watts": instrument.watts(),
+        "joules": instrument.joules(),
+        "conditions": instrument.conditions,
+        "sensors": {name: asdict(sensor) for name, sensor in instrument.sensors.items()},
+        "probed": instrument.probed,
+    }
 
 
 def job(
-    meter: str = "nvml", seconds: float = 2.0, rests: Sequence[str] = (), t0_file: str = "", root: str = "", eq2: bool = False,
-    processes: int = 0, allow_shared: bool = False, interrupt_s: float | None = None,
-) -> dict[str, Any]:  # fmt: skip
-    """The energy of a job whose calls wait 20 ms; `t0_file` starts the stub's trace when the load starts."""
+    meter: str = "nvml",
+    seconds: float = 2.0,
+    rests: Sequence[str] = (),
+    t0_file: str = "",
+    root: str = "",
+    eq2: bool = False,
+    processes: int = 0,
+    allow_shared: bool = False,
+    interrupt_s: float | None = None,
+) -> dict[str, Any]:
+    """The energy of a job whose calls wait 20 ms; `t0_file` starts the stub's trace when the load
+    starts.
+    """
     begun = time.perf_counter()
 
     def interrupted() -> bool:
@@ -62,10 +92,24 @@ def job(
             Path(t0_file).write_text(str(time.clock_gettime(time.CLOCK_MONOTONIC)))
         if energy.possible:
             protocol = "model" if eq2 else "train"
-            energy.measure(Load(lambda: time.sleep(CALL_S), lambda: None, 1, CALL_S, protocol, processes=processes), seconds)
+            energy.measure(
+                Load(
+                    lambda: time.sleep(CALL_S),
+                    lambda: None,
+                    1,
+                    CALL_S,
+                    protocol,
+                    processes=processes,
+                ),
+                seconds,
+            )
     except GpuLostError as error:
         lost = str(error)
-    arrays = {name: values.tolist() for name, values in energy.arrays.items() if not name.startswith(("idle", "probe"))}
+    arrays = {
+        name: values.tolist()
+        for name, values in energy.arrays.items()
+        if not name.startswith(("idle", "probe"))
+    }
     metrics = {name: asdict(metric) for name, metric in energy.metrics.items()}
     return {"metrics": metrics, "conditions": energy.conditions, "arrays": arrays, "lost": lost}
 
@@ -83,7 +127,9 @@ def rapl(root: str, watts: float, seconds: float) -> dict[str, Any]:
 
 
 def _turn(root: Path, watts: float, end: threading.Event) -> None:
-    """Count up every domain at so many watts each until the end; each starts again at its own range."""
+    """Count up every domain at so many watts each until the end; each starts again at its own
+    range.
+    """
     begun = time.perf_counter()
     folders = sorted(root.glob("intel-rapl:*"))
     ranges = [int((folder / "max_energy_range_uj").read_text()) for folder in folders]

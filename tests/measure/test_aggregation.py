@@ -1,4 +1,6 @@
-"""What layers read of one another's outputs: found by following channels, weighed by the weights that a file holds."""
+"""What layers read of one another's outputs: found by following channels, weighed by the weights
+that a file holds.
+"""
 
 from __future__ import annotations
 
@@ -42,9 +44,16 @@ def test_weights_are_averaged_by_the_layer_that_wrote_the_channels() -> None:
     network = Dense()
     with torch.no_grad():
         network.one.weight.copy_(torch.tensor([1.0, -3.0]).reshape(1, 2, 1, 1))
-        network.two.weight.copy_(torch.tensor([[1.0, 1.0, 10.0], [-2.0, 2.0, 20.0], [3.0, 3.0, -30.0]]).reshape(3, 3, 1, 1))
-        # Channels 0 to 2 (stem, stem, one) go to the first output, 3 to 5 (all of two) to the second.
-        network.transition.weight.copy_(torch.tensor([[4.0, 6.0, -7.0], [1.0, 2.0, 6.0]]).reshape(2, 3, 1, 1))
+        network.two.weight.copy_(
+            torch.tensor([[1.0, 1.0, 10.0], [-2.0, 2.0, 20.0], [3.0, 3.0, -30.0]]).reshape(
+                3, 3, 1, 1
+            )
+        )
+        # Channels 0 to 2 (stem, stem, one) go to the first output, 3 to 5 (all of two) to the
+        # second.
+        network.transition.weight.copy_(
+            torch.tensor([[4.0, 6.0, -7.0], [1.0, 2.0, 6.0]]).reshape(2, 3, 1, 1)
+        )
     (block,) = blocks(network)
     assert (block.sources, block.targets) == (("input", "1", "2"), ("1", "2", "transition"))
     assert block.weights == ((2.0, 2.0, 5.0), (None, 20.0, 7.0), (None, None, 3.0))
@@ -55,7 +64,12 @@ class Branches(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem, self.left, self.right, self.last = nn.Conv2d(3, 4, 1), nn.Conv2d(4, 2, 1), nn.Conv2d(4, 2, 1), nn.Conv2d(4, 1, 1)
+        self.stem, self.left, self.right, self.last = (
+            nn.Conv2d(3, 4, 1),
+            nn.Conv2d(4, 2, 1),
+            nn.Conv2d(4, 2, 1),
+            nn.Conv2d(4, 1, 1),
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.stem(x)
@@ -68,7 +82,11 @@ def test_branches_that_read_nothing_of_each_other_are_no_block() -> None:
 
 @pytest.mark.parametrize(
     ("name", "inner", "end"),
-    [("densenet40", 12, ["transition1", "transition2", "last"]), ("osa-5x43", 5, ["aggregate"] * 3), ("densenet121", 6, ["transition1"])],
+    [
+        ("densenet40", 12, ["transition1", "transition2", "last"]),
+        ("osa-5x43", 5, ["aggregate"] * 3),
+        ("densenet121", 6, ["transition1"]),
+    ],
 )
 def test_blocks_of_networks_in_the_zoo(name: str, inner: int, end: list[str]) -> None:
     spec = registry.resolve(name)
@@ -78,7 +96,10 @@ def test_blocks_of_networks_in_the_zoo(name: str, inner: int, end: list[str]) ->
         assert list(group.sources.values()) == ["input", *numbers]
         assert list(group.readers) == [*numbers, last]
     dense = name.startswith("densenet")
-    assert all(len(groups[0].readers[str(number)].parts) == (number if dense else 1) for number in range(1, inner + 1))
+    assert all(
+        len(groups[0].readers[str(number)].parts) == (number if dense else 1)
+        for number in range(1, inner + 1)
+    )
 
 
 def test_a_checkpoint_s_weights_are_those_that_are_weighed(tmp_path: Path) -> None:
@@ -96,5 +117,7 @@ def test_a_checkpoint_s_weights_are_those_that_are_weighed(tmp_path: Path) -> No
 
 
 def test_a_network_without_blocks_is_refused_before_its_weights_are_read(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"resnet50.* has no block whose layers read several others"):
+    with pytest.raises(
+        UsageError, match=r"resnet50.* has no block whose layers read several others"
+    ):
         aggregation(registry.resolve("resnet50"), tmp_path / "nowhere.pth")

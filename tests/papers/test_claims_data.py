@@ -1,4 +1,6 @@
-"""The claims as data: every line is a form that can be evaluated, and means the networks that the paper means."""
+"""The claims as data: every line is a form that can be evaluated, and means the networks that the
+paper means.
+"""
 
 from __future__ import annotations
 
@@ -23,7 +25,9 @@ def named(words: str) -> Claim:
 def test_every_line_of_the_file_is_a_claim() -> None:
     text = resources.files("archbench.papers").joinpath("claims.csv").read_text(encoding="utf-8")
     lines = list(csv.DictReader(text.splitlines()))
-    assert [(line["paper"], line["claim"]) for line in lines] == [(claim.paper, claim.text) for claim in claims() if claim.paper != "huang"]
+    assert [(line["paper"], line["claim"]) for line in lines] == [
+        (claim.paper, claim.text) for claim in claims() if claim.paper != "huang"
+    ]
 
 
 @pytest.mark.parametrize("claim", claims(), ids=lambda claim: f"{claim.source}-{claim.text[:40]}")
@@ -43,8 +47,16 @@ def test_the_paper_s_ratio_lies_on_the_side_that_it_claims() -> None:
 def test_a_claim_is_of_the_network_of_its_table() -> None:
     claim = named("RefineDet320: vovnet39 against resnet50, speed")
     ((left, right),) = claim.pairs
-    assert (str(left), str(right)) == ("vovnet39 + refinedet, 320x320, 80 classes", "resnet50-v1 + refinedet, 320x320, 80 classes")
-    assert (claim.metric, claim.device, claim.direction, claim.published) == ("fps", "gpu", "more", 1.078)
+    assert (str(left), str(right)) == (
+        "vovnet39 + refinedet, 320x320, 80 classes",
+        "resnet50-v1 + refinedet, 320x320, 80 classes",
+    )
+    assert (claim.metric, claim.device, claim.direction, claim.published) == (
+        "fps",
+        "gpu",
+        "more",
+        1.078,
+    )
 
 
 def test_training_claims_are_of_steps_at_their_batch() -> None:
@@ -60,7 +72,10 @@ def test_parameters_of_dsod_are_by_its_own_rule() -> None:
 def test_pairs_differ_in_what_varies_alone() -> None:
     claim = named("half the resolution")
     assert len(claim.pairs) == 86
-    assert all((left.width, right.width) == (300, 600) and left.backbone == right.backbone for left, right in claim.pairs)
+    assert all(
+        (left.width, right.width) == (300, 600) and left.backbone == right.backbone
+        for left, right in claim.pairs
+    )
     strides = named("stride 8 in place of 16").pairs
     assert len(strides) == 48
     assert {dict(left.options).get("output_stride") for left, _ in strides} == {8}
@@ -74,7 +89,12 @@ def test_an_ordering_names_groups_that_there_are() -> None:
 
 def test_the_grid_by_the_paper_s_words() -> None:
     assert len(points()) == 175
-    assert {(point.size, point.output_stride) for point in points()} == {(300, 16), (600, 16), (300, 8), (600, 8)}
+    assert {(point.size, point.output_stride) for point in points()} == {
+        (300, 16),
+        (600, 16),
+        (300, 8),
+        (600, 8),
+    }
     assert {point.proposals for point in points() if point.detector == "ssd-huang"} == {0}
 
 

@@ -43,17 +43,27 @@ def test_some_pairs(backbone: str, detector: str, sources: tuple[str, ...], stat
 @pytest.mark.parametrize(
     ("backbone", "detector", "marked"),
     [
-        ("vovnet39", "refinedet", False), ("resnet50", "refinedet", False), ("resnet18", "refinedet", True), ("vgg16", None, False),
-        ("mobilenet", "faster-rcnn", False), ("resnet101-slim", "rfcn", False), ("vgg16", "rfcn", True), ("vovnet39", "ssd-huang", True),
+        ("vovnet39", "refinedet", False),
+        ("resnet50", "refinedet", False),
+        ("resnet18", "refinedet", True),
+        ("vgg16", None, False),
+        ("mobilenet", "faster-rcnn", False),
+        ("resnet101-slim", "rfcn", False),
+        ("vgg16", "rfcn", True),
+        ("vovnet39", "ssd-huang", True),
     ],
-)  # fmt: skip
-def test_a_pair_that_no_paper_has_says_in_which_form_it_is(backbone: str, detector: str | None, marked: bool) -> None:
+)
+def test_a_pair_that_no_paper_has_says_in_which_form_it_is(
+    backbone: str, detector: str | None, marked: bool
+) -> None:
     form = default_form(registry.resolve(backbone, detector))
     assert form == (registry.find("detector", detector or "").form if marked else "")
 
 
 @pytest.mark.parametrize(
-    "entry", [entry for entry in registry.entries("detector") if not entry.published_only], ids=lambda entry: entry.name
+    "entry",
+    [entry for entry in registry.entries("detector") if not entry.published_only],
+    ids=lambda entry: entry.name,
 )
 def test_every_detector_says_its_default_form(entry: registry.Entry) -> None:
     assert entry.form
@@ -63,20 +73,34 @@ def test_every_detector_says_its_default_form(entry: registry.Entry) -> None:
 @pytest.mark.parametrize(
     ("backbone", "detector", "named"),
     [
-        ("csp-peleenet", "efm", ["csp-peleenet", "efm"]), ("csp-peleenet", None, ["csp-peleenet"]), ("peleenet", "prn", []),
-        ("peleenet", "cem", ["cem"]), ("csp-densenet-reference", "prn", ["csp-densenet-reference"]), ("darknet53", "yolov3", []),
+        ("csp-peleenet", "efm", ["csp-peleenet", "efm"]),
+        ("csp-peleenet", None, ["csp-peleenet"]),
+        ("peleenet", "prn", []),
+        ("peleenet", "cem", ["cem"]),
+        ("csp-densenet-reference", "prn", ["csp-densenet-reference"]),
+        ("darknet53", "yolov3", []),
     ],
-)  # fmt: skip
-def test_what_is_approximate_says_what_it_is_built_to(backbone: str, detector: str | None, named: list[str]) -> None:
+)
+def test_what_is_approximate_says_what_it_is_built_to(
+    backbone: str, detector: str | None, named: list[str]
+) -> None:
     said = approximations(registry.resolve(backbone, detector))
     assert [sentence.partition(" is approximate: ")[0] for sentence in said] == named
-    assert all(re.search(r"fitted to|stand-in", sentence) and sentence.endswith(".") for sentence in said)
+    assert all(
+        re.search(r"fitted to|stand-in", sentence) and sentence.endswith(".") for sentence in said
+    )
 
 
 def test_a_pair_of_two_approximate_networks_says_so_of_both() -> None:
-    (pair,) = (pair for pair in pairs() if (pair.backbone, pair.detector) == ("csp-peleenet", "gfm"))
-    assert re.fullmatch(r"backbone: fitted to .* Table 1, .*; detector: fitted to .* Table 2, .*", pair.why)
-    (alone,) = (pair for pair in pairs() if (pair.backbone, pair.detector) == ("csp-peleenet", "prn"))
+    (pair,) = (
+        pair for pair in pairs() if (pair.backbone, pair.detector) == ("csp-peleenet", "gfm")
+    )
+    assert re.fullmatch(
+        r"backbone: fitted to .* Table 1, .*; detector: fitted to .* Table 2, .*", pair.why
+    )
+    (alone,) = (
+        pair for pair in pairs() if (pair.backbone, pair.detector) == ("csp-peleenet", "prn")
+    )
     assert alone.why.startswith("fitted to CSPNet's Table 1")
 
 

@@ -1,4 +1,6 @@
-"""The published figures: that the files are whole, which networks their rows mean, and beside what they are set."""
+"""The published figures: that the files are whole, which networks their rows mean, and beside what
+they are set.
+"""
 
 from __future__ import annotations
 
@@ -21,32 +23,52 @@ from archbench.spec import Spec, UsageError
 from archbench.zoo.catalogue import registry
 
 TABLE_4 = {
-    "ResNet-50": "resnet50-v1", "DenseNet-201 (k=32)": "densenet201", "VoVNet-39": "vovnet39",
-    "ResNet-101": "resnet101-v1", "DenseNet-161 (k=48)": "densenet161", "VoVNet-57": "vovnet57",
-}  # fmt: skip
+    "ResNet-50": "resnet50-v1",
+    "DenseNet-201 (k=32)": "densenet201",
+    "VoVNet-39": "vovnet39",
+    "ResNet-101": "resnet101-v1",
+    "DenseNet-161 (k=48)": "densenet161",
+    "VoVNet-57": "vovnet57",
+}
 
 
 def made(**fields: object) -> Published:
     """A published figure with the fields that matter to a test."""
     row = {
-        "paper": "vovnet", "table": "4", "label": "X", "backbone": "vovnet39", "detector": "refinedet", "input": "320x320",
-        "options": "", "dataset": "coco-test-dev", "metric": "ap", "value": 33.5,
-    }  # fmt: skip
+        "paper": "vovnet",
+        "table": "4",
+        "label": "X",
+        "backbone": "vovnet39",
+        "detector": "refinedet",
+        "input": "320x320",
+        "options": "",
+        "dataset": "coco-test-dev",
+        "metric": "ap",
+        "value": 33.5,
+    }
     return Published(**row | fields)  # type: ignore[arg-type]
 
 
 def find(paper: str, table: str, label: str, metric: str, dataset: str | None = None) -> Published:
     (figure,) = [
-        figure for figure in figures()
-        if (figure.paper, figure.table, figure.label, figure.metric) == (paper, table, label, metric)
+        figure
+        for figure in figures()
+        if (figure.paper, figure.table, figure.label, figure.metric)
+        == (paper, table, label, metric)
         and dataset in (None, figure.dataset)
-    ]  # fmt: skip
+    ]
     return figure
 
 
 def test_the_file_is_whole() -> None:
     assert len(figures()) == 1035
-    assert Counter(figure.paper for figure in figures()) == {"cspnet": 488, "vovnet": 329, "dsnet": 165, "dsod": 37, "huang": 16}
+    assert Counter(figure.paper for figure in figures()) == {
+        "cspnet": 488,
+        "vovnet": 329,
+        "dsnet": 165,
+        "dsod": 37,
+        "huang": 16,
+    }
     assert all(figure.value > 0 for figure in figures())
 
 
@@ -83,15 +105,22 @@ def test_spot_values(row: tuple[str, str, str, str], value: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("table", "source"), [("4", "vovnet/table4"), ("section 3.2", "vovnet/section3.2"), ("prose", "vovnet/prose")]
-)  # fmt: skip
+    ("table", "source"),
+    [("4", "vovnet/table4"), ("section 3.2", "vovnet/section3.2"), ("prose", "vovnet/prose")],
+)
 def test_the_source_is_one_word(table: str, source: str) -> None:
     assert made(table=table).source == source
 
 
 def test_table_4_names_six_networks() -> None:
-    specs = {figure.label: figure.spec() for figure in figures() if (figure.paper, figure.table) == ("vovnet", "4")}
-    assert specs == {label: Spec(name, "refinedet", 320, 320, 80) for label, name in TABLE_4.items()}
+    specs = {
+        figure.label: figure.spec()
+        for figure in figures()
+        if (figure.paper, figure.table) == ("vovnet", "4")
+    }
+    assert specs == {
+        label: Spec(name, "refinedet", 320, 320, 80) for label, name in TABLE_4.items()
+    }
 
 
 def test_section_3_2_names_two_networks() -> None:
@@ -100,11 +129,15 @@ def test_section_3_2_names_two_networks() -> None:
 
 
 def test_a_row_without_an_input_means_the_name_s_default() -> None:
-    assert find("cspnet", "3", "ResNet-152", "params_m").spec() == Spec("resnet152-v1", None, 224, 224, 1000)
+    assert find("cspnet", "3", "ResNet-152", "params_m").spec() == Spec(
+        "resnet152-v1", None, 224, 224, 1000
+    )
 
 
 def test_the_sizes_of_huang_table_2_leave_the_classifier_out() -> None:
-    assert find("huang", "2", "ResNet-101", "params").spec() == Spec("resnet101-slim", None, 224, 224, 0)
+    assert find("huang", "2", "ResNet-101", "params").spec() == Spec(
+        "resnet101-slim", None, 224, 224, 0
+    )
 
 
 @pytest.mark.parametrize(
@@ -128,15 +161,25 @@ def test_classes_follow_the_data_set(fields: dict[str, object], classes: int | N
 
 def test_no_data_set_means_the_default_classes() -> None:
     assert made(dataset="").spec() == Spec("vovnet39", "refinedet", 320, 320, 80)
-    assert made(dataset="", detector=None, input="").spec() == Spec("vovnet39", None, 224, 224, 1000)
+    assert made(dataset="", detector=None, input="").spec() == Spec(
+        "vovnet39", None, 224, 224, 1000
+    )
 
 
 def test_options_are_part_of_the_network() -> None:
-    spec = made(backbone="resnet50", detector=None, input="", options="output_stride=16;stride_on=1x1", dataset="imagenet").spec()
+    spec = made(
+        backbone="resnet50",
+        detector=None,
+        input="",
+        options="output_stride=16;stride_on=1x1",
+        dataset="imagenet",
+    ).spec()
     assert spec == registry.resolve("resnet50-v1", output_stride=16)
 
 
-@pytest.mark.parametrize("fields", [{"backbone": "no-such-net"}, {"detector": "no-such-head"}, {"backbone": ""}])
+@pytest.mark.parametrize(
+    "fields", [{"backbone": "no-such-net"}, {"detector": "no-such-head"}, {"backbone": ""}]
+)
 def test_a_name_that_the_zoo_does_not_know_gives_no_spec(fields: dict[str, object]) -> None:
     assert made(**fields).spec() is None
 
@@ -150,16 +193,23 @@ def test_every_row_whose_names_are_known_is_a_network() -> None:
             return False
         return not (base.published_only or (head and head.published_only))
 
-    assert {figure.row for figure in figures() if is_known(figure) and figure.spec() is None} == set()
+    assert {
+        figure.row for figure in figures() if is_known(figure) and figure.spec() is None
+    } == set()
 
 
 def test_several_passes_an_image_are_a_procedure() -> None:
     procedures = {figure.label for figure in figures() if figure.is_procedure}
     assert procedures == {
-        "CSPResNeXt-50 (10 crop)", "Res2NeXt-50 (10 crop)", "Res2Net-50 (10 crop)", "CornerNet Hourglass (multi-scale)",
-        "Faster R-CNN+++ ResNet-101-C4", "RefineDet512+ ResNet-101", "RefineDet512 VoVNet-39 (ours, multi-scale)",
+        "CSPResNeXt-50 (10 crop)",
+        "Res2NeXt-50 (10 crop)",
+        "Res2Net-50 (10 crop)",
+        "CornerNet Hourglass (multi-scale)",
+        "Faster R-CNN+++ ResNet-101-C4",
+        "RefineDet512+ ResNet-101",
+        "RefineDet512 VoVNet-39 (ours, multi-scale)",
         "RefineDet512 VoVNet-57 (ours, multi-scale)",
-    }  # fmt: skip
+    }
 
 
 def test_a_multi_scale_row_is_not_set_beside_the_single_scale_network() -> None:
@@ -171,7 +221,13 @@ def test_a_multi_scale_row_is_not_set_beside_the_single_scale_network() -> None:
 
 def test_of_a_procedure_only_the_counts_are_the_network_s() -> None:
     spec = registry.resolve("resnet50")
-    ten_crop = {"backbone": "resnet50", "detector": None, "input": "", "dataset": "imagenet", "label": "ResNet-50 (10 crop)"}
+    ten_crop = {
+        "backbone": "resnet50",
+        "detector": None,
+        "input": "",
+        "dataset": "imagenet",
+        "label": "ResNet-50 (10 crop)",
+    }
     assert made(**ten_crop, metric="params_m").holds_for(spec)
     assert made(**ten_crop, metric="bflops").holds_for(spec)
     assert not made(**ten_crop, metric="top1").holds_for(spec)
@@ -220,8 +276,12 @@ def test_no_digit_is_added_by_the_change_of_units() -> None:
 
 
 def test_the_table_with_most_comparable_figures_is_set_beside_a_network() -> None:
-    assert {figure.source for figure in row_for(registry.resolve("vovnet39", "refinedet320"))} == {"vovnet/table4"}
-    assert {figure.source for figure in row_for(registry.resolve("vgg16", "refinedet320"))} == {"vovnet/table6"}
+    assert {figure.source for figure in row_for(registry.resolve("vovnet39", "refinedet320"))} == {
+        "vovnet/table4"
+    }
+    assert {figure.source for figure in row_for(registry.resolve("vgg16", "refinedet320"))} == {
+        "vovnet/table6"
+    }
     assert row_for(registry.resolve("vovnet39", "refinedet320", classes=20)) == ()
 
 

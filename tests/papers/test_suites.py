@@ -22,7 +22,9 @@ def read(tmp_path: Path, text: str) -> Suite:
 
 def test_every_published_table_is_a_suite_with_its_rows_in_order() -> None:
     assert {figure.source for figure in figures()} <= set(names())
-    labels = list(dict.fromkeys(figure.label for figure in figures() if figure.source == "vovnet/table4"))
+    labels = list(
+        dict.fromkeys(figure.label for figure in figures() if figure.source == "vovnet/table4")
+    )
     assert [member.label for member in suite("vovnet/table4").members] == labels
 
 
@@ -69,7 +71,12 @@ def test_the_figures_of_huang_are_parts_of_the_grid() -> None:
 
 def test_all_is_each_published_network_and_the_grid_once() -> None:
     every = suite("all")
-    published = {member.spec for name in names() if name in {figure.source for figure in figures()} for member in suite(name).members}
+    published = {
+        member.spec
+        for name in names()
+        if name in {figure.source for figure in figures()}
+        for member in suite(name).members
+    }
     assert set(every.specs) == (published - {None}) | set(grid())
     assert len(every.specs) == sum(member.spec is not None for member in every.members)
 
@@ -102,12 +109,18 @@ def test_lists_make_a_grid(tmp_path: Path) -> None:
     )
     assert (found.name, found.title, len(found.members)) == ("my", "mine", 8)
     assert found.specs[:3] == (
-        resolve("resnet18", size=64), resolve("resnet18", size=64, batch=2), resolve("resnet18", size="96x64"),
-    )  # fmt: skip
+        resolve("resnet18", size=64),
+        resolve("resnet18", size=64, batch=2),
+        resolve("resnet18", size="96x64"),
+    )
 
 
-def test_options_are_part_of_the_grid_and_a_combination_that_cannot_be_is_a_row_that_says_why(tmp_path: Path) -> None:
-    found = read(tmp_path, 'backbone = ["vovnet39", "resnet50"]\noptions = { stem = ["pool", "conv"] }')
+def test_options_are_part_of_the_grid_and_a_combination_that_cannot_be_is_a_row_that_says_why(
+    tmp_path: Path,
+) -> None:
+    found = read(
+        tmp_path, 'backbone = ["vovnet39", "resnet50"]\noptions = { stem = ["pool", "conv"] }'
+    )
     assert found.specs == (resolve("vovnet39", stem="pool"), resolve("vovnet39"))
     assert [member.why for member in found.missing] == [
         "option stem=pool: it takes imagenet, cifar",
@@ -116,7 +129,10 @@ def test_options_are_part_of_the_grid_and_a_combination_that_cannot_be_is_a_row_
 
 
 def test_other_suites_are_included_as_they_are_or_at_other_batches(tmp_path: Path) -> None:
-    found = read(tmp_path, 'include = ["vovnet/table2", { suite = "vovnet/table4", batch = [1, 8], mode = "train" }]')
+    found = read(
+        tmp_path,
+        'include = ["vovnet/table2", { suite = "vovnet/table4", batch = [1, 8], mode = "train" }]',
+    )
     assert found.specs[:4] == suite("vovnet/table2").specs
     assert {(spec.batch, spec.mode) for spec in found.specs[4:]} == {(1, "train"), (8, "train")}
     metrics = {figure.metric for figure in found.members[-1].figures}
@@ -130,7 +146,10 @@ def test_rows_that_fit_stay_or_go(tmp_path: Path) -> None:
         """
         include = ["huang/grid"]
         only = { detector = "Faster_RCNN", size = 300, options = { output_stride = 16 } }
-        exclude = [{ backbone = ["vgg16", "inception-resnet-v2"] }, { options = { proposals = [10, 20, 50] } }]
+        exclude = [
+            { backbone = ["vgg16", "inception-resnet-v2"] },
+            { options = { proposals = [10, 20, 50] } },
+        ]
         """,
     )
     assert {(spec.detector, spec.size) for spec in found.specs} == {("faster-rcnn", "300x300")}
@@ -138,33 +157,65 @@ def test_rows_that_fit_stay_or_go(tmp_path: Path) -> None:
     assert [values(spec)[1]["proposals"] for spec in found.specs] == [100, 200, 300]
 
 
-def test_a_row_of_a_paper_is_left_out_by_its_label_and_by_the_name_of_a_network_that_is_not_built(tmp_path: Path) -> None:
-    found = read(tmp_path, 'include = "vovnet/table6"\nexclude = [{ detector = "cornernet" }, { label = "YOLOv3-608 DarkNet-53" }]')
+def test_a_row_of_a_paper_is_left_out_by_its_label_and_by_the_name_of_a_network_that_is_not_built(
+    tmp_path: Path,
+) -> None:
+    found = read(
+        tmp_path,
+        'include = "vovnet/table6"\nexclude = [{ detector = "cornernet" }, { label = "YOLOv3-608 '
+        'DarkNet-53" }]',
+    )
     assert len(suite("vovnet/table6").members) - len(found.members) == 3
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('backbone = "vovnet38"', r"my\.toml: no backbone is called 'vovnet38'; did you mean vovnet39"),
+        (
+            'backbone = "vovnet38"',
+            r"my\.toml: no backbone is called 'vovnet38'; did you mean vovnet39",
+        ),
         ('bacbone = "vovnet39"', r"my\.toml: no key bacbone; did you mean backbone\?"),
-        ('include = ["vovnet/table4", { backbone = "vgg16", detektor = "ssd" }]', r"my\.toml, include 2: no key detektor"),
+        (
+            'include = ["vovnet/table4", { backbone = "vgg16", detektor = "ssd" }]',
+            r"my\.toml, include 2: no key detektor",
+        ),
         ('include = { suite = "vovnet/table4", size = 300 }', r"my\.toml, include: no key size"),
-        ('include = "vovnet/table44"', r"my\.toml, include: no suite is called 'vovnet/table44'; did you mean"),
-        ('backbone = "vovnet39"\noptions = { stme = "conv" }', r"my\.toml: vovnet39 takes no option stme; did you mean stem"),
-        ('backbone = "vovnet39"\noptions = "stem=conv"', r"my\.toml: options is 'stem=conv': it takes a table"),
-        ('backbone = "vovnet39"\nsize = 32.5', r"my\.toml: size is 32\.5: it takes a whole number or a text"),
+        (
+            'include = "vovnet/table44"',
+            r"my\.toml, include: no suite is called 'vovnet/table44'; did you mean",
+        ),
+        (
+            'backbone = "vovnet39"\noptions = { stme = "conv" }',
+            r"my\.toml: vovnet39 takes no option stme; did you mean stem",
+        ),
+        (
+            'backbone = "vovnet39"\noptions = "stem=conv"',
+            r"my\.toml: options is 'stem=conv': it takes a table",
+        ),
+        (
+            'backbone = "vovnet39"\nsize = 32.5',
+            r"my\.toml: size is 32\.5: it takes a whole number or a text",
+        ),
         ('backbone = "vovnet39"\nbatch = true', r"batch is True: it takes a whole number"),
         ('backbone = "vovnet39"\nbatch = 0', r"my\.toml: batch is 0"),
         ('backbone = "vovnet39"\nbatch = []', r"my\.toml: batch is an empty list"),
-        ('include = "vovnet/table4"\nexclude = { backbone = "vgg16" }', r"my\.toml, exclude: it fits no row"),
-        ('include = "vovnet/table4"\nonly = { backbone = "vgg16" }', r"my\.toml: it names no network"),
+        (
+            'include = "vovnet/table4"\nexclude = { backbone = "vgg16" }',
+            r"my\.toml, exclude: it fits no row",
+        ),
+        (
+            'include = "vovnet/table4"\nonly = { backbone = "vgg16" }',
+            r"my\.toml: it names no network",
+        ),
         ("", r"my\.toml: it names no network"),
         ("size = 3", r"my\.toml: it has no backbone"),
         ("title = 'x'\nbackbone = vovnet39", r"my\.toml is no TOML: .*line 2"),
     ],
 )
-def test_a_mistake_is_one_line_that_names_the_file_and_the_place(tmp_path: Path, text: str, message: str) -> None:
+def test_a_mistake_is_one_line_that_names_the_file_and_the_place(
+    tmp_path: Path, text: str, message: str
+) -> None:
     with pytest.raises(UsageError, match=message) as caught:
         read(tmp_path, text)
     assert "\n" not in str(caught.value)
@@ -177,7 +228,10 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 
 def test_an_approximate_network_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin = tmp_path / "near.py"
-    plugin.write_text('ENTRY = """\nkind = "backbone"\nbuilder = "near"\ninput = "32x32"\n[networks.near]\napproximate = "fitted"\n"""')
+    plugin.write_text(
+        'ENTRY = """\nkind = "backbone"\nbuilder = "near"\ninput = '
+        '"32x32"\n[networks.near]\napproximate = "fitted"\n"""'
+    )
     monkeypatch.setenv(registry.PLUGIN_FILES, "")
     registry.use_plugin(plugin)
     try:

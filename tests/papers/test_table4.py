@@ -1,4 +1,6 @@
-"""VoVNet's Table 4, whole: our counts print as the paper's parameters, and its FLOPs come out by its own rule."""
+"""VoVNet's Table 4, whole: our counts print as the paper's parameters, and its FLOPs come out by
+its own rule.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,9 @@ def test_the_table_has_six_rows() -> None:
 
 
 @pytest.mark.parametrize("label", LABELS)
-def test_parameters_print_as_published_and_flops_are_within_a_fifth_of_a_percent(label: str) -> None:
+def test_parameters_print_as_published_and_flops_are_within_a_fifth_of_a_percent(
+    label: str,
+) -> None:
     report = cost_spec(ROWS[label, "params_m"].spec())
     assert f"{report.params / 1e6:.2f}" == f"{ROWS[label, 'params_m'].value:.2f}"
     assert report.paper_flops / 1e9 == pytest.approx(ROWS[label, "gmacs"].value, rel=0.002)

@@ -21,15 +21,30 @@ SPEC = resolve("resnet50-v1", "refinedet320", stem_pool="pad")
 
 def record(**changes: object) -> Record:
     measured = {
-        "latency_ms": Metric(12.5, "ms", "host clock", "model", flags=("ci_not_met",), spread={"n": 9, "ci95": [12.0, 13.0]}),
+        "latency_ms": Metric(
+            12.5,
+            "ms",
+            "host clock",
+            "model",
+            flags=("ci_not_met",),
+            spread={"n": 9, "ci95": [12.0, 13.0]},
+        ),
         "energy_per_image_j": Metric(None, "J", reason="cpu_device"),
     }
-    fields = {"spec": SPEC, "settings": Settings(seed=3), "status": "ok", "counted": {"params": 7}, "measured": measured}
+    fields = {
+        "spec": SPEC,
+        "settings": Settings(seed=3),
+        "status": "ok",
+        "counted": {"params": 7},
+        "measured": measured,
+    }
     return Record(**(fields | changes))
 
 
 def test_a_record_survives_json():
-    original = record(status="timeout", reason=Reason("deadline", "latency", "too slow"), phases={"build": 1.5})
+    original = record(
+        status="timeout", reason=Reason("deadline", "latency", "too slow"), phases={"build": 1.5}
+    )
     assert Record.from_dict(json.loads(json.dumps(original.to_dict()))) == original
 
 
@@ -42,7 +57,11 @@ def test_a_metric_has_a_value_or_a_reason():
 
 def test_an_unmeasured_figure_is_null_in_json_and_none_in_python():
     data = record().to_dict()
-    assert data["measured"]["energy_per_image_j"] == {"value": None, "unit": "J", "reason": "cpu_device"}
+    assert data["measured"]["energy_per_image_j"] == {
+        "value": None,
+        "unit": "J",
+        "reason": "cpu_device",
+    }
     assert record().value("energy_per_image_j") is None
     assert record().value("params") == 7
 
@@ -76,10 +95,16 @@ def test_torn_and_foreign_lines_are_warned_of_with_file_and_line(tmp_path: Path)
     path = next(tmp_path.glob("*.jsonl"))
     newer = record().to_dict() | {"schema_version": 99}
     with path.open("ab") as file:
-        file.write(b'{"other": 1}\n\xff\xfe\n[1]\n' + json.dumps(newer).encode() + b'\n{"schema_version": 1, "spec"')
+        file.write(
+            b'{"other": 1}\n\xff\xfe\n[1]\n'
+            + json.dumps(newer).encode()
+            + b'\n{"schema_version": 1, "spec"'
+        )
     last = store.append(record())
     assert store.read() == [first, last]
-    assert [warning.split(": ")[0] for warning in warnings] == [f"{path}:{line}" for line in (2, 3, 4, 5, 6)]
+    assert [warning.split(": ")[0] for warning in warnings] == [
+        f"{path}:{line}" for line in (2, 3, 4, 5, 6)
+    ]
     assert "99" in warnings[3]
     assert "torn" in warnings[4]
 
@@ -87,11 +112,19 @@ def test_torn_and_foreign_lines_are_warned_of_with_file_and_line(tmp_path: Path)
 FOREIGN = {
     "no time": lambda data: data | {"time_utc": None},
     "no environment": lambda data: data | {"environment": None},
-    "a word for a figure": lambda data: data | {"measured": {"latency_ms": {"value": "fast", "unit": "ms"}}},
+    "a word for a figure": lambda data: (
+        data | {"measured": {"latency_ms": {"value": "fast", "unit": "ms"}}}
+    ),
     "a word for a count": lambda data: data | {"counted": {"params": "many"}},
-    "a list for an option": lambda data: data | {"spec": data["spec"] | {"options": {"stem": ["conv"]}}},
-    "a list for a setting": lambda data: data | {"settings": Settings().to_dict() | {"precision": ["fp32"]}},
-    "no number": lambda data: data | {"measured": {"latency_ms": {"value": float("nan"), "unit": "ms"}}},
+    "a list for an option": lambda data: (
+        data | {"spec": data["spec"] | {"options": {"stem": ["conv"]}}}
+    ),
+    "a list for a setting": lambda data: (
+        data | {"settings": Settings().to_dict() | {"precision": ["fp32"]}}
+    ),
+    "no number": lambda data: (
+        data | {"measured": {"latency_ms": {"value": float("nan"), "unit": "ms"}}}
+    ),
 }
 
 
@@ -147,7 +180,10 @@ def _append_many(folder: Path) -> None:
 
 
 def test_six_writers_at_once_lose_nothing(tmp_path: Path):
-    writers = [multiprocessing.get_context("spawn").Process(target=_append_many, args=(tmp_path,)) for _ in range(6)]
+    writers = [
+        multiprocessing.get_context("spawn").Process(target=_append_many, args=(tmp_path,))
+        for _ in range(6)
+    ]
     for writer in writers:
         writer.start()
     for writer in writers:

@@ -1,4 +1,6 @@
-"""What passes between networks and their callers: stages, prepared pictures, detections, classifiers."""
+"""What passes between networks and their callers: stages, prepared pictures, detections,
+classifiers.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +11,22 @@ from torch import nn
 from archbench.spec import UsageError
 from archbench.zoo.contracts import Backbone, Classifier, Detections, Preparation, Resize, Stage
 
-STEPS = {"first": nn.Conv2d(3, 4, 3, stride=2, padding=1), "inner": nn.ReLU(), "second": nn.Conv2d(4, 6, 3, stride=2, padding=1)}
+STEPS = {
+    "first": nn.Conv2d(3, 4, 3, stride=2, padding=1),
+    "inner": nn.ReLU(),
+    "second": nn.Conv2d(4, 6, 3, stride=2, padding=1),
+}
 STAGES = (Stage("first", 4, 2), Stage("second", 6, 4))
 
 
 def test_a_level_is_the_power_of_its_stride() -> None:
-    assert [Stage("x", 1, stride).level for stride in (1, 2, 8, 32, 64)] == ["c0", "c1", "c3", "c5", "c6"]
+    assert [Stage("x", 1, stride).level for stride in (1, 2, 8, 32, 64)] == [
+        "c0",
+        "c1",
+        "c3",
+        "c5",
+        "c6",
+    ]
 
 
 def test_taps_are_levels_or_names_of_steps() -> None:
@@ -61,8 +73,15 @@ def test_a_backbone_is_cut_before_its_last_stage() -> None:
     images = torch.randn(2, 3, 8, 8)
     (features,) = split.trunk(images)
     torch.testing.assert_close(split.tail(features), backbone(images)[0])
-    assert (list(dict(split.trunk.named_children())), list(dict(split.tail.named_children()))) == (["first"], ["inner", "second"])
-    assert (split.trunk.stages, split.trunk.norm, split.trunk.preparation) == (STAGES[:1], None, backbone.preparation)
+    assert (list(dict(split.trunk.named_children())), list(dict(split.tail.named_children()))) == (
+        ["first"],
+        ["inner", "second"],
+    )
+    assert (split.trunk.stages, split.trunk.norm, split.trunk.preparation) == (
+        STAGES[:1],
+        None,
+        backbone.preparation,
+    )
     assert (split.channels, split.vectors) == (6, False)
 
 
@@ -78,7 +97,10 @@ def test_one_stage_cannot_be_cut() -> None:
 
 @pytest.mark.parametrize(("dilated", "dilation"), [(False, 1), (True, 4)])
 def test_crops_are_not_dilated_unless_asked(dilated: bool, dilation: int) -> None:
-    steps = {"first": nn.Conv2d(3, 4, 1), "second": nn.Sequential(nn.Conv2d(4, 4, (3, 5), padding=(4, 8), dilation=4))}
+    steps = {
+        "first": nn.Conv2d(3, 4, 1),
+        "second": nn.Sequential(nn.Conv2d(4, 4, (3, 5), padding=(4, 8), dilation=4)),
+    }
     split = Backbone(steps, [Stage("first", 4, 1), Stage("second", 4, 1)]).split(dilated=dilated)
     conv = split.tail.second[0]
     assert conv.dilation == (dilation, dilation)
@@ -88,7 +110,9 @@ def test_crops_are_not_dilated_unless_asked(dilated: bool, dilation: int) -> Non
 def test_a_picture_is_scaled_to_the_input_and_back() -> None:
     prepared = Preparation()(torch.zeros(3, 50, 200, dtype=torch.uint8), (100, 100))
     assert (tuple(prepared.image.shape), prepared.scale) == ((3, 100, 100), (2.0, 0.5))
-    found = Detections(torch.tensor([[10.0, 20.0, 30.0, 40.0]]), torch.ones(1), torch.zeros(1, dtype=torch.long)).on_picture(prepared)
+    found = Detections(
+        torch.tensor([[10.0, 20.0, 30.0, 40.0]]), torch.ones(1), torch.zeros(1, dtype=torch.long)
+    ).on_picture(prepared)
     assert found.boxes.tolist() == [[20.0, 10.0, 60.0, 20.0]]
     assert len(found) == 1
 
@@ -108,13 +132,17 @@ def test_a_picture_that_is_cropped_keeps_its_aspect_and_its_middle() -> None:
     prepared = Preparation(mean=(0, 0, 0), std=(1, 1, 1), resize="crop")(picture, (50, 50))
     torch.testing.assert_close(prepared.image, torch.ones(3, 50, 50))
     assert (prepared.scale, prepared.offset) == ((1.0, 1.0), (75, 0))
-    found = Detections(torch.tensor([[0.0, 0.0, 50.0, 50.0]]), torch.ones(1), torch.zeros(1, dtype=torch.long)).on_picture(prepared)
+    found = Detections(
+        torch.tensor([[0.0, 0.0, 50.0, 50.0]]), torch.ones(1), torch.zeros(1, dtype=torch.long)
+    ).on_picture(prepared)
     assert found.boxes.tolist() == [[75.0, 0.0, 125.0, 50.0]]
 
 
 def test_boxes_in_what_was_filled_up_end_at_the_picture() -> None:
     prepared = Preparation(resize="fit")(torch.zeros(3, 50, 200, dtype=torch.uint8), (100, 100))
-    found = Detections(torch.tensor([[-3.0, 20.0, 50.0, 100.0]]), torch.ones(1), torch.zeros(1, dtype=torch.long)).on_picture(prepared)
+    found = Detections(
+        torch.tensor([[-3.0, 20.0, 50.0, 100.0]]), torch.ones(1), torch.zeros(1, dtype=torch.long)
+    ).on_picture(prepared)
     assert found.boxes.tolist() == [[0.0, 40.0, 100.0, 50.0]]
 
 
@@ -124,7 +152,12 @@ def test_masks_come_back_to_the_picture_where_they_were(resize: Resize) -> None:
     picture = torch.zeros(3, 60, 120, dtype=torch.uint8)
     picture[:, 20:40, 50:70] = 255
     prepared = Preparation(mean=(0, 0, 0), std=(1, 1, 1), resize=resize)(picture, (90, 90))
-    found = Detections(torch.zeros(1, 4), torch.ones(1), torch.zeros(1, dtype=torch.long), masks=prepared.image[:1] > 0.5)
+    found = Detections(
+        torch.zeros(1, 4),
+        torch.ones(1),
+        torch.zeros(1, dtype=torch.long),
+        masks=prepared.image[:1] > 0.5,
+    )
     back = found.on_picture(prepared).masks
     assert back is not None
     assert back.shape == (1, 60, 120)
@@ -134,18 +167,38 @@ def test_masks_come_back_to_the_picture_where_they_were(resize: Resize) -> None:
 @pytest.mark.parametrize(
     ("preparation", "expected"),
     [
-        (Preparation(order="rgb", scale=1.0, mean=(0, 0, 0), std=(1, 1, 1)), (51 / 255, 102 / 255, 1.0)),
-        (Preparation(order="bgr", scale=255, mean=(104, 117, 123), std=(1, 1, 1)), (255 - 104, 102 - 117, 51 - 123)),
-        (Preparation(order="rgb", scale=1.0, mean=(0.2, 0.4, 0.0), std=(1, 1, 0.5)), (0.0, 0.0, 2.0)),
+        (
+            Preparation(order="rgb", scale=1.0, mean=(0, 0, 0), std=(1, 1, 1)),
+            (51 / 255, 102 / 255, 1.0),
+        ),
+        (
+            Preparation(order="bgr", scale=255, mean=(104, 117, 123), std=(1, 1, 1)),
+            (255 - 104, 102 - 117, 51 - 123),
+        ),
+        (
+            Preparation(order="rgb", scale=1.0, mean=(0.2, 0.4, 0.0), std=(1, 1, 0.5)),
+            (0.0, 0.0, 2.0),
+        ),
     ],
 )
-def test_channels_are_ordered_scaled_and_shifted(preparation: Preparation, expected: tuple[float, float, float]) -> None:
+def test_channels_are_ordered_scaled_and_shifted(
+    preparation: Preparation, expected: tuple[float, float, float]
+) -> None:
     picture = torch.tensor([51, 102, 255], dtype=torch.uint8).reshape(3, 1, 1).expand(3, 7, 5)
     image = preparation(picture, (4, 6)).image
-    torch.testing.assert_close(image, torch.tensor(expected).reshape(3, 1, 1).expand(3, 6, 4).float())
+    torch.testing.assert_close(
+        image, torch.tensor(expected).reshape(3, 1, 1).expand(3, 6, 4).float()
+    )
 
 
-@pytest.mark.parametrize("picture", [torch.zeros(3, 4, 4), torch.zeros(4, 4, 3, dtype=torch.uint8), torch.zeros(4, 4, dtype=torch.uint8)])
+@pytest.mark.parametrize(
+    "picture",
+    [
+        torch.zeros(3, 4, 4),
+        torch.zeros(4, 4, 3, dtype=torch.uint8),
+        torch.zeros(4, 4, dtype=torch.uint8),
+    ],
+)
 def test_another_picture_is_a_usage_error(picture: torch.Tensor) -> None:
     with pytest.raises(UsageError, match="uint8"):
         Preparation()(picture, (4, 4))

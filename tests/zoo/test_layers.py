@@ -33,15 +33,24 @@ def test_stride_1_keeps_the_size(kernel: Kernel, dilation: int) -> None:
     assert ConvNorm(3, 4, kernel, dilation=dilation)(torch.randn(1, 3, 9, 7)).shape == (1, 4, 9, 7)
 
 
-@pytest.mark.parametrize(("norm", "kind"), [("bn", nn.BatchNorm2d), ("gn", nn.GroupNorm), (None, None)])
-def test_a_convolution_has_a_bias_where_it_has_no_normalisation(norm: str | None, kind: type | None) -> None:
+@pytest.mark.parametrize(
+    ("norm", "kind"), [("bn", nn.BatchNorm2d), ("gn", nn.GroupNorm), (None, None)]
+)
+def test_a_convolution_has_a_bias_where_it_has_no_normalisation(
+    norm: str | None, kind: type | None
+) -> None:
     layers = list(ConvNormReLU(3, 32, norm=norm))  # type: ignore[arg-type]
     assert [type(layer) for layer in layers] == [nn.Conv2d, *([kind] if kind else []), nn.ReLU]
     assert (layers[0].bias is None) is (norm is not None)
 
 
 def test_a_chain_is_flat() -> None:
-    assert [type(layer) for layer in chain(ConvNormReLU(3, 4), nn.MaxPool2d(2))] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.MaxPool2d]
+    assert [type(layer) for layer in chain(ConvNormReLU(3, 4), nn.MaxPool2d(2))] == [
+        nn.Conv2d,
+        nn.BatchNorm2d,
+        nn.ReLU,
+        nn.MaxPool2d,
+    ]
 
 
 def test_l2_norm_scales_unit_vectors() -> None:
@@ -49,7 +58,9 @@ def test_l2_norm_scales_unit_vectors() -> None:
     torch.testing.assert_close(out.norm(dim=1), torch.full((2, 3, 5), 10.0))
 
 
-@pytest.mark.parametrize(("side", "pooled"), [(160, 80), (161, 80), (112, 56), (150, 75), (75, 37), (4, 2), (3, 1)])
+@pytest.mark.parametrize(
+    ("side", "pooled"), [(160, 80), (161, 80), (112, 56), (150, 75), (75, 37), (4, 2), (3, 1)]
+)
 def test_ceil_pool_is_caffes(side: int, pooled: int) -> None:
     """ceil((n - 3) / 2) + 1 (vovnet-refinedet.md 1.1)."""
     assert ceil_pool()(torch.empty(1, 1, side, side)).shape[-1] == pooled == -(-(side - 3) // 2) + 1
@@ -82,7 +93,9 @@ def test_branches_read_the_same_map_and_are_concatenated() -> None:
 def test_another_activation_takes_relu_s_place() -> None:
     layer = ConvNormReLU(3, 4, activation=nn.ReLU6)
     assert [type(part) for part in layer] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU6]
-    assert (ConvNormReLU(3, 4, norm=None, activation=nn.ReLU6)(1e3 * torch.randn(1, 3, 4, 4)) <= 6).all()
+    assert (
+        ConvNormReLU(3, 4, norm=None, activation=nn.ReLU6)(1e3 * torch.randn(1, 3, 4, 4)) <= 6
+    ).all()
 
 
 @pytest.mark.parametrize("norm", ["gn", None])
@@ -96,7 +109,9 @@ def test_a_pyramid_adds_what_coarser_maps_know(norm: str | None) -> None:
     for level, reached in ((2, [True, True, True]), (0, [True, False, False])):
         changed = [m + (index == level) for index, m in enumerate(maps)]
         after = pyramid(changed)
-        assert [not torch.equal(old, new) for old, new in zip(before, after, strict=True)] == reached
+        assert [
+            not torch.equal(old, new) for old, new in zip(before, after, strict=True)
+        ] == reached
     assert any(isinstance(layer, nn.GroupNorm) for layer in pyramid.modules()) is (norm == "gn")
 
 
@@ -117,8 +132,18 @@ def test_darknet_s_convolution_is_leaky() -> None:
     assert (layers[0].padding, layers[0].stride, layers[2].negative_slope) == ((1, 1), (2, 2), 0.1)
 
 
-@pytest.mark.parametrize(("own", "other"), [((6, 4, 4), (3, 4, 4)), ((3, 4, 4), (6, 4, 4)), ((4, 2, 3), (4, 4, 6)), ((2, 3, 2), (5, 5, 3))])
-def test_a_darknet_shortcut_adds_the_channels_and_cells_in_common(own: tuple[int, ...], other: tuple[int, ...]) -> None:
+@pytest.mark.parametrize(
+    ("own", "other"),
+    [
+        ((6, 4, 4), (3, 4, 4)),
+        ((3, 4, 4), (6, 4, 4)),
+        ((4, 2, 3), (4, 4, 6)),
+        ((2, 3, 2), (5, 5, 3)),
+    ],
+)
+def test_a_darknet_shortcut_adds_the_channels_and_cells_in_common(
+    own: tuple[int, ...], other: tuple[int, ...]
+) -> None:
     x, y = torch.randn(2, *own), torch.randn(2, *other)
     out = add_common(x, y)
     down = -(-other[2] // own[2])
@@ -146,7 +171,9 @@ def test_squeeze_and_excitation_scales_each_channel_by_what_all_hold() -> None:
     ratio = out / x
     torch.testing.assert_close(ratio, ratio[:, :, :1, :1].expand_as(x), rtol=1e-3, atol=1e-4)
     assert ((ratio > 0) & (ratio < 1)).all()
-    assert not torch.allclose(gate(torch.cat([x[:, :16], x[:, 16:] + 1], dim=1))[:, :16], out[:, :16])
+    assert not torch.allclose(
+        gate(torch.cat([x[:, :16], x[:, 16:] + 1], dim=1))[:, :16], out[:, :16]
+    )
     assert sum(parameter.numel() for parameter in gate.parameters()) == 2 * 32 * 2 + 32 + 2
 
 

@@ -1,4 +1,6 @@
-"""The whole zoo: every registered network builds, counts and is what its stages say, on the meta device."""
+"""The whole zoo: every registered network builds, counts and is what its stages say, on the meta
+device.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +25,16 @@ WITHOUT_BOXES = {"cornernet", "centernet", "ttfnet"}
 """Detectors that find objects as points."""
 THOUSAND_LAYERS = ("preact-resnet1001",)
 EVERY = 6
-"""One pair of a detector and a family in so many is built by default, each detector and each family among them; all if slow."""
+"""One pair of a detector and a family in so many is built by default, each detector and each family
+among them; all if slow.
+"""
 PAIRS = [
-    pytest.param(entry, detector, id=f"{detector.name}-{entry.family}", marks=[] if (i + j) % EVERY == 0 else pytest.mark.slow)
+    pytest.param(
+        entry,
+        detector,
+        id=f"{detector.name}-{entry.family}",
+        marks=[] if (i + j) % EVERY == 0 else pytest.mark.slow,
+    )
     for i, detector in enumerate(DETECTORS)
     for j, entry in enumerate(FAMILIES)
 ]
@@ -33,17 +42,30 @@ PAIRS = [
 
 def by_name(*, slow: Callable[[Entry], bool]) -> pytest.MarkDecorator:
     """A test a backbone, some of them in the slow tier."""
-    rows = [pytest.param(entry, marks=[pytest.mark.slow] if slow(entry) else [], id=entry.name) for entry in BACKBONES]
+    rows = [
+        pytest.param(entry, marks=[pytest.mark.slow] if slow(entry) else [], id=entry.name)
+        for entry in BACKBONES
+    ]
     return pytest.mark.parametrize("entry", rows)
 
 
-SHOWN = {entry.name for family in FAMILIES for entry in [one for one in BACKBONES if one.family == family.family and not one.same_as][::3]}
-"""One network in three of each family, its first among them; a name for another network's options has that one's steps."""
+SHOWN = {
+    entry.name
+    for family in FAMILIES
+    for entry in [one for one in BACKBONES if one.family == family.family and not one.same_as][::3]
+}
+"""One network in three of each family, its first among them; a name for another network's options
+has that one's steps.
+"""
 by_network = by_name(slow=lambda entry: entry.name in THOUSAND_LAYERS or entry.name not in SHOWN)
 
 
-def make(entry: Entry, taps: tuple[str, ...] | None = None, detector: str | None = None) -> Backbone:
-    """Build a trunk, alone or as under a detector, on the meta device with taps, which a spec does not hold."""
+def make(
+    entry: Entry, taps: tuple[str, ...] | None = None, detector: str | None = None
+) -> Backbone:
+    """Build a trunk, alone or as under a detector, on the meta device with taps, which a spec does
+    not hold.
+    """
     classes = None if detector else 0
     options, _ = registry.values(registry.resolve(entry.name, detector, classes=classes))
     del options["classifier"]
@@ -59,14 +81,19 @@ def whole(name: str, detector: str | None = None) -> Backbone:
     return make(registry.find("backbone", name), detector=detector)
 
 
-def run(backbone: Backbone, entry: Entry, *, more: int = 0) -> tuple[list[tuple[int, ...]], CostReport]:
-    """Count a trunk at its network's own input, or `more` pixels each way; give its maps' shapes too.
+def run(
+    backbone: Backbone, entry: Entry, *, more: int = 0
+) -> tuple[list[tuple[int, ...]], CostReport]:
+    """Count a trunk at its network's own input, or `more` pixels each way; give its maps' shapes
+    too.
 
     Several times faster than a bare pass on the meta device.
     """
     width, height = (side + more for side in entry.size)
     shapes: list[tuple[int, ...]] = []
-    backbone.register_forward_hook(lambda _module, _inputs, maps: shapes.extend(tuple(m.shape[1:]) for m in maps))
+    backbone.register_forward_hook(
+        lambda _module, _inputs, maps: shapes.extend(tuple(m.shape[1:]) for m in maps)
+    )
     return shapes, archbench.count(backbone, (1, 3, height, width))
 
 
@@ -93,12 +120,16 @@ def test_a_classifier_costs_more_than_its_trunk(entry: Entry) -> None:
 
 @by_network
 def test_its_stages_are_true_in_any_order(entry: Entry) -> None:
-    """A stride of s: s pixels more of the input give exactly one cell more, whatever is padded or rounded."""
+    """A stride of s: s pixels more of the input give exactly one cell more, whatever is padded or
+    rounded.
+    """
     backbone, shapes, _ = tapped_everywhere(entry.name)
     width, height = entry.size
     assert backbone.tapped == whole(entry.name).stages[::-1]
     larger, _ = run(make(entry, backbone.taps), entry, more=64)
-    for stage, (channels, rows, columns), grown in zip(backbone.tapped, shapes, larger, strict=True):
+    for stage, (channels, rows, columns), grown in zip(
+        backbone.tapped, shapes, larger, strict=True
+    ):
         assert channels == stage.channels
         assert rows <= -(-height // stage.stride)
         assert columns <= -(-width // stage.stride)
@@ -129,7 +160,9 @@ def test_a_tap_that_is_not_there_is_a_usage_error() -> None:
 @by_network
 def test_a_detector_fits_every_backbone_that_offers_its_taps(entry: Entry) -> None:
     detector = registry.find("detector", "refinedet")
-    if set(detector.taps) <= set(entry.levels) & {stage.level for stage in whole(entry.name, detector.name).stages}:
+    if set(detector.taps) <= set(entry.levels) & {
+        stage.level for stage in whole(entry.name, detector.name).stages
+    }:
         report = archbench.cost(entry.name, detector.name)
         area = detector.size[0] * detector.size[1] / (entry.size[0] * entry.size[1])
         assert report.macs > tapped_everywhere(entry.name)[2].macs * area
@@ -141,10 +174,14 @@ def test_a_detector_fits_every_backbone_that_offers_its_taps(entry: Entry) -> No
 
 @pytest.mark.parametrize(("entry", "detector"), PAIRS)
 def test_every_detector_stands_on_every_family(entry: Entry, detector: Entry) -> None:
-    """Where it has the maps that the detector reads: DSOD's own networks end at stride 16, toy ones and hourglasses at stride 4."""
+    """Where it has the maps that the detector reads: DSOD's own networks end at stride 16, toy ones
+    and hourglasses at stride 4.
+    """
     taps = {tap for tap in detector.on_family(entry.stands_as).taps if tap[1:].isdigit()}
     if not taps <= set(entry.levels):
-        with pytest.raises(UsageError, match=r"cannot be built: this backbone has no c[2345]; it offers"):
+        with pytest.raises(
+            UsageError, match=r"cannot be built: this backbone has no c[2345]; it offers"
+        ):
             archbench.cost(entry.name, detector.name)
         return
     report = archbench.cost(entry.name, detector.name)
@@ -176,7 +213,9 @@ def test_what_is_asked_decides_what_is_built() -> None:
     detector = archbench.build("resnet18", "refinedet", device="meta")
     assert [type(trunk), type(classifier)] == [Backbone, Classifier]
     assert isinstance(detector, Detector)
-    assert not any(module.training for network in (trunk, classifier, detector) for module in network.modules())
+    assert not any(
+        module.training for network in (trunk, classifier, detector) for module in network.modules()
+    )
 
 
 @pytest.mark.parametrize("name", ["resnet18", "densenet121"])
@@ -188,11 +227,16 @@ def test_a_convolution_as_last_layer_counts_as_one(name: str) -> None:
     assert conv.mac_eq1 - linear.mac_eq1 == channels + 1000 + channels * 1000
 
 
-@pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet50-v1", "resnet50-slim", "resnext50-32x4d"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "resnet50", "resnet50-v1", "resnet50-slim", "resnext50-32x4d"]
+)
 @pytest.mark.parametrize("stride", [16, 8])
 def test_an_output_stride_keeps_the_parameters_and_the_resolution(name: str, stride: int) -> None:
     report = archbench.cost(name, classes=0, output_stride=stride)
-    plain, dilated = (archbench.build(name, classes=0, device="meta", **given).stages for given in ({}, {"output_stride": stride}))
+    plain, dilated = (
+        archbench.build(name, classes=0, device="meta", **given).stages
+        for given in ({}, {"output_stride": stride})
+    )
     assert [stage.stride for stage in dilated] == [min(stage.stride, stride) for stage in plain]
     *_, trunk = tapped_everywhere(name)
     assert report.params == trunk.params
@@ -203,11 +247,14 @@ def test_an_output_stride_keeps_the_parameters_and_the_resolution(name: str, str
 @pytest.mark.parametrize(
     ("backbone", "options"),
     [
-        ("resnet50", {"norm": "gn", "width": 0.25}), ("resnext50-32x4d", {"width": 0.1}), ("resnet50", {"width": 0.001}),
-        ("osa-0x43", {}), ("osa-5x0", {}),
+        ("resnet50", {"norm": "gn", "width": 0.25}),
+        ("resnext50-32x4d", {"width": 0.1}),
+        ("resnet50", {"width": 0.001}),
+        ("osa-0x43", {}),
+        ("osa-5x0", {}),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_width_that_cannot_be_is_a_usage_error(backbone: str, options: dict[str, object]) -> None:
     with pytest.raises(UsageError):
         archbench.cost(backbone, **options)  # type: ignore[arg-type]

@@ -16,11 +16,15 @@ from archbench.measure.machine.device import Device
 from archbench.spec import UsageError
 
 CALLS_BEFORE_CAPTURE = 3
-"""Calls on the stream of the capture, in which libraries choose algorithms and allocate what a capture cannot."""
+"""Calls on the stream of the capture, in which libraries choose algorithms and allocate what a
+capture cannot.
+"""
 
 
 class Timed(NamedTuple):
-    """Seconds of a call by the host's clock, the device idle before and after, and by the device's own, if it has one."""
+    """Seconds of a call by the host's clock, the device idle before and after, and by the device's
+    own, if it has one.
+    """
 
     host_s: float
     device_s: float | None
@@ -53,9 +57,11 @@ class Bench:
         return self.replay is not None or self.network._compiled_call_impl is not None
 
     def capture(self) -> None:
-        """Capture the network as a CUDA graph, its input in one place; from then on a call copies the input there and replays.
+        """Capture the network as a CUDA graph, its input in one place; from then on a call copies
+        the input there and replays.
 
-        Raises UsageError for a network that reads its own results on the host, as the choice of proposals does.
+        Raises UsageError for a network that reads its own results on the host, as the choice of
+        proposals does.
         """
         static = next(self.inputs).clone()
         side = torch.cuda.Stream()
@@ -73,7 +79,10 @@ class Bench:
             first = error.__context__ if isinstance(error.__context__, RuntimeError) else error
             if "captur" not in str(first):
                 raise first from None
-            raise UsageError("a CUDA graph cannot hold a network that waits for its own results: leave out --cuda-graph") from first
+            raise UsageError(
+                "a CUDA graph cannot hold a network that waits for its own results: leave out "
+                "--cuda-graph"
+            ) from first
 
         def replay(images: Tensor) -> Any:
             static.copy_(images)

@@ -1,4 +1,6 @@
-"""What is timed besides single calls: calls back to back, and the parts of a call. Each in passes of its own."""
+"""What is timed besides single calls: calls back to back, and the parts of a call. Each in passes
+of its own.
+"""
 
 from __future__ import annotations
 
@@ -11,15 +13,23 @@ from archbench.records import Metric
 from archbench.spec import Settings
 
 QUEUE_S = 0.05
-"""Work that may be given to the device before the host waits for it, so that the two do not drift apart."""
+"""Work that may be given to the device before the host waits for it, so that the two do not drift
+apart.
+"""
 SHARE = 10
-"""The part of the budget that calls back to back take, and the passes for the parts, as one over this."""
+"""The part of the budget that calls back to back take, and the passes for the parts, as one over
+this.
+"""
 PASSES, LEAST = 7, 3
-"""Passes in which the parts of a call are timed, and how many where these take more than their share of the budget."""
+"""Passes in which the parts of a call are timed, and how many where these take more than their
+share of the budget.
+"""
 
 
 def throughput(bench: Bench, settings: Settings, *, batch: int, call_s: float) -> dict[str, Metric]:
-    """Count images over calls, of about `call_s` each, that do not wait for one another; total over total."""
+    """Count images over calls, of about `call_s` each, that do not wait for one another; total over
+    total.
+    """
     seconds = settings.budget_s / SHARE
     calls_between = max(1, int(QUEUE_S / call_s))
     bench.device.synchronize()
@@ -32,13 +42,31 @@ def throughput(bench: Bench, settings: Settings, *, batch: int, call_s: float) -
         bench.device.synchronize()
     elapsed = time.perf_counter() - start
     spread = {"calls": calls, "elapsed_s": elapsed}
-    return {"throughput_img_s": Metric(batch * calls / elapsed, "images/s", "host clock, total over total", "model", spread=spread)}
+    return {
+        "throughput_img_s": Metric(
+            batch * calls / elapsed,
+            "images/s",
+            "host clock, total over total",
+            "model",
+            spread=spread,
+        )
+    }
 
 
 def parts(bench: Bench, settings: Settings) -> dict[str, Metric]:
-    """Time the backbone and all else of a forward pass: medians of a few passes, the device idle at each border."""
-    trunk = next((module for module in bench.network.modules() if isinstance(module, Backbone)), None)
-    why_not = "no_parts" if trunk is None or trunk is bench.network else "one_graph" if bench.is_one_graph else ""
+    """Time the backbone and all else of a forward pass: medians of a few passes, the device idle at
+    each border.
+    """
+    trunk = next(
+        (module for module in bench.network.modules() if isinstance(module, Backbone)), None
+    )
+    why_not = (
+        "no_parts"
+        if trunk is None or trunk is bench.network
+        else "one_graph"
+        if bench.is_one_graph
+        else ""
+    )
     if why_not:
         return {name: Metric(None, "ms", reason=why_not) for name in ("backbone_ms", "heads_ms")}
     assert trunk is not None
@@ -52,7 +80,9 @@ def parts(bench: Bench, settings: Settings) -> dict[str, Metric]:
     inside: list[float] = []
     outside: list[float] = []
     try:
-        while len(inside) < (PASSES if sum(inside + outside) < settings.budget_s / SHARE else LEAST):
+        while len(inside) < (
+            PASSES if sum(inside + outside) < settings.budget_s / SHARE else LEAST
+        ):
             marks.clear()
             whole = bench.timed(bench.forward, 1).host_s
             inside.append(marks[1] - marks[0])
@@ -68,9 +98,20 @@ def parts(bench: Bench, settings: Settings) -> dict[str, Metric]:
 
 
 def copies(bench: Bench) -> dict[str, Metric]:
-    """Time the copy of a batch from the host's memory to the device: the median of a few, null for the CPU."""
+    """Time the copy of a batch from the host's memory to the device: the median of a few, null for
+    the CPU.
+    """
     if bench.device.kind == "cpu":
         return {"copy_ms": Metric(None, "ms", reason="cpu_device")}
     images = next(bench.inputs).cpu()
-    times = [bench.timed(lambda: images.to(bench.device.torch_device), 1).host_s for _ in range(PASSES)]
-    return {"copy_ms": Metric(1e3 * median(times), "ms", f"host clock, median of {PASSES} copies from pageable memory", "model")}
+    times = [
+        bench.timed(lambda: images.to(bench.device.torch_device), 1).host_s for _ in range(PASSES)
+    ]
+    return {
+        "copy_ms": Metric(
+            1e3 * median(times),
+            "ms",
+            f"host clock, median of {PASSES} copies from pageable memory",
+            "model",
+        )
+    }

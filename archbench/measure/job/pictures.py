@@ -18,7 +18,9 @@ LIMIT = 100
 
 
 def find_pictures(folder: Path) -> list[Path]:
-    """List a folder's pictures by their endings, at most 100; UsageError where there are none or it cannot be read."""
+    """List a folder's pictures by their endings, at most 100; UsageError where there are none or it
+    cannot be read.
+    """
     try:
         files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES)
     except OSError as error:
@@ -35,7 +37,9 @@ def check_pictures(folder: Path) -> None:
 
 
 def load_pictures(folder: Path, prepare: Callable[..., Any], size: tuple[int, int]) -> list[Tensor]:
-    """Read a folder's pictures and prepare each as the paper does: float [3, H, W] for an input of `size` (width, height)."""
+    """Read a folder's pictures and prepare each as the paper does: float [3, H, W] for an input of
+    `size` (width, height).
+    """
     import numpy as np
     import torch
 

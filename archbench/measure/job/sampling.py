@@ -22,7 +22,9 @@ PERCENTILE_FLOORS = {90: 29, 95: 59, 99: 299}
 
 @dataclass
 class Collected:
-    """Samples in order, one list a quantity, seconds each, with the time at which each was started and why sampling stopped."""
+    """Samples in order, one list a quantity, seconds each, with the time at which each was started
+    and why sampling stopped.
+    """
 
     columns: dict[str, list[float]]
     started: list[float] = field(default_factory=list)
@@ -33,7 +35,9 @@ class Collected:
 
 
 def autocorrelation(samples: Sequence[float]) -> float:
-    """Lag-1 autocorrelation, outliers clipped at three robust standard deviations; from 0 to 0.995."""
+    """Lag-1 autocorrelation, outliers clipped at three robust standard deviations; from 0 to
+    0.995.
+    """
     median = statistics.median(samples)
     limit = 3 * MAD_TO_SD * _mad(samples, median)
     if not limit:
@@ -44,7 +48,9 @@ def autocorrelation(samples: Sequence[float]) -> float:
 
 
 def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
-    """The 95 % interval of the median by ranks, widened for autocorrelated samples; None below 8 samples or off their range."""
+    """The 95 % interval of the median by ranks, widened for autocorrelated samples; None below 8
+    samples or off their range.
+    """
     n = len(samples)
     if n < MIN_FOR_INTERVAL:
         return None
@@ -58,9 +64,11 @@ def median_interval(samples: Sequence[float]) -> tuple[float, float] | None:
 
 
 def converged(samples: Sequence[float], target: float) -> bool:
-    """Whether the interval's half-width is within `target` of the median, and the four quarters' medians within 4 `target`.
+    """Whether the interval's half-width is within `target` of the median, and the four quarters'
+    medians within 4 `target`.
 
-    The second condition (their range at most 2 * target * median) catches drift that the interval does not see.
+    The second condition (their range at most 2 * target * median) catches drift that the interval
+    does not see.
     """
     interval = median_interval(samples)
     if interval is None:
@@ -68,17 +76,26 @@ def converged(samples: Sequence[float], target: float) -> bool:
     median = statistics.median(samples)
     n = len(samples)
     quarters = [statistics.median(samples[i * n // 4 : (i + 1) * n // 4]) for i in range(4)]
-    return (interval[1] - interval[0]) / 2 <= target * median and max(quarters) - min(quarters) <= 2 * target * median
+    return (interval[1] - interval[0]) / 2 <= target * median and max(quarters) - min(
+        quarters
+    ) <= 2 * target * median
 
 
 def collect(
-    sample: Callable[[], dict[str, float]], settings: Settings, *, judged: Sequence[str], interrupted: Callable[[], bool],
-    on_progress: Callable[[int, float], None], least: int = 1, clock: Callable[[], float] = time.perf_counter,
-) -> Collected:  # fmt: skip
-    """Call `sample` until every `judged` quantity has converged, or the budget, `n_max` or an interruption ends it.
+    sample: Callable[[], dict[str, float]],
+    settings: Settings,
+    *,
+    judged: Sequence[str],
+    interrupted: Callable[[], bool],
+    on_progress: Callable[[int, float], None],
+    least: int = 1,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Collected:
+    """Call `sample` until every `judged` quantity has converged, or the budget, `n_max` or an
+    interruption ends it.
 
-    Convergence is tested at `n_min` samples and then whenever their number grew by a quarter. The budget ends nothing before
-    there are `least` samples.
+    Convergence is tested at `n_min` samples and then whenever their number grew by a quarter. The
+    budget ends nothing before there are `least` samples.
     """
     start = clock()
     collected = Collected({})
@@ -107,19 +124,31 @@ def collect(
 
 
 def spread(samples: Sequence[float]) -> dict[str, Any]:
-    """Describe samples in their own unit: n, median, its interval, moments, range, percentiles (None below their floors)."""
+    """Describe samples in their own unit: n, median, its interval, moments, range, percentiles
+    (None below their floors).
+    """
     n = len(samples)
     ordered = sorted(samples)
     median = statistics.median(samples)
     mad = _mad(samples, median)
     interval = median_interval(samples)
-    percentiles = {f"p{p}": ordered[min(n - 1, ceil(p / 100 * n) - 1)] if n >= least else None for p, least in PERCENTILE_FLOORS.items()}
+    percentiles = {
+        f"p{p}": ordered[min(n - 1, ceil(p / 100 * n) - 1)] if n >= least else None
+        for p, least in PERCENTILE_FLOORS.items()
+    }
     return {
-        "n": n, "median": median, "ci95": list(interval) if interval else None,
-        "mean": statistics.fmean(samples), "sd": statistics.stdev(samples) if n > 1 else None,
-        "min": ordered[0], "max": ordered[-1], "mad": mad, "autocorrelation": autocorrelation(samples) if n > 1 else None,
-        **percentiles, "outliers": sum(abs(x - median) > 10 * MAD_TO_SD * mad for x in samples) if mad else 0,
-    }  # fmt: skip
+        "n": n,
+        "median": median,
+        "ci95": list(interval) if interval else None,
+        "mean": statistics.fmean(samples),
+        "sd": statistics.stdev(samples) if n > 1 else None,
+        "min": ordered[0],
+        "max": ordered[-1],
+        "mad": mad,
+        "autocorrelation": autocorrelation(samples) if n > 1 else None,
+        **percentiles,
+        "outliers": sum(abs(x - median) > 10 * MAD_TO_SD * mad for x in samples) if mad else 0,
+    }
 
 
 def _mad(samples: Sequence[float], median: float) -> float:

@@ -1,7 +1,9 @@
-"""Run each job in a process of its own, see it end, and make a record of whatever happened. Torch-free.
+"""Run each job in a process of its own, see it end, and make a record of whatever happened.
+Torch-free.
 
-The child leads its own process group. Nothing of that group outlives the job: at the deadline it gets SIGTERM and 5 s later
-SIGKILL, and after any end SIGKILL. A first interruption gives the child 10 s to come to an end, a second none.
+The child leads its own process group. Nothing of that group outlives the job: at the deadline it
+gets SIGTERM and 5 s later SIGKILL, and after any end SIGKILL. A first interruption gives the child
+10 s to come to an end, a second none.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Ending:
-    """How a child process ended: its exit code (negative: the signal), and what the supervisor did to it."""
+    """How a child process ended: its exit code (negative: the signal), and what the supervisor did
+    to it.
+    """
 
     code: int
     timed_out: bool = False
@@ -68,11 +72,15 @@ class Watch:
 
     on_progress: Progress = lambda _: None
     interruptions: Sequence[int] | None = None
-    """Grows with every request to end; None: the supervisor listens to signals itself, in the main thread only."""
+    """Grows with every request to end; None: the supervisor listens to signals itself, in the main
+    thread only.
+    """
 
 
 class RefusedError(UsageError):
-    """The job could not be what was asked for. `record` says so, for whoever wants a row rather than an error."""
+    """The job could not be what was asked for. `record` says so, for whoever wants a row rather
+    than an error.
+    """
 
     def __init__(self, record: Record) -> None:
         assert record.reason is not None
@@ -81,43 +89,84 @@ class RefusedError(UsageError):
 
 
 def run_job(
-    spec: Spec, settings: Settings, store: Store, *, run_id: str = "", on_progress: Progress = lambda _: None, meter: str | None = None
-) -> Record:  # fmt: skip
+    spec: Spec,
+    settings: Settings,
+    store: Store,
+    *,
+    run_id: str = "",
+    on_progress: Progress = lambda _: None,
+    meter: str | None = None,
+) -> Record:
     """Measure one spec in a fresh process and append the record, however the job ended.
 
-    A job whose card was busy or lost is tried once more. `meter` names a power meter other than the device's own. Raises
-    UsageError, and leaves no record, where the job could not be what was asked for.
+    A job whose card was busy or lost is tried once more. `meter` names a power meter other than the
+    device's own. Raises UsageError, and leaves no record, where the job could not be what was asked
+    for.
     """
     store.check_writable()
     return measure(Job(spec, settings, run_id, meter=meter), store.append, Watch(on_progress))
 
 
 def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
-    """Run a job in a fresh process and hand its record, and the file that its samples may be in, to `keep`.
+    """Run a job in a fresh process and hand its record, and the file that its samples may be in, to
+    `keep`.
 
-    A job whose card was busy or lost is tried once more. Raises RefusedError where it could not be what was asked for.
+    A job whose card was busy or lost is tried once more. Raises RefusedError where it could not be
+    what was asked for.
     """
     for attempt in range(1, ATTEMPTS + 1):
         with tempfile.TemporaryDirectory(prefix="archbench-") as name:
             folder = Path(name)
-            asked = {"spec": job.spec.to_dict(), "settings": job.settings.to_dict(), "meter": job.meter, "supervisor": os.getpid()}
+            asked = {
+                "spec": job.spec.to_dict(),
+                "settings": job.settings.to_dict(),
+                "meter": job.meter,
+                "supervisor": os.getpid(),
+            }
             (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
-            ending = supervise([*WORKER, str(folder)], folder, job.settings.deadline, watch=watch, variables=job.variables)
+            ending = supervise(
+                [*WORKER, str(folder)],
+                folder,
+                job.settings.deadline,
+                watch=watch,
+                variables=job.variables,
+            )
             record = judge(job.spec, job.settings, ending, _result(folder))
             if attempt == ATTEMPTS or record.reason is None or record.reason.code not in RETRIED:
                 conditions = {**record.conditions, **job.conditions}
-                return keep(replace(record, run_id=job.run_id, attempt=attempt, conditions=conditions), folder / "samples.npz")
+                return keep(
+                    replace(record, run_id=job.run_id, attempt=attempt, conditions=conditions),
+                    folder / "samples.npz",
+                )
     raise AssertionError("the last attempt is a record")
 
 
 def supervise(
-    command: list[str], folder: Path, deadline_s: float, *, watch: Watch = Watch(), variables: Mapping[str, str] | None = None
-) -> Ending:  # fmt: skip
-    """Run a command in a process group of its own until it ends, its deadline passes, or the user interrupts."""
+    command: list[str],
+    folder: Path,
+    deadline_s: float,
+    *,
+    watch: Watch = Watch(),
+    variables: Mapping[str, str] | None = None,
+) -> Ending:
+    """Run a command in a process group of its own until it ends, its deadline passes, or the user
+    interrupts.
+    """
     listening = interruptions() if watch.interruptions is None else nullcontext(watch.interruptions)
-    with (folder / "stdout").open("wb") as out, (folder / "stderr").open("wb") as err, listening as heard:
+    with (
+        (folder / "stdout").open("wb") as out,
+        (folder / "stderr").open("wb") as err,
+        listening as heard,
+    ):
         environment = {**os.environ, **(variables or {})}
-        child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=out, stderr=err, start_new_session=True, env=environment)
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=out,
+            stderr=err,
+            start_new_session=True,
+            env=environment,
+        )
         try:
             ending = _watch(child, folder, time.monotonic() + deadline_s, heard, watch.on_progress)
         finally:
@@ -128,8 +177,12 @@ def supervise(
 
 
 def _watch(
-    child: subprocess.Popen[bytes], folder: Path, deadline: float, interruptions: Sequence[int], on_progress: Progress
-) -> Ending:  # fmt: skip
+    child: subprocess.Popen[bytes],
+    folder: Path,
+    deadline: float,
+    interruptions: Sequence[int],
+    on_progress: Progress,
+) -> Ending:
     news = _News(folder / "progress.jsonl")
     kill_at = float("inf")
     timed_out = interrupted = False
@@ -175,7 +228,11 @@ class _News:
 def interruptions() -> Iterator[list[int]]:
     """Collect SIGINT, SIGTERM and SIGHUP for a while instead of dying of them."""
     received: list[int] = []
-    handled = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    handled = [
+        signal.SIGINT,
+        signal.SIGTERM,
+        *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []),
+    ]
     before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in handled}
     try:
         yield received
@@ -204,11 +261,18 @@ def judge(spec: Spec, settings: Settings, ending: Ending, result: dict[str, Any]
     status, reason = _verdict(ending, result, settings)
     refused = status == "usage"
     record = Record(
-        spec=spec, settings=settings, status="error" if refused else status, reason=reason, counted=result.get("counted"),
-        measured={name: metric_from_dict(metric) for name, metric in result.get("measured", {}).items()},
-        environment=result.get("environment") or host.fingerprint(), conditions=result.get("conditions", {}),
+        spec=spec,
+        settings=settings,
+        status="error" if refused else status,
+        reason=reason,
+        counted=result.get("counted"),
+        measured={
+            name: metric_from_dict(metric) for name, metric in result.get("measured", {}).items()
+        },
+        environment=result.get("environment") or host.fingerprint(),
+        conditions=result.get("conditions", {}),
         phases=result.get("phases", {}),
-    )  # fmt: skip
+    )
     if refused:
         raise RefusedError(record)
     return record
@@ -221,21 +285,35 @@ def _signal_name(number: int) -> str:
         return str(number)
 
 
-def _verdict(ending: Ending, result: dict[str, Any], settings: Settings) -> tuple[str, Reason | None]:
+def _verdict(
+    ending: Ending, result: dict[str, Any], settings: Settings
+) -> tuple[str, Reason | None]:
     phase = result.get("phase", "start")
     said = result.get("status")
     if ending.code == 0 and said not in (None, "running"):
         reason = result.get("reason")
         return said, Reason(**reason) if reason else None
     if ending.timed_out:
-        return "timeout", Reason("deadline", phase, f"not done after {settings.deadline:g} s; ended in phase {phase}")
+        return "timeout", Reason(
+            "deadline", phase, f"not done after {settings.deadline:g} s; ended in phase {phase}"
+        )
     if ending.interrupted:
         return "interrupted", Reason("interrupted", phase, "ended on request before it was done")
     if ending.code == 0:
         return "error", Reason("no_result", phase, "the worker ended without a result")
     if ending.code == -signal.SIGKILL:
-        return "error", Reason("killed", phase, "the worker was killed from outside: likely the host ran out of memory")
+        return "error", Reason(
+            "killed", phase, "the worker was killed from outside: likely the host ran out of memory"
+        )
     if ending.code < 0:
         name = _signal_name(-ending.code)
-        return "error", Reason(f"signal:{name}", phase, f"the worker died of {name}. {ending.stderr[-STDERR_TAIL:]}".strip())
-    return "error", Reason(f"exit:{ending.code}", phase, ending.stderr[-STDERR_TAIL:].strip() or f"the worker exited with {ending.code}")
+        return "error", Reason(
+            f"signal:{name}",
+            phase,
+            f"the worker died of {name}. {ending.stderr[-STDERR_TAIL:]}".strip(),
+        )
+    return "error", Reason(
+        f"exit:{ending.code}",
+        phase,
+        ending.stderr[-STDERR_TAIL:].strip() or f"the worker exited with {ending.code}",
+    )

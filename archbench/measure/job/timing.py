@@ -1,4 +1,6 @@
-"""The time of single calls: warm-up, the samples, and the figures that follow from their medians."""
+"""The time of single calls: warm-up, the samples, and the figures that follow from their
+medians.
+"""
 
 from __future__ import annotations
 
@@ -22,15 +24,24 @@ LEAST_WARM = 2
 """Calls of a warm-up that takes longer than it may."""
 STEADY = 0.01
 LAUNCH_BOUND = 0.2
-"""Share of a call in which the device had nothing to do, above which the host's launching bounds the time."""
+"""Share of a call in which the device had nothing to do, above which the host's launching bounds
+the time.
+"""
 Arrays = dict[str, NDArray[Any]]
-PROTOCOLS = {"latency_ms": "model", "gpu_ms": "model", "postprocess_ms": "post", "total_ms": "model+post"}
+PROTOCOLS = {
+    "latency_ms": "model",
+    "gpu_ms": "model",
+    "postprocess_ms": "post",
+    "total_ms": "model+post",
+}
 SOURCES = {"gpu_ms": "CUDA events"}
 WHY_NOT = {"gpu_ms": "cpu_device", "postprocess_ms": "no_postprocess", "total_ms": "no_postprocess"}
 
 
 def warm_up(bench: Bench, interrupted: Callable[[], bool]) -> bool:
-    """Run until the device is warm; say whether the time of a call had become steady where that is asked for."""
+    """Run until the device is warm; say whether the time of a call had become steady where that is
+    asked for.
+    """
     device = bench.device
     times: list[float] = []
     start = time.perf_counter()
@@ -48,7 +59,9 @@ def warm_up(bench: Bench, interrupted: Callable[[], bool]) -> bool:
 
 
 def is_steady(times: Sequence[float], *, block_s: float = 0.2, block_calls: int = 10) -> bool:
-    """Whether the medians of the last two blocks differ by less than 1 %; a block is 10 calls or more and 200 ms or more."""
+    """Whether the medians of the last two blocks differ by less than 1 %; a block is 10 calls or
+    more and 200 ms or more.
+    """
     mean = sum(times[-block_calls:]) / len(times[-block_calls:])
     size = max(block_calls, round(block_s / mean))
     if len(times) < 2 * size:
@@ -57,13 +70,20 @@ def is_steady(times: Sequence[float], *, block_s: float = 0.2, block_calls: int 
     return bool(abs(first - second) < STEADY * second)
 
 
-def sample(bench: Bench, settings: Settings, *, interrupted: Callable[[], bool], tell: Callable[..., None]) -> Collected:
-    """Time forward and postprocess of the same iterations until their medians are known well enough.
+def sample(
+    bench: Bench, settings: Settings, *, interrupted: Callable[[], bool], tell: Callable[..., None]
+) -> Collected:
+    """Time forward and postprocess of the same iterations until their medians are known well
+    enough.
 
-    Training steps take seconds and vary by some percent, so that a short budget would see one or two: there are always as many
-    as an interval takes.
+    Training steps take seconds and vary by some percent, so that a short budget would see one or
+    two: there are always as many as an interval takes.
     """
-    shortest = 100e-6 if bench.device.kind == "cuda" else 1000 * time.get_clock_info("perf_counter").resolution
+    shortest = (
+        100e-6
+        if bench.device.kind == "cuda"
+        else 1000 * time.get_clock_info("perf_counter").resolution
+    )
     calls = 1
     while bench.timed(bench.forward, calls).host_s * calls < shortest:
         calls *= 2
@@ -83,17 +103,23 @@ def sample(bench: Bench, settings: Settings, *, interrupted: Callable[[], bool],
         nonlocal told
         if elapsed - told >= 0.2:
             told = elapsed
-            tell(phase="latency", samples=n, elapsed_s=round(elapsed, 1), budget_s=settings.budget_s)
+            tell(
+                phase="latency", samples=n, elapsed_s=round(elapsed, 1), budget_s=settings.budget_s
+            )
 
     judged = ["latency_ms"] if bench.load is None else ["latency_ms", "total_ms"]
     least = MIN_FOR_INTERVAL if bench.training else LEAST_SAMPLES
-    collected = collect(one, settings, judged=judged, interrupted=interrupted, on_progress=on_progress, least=least)
+    collected = collect(
+        one, settings, judged=judged, interrupted=interrupted, on_progress=on_progress, least=least
+    )
     collected.calls = calls
     return collected
 
 
 def times(collected: Collected, spec: Spec, flags: Sequence[str]) -> dict[str, Metric]:
-    """The medians of what was sampled, with their spread, and images a second; a training job's calls are its steps."""
+    """The medians of what was sampled, with their spread, and images a second; a training job's
+    calls are its steps.
+    """
     trains = spec.mode == "train"
     metrics = {
         name: _median(collected, name, "train" if trains else protocol, flags)
@@ -106,7 +132,9 @@ def times(collected: Collected, spec: Spec, flags: Sequence[str]) -> dict[str, M
     assert latency is not None
     if on_device is not None and latency - on_device > LAUNCH_BOUND * latency:
         metrics["latency_ms"] = _flagged(metrics["latency_ms"], "launch_bound")
-    metrics["fps"] = Metric(1e3 * spec.batch / latency, "images/s", "batch / latency_ms", "train" if trains else "model")
+    metrics["fps"] = Metric(
+        1e3 * spec.batch / latency, "images/s", "batch / latency_ms", "train" if trains else "model"
+    )
     return metrics
 
 
@@ -125,9 +153,13 @@ def rates(timed: dict[str, Metric], spec: Spec, macs: int) -> dict[str, Metric]:
 
 def arrays_of(collected: Collected) -> Arrays:
     """Every sample in order, nanoseconds, with its start relative to the first."""
-    columns = {name.removesuffix("_ms") + "_ns": values for name, values in collected.columns.items()}
+    columns = {
+        name.removesuffix("_ms") + "_ns": values for name, values in collected.columns.items()
+    }
     columns["started_ns"] = collected.started
-    return {name: np.rint(np.array(values) * 1e9).astype(np.int64) for name, values in columns.items()}
+    return {
+        name: np.rint(np.array(values) * 1e9).astype(np.int64) for name, values in columns.items()
+    }
 
 
 def save_samples(arrays: Arrays, path: Path) -> None:
@@ -139,9 +171,20 @@ def save_samples(arrays: Arrays, path: Path) -> None:
 
 def _median(collected: Collected, name: str, protocol: str, flags: Sequence[str]) -> Metric:
     described = spread([1e3 * value for value in collected.columns[name]])
-    described |= {"calls_per_sample": collected.calls, "elapsed_s": collected.elapsed_s, "stop_reason": collected.stop_reason}
+    described |= {
+        "calls_per_sample": collected.calls,
+        "elapsed_s": collected.elapsed_s,
+        "stop_reason": collected.stop_reason,
+    }
     own = [*flags, *(["ci_not_met"] if collected.stop_reason != "converged" else [])]
-    return Metric(described["median"], "ms", SOURCES.get(name, "host clock"), protocol, flags=tuple(own), spread=described)
+    return Metric(
+        described["median"],
+        "ms",
+        SOURCES.get(name, "host clock"),
+        protocol,
+        flags=tuple(own),
+        spread=described,
+    )
 
 
 def _flagged(metric: Metric, flag: str) -> Metric:

@@ -11,40 +11,53 @@ from archbench.api import Detector, build_spec, count, mean_square
 from archbench.spec import Spec, UsageError
 
 LEARNING_RATE = 1e-8
-"""A step takes equally long at any rate, and nothing is there to be learnt: what is timed should stay what it was.
+"""A step takes equally long at any rate, and nothing is there to be learnt: what is timed should
+stay what it was.
 
-A rate that papers train with wears the few batches out or leaves the finite numbers: VGG-16 under RefineDet, on noise as large
-as its pictures (0 to 255), does so in its third step at 1e-4; ResNet-18 at 1e-6 loses 95 % of its loss in 500 steps.
+A rate that papers train with wears the few batches out or leaves the finite numbers: VGG-16 under
+RefineDet, on noise as large as its pictures (0 to 255), does so in its third step at 1e-4;
+ResNet-18 at 1e-6 loses 95 % of its loss in 500 steps.
 """
 MOMENTUM = 0.9
 WEIGHT_DECAY = 1e-4
 
 
 class TrainingStep:
-    """A network with its loss and its optimiser, SGD with momentum; `step` is what training does for each batch.
+    """A network with its loss and its optimiser, SGD with momentum; `step` is what training does
+    for each batch.
 
-    `classes` are the network's, 0 for a trunk alone; `seed` draws the labels. The network, on its device in its precision, comes
-    to be in training mode. Momentum appears in the first step, so time and memory count from the second on. Neither the network
-    nor the images may have been made under `torch.inference_mode`, where `step` cannot run. Raises UsageError for a network that
+    `classes` are the network's, 0 for a trunk alone; `seed` draws the labels. The network, on its
+    device in its precision, comes to be in training mode. Momentum appears in the first step, so
+    time and memory count from the second on. Neither the network nor the images may have been made
+    under `torch.inference_mode`, where `step` cannot run. Raises UsageError for a network that
     cannot be trained at any batch.
     """
 
     def __init__(self, network: nn.Module, *, classes: int, seed: int) -> None:
         _check_gradients(network)
         if any(parameter.dtype == torch.float16 for parameter in network.parameters()):
-            raise UsageError("fp16 is not trained without scaling the loss, which archbench does not do: take bf16 or fp32")
+            raise UsageError(
+                "fp16 is not trained without scaling the loss, which archbench does not do: take "
+                "bf16 or fp32"
+            )
         self.network = network.train()
         self.classes = classes
         self._classifies = classes > 0 and not isinstance(network, Detector)
         self._generator = torch.Generator().manual_seed(seed)
         self._labels: Tensor | None = None
         self._last_loss = torch.zeros(())
-        self._optimiser = torch.optim.SGD(network.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY)
+        self._optimiser = torch.optim.SGD(
+            network.parameters(), lr=LEARNING_RATE, momentum=MOMENTUM, weight_decay=WEIGHT_DECAY
+        )
 
     @property
     def loss(self) -> str:
         """The loss in a few words."""
-        return "cross-entropy" if self._classifies else "surrogate: sum over raw outputs of their mean square"
+        return (
+            "cross-entropy"
+            if self._classifies
+            else "surrogate: sum over raw outputs of their mean square"
+        )
 
     @property
     def diverged(self) -> bool:
@@ -60,25 +73,34 @@ class TrainingStep:
         self._last_loss = loss.detach()
 
     def compute_loss(self, images: Tensor) -> Tensor:
-        """Run forward and give the loss: a classifier's on labels that stay the same, any other's the surrogate."""
+        """Run forward and give the loss: a classifier's on labels that stay the same, any other's
+        the surrogate.
+        """
         outputs = self.network(images)
         if not self._classifies:
             return mean_square(outputs)
         if self._labels is None:
-            self._labels = torch.randint(self.classes, (len(images),), generator=self._generator).to(images.device)
+            self._labels = torch.randint(
+                self.classes, (len(images),), generator=self._generator
+            ).to(images.device)
         return F.cross_entropy(outputs, self._labels)
 
 
 def _check_gradients(network: nn.Module) -> None:
     if isinstance(network, Detector) and hasattr(network, "rpn"):
-        raise UsageError("two-stage detectors are not trained here: the operators that read their regions have no gradient")
+        raise UsageError(
+            "two-stage detectors are not trained here: the operators that read their regions have "
+            "no gradient"
+        )
 
 
 def check_trainable(spec: Spec) -> None:
-    """Raise UsageError where a spec's network cannot be trained at its batch; nothing is allocated or computed.
+    """Raise UsageError where a spec's network cannot be trained at its batch; nothing is allocated
+    or computed.
 
-    Batch normalisation refuses a map of one value a channel. Its inputs are seen while the network is counted, in evaluation
-    mode, since torch's training mode loads its compiler on the meta device.
+    Batch normalisation refuses a map of one value a channel. Its inputs are seen while the network
+    is counted, in evaluation mode, since torch's training mode loads its compiler on the meta
+    device.
     """
     network = build_spec(spec, device="meta")
     _check_gradients(network)
@@ -86,7 +108,8 @@ def check_trainable(spec: Spec) -> None:
     def check(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
         if inputs[0].numel() == inputs[0].shape[1]:
             raise UsageError(
-                f"{spec} cannot be trained at batch {spec.batch}: batch normalisation would see a single value a channel; "
+                f"{spec} cannot be trained at batch {spec.batch}: batch normalisation would see a "
+                "single value a channel; "
                 "take a larger batch or input"
             )
 

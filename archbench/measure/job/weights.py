@@ -1,6 +1,8 @@
-"""Weights for networks that have none: drawn from a seed and calibrated, so that activations look like a trained network's.
+"""Weights for networks that have none: drawn from a seed and calibrated, so that activations look
+like a trained network's.
 
-With a framework's own initial weights activations fade layer by layer; time and power depend on the data.
+With a framework's own initial weights activations fade layer by layer; time and power depend on the
+data.
 """
 
 from __future__ import annotations
@@ -18,7 +20,9 @@ VARIANCE_FLOOR = 0.1
 
 
 def initialise(network: nn.Module, seed: int) -> None:
-    """Draw convolutions and linear layers from He's normal distribution (He et al., Delving Deep into Rectifiers), biases 0."""
+    """Draw convolutions and linear layers from He's normal distribution (He et al., Delving Deep
+    into Rectifiers), biases 0.
+    """
     generator = torch.Generator().manual_seed(seed)
     for layer in network.modules():
         if isinstance(layer, nn.modules.conv._ConvNd | nn.Linear):
@@ -37,10 +41,12 @@ def _fan_in(layer: nn.Module) -> float:
 
 
 def calibrate(network: nn.Module, images: Tensor) -> None:
-    """Set every batch normalisation's statistics to those of `images`, by one forward pass in training mode at momentum 1.
+    """Set every batch normalisation's statistics to those of `images`, by one forward pass in
+    training mode at momentum 1.
 
-    No channel's variance is left below a tenth of its layer's mean: two images give a 1x1 map two values a channel, and where
-    they happen to be nearly equal other images would be magnified beyond fp16, layer by layer.
+    No channel's variance is left below a tenth of its layer's mean: two images give a 1x1 map two
+    values a channel, and where they happen to be nearly equal other images would be magnified
+    beyond fp16, layer by layer.
     """
     norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
     momenta = [layer.momentum for layer in norms]
@@ -52,12 +58,15 @@ def calibrate(network: nn.Module, images: Tensor) -> None:
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
         if layer.running_var is not None:
-            layer.running_var.copy_(layer.running_var.maximum(VARIANCE_FLOOR * layer.running_var.mean()))
+            layer.running_var.copy_(
+                layer.running_var.maximum(VARIANCE_FLOOR * layer.running_var.mean())
+            )
     network.eval()
 
 
 def fold_batch_norms(network: nn.Module) -> tuple[int, int]:
-    """Fold each batch normalisation into the convolution right before it; say how many were, and how many there are.
+    """Fold each batch normalisation into the convolution right before it; say how many were, and
+    how many there are.
 
     For inference only: the network must be in evaluation mode.
     """

@@ -1,7 +1,8 @@
 """The child process of one job: `python -m archbench.measure.job.worker FOLDER`.
 
-Reads FOLDER/job.json and goes through the phases in order; after each it writes FOLDER/result.json anew, so that a crash in
-one keeps what the others found. Progress goes to FOLDER/progress.jsonl, samples to FOLDER/samples.npz.
+Reads FOLDER/job.json and goes through the phases in order; after each it writes FOLDER/result.json
+anew, so that a crash in one keeps what the others found. Progress goes to FOLDER/progress.jsonl,
+samples to FOLDER/samples.npz.
 """
 
 from __future__ import annotations
@@ -50,7 +51,9 @@ MEMORY_CALLS = 2
 TRAINING_SAMPLES = 20
 """The fewest steps that are timed."""
 NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
-"""What errors say of memory that is not enough: torch's allocator of a CPU, the driver, cuBLAS and cuDNN."""
+"""What errors say of memory that is not enough: torch's allocator of a CPU, the driver, cuBLAS and
+cuDNN.
+"""
 
 
 class Interruption:
@@ -72,7 +75,13 @@ class Report:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.data: dict[str, Any] = {"status": "running", "phase": "", "measured": {}, "phases": {}, "conditions": {}}
+        self.data: dict[str, Any] = {
+            "status": "running",
+            "phase": "",
+            "measured": {},
+            "phases": {},
+            "conditions": {},
+        }
         self._progress = (folder / "progress.jsonl").open("a", buffering=1, encoding="utf-8")
 
     @contextmanager
@@ -109,7 +118,13 @@ class Report:
         temporary.replace(self.folder / "result.json")
 
 
-def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruption, meter: str | None = None) -> None:
+def run(
+    spec: Spec,
+    settings: Settings,
+    report: Report,
+    interrupted: Interruption,
+    meter: str | None = None,
+) -> None:
     """Go through the phases of one job; `meter` is the device's own where none is named."""
     settings.check(spec)
     conditions = report.data["conditions"]
@@ -135,18 +150,30 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
             if settings.cuda_graph:
                 bench.capture()
             cold = bench.timed(bench.forward, 1).host_s
-            report.measured({"cold_ms": Metric(1e3 * cold, "ms", "host clock", "train" if trains else "model")})
+            report.measured(
+                {"cold_ms": Metric(1e3 * cold, "ms", "host clock", "train" if trains else "model")}
+            )
             add_load(bench, settings, conditions)
         with report.phase("warmup"):
             steady = warm_up(bench, interrupted)
         with report.phase("latency"):
-            enough = replace(settings, n_min=min(settings.n_min, TRAINING_SAMPLES)) if trains else settings
+            enough = (
+                replace(settings, n_min=min(settings.n_min, TRAINING_SAMPLES))
+                if trains
+                else settings
+            )
             before = host.processor_time()
             collected = sample(bench, enough, interrupted=interrupted, tell=report.tell)
             after = host.processor_time()
-            conditions["cpu_stolen_share"] = after.stolen_share(before) if before and after else None
+            conditions["cpu_stolen_share"] = (
+                after.stolen_share(before) if before and after else None
+            )
             conditions["host_after"] = host.load()
-            timed = times(collected, spec, [*([] if steady else ["warmup_not_steady"]), *contention(bench, conditions)])
+            timed = times(
+                collected,
+                spec,
+                [*([] if steady else ["warmup_not_steady"]), *contention(bench, conditions)],
+            )
             report.measured(timed if trains else timed | rates(timed, spec, counted.macs))
             samples = arrays_of(collected)
             save_samples(samples, report.folder / "samples.npz")
@@ -157,23 +184,40 @@ def run(spec: Spec, settings: Settings, report: Report, interrupted: Interruptio
                 report.measured(parts(bench, settings) | copies(bench))
         with report.phase("memory"):
             report.measured(memory(bench))
-        measure_energy(energy, load_of(bench, timed["latency_ms"], spec.batch), settings, report, samples)
+        measure_energy(
+            energy, load_of(bench, timed["latency_ms"], spec.batch), settings, report, samples
+        )
         if settings.roofline:
             with report.phase("roofline"):
-                add_roofline(counted, bench, settings, report, why_not="training" if trains else "interrupted" if interrupted() else "")
+                add_roofline(
+                    counted,
+                    bench,
+                    settings,
+                    report,
+                    why_not="training" if trains else "interrupted" if interrupted() else "",
+                )
 
 
 def sizes(network: nn.Module) -> dict[str, Metric]:
     """Bytes of the parameters and buffers as they are held."""
 
     def held(tensors: Iterator[Tensor]) -> Metric:
-        return Metric(sum(tensor.numel() * tensor.element_size() for tensor in tensors), "bytes", source="module")
+        return Metric(
+            sum(tensor.numel() * tensor.element_size() for tensor in tensors),
+            "bytes",
+            source="module",
+        )
 
-    return {"mem_params_bytes": held(network.parameters()), "mem_buffers_bytes": held(network.buffers())}
+    return {
+        "mem_params_bytes": held(network.parameters()),
+        "mem_buffers_bytes": held(network.buffers()),
+    }
 
 
 def contention(bench: Bench, conditions: dict[str, Any]) -> list[str]:
-    """Flags of what may have disturbed the times: others on the CPU or the card, a training that left the finite numbers."""
+    """Flags of what may have disturbed the times: others on the CPU or the card, a training that
+    left the finite numbers.
+    """
     disturbed = any(host.is_contended(conditions[when]) for when in ("host_before", "host_after"))
     diverged = bench.training is not None and bench.training.diverged
     return [
@@ -184,10 +228,16 @@ def contention(bench: Bench, conditions: dict[str, Any]) -> list[str]:
     ]
 
 
-def add_roofline(counted: CostReport, bench: Bench, settings: Settings, report: Report, *, why_not: str) -> None:
-    """Set the time that was measured beside the device's roofline, or say why not: of training the forward pass alone is counted."""
+def add_roofline(
+    counted: CostReport, bench: Bench, settings: Settings, report: Report, *, why_not: str
+) -> None:
+    """Set the time that was measured beside the device's roofline, or say why not: of training the
+    forward pass alone is counted.
+    """
     if why_not:
-        report.measured({name: Metric(None, unit, reason=why_not) for name, unit in roofline.UNITS.items()})
+        report.measured(
+            {name: Metric(None, unit, reason=why_not) for name, unit in roofline.UNITS.items()}
+        )
         return
     peaks, cached = peaks_of(bench.device, settings)
     report.data["conditions"]["roofline"] = roofline.describe(peaks, settings, cached=cached)
@@ -204,8 +254,12 @@ def memory(bench: Bench) -> dict[str, Metric]:
     return bench.device.memory(protocol="train" if bench.training else "model")
 
 
-def measure_energy(energy: EnergyJob, load: Load, settings: Settings, report: Report, samples: Arrays) -> None:
-    """Measure energy where there is a meter that can, and keep what it saw, whatever becomes of the device."""
+def measure_energy(
+    energy: EnergyJob, load: Load, settings: Settings, report: Report, samples: Arrays
+) -> None:
+    """Measure energy where there is a meter that can, and keep what it saw, whatever becomes of the
+    device.
+    """
     try:
         if energy.possible:
             with report.phase("energy"):
@@ -220,13 +274,20 @@ def load_of(bench: Bench, latency: Metric, batch: int) -> Load:
     """What runs while energy is measured: the calls that were timed."""
     assert latency.value is not None
     return Load(
-        call=bench.forward, synchronize=bench.device.synchronize, images=batch, call_s=latency.value / 1e3, protocol=latency.protocol,
-        postprocess=bench.postprocess if bench.load is not None else None, processes=int(bench.device.kind == "cuda"),
-    )  # fmt: skip
+        call=bench.forward,
+        synchronize=bench.device.synchronize,
+        images=batch,
+        call_s=latency.value / 1e3,
+        protocol=latency.protocol,
+        postprocess=bench.postprocess if bench.load is not None else None,
+        processes=int(bench.device.kind == "cuda"),
+    )
 
 
 def die_with_parent(parent: int) -> None:
-    """Have the kernel end this process when its parent ends, however that happens (Linux); end it now if that has happened."""
+    """Have the kernel end this process when its parent ends, however that happens (Linux); end it
+    now if that has happened.
+    """
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
@@ -234,7 +295,9 @@ def die_with_parent(parent: int) -> None:
 
 
 def main(folder: Path) -> int:
-    """Run the job in `folder`; the exit code says only whether the result file holds the last word."""
+    """Run the job in `folder`; the exit code says only whether the result file holds the last
+    word.
+    """
     job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
     die_with_parent(job["supervisor"])
     interrupted = Interruption()
@@ -253,16 +316,26 @@ def main(folder: Path) -> int:
             report.end("oom", Reason("out_of_memory", report.data["phase"], _last_line(error)))
         else:
             traceback.print_exc()
-            report.end("error", Reason(type(error).__name__, report.data["phase"], _last_line(error)))
+            report.end(
+                "error", Reason(type(error).__name__, report.data["phase"], _last_line(error))
+            )
     else:
-        reason = Reason("interrupted", report.data["phase"], "ended early on request") if interrupted() else None
+        reason = (
+            Reason("interrupted", report.data["phase"], "ended early on request")
+            if interrupted()
+            else None
+        )
         report.end("interrupted" if interrupted() else "ok", reason)
     return 0
 
 
 def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory was not enough; libraries of a card have words and no class for it."""
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(words in str(error) for words in NO_MEMORY)
+    """Whether an error says that memory was not enough; libraries of a card have words and no class
+    for it.
+    """
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        words in str(error) for words in NO_MEMORY
+    )
 
 
 def _last_line(error: BaseException) -> str:

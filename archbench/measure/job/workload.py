@@ -1,4 +1,6 @@
-"""The network of a job on its device in the asked form, and what it is given: inputs, weights, a scene to postprocess."""
+"""The network of a job on its device in the asked form, and what it is given: inputs, weights, a
+scene to postprocess.
+"""
 
 from __future__ import annotations
 
@@ -26,7 +28,8 @@ BUFFERS = 2
 
 
 def prepare(spec: Spec, settings: Settings, device: Device, conditions: dict[str, Any]) -> Bench:
-    """Build the network with its weights and its inputs, in the asked precision and memory format on the device.
+    """Build the network with its weights and its inputs, in the asked precision and memory format
+    on the device.
 
     What the figures will have been measured on is noted in `conditions`.
     """
@@ -36,7 +39,11 @@ def prepare(spec: Spec, settings: Settings, device: Device, conditions: dict[str
     else:
         initialise(network, settings.seed)
     rows, typical = _draw_inputs(spec, settings, network, conditions)
-    memory_format = torch.channels_last if settings.memory_format == "channels_last" else torch.contiguous_format
+    memory_format = (
+        torch.channels_last
+        if settings.memory_format == "channels_last"
+        else torch.contiguous_format
+    )
     network = network.to(device.torch_device)
     if not settings.weights:
         calibrate(network, typical.to(device.torch_device))
@@ -46,7 +53,9 @@ def prepare(spec: Spec, settings: Settings, device: Device, conditions: dict[str
     network = network.to(dtype=device.dtype, memory_format=memory_format)  # type: ignore[call-overload]
     if settings.compile != "none":
         network.compile(mode=settings.compile)
-    inputs = [row.to(device.torch_device, device.dtype, memory_format=memory_format) for row in rows]
+    inputs = [
+        row.to(device.torch_device, device.dtype, memory_format=memory_format) for row in rows
+    ]
     bench = Bench(network, device, cycle(inputs))
     if spec.mode == "train":
         bench.training = TrainingStep(network, classes=spec.classes, seed=settings.seed)
@@ -54,8 +63,12 @@ def prepare(spec: Spec, settings: Settings, device: Device, conditions: dict[str
     return bench
 
 
-def _draw_inputs(spec: Spec, settings: Settings, network: nn.Module, conditions: dict[str, Any]) -> tuple[list[Tensor], Tensor]:
-    """The batches to time on, [B, 3, H, W] each, and two images like them that the weights are calibrated on."""
+def _draw_inputs(
+    spec: Spec, settings: Settings, network: nn.Module, conditions: dict[str, Any]
+) -> tuple[list[Tensor], Tensor]:
+    """The batches to time on, [B, 3, H, W] each, and two images like them that the weights are
+    calibrated on.
+    """
     generator = torch.Generator().manual_seed(settings.seed)
     shape = (3, spec.height, spec.width)
     if settings.images is None:
@@ -76,7 +89,9 @@ def batches(images: list[Tensor], size: int) -> Iterator[list[Tensor]]:
 
 
 def add_load(bench: Bench, settings: Settings, conditions: dict[str, Any]) -> None:
-    """Give a detector the synthetic scene to postprocess, and note its candidates before and after."""
+    """Give a detector the synthetic scene to postprocess, and note its candidates before and
+    after.
+    """
     if not isinstance(bench.network, Detector) or bench.training:
         return
     generator = torch.Generator().manual_seed(settings.seed)

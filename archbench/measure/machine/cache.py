@@ -1,4 +1,6 @@
-"""What is found out of a device once and kept for later jobs: small JSON files in a folder of the user's. Torch-free."""
+"""What is found out of a device once and kept for later jobs: small JSON files in a folder of the
+user's. Torch-free.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from typing import Any
 
 
 def folder() -> Path | None:
-    """The folder for such files, XDG_CACHE_HOME/archbench or ~/.cache/archbench; None for a user without a home."""
+    """The folder for such files, XDG_CACHE_HOME/archbench or ~/.cache/archbench; None for a user
+    without a home.
+    """
     given = os.environ.get("XDG_CACHE_HOME", "")
     if Path(given).is_absolute():
         return Path(given) / "archbench"
@@ -29,13 +33,19 @@ def read(kind: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
         kept = json.loads(path.read_text(encoding="utf-8")) if path else None
     except (OSError, ValueError):
         return None
-    if not isinstance(kept, dict) or kept.get("key") != key or not isinstance(kept.get("found"), dict):
+    if (
+        not isinstance(kept, dict)
+        or kept.get("key") != key
+        or not isinstance(kept.get("found"), dict)
+    ):
         return None
     return kept["found"]
 
 
 def write(kind: str, key: Mapping[str, Any], found: Mapping[str, Any]) -> None:
-    """Keep what was found, whole or not at all; where the folder cannot be written nothing is kept."""
+    """Keep what was found, whole or not at all; where the folder cannot be written nothing is
+    kept.
+    """
     path = _path(kind, key)
     if path is None:
         return

@@ -1,4 +1,6 @@
-"""The device that a job runs on: settings in force, synchronisation, memory. One class a kind, so that callers never branch."""
+"""The device that a job runs on: settings in force, synchronisation, memory. One class a kind, so
+that callers never branch.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,18 @@ from archbench.records import Metric
 from archbench.spec import Settings, UsageError
 
 DEVICE_MEMORY = (
-    "mem_alloc_peak_bytes", "mem_act_peak_bytes", "mem_reserved_peak_bytes", "mem_device_delta_bytes", "mem_process_bytes",
-)  # fmt: skip
-DTYPES = {"fp32": torch.float32, "tf32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+    "mem_alloc_peak_bytes",
+    "mem_act_peak_bytes",
+    "mem_reserved_peak_bytes",
+    "mem_device_delta_bytes",
+    "mem_process_bytes",
+)
+DTYPES = {
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "fp16": torch.float16,
+    "bf16": torch.bfloat16,
+}
 
 
 class Clock:
@@ -43,7 +54,9 @@ class Device:
 
     def __init__(self, settings: Settings) -> None:
         if settings.precision == "tf32":
-            raise UsageError("precision tf32 is a CUDA device's; on a CPU there are fp32, fp16 and bf16")
+            raise UsageError(
+                "precision tf32 is a CUDA device's; on a CPU there are fp32, fp16 and bf16"
+            )
         if settings.cuda_graph:
             raise UsageError("a CUDA graph needs a CUDA device; on a CPU leave out --cuda-graph")
         self.torch_device = torch.device("cpu")
@@ -71,7 +84,9 @@ class Device:
         """Make the device ready for work; until then nothing of this process is on it."""
 
     def fingerprint(self) -> dict[str, Any]:
-        """What of the device and its libraries bears on a measurement, read back rather than assumed."""
+        """What of the device and its libraries bears on a measurement, read back rather than
+        assumed.
+        """
         return {
             "device": str(self.torch_device),
             "device_name": self.name,
@@ -121,7 +136,9 @@ class CudaDevice(Device):
     def __init__(self, settings: Settings) -> None:
         index = int(settings.device.partition(":")[2] or 0)
         if index >= torch.cuda.device_count():
-            raise UsageError(f"device cuda:{index}: there are {torch.cuda.device_count()} CUDA devices here")
+            raise UsageError(
+                f"device cuda:{index}: there are {torch.cuda.device_count()} CUDA devices here"
+            )
         self.torch_device = torch.device("cuda", index)
         self.card = NvmlCard(_uuid(index))
         self._lock = self._take(_uuid(index), settings)
@@ -182,11 +199,24 @@ class CudaDevice(Device):
     def memory(self, *, protocol: str) -> dict[str, Metric]:
         used = self.card.used_bytes()
         if used is None or self._used_before is None:
-            delta = Metric(None, "bytes", reason=self.card.why_not or self.card.failures["nvmlDeviceGetMemoryInfo"])
+            delta = Metric(
+                None,
+                "bytes",
+                reason=self.card.why_not or self.card.failures["nvmlDeviceGetMemoryInfo"],
+            )
         else:
-            delta = Metric(used - self._used_before, "bytes", "NVML used less used before the context", protocol)
+            delta = Metric(
+                used - self._used_before,
+                "bytes",
+                "NVML used less used before the context",
+                protocol,
+            )
         of_process = self.card.process_bytes()
-        process = Metric(of_process, "bytes", "NVML", protocol) if of_process else Metric(None, "bytes", reason="not_told_by_process")
+        process = (
+            Metric(of_process, "bytes", "NVML", protocol)
+            if of_process
+            else Metric(None, "bytes", reason="not_told_by_process")
+        )
         peak = torch.cuda.max_memory_allocated(self.torch_device)
         allocator = {
             "mem_alloc_peak_bytes": peak,
@@ -194,7 +224,10 @@ class CudaDevice(Device):
             "mem_reserved_peak_bytes": torch.cuda.max_memory_reserved(self.torch_device),
         }
         return {
-            **{name: Metric(value, "bytes", "caching allocator", protocol) for name, value in allocator.items()},
+            **{
+                name: Metric(value, "bytes", "caching allocator", protocol)
+                for name, value in allocator.items()
+            },
             "mem_device_delta_bytes": delta,
             "mem_process_bytes": process,
             "mem_host_peak_bytes": self._host_metric(protocol),
@@ -218,7 +251,9 @@ class CudaClock(Clock):
 
 
 def _uuid(index: int) -> str:
-    """The card's UUID, since CUDA and NVML may number cards differently; asking makes no context."""
+    """The card's UUID, since CUDA and NVML may number cards differently; asking makes no
+    context.
+    """
     uuid = str(torch.cuda.get_device_properties(index).uuid)
     return uuid if uuid.startswith("GPU-") else f"GPU-{uuid}"
 
@@ -233,7 +268,9 @@ def set_threads(threads: int | None) -> None:
 
 def open_device(settings: Settings) -> Device:
     """Open the device that the settings name; `auto` is CUDA where there is one."""
-    wants_cuda = settings.device.startswith("cuda") or (settings.device == "auto" and torch.cuda.is_available())
+    wants_cuda = settings.device.startswith("cuda") or (
+        settings.device == "auto" and torch.cuda.is_available()
+    )
     if not wants_cuda:
         return Device(settings)
     if not torch.cuda.is_available():

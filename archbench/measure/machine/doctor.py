@@ -1,4 +1,6 @@
-"""What can be measured on a machine, judged by what `machine.look` found; for all that cannot, why, and what would help. Torch-free."""
+"""What can be measured on a machine, judged by what `machine.look` found; for all that cannot, why,
+and what would help. Torch-free.
+"""
 
 from __future__ import annotations
 
@@ -20,29 +22,55 @@ NVML: dict[str, tuple[str, str]] = {
         "there is no NVIDIA driver here",
         "with an NVIDIA card, install its driver; in a container, start it with --gpus all",
     ),
-    "no_card": ("the NVIDIA driver runs but shows no card", "see whether nvidia-smi lists one; in a container, start it with --gpus all"),
-    "driver_not_loaded": ("the NVIDIA driver is installed but not loaded", "sudo modprobe nvidia, or restart the machine"),
-    "driver_library_mismatch": ("the NVIDIA driver was updated and its old version still runs", "restart the machine"),
+    "no_card": (
+        "the NVIDIA driver runs but shows no card",
+        "see whether nvidia-smi lists one; in a container, start it with --gpus all",
+    ),
+    "driver_not_loaded": (
+        "the NVIDIA driver is installed but not loaded",
+        "sudo modprobe nvidia, or restart the machine",
+    ),
+    "driver_library_mismatch": (
+        "the NVIDIA driver was updated and its old version still runs",
+        "restart the machine",
+    ),
     "nvml_binding_missing": ("the driver cannot be asked", "pip install nvidia-ml-py"),
     "no_permission": ("the NVIDIA driver refuses this user", "ask for access to /dev/nvidia*"),
-    "nvml_transient": ("the NVIDIA driver does not answer", "see whether nvidia-smi does; restart the machine if not"),
+    "nvml_transient": (
+        "the NVIDIA driver does not answer",
+        "see whether nvidia-smi does; restart the machine if not",
+    ),
     "driver_too_old": ("the NVIDIA driver is too old to be asked", "install a newer one"),
-    "gpu_lost": ("a card is lost: off its bus, or in need of a reset", "restart the machine; check its power and cooling"),
-    "mig": ("the card is cut into slices (MIG) and its power is that of all of them", "use a card that is not cut"),
-    "not_supported": ("the card has no power sensor that its driver would read", "time and memory do not need it"),
+    "gpu_lost": (
+        "a card is lost: off its bus, or in need of a reset",
+        "restart the machine; check its power and cooling",
+    ),
+    "mig": (
+        "the card is cut into slices (MIG) and its power is that of all of them",
+        "use a card that is not cut",
+    ),
+    "not_supported": (
+        "the card has no power sensor that its driver would read",
+        "time and memory do not need it",
+    ),
 }
 RAPL: dict[str, tuple[str, str]] = {
     "rapl_absent": (
         "the kernel shows no energy counters, as in most virtual machines",
         "measure on the machine itself, under Linux with the module intel_rapl_msr",
     ),
-    "rapl_no_permission": ("only root may read the energy counters", "sudo chmod o+r /sys/class/powercap/intel-rapl:*/energy_uj"),
+    "rapl_no_permission": (
+        "only root may read the energy counters",
+        "sudo chmod o+r /sys/class/powercap/intel-rapl:*/energy_uj",
+    ),
 }
 
 
 @dataclass(frozen=True)
 class Ability:
-    """One thing to measure: whether it can be here (but: it can, with a reservation), how or why not, and what would help."""
+    """One thing to measure: whether it can be here (but: it can, with a reservation), how or why
+    not, and what would help.
+    """
 
     name: str
     state: State
@@ -52,9 +80,15 @@ class Ability:
 
 
 def judge(facts: Facts) -> list[Ability]:
-    """Say of each thing that archbench measures whether it can be measured on the machine of these facts."""
+    """Say of each thing that archbench measures whether it can be measured on the machine of these
+    facts.
+    """
     return [
-        Ability("counts", "yes", "exact on any machine: parameters, multiply-adds, memory access cost, activations"),
+        Ability(
+            "counts",
+            "yes",
+            "exact on any machine: parameters, multiply-adds, memory access cost, activations",
+        ),
         *_on_the_cpu(facts),
         *_on_cards(facts),
         *_records(facts),
@@ -69,26 +103,47 @@ def _on_the_cpu(facts: Facts) -> Iterator[Ability]:
     if facts["torch"]["version"] is None:
         yield Ability("time on the CPU", "no", "torch is not installed", "pip install torch")
     elif found["contended"]:
-        busy = "the load is high" if pressure is None else f"something waited for it in {pressure:.0f} % of the last 10 s"
+        busy = (
+            "the load is high"
+            if pressure is None
+            else f"something waited for it in {pressure:.0f} % of the last 10 s"
+        )
         above = f" (above {CONTENDED_PRESSURE:.0f} is too much)" if pressure is not None else ""
         yield Ability(
-            "time on the CPU", "but", f"{cores}; other programs use the CPU now: {busy}{above}", "stop them, or wait", "cpu_contended"
+            "time on the CPU",
+            "but",
+            f"{cores}; other programs use the CPU now: {busy}{above}",
+            "stop them, or wait",
+            "cpu_contended",
         )
     elif governor not in (None, "performance"):
         remedy = "sudo cpupower frequency-set -g performance"
-        yield Ability("time on the CPU", "but", f"{cores}; the governor {governor!r} lets clocks fall between calls", remedy)
+        yield Ability(
+            "time on the CPU",
+            "but",
+            f"{cores}; the governor {governor!r} lets clocks fall between calls",
+            remedy,
+        )
     else:
         yield Ability("time on the CPU", "yes", f"{cores}, medians to 1 %{_neighbours(found)}")
     if found["memory_peak"]:
         yield Ability("memory of the host", "yes", "the kernel's own peak of this process")
     else:
         cause = "the kernel keeps no peak that can be reset (/proc/self/clear_refs)"
-        yield Ability("memory of the host", "no", cause, "use Linux; in a container, one that leaves /proc writable", "no_peak_from_kernel")
+        yield Ability(
+            "memory of the host",
+            "no",
+            cause,
+            "use Linux; in a container, one that leaves /proc writable",
+            "no_peak_from_kernel",
+        )
     yield _energy_of_the_cpu(facts["rapl"])
 
 
 def _neighbours(found: Facts) -> str:
-    """What the others on a virtual machine's host do to times; they are seen only where the kernel accounts for stolen time."""
+    """What the others on a virtual machine's host do to times; they are seen only where the kernel
+    accounts for stolen time.
+    """
     if not found["virtual_machine"]:
         return ""
     share = found["stolen_share"]
@@ -101,13 +156,19 @@ def _energy_of_the_cpu(rapl: Facts) -> Ability:
         cause, remedy = RAPL[rapl["why_not"]]
         return Ability("energy of the CPU", "no", cause, remedy, rapl["why_not"])
     packages = rapl["domains"]["packages"]
-    return Ability("energy of the CPU", "yes", f"counters of {packages} package{'s' * (packages != 1)}, whatever runs on them")
+    return Ability(
+        "energy of the CPU",
+        "yes",
+        f"counters of {packages} package{'s' * (packages != 1)}, whatever runs on them",
+    )
 
 
 def _on_cards(facts: Facts) -> Iterator[Ability]:
     why_not = facts["nvml"]["why_not"]
     if why_not:
-        cause, remedy = NVML.get(why_not, (f"the NVIDIA driver says {why_not}", "see whether nvidia-smi works"))
+        cause, remedy = NVML.get(
+            why_not, (f"the NVIDIA driver says {why_not}", "see whether nvidia-smi works")
+        )
         said = facts["nvml"]["message"]
         what = "another card" if facts["cards"] else "anything of a card"
         yield Ability(what, "no", f"{cause}: {said}" if said else cause, remedy, why_not)
@@ -124,19 +185,47 @@ def _time_of(name: str, card: Facts, torch: Facts) -> Ability:
     if torch["version"] is None:
         return Ability(name, "no", "torch is not installed", "pip install torch")
     if not torch["cuda"]:
-        return Ability(name, "no", f"torch {torch['version']} is built without CUDA", "install a CUDA build: pytorch.org/get-started")
+        return Ability(
+            name,
+            "no",
+            f"torch {torch['version']} is built without CUDA",
+            "install a CUDA build: pytorch.org/get-started",
+        )
     if torch["error"]:
-        return Ability(name, "no", f"torch cannot use it: {torch['error']}", "a torch and a driver that fit each other: pytorch.org")
+        return Ability(
+            name,
+            "no",
+            f"torch cannot use it: {torch['error']}",
+            "a torch and a driver that fit each other: pytorch.org",
+        )
     if not any(_bare(seen["uuid"]) == _bare(card["uuid"]) for seen in torch["cards"]):
         return Ability(name, "no", "torch does not see it", "look at CUDA_VISIBLE_DEVICES")
     held = sorted(HELD_DOWN & set(card["events"] or ()))
     if held:
-        return Ability(name, "but", f"its clocks are held down: {', '.join(held)}", "let it cool; check its power and cooling", "throttled")
+        return Ability(
+            name,
+            "but",
+            f"its clocks are held down: {', '.join(held)}",
+            "let it cool; check its power and cooling",
+            "throttled",
+        )
     if card["processes"]:
         others = f"{card['processes']} program{'s' * (card['processes'] != 1)}"
-        return Ability(name, "but", f"{others} run on it now", "nvidia-smi lists them: stop them, or wait", "contended")
+        return Ability(
+            name,
+            "but",
+            f"{others} run on it now",
+            "nvidia-smi lists them: stop them, or wait",
+            "contended",
+        )
     if card["processes"] is None:
-        return Ability(name, "but", "its driver does not say whether others use it", "see that nobody does", "exclusivity_unknown")
+        return Ability(
+            name,
+            "but",
+            "its driver does not say whether others use it",
+            "see that nobody does",
+            "exclusivity_unknown",
+        )
     return Ability(name, "yes", f"{card['name']}, nobody else on it")
 
 
@@ -146,33 +235,77 @@ def _bare(uuid: str | None) -> str:
 
 def _memory_of(name: str, card: Facts) -> Ability:
     if card["memory_used_bytes"] is None:
-        return Ability(name, "but", "torch's own peaks only: the driver does not tell what is in use", "a newer driver may")
+        return Ability(
+            name,
+            "but",
+            "torch's own peaks only: the driver does not tell what is in use",
+            "a newer driver may",
+        )
     return Ability(name, "yes", "torch's own peaks, and what the driver says is in use")
 
 
 def _energy_of(name: str, card: Facts, *, usable: bool) -> Ability:
     power = card["power"]
     if power["why_not"]:
-        cause, remedy = NVML.get(power["why_not"], (f"the driver says {power['why_not']}", "see whether nvidia-smi shows its power"))
+        cause, remedy = NVML.get(
+            power["why_not"],
+            (f"the driver says {power['why_not']}", "see whether nvidia-smi shows its power"),
+        )
         return Ability(name, "no", cause, remedy, power["why_not"])
-    found = f"by its power ({', '.join(power['sensors'])}){' and its energy counter' if power['counter'] else ''}"
+    found = (
+        "by its power "
+        f"({', '.join(power['sensors'])}){' and its energy counter' if power['counter'] else ''}"
+    )
     if not usable:
-        return Ability(name, "no", f"it could be told {found}, but nothing can run on the card", "as for its time")
+        return Ability(
+            name,
+            "no",
+            f"it could be told {found}, but nothing can run on the card",
+            "as for its time",
+        )
     if power["power_scope"] == "module":
-        return Ability(name, "but", f"{found}, of the card and its CPU together", "compare it with the same kind only")
-    return Ability(name, "yes", f"{found}; sensors of two cards differ by {power['systematic_pct']:.0f} % or more")
+        return Ability(
+            name,
+            "but",
+            f"{found}, of the card and its CPU together",
+            "compare it with the same kind only",
+        )
+    return Ability(
+        name,
+        "yes",
+        f"{found}; sensors of two cards differ by {power['systematic_pct']:.0f} % or more",
+    )
 
 
 def _records(facts: Facts) -> Iterator[Ability]:
     results, cache = facts["folders"]["results"], facts["folders"]["cache"]
     if cache["writable"]:
-        yield Ability("roofline", "yes", "--roofline measures the peaks of a device in 10 s and keeps them")
+        yield Ability(
+            "roofline", "yes", "--roofline measures the peaks of a device in 10 s and keeps them"
+        )
     else:
-        cause = f"{cache['folder']} cannot be written" if cache["folder"] else "this user has no home"
-        yield Ability("roofline", "but", f"peaks are measured anew each time: {cause}", "set XDG_CACHE_HOME to a folder of yours")
+        cause = (
+            f"{cache['folder']} cannot be written" if cache["folder"] else "this user has no home"
+        )
+        yield Ability(
+            "roofline",
+            "but",
+            f"peaks are measured anew each time: {cause}",
+            "set XDG_CACHE_HOME to a folder of yours",
+        )
     if not results["writable"]:
-        yield Ability("records", "no", f"{results['folder']} cannot be written", "--results with a folder of yours")
+        yield Ability(
+            "records",
+            "no",
+            f"{results['folder']} cannot be written",
+            "--results with a folder of yours",
+        )
     elif results["free_bytes"] < LEAST_FREE_BYTES:
-        yield Ability("records", "but", f"{results['free_bytes'] / 1e6:.0f} MB are left on the disk of {results['folder']}", "make room")
+        yield Ability(
+            "records",
+            "but",
+            f"{results['free_bytes'] / 1e6:.0f} MB are left on the disk of {results['folder']}",
+            "make room",
+        )
     else:
         yield Ability("records", "yes", f"go to {results['folder']}")

@@ -1,4 +1,6 @@
-"""One job a card: a lock among archbench's own processes, and a look at whatever else runs there. Torch-free."""
+"""One job a card: a lock among archbench's own processes, and a look at whatever else runs there.
+Torch-free.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,17 @@ POLL_S = 0.5
 
 
 class BusyError(Exception):
-    """A card stayed in use by others for as long as a job waits; says by whom as far as is known."""
+    """A card stayed in use by others for as long as a job waits; says by whom as far as is
+    known.
+    """
 
 
 def hold(uuid: str, others: Callable[[], int | None], *, wait_s: float = WAIT_S) -> IO[bytes]:
-    """Wait until no other archbench holds a card and `others` counts no process on it; hold it until the file is closed.
+    """Wait until no other archbench holds a card and `others` counts no process on it; hold it
+    until the file is closed.
 
-    `others` is None where the driver does not say: that is no hindrance, and `contention` flags it. Raises BusyError after `wait_s`.
+    `others` is None where the driver does not say: that is no hindrance, and `contention` flags it.
+    Raises BusyError after `wait_s`.
     """
     deadline = time.monotonic() + wait_s
     file = _lock_file(uuid).open("ab")
@@ -48,7 +54,10 @@ def contention(processes: int | None) -> list[str]:
 def _lock_file(uuid: str) -> Path:
     """A file a card and user of this host; nothing is ever written to it."""
     name = re.sub(r"[^\w-]", "_", uuid)
-    return Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()) / f"archbench-{os.getuid()}-{name}.lock"
+    return (
+        Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
+        / f"archbench-{os.getuid()}-{name}.lock"
+    )
 
 
 def _try_lock(file: IO[bytes]) -> bool:

@@ -1,4 +1,6 @@
-"""What the host is and does: cores this process may use, processor, load. Torch-free; null where the host does not say."""
+"""What the host is and does: cores this process may use, processor, load. Torch-free; null where
+the host does not say.
+"""
 
 from __future__ import annotations
 
@@ -16,13 +18,25 @@ from archbench.records.store import host_id
 
 CPUS = Path("/sys/devices/system/cpu")
 CONTENDED_PRESSURE = 10.0
-"""Percent of 10 s in which something waited for a CPU, above which another program is taken to disturb."""
+"""Percent of 10 s in which something waited for a CPU, above which another program is taken to
+disturb.
+"""
 STOLEN_SHARE = 0.02
-"""Share of the time in which a program wanted a processor of a virtual machine, above which its host is taken to disturb."""
+"""Share of the time in which a program wanted a processor of a virtual machine, above which its
+host is taken to disturb.
+"""
 ENVIRONMENT_VARIABLES = (
-    "PYTORCH_ALLOC_CONF", "PYTORCH_CUDA_ALLOC_CONF", "CUDA_VISIBLE_DEVICES", "CUDA_LAUNCH_BLOCKING", "NVIDIA_TF32_OVERRIDE",
-    "CUDNN_LOGINFO_DBG", "OMP_NUM_THREADS", "MKL_NUM_THREADS", "KMP_AFFINITY", "MALLOC_ARENA_MAX",
-)  # fmt: skip
+    "PYTORCH_ALLOC_CONF",
+    "PYTORCH_CUDA_ALLOC_CONF",
+    "CUDA_VISIBLE_DEVICES",
+    "CUDA_LAUNCH_BLOCKING",
+    "NVIDIA_TF32_OVERRIDE",
+    "CUDNN_LOGINFO_DBG",
+    "OMP_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "KMP_AFFINITY",
+    "MALLOC_ARENA_MAX",
+)
 
 
 def _read(path: Path | str) -> str | None:
@@ -41,7 +55,9 @@ def affinity() -> set[int]:
 
 def usable_cores() -> int:
     """Physical cores in the affinity mask, reduced by the cgroup's quota; at least 1."""
-    cores = {_read(CPUS / f"cpu{cpu}/topology/thread_siblings_list") or str(cpu) for cpu in affinity()}
+    cores = {
+        _read(CPUS / f"cpu{cpu}/topology/thread_siblings_list") or str(cpu) for cpu in affinity()
+    }
     quota = cgroup_quota()
     return max(1, min(len(cores), math.ceil(quota) if quota else len(cores)))
 
@@ -51,8 +67,15 @@ def cgroup_quota() -> float | None:
     limit, _, period = (_read("/sys/fs/cgroup/cpu.max") or "max").partition(" ")
     if limit.isdigit() and period.isdigit():
         return int(limit) / int(period)
-    limit, period = _read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") or "", _read("/sys/fs/cgroup/cpu/cpu.cfs_period_us") or ""
-    return int(limit) / int(period) if limit.isdigit() and period.isdigit() and int(limit) > 0 else None
+    limit, period = (
+        _read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") or "",
+        _read("/sys/fs/cgroup/cpu/cpu.cfs_period_us") or "",
+    )
+    return (
+        int(limit) / int(period)
+        if limit.isdigit() and period.isdigit() and int(limit) > 0
+        else None
+    )
 
 
 def cpu_model() -> str:
@@ -79,24 +102,34 @@ def fingerprint() -> dict[str, Any]:
         "governor": _read(CPUS / "cpu0/cpufreq/scaling_governor"),
         "container": Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
         "virtual_machine": "hypervisor" in flags,
-        "variables": {name: os.environ[name] for name in ENVIRONMENT_VARIABLES if name in os.environ},
+        "variables": {
+            name: os.environ[name] for name in ENVIRONMENT_VARIABLES if name in os.environ
+        },
     }
 
 
 def _commit() -> str | None:
-    """The commit of a checkout that this package runs from, "+" behind it where it is changed; None when installed."""
+    """The commit of a checkout that this package runs from, "+" behind it where it is changed; None
+    when installed.
+    """
     top = Path(__file__).resolve().parents[3]
     if not (top / ".git").exists() or not (top / "pyproject.toml").exists():
         return None
     try:
         words = ["git", "-C", str(top), "describe", "--always", "--dirty=+", "--exclude=*"]
-        return subprocess.run(words, capture_output=True, text=True, timeout=10, check=True).stdout.strip() or None
+        return (
+            subprocess.run(
+                words, capture_output=True, text=True, timeout=10, check=True
+            ).stdout.strip()
+            or None
+        )
     except (OSError, subprocess.SubprocessError):
         return None
 
 
 def load() -> dict[str, float | None]:
-    """How busy the host is: load average over a minute, the share of 10 s in which something waited for a CPU, percent.
+    """How busy the host is: load average over a minute, the share of 10 s in which something waited
+    for a CPU, percent.
 
     With them how often this process has lost its CPU to another.
     """
@@ -113,7 +146,8 @@ def load() -> dict[str, float | None]:
 
 
 def is_contended(load: dict[str, float | None]) -> bool:
-    """Whether other programs are taken to disturb: by the pressure, or by the load average where the kernel has no pressure.
+    """Whether other programs are taken to disturb: by the pressure, or by the load average where
+    the kernel has no pressure.
 
     The load average is slow: a job's own minute before counts as much as another's.
     """
@@ -124,36 +158,56 @@ def is_contended(load: dict[str, float | None]) -> bool:
 
 @dataclass(frozen=True)
 class ProcessorTime:
-    """What the kernel has counted since it started, of the processors that this process may use, in its ticks.
+    """What the kernel has counted since it started, of the processors that this process may use, in
+    its ticks.
 
-    `used` is the time that programs ran, `stolen` the time that they would have run, had the host of the virtual machine not
-    given the processor to another one.
+    `used` is the time that programs ran, `stolen` the time that they would have run, had the host
+    of the virtual machine not given the processor to another one.
     """
 
     used: int
     stolen: int
 
     def stolen_share(self, before: ProcessorTime) -> float | None:
-        """The share that was stolen of the time that was wanted since `before`; None where nothing was wanted."""
+        """The share that was stolen of the time that was wanted since `before`; None where nothing
+        was wanted.
+        """
         stolen = self.stolen - before.stolen
         wanted = self.used - before.used + stolen
         return stolen / wanted if wanted else None
 
 
 def processor_time() -> ProcessorTime | None:
-    """Read the kernel's account of processors' time (proc(5), /proc/stat); None where it keeps none of stolen time."""
+    """Read the kernel's account of processors' time (proc(5), /proc/stat); None where it keeps none
+    of stolen time.
+    """
     allowed = {f"cpu{cpu}" for cpu in affinity()}
-    lines = [words[1:9] for line in (_read("/proc/stat") or "").splitlines() if (words := line.split()) and words[0] in allowed]
+    lines = [
+        words[1:9]
+        for line in (_read("/proc/stat") or "").splitlines()
+        if (words := line.split()) and words[0] in allowed
+    ]
     if not lines or any(len(words) < 8 for words in lines):
         return None
-    user, nice, system, _, _, irq, softirq, stolen = (sum(map(int, column)) for column in zip(*lines, strict=True))
+    user, nice, system, _, _, irq, softirq, stolen = (
+        sum(map(int, column)) for column in zip(*lines, strict=True)
+    )
     return ProcessorTime(user + nice + system + irq + softirq, stolen)
 
 
 def available_bytes() -> int:
-    """Memory that this process may still take without swapping, the cgroup's limit respected; 0 where nothing says."""
-    found = [int(line.split()[1]) * 1024 for line in (_read("/proc/meminfo") or "").splitlines() if line.startswith("MemAvailable:")]
-    for limit, used in (("memory.max", "memory.current"), ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes")):
+    """Memory that this process may still take without swapping, the cgroup's limit respected; 0
+    where nothing says.
+    """
+    found = [
+        int(line.split()[1]) * 1024
+        for line in (_read("/proc/meminfo") or "").splitlines()
+        if line.startswith("MemAvailable:")
+    ]
+    for limit, used in (
+        ("memory.max", "memory.current"),
+        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
+    ):
         most, now = _read(f"/sys/fs/cgroup/{limit}") or "", _read(f"/sys/fs/cgroup/{used}") or ""
         if most.isdigit() and now.isdigit():
             found.append(max(0, int(most) - int(now)))

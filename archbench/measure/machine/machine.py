@@ -1,4 +1,6 @@
-"""What a machine has to measure with, found by looking: processors, cards, torch's build, sensors, folders. Torch-free."""
+"""What a machine has to measure with, found by looking: processors, cards, torch's build, sensors,
+folders. Torch-free.
+"""
 
 from __future__ import annotations
 
@@ -44,7 +46,9 @@ Tell = Callable[[str], None]
 
 
 def look(results: Path, *, tell: Tell = lambda _: None) -> dict[str, Any]:
-    """Look at this machine; `tell` hears what takes a while. Nothing is loaded with work and nothing is written."""
+    """Look at this machine; `tell` hears what takes a while. Nothing is loaded with work and
+    nothing is written.
+    """
     cards, why_not, message = look_at_cards(tell)
     return {
         "host": look_at_host(),
@@ -73,7 +77,9 @@ def look_at_host() -> dict[str, Any]:
 
 
 def look_at_torch(tell: Tell) -> dict[str, Any]:
-    """Torch's version and build, read without loading it; where it is built for cards, which of them it can use."""
+    """Torch's version and build, read without loading it; where it is built for cards, which of
+    them it can use.
+    """
     spec = importlib.util.find_spec("torch")
     origin = spec and spec.origin and Path(spec.origin).with_name("version.py")
     if not origin or not origin.exists():
@@ -84,7 +90,13 @@ def look_at_torch(tell: Tell) -> dict[str, Any]:
         return found
     tell("asking torch for its cards")
     try:
-        done = subprocess.run([sys.executable, "-c", ASK_TORCH], capture_output=True, text=True, timeout=TORCH_S, check=False)
+        done = subprocess.run(
+            [sys.executable, "-c", ASK_TORCH],
+            capture_output=True,
+            text=True,
+            timeout=TORCH_S,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         return found | {"error": f"no answer within {TORCH_S:g} s"}
     lines = done.stderr.strip().splitlines()
@@ -95,7 +107,9 @@ def look_at_torch(tell: Tell) -> dict[str, Any]:
 
 
 def look_at_cards(tell: Tell) -> tuple[list[dict[str, Any]], str, str]:
-    """Every card that the driver shows; with none, a reason code and what there is to say besides."""
+    """Every card that the driver shows; with none, a reason code and what there is to say
+    besides.
+    """
     found: list[dict[str, Any]] = []
     try:
         while True:
@@ -110,23 +124,41 @@ def look_at_cards(tell: Tell) -> tuple[list[dict[str, Any]], str, str]:
 
 
 def look_at_card(card: NvmlCard) -> dict[str, Any]:
-    """One card: what it is, what it does now, and its power sensors, watched for a moment. Raises GpuLostError."""
+    """One card: what it is, what it does now, and its power sensors, watched for a moment. Raises
+    GpuLostError.
+    """
     memory = card.ask("nvmlDeviceGetMemoryInfo")
     events = card.event_reasons()
     return {
-        "name": card.name(), "uuid": card.uuid(), "capability": card.capability(), **card.fingerprint(),
-        "memory_bytes": memory and int(memory.total), "memory_used_bytes": card.used_bytes(),
-        "processes": card.process_count(), "utilisation_percent": card.utilisation_percent(), "sm_clock_mhz": card.sm_clock_mhz(),
-        "temperature_c": card.temperature_c(), "performance_state": card.performance_state(),
-        "events": None if events is None else [name for bit, name in EVENTS.items() if events & bit],
-        "power": look_at_power(card), "failures": card.failures,
-    }  # fmt: skip
+        "name": card.name(),
+        "uuid": card.uuid(),
+        "capability": card.capability(),
+        **card.fingerprint(),
+        "memory_bytes": memory and int(memory.total),
+        "memory_used_bytes": card.used_bytes(),
+        "processes": card.process_count(),
+        "utilisation_percent": card.utilisation_percent(),
+        "sm_clock_mhz": card.sm_clock_mhz(),
+        "temperature_c": card.temperature_c(),
+        "performance_state": card.performance_state(),
+        "events": None
+        if events is None
+        else [name for bit, name in EVENTS.items() if events & bit],
+        "power": look_at_power(card),
+        "failures": card.failures,
+    }
 
 
 def look_at_power(card: NvmlCard) -> dict[str, Any]:
-    """The power sources and the energy counter of a card, and how often each had news while it was watched, at rest perhaps."""
+    """The power sources and the energy counter of a card, and how often each had news while it was
+    watched, at rest perhaps.
+    """
     instrument = NvmlInstrument(card)
-    found: dict[str, Any] = {"message": instrument.message, "systematic_pct": instrument.traits.systematic_pct, **instrument.conditions}
+    found: dict[str, Any] = {
+        "message": instrument.message,
+        "systematic_pct": instrument.traits.systematic_pct,
+        **instrument.conditions,
+    }
     if instrument.why_not:
         return found | {"why_not": instrument.why_not, "sensors": {}, "counter": False}
     meter = SampledMeter(instrument)
@@ -136,11 +168,20 @@ def look_at_power(card: NvmlCard) -> dict[str, Any]:
     if trace.lost:
         raise GpuLostError("the card was lost while its sensors were watched")
     sensors = {
-        name: {"refresh_s": sensor.refresh_s, "origin": sensor.origin, "seen_refresh_s": refresh_of(*trace.power(name))}
+        name: {
+            "refresh_s": sensor.refresh_s,
+            "origin": sensor.origin,
+            "seen_refresh_s": refresh_of(*trace.power(name)),
+        }
         for name, sensor in instrument.sensors.items()
     }
     seen = refresh_of(*trace.counter("counter")) if "counter" in trace.joules else None
-    return found | {"why_not": "", "sensors": sensors, "counter": "counter" in trace.joules, "counter_seen_refresh_s": seen}
+    return found | {
+        "why_not": "",
+        "sensors": sensors,
+        "counter": "counter" in trace.joules,
+        "counter_seen_refresh_s": seen,
+    }
 
 
 def look_at_packages() -> dict[str, Any]:
@@ -150,15 +191,28 @@ def look_at_packages() -> dict[str, Any]:
 
 
 def look_at_folder(folder: Path | None) -> dict[str, Any]:
-    """Whether a folder, there or yet to be made, can be written, how many files it has, and the room on its disk."""
+    """Whether a folder, there or yet to be made, can be written, how many files it has, and the
+    room on its disk.
+    """
     if folder is None:
         return {"folder": None, "writable": False, "files": 0, "free_bytes": None}
-    nearest = next(parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists())
+    nearest = next(
+        parent for parent in (folder.absolute(), *folder.absolute().parents) if parent.exists()
+    )
     try:
         tempfile.TemporaryFile(dir=nearest).close()
     except OSError:
         writable = False
     else:
         writable = True
-    files = sum(1 for path in folder.iterdir() if path.is_file()) if folder.is_dir() and os.access(folder, os.R_OK) else 0
-    return {"folder": str(folder), "writable": writable, "files": files, "free_bytes": shutil.disk_usage(nearest).free}
+    files = (
+        sum(1 for path in folder.iterdir() if path.is_file())
+        if folder.is_dir() and os.access(folder, os.R_OK)
+        else 0
+    )
+    return {
+        "folder": str(folder),
+        "writable": writable,
+        "files": files,
+        "free_bytes": shutil.disk_usage(nearest).free,
+    }

@@ -1,4 +1,6 @@
-"""Energy of a job: idle power, then power and images of the same seconds under a load that does not pause. Torch-free."""
+"""Energy of a job: idle power, then power and images of the same seconds under a load that does not
+pause. Torch-free.
+"""
 
 from __future__ import annotations
 
@@ -40,15 +42,27 @@ from archbench.records import Metric
 METERS = {"cuda": "nvml", "cpu": "rapl"}
 """The meter of each kind of device."""
 UNITS = {
-    "energy_per_image_j": "J", "energy_net_per_image_j": "J", "energy_eq2_per_image_j": "J", "power_mean_w": "W", "power_idle_w": "W",
-    "power_idle_no_context_w": "W", "energy_counter_j": "J", "energy_integrated_j": "J", "energy_counter_ratio": "ratio",
+    "energy_per_image_j": "J",
+    "energy_net_per_image_j": "J",
+    "energy_eq2_per_image_j": "J",
+    "power_mean_w": "W",
+    "power_idle_w": "W",
+    "power_idle_no_context_w": "W",
+    "energy_counter_j": "J",
+    "energy_integrated_j": "J",
+    "energy_counter_ratio": "ratio",
     "energy_throughput_img_s": "images/s",
-}  # fmt: skip
+}
 """Every metric of this module."""
 IDLES = {"no_context": "power_idle_no_context_w", "context": "power_idle_w"}
 """The moments at which idle power is measured."""
 EQ2 = "energy_eq2_per_image_j"
-ENERGY_AND_RATE = ("energy_per_image_j", "energy_net_per_image_j", "power_mean_w", "energy_throughput_img_s")
+ENERGY_AND_RATE = (
+    "energy_per_image_j",
+    "energy_net_per_image_j",
+    "power_mean_w",
+    "energy_throughput_img_s",
+)
 UNDER_LOAD = [name for name in UNITS if name not in IDLES.values()]
 
 QUIET_S, IDLE_S = 1.5, 2.0
@@ -58,18 +72,24 @@ MARGIN_S = 0.3
 PROBE_S, PROBE_PERIOD_S = 3.0, 0.002
 LEAST_REFRESHES = 50
 QUEUE_S = 0.05
-"""Work that may be given to the device before the host waits for it, so that the two do not drift apart."""
+"""Work that may be given to the device before the host waits for it, so that the two do not drift
+apart.
+"""
 EQ2_PERIOD_S, LEAST_EQ2_S = 0.1, 2.0
 STARVED = 0.05
 """Share of a window without samples above which its integral says nothing."""
 NOT_QUIET, NOT_QUIET_W = 0.05, 2.0
 """How far the quarters of a rest may differ, as a share or in watts."""
 GROUPS, PAUSE_S, PAUSES_SHARE, LONG_CALL_S = 8, 0.05, 0.025, 0.005
-"""Against beats between load and sensor: groups of calls, the longest pause between two, their share, calls that need them."""
+"""Against beats between load and sensor: groups of calls, the longest pause between two, their
+share, calls that need them.
+"""
 
 
 def open_meter(name: str, *, uuid: str | None = None, root: Path = rapl.POWERCAP) -> Meter:
-    """Open the meter "nvml" (of the card with this UUID, or the first) or "rapl"; a NullMeter where it cannot measure here."""
+    """Open the meter "nvml" (of the card with this UUID, or the first) or "rapl"; a NullMeter where
+    it cannot measure here.
+    """
     instrument = NvmlInstrument(NvmlCard(uuid)) if name == "nvml" else RaplInstrument(root)
     if instrument.why_not:
         return NullMeter(instrument.why_not, instrument.traits, instrument.message)
@@ -78,7 +98,9 @@ def open_meter(name: str, *, uuid: str | None = None, root: Path = rapl.POWERCAP
 
 @dataclass(frozen=True)
 class Load:
-    """What runs while energy is measured: calls of so many images, of about `call_s` seconds each."""
+    """What runs while energy is measured: calls of so many images, of about `call_s` seconds
+    each.
+    """
 
     call: Callable[[], Any]
     synchronize: Callable[[], None]
@@ -104,7 +126,9 @@ class Idle:
 
 @dataclass(frozen=True)
 class Notes:
-    """What is said of a figure: whence it comes, what was run, what warns of it, what goes with it."""
+    """What is said of a figure: whence it comes, what was run, what warns of it, what goes
+    with it.
+    """
 
     source: str
     protocol: str = ""
@@ -133,16 +157,23 @@ class Marks:
 class EnergyJob:
     """The energy of one job: `rest` without and with a context on the device, then `measure`.
 
-    `metrics`, `conditions` and `arrays` hold what was found so far. Raises GpuLostError where the device is lost on the way.
+    `metrics`, `conditions` and `arrays` hold what was found so far. Raises GpuLostError where the
+    device is lost on the way.
     """
 
-    def __init__(self, meter: Meter, *, interrupted: Callable[[], bool], allow_shared: bool = False) -> None:
+    def __init__(
+        self, meter: Meter, *, interrupted: Callable[[], bool], allow_shared: bool = False
+    ) -> None:
         self.meter = meter
         self.interrupted = interrupted
         self.allow_shared = allow_shared
         self.origin = time.perf_counter()
         utc = datetime.datetime.now(datetime.UTC).isoformat()
-        self.conditions: dict[str, Any] = {"meter": meter.traits.label, "origin_s": self.origin, "origin_utc": utc}
+        self.conditions: dict[str, Any] = {
+            "meter": meter.traits.label,
+            "origin_s": self.origin,
+            "origin_utc": utc,
+        }
         if meter.message:
             self.conditions["message"] = meter.message
         self.metrics: dict[str, Metric] = {}
@@ -165,7 +196,9 @@ class EnergyJob:
         self.meter.start(edges=(window.start, window.end))
         self._wait(window.end + MARGIN_S - time.perf_counter())
         trace = self._stop(f"idle_{moment}_")
-        idle = Idle(None, "interrupted") if self.interrupted() else idle_of(self.meter, trace, window)
+        idle = (
+            Idle(None, "interrupted") if self.interrupted() else idle_of(self.meter, trace, window)
+        )
         self._idle = idle
         self.conditions[f"idle_{moment}"] = asdict(idle)
         self._give(IDLES[moment], idle.watts, idle.reason, Notes(idle.source))
@@ -174,7 +207,12 @@ class EnergyJob:
         """Measure under load for so many seconds, and for half as many by VoVNet's Eq. 2."""
         if not self.meter.probed:
             self._probe(load)
-        seconds = max([seconds, *(LEAST_REFRESHES * sensor.refresh_s for sensor in self.meter.sensors.values())])
+        seconds = max(
+            [
+                seconds,
+                *(LEAST_REFRESHES * sensor.refresh_s for sensor in self.meter.sensors.values()),
+            ]
+        )
         if self.interrupted() or seconds < self.meter.traits.least_window_s:
             self._lack("interrupted" if self.interrupted() else "window_too_short", UNDER_LOAD)
             return
@@ -205,16 +243,34 @@ class EnergyJob:
             power = Power(None, unfit, counter_reason=unfit)
         calls = marks.within(window)
         self.conditions |= {
-            "window_start_s": window.start, "window_s": window.seconds, "calls": calls, "pauses_s": sum(pause for _, pause in pauses),
-            "sensors": {name: asdict(sensor) for name, sensor in self.meter.sensors.items()}, **self.meter.conditions,
-            "systematic_pct": self.meter.traits.systematic_pct, **conditions_of(trace, window),
-        }  # fmt: skip
-        self._figures(power, window, load.images * calls, Notes(power.source, load.protocol, (*power.flags, *flags)))
+            "window_start_s": window.start,
+            "window_s": window.seconds,
+            "calls": calls,
+            "pauses_s": sum(pause for _, pause in pauses),
+            "sensors": {name: asdict(sensor) for name, sensor in self.meter.sensors.items()},
+            **self.meter.conditions,
+            "systematic_pct": self.meter.traits.systematic_pct,
+            **conditions_of(trace, window),
+        }
+        self._figures(
+            power,
+            window,
+            load.images * calls,
+            Notes(power.source, load.protocol, (*power.flags, *flags)),
+        )
 
     def _fitness(self, trace: Trace, window: Window, load: Load) -> tuple[str, list[str]]:
-        """Why nothing that was measured within a window counts, if so, and the flags of what does."""
+        """Why nothing that was measured within a window counts, if so, and the flags of what
+        does.
+        """
         shared = sharing(trace, window, load.processes)
-        unfit = "interrupted" if self.interrupted() else shared if shared == "contended" and not self.allow_shared else ""
+        unfit = (
+            "interrupted"
+            if self.interrupted()
+            else shared
+            if shared == "contended" and not self.allow_shared
+            else ""
+        )
         return unfit, [*flags_of(trace, window), *([shared] if shared else [])]
 
     def _figures(self, power: Power, window: Window, images: float, notes: Notes) -> None:
@@ -223,10 +279,22 @@ class EnergyJob:
         if self.meter.sensors:
             integral = replace(bare, source=f"{self.meter.traits.label} {power.integral_source}")
             counter = replace(bare, source="energy counter: its mean power times the window")
-            self._give("energy_integrated_j", _times(power.integrated, window.seconds), power.reason, integral)
-            self._give("energy_counter_j", _times(power.counted, window.seconds), power.counter_reason, counter)
+            self._give(
+                "energy_integrated_j",
+                _times(power.integrated, window.seconds),
+                power.reason,
+                integral,
+            )
+            self._give(
+                "energy_counter_j",
+                _times(power.counted, window.seconds),
+                power.counter_reason,
+                counter,
+            )
             ratio = replace(bare, source="counter / integral")
-            self._give("energy_counter_ratio", power.ratio, power.counter_reason or power.reason, ratio)
+            self._give(
+                "energy_counter_ratio", power.ratio, power.counter_reason or power.reason, ratio
+            )
         if power.watts is None:
             self._lack(power.reason, ENERGY_AND_RATE)
             return
@@ -234,15 +302,24 @@ class EnergyJob:
         spread = {"window_s": window.seconds, "images": images}
         self._give("power_mean_w", power.watts, "", notes)
         self._give("energy_per_image_j", power.watts * per_image, "", replace(notes, spread=spread))
-        self._give("energy_throughput_img_s", 1 / per_image, "", replace(bare, source="host clock, the seconds of the energy"))
+        self._give(
+            "energy_throughput_img_s",
+            1 / per_image,
+            "",
+            replace(bare, source="host clock, the seconds of the energy"),
+        )
         idle = self._idle
         net = power.watts - idle.watts if idle.watts is not None and idle.quiet else None
         rest = {"idle_w": idle.watts, "idle_s": idle.seconds, **idle.conditions}
         above = replace(notes, source=f"{notes.source}, less idle power", spread=rest)
-        self._give("energy_net_per_image_j", _times(net, per_image), idle.reason or "idle_not_quiet", above)
+        self._give(
+            "energy_net_per_image_j", _times(net, per_image), idle.reason or "idle_not_quiet", above
+        )
 
     def _eq2(self, load: Load, seconds: float) -> None:
-        """VoVNet's Eq. 2: the plain mean of `usage` over a run of forward passes and postprocessing, over inference images a second."""
+        """VoVNet's Eq. 2: the plain mean of `usage` over a run of forward passes and
+        postprocessing, over inference images a second.
+        """
         self.meter.start(period_s=EQ2_PERIOD_S)
         start, forward_s, images = time.perf_counter(), 0.0, 0
         while time.perf_counter() - start < seconds and not self._over():
@@ -264,11 +341,25 @@ class EnergyJob:
             self._lack(reason, [EQ2])
             return
         rate = images / forward_s
-        spread = {"window_s": window.seconds, "images": images, "samples": len(watts), "inference_img_s": rate}
-        self._give(EQ2, eq2_joules(watts, rate), "", Notes("mean of usage / inference images per second", "vovnet", tuple(flags), spread))
+        spread = {
+            "window_s": window.seconds,
+            "images": images,
+            "samples": len(watts),
+            "inference_img_s": rate,
+        }
+        self._give(
+            EQ2,
+            eq2_joules(watts, rate),
+            "",
+            Notes("mean of usage / inference images per second", "vovnet", tuple(flags), spread),
+        )
 
-    def _keep_busy(self, load: Load, until: float, pauses: Sequence[tuple[float, float]] = ()) -> Marks:
-        """Run calls until a time, waiting for the device every 50 ms of work; `pauses` are (when, seconds)."""
+    def _keep_busy(
+        self, load: Load, until: float, pauses: Sequence[tuple[float, float]] = ()
+    ) -> Marks:
+        """Run calls until a time, waiting for the device every 50 ms of work; `pauses` are (when,
+        seconds).
+        """
         marks, calls, waiting = Marks(), 0, list(pauses)
         between = max(1, int(QUEUE_S / load.call_s))
         marks.note(0)
@@ -296,7 +387,9 @@ class EnergyJob:
         trace = self.meter.stop()
         self.arrays |= trace.arrays(prefix, self.origin)
         if trace.lost:
-            self._lack("gpu_lost", [name for name, metric in self.metrics.items() if metric.value is None])
+            self._lack(
+                "gpu_lost", [name for name, metric in self.metrics.items() if metric.value is None]
+            )
             raise GpuLostError("the card was lost while its power was read")
         return trace
 
@@ -307,11 +400,20 @@ class EnergyJob:
         if value is None:
             self.metrics[name] = Metric(None, UNITS[name], reason=reason)
         else:
-            self.metrics[name] = Metric(value, UNITS[name], notes.source, notes.protocol, flags=notes.flags, spread=notes.spread)
+            self.metrics[name] = Metric(
+                value,
+                UNITS[name],
+                notes.source,
+                notes.protocol,
+                flags=notes.flags,
+                spread=notes.spread,
+            )
 
     def _lack(self, reason: str, names: Iterable[str]) -> None:
         lacks = self.meter.traits.lacks
-        self.metrics |= {name: Metric(None, UNITS[name], reason=lacks.get(name, reason)) for name in names}
+        self.metrics |= {
+            name: Metric(None, UNITS[name], reason=lacks.get(name, reason)) for name in names
+        }
 
 
 def _times(value: float | None, factor: float) -> float | None:
@@ -324,17 +426,24 @@ def eq2_joules(watts: Floats, inference_img_s: float) -> float:
 
 
 def pauses_for(load: Load, meter: Meter, window: Window) -> list[tuple[float, float]]:
-    """Draw pauses (when, seconds) where the sensor looks away for part of its period and long calls might keep step with it."""
+    """Draw pauses (when, seconds) where the sensor looks away for part of its period and long calls
+    might keep step with it.
+    """
     sensor = next(iter(meter.sensors.values()), None)
     if sensor is None or sensor.averaging_s >= sensor.refresh_s or load.call_s <= LONG_CALL_S:
         return []
     drawn = [random.uniform(0, PAUSE_S) for _ in range(GROUPS - 1)]
     scale = min(1.0, PAUSES_SHARE * window.seconds / sum(drawn))
-    return [(part.end, scale * seconds) for part, seconds in zip(window.parts(GROUPS), drawn, strict=False)]
+    return [
+        (part.end, scale * seconds)
+        for part, seconds in zip(window.parts(GROUPS), drawn, strict=False)
+    ]
 
 
 def refreshes(trace: Trace) -> dict[str, float]:
-    """How often each source and counter had news, seconds, as far as a trace sampled every `PROBE_PERIOD_S` tells."""
+    """How often each source and counter had news, seconds, as far as a trace sampled every
+    `PROBE_PERIOD_S` tells.
+    """
     found = {name: refresh_of(*trace.power(name)) for name in trace.watts}
     found |= {name: refresh_of(*trace.counter(name)) for name in trace.joules}
     return {name: seconds for name, seconds in found.items() if seconds is not None}
@@ -352,7 +461,9 @@ def power_in(meter: Meter, trace: Trace, window: Window) -> Power:
     tried = [(source, *integral_of(trace, source, window)) for source in meter.sensors]
     source, joules, reason = next((found for found in tried if found[1] is not None), tried[0])
     if joules is None:
-        return Power(None, failures.get(source, reason), counted=counter.watts, counter_reason=counter.reason)
+        return Power(
+            None, failures.get(source, reason), counted=counter.watts, counter_reason=counter.reason
+        )
     power = believe(joules / window.seconds, f"{source} power, integrated", counter)
     gap = ["sampler_gap"] if gaps(trace.power(source)[0], window, trace.period_s).flagged else []
     return replace(power, source=f"{meter.traits.label} {power.source}", flags=(*power.flags, *gap))
@@ -372,14 +483,21 @@ def integral_of(trace: Trace, source: str, window: Window) -> tuple[float | None
 
 
 def idle_of(meter: Meter, trace: Trace, window: Window) -> Idle:
-    """Power of the device at rest, and whether it was quiet: nothing ran, and the quarters of the time agree."""
+    """Power of the device at rest, and whether it was quiet: nothing ran, and the quarters of the
+    time agree.
+    """
     power = power_in(meter, trace, window)
     if power.watts is None:
         return Idle(None, power.reason)
     quarters = [_watts(meter, trace, part) for part in window.parts(4)]
     alike = max(quarters) - min(quarters) <= max(NOT_QUIET * power.watts, NOT_QUIET_W)
     busy = trace.state("utilisation_percent", window.start, window.end)
-    return Idle(power.watts, source=power.source, quiet=alike and not busy.any(), conditions=conditions_of(trace, window))
+    return Idle(
+        power.watts,
+        source=power.source,
+        quiet=alike and not busy.any(),
+        conditions=conditions_of(trace, window),
+    )
 
 
 def _watts(meter: Meter, trace: Trace, part: Window) -> float:

@@ -1,4 +1,5 @@
-"""Energy from what a meter saw: integrals of power, differences of a counter, images within a window. Pure and torch-free.
+"""Energy from what a meter saw: integrals of power, differences of a counter, images within a
+window. Pure and torch-free.
 
 Times are seconds on one clock, ascending.
 """
@@ -38,7 +39,9 @@ class Window:
 
 
 def integrate(times: Floats, watts: Floats, window: Window) -> float | None:
-    """Joules within the window by trapezoids, linear between samples; None where it is not covered at both edges."""
+    """Joules within the window by trapezoids, linear between samples; None where it is not covered
+    at both edges.
+    """
     if len(times) == 0 or times[0] > window.start or times[-1] < window.end:
         return None
     within = (times > window.start) & (times < window.end)
@@ -54,7 +57,8 @@ class Gaps:
 
     longest_s: float
     flagged: bool
-    """Whether two samples lay further apart than five periods or half a second, whichever is less."""
+    """Whether two samples lay further apart than five periods or half a second, whichever is less.
+    """
     starved_s: float
     """The seconds in gaps of more than five periods and half a second."""
 
@@ -70,14 +74,18 @@ def gaps(times: Floats, window: Window, period_s: float) -> Gaps:
 
 
 def refresh_of(times: Floats, values: Floats) -> float | None:
-    """Seconds between new figures of a sensor that was read as fast as can be: the median; None below 5 changes."""
+    """Seconds between new figures of a sensor that was read as fast as can be: the median; None
+    below 5 changes.
+    """
     changes = times[1:][np.diff(values) != 0]
     return float(np.median(np.diff(changes))) if len(changes) >= LEAST_CHANGES else None
 
 
 @dataclass(frozen=True)
 class Counted:
-    """What an energy counter gave between two of its changes near the window's edges; or why it holds nothing."""
+    """What an energy counter gave between two of its changes near the window's edges; or why it
+    holds nothing.
+    """
 
     reason: str = ""
     joules: float = 0.0
@@ -90,9 +98,11 @@ class Counted:
 
 
 def count(times: Floats, joules: Floats, window: Window) -> Counted:
-    """Mean power by a counter, from a change right after the window's start to one right after its end.
+    """Mean power by a counter, from a change right after the window's start to one right after its
+    end.
 
-    A change lies between two readings; those near the edges are close to each other, so that its time is known.
+    A change lies between two readings; those near the edges are close to each other, so that its
+    time is known.
     """
     steps = np.diff(joules)
     near = (times[1:] >= window.start) & (times[:-1] <= window.end)
@@ -105,11 +115,17 @@ def count(times: Floats, joules: Floats, window: Window) -> Counted:
         last = len(at) - 1
     if first is None or last - first < LEAST_COUNTS:
         return Counted("counter_stuck")
-    return Counted("", float(joules[changed[last] + 1] - joules[changed[first] + 1]), float(at[last] - at[first]))
+    return Counted(
+        "",
+        float(joules[changed[last] + 1] - joules[changed[first] + 1]),
+        float(at[last] - at[first]),
+    )
 
 
 def _change_after(at: Floats, width: Floats, edge: float) -> int | None:
-    """The first change soon after an edge whose time is known well, or else best, or else the first later; None without any."""
+    """The first change soon after an edge whose time is known well, or else best, or else the first
+    later; None without any.
+    """
     after = np.flatnonzero(at >= edge)
     soon = after[at[after] <= edge + HUNT_S]
     if len(soon) == 0:
@@ -120,7 +136,9 @@ def _change_after(at: Floats, width: Floats, edge: float) -> int | None:
 
 @dataclass(frozen=True)
 class Power:
-    """Mean power within a window, by integral and by counter, and which of them is to be believed."""
+    """Mean power within a window, by integral and by counter, and which of them is to be
+    believed.
+    """
 
     watts: float | None
     reason: str = ""
@@ -134,7 +152,9 @@ class Power:
     @property
     def ratio(self) -> float | None:
         """Counter over integral."""
-        return self.counted / self.integrated if self.counted is not None and self.integrated else None
+        return (
+            self.counted / self.integrated if self.counted is not None and self.integrated else None
+        )
 
 
 DISAGREE = 0.05

@@ -1,7 +1,9 @@
-"""Power meters behind one interface, so that whoever measures never asks what hardware there is. Torch-free.
+"""Power meters behind one interface, so that whoever measures never asks what hardware there is.
+Torch-free.
 
-An `Instrument` is what can be read at an instant, one class a vendor (nvml.py, rapl.py). A `SampledMeter` reads one in a thread
-and hands back a `Trace`. A `NullMeter` says why nothing can be measured. All times are seconds of `time.perf_counter`.
+An `Instrument` is what can be read at an instant, one class a vendor (nvml.py, rapl.py). A
+`SampledMeter` reads one in a thread and hands back a `Trace`. A `NullMeter` says why nothing can be
+measured. All times are seconds of `time.perf_counter`.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ class GpuLostError(RuntimeError):
 
 @dataclass(frozen=True)
 class Sensor:
-    """How a power source behaves: seconds between its new figures, seconds that a figure averages, and who says so."""
+    """How a power source behaves: seconds between its new figures, seconds that a figure averages,
+    and who says so.
+    """
 
     refresh_s: float
     averaging_s: float
@@ -81,13 +85,17 @@ class Instrument(Protocol):
         """Take what a probe found of the refresh of sources and counter, seconds."""
 
     def watts(self) -> dict[str, tuple[float, int]]:
-        """Read each source: watts (nan where it gave none above 0) and the library's return code."""
+        """Read each source: watts (nan where it gave none above 0) and the library's return
+        code.
+        """
 
     def joules(self) -> dict[str, float]:
         """Read the energy counters that work; the first is the headline's."""
 
     def state(self) -> dict[str, float]:
-        """Read what bears on the figures: clocks, temperature, processes; nan where it is not told."""
+        """Read what bears on the figures: clocks, temperature, processes; nan where it is not
+        told.
+        """
 
 
 @dataclass
@@ -112,7 +120,11 @@ class Trace:
 
     def power(self, source: str) -> tuple[Floats, Floats]:
         """The valid samples of a source whose time is known: seconds, watts."""
-        times, took, watts = np.array(self.times), np.array(self.took), np.array(self.watts.get(source, []))
+        times, took, watts = (
+            np.array(self.times),
+            np.array(self.took),
+            np.array(self.watts.get(source, [])),
+        )
         if not len(watts):
             return watts, watts
         valid = np.isfinite(watts) & (took <= SLOW_S)
@@ -135,11 +147,21 @@ class Trace:
         def since(times: Sequence[float]) -> NDArray[np.int64]:
             return np.rint((np.array(times) - origin) * 1e9).astype(np.int64)
 
-        found: dict[str, NDArray[Any]] = {"power_t_ns": since(self.times), "power_took_ns": since([origin + s for s in self.took])}
+        found: dict[str, NDArray[Any]] = {
+            "power_t_ns": since(self.times),
+            "power_took_ns": since([origin + s for s in self.took]),
+        }
         found |= {f"power_{name}_w": np.array(values) for name, values in self.watts.items()}
-        found |= {f"power_{name}_code": np.array(values, dtype=np.int32) for name, values in self.codes.items()}
-        found |= {"energy_t_ns": since(self.count_times)} | {f"energy_{name}_j": np.array(v) for name, v in self.joules.items()}
-        found |= {"state_t_ns": since(self.state_times)} | {f"state_{name}": np.array(v) for name, v in self.states.items()}
+        found |= {
+            f"power_{name}_code": np.array(values, dtype=np.int32)
+            for name, values in self.codes.items()
+        }
+        found |= {"energy_t_ns": since(self.count_times)} | {
+            f"energy_{name}_j": np.array(v) for name, v in self.joules.items()
+        }
+        found |= {"state_t_ns": since(self.state_times)} | {
+            f"state_{name}": np.array(v) for name, v in self.states.items()
+        }
         return {f"{prefix}{name}": values for name, values in found.items() if len(values)}
 
 
@@ -178,7 +200,9 @@ class Meter(Protocol):
         """Whether the device was lost since `start`."""
 
     def start(self, *, period_s: float | None = None, edges: Sequence[float] = ()) -> None:
-        """Begin to sample; right after each of the `edges` the next change of the counter is awaited closely."""
+        """Begin to sample; right after each of the `edges` the next change of the counter is
+        awaited closely.
+        """
 
     def stop(self) -> Trace:
         """Cease to sample and give what was seen."""
@@ -214,7 +238,9 @@ class NullMeter:
 
 
 class SampledMeter:
-    """Reads an instrument in a thread, on absolute deadlines: a late tick is skipped, never made up for."""
+    """Reads an instrument in a thread, on absolute deadlines: a late tick is skipped, never made up
+    for.
+    """
 
     why_not = ""
     message = ""
@@ -249,7 +275,9 @@ class SampledMeter:
         self.trace = Trace(period_s=period_s or self.instrument.period_s)
         self._end.clear()
         sampler = _Sampler(self.instrument, self.trace, sorted(edges))
-        self._thread = threading.Thread(target=sampler.run, args=(self._end,), name="power sampler", daemon=True)
+        self._thread = threading.Thread(
+            target=sampler.run, args=(self._end,), name="power sampler", daemon=True
+        )
         self._thread.start()
 
     def stop(self) -> Trace:
@@ -295,7 +323,9 @@ class _Sampler:
             self.trace.lost = True
 
     def _next_count(self) -> float:
-        """When the counter is to be read between two ticks: at once after an edge, and on until it changed."""
+        """When the counter is to be read between two ticks: at once after an edge, and on until it
+        changed.
+        """
         while self.edges and time.perf_counter() > self.edges[0] + HUNT_S:
             self.edges.pop(0)
         return max(self.edges[0], time.perf_counter() + HUNT_PERIOD_S) if self.edges else math.inf
@@ -313,7 +343,11 @@ class _Sampler:
             self.trace.codes.setdefault(name, []).append(code)
         polls = len(self.trace.times)
         self._invalid += any(math.isnan(watts) for watts, _ in readings.values())
-        if polls >= REDUCED_AFTER and self._invalid > REDUCED_SHARE * polls and self.trace.period_s < REDUCED_PERIOD_S:
+        if (
+            polls >= REDUCED_AFTER
+            and self._invalid > REDUCED_SHARE * polls
+            and self.trace.period_s < REDUCED_PERIOD_S
+        ):
             self.trace.period_s, self.trace.reduced = REDUCED_PERIOD_S, True
 
     def _count(self) -> None:

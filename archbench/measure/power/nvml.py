@@ -1,4 +1,5 @@
-"""The one door to NVML: what NVIDIA's driver says of a card, and the card's power sensors. Torch-free.
+"""The one door to NVML: what NVIDIA's driver says of a card, and the card's power sensors.
+Torch-free.
 
 Only reads, which need no privilege: clocks, limits, modes and MIG stay as they are.
 """
@@ -19,9 +20,16 @@ from archbench.measure.power.meter import GpuLostError, Sensor, Traits
 T = TypeVar("T")
 
 REASONS = {
-    3: "not_supported", 4: "no_permission", 9: "driver_not_loaded", 10: "nvml_transient", 12: "nvml_library_missing",
-    13: "driver_too_old", 18: "driver_library_mismatch", 21: "nvml_transient", 999: "nvml_transient",
-}  # fmt: skip
+    3: "not_supported",
+    4: "no_permission",
+    9: "driver_not_loaded",
+    10: "nvml_transient",
+    12: "nvml_library_missing",
+    13: "driver_too_old",
+    18: "driver_library_mismatch",
+    21: "nvml_transient",
+    999: "nvml_transient",
+}
 """NVML's return codes as reason codes."""
 NOT_SUPPORTED = 3
 NOT_FOUND = 6
@@ -43,9 +51,11 @@ PRIORS = {
     8.6: {"usage": (0.1, 1.0), "instant": (0.1, 0.1)},
     9: {"usage": (0.1, 1.0), "instant": (0.1, 0.025)},
 }
-"""Refresh and averaging window of the sensors, seconds, by the least compute capability that has them.
+"""Refresh and averaging window of the sensors, seconds, by the least compute capability that has
+them.
 
-Source: Yang, Adamek, Armour, "Part-time Power Measurements" (arXiv:2312.02741). Single models deviate, so cards are probed.
+Source: Yang, Adamek, Armour, "Part-time Power Measurements" (arXiv:2312.02741). Single models
+deviate, so cards are probed.
 """
 UNKNOWN = {"usage": (0.1, 1.0), "instant": (0.1, 0.025)}
 NEWEST_KNOWN = 9.0
@@ -62,7 +72,9 @@ TRAITS = Traits(label="NVML", settle_s=1.5, least_window_s=2.0, systematic_pct=5
 
 
 def load_binding() -> tuple[Any, str]:
-    """Import NVIDIA's binding: the module, or None and a sentence that says what stands in its place."""
+    """Import NVIDIA's binding: the module, or None and a sentence that says what stands in its
+    place.
+    """
     try:
         binding = import_module("pynvml")
     except ImportError:
@@ -73,15 +85,20 @@ def load_binding() -> tuple[Any, str]:
             release = f" {version('pynvml')}"
         except PackageNotFoundError:
             release = ""
-        return None, f"the unofficial package pynvml{release} hides NVIDIA's binding: pip uninstall pynvml; pip install nvidia-ml-py"
+        return (
+            None,
+            f"the unofficial package pynvml{release} hides NVIDIA's binding: pip uninstall "
+            "pynvml; pip install nvidia-ml-py",
+        )
     return binding, ""
 
 
 class NvmlCard:
     """A card as its driver sees it, found by UUID or by NVML's own index.
 
-    Each question is answered with None where the driver does not answer; `failures` then holds the reason code by NVML's
-    function, and `why_not` a reason code where nothing at all can be asked. Once the card is lost every question raises GpuLostError.
+    Each question is answered with None where the driver does not answer; `failures` then holds the
+    reason code by NVML's function, and `why_not` a reason code where nothing at all can be asked.
+    Once the card is lost every question raises GpuLostError.
     """
 
     def __init__(self, uuid: str | None = None, *, index: int = 0) -> None:
@@ -114,14 +131,18 @@ class NvmlCard:
             return self._nvml.nvmlDeviceGetHandleByUUID(uuid.replace("GPU-", "MIG-", 1))
 
     def call(self, question: Callable[[], T]) -> tuple[int, T | None]:
-        """Ask, up to three times again where the failure may pass: NVML's return code and the answer."""
+        """Ask, up to three times again where the failure may pass: NVML's return code and the
+        answer.
+        """
         for wait in (*RETRIES_S, None):
             try:
                 return 0, question()
             except self._nvml.NVMLError as error:
                 code = int(error.value)
             if code in LOST:
-                raise GpuLostError(f"NVML says {code}: the card has fallen off its bus or needs a reset")
+                raise GpuLostError(
+                    f"NVML says {code}: the card has fallen off its bus or needs a reset"
+                )
             if code not in TRANSIENT or wait is None:
                 break
             self.retries += 1
@@ -129,7 +150,9 @@ class NvmlCard:
         return code, None
 
     def ask(self, function: str, *arguments: Any) -> Any:
-        """Ask by the function's name; None, with the reason in `failures`, where there is no answer."""
+        """Ask by the function's name; None, with the reason in `failures`, where there is no
+        answer.
+        """
         if self._handle is None:
             return None
         code, answer = self.call(lambda: getattr(self._nvml, function)(self._handle, *arguments))
@@ -160,7 +183,8 @@ class NvmlCard:
         return None if memory is None else int(memory.used)
 
     def process_count(self) -> int | None:
-        """Processes that compute or draw on the card; None where the driver lists none of the two (`exclusivity_unknown`).
+        """Processes that compute or draw on the card; None where the driver lists none of the two
+        (`exclusivity_unknown`).
 
         In containers their ids are the host's, so only their number says something.
         """
@@ -172,7 +196,9 @@ class NvmlCard:
         return len(set(ids) - {0}) + ids.count(0)
 
     def process_bytes(self) -> int | None:
-        """Memory of the one process that computes on the card; None where there are more, or where the driver does not tell it."""
+        """Memory of the one process that computes on the card; None where there are more, or where
+        the driver does not tell it.
+        """
         processes = self.ask("nvmlDeviceGetComputeRunningProcesses")
         return processes[0].usedGpuMemory if processes and len(processes) == 1 else None
 
@@ -214,7 +240,9 @@ class NvmlCard:
         return None if milliwatts is None else milliwatts / 1e3
 
     def mig_enabled(self) -> bool | None:
-        """Whether the card is cut into slices (MIG), whose power nobody knows apart; None where the driver does not say."""
+        """Whether the card is cut into slices (MIG), whose power nobody knows apart; None where the
+        driver does not say.
+        """
         if self._mig_slice:
             return True
         modes = self.ask("nvmlDeviceGetMigMode")
@@ -225,10 +253,14 @@ class NvmlCard:
     def fingerprint(self) -> dict[str, Any]:
         """What of the card bears on a measurement and stays as it is."""
         return {
-            "driver": self.driver(), "power_limit_w": self.power_limit_w(), "default_power_limit_w": self.default_power_limit_w(),
-            "mig": self.mig_enabled(), "persistence": self.ask("nvmlDeviceGetPersistenceMode"),
-            "compute_mode": self.ask("nvmlDeviceGetComputeMode"), "vbios": self.ask("nvmlDeviceGetVbiosVersion"),
-        }  # fmt: skip
+            "driver": self.driver(),
+            "power_limit_w": self.power_limit_w(),
+            "default_power_limit_w": self.default_power_limit_w(),
+            "mig": self.mig_enabled(),
+            "persistence": self.ask("nvmlDeviceGetPersistenceMode"),
+            "compute_mode": self.ask("nvmlDeviceGetComputeMode"),
+            "vbios": self.ask("nvmlDeviceGetVbiosVersion"),
+        }
 
     def usage_w(self) -> tuple[int, float | None]:
         """Power as nvidia-smi prints it: NVML's return code and watts."""
@@ -236,7 +268,9 @@ class NvmlCard:
         return code, milliwatts and milliwatts / 1e3
 
     def field_w(self, number: int, scope: int) -> tuple[int, float | None]:
-        """A power field in a scope (0: the card, 1: the module with its CPU): NVML's return code and watts."""
+        """A power field in a scope (0: the card, 1: the module with its CPU): NVML's return code
+        and watts.
+        """
 
         def read() -> int:
             (value,) = self._nvml.nvmlDeviceGetFieldValues(self._handle, [(number, scope)])
@@ -249,7 +283,9 @@ class NvmlCard:
 
     def energy_j(self) -> tuple[int, float | None]:
         """The energy counter since the driver was loaded: NVML's return code and joules."""
-        code, millijoules = self.call(lambda: self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle))
+        code, millijoules = self.call(
+            lambda: self._nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)
+        )
         return code, None if millijoules is None else millijoules / 1e3
 
 
@@ -262,7 +298,14 @@ def prior(capability: float | None, source: str) -> Sensor:
     """What is known of a source's sensor before the card is probed."""
     if source == "average":
         return Sensor(*AVERAGE_PRIOR)
-    least = max((known for known in PRIORS if capability is not None and known <= capability < NEWEST_KNOWN + 1), default=None)
+    least = max(
+        (
+            known
+            for known in PRIORS
+            if capability is not None and known <= capability < NEWEST_KNOWN + 1
+        ),
+        default=None,
+    )
     return Sensor(*(PRIORS[least] if least else UNKNOWN)[source])
 
 
@@ -270,7 +313,9 @@ Reader = Callable[[], tuple[int, float | None]]
 
 
 class NvmlInstrument:
-    """A card's power sources and energy counter. `why_not` is a reason code where none of the sources can be read."""
+    """A card's power sources and energy counter. `why_not` is a reason code where none of the
+    sources can be read.
+    """
 
     traits = TRAITS
 
@@ -310,7 +355,9 @@ class NvmlInstrument:
         return "" if self._readers else failures.get("usage", "not_supported")
 
     def _instant(self) -> Reader:
-        """The reader of instantaneous power: of the card, or of its module where only that is measured."""
+        """The reader of instantaneous power: of the card, or of its module where only that is
+        measured.
+        """
         code, _ = self.card.field_w(INSTANT, 0)
         scope = 1 if code == NOT_SUPPORTED and not self.card.field_w(INSTANT, 1)[0] else 0
         self.conditions["power_scope"] = SCOPES[scope]
@@ -346,14 +393,20 @@ class NvmlInstrument:
         card = self.card
         self.conditions["retries"] = card.retries
         found = {
-            "sm_clock_mhz": card.sm_clock_mhz(), "memory_clock_mhz": card.memory_clock_mhz(), "temperature_c": card.temperature_c(),
-            "event_reasons": card.event_reasons(), "performance_state": card.performance_state(),
-            "utilisation_percent": card.utilisation_percent(), "processes": card.process_count(),
-        }  # fmt: skip
+            "sm_clock_mhz": card.sm_clock_mhz(),
+            "memory_clock_mhz": card.memory_clock_mhz(),
+            "temperature_c": card.temperature_c(),
+            "event_reasons": card.event_reasons(),
+            "performance_state": card.performance_state(),
+            "utilisation_percent": card.utilisation_percent(),
+            "processes": card.process_count(),
+        }
         return {name: math.nan if value is None else float(value) for name, value in found.items()}
 
     def learn(self, refresh_s: Mapping[str, float]) -> None:
-        """Take what a probe found of the refresh of sources and counter; keep it for this card and driver where it is whole."""
+        """Take what a probe found of the refresh of sources and counter; keep it for this card and
+        driver where it is whole.
+        """
         self._take(refresh_s)
         if self.sensors.keys() <= refresh_s.keys():
             cache.write(KEPT, self._key(), refresh_s)

@@ -1,4 +1,5 @@
-"""Energy of CPU packages and their memory, as the kernel's powercap folder gives it (RAPL, of Intel and AMD). Torch-free.
+"""Energy of CPU packages and their memory, as the kernel's powercap folder gives it (RAPL, of Intel
+and AMD). Torch-free.
 
 A package's energy is that of all that runs on it, not of this process alone.
 """
@@ -17,7 +18,15 @@ TRAITS = Traits(
     label="RAPL packages",
     settle_s=0.5,
     least_window_s=5.0,
-    lacks=dict.fromkeys(("energy_eq2_per_image_j", "energy_counter_j", "energy_integrated_j", "energy_counter_ratio"), "cpu_device"),
+    lacks=dict.fromkeys(
+        (
+            "energy_eq2_per_image_j",
+            "energy_counter_j",
+            "energy_integrated_j",
+            "energy_counter_ratio",
+        ),
+        "cpu_device",
+    ),
 )
 
 
@@ -42,7 +51,9 @@ class Domain:
 
 
 class RaplInstrument:
-    """The package counters, summed, and those of memory where there are some. `why_not` says why none can be read."""
+    """The package counters, summed, and those of memory where there are some. `why_not` says why
+    none can be read.
+    """
 
     traits = TRAITS
     period_s = 0.02
@@ -80,7 +91,10 @@ class RaplInstrument:
 
     def joules(self) -> dict[str, float]:
         with suppress(OSError, ValueError):
-            return {kind: sum(domain.joules() for domain in domains) for kind, domains in self._domains.items()}
+            return {
+                kind: sum(domain.joules() for domain in domains)
+                for kind, domains in self._domains.items()
+            }
         return {}
 
     def state(self) -> dict[str, float]:

@@ -1,4 +1,6 @@
-"""What the conditions of a measurement say of its energy: flags, and who else was on the device. Pure and torch-free."""
+"""What the conditions of a measurement say of its energy: flags, and who else was on the device.
+Pure and torch-free.
+"""
 
 from __future__ import annotations
 
@@ -8,9 +10,16 @@ from archbench.measure.power.integral import Window
 from archbench.measure.power.meter import Floats, Trace
 
 EVENTS = {
-    0x1: "idle", 0x2: "application_clocks", 0x4: "software_power_cap", 0x8: "hardware_slowdown", 0x10: "sync_boost",
-    0x20: "software_thermal", 0x40: "hardware_thermal", 0x80: "power_brake", 0x100: "display",
-}  # fmt: skip
+    0x1: "idle",
+    0x2: "application_clocks",
+    0x4: "software_power_cap",
+    0x8: "hardware_slowdown",
+    0x10: "sync_boost",
+    0x20: "software_thermal",
+    0x40: "hardware_thermal",
+    0x80: "power_brake",
+    0x100: "display",
+}
 """NVML's reasons why clocks are as they are."""
 POWER_CAP, THROTTLED = 0x4, 0x8 | 0x20 | 0x40 | 0x80
 CAPPED_SHARE = 0.1
@@ -19,13 +28,22 @@ HOT_START_C = 10.0
 
 
 def conditions_of(trace: Trace, window: Window) -> dict[str, Any]:
-    """Describe the window: the share of looks at which each event held, ranges of clock, temperature and processes."""
+    """Describe the window: the share of looks at which each event held, ranges of clock,
+    temperature and processes.
+    """
     events = _events(trace, window)
     found: dict[str, Any] = {}
     if len(events):
         shares = {name: float(((events & bit) != 0).mean()) for bit, name in EVENTS.items()}
         found["event_reasons"] = {name: share for name, share in shares.items() if share}
-    for name in ("sm_clock_mhz", "memory_clock_mhz", "temperature_c", "performance_state", "utilisation_percent", "processes"):
+    for name in (
+        "sm_clock_mhz",
+        "memory_clock_mhz",
+        "temperature_c",
+        "performance_state",
+        "utilisation_percent",
+        "processes",
+    ):
         values = trace.state(name, window.start, window.end)
         if len(values):
             found[name] = [float(values.min()), float(values.max())]
@@ -33,7 +51,9 @@ def conditions_of(trace: Trace, window: Window) -> dict[str, Any]:
 
 
 def flags_of(trace: Trace, window: Window) -> list[str]:
-    """Warn of clocks that were held down, drifting clocks, a device still warming up, and a sensor asked less often."""
+    """Warn of clocks that were held down, drifting clocks, a device still warming up, and a sensor
+    asked less often.
+    """
     events = _events(trace, window)
     clocks = trace.state("sm_clock_mhz", window.start, window.end)
     temperatures = trace.state("temperature_c", window.start, window.end)
@@ -48,7 +68,8 @@ def flags_of(trace: Trace, window: Window) -> list[str]:
 
 
 def sharing(trace: Trace, window: Window, expected: int) -> str:
-    """Whether others were on the device: "contended", "exclusivity_unknown" where that cannot be told, or nothing.
+    """Whether others were on the device: "contended", "exclusivity_unknown" where that cannot be
+    told, or nothing.
 
     `expected` processes are the job's own. Meters of what is never exclusive look for none.
     """

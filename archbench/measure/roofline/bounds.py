@@ -1,7 +1,8 @@
 """How fast a network could be on a device, from what the device does at best. Torch-free.
 
-Roofline (Williams et al., 2009): a layer takes at least as long as its operations take at the peak rate, and at least as long as
-its elements take at the peak bandwidth. Peaks are measured on the device (`probes`).
+Roofline (Williams et al., 2009): a layer takes at least as long as its operations take at the peak
+rate, and at least as long as its elements take at the peak bandwidth. Peaks are measured on the
+device (`probes`).
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ Roof = Literal["compute", "memory"]
 
 @dataclass(frozen=True)
 class Probe:
-    """A piece of work whose rate was measured: floating-point operations (compute) or bytes (memory) a second."""
+    """A piece of work whose rate was measured: floating-point operations (compute) or bytes
+    (memory) a second.
+    """
 
     name: str
     roof: Roof
@@ -37,7 +40,9 @@ class Probe:
 
 @dataclass(frozen=True)
 class Peaks:
-    """What a device did in its probes, those left out with the reason, flags of what disturbed them, and when."""
+    """What a device did in its probes, those left out with the reason, flags of what disturbed
+    them, and when.
+    """
 
     probes: tuple[Probe, ...]
     skipped: tuple[str, ...]
@@ -46,7 +51,9 @@ class Peaks:
 
     def best(self, roof: Roof) -> Probe:
         """The fastest probe of a roof."""
-        return max((probe for probe in self.probes if probe.roof == roof), key=lambda probe: probe.best)
+        return max(
+            (probe for probe in self.probes if probe.roof == roof), key=lambda probe: probe.best
+        )
 
     def median(self, roof: Roof) -> float:
         """The highest median rate of a roof."""
@@ -55,7 +62,12 @@ class Peaks:
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Peaks:
         """Read what `asdict` gave; raises KeyError or TypeError where it is something else."""
-        return cls(tuple(Probe(**probe) for probe in data["probes"]), tuple(data["skipped"]), tuple(data["flags"]), data["time_utc"])
+        return cls(
+            tuple(Probe(**probe) for probe in data["probes"]),
+            tuple(data["skipped"]),
+            tuple(data["flags"]),
+            data["time_utc"],
+        )
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,9 @@ class Bound:
 
 @dataclass(frozen=True)
 class Roofline:
-    """The two roofs of a device in a precision: operations a second, bytes a second, bytes of an element."""
+    """The two roofs of a device in a precision: operations a second, bytes a second, bytes of an
+    element.
+    """
 
     flops_per_s: float
     bytes_per_s: float
@@ -85,29 +99,48 @@ class Roofline:
         return sum(self.bound(call).seconds for call in calls)
 
     def bound_all(self, report: CostReport) -> float:
-        """Bound the network, each operator by itself, in seconds: what is no layer moves its inputs and outputs."""
+        """Bound the network, each operator by itself, in seconds: what is no layer moves its inputs
+        and outputs.
+        """
         others = report.bytes_all - COUNTED_BYTES * sum(call.elements for call in report.calls)
-        return self.bound_layers(report.calls) + others * self.element_bytes / COUNTED_BYTES / self.bytes_per_s
+        return (
+            self.bound_layers(report.calls)
+            + others * self.element_bytes / COUNTED_BYTES / self.bytes_per_s
+        )
 
     @classmethod
     def from_conditions(cls, conditions: Mapping[str, Any]) -> Roofline | None:
         """The roofline that a record holds; None where it holds none."""
         kept = conditions.get("roofline")
-        return cls(kept["flops_per_s"], kept["bytes_per_s"], kept["element_bytes"]) if kept else None
+        return (
+            cls(kept["flops_per_s"], kept["bytes_per_s"], kept["element_bytes"]) if kept else None
+        )
 
 
 def describe(peaks: Peaks, settings: Settings, *, cached: bool) -> dict[str, Any]:
-    """Give the peaks as a record's conditions: the two roofs with the probes that set them, and all probes."""
+    """Give the peaks as a record's conditions: the two roofs with the probes that set them, and all
+    probes.
+    """
     compute, memory = peaks.best("compute"), peaks.best("memory")
     return {
-        "flops_per_s": compute.best, "flops_per_s_median": peaks.median("compute"), "flops_probe": compute.name,
-        "bytes_per_s": memory.best, "bytes_per_s_median": peaks.median("memory"), "bytes_probe": memory.name,
-        "element_bytes": ELEMENT_BYTES[settings.precision], "cached": cached, **asdict(peaks),
-    }  # fmt: skip
+        "flops_per_s": compute.best,
+        "flops_per_s_median": peaks.median("compute"),
+        "flops_probe": compute.name,
+        "bytes_per_s": memory.best,
+        "bytes_per_s_median": peaks.median("memory"),
+        "bytes_probe": memory.name,
+        "element_bytes": ELEMENT_BYTES[settings.precision],
+        "cached": cached,
+        **asdict(peaks),
+    }
 
 
-def bounds(report: CostReport, conditions: Mapping[str, Any], settings: Settings, latency_ms: float) -> dict[str, Metric]:
-    """Bound a network by the roofline in a record's conditions, and say which share of its time the layers' bound is."""
+def bounds(
+    report: CostReport, conditions: Mapping[str, Any], settings: Settings, latency_ms: float
+) -> dict[str, Metric]:
+    """Bound a network by the roofline in a record's conditions, and say which share of its time the
+    layers' bound is.
+    """
     roofline = Roofline.from_conditions(conditions)
     assert roofline is not None
     flags = tuple(conditions["roofline"]["flags"])
@@ -116,10 +149,18 @@ def bounds(report: CostReport, conditions: Mapping[str, Any], settings: Settings
     every = (
         Metric(None, "ms", reason="fused")
         if settings.fold_bn or settings.compile != "none"
-        else Metric(1e3 * roofline.bound_all(report), "ms", f"{source}; other operators: bytes / peak bandwidth", "model", flags=flags)
+        else Metric(
+            1e3 * roofline.bound_all(report),
+            "ms",
+            f"{source}; other operators: bytes / peak bandwidth",
+            "model",
+            flags=flags,
+        )
     )
     return {
         "roofline_bound_ms": Metric(layers_ms, "ms", source, "model", flags=flags),
         "roofline_bound_all_ms": every,
-        "roofline_attainable": Metric(layers_ms / latency_ms, "1", "roofline_bound_ms / latency_ms", "model", flags=flags),
+        "roofline_attainable": Metric(
+            layers_ms / latency_ms, "1", "roofline_bound_ms / latency_ms", "model", flags=flags
+        ),
     }

@@ -1,4 +1,6 @@
-"""A device's peaks, measured on it: copies and a triad for bandwidth, convolutions and matrix products for operations a second."""
+"""A device's peaks, measured on it: copies and a triad for bandwidth, convolutions and matrix
+products for operations a second.
+"""
 
 from __future__ import annotations
 
@@ -45,10 +47,11 @@ VERSION = 1
 
 @dataclass(frozen=True)
 class Sizes:
-    """How large the probes are, in the order in which they run; the defaults are those that peaks are taken from.
+    """How large the probes are, in the order in which they run; the defaults are those that peaks
+    are taken from.
 
-    How long the next one would take is judged by those before, so that each kind begins with one that is quick, yet large
-    enough to show how fast the device is.
+    How long the next one would take is judged by those before, so that each kind begins with one
+    that is quick, yet large enough to show how fast the device is.
     """
 
     buffers_mib: tuple[int, ...] = (64, 256, 1024)
@@ -56,7 +59,9 @@ class Sizes:
     maps: tuple[int, ...] = (56, 28, 14)
     sides: tuple[int, ...] = (1024, 2048, 4096, 8192)
     budget_s: float = 10.0
-    """Time of all probes, in three equal parts: convolutions, products, bandwidth, each with what the former left over."""
+    """Time of all probes, in three equal parts: convolutions, products, bandwidth, each with what
+    the former left over.
+    """
 
 
 SIZES = Sizes()
@@ -64,7 +69,9 @@ SIZES = Sizes()
 
 @dataclass(frozen=True)
 class Work:
-    """A probe before it is run: its operations or bytes, the memory it needs, and what makes its data and gives a call."""
+    """A probe before it is run: its operations or bytes, the memory it needs, and what makes its
+    data and gives a call.
+    """
 
     name: str
     roof: Roof
@@ -89,11 +96,27 @@ def peaks_of(device: Device, settings: Settings, sizes: Sizes = SIZES) -> tuple[
 
 
 def _key(device: Device, settings: Settings, sizes: Sizes) -> dict[str, Any]:
-    """All on which peaks depend. Processors of one name may have other memory, so that the host is part of it."""
+    """All on which peaks depend. Processors of one name may have other memory, so that the host is
+    part of it.
+    """
     found = device.fingerprint()
-    names = ("device_name", "uuid", "driver", "torch", "cudnn", "cudnn_benchmark", "deterministic", "threads")
+    names = (
+        "device_name",
+        "uuid",
+        "driver",
+        "torch",
+        "cudnn",
+        "cudnn_benchmark",
+        "deterministic",
+        "threads",
+    )
     key = {name: found.get(name) for name in names}
-    return key | {"host": host_id(), "precision": settings.precision, "version": VERSION, "sizes": repr(sizes)}
+    return key | {
+        "host": host_id(),
+        "precision": settings.precision,
+        "version": VERSION,
+        "sizes": repr(sizes),
+    }
 
 
 def measure_peaks(device: Device, sizes: Sizes = SIZES) -> Peaks:
@@ -123,7 +146,13 @@ def _why_not(work: Work, probes: list[Probe], *, left_s: float, free: int) -> st
     if work.needs_bytes > free / SHARE:
         return f"{work.needs_bytes / MIB:,.0f} MiB of {free / MIB:,.0f} MiB free"
     needs_s = LEAST_CALLS * work.amount / rate
-    return "" if needs_s <= left_s else f"about {needs_s:,.1f} s where {left_s:,.1f} s are left" if left_s > 0 else "no time left"
+    return (
+        ""
+        if needs_s <= left_s
+        else f"about {needs_s:,.1f} s where {left_s:,.1f} s are left"
+        if left_s > 0
+        else "no time left"
+    )
 
 
 def _run(device: Device, work: Work) -> Probe:
@@ -136,7 +165,13 @@ def _run(device: Device, work: Work) -> Probe:
     start = time.perf_counter()
     while len(times) < REPEATS and (len(times) < 2 or time.perf_counter() - start < PROBE_S):
         times.append(_timed(device, call, calls))
-    return Probe(work.name, work.roof, best=work.amount / min(times), median=work.amount / median(times), samples=len(times))
+    return Probe(
+        work.name,
+        work.roof,
+        best=work.amount / min(times),
+        median=work.amount / median(times),
+        samples=len(times),
+    )
 
 
 def _timed(device: Device, call: Call, times: int) -> float:
@@ -149,7 +184,9 @@ def _timed(device: Device, call: Call, times: int) -> float:
 
 
 def _buffers(device: Device, sizes: Sizes, free: int) -> Iterator[Work]:
-    """Copies, which read a buffer and write another, and triads in place, which read two and write one."""
+    """Copies, which read a buffer and write another, and triads in place, which read two and write
+    one.
+    """
     fitting = [mib for mib in sizes.buffers_mib if 2 * mib * MIB <= free / SHARE]
     pair = cached(partial(_pair, device, max(fitting, default=sizes.buffers_mib[0]) * MIB))
     for mib in sizes.buffers_mib:
@@ -169,7 +206,9 @@ def _triad(pair: Callable[[], list[Tensor]], size: int) -> Call:
 
 
 def _pair(device: Device, size: int) -> list[Tensor]:
-    """Two buffers of random numbers, one block of them over and over, since to draw them takes long on a CPU."""
+    """Two buffers of random numbers, one block of them over and over, since to draw them takes long
+    on a CPU.
+    """
     block = _random(device, MIB)
     return [block.repeat(size // (MIB * block.element_size())) for _ in range(2)]
 
@@ -194,7 +233,13 @@ def _products(device: Device, sizes: Sizes) -> Iterator[Work]:
     """Products of square matrices."""
     for side in sizes.sides:
         needs = 3 * side**2 * device.dtype.itemsize
-        yield Work(f"matrix product of {side}x{side}", "compute", 2 * side**3, needs, partial(_product, device, side))
+        yield Work(
+            f"matrix product of {side}x{side}",
+            "compute",
+            2 * side**3,
+            needs,
+            partial(_product, device, side),
+        )
 
 
 def _product(device: Device, side: int) -> Call:
@@ -207,4 +252,8 @@ def _random(device: Device, *shape: int) -> Tensor:
 
 
 def _free_bytes(device: Device) -> int:
-    return torch.cuda.mem_get_info(device.torch_device)[0] if device.kind == "cuda" else host.available_bytes()
+    return (
+        torch.cuda.mem_get_info(device.torch_device)[0]
+        if device.kind == "cuda"
+        else host.available_bytes()
+    )

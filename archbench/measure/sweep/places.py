@@ -1,6 +1,8 @@
-"""Where jobs can run on this machine: each of its NVIDIA cards, or its processors. Torch-free; a child process asks torch.
+"""Where jobs can run on this machine: each of its NVIDIA cards, or its processors. Torch-free; a
+child process asks torch.
 
-`python -m archbench.measure.sweep.places` is that child: it prints what torch sees, so that this process never touches a card.
+`python -m archbench.measure.sweep.places` is that child: it prints what torch sees, so that this
+process never touches a card.
 """
 
 from __future__ import annotations
@@ -32,17 +34,24 @@ class Place:
     """Environment variables that a job needs there."""
 
     def ran(self, record: Record) -> bool:
-        """Whether a record is of a job that ran here; one that ended before it knew its device counts where its host is."""
+        """Whether a record is of a job that ran here; one that ended before it knew its device
+        counts where its host is.
+        """
         environment = record.environment
         if "device" not in environment:
             return environment.get("host") == self.host
         if self.kind == "cpu":
-            return environment["device"] == "cpu" and environment.get("device_name") == self.device_name
+            return (
+                environment["device"] == "cpu"
+                and environment.get("device_name") == self.device_name
+            )
         return _bare(str(environment.get("uuid", ""))) == _bare(self.uuid)
 
 
 def places(settings: Settings) -> list[Place]:
-    """The places that the settings' device means: `auto` and `cuda` every card, `auto` the processors where there is none."""
+    """The places that the settings' device means: `auto` and `cuda` every card, `auto` the
+    processors where there is none.
+    """
     cards = [] if settings.device == "cpu" else _cards()
     _, _, index = settings.device.partition(":")
     if index and int(index) >= len(cards):
@@ -52,12 +61,17 @@ def places(settings: Settings) -> list[Place]:
     if index:
         return [cards[int(index)]]
     if len(cards) > 1:
-        return [Place(card.name, "cuda", card.device_name, card.uuid, variables=only(card.uuid)) for card in cards]
+        return [
+            Place(card.name, "cuda", card.device_name, card.uuid, variables=only(card.uuid))
+            for card in cards
+        ]
     return cards or [Place("cpu", "cpu", host.cpu_model())]
 
 
 def only(uuid: str) -> dict[str, str]:
-    """The variables that show a process one card alone, whatever its number; an empty UUID hides all."""
+    """The variables that show a process one card alone, whatever its number; an empty UUID hides
+    all.
+    """
     return {"CUDA_VISIBLE_DEVICES": uuid, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
 
 
@@ -69,9 +83,13 @@ def _cards() -> list[Place]:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return []
-    done = subprocess.run([sys.executable, "-m", "archbench.measure.sweep.places"], capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "archbench.measure.sweep.places"], capture_output=True, text=True
+    )
     if done.returncode:
-        raise UsageError(f"the cards of this machine cannot be listed: {done.stderr.strip().splitlines()[-1]}")
+        raise UsageError(
+            f"the cards of this machine cannot be listed: {done.stderr.strip().splitlines()[-1]}"
+        )
     found = json.loads(done.stdout.splitlines()[-1])
     return [Place(f"cuda:{index}", "cuda", name, uuid) for index, (name, uuid) in enumerate(found)]
 

@@ -1,7 +1,9 @@
-"""Many jobs: what is still to be run and in which order, one queue a place, and the running of them. Torch-free.
+"""Many jobs: what is still to be run and in which order, one queue a place, and the running of
+them. Torch-free.
 
-Repeats of a network lie apart, in an order that a seed draws, so that drift and heat do not fall on one network; they stay at
-one place, since two cards of one model are two devices. Every job ends as a record.
+Repeats of a network lie apart, in an order that a seed draws, so that drift and heat do not fall on
+one network; they stay at one place, since two cards of one model are two devices. Every job ends as
+a record.
 """
 
 from __future__ import annotations
@@ -39,7 +41,9 @@ T = TypeVar("T")
 Keep = Callable[[Record, Path | None], Record]
 """Appends a record and the file that its samples may be in; gives the record as written."""
 Runner = Callable[[Job, Keep, Watch], Record]
-"""Runs one job, keeps its record and gives it: `supervisor.measure`, or a stand-in for it elsewhere."""
+"""Runs one job, keeps its record and gives it: `supervisor.measure`, or a stand-in for it
+elsewhere.
+"""
 
 
 @dataclass(frozen=True)
@@ -64,7 +68,9 @@ class Queue:
 
 @dataclass(frozen=True)
 class Event:
-    """A job that has begun (neither news nor record), has made progress (news), or has ended (record)."""
+    """A job that has begun (neither news nor record), has made progress (news), or has ended
+    (record).
+    """
 
     place: Place
     job: Job
@@ -82,17 +88,34 @@ def part(items: Sequence[T], index: int, count: int) -> Sequence[T]:
     return items[index - 1 :: count]
 
 
-def plan(specs: Sequence[Spec], settings: Settings, runners: dict[Place, Runner], order: Order, done: Sequence[Record]) -> list[Queue]:
-    """Queue what `done` lacks: every spec `repeats` times, at the place where most of it was done, else at each in turn."""
-    finished = {place: [record for record in done if _counts(record, settings, place)] for place in runners}
-    counts = {place: Counter(record.spec for record in records) for place, records in finished.items()}
+def plan(
+    specs: Sequence[Spec],
+    settings: Settings,
+    runners: dict[Place, Runner],
+    order: Order,
+    done: Sequence[Record],
+) -> list[Queue]:
+    """Queue what `done` lacks: every spec `repeats` times, at the place where most of it was done,
+    else at each in turn.
+    """
+    finished = {
+        place: [record for record in done if _counts(record, settings, place)] for place in runners
+    }
+    counts = {
+        place: Counter(record.spec for record in records) for place, records in finished.items()
+    }
     shares: dict[Place, dict[Spec, int]] = {place: {} for place in runners}
     for index, spec in enumerate(specs):
         first = index % len(runners)
         place = max([*runners][first:] + [*runners][:first], key=lambda place: counts[place][spec])
         shares[place][spec] = order.repeats - counts[place][spec]
     return [
-        Queue(place, _jobs(share, settings, place, order), runners[place], tuple(r for r in finished[place] if r.spec in share))
+        Queue(
+            place,
+            _jobs(share, settings, place, order),
+            runners[place],
+            tuple(r for r in finished[place] if r.spec in share),
+        )
         for place, share in shares.items()
     ]
 
@@ -103,14 +126,22 @@ def _counts(record: Record, settings: Settings, place: Place) -> bool:
 
 
 def _alike(record: Record, settings: Settings) -> bool:
-    """Whether a record was measured with settings that give the same figures; `Place.ran` knows better which device it was."""
+    """Whether a record was measured with settings that give the same figures; `Place.ran` knows
+    better which device it was.
+    """
     if record.settings is None:
         return False
-    return replace(record.settings, deadline_s=None, device="auto") == replace(settings, deadline_s=None, device="auto")
+    return replace(record.settings, deadline_s=None, device="auto") == replace(
+        settings, deadline_s=None, device="auto"
+    )
 
 
-def _jobs(share: dict[Spec, int], settings: Settings, place: Place, order: Order) -> tuple[Job, ...]:
-    """The jobs of a place: round after round over all that is left, each round shuffled, no spec twice in a row."""
+def _jobs(
+    share: dict[Spec, int], settings: Settings, place: Place, order: Order
+) -> tuple[Job, ...]:
+    """The jobs of a place: round after round over all that is left, each round shuffled, no spec
+    twice in a row.
+    """
     random = Random(order.seed)
     specs: list[Spec] = []
     for repeat in range(max(share.values(), default=0)):
@@ -120,22 +151,35 @@ def _jobs(share: dict[Spec, int], settings: Settings, place: Place, order: Order
             turn.append(turn.pop(0))
         specs += turn
     return tuple(
-        Job(spec, settings, order.run_id, {"order": number, "order_seed": order.seed}, place.variables)
+        Job(
+            spec,
+            settings,
+            order.run_id,
+            {"order": number, "order_seed": order.seed},
+            place.variables,
+        )
         for number, spec in enumerate(specs, start=1)
     )
 
 
 def counted(specs: Sequence[Spec], done: Sequence[Record]) -> list[Record]:
-    """The last record of each spec that this version of archbench has counted, or found that it cannot."""
+    """The last record of each spec that this version of archbench has counted, or found that it
+    cannot.
+    """
     last = {
-        record.spec: record for record in done
-        if record.settings is None and record.status in FINISHED and record.environment.get("archbench") == __version__
-    }  # fmt: skip
+        record.spec: record
+        for record in done
+        if record.settings is None
+        and record.status in FINISHED
+        and record.environment.get("archbench") == __version__
+    }
     return [last[spec] for spec in specs if spec in last]
 
 
 class Forecast:
-    """How long jobs will take: as the same have taken here before, else what their protocol allows; then as this sweep goes."""
+    """How long jobs will take: as the same have taken here before, else what their protocol allows;
+    then as this sweep goes.
+    """
 
     def __init__(self, queues: Iterable[Queue], done: Sequence[Record]) -> None:
         queues = list(queues)
@@ -143,9 +187,16 @@ class Forecast:
         for one in queues:
             wanted = {job.spec: job.settings for job in one.jobs}
             for record in done:
-                if record.status == "ok" and record.spec in wanted and _alike(record, wanted[record.spec]) and one.place.ran(record):
+                if (
+                    record.status == "ok"
+                    and record.spec in wanted
+                    and _alike(record, wanted[record.spec])
+                    and one.place.ran(record)
+                ):
                     self.known[record.spec] = START_S / 2 + sum(record.phases.values())
-        self._left = {one.place: deque(self.job_s(one.place, job) for job in one.jobs) for one in queues}
+        self._left = {
+            one.place: deque(self.job_s(one.place, job) for job in one.jobs) for one in queues
+        }
         self._spent_s = self._expected_s = 0.0
 
     def job_s(self, place: Place, job: Job) -> float:
@@ -165,11 +216,13 @@ class Forecast:
         self._spent_s += took_s
 
 
-def run(queues: Iterable[Queue], keep: Keep, interruptions: list[int]) -> Generator[Event, None, None]:
+def run(
+    queues: Iterable[Queue], keep: Keep, interruptions: list[int]
+) -> Generator[Event, None, None]:
     """Run the queues side by side, each in a thread, and give what happens as it happens.
 
-    The first interruption ends the running jobs in good order and starts none; a second kills them. Raises UsageError where a
-    place cannot do what the settings ask of every job.
+    The first interruption ends the running jobs in good order and starts none; a second kills them.
+    Raises UsageError where a place cannot do what the settings ask of every job.
     """
     shared = _Shared(keep, interruptions)
     threads = [threading.Thread(target=_work, args=(one, shared), daemon=True) for one in queues]
@@ -198,7 +251,9 @@ def run(queues: Iterable[Queue], keep: Keep, interruptions: list[int]) -> Genera
 
 @dataclass(frozen=True)
 class _Shared:
-    """What the threads of a sweep have in common: where records go, who interrupts, who listens, which places are at work."""
+    """What the threads of a sweep have in common: where records go, who interrupts, who listens,
+    which places are at work.
+    """
 
     keep: Keep
     interruptions: list[int]
@@ -211,7 +266,9 @@ class _Shared:
 
 
 def _work(one: Queue, shared: _Shared) -> None:
-    """Run the jobs of a queue, as long as nobody interrupts; those of a place that is lost are skipped."""
+    """Run the jobs of a queue, as long as nobody interrupts; those of a place that is lost are
+    skipped.
+    """
     lost: Reason | None = None
     try:
         for planned in one.jobs:
@@ -221,7 +278,11 @@ def _work(one: Queue, shared: _Shared) -> None:
             shared.busy.add(one.place)
             shared.events.put(Event(one.place, job))
             watch = Watch(partial(shared.tell, one.place, job), shared.interruptions)
-            record = shared.keep(_skipped(job, lost), None) if lost else _run(one, job, shared.keep, watch)
+            record = (
+                shared.keep(_skipped(job, lost), None)
+                if lost
+                else _run(one, job, shared.keep, watch)
+            )
             lost = record.reason if record.reason and record.reason.code in LOST else None
             shared.events.put(Event(one.place, job, record=record))
     except BaseException as error:
@@ -232,42 +293,71 @@ def _work(one: Queue, shared: _Shared) -> None:
 
 
 def _beside(job: Job, place: Place, busy: set[Place]) -> Job:
-    """A card's job with the number of cards beside it that are at work: they share its power and cooling."""
+    """A card's job with the number of cards beside it that are at work: they share its power and
+    cooling.
+    """
     if place.kind == "cpu":
         return job
-    cards = sum(other.kind == "cuda" and other.host == place.host for other in [*busy] if other != place)
+    cards = sum(
+        other.kind == "cuda" and other.host == place.host for other in [*busy] if other != place
+    )
     return replace(job, conditions={**job.conditions, "busy_cards_beside": cards})
 
 
 def _run(one: Queue, job: Job, keep: Keep, watch: Watch) -> Record:
-    """Run a job; one that its spec makes impossible is a row, one that the settings do is an error."""
+    """Run a job; one that its spec makes impossible is a row, one that the settings do is an
+    error.
+    """
     try:
         return one.run(job, keep, watch)
     except RefusedError as refused:
         if refused.record.reason and refused.record.reason.phase == "preflight":
             raise
-        return keep(replace(refused.record, run_id=job.run_id, conditions={**refused.record.conditions, **job.conditions}), None)
+        return keep(
+            replace(
+                refused.record,
+                run_id=job.run_id,
+                conditions={**refused.record.conditions, **job.conditions},
+            ),
+            None,
+        )
 
 
 def _skipped(job: Job, lost: Reason) -> Record:
     return Record(
-        spec=job.spec, settings=job.settings, status="skipped", reason=Reason(lost.code, "", f"not begun: {lost.message}"),
-        environment=host.fingerprint(), conditions=dict(job.conditions), run_id=job.run_id,
-    )  # fmt: skip
+        spec=job.spec,
+        settings=job.settings,
+        status="skipped",
+        reason=Reason(lost.code, "", f"not begun: {lost.message}"),
+        environment=host.fingerprint(),
+        conditions=dict(job.conditions),
+        run_id=job.run_id,
+    )
 
 
-def count(specs: Iterable[Spec], keep: Callable[[Record], Record], run_id: str, interruptions: Sequence[int]) -> Iterator[Record]:
-    """Count specs in this process, one network at a time; one that cannot be counted is a record that says why."""
+def count(
+    specs: Iterable[Spec],
+    keep: Callable[[Record], Record],
+    run_id: str,
+    interruptions: Sequence[int],
+) -> Iterator[Record]:
+    """Count specs in this process, one network at a time; one that cannot be counted is a record
+    that says why.
+    """
     from archbench.api import cost_spec
 
     environment = host.fingerprint()
     for spec in specs:
         if interruptions:
             return
-        record = Record(spec=spec, settings=None, status="ok", environment=environment, run_id=run_id)
+        record = Record(
+            spec=spec, settings=None, status="ok", environment=environment, run_id=run_id
+        )
         try:
             record = replace(record, counted=cost_spec(spec).totals())
         except Exception as error:
             message = (str(error).strip().splitlines() or [""])[0]
-            record = replace(record, status="error", reason=Reason(type(error).__name__, "count", message))
+            record = replace(
+                record, status="error", reason=Reason(type(error).__name__, "count", message)
+            )
         yield keep(record)

@@ -1,7 +1,9 @@
-"""The same queues on a Ray cluster: an actor holds each card or node for the whole sweep and supervises the jobs there.
+"""The same queues on a Ray cluster: an actor holds each card or node for the whole sweep and
+supervises the jobs there.
 
-An actor reserves a whole number of cards (one) or all processors of its node, so that two jobs never share them, and is never
-restarted: a job that killed it would run again. It hands back records as data; the driver alone writes to the results.
+An actor reserves a whole number of cards (one) or all processors of its node, so that two jobs
+never share them, and is never restarted: a job that killed it would run again. It hands back
+records as data; the driver alone writes to the results.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ CORES_A_CARD = 2
 
 @dataclass(frozen=True)
 class Answer:
-    """What an actor found: a record as data, the bytes of its samples, and whether the job was refused."""
+    """What an actor found: a record as data, the bytes of its samples, and whether the job was
+    refused.
+    """
 
     record: dict[str, Any]
     samples: bytes = b""
@@ -50,7 +54,11 @@ class Supervisor:
         os.environ.pop("OMP_NUM_THREADS", None)
         self._interruptions: list[int] = []
         self._news: dict[str, Any] = {}
-        self._place = Place(name, "cpu", host.cpu_model(), variables=only("")) if kind == "cpu" else _card(name)
+        self._place = (
+            Place(name, "cpu", host.cpu_model(), variables=only(""))
+            if kind == "cpu"
+            else _card(name)
+        )
 
     def place(self) -> Place:
         """Where this is."""
@@ -78,22 +86,31 @@ class Supervisor:
 
 @contextmanager
 def cluster(address: str, settings: Settings) -> Iterator[dict[Place, Runner]]:
-    """Connect to a cluster ("local" starts one here) and give a runner for each of its cards, or of its nodes' processors."""
+    """Connect to a cluster ("local" starts one here) and give a runner for each of its cards, or of
+    its nodes' processors.
+    """
     try:
         import ray
     except ImportError:
         raise UsageError("--ray needs Ray: pip install 'archbench[ray]'") from None
     if ":" in settings.device:
-        raise UsageError(f"device {settings.device}: a cluster numbers its cards itself; give --device cuda")
+        raise UsageError(
+            f"device {settings.device}: a cluster numbers its cards itself; give --device cuda"
+        )
     _check_listening(address)
     variables = {name: value for name, value in os.environ.items() if name.startswith("ARCHBENCH_")}
     try:
         ray.init(
-            address, runtime_env={"env_vars": variables}, include_dashboard=False if address == "local" else None,
-            log_to_driver=False, logging_level=logging.ERROR,
-        )  # fmt: skip
+            address,
+            runtime_env={"env_vars": variables},
+            include_dashboard=False if address == "local" else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     except (ConnectionError, ValueError, RuntimeError) as error:
-        raise UsageError(f"no Ray cluster answers at {address}: {str(error).splitlines()[0]}") from None
+        raise UsageError(
+            f"no Ray cluster answers at {address}: {str(error).splitlines()[0]}"
+        ) from None
     try:
         yield _runners(_actors(settings))
     finally:
@@ -112,7 +129,9 @@ def _check_listening(address: str) -> None:
 
 
 def _actors(settings: Settings) -> list[Any]:
-    """Start an actor for each card of the cluster, or for each node where the jobs are the processors'."""
+    """Start an actor for each card of the cluster, or for each node where the jobs are the
+    processors'.
+    """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
@@ -125,13 +144,22 @@ def _actors(settings: Settings) -> list[Any]:
     for number, node in enumerate(nodes, start=1):
         cores = int(node["Resources"].get("CPU", 0))
         there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-        reserved = partial(ray.remote(Supervisor).options, max_restarts=0, max_task_retries=0, max_concurrency=3, scheduling_strategy=there)
+        reserved = partial(
+            ray.remote(Supervisor).options,
+            max_restarts=0,
+            max_task_retries=0,
+            max_concurrency=3,
+            scheduling_strategy=there,
+        )
         if kind == "cpu" and cores:
             actors.append(reserved(num_cpus=cores, num_gpus=0).remote(kind, f"node {number}"))
         elif kind == "cuda":
             jobs = min(int(node["Resources"].get("GPU", 0)), max(1, cores // CORES_A_CARD))
             actors += [
-                reserved(num_cpus=min(CORES_A_CARD, cores), num_gpus=1).remote(kind, f"node {number} card {card}") for card in range(jobs)
+                reserved(num_cpus=min(CORES_A_CARD, cores), num_gpus=1).remote(
+                    kind, f"node {number} card {card}"
+                )
+                for card in range(jobs)
             ]
     return actors
 
@@ -142,19 +170,34 @@ def _runners(actors: list[Any]) -> dict[Place, Runner]:
     try:
         places = ray.get([actor.place.remote() for actor in actors], timeout=WAIT_S)
     except ray.exceptions.GetTimeoutError:
-        raise UsageError(f"the cluster is in use: it did not give whole nodes or cards within {WAIT_S:g} s") from None
+        raise UsageError(
+            f"the cluster is in use: it did not give whole nodes or cards within {WAIT_S:g} s"
+        ) from None
     return {place: partial(_run, actor) for place, actor in zip(places, actors, strict=True)}
 
 
 def _run(actor: Any, job: Job, keep: Keep, watch: Watch) -> Record:
-    """Have an actor run a job, pass on what it says, and keep the record; an actor that is gone is a record too."""
+    """Have an actor run a job, pass on what it says, and keep the record; an actor that is gone is
+    a record too.
+    """
     import ray
 
     try:
         answer = _awaited(actor, actor.measure.remote(job), watch)
     except ray.exceptions.RayError as error:
-        reason = Reason("node_lost", "", f"the cluster lost the node or its process: {str(error).strip().splitlines()[0]}")
-        lost = Record(job.spec, job.settings, "error", reason, environment=host.fingerprint(), run_id=job.run_id)
+        reason = Reason(
+            "node_lost",
+            "",
+            f"the cluster lost the node or its process: {str(error).strip().splitlines()[0]}",
+        )
+        lost = Record(
+            job.spec,
+            job.settings,
+            "error",
+            reason,
+            environment=host.fingerprint(),
+            run_id=job.run_id,
+        )
         return keep(replace(lost, conditions=dict(job.conditions)), None)
     record = Record.from_dict(answer.record)
     if answer.refused:
@@ -195,6 +238,10 @@ def _card(name: str) -> Place:
 
     (index,) = ray.get_runtime_context().get_accelerator_ids()["GPU"]
     pynvml.nvmlInit()
-    handle = pynvml.nvmlDeviceGetHandleByUUID(index) if index.startswith("GPU-") else pynvml.nvmlDeviceGetHandleByIndex(int(index))
+    handle = (
+        pynvml.nvmlDeviceGetHandleByUUID(index)
+        if index.startswith("GPU-")
+        else pynvml.nvmlDeviceGetHandleByIndex(int(index))
+    )
     uuid = pynvml.nvmlDeviceGetUUID(handle)
     return Place(name, "cuda", pynvml.nvmlDeviceGetName(handle), uuid, variables=only(uuid))

@@ -1,4 +1,6 @@
-"""Figures against those of one configuration, the baseline: how many times as much, and whether that is a difference at all."""
+"""Figures against those of one configuration, the baseline: how many times as much, and whether
+that is a difference at all.
+"""
 
 from __future__ import annotations
 
@@ -22,14 +24,17 @@ DEFAULT_COLUMNS = ("params", "macs", "latency_ms")
 FORCED = "!"
 SHORTEST_ID = 6
 RULE = (
-    f"x: times the baseline's. less, more: the ranges (of the processes' medians, or the 95 % interval of the only one's) do not "
+    "x: times the baseline's. less, more: the ranges (of the processes' medians, or the 95 % "
+    "interval of the only one's) do not "
     f"overlap and the ratio is beyond {100 * REPEATABLE:.0f} %; else alike."
 )
 
 
 @dataclass(frozen=True)
 class Ratio:
-    """A figure of one configuration over that of another, with the range that both ranges allow (None: one has no range)."""
+    """A figure of one configuration over that of another, with the range that both ranges allow
+    (None: one has no range).
+    """
 
     value: float
     interval: Interval | None
@@ -38,7 +43,9 @@ class Ratio:
 
     @property
     def verdict(self) -> str:
-        """less or more where the ranges do not overlap and the ratio is beyond what repeats lie apart, else alike."""
+        """less or more where the ranges do not overlap and the ratio is beyond what repeats lie
+        apart, else alike.
+        """
         certain = self.interval is not None and not self.interval[0] <= 1 <= self.interval[1]
         if not certain or (abs(self.value - 1) <= REPEATABLE and not self.is_counted):
             return "alike" if self.interval else "?"
@@ -50,12 +57,23 @@ def ratio(one: Configuration, other: Configuration, word: str) -> Ratio | None:
     left, right = one.figure(word), other.figure(word)
     if left is None or right is None or left.value <= 0 or right.value <= 0:
         return None
-    interval = ratio_interval(left.interval, right.interval) if left.interval and right.interval else None
-    return Ratio(left.value / right.value, interval, tuple(dict.fromkeys(left.flags + right.flags)), left.is_counted)
+    interval = (
+        ratio_interval(left.interval, right.interval) if left.interval and right.interval else None
+    )
+    return Ratio(
+        left.value / right.value,
+        interval,
+        tuple(dict.fromkeys(left.flags + right.flags)),
+        left.is_counted,
+    )
 
 
-def obstacles(one: Configuration, other: Configuration, word: str, *, ignore: Collection[str] = ()) -> list[str]:
-    """In words, why a figure of two configurations is not to be compared: what they differ in, and flaws of either."""
+def obstacles(
+    one: Configuration, other: Configuration, word: str, *, ignore: Collection[str] = ()
+) -> list[str]:
+    """In words, why a figure of two configurations is not to be compared: what they differ in, and
+    flaws of either.
+    """
     figures = [figure for figure in (one.figure(word), other.figure(word)) if figure]
     flaws = dict.fromkeys(flaw for figure in figures for flaw in figure.flaws)
     return [*differing(one.newest, other.newest, word, ignore=ignore), *flaws]
@@ -63,7 +81,9 @@ def obstacles(one: Configuration, other: Configuration, word: str, *, ignore: Co
 
 @dataclass(frozen=True)
 class Baseline:
-    """The configurations that a name stands for, one for each place where it was measured; `is_forced` compares what differs too."""
+    """The configurations that a name stands for, one for each place where it was measured;
+    `is_forced` compares what differs too.
+    """
 
     name: str
     made: Sequence[Configuration]
@@ -74,35 +94,73 @@ class Baseline:
         return any(one.newest in base.records for base in self.made)
 
     def of(self, one: Configuration) -> Configuration:
-        """The baseline that a configuration is set against: that of its own place, else the newest."""
+        """The baseline that a configuration is set against: that of its own place, else the
+        newest.
+        """
         there = conditions(one.newest)
-        return max(self.made, key=lambda base: (conditions(base.newest) == there, base.newest.time_utc))
+        return max(
+            self.made, key=lambda base: (conditions(base.newest) == there, base.newest.time_utc)
+        )
 
     def against(self, one: Configuration, word: str) -> tuple[Ratio | None, list[str]]:
-        """A figure's ratio to the baseline's, and what stands against it; no ratio then, unless it is forced."""
+        """A figure's ratio to the baseline's, and what stands against it; no ratio then, unless it
+        is forced.
+        """
         base = self.of(one)
-        against = obstacles(one, base, word) if word not in COUNTS or word == "activation_peak_bytes" else []
+        against = (
+            obstacles(one, base, word)
+            if word not in COUNTS or word == "activation_peak_bytes"
+            else []
+        )
         return (ratio(one, base, word) if self.is_forced or not against else None), against
 
     def against_any(self, one: Configuration, words: Iterable[str]) -> list[str]:
         """What stands against comparing some of the figures that both have."""
-        found = {word: self.against(one, word)[1] for word in words if ratio(one, self.of(one), word)}
+        found = {
+            word: self.against(one, word)[1] for word in words if ratio(one, self.of(one), word)
+        }
         return list(dict.fromkeys(obstacle for against in found.values() for obstacle in against))
 
 
 def find_baseline(records: Sequence[Record], name: str, *, is_forced: bool = False) -> Baseline:
-    """Find the configurations that a name (vovnet39+refinedet320) or the beginning of a record_id stands for, or raise UsageError."""
+    """Find the configurations that a name (vovnet39+refinedet320) or the beginning of a record_id
+    stands for, or raise UsageError.
+    """
     made = [one for one in configurations(records) if one.status == "ok"]
-    by_id = [one for one in made if len(name) >= SHORTEST_ID and any(record.record_id.startswith(name) for record in one.records)]
+    by_id = [
+        one
+        for one in made
+        if len(name) >= SHORTEST_ID
+        and any(record.record_id.startswith(name) for record in one.records)
+    ]
     named = short_names(one.spec for one in made)
-    spellings = (lambda spec: named[spec], short_name, lambda spec: f"{spec.backbone} {spec.detector or ''}", lambda spec: spec.backbone)
-    found = by_id or next(filter(None, ([one for one in made if folded(spell(one.spec)) == folded(name)] for spell in spellings)), [])
+    spellings = (
+        lambda spec: named[spec],
+        short_name,
+        lambda spec: f"{spec.backbone} {spec.detector or ''}",
+        lambda spec: spec.backbone,
+    )
+    found = by_id or next(
+        filter(
+            None,
+            (
+                [one for one in made if folded(spell(one.spec)) == folded(name)]
+                for spell in spellings
+            ),
+        ),
+        [],
+    )
     specs = dict.fromkeys(one.spec for one in found)
     if not specs:
         there = "; ".join(list(dict.fromkeys(named.values()))[:4]) or "none that ended well"
-        raise UsageError(f"no record is called {name!r}: --baseline takes a record_id or a network, of which there are {there}")
+        raise UsageError(
+            f"no record is called {name!r}: --baseline takes a record_id or a network, of which "
+            f"there are {there}"
+        )
     if len(specs) > 1:
-        raise UsageError(f"--baseline {name} may be {'; '.join(named[spec] for spec in specs)}: say which")
+        raise UsageError(
+            f"--baseline {name} may be {'; '.join(named[spec] for spec in specs)}: say which"
+        )
     return Baseline(named[next(iter(specs))], found, is_forced)
 
 
@@ -116,44 +174,80 @@ def ratio_tables(records: Sequence[Record], baseline: Baseline, layout: Layout) 
     if wrong:
         raise UsageError(f"--baseline needs figures, and {', '.join(wrong)} is none")
     made = ordered(configurations(records), layout.sort, merged)
-    refused = [baseline.against_any(one, words) for one in made if one.status == "ok" and not baseline.has(one)]
+    refused = [
+        baseline.against_any(one, words)
+        for one in made
+        if one.status == "ok" and not baseline.has(one)
+    ]
     if refused and all(refused) and not baseline.is_forced:
         keys = "; ".join(dict.fromkeys(key for keys in refused for key in keys))
-        raise UsageError(f"nothing is comparable with {baseline.name}, for this differs or is flagged: {keys}; --force shows it, marked")
-    drawn = [_table(place, group, baseline, words, layout.width) for place, group in grouped(made, layout.group).items()]
+        raise UsageError(
+            f"nothing is comparable with {baseline.name}, for this differs or is flagged: {keys}; "
+            "--force shows it, marked"
+        )
+    drawn = [
+        _table(place, group, baseline, words, layout.width)
+        for place, group in grouped(made, layout.group).items()
+    ]
     drawn = drawn[:-1] + [replace(table, notes=[*table.notes, RULE]) for table in drawn[-1:]]
-    return [part for table in drawn for part in (table.split(layout.width) if layout.width else [table])]
+    return [
+        part for table in drawn for part in (table.split(layout.width) if layout.width else [table])
+    ]
 
 
 def ratio_columns(columns: Sequence[str]) -> list[str]:
     """The columns of `against`: those of the figures among some columns, or of all."""
-    return ["baseline", "not_comparable", *(f"ratio_{word}" for word in columns or FIGURES if word in FIGURES)]
+    return [
+        "baseline",
+        "not_comparable",
+        *(f"ratio_{word}" for word in columns or FIGURES if word in FIGURES),
+    ]
 
 
 def against(record: Record, baseline: Baseline, columns: Sequence[str]) -> dict[str, Any]:
-    """What a record's row has more with a baseline: its record_id, what is not comparable, and ratios."""
+    """What a record's row has more with a baseline: its record_id, what is not comparable, and
+    ratios.
+    """
     (one,) = configurations([record])
     words = [word for word in columns or FIGURES if word in FIGURES]
     ratios = {f"ratio_{word}": baseline.against(one, word)[0] for word in words}
     return {
-        "baseline": baseline.of(one).newest.record_id, "not_comparable": "; ".join(baseline.against_any(one, words)) or None,
+        "baseline": baseline.of(one).newest.record_id,
+        "not_comparable": "; ".join(baseline.against_any(one, words)) or None,
         **{name: times.value if times else None for name, times in ratios.items()},
-    }  # fmt: skip
+    }
 
 
-def _table(place: str, made: Sequence[Configuration], baseline: Baseline, words: Sequence[str], width: int | None) -> Table:
+def _table(
+    place: str,
+    made: Sequence[Configuration],
+    baseline: Baseline,
+    words: Sequence[str],
+    width: int | None,
+) -> Table:
     named = short_names(one.spec for one in made)
     columns = [column for word in words for column in _columns(word)]
     cells = [[cell for word in words for cell in _cells(one, word, baseline)] for one in made]
     left = name_width(columns, cells, width)
-    lines = [line for one, found in zip(made, cells, strict=True) for line in named_lines(wrap_name(named[one.spec], left), found)]
-    refused = {named[one.spec]: baseline.against_any(one, words) for one in made if not baseline.has(one)}
+    lines = [
+        line
+        for one, found in zip(made, cells, strict=True)
+        for line in named_lines(wrap_name(named[one.spec], left), found)
+    ]
+    refused = {
+        named[one.spec]: baseline.against_any(one, words) for one in made if not baseline.has(one)
+    }
     how = f"{FORCED} forced" if baseline.is_forced else "not comparable"
     by_reason: dict[str, list[str]] = {}
     for name, against in refused.items():
         by_reason.setdefault(", ".join(against), []).append(name)
     notes = [f"{how}, {reason}: {'; '.join(who)}" for reason, who in by_reason.items() if reason]
-    return Table([Column(f"network, against\n  {baseline.name}", "left"), *columns], lines, title=place, notes=notes)
+    return Table(
+        [Column(f"network, against\n  {baseline.name}", "left"), *columns],
+        lines,
+        title=place,
+        notes=notes,
+    )
 
 
 def _columns(word: str) -> list[Column]:

@@ -1,9 +1,10 @@
 """Whether the papers' claims hold here: each is a value, its range, and a verdict by one rule.
 
-A claim of more than the reference (less: turned round) holds where the whole range of our value lies above it, fails where it
-lies below it, and is undecided between. A claim of equality holds where the whole range lies within the tolerance, and fails
-where none of it does. The range follows from those of the figures: their medians' 95 % intervals or the range of several
-processes' medians; of a figure that has neither (memory, energy of one process) 3 %; of counts nothing, they are exact.
+A claim of more than the reference (less: turned round) holds where the whole range of our value
+lies above it, fails where it lies below it, and is undecided between. A claim of equality holds
+where the whole range lies within the tolerance, and fails where none of it does. The range follows
+from those of the figures: their medians' 95 % intervals or the range of several processes' medians;
+of a figure that has neither (memory, energy of one process) 3 %; of counts nothing, they are exact.
 """
 
 from __future__ import annotations
@@ -40,23 +41,52 @@ OTHER: dict[Side, Side] = {"low": "high", "value": "value", "high": "low"}
 PLURAL = {"holds": "hold", "fails": "fail"}
 SIGNS = {"more": ">", "less": "<", "equal": "="}
 NEEDS_CUDA, NEEDS_CPU, FLAGGED = "needs_cuda_device", "needs_cpu_device", "flagged"
-REASONS = {NEEDS_CUDA: ", needs a CUDA device", NEEDS_CPU: ", needs records of a CPU", "not_counted": ""}
+REASONS = {
+    NEEDS_CUDA: ", needs a CUDA device",
+    NEEDS_CPU: ", needs records of a CPU",
+    "not_counted": "",
+}
 UNKNOWN = re.compile(r"^no (backbone|detector) is called .*")
 WIDTH = 80
 FLAWED = "*"
 COLUMNS = (
-    "paper", "where", "claim", "device", "metric", "kind", "left", "right", "direction", "reference", "tolerance", "published", "ours",
-    "ours_lo", "ours_hi", "ours_over_published", "outcome", "reason", "figures", "of", "measured_on", "flags", "command",
-)  # fmt: skip
+    "paper",
+    "where",
+    "claim",
+    "device",
+    "metric",
+    "kind",
+    "left",
+    "right",
+    "direction",
+    "reference",
+    "tolerance",
+    "published",
+    "ours",
+    "ours_lo",
+    "ours_hi",
+    "ours_over_published",
+    "outcome",
+    "reason",
+    "figures",
+    "of",
+    "measured_on",
+    "flags",
+    "command",
+)
 RULE = (
-    "holds: the whole range of ours is on the paper's side of equality (or of the number named); fails: on the other; undecided: "
-    "across. Ranges: of the medians' 95 % intervals, or of several processes' medians; counts are exact."
+    "holds: the whole range of ours is on the paper's side of equality (or of the number named); "
+    "fails: on the other; undecided: "
+    "across. Ranges: of the medians' 95 % intervals, or of several processes' medians; counts are "
+    "exact."
 )
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim. `ours` is its value here, over `found` of `wanted` networks; `reason` a code where there is none."""
+    """What became of a claim. `ours` is its value here, over `found` of `wanted` networks; `reason`
+    a code where there is none.
+    """
 
     claim: Claim
     outcome: Outcome
@@ -74,24 +104,53 @@ class Verdict:
         if self.outcome not in ("not measured", "not counted"):
             return ""
         specs = set(self.claim.specs)
-        holding = [suite for suite in suites() if suite.name.startswith(f"{self.claim.paper}/") and specs <= set(suite.specs)]
+        holding = [
+            suite
+            for suite in suites()
+            if suite.name.startswith(f"{self.claim.paper}/") and specs <= set(suite.specs)
+        ]
         if holding:
-            best = min(holding, key=lambda suite: (suite.name != self.claim.source, len(suite.specs), "figure" in suite.name))
+            best = min(
+                holding,
+                key=lambda suite: (
+                    suite.name != self.claim.source,
+                    len(suite.specs),
+                    "figure" in suite.name,
+                ),
+            )
             return f"archbench sweep {best.name}"
         return "; ".join(spec.command() for spec in self.claim.specs)
 
 
 class Figures:
-    """Figures of networks out of records: counted, or measured at the one place of a kind of device that has most of them."""
+    """Figures of networks out of records: counted, or measured at the one place of a kind of device
+    that has most of them.
+    """
 
     def __init__(
-        self, records: Sequence[Record], claims: Iterable[Claim], *, device: str = "", with_flawed: bool = False, count: Count | None = None
-    ) -> None:  # fmt: skip
+        self,
+        records: Sequence[Record],
+        claims: Iterable[Claim],
+        *,
+        device: str = "",
+        with_flawed: bool = False,
+        count: Count | None = None,
+    ) -> None:
         wanted = {spec for claim in claims for spec in claim.specs}
         made = [one for one in configurations(records) if one.spec in wanted]
-        places = {place: found for place, found in measured_places(made).items() if device.casefold() in place.casefold()}
-        self.place = {kind: next((place for place, found in places.items() if _kind(found[0]) == kind), "") for kind in ("gpu", "cpu")}
-        self.made = {kind: {one.spec: one for one in places.get(place, ())} for kind, place in self.place.items()}
+        places = {
+            place: found
+            for place, found in measured_places(made).items()
+            if device.casefold() in place.casefold()
+        }
+        self.place = {
+            kind: next((place for place, found in places.items() if _kind(found[0]) == kind), "")
+            for kind in ("gpu", "cpu")
+        }
+        self.made = {
+            kind: {one.spec: one for one in places.get(place, ())}
+            for kind, place in self.place.items()
+        }
         self.counts = Counts(records, count)
         self.with_flawed = with_flawed
 
@@ -106,12 +165,22 @@ class Figures:
 
     def unmeasured(self, claim: Claim) -> list[Spec]:
         """The networks of a claim that no record of its kind of device has, whatever its flags."""
-        return [] if claim.is_counted else [spec for spec in claim.specs if spec not in self.made[claim.device]]
+        return (
+            []
+            if claim.is_counted
+            else [spec for spec in claim.specs if spec not in self.made[claim.device]]
+        )
 
     def flagged(self, claim: Claim) -> list[str]:
         """The flaws for which figures of a claim are left out."""
-        found = [self.made[claim.device].get(spec) for spec in claim.specs] if not claim.is_counted else []
-        figures = [one.figure(word) for one in found if one for word in (claim.metric, claim.of) if word]
+        found = (
+            [self.made[claim.device].get(spec) for spec in claim.specs]
+            if not claim.is_counted
+            else []
+        )
+        figures = [
+            one.figure(word) for one in found if one for word in (claim.metric, claim.of) if word
+        ]
         return list(dict.fromkeys(flaw for figure in figures if figure for flaw in figure.flaws))
 
 
@@ -121,7 +190,10 @@ def judge(claim: Claim, figures: Figures) -> Verdict:
         return Verdict(claim, "not testable", reason=claim.why)
     evaluation = Evaluation(claim, figures)
     wanted = len(claim.specs)
-    found = sum(all(evaluation.figure(spec, word) for word in filter(None, (claim.metric, claim.of))) for spec in claim.specs)
+    found = sum(
+        all(evaluation.figure(spec, word) for word in filter(None, (claim.metric, claim.of)))
+        for spec in claim.specs
+    )
     place = "" if claim.is_counted else figures.place[claim.device]
     value = evaluation.value("value")
     if value is None:
@@ -129,12 +201,27 @@ def judge(claim: Claim, figures: Figures) -> Verdict:
             return Verdict(claim, "not counted", found=found, wanted=wanted, reason="not_counted")
         flaws = figures.flagged(claim)
         needs = NEEDS_CUDA if claim.device == "gpu" else NEEDS_CPU
-        reason = f"{FLAGGED} {', '.join(flaws)} (--flagged takes such figures)" if flaws else "" if place else needs
-        return Verdict(claim, "not measured", found=found, wanted=wanted, reason=reason, place=place)
+        reason = (
+            f"{FLAGGED} {', '.join(flaws)} (--flagged takes such figures)"
+            if flaws
+            else ""
+            if place
+            else needs
+        )
+        return Verdict(
+            claim, "not measured", found=found, wanted=wanted, reason=reason, place=place
+        )
     interval = evaluation.interval(value)
     return Verdict(
-        claim, _outcome(claim, interval), value, interval, found, wanted, place=place, flags=tuple(dict.fromkeys(evaluation.flags))
-    )  # fmt: skip
+        claim,
+        _outcome(claim, interval),
+        value,
+        interval,
+        found,
+        wanted,
+        place=place,
+        flags=tuple(dict.fromkeys(evaluation.flags)),
+    )
 
 
 class Evaluation:
@@ -156,7 +243,10 @@ class Evaluation:
         found = self.figure(spec, word or self.claim.metric)
         if found is None or side == "value":
             return found.value if found else None
-        low, high = found.interval or (found.value / (1 + REPEATABLE / 2), found.value * (1 + REPEATABLE / 2))
+        low, high = found.interval or (
+            found.value / (1 + REPEATABLE / 2),
+            found.value * (1 + REPEATABLE / 2),
+        )
         return low if side == "low" else high
 
     def value(self, side: Side) -> float | None:
@@ -200,13 +290,21 @@ class Evaluation:
         return above / below if above is not None and below else None
 
     def _ordering(self, side: Side) -> float | None:
-        """The first groups against the others where they lie nearest: least by most for more, most by least for less."""
+        """The first groups against the others where they lie nearest: least by most for more, most
+        by least for less.
+        """
         ours = [self._statistic(name, side) for name in self._names if name in self.claim.first]
-        theirs = [self._statistic(name, OTHER[side]) for name in self._names if name not in self.claim.first]
+        theirs = [
+            self._statistic(name, OTHER[side])
+            for name in self._names
+            if name not in self.claim.first
+        ]
         above, below = [x for x in ours if x is not None], [x for x in theirs if x is not None]
         if len(above) < len(ours) or len(below) < len(theirs) or not (above and below):
             return None
-        nearest, other = (min(above), max(below)) if self.claim.direction == "more" else (max(above), min(below))
+        nearest, other = (
+            (min(above), max(below)) if self.claim.direction == "more" else (max(above), min(below))
+        )
         return nearest / other if other else None
 
     @property
@@ -226,22 +324,29 @@ class Evaluation:
         return max(values) - min(values) if self.claim.statistic == "spread" else fmean(values)
 
     def _share(self, side: Side) -> float | None:
-        return _mean([
-            part / whole
-            for specs in self.claim.groups.values()
-            for spec in specs
-            if (part := self.at(spec, side)) is not None and (whole := self.at(spec, OTHER[side], self.claim.of))
-        ])  # fmt: skip
+        return _mean(
+            [
+                part / whole
+                for specs in self.claim.groups.values()
+                for spec in specs
+                if (part := self.at(spec, side)) is not None
+                and (whole := self.at(spec, OTHER[side], self.claim.of))
+            ]
+        )
 
     def _part_below(self, side: Side) -> float | None:
-        values = [value for specs in self.claim.groups.values() for value in self._all(specs, OTHER[side])]
+        values = [
+            value for specs in self.claim.groups.values() for value in self._all(specs, OTHER[side])
+        ]
         return _mean([float(value < self.claim.limit) for value in values])
 
     def _columns(self, side: Side) -> tuple[list[float], list[float]]:
         """The two columns of a correlation, of the networks that have both."""
         both = [
-            (self.at(spec, side), self.at(spec, side, self.claim.of)) for specs in self.claim.groups.values() for spec in specs
-        ]  # fmt: skip
+            (self.at(spec, side), self.at(spec, side, self.claim.of))
+            for specs in self.claim.groups.values()
+            for spec in specs
+        ]
         there = [(left, right) for left, right in both if left is not None and right is not None]
         return [left for left, _ in there], [right for _, right in there]
 
@@ -251,12 +356,29 @@ def _outcome(claim: Claim, interval: Interval | None) -> Outcome:
         return "undecided"
     low, high = interval
     if claim.direction == "equal":
-        least, most = claim.reference / (1 + claim.tolerance), claim.reference * (1 + claim.tolerance)
-        return "holds" if least <= low and high <= most else "fails" if high < least or low > most else "undecided"
+        least, most = (
+            claim.reference / (1 + claim.tolerance),
+            claim.reference * (1 + claim.tolerance),
+        )
+        return (
+            "holds"
+            if least <= low and high <= most
+            else "fails"
+            if high < least or low > most
+            else "undecided"
+        )
     if claim.direction == "less":
         low, high = -high, -low
     reference = -claim.reference if claim.direction == "less" else claim.reference
-    return "holds" if low > reference else "fails" if high < reference else "undecided" if low < high else "fails"
+    return (
+        "holds"
+        if low > reference
+        else "fails"
+        if high < reference
+        else "undecided"
+        if low < high
+        else "fails"
+    )
 
 
 def rows(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
@@ -268,19 +390,38 @@ def _row(verdict: Verdict) -> dict[str, Any]:
     claim, ours = verdict.claim, verdict.ours
     one = claim.pairs[0] if len(claim.pairs) == 1 else (None, None)
     return {
-        "paper": claim.paper, "where": claim.where, "claim": claim.text, "device": claim.device, "metric": claim.metric or None,
-        "kind": claim.kind, "left": str(one[0]) if one[0] else None, "right": str(one[1]) if one[1] else None,
-        "direction": claim.direction, "reference": claim.reference, "tolerance": claim.tolerance if claim.direction == "equal" else None,
-        "published": claim.published, "ours": ours, "ours_lo": verdict.interval[0] if verdict.interval else None,
+        "paper": claim.paper,
+        "where": claim.where,
+        "claim": claim.text,
+        "device": claim.device,
+        "metric": claim.metric or None,
+        "kind": claim.kind,
+        "left": str(one[0]) if one[0] else None,
+        "right": str(one[1]) if one[1] else None,
+        "direction": claim.direction,
+        "reference": claim.reference,
+        "tolerance": claim.tolerance if claim.direction == "equal" else None,
+        "published": claim.published,
+        "ours": ours,
+        "ours_lo": verdict.interval[0] if verdict.interval else None,
         "ours_hi": verdict.interval[1] if verdict.interval else None,
-        "ours_over_published": ours / claim.published if ours is not None and claim.published else None,
-        "outcome": verdict.outcome, "reason": verdict.reason or None, "figures": verdict.found, "of": verdict.wanted,
-        "measured_on": verdict.place or None, "flags": ";".join(verdict.flags) or None, "command": verdict.command or None,
-    }  # fmt: skip
+        "ours_over_published": ours / claim.published
+        if ours is not None and claim.published
+        else None,
+        "outcome": verdict.outcome,
+        "reason": verdict.reason or None,
+        "figures": verdict.found,
+        "of": verdict.wanted,
+        "measured_on": verdict.place or None,
+        "flags": ";".join(verdict.flags) or None,
+        "command": verdict.command or None,
+    }
 
 
 def tables(verdicts: Sequence[Verdict], *, width: int | None = WIDTH) -> list[Table]:
-    """Give the claims as tables for people, one for each paper, no wider than `width`; None leaves texts whole."""
+    """Give the claims as tables for people, one for each paper, no wider than `width`; None leaves
+    texts whole.
+    """
     papers: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         papers.setdefault(verdict.claim.paper, []).append(verdict)
@@ -300,11 +441,22 @@ def _table(paper: str, verdicts: Sequence[Verdict], width: int | None) -> Table:
         if verdict.claim.where != where:
             where = verdict.claim.where
             lines += [*([[]] if lines else []), [where, *[""] * len(columns)]]
-        text = textwrap.wrap(verdict.claim.text, left, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+        text = textwrap.wrap(
+            verdict.claim.text,
+            left,
+            initial_indent="  ",
+            subsequent_indent="    ",
+            break_on_hyphens=False,
+        )
         lines += named_lines(text, found)
     outcomes = Counter(verdict.outcome for verdict in verdicts)
-    told = ", ".join(f"{count} {PLURAL.get(outcome, outcome) if count > 1 else outcome}" for outcome, count in outcomes.items())
-    return Table([Column("claim", "left"), *columns], lines, title=f"{paper}: {told}", notes=_notes(verdicts))
+    told = ", ".join(
+        f"{count} {PLURAL.get(outcome, outcome) if count > 1 else outcome}"
+        for outcome, count in outcomes.items()
+    )
+    return Table(
+        [Column("claim", "left"), *columns], lines, title=f"{paper}: {told}", notes=_notes(verdicts)
+    )
 
 
 def _cells(verdict: Verdict) -> list[str]:
@@ -313,14 +465,29 @@ def _cells(verdict: Verdict) -> list[str]:
     if not claim.metric:
         return ["", "", "", verdict.outcome]
     sign = SIGNS[claim.direction]
-    near = f" ±{100 * claim.tolerance:.0f} %" if claim.direction == "equal" and claim.tolerance else ""
-    paper = f"{claim.published:.3g}{near}" if claim.published is not None else f"{sign} {claim.reference:g}{near}"
+    near = (
+        f" ±{100 * claim.tolerance:.0f} %" if claim.direction == "equal" and claim.tolerance else ""
+    )
+    paper = (
+        f"{claim.published:.3g}{near}"
+        if claim.published is not None
+        else f"{sign} {claim.reference:g}{near}"
+    )
     interval = verdict.interval
     is_wide = interval is not None and interval[1] - interval[0] > 1e-9
     span = f"{_brief(interval[0])} - {_brief(interval[1])}" if interval and is_wide else ""
-    some = f" {verdict.found}/{verdict.wanted}" if verdict.ours is not None and verdict.found < verdict.wanted else ""
+    some = (
+        f" {verdict.found}/{verdict.wanted}"
+        if verdict.ours is not None and verdict.found < verdict.wanted
+        else ""
+    )
     flawed = FLAWED if flaws(verdict.flags) else ""
-    return [paper, MISSING if verdict.ours is None else f"{_brief(verdict.ours)}{flawed}", span, verdict.outcome + some]
+    return [
+        paper,
+        MISSING if verdict.ours is None else f"{_brief(verdict.ours)}{flawed}",
+        span,
+        verdict.outcome + some,
+    ]
 
 
 def _brief(value: float) -> str:
@@ -329,25 +496,49 @@ def _brief(value: float) -> str:
 
 def _notes(verdicts: Sequence[Verdict]) -> list[str]:
     """Where figures are from, and for what is not tested the reason and the command."""
-    notes = [f"measured on {place}" for place in dict.fromkeys(verdict.place for verdict in verdicts if verdict.ours is not None) if place]
+    notes = [
+        f"measured on {place}"
+        for place in dict.fromkeys(
+            verdict.place for verdict in verdicts if verdict.ours is not None
+        )
+        if place
+    ]
     flagged = dict.fromkeys(flag for verdict in verdicts for flag in flaws(verdict.flags))
     notes += [f"{FLAWED} of figures that are flagged: {', '.join(flagged)}"] if flagged else []
     untested: dict[str, list[str]] = {}
     for verdict in verdicts:
         if verdict.outcome == "not testable":
-            untested.setdefault(UNKNOWN.sub(r"the zoo has no \1 of that name", verdict.reason), []).append(verdict.claim.text)
-    notes += [f"not testable, {why}: {len(texts)} claims" if len(texts) > 1 else f"not testable, {why}" for why, texts in untested.items()]
+            untested.setdefault(
+                UNKNOWN.sub(r"the zoo has no \1 of that name", verdict.reason), []
+            ).append(verdict.claim.text)
+    notes += [
+        f"not testable, {why}: {len(texts)} claims" if len(texts) > 1 else f"not testable, {why}"
+        for why, texts in untested.items()
+    ]
     lacking: dict[str, Counter[str]] = {}
     for verdict in verdicts:
         if verdict.command:
             because = REASONS.get(verdict.reason, f", {verdict.reason}" if verdict.reason else "")
             lacking.setdefault(f"{verdict.outcome}{because}", Counter())[verdict.command] += 1
     for what, commands in lacking.items():
-        notes.append(f"{what}: " + "; ".join(f"{command} ({count})" for command, count in commands.items()))
-    partly = [verdict for verdict in verdicts if verdict.ours is not None and verdict.found < verdict.wanted]
+        notes.append(
+            f"{what}: " + "; ".join(f"{command} ({count})" for command, count in commands.items())
+        )
+    partly = [
+        verdict
+        for verdict in verdicts
+        if verdict.ours is not None and verdict.found < verdict.wanted
+    ]
     if partly:
         notes.append("n/m: on n of the m networks that the claim is of")
-    return [*notes, *dict.fromkeys(verdict.claim.note for verdict in verdicts if verdict.claim.note and verdict.ours is not None)]
+    return [
+        *notes,
+        *dict.fromkeys(
+            verdict.claim.note
+            for verdict in verdicts
+            if verdict.claim.note and verdict.ours is not None
+        ),
+    ]
 
 
 def _mean(values: Sequence[float]) -> float | None:

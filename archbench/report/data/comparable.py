@@ -1,8 +1,9 @@
 """Which records may be set against one another, and what keeps the others apart.
 
-Two figures are comparable where everything is equal that they were measured with and that is not the network itself: unit and
-protocol, mode, batch, input, every setting that defines what was measured, the device and its libraries' major versions.
-Counted figures depend on none of it, the peak of activations on the batch alone.
+Two figures are comparable where everything is equal that they were measured with and that is not
+the network itself: unit and protocol, mode, batch, input, every setting that defines what was
+measured, the device and its libraries' major versions. Counted figures depend on none of it, the
+peak of activations on the batch alone.
 """
 
 from __future__ import annotations
@@ -17,9 +18,22 @@ from archbench.records import Record
 from archbench.spec import Settings
 
 SAMPLING = (
-    "device", "threads", "seed", "target", "n_min", "n_max", "t_min_s", "budget_s", "energy_s", "deadline_s", "allow_shared", "roofline",
-)  # fmt: skip
-"""Settings that say how well a figure is known, or that the environment tells better. All others define what was measured."""
+    "device",
+    "threads",
+    "seed",
+    "target",
+    "n_min",
+    "n_max",
+    "t_min_s",
+    "budget_s",
+    "energy_s",
+    "deadline_s",
+    "allow_shared",
+    "roofline",
+)
+"""Settings that say how well a figure is known, or that the environment tells better. All others
+define what was measured.
+"""
 FLAWS = ("throttled", "contended", "cpu_contended", "ci_not_met")
 """Flags of figures that are compared only where that is asked for."""
 OF_A_CARD = ("energy", "power")
@@ -30,14 +44,22 @@ PLAIN = ("precision", "memory_format")
 FILES = ("weights", "images")
 """Settings that name a file: what counts is whether there is one."""
 WORDS = {
-    "fold_bn": "batch norms folded", "compile": "compiled", "cuda_graph": "CUDA graph", "deterministic": "deterministic",
-    "cudnn_benchmark": "cudnn.benchmark", "weights": "loaded weights", "images": "pictures", "memory_format": "memory format",
-}  # fmt: skip
+    "fold_bn": "batch norms folded",
+    "compile": "compiled",
+    "cuda_graph": "CUDA graph",
+    "deterministic": "deterministic",
+    "cudnn_benchmark": "cudnn.benchmark",
+    "weights": "loaded weights",
+    "images": "pictures",
+    "memory_format": "memory format",
+}
 COUNTED_ONLY = "counted, not measured"
 
 
 def conditions(record: Record) -> dict[str, str]:
-    """Where and with what settings a record was measured, in words; empty where it was only counted."""
+    """Where and with what settings a record was measured, in words; empty where it was only
+    counted.
+    """
     settings, environment = record.settings, record.environment
     if settings is None:
         return {}
@@ -52,10 +74,14 @@ def conditions(record: Record) -> dict[str, str]:
     }
 
 
-def differing(one: Record, other: Record, metric: str, *, ignore: Collection[str] = ()) -> list[str]:
-    """Name in words what keeps a figure of two records from being compared, such as "batch (1, 8)"; nothing: it may be.
+def differing(
+    one: Record, other: Record, metric: str, *, ignore: Collection[str] = ()
+) -> list[str]:
+    """Name in words what keeps a figure of two records from being compared, such as "batch (1, 8)";
+    nothing: it may be.
 
-    `ignore` holds keys that are meant to differ, such as "input" where the question is what a larger input costs.
+    `ignore` holds keys that are meant to differ, such as "input" where the question is what a
+    larger input costs.
     """
     left, right = _keys(one, metric), _keys(other, metric)
     return [
@@ -71,7 +97,9 @@ def where(record: Record) -> str:
 
 
 def places(records: Iterable[Record]) -> dict[str, list[Record]]:
-    """Group records by where and with what settings they were measured; titles that would be alike tell the versions too."""
+    """Group records by where and with what settings they were measured; titles that would be alike
+    tell the versions too.
+    """
     groups: dict[tuple[tuple[str, str], ...], list[Record]] = {}
     for record in records:
         groups.setdefault(tuple(conditions(record).items()), []).append(record)
@@ -80,7 +108,11 @@ def places(records: Iterable[Record]) -> dict[str, list[Record]]:
         titled.setdefault(_title(dict(group), ()), []).append(group)
     named: dict[tuple[tuple[str, str], ...], str] = {}
     for title, alike in titled.items():
-        versions = [key for key in ("torch", "driver", "cuDNN") if len({dict(group).get(key) for group in alike}) > 1]
+        versions = [
+            key
+            for key in ("torch", "driver", "cuDNN")
+            if len({dict(group).get(key) for group in alike}) > 1
+        ]
         named |= {group: _title(dict(group), versions) if versions else title for group in alike}
     return {named[group]: found for group, found in groups.items()}
 
@@ -94,7 +126,13 @@ def _keys(record: Record, metric: str) -> dict[str, str]:
     if metric not in record.measured:
         return {"batch": str(record.spec.batch)} if metric == "activation_peak_bytes" else {}
     figure, spec = record.measured[metric], record.spec
-    keys = {"unit": figure.unit, "protocol": figure.protocol, "mode": spec.mode, "batch": str(spec.batch), "input": spec.size}
+    keys = {
+        "unit": figure.unit,
+        "protocol": figure.protocol,
+        "mode": spec.mode,
+        "batch": str(spec.batch),
+        "input": spec.size,
+    }
     if metric.startswith(OF_A_CARD):
         keys["card"] = str(record.environment.get("uuid") or record.environment.get("host") or "")
     return keys | conditions(record)
@@ -105,8 +143,12 @@ def _title(found: dict[str, str], versions: Sequence[str]) -> str:
     if not found:
         return COUNTED_ONLY
     silent = [key for key in ("torch", "driver", "cuDNN") if key not in versions]
-    usual = {key: _setting(key, getattr(Settings(), key)) for key in _settings()} | dict.fromkeys(PLAIN, "")
-    return ", ".join(text for key, text in found.items() if text and key not in silent and text != usual.get(key))
+    usual = {key: _setting(key, getattr(Settings(), key)) for key in _settings()} | dict.fromkeys(
+        PLAIN, ""
+    )
+    return ", ".join(
+        text for key, text in found.items() if text and key not in silent and text != usual.get(key)
+    )
 
 
 def _is_cpu(record: Record) -> bool:

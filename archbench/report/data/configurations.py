@@ -1,4 +1,6 @@
-"""Records put together: the repeats of one network under the same conditions, and one figure out of them with its interval."""
+"""Records put together: the repeats of one network under the same conditions, and one figure out of
+them with its interval.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,12 @@ from archbench.spec import Spec
 REPEATABLE = 0.03
 """How far the medians of several processes may lie apart, as a share of the middle one."""
 NOT_REPEATABLE = "not_repeatable"
-INVERSE_OF = {"fps": "latency_ms", "gmacs_per_s": "latency_ms", "flops_per_s": "latency_ms", "fps_total": "total_ms"}
+INVERSE_OF = {
+    "fps": "latency_ms",
+    "gmacs_per_s": "latency_ms",
+    "flops_per_s": "latency_ms",
+    "fps_total": "total_ms",
+}
 """Figures that are computed from a time, whose interval and flags are the time's."""
 
 
@@ -23,7 +30,8 @@ INVERSE_OF = {"fps": "latency_ms", "gmacs_per_s": "latency_ms", "flops_per_s": "
 class Figure:
     """A figure of one configuration: what was counted, or the median of the medians of `processes`.
 
-    `interval` is the range of the processes' medians, or the 95 % interval of the only one's; None where it has none.
+    `interval` is the range of the processes' medians, or the 95 % interval of the only one's; None
+    where it has none.
     """
 
     value: float
@@ -44,12 +52,16 @@ class Figure:
 
 @dataclass(frozen=True)
 class Configuration:
-    """One network as it ended under the same conditions: its records, oldest first, one for each process."""
+    """One network as it ended under the same conditions: its records, oldest first, one for each
+    process.
+    """
 
     spec: Spec
     place: str
     records: tuple[Record, ...] = field(repr=False)
-    _figures: dict[str, Figure | None] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _figures: dict[str, Figure | None] = field(
+        default_factory=dict, init=False, repr=False, compare=False
+    )
 
     @property
     def newest(self) -> Record:
@@ -64,14 +76,19 @@ class Configuration:
     def figure(self, name: str) -> Figure | None:
         """A figure by its word; None where there is none.
 
-        Records with a flaw are taken where there are no others, energy of the newest record's card alone.
+        Records with a flaw are taken where there are no others, energy of the newest record's card
+        alone.
         """
         if name not in self._figures:
             self._figures[name] = self._figure(name)
         return self._figures[name]
 
     def _figure(self, name: str) -> Figure | None:
-        metrics = [(record, record.measured[name]) for record in self._of_one_card(name) if name in record.measured]
+        metrics = [
+            (record, record.measured[name])
+            for record in self._of_one_card(name)
+            if name in record.measured
+        ]
         found = [(record, metric) for record, metric in metrics if metric.value is not None]
         if not found:
             counts = (recorded(record, name) for record in reversed(self.records))
@@ -84,46 +101,69 @@ class Configuration:
             return Figure(values[0], interval_of(found[0][0], name), 1, tuple(flags))
         if apart(values) > REPEATABLE:
             flags[NOT_REPEATABLE] = None
-        return Figure(_middle(name, found, values), (min(values), max(values)), len(values), tuple(flags))
+        return Figure(
+            _middle(name, found, values), (min(values), max(values)), len(values), tuple(flags)
+        )
 
     def reason(self, name: str) -> str:
-        """Why a figure is missing: its reason code, how the job ended, or that it was not asked for."""
-        reasons = [record.measured[name].reason for record in reversed(self.records) if name in record.measured]
+        """Why a figure is missing: its reason code, how the job ended, or that it was not asked
+        for.
+        """
+        reasons = [
+            record.measured[name].reason
+            for record in reversed(self.records)
+            if name in record.measured
+        ]
         if reasons:
             return reasons[0]
         return self.newest.reason.code if self.newest.reason else "not_asked_for"
 
     def _of_one_card(self, name: str) -> Iterable[Record]:
         card = self.newest.environment.get("uuid")
-        return [record for record in self.records if not name.startswith(OF_A_CARD) or record.environment.get("uuid") == card]
+        return [
+            record
+            for record in self.records
+            if not name.startswith(OF_A_CARD) or record.environment.get("uuid") == card
+        ]
 
 
 def configurations(records: Iterable[Record]) -> list[Configuration]:
-    """Put together the records of one network, one ending and the same conditions, in the order of their first.
+    """Put together the records of one network, one ending and the same conditions, in the order of
+    their first.
 
-    Of records of several versions of archbench the newest version's are taken, since the code that is timed is its own.
+    Of records of several versions of archbench the newest version's are taken, since the code that
+    is timed is its own.
     """
     made = []
     for place, found in places(records).items():
         groups: dict[tuple[Spec, str], list[Record]] = {}
         for record in found:
             groups.setdefault((record.spec, record.status), []).append(record)
-        made += [Configuration(spec, place, _of_newest_version(group)) for (spec, _), group in groups.items()]
+        made += [
+            Configuration(spec, place, _of_newest_version(group))
+            for (spec, _), group in groups.items()
+        ]
     return made
 
 
 def measured_places(made: Iterable[Configuration]) -> dict[str, list[Configuration]]:
-    """The configurations that ended well, by where they were measured; the place with most of them first, then the newest."""
+    """The configurations that ended well, by where they were measured; the place with most of them
+    first, then the newest.
+    """
     found: dict[str, list[Configuration]] = {}
     for configuration in made:
         if configuration.place != COUNTED_ONLY and configuration.status == "ok":
             found.setdefault(configuration.place, []).append(configuration)
     newest = {place: max(one.newest.time_utc for one in group) for place, group in found.items()}
-    return dict(sorted(found.items(), key=lambda item: (len(item[1]), newest[item[0]]), reverse=True))
+    return dict(
+        sorted(found.items(), key=lambda item: (len(item[1]), newest[item[0]]), reverse=True)
+    )
 
 
 def interval_of(record: Record, name: str) -> Interval | None:
-    """The 95 % interval of a figure's median; what is inverse to a time has its interval from the time's."""
+    """The 95 % interval of a figure's median; what is inverse to a time has its interval from the
+    time's.
+    """
     metric = record.measured.get(name)
     if metric is None or metric.value is None:
         return None
@@ -142,7 +182,9 @@ def metric_flags(record: Record, name: str) -> tuple[str, ...]:
 
 
 def _middle(name: str, found: list[tuple[Record, Metric]], values: list[float]) -> float:
-    """The median; of what is computed from a time that of the median time, so that both are of one process or of the same two."""
+    """The median; of what is computed from a time that of the median time, so that both are of one
+    process or of the same two.
+    """
     times = [record.value(INVERSE_OF.get(name, "")) for record, _ in found]
     known = [time for time in times if time]
     return values[0] * known[0] / median(known) if len(known) == len(values) else median(values)

@@ -18,7 +18,8 @@ Count = Callable[[Spec], Mapping[str, Any]]
 def recorded(record: Record, name: str) -> float | None:
     """A record's figure by its word; None where it was not found.
 
-    Parameters as a paper counts them are made of the kinds that were counted where a record of an earlier version lacks them.
+    Parameters as a paper counts them are made of the kinds that were counted where a record of an
+    earlier version lacks them.
     """
     found, counted = record.value(name), record.counted or {}
     if found is None and name == "paper_params" and "param_kinds" in counted:
@@ -27,10 +28,14 @@ def recorded(record: Record, name: str) -> float | None:
 
 
 class Counts:
-    """The counts of networks; `count` counts those that no record has, without it they are missing."""
+    """The counts of networks; `count` counts those that no record has, without it they are
+    missing.
+    """
 
     def __init__(self, records: Iterable[Record], count: Count | None = None) -> None:
-        self._found: dict[Spec, Mapping[str, Any]] = {network(record.spec): record.counted for record in records if record.counted}
+        self._found: dict[Spec, Mapping[str, Any]] = {
+            network(record.spec): record.counted for record in records if record.counted
+        }
         self._count = count
         self._counted: set[Spec] = set()
 
@@ -52,7 +57,11 @@ def _value(counted: Mapping[str, Any] | None, word: str, formula: str) -> float 
     if counted is None:
         return None
     try:
-        found = by_formula(formula, {"params": counted["params"], **counted["param_kinds"]}) if formula else counted.get(word)
+        found = (
+            by_formula(formula, {"params": counted["params"], **counted["param_kinds"]})
+            if formula
+            else counted.get(word)
+        )
     except (KeyError, InvalidOperation):
         return None
     return None if found is None else float(found)

@@ -15,23 +15,44 @@ def short_names(specs: Iterable[Spec]) -> dict[Spec, str]:
     """Short names, with the classes where they alone tell two networks apart."""
     distinct = dict.fromkeys(specs)
     alike = Counter(map(short_name, distinct))
-    return {spec: short_name(spec) if alike[short_name(spec)] == 1 else f"{short_name(spec)}, {spec.classes} classes" for spec in distinct}
+    return {
+        spec: short_name(spec)
+        if alike[short_name(spec)] == 1
+        else f"{short_name(spec)}, {spec.classes} classes"
+        for spec in distinct
+    }
 
 
 def short_name(spec: Spec) -> str:
-    """The network as papers write it, vovnet39 + refinedet320, or with its size where that cannot be joined to a name."""
+    """The network as papers write it, vovnet39 + refinedet320, or with its size where that cannot
+    be joined to a name.
+    """
     joined = spec.detector and spec.width == spec.height and not spec.detector[-1].isdigit()
     name = f"{spec.backbone} + {spec.detector}" if spec.detector else spec.backbone
-    parts = [f"{name}{spec.width}" if joined else f"{name}, {spec.size}", *spec.options_text.split(";")]
-    parts += ([f"batch {spec.batch}"] if spec.batch != 1 else []) + ([spec.mode] if spec.mode != "infer" else [])
+    parts = [
+        f"{name}{spec.width}" if joined else f"{name}, {spec.size}",
+        *spec.options_text.split(";"),
+    ]
+    parts += ([f"batch {spec.batch}"] if spec.batch != 1 else []) + (
+        [spec.mode] if spec.mode != "infer" else []
+    )
     return ", ".join(filter(None, parts))
 
 
 def wrap_name(name: str, width: int) -> list[str]:
     """Break a name into lines: before a plus and after a comma only."""
     network, *parts = name.split(", ")
-    glued = [network.replace(" + ", f" +{NO_BREAK}"), *(part.replace(" ", NO_BREAK) for part in parts)]
-    lines = textwrap.wrap(", ".join(glued), width, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False)
+    glued = [
+        network.replace(" + ", f" +{NO_BREAK}"),
+        *(part.replace(" ", NO_BREAK) for part in parts),
+    ]
+    lines = textwrap.wrap(
+        ", ".join(glued),
+        width,
+        subsequent_indent="  ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )
     return [line.replace(NO_BREAK, " ") for line in lines]
 
 

@@ -1,7 +1,8 @@
-"""Records as rows: what was asked, counted and measured, and what a paper printed of the same network.
+"""Records as rows: what was asked, counted and measured, and what a paper printed of the same
+network.
 
-Rows are the stable interface (CSV, JSON, a data frame): each has every column of `COLUMNS`, in the project's words, and what
-is missing is None.
+Rows are the stable interface (CSV, JSON, a data frame): each has every column of `COLUMNS`, in the
+project's words, and what is missing is None.
 """
 
 from __future__ import annotations
@@ -21,43 +22,108 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ASKED = {
-    "record_id": str, "time_utc": str, "status": str, "reason": str, "message": str, "backbone": str, "detector": str, "input": str,
-    "classes": int, "options": str, "batch": int, "mode": str, "device": str, "device_uuid": str, "threads": int, "precision": str,
+    "record_id": str,
+    "time_utc": str,
+    "status": str,
+    "reason": str,
+    "message": str,
+    "backbone": str,
+    "detector": str,
+    "input": str,
+    "classes": int,
+    "options": str,
+    "batch": int,
+    "mode": str,
+    "device": str,
+    "device_uuid": str,
+    "threads": int,
+    "precision": str,
     "memory_format": str,
-}  # fmt: skip
+}
 COUNTS = {
-    "params": int, "paper_params": int, "macs": int, "flops": int, "paper_flops": int, "mac_eq1": int, "mac_bound": float, "cio": int,
-    "cio_pool": int, "bn_elements": int, "activation_peak_bytes": int, "activation_total_bytes": int, "bytes_all": int,
-    "train_memory_bytes": int, "boxes": int,
-}  # fmt: skip
+    "params": int,
+    "paper_params": int,
+    "macs": int,
+    "flops": int,
+    "paper_flops": int,
+    "mac_eq1": int,
+    "mac_bound": float,
+    "cio": int,
+    "cio_pool": int,
+    "bn_elements": int,
+    "activation_peak_bytes": int,
+    "activation_total_bytes": int,
+    "bytes_all": int,
+    "train_memory_bytes": int,
+    "boxes": int,
+}
 MEASURES = {
-    "latency_ms": float, "latency_ms_ci95_lo": float, "latency_ms_ci95_hi": float, "gpu_ms": float, "postprocess_ms": float,
-    "total_ms": float, "fps": float, "fps_total": float, "throughput_img_s": float, "gmacs_per_s": float, "flops_per_s": float,
-    "backbone_ms": float, "heads_ms": float, "copy_ms": float,
-    "roofline_bound_ms": float, "roofline_bound_all_ms": float, "roofline_attainable": float,
-    "energy_per_image_j": float, "energy_net_per_image_j": float, "energy_eq2_per_image_j": float, "energy_source": str,
-    "energy_throughput_img_s": float, "power_mean_w": float, "power_idle_w": float, "power_idle_no_context_w": float,
-    "energy_counter_j": float, "energy_integrated_j": float, "energy_counter_ratio": float,
-    "mem_params_bytes": int, "mem_buffers_bytes": int, "mem_alloc_peak_bytes": int, "mem_act_peak_bytes": int,
-    "mem_reserved_peak_bytes": int, "mem_device_delta_bytes": int, "mem_process_bytes": int, "mem_host_peak_bytes": int, "flags": str,
-}  # fmt: skip
+    "latency_ms": float,
+    "latency_ms_ci95_lo": float,
+    "latency_ms_ci95_hi": float,
+    "gpu_ms": float,
+    "postprocess_ms": float,
+    "total_ms": float,
+    "fps": float,
+    "fps_total": float,
+    "throughput_img_s": float,
+    "gmacs_per_s": float,
+    "flops_per_s": float,
+    "backbone_ms": float,
+    "heads_ms": float,
+    "copy_ms": float,
+    "roofline_bound_ms": float,
+    "roofline_bound_all_ms": float,
+    "roofline_attainable": float,
+    "energy_per_image_j": float,
+    "energy_net_per_image_j": float,
+    "energy_eq2_per_image_j": float,
+    "energy_source": str,
+    "energy_throughput_img_s": float,
+    "power_mean_w": float,
+    "power_idle_w": float,
+    "power_idle_no_context_w": float,
+    "energy_counter_j": float,
+    "energy_integrated_j": float,
+    "energy_counter_ratio": float,
+    "mem_params_bytes": int,
+    "mem_buffers_bytes": int,
+    "mem_alloc_peak_bytes": int,
+    "mem_act_peak_bytes": int,
+    "mem_reserved_peak_bytes": int,
+    "mem_device_delta_bytes": int,
+    "mem_process_bytes": int,
+    "mem_host_peak_bytes": int,
+    "flags": str,
+}
 SOURCES = {"published_source": str, "published_label": str, "published_dataset": str}
-QUOTED = {f"published_{metric.column}": (COUNTS | MEASURES).get(metric.ours, float) for metric in metrics().values()}
+QUOTED = {
+    f"published_{metric.column}": (COUNTS | MEASURES).get(metric.ours, float)
+    for metric in metrics().values()
+}
 HEADING_WIDTH = 12
 COLUMNS: dict[str, type] = {**ASKED, **COUNTS, **MEASURES, **SOURCES, **QUOTED}
 
 
 def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
-    """Give each record as a row with every column: medians of what was measured, one paper's row in our units beside it."""
+    """Give each record as a row with every column: medians of what was measured, one paper's row in
+    our units beside it.
+    """
     return [_row(record) for record in records]
 
 
 def rows_with_published(records: Iterable[Record]) -> list[dict[str, Any]]:
-    """Give the rows with two more keys: `missing` (figure: why there is none) and `published`, every figure of every table."""
+    """Give the rows with two more keys: `missing` (figure: why there is none) and `published`,
+    every figure of every table.
+    """
     return [
         _row(record)
         | {
-            "missing": {name: metric.reason for name, metric in record.measured.items() if metric.value is None},
+            "missing": {
+                name: metric.reason
+                for name, metric in record.measured.items()
+                if metric.value is None
+            },
             "published": [_quotation(figure) for figure in figures_for(record.spec)],
         }
         for record in records
@@ -65,7 +131,9 @@ def rows_with_published(records: Iterable[Record]) -> list[dict[str, Any]]:
 
 
 def frame(records: Iterable[Record]) -> pd.DataFrame:
-    """Give the rows as a data frame: whole numbers are Int64, numbers float64 and text string, empty columns too."""
+    """Give the rows as a data frame: whole numbers are Int64, numbers float64 and text string,
+    empty columns too.
+    """
     import pandas as pd
 
     dtypes = {str: "string", int: "Int64", float: "float64"}
@@ -74,16 +142,26 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
 
 
 def write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], file: TextIO) -> None:
-    """Write some columns of rows as CSV, a heading even where there is no row; what is missing is empty."""
+    """Write some columns of rows as CSV, a heading even where there is no row; what is missing is
+    empty.
+    """
     writer = csv.DictWriter(file, list(columns), lineterminator="\n", extrasaction="ignore")
     writer.writeheader()
     writer.writerows(rows)
 
 
 def merged(configuration: Configuration) -> dict[str, Any]:
-    """Give the repeats of a configuration as one row: the newest record's, with the median of the processes' medians."""
-    figures = {name: configuration.figure(name) for name in (*COUNTS, *MEASURES) if COLUMNS[name] is not str}
-    found = {name: _typed(COLUMNS[name], figure.value) for name, figure in figures.items() if figure}
+    """Give the repeats of a configuration as one row: the newest record's, with the median of the
+    processes' medians.
+    """
+    figures = {
+        name: configuration.figure(name)
+        for name in (*COUNTS, *MEASURES)
+        if COLUMNS[name] is not str
+    }
+    found = {
+        name: _typed(COLUMNS[name], figure.value) for name, figure in figures.items() if figure
+    }
     flags = dict.fromkeys(flag for figure in figures.values() if figure for flag in figure.flags)
     return _row(configuration.newest) | found | {"flags": ";".join(flags) or None}
 
@@ -93,18 +171,31 @@ def _row(record: Record) -> dict[str, Any]:
     latency, energy = (record.measured.get(name) for name in ("latency_ms", "energy_per_image_j"))
     interval = (latency.spread or {}).get("ci95") if latency else None
     found = {
-        "record_id": record.record_id, "time_utc": record.time_utc, "status": record.status,
-        "reason": record.reason.code if record.reason else None, "message": (record.reason.message if record.reason else "") or None,
-        "backbone": spec.backbone, "detector": spec.detector, "input": spec.size, "classes": spec.classes,
-        "options": spec.options_text or None, "batch": spec.batch, "mode": spec.mode, "device": environment.get("device_name"),
-        "device_uuid": environment.get("uuid"), "threads": environment.get("threads"),
+        "record_id": record.record_id,
+        "time_utc": record.time_utc,
+        "status": record.status,
+        "reason": record.reason.code if record.reason else None,
+        "message": (record.reason.message if record.reason else "") or None,
+        "backbone": spec.backbone,
+        "detector": spec.detector,
+        "input": spec.size,
+        "classes": spec.classes,
+        "options": spec.options_text or None,
+        "batch": spec.batch,
+        "mode": spec.mode,
+        "device": environment.get("device_name"),
+        "device_uuid": environment.get("uuid"),
+        "threads": environment.get("threads"),
         "precision": settings.precision if settings else None,
         "memory_format": settings.memory_format if settings else None,
-        "latency_ms_ci95_lo": interval[0] if interval else None, "latency_ms_ci95_hi": interval[1] if interval else None,
+        "latency_ms_ci95_lo": interval[0] if interval else None,
+        "latency_ms_ci95_hi": interval[1] if interval else None,
         "energy_source": (energy.source if energy else "") or None,
         "flags": ";".join(flags_of(record)) or None,
-    }  # fmt: skip
-    found = {name: recorded(record, name) for name in (*COUNTS, *MEASURES)} | found | _published(spec)
+    }
+    found = (
+        {name: recorded(record, name) for name in (*COUNTS, *MEASURES)} | found | _published(spec)
+    )
     return {name: _typed(kind, found.get(name)) for name, kind in COLUMNS.items()}
 
 
@@ -114,20 +205,32 @@ def _published(spec: Spec) -> dict[str, Any]:
     if not row:
         return {}
     named = {f"published_{word}": value for word, value in map(value_in_our_units, row)}
-    return {"published_source": row[0].source, "published_label": row[0].label, "published_dataset": row[0].dataset or None, **named}
+    return {
+        "published_source": row[0].source,
+        "published_label": row[0].label,
+        "published_dataset": row[0].dataset or None,
+        **named,
+    }
 
 
 def _quotation(figure: Published) -> dict[str, Any]:
     word, value = value_in_our_units(figure)
     ours = metrics()[figure.metric].ours
     return {
-        "source": figure.source, "label": figure.label, "dataset": figure.dataset or None, "metric": figure.metric,
-        "value": figure.value, "column": word, "value_in_our_units": _typed((COUNTS | MEASURES).get(ours, float), value),
-    }  # fmt: skip
+        "source": figure.source,
+        "label": figure.label,
+        "dataset": figure.dataset or None,
+        "metric": figure.metric,
+        "value": figure.value,
+        "column": word,
+        "value_in_our_units": _typed((COUNTS | MEASURES).get(ours, float), value),
+    }
 
 
 def _typed(kind: type, value: Any) -> Any:
-    """The value in its column's type: a whole number that was computed as a float is written as one."""
+    """The value in its column's type: a whole number that was computed as a float is written as
+    one.
+    """
     return None if value is None else round(value) if kind is int else kind(value)
 
 

@@ -1,4 +1,6 @@
-"""Which records a table is of, in which order, and which of the columns it shows: what the filters of `compare` mean."""
+"""Which records a table is of, in which order, and which of the columns it shows: what the filters
+of `compare` mean.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +18,9 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Filters:
-    """What a record must be: one of some backbones and detectors, on a device, with some values in its row; none: anything."""
+    """What a record must be: one of some backbones and detectors, on a device, with some values in
+    its row; none: anything.
+    """
 
     backbones: Sequence[str] = ()
     """Canonical names."""
@@ -33,9 +37,17 @@ def select(records: Sequence[Record], filters: Filters) -> list[Record]:
     tests = [*_networks(filters), *map(_value, filters.values)]
     if filters.device:
         tests.append(
-            lambda row: bool(row["device"]) and filters.device is not None and filters.device.casefold() in row["device"].casefold()
+            lambda row: (
+                bool(row["device"])
+                and filters.device is not None
+                and filters.device.casefold() in row["device"].casefold()
+            )
         )
-    return [record for record, row in zip(records, rows(records), strict=True) if all(test(row) for test in tests)]
+    return [
+        record
+        for record, row in zip(records, rows(records), strict=True)
+        if all(test(row) for test in tests)
+    ]
 
 
 def column(name: str) -> str:
@@ -43,23 +55,35 @@ def column(name: str) -> str:
     known = name.strip().lower()
     if known not in COLUMNS:
         near = difflib.get_close_matches(known, COLUMNS, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else "archbench compare --csv shows them all"
+        hint = (
+            f"did you mean {' or '.join(near)}?"
+            if near
+            else "archbench compare --csv shows them all"
+        )
         raise UsageError(f"there is no column {name.strip()!r}; {hint}")
     return known
 
 
 def columns(text: str | None) -> list[str]:
     """The columns of a text such as backbone,latency_ms; none where there is no text."""
-    return list(dict.fromkeys(column(name) for name in text.split(",") if name.strip())) if text else []
+    return (
+        list(dict.fromkeys(column(name) for name in text.split(",") if name.strip()))
+        if text
+        else []
+    )
 
 
 def ordered(items: Iterable[T], by: str | None, row: Callable[[T], Mapping[str, Any]]) -> list[T]:
-    """Sort by a column, the largest first where a minus stands before its name; what has no value comes last."""
+    """Sort by a column, the largest first where a minus stands before its name; what has no value
+    comes last.
+    """
     if not by:
         return list(items)
     falling, name = by.startswith("-"), column(by.removeprefix("-"))
     valued = [(row(item)[name], item) for item in items]
-    there = sorted((pair for pair in valued if pair[0] is not None), key=lambda pair: pair[0], reverse=falling)
+    there = sorted(
+        (pair for pair in valued if pair[0] is not None), key=lambda pair: pair[0], reverse=falling
+    )
     return [item for _, item in there] + [item for value, item in valued if value is None]
 
 
@@ -69,7 +93,9 @@ def _networks(filters: Filters) -> list[Callable[[Mapping[str, Any]], bool]]:
         tests.append(lambda row: row["backbone"] in filters.backbones)
     if filters.detectors:
         detectors = {(name, f"{side}x{side}" if side else None) for name, side in filters.detectors}
-        tests.append(lambda row: bool({(row["detector"], None), (row["detector"], row["input"])} & detectors))
+        tests.append(
+            lambda row: bool({(row["detector"], None), (row["detector"], row["input"])} & detectors)
+        )
     return tests
 
 

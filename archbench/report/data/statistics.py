@@ -36,7 +36,9 @@ def ranks(values: Sequence[float]) -> list[float]:
 
 
 def spearman(left: Sequence[float], right: Sequence[float]) -> float | None:
-    """Spearman's rho: the correlation of the ranks, which holds with ties too; None below two pairs or where all are equal."""
+    """Spearman's rho: the correlation of the ranks, which holds with ties too; None below two pairs
+    or where all are equal.
+    """
     if len(left) != len(right):
         raise ValueError("a correlation is of pairs")
     if len(left) < 2:
@@ -46,9 +48,11 @@ def spearman(left: Sequence[float], right: Sequence[float]) -> float | None:
 
 @dataclass(frozen=True)
 class Correlation:
-    """Spearman's rho of one column with what it is to explain, its 95 % interval, and how often of all columns it explains it best.
+    """Spearman's rho of one column with what it is to explain, its 95 % interval, and how often of
+    all columns it explains it best.
 
-    Interval and `best` (a share) are over resampled rows, always the same resamples; None below 5 rows.
+    Interval and `best` (a share) are over resampled rows, always the same resamples; None below 5
+    rows.
     """
 
     rho: float | None
@@ -69,13 +73,17 @@ def correlations(columns: Sequence[Sequence[float]], target: Sequence[float]) ->
     drawn = np.array([_weighted(_deviations(column, counts), wanted, counts) for column in columns])
     best = drawn == np.fmax.reduce(drawn)
     return [
-        Correlation(rho, percentiles(resampled[~np.isnan(resampled)].tolist()), float(firsts.mean()))
+        Correlation(
+            rho, percentiles(resampled[~np.isnan(resampled)].tolist()), float(firsts.mean())
+        )
         for rho, resampled, firsts in zip(found, drawn, best, strict=True)
     ]
 
 
 def _deviations(values: Sequence[float], counts: Array) -> Array:
-    """How far each row's rank lies from the middle one, in resamples [R, N] that hold the rows so often: sorted once for all."""
+    """How far each row's rank lies from the middle one, in resamples [R, N] that hold the rows so
+    often: sorted once for all.
+    """
     import numpy as np
 
     order = np.argsort(values, kind="stable")
@@ -84,12 +92,16 @@ def _deviations(values: Sequence[float], counts: Array) -> Array:
     ends = np.cumsum(counts[:, order], axis=1)[:, last]
     starts = np.concatenate([np.zeros_like(ends[:, :1]), ends[:, :-1]], axis=1)
     found = np.empty(counts.shape)
-    found[:, order] = np.repeat((starts + ends - counts.shape[1]) / 2, np.diff(last, prepend=-1), axis=1)
+    found[:, order] = np.repeat(
+        (starts + ends - counts.shape[1]) / 2, np.diff(last, prepend=-1), axis=1
+    )
     return found
 
 
 def _weighted(left: Array, right: Array, counts: Array) -> Array:
-    """The correlation of deviations that count so often, for each resample; NaN where all rows of one are equal."""
+    """The correlation of deviations that count so often, for each resample; NaN where all rows of
+    one are equal.
+    """
     import numpy as np
 
     spread = np.sqrt((counts * left * left).sum(axis=1) * (counts * right * right).sum(axis=1))
@@ -121,5 +133,7 @@ def apart(values: Sequence[float]) -> float:
 def _pearson(left: Sequence[float], right: Sequence[float]) -> float | None:
     mean_left, mean_right = fmean(left), fmean(right)
     products = sum((x - mean_left) * (y - mean_right) for x, y in zip(left, right, strict=True))
-    spread = sqrt(sum((x - mean_left) ** 2 for x in left) * sum((y - mean_right) ** 2 for y in right))
+    spread = sqrt(
+        sum((x - mean_left) ** 2 for x in left) * sum((y - mean_right) ** 2 for y in right)
+    )
     return products / spread if spread else None

@@ -1,1 +1,3 @@
-"""The papers' figures and our own: data made of records and published figures, drawn or written as CSV."""
+"""The papers' figures and our own: data made of records and published figures, drawn or written as
+CSV.
+"""

@@ -1,6 +1,8 @@
-"""What a figure shows, as plain data: panels of marks and guides between axes, and what must be said of them.
+"""What a figure shows, as plain data: panels of marks and guides between axes, and what must be
+said of them.
 
-Nothing here knows how it is drawn. The same data are written as CSV, drawn as pictures, and may be shown in a page.
+Nothing here knows how it is drawn. The same data are written as CSV, drawn as pictures, and may be
+shown in a page.
 """
 
 from __future__ import annotations
@@ -13,7 +15,9 @@ from typing import Any, Literal, TextIO
 from archbench.report.data.statistics import Interval
 
 Form = Literal["point", "bar", "step", "cell"]
-"""A point, a bar that stands on its category, a step of a staircase over numbered layers, a cell of a matrix."""
+"""A point, a bar that stands on its category, a step of a staircase over numbered layers, a cell of
+a matrix.
+"""
 Origin = Literal["ours", "paper"]
 Place = float | str
 """A number, or the name of a category."""
@@ -35,9 +39,11 @@ class Axis:
 
 @dataclass(frozen=True)
 class Mark:
-    """One thing that is shown. Marks of one `line` are joined in their order; those of one colour or shape belong together.
+    """One thing that is shown. Marks of one `line` are joined in their order; those of one colour
+    or shape belong together.
 
-    `z` is the value of a matrix's cell, from source `y` to target `x`. An interval is the spread of a value, if it has one.
+    `z` is the value of a matrix's cell, from source `y` to target `x`. An interval is the spread of
+    a value, if it has one.
     """
 
     label: str
@@ -59,7 +65,9 @@ class Mark:
 
 @dataclass(frozen=True)
 class Guide:
-    """A line that is no data: a frontier, a roof, a limit. Guides of one label are one entry of the legend."""
+    """A line that is no data: a frontier, a roof, a limit. Guides of one label are one entry of the
+    legend.
+    """
 
     label: str
     points: tuple[tuple[float, float], ...]
@@ -72,7 +80,9 @@ class Guide:
 
 @dataclass(frozen=True)
 class Panel:
-    """One pair of axes. `empty` says why there is no mark, where there is none; `better`, where the better networks lie."""
+    """One pair of axes. `empty` says why there is no mark, where there is none; `better`, where the
+    better networks lie.
+    """
 
     title: str
     x: Axis
@@ -89,7 +99,9 @@ class Panel:
 
 @dataclass(frozen=True)
 class Key:
-    """The groups that a colour or a shape tells apart, in order, and what they are; no word: they need no legend."""
+    """The groups that a colour or a shape tells apart, in order, and what they are; no word: they
+    need no legend.
+    """
 
     groups: tuple[str, ...] = ()
     word: str = ""
@@ -110,7 +122,9 @@ class Plot:
     has_one_scale: bool = False
     """Whether all panels share the scale of y."""
     is_matrix: bool = False
-    """Whether the panels of a row share y, those of a column x: what stands on them is written at the edges alone."""
+    """Whether the panels of a row share y, those of a column x: what stands on them is written at
+    the edges alone.
+    """
 
     @property
     def marks(self) -> Iterator[Mark]:
@@ -129,9 +143,25 @@ class Missing:
 Made = list[Plot | Missing]
 
 CSV_COLUMNS = (
-    "figure", "panel", "kind", "label", "origin", "colour", "shape", "line", "x_axis", "x", "x_lo", "x_hi", "y_axis", "y", "y_lo", "y_hi",
-    "z_axis", "z",
-)  # fmt: skip
+    "figure",
+    "panel",
+    "kind",
+    "label",
+    "origin",
+    "colour",
+    "shape",
+    "line",
+    "x_axis",
+    "x",
+    "x_lo",
+    "x_hi",
+    "y_axis",
+    "y",
+    "y_lo",
+    "y_hi",
+    "z_axis",
+    "z",
+)
 
 
 def plot_or_missing(plot: Plot, why: Callable[[], str]) -> Made:
@@ -148,7 +178,13 @@ def write_csv(plot: Plot, file: TextIO) -> None:
         for mark in panel.marks:
             writer.writerow(about | _row(panel, mark))
         for guide in panel.guides:
-            axes = {"kind": "guide", "label": guide.label, "colour": guide.colour, "x_axis": panel.x.label, "y_axis": panel.y.label}
+            axes = {
+                "kind": "guide",
+                "label": guide.label,
+                "colour": guide.colour,
+                "x_axis": panel.x.label,
+                "y_axis": panel.y.label,
+            }
             points = [("", guide.points[0][1])] if guide.is_limit else guide.points
             writer.writerows(about | axes | {"x": _plain(x), "y": _plain(y)} for x, y in points)
 
@@ -156,15 +192,27 @@ def write_csv(plot: Plot, file: TextIO) -> None:
 def _row(panel: Panel, mark: Mark) -> dict[str, Any]:
     y_axis = panel.right if mark.on_right and panel.right else panel.y
     return {
-        "kind": mark.form, "label": mark.label, "origin": mark.origin, "colour": mark.colour, "shape": mark.shape, "line": mark.line,
-        "x_axis": panel.x.label, "x": _plain(mark.x), **_bounds("x", mark.x_interval),
-        "y_axis": y_axis.label, "y": _plain(mark.y), **_bounds("y", mark.y_interval),
-        "z_axis": panel.z.label if panel.z else "", "z": "" if mark.z is None else _plain(mark.z),
-    }  # fmt: skip
+        "kind": mark.form,
+        "label": mark.label,
+        "origin": mark.origin,
+        "colour": mark.colour,
+        "shape": mark.shape,
+        "line": mark.line,
+        "x_axis": panel.x.label,
+        "x": _plain(mark.x),
+        **_bounds("x", mark.x_interval),
+        "y_axis": y_axis.label,
+        "y": _plain(mark.y),
+        **_bounds("y", mark.y_interval),
+        "z_axis": panel.z.label if panel.z else "",
+        "z": "" if mark.z is None else _plain(mark.z),
+    }
 
 
 def _bounds(axis: str, interval: Interval | None) -> dict[str, str]:
-    return {f"{axis}_lo": _plain(interval[0]), f"{axis}_hi": _plain(interval[1])} if interval else {}
+    return (
+        {f"{axis}_lo": _plain(interval[0]), f"{axis}_hi": _plain(interval[1])} if interval else {}
+    )
 
 
 def _plain(value: Place) -> str:
@@ -172,7 +220,9 @@ def _plain(value: Place) -> str:
 
 
 def frontier(marks: Sequence[Mark], label: str) -> tuple[Guide, ...]:
-    """The points of which none is both to the left of and above another: less x costs y. None below two of them."""
+    """The points of which none is both to the left of and above another: less x costs y. None below
+    two of them.
+    """
     best: list[tuple[float, float]] = []
     for mark in sorted(marks, key=lambda mark: (mark.x, -float(mark.y))):
         if not best or float(mark.y) > best[-1][1]:

@@ -1,4 +1,6 @@
-"""Figures as pictures: panels on a page with title, legend and caption; PNG and SVG. Loads matplotlib."""
+"""Figures as pictures: panels on a page with title, legend and caption; PNG and SVG. Loads
+matplotlib.
+"""
 
 from __future__ import annotations
 
@@ -69,10 +71,18 @@ def _draw(plot: Plot, style: Style) -> Figure:
     rows = -(-len(plot.panels) // columns)
     wide, high = style.panel_in[columns]
     high *= STACKED if columns == 1 and rows > 1 else 1
-    figure = Figure(figsize=(columns * wide, rows * high), dpi=style.dpi, facecolor="white", layout="constrained")
+    figure = Figure(
+        figsize=(columns * wide, rows * high),
+        dpi=style.dpi,
+        facecolor="white",
+        layout="constrained",
+    )
     FigureCanvasAgg(figure)
     looks = palette(plot)
-    pairs = [(figure.add_subplot(rows, columns, index), panel) for index, panel in enumerate(plot.panels, start=1)]
+    pairs = [
+        (figure.add_subplot(rows, columns, index), panel)
+        for index, panel in enumerate(plot.panels, start=1)
+    ]
     for axes, panel in pairs:
         _draw_panel(axes, panel, looks, style)
     if plot.has_one_scale:
@@ -86,7 +96,12 @@ def _draw(plot: Plot, style: Style) -> Figure:
         _leave_edges([axes for axes, _ in pairs], columns)
     _lay_out(figure, plot, looks, style)
     for axes, panel in pairs:
-        name_points(axes, [mark for mark in panel.marks if mark.form == "point" and not mark.on_right], looks, style)
+        name_points(
+            axes,
+            [mark for mark in panel.marks if mark.form == "point" and not mark.on_right],
+            looks,
+            style,
+        )
     return figure
 
 
@@ -102,8 +117,12 @@ def save(figure: Figure, folder: Path, stem: str) -> list[Path]:
 
 
 def _with_palette(picture: Image.Image) -> Image.Image:
-    """The picture in few colours, a third of the file: none of them is off by what an eye sees, and the page stays white."""
-    found = picture.quantize(PNG_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE)
+    """The picture in few colours, a third of the file: none of them is off by what an eye sees, and
+    the page stays white.
+    """
+    found = picture.quantize(
+        PNG_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+    )
     palette, page = found.getpalette() or [], cast(int, found.getpixel((0, 0)))
     palette[3 * page : 3 * page + 3] = WHITE
     found.putpalette(palette)
@@ -124,11 +143,18 @@ def caption(plot: Plot) -> str:
 
 
 def _draw_panel(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
-    # A given height spares matplotlib the search for one above ticks, of which there are none on top.
-    axes.set_title(panel.title, loc="left", y=1.0, fontsize=style.text_pt + 1, weight="bold", color=INK)
+    # A given height spares matplotlib the search for one above ticks, of which there are none on
+    # top.
+    axes.set_title(
+        panel.title, loc="left", y=1.0, fontsize=style.text_pt + 1, weight="bold", color=INK
+    )
     # Where there is no room for the words, the arrow at their end says it.
     room_pt = width_pt(axes) - len(panel.title) * (style.text_pt + 1) * BOLD_EM
-    better = panel.better if len(panel.better) * style.text_pt * LETTER_EM < room_pt else panel.better[-1:]
+    better = (
+        panel.better
+        if len(panel.better) * style.text_pt * LETTER_EM < room_pt
+        else panel.better[-1:]
+    )
     axes.set_title(better, loc="right", y=1.0, fontsize=style.text_pt, color=FAINT)
     axes.set_xlabel(panel.x.label, fontsize=style.text_pt, color=INK)
     axes.set_ylabel(panel.y.label, fontsize=style.text_pt, color=INK)
@@ -137,7 +163,17 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
         axes.set_xticks([])
         axes.set_yticks([])
         why = "\n".join(textwrap.wrap(panel.empty or "nothing to show", REASON_WIDTH))
-        axes.text(0.5, 0.5, why, transform=axes.transAxes, ha="center", va="center", fontsize=style.text_pt, color=FAINT, linespacing=1.5)
+        axes.text(
+            0.5,
+            0.5,
+            why,
+            transform=axes.transAxes,
+            ha="center",
+            va="center",
+            fontsize=style.text_pt,
+            color=FAINT,
+            linespacing=1.5,
+        )
         return
     axes.grid(color=GRID, linewidth=GRID_PT)
     axes.set_axisbelow(True)
@@ -147,7 +183,9 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
 
 
 def _choose_ticks(axes: Axes, panel: Panel) -> None:
-    """Give the axes of a panel the ticks of the limits that they have come to: logarithmic ones their own, thousands a comma."""
+    """Give the axes of a panel the ticks of the limits that they have come to: logarithmic ones
+    their own, thousands a comma.
+    """
     logarithmic = _logarithmic(axes, panel)
     for axis in logarithmic:
         choose_ticks(axis)
@@ -156,7 +194,11 @@ def _choose_ticks(axes: Axes, panel: Panel) -> None:
 
 
 def _logarithmic(axes: Axes, panel: Panel) -> list[XAxis | YAxis]:
-    return [axis for axis, is_log in ((axes.xaxis, panel.x.is_log), (axes.yaxis, panel.y.is_log)) if panel.marks and is_log]
+    return [
+        axis
+        for axis, is_log in ((axes.xaxis, panel.x.is_log), (axes.yaxis, panel.y.is_log))
+        if panel.marks and is_log
+    ]
 
 
 def _share_rows_and_columns(panels: Sequence[Axes], columns: int) -> None:
@@ -174,7 +216,9 @@ def _share_rows_and_columns(panels: Sequence[Axes], columns: int) -> None:
 
 
 def _leave_edges(panels: Sequence[Axes], columns: int) -> None:
-    """Leave words and numbers to the first panel of a row and the last of a column; of the other axes only the grid stays."""
+    """Leave words and numbers to the first panel of a row and the last of a column; of the other
+    axes only the grid stays.
+    """
     for index, axes in enumerate(panels):
         if index % columns:
             replace_by_grid(axes.yaxis)
@@ -213,7 +257,12 @@ def _draw_marks(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
         draw_bars(axes, panel, looks, style)
         axes.grid(visible=False, axis="x")
         place = category_places(panel)
-        draw_points(axes, [replace(mark, x=float(place[mark.x])) for mark in panel.marks if mark.form == "point"], looks, style)
+        draw_points(
+            axes,
+            [replace(mark, x=float(place[mark.x])) for mark in panel.marks if mark.form == "point"],
+            looks,
+            style,
+        )
         axes.margins(y=0.1)
         axes.set_ylim(bottom=0)
         return
@@ -233,35 +282,67 @@ def _draw_marks(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
 
 
 def _lay_out(figure: Figure, plot: Plot, looks: Palette, style: Style) -> None:
-    """Grow the page by what stands above and below the panels, write it there, and settle where everything is."""
+    """Grow the page by what stands above and below the panels, write it there, and settle where
+    everything is.
+    """
     width, panels_in = figure.get_size_inches()
     top, bottom = EDGE_IN, 0.05
     lines: list[tuple[str, float, dict[str, Any]]] = []
     if style.has_words:
         lines.append((plot.title, style.title_pt, {"weight": "bold", "color": INK}))
-        lines.append((_wrapped(plot.where, width, style.text_pt + 1), style.text_pt + 1, {"color": INK}))
+        lines.append(
+            (_wrapped(plot.where, width, style.text_pt + 1), style.text_pt + 1, {"color": INK})
+        )
         words = _wrapped(" ".join(plot.remarks), width, style.small_pt)
         bottom = _lines_in(words, style.small_pt) + EDGE_IN
-    legends = [_Legend(figure, word, entries, style) for word, entries in legend_entries(plot, looks) if entries]
-    above = top + sum(_lines_in(text, size) + GAP_IN for text, size, _ in lines) + sum(one.height_in + GAP_IN for one in legends)
+    legends = [
+        _Legend(figure, word, entries, style)
+        for word, entries in legend_entries(plot, looks)
+        if entries
+    ]
+    above = (
+        top
+        + sum(_lines_in(text, size) + GAP_IN for text, size, _ in lines)
+        + sum(one.height_in + GAP_IN for one in legends)
+    )
     total = panels_in + above + bottom
     figure.set_size_inches(width, total)
     for text, size, looks_of in lines:
-        figure.text(EDGE_IN / width, 1 - top / total, text, fontsize=size, va="top", linespacing=LINE_EM, **looks_of)
+        figure.text(
+            EDGE_IN / width,
+            1 - top / total,
+            text,
+            fontsize=size,
+            va="top",
+            linespacing=LINE_EM,
+            **looks_of,
+        )
         top += _lines_in(text, size) + GAP_IN
     if style.has_words:
-        figure.text(EDGE_IN / width, EDGE_IN / 2 / total, words, fontsize=style.small_pt, color=FAINT, va="bottom", linespacing=LINE_EM)
+        figure.text(
+            EDGE_IN / width,
+            EDGE_IN / 2 / total,
+            words,
+            fontsize=style.small_pt,
+            color=FAINT,
+            va="bottom",
+            linespacing=LINE_EM,
+        )
     for legend in legends:
         legend.place(EDGE_IN / width, 1 - top / total)
         top += legend.height_in + GAP_IN
     engine: Any = figure.get_layout_engine()
-    engine.set(rect=(0.01, bottom / total, 0.98, 1 - (above + bottom) / total), hspace=0.07, wspace=0.04)
+    engine.set(
+        rect=(0.01, bottom / total, 0.98, 1 - (above + bottom) / total), hspace=0.07, wspace=0.04
+    )
     engine.execute(figure)
     figure.set_layout_engine("none")
 
 
 def _wrapped(text: str, width_in: float, size_pt: float) -> str:
-    return textwrap.fill(text, int((width_in - 2 * EDGE_IN) * 72 / (size_pt * LETTER_EM)), break_on_hyphens=False)
+    return textwrap.fill(
+        text, int((width_in - 2 * EDGE_IN) * 72 / (size_pt * LETTER_EM)), break_on_hyphens=False
+    )
 
 
 def _lines_in(text: str, size_pt: float) -> float:
@@ -272,19 +353,38 @@ def _lines_in(text: str, size_pt: float) -> float:
 class _Legend:
     """A word and entries beside it, in as many columns as fit the page."""
 
-    def __init__(self, figure: Figure, word: str, entries: Sequence[tuple[Any, str]], style: Style) -> None:
+    def __init__(
+        self, figure: Figure, word: str, entries: Sequence[tuple[Any, str]], style: Style
+    ) -> None:
         self.renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
         self.figure = figure
         size = style.small_pt + 0.5
-        self.word = figure.text(0, 0, f"{word}: " if word else "", fontsize=size, color=FAINT, va="top", linespacing=1)
-        self.word_in = float(self.word.get_window_extent(self.renderer).width) / figure.dpi + GAP_IN if word else 0.0
+        self.word = figure.text(
+            0, 0, f"{word}: " if word else "", fontsize=size, color=FAINT, va="top", linespacing=1
+        )
+        self.word_in = (
+            float(self.word.get_window_extent(self.renderer).width) / figure.dpi + GAP_IN
+            if word
+            else 0.0
+        )
         handles, labels = [handle for handle, _ in entries], [label for _, label in entries]
         room = figure.get_size_inches()[0] - 2 * EDGE_IN - self.word_in
         for columns in range(len(entries), 0, -1):
             self.legend = figure.legend(
-                handles, labels, loc="upper left", ncols=columns, frameon=False, fontsize=size, labelcolor=INK, handletextpad=0.5,
-                columnspacing=1.3, borderpad=0, borderaxespad=0, labelspacing=0.35, handlelength=1.8,
-            )  # fmt: skip
+                handles,
+                labels,
+                loc="upper left",
+                ncols=columns,
+                frameon=False,
+                fontsize=size,
+                labelcolor=INK,
+                handletextpad=0.5,
+                columnspacing=1.3,
+                borderpad=0,
+                borderaxespad=0,
+                labelspacing=0.35,
+                handlelength=1.8,
+            )
             extent = self.legend.get_window_extent(self.renderer)
             if extent.width / figure.dpi <= room or columns == 1:
                 break
@@ -296,4 +396,7 @@ class _Legend:
     def place(self, left: float, top: float) -> None:
         """Put its upper left corner at a place of the page, as shares of its sides."""
         self.word.set_position((left, top))
-        self.legend.set_bbox_to_anchor((left + self.word_in / self.figure.get_size_inches()[0], top), transform=self.figure.transFigure)
+        self.legend.set_bbox_to_anchor(
+            (left + self.word_in / self.figure.get_size_inches()[0], top),
+            transform=self.figure.transFigure,
+        )

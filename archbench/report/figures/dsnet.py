@@ -31,15 +31,22 @@ from archbench.spec import Spec
 
 TABLE = "dsnet/table9"
 MEASURED, PREDICTED = "mem_device_delta_bytes", "train_memory_bytes"
-"""Our columns of memory: what a card had in use, and in its absence what a step must hold at least."""
+"""Our columns of memory: what a card had in use, and in its absence what a step must hold at least.
+"""
 SCALES = {MEASURED: 1e-6, PREDICTED: 1e-6, "latency_ms": 1e-3}
 """What brings our columns to the paper's units."""
-AXES = {MEASURED: Axis("device memory in use", "MB"), PREDICTED: Axis("memory of a step", "MB"), "latency_ms": Axis("a training step", "s")}
+AXES = {
+    MEASURED: Axis("device memory in use", "MB"),
+    PREDICTED: Axis("memory of a step", "MB"),
+    "latency_ms": Axis("a training step", "s"),
+}
 TITLES = {"train_memory_mb": "(a) memory", "train_step_s": "(b) time"}
 
 
 def training_cost(material: Material) -> Made:
-    """Make Table 9 as bars, a panel for memory and one for time; both sources together as ratios to the first network of both."""
+    """Make Table 9 as bars, a panel for memory and one for time; both sources together as ratios to
+    the first network of both.
+    """
     members = suite(TABLE).members
     specs, found = _found(material, members)
     words = {"train_memory_mb": _memory(found), "train_step_s": "latency_ms"}
@@ -56,21 +63,42 @@ def training_cost(material: Material) -> Made:
     if found:
         remarks.append(f"Ours are of batch {next(iter(found.of)).batch}.")
         if PREDICTED in words.values():
-            remarks.append("Our memory is predicted, the least that a step must hold: this device has none of its own.")
+            remarks.append(
+                "Our memory is predicted, the least that a step must hold: this device has none of "
+                "its own."
+            )
         values = [value for values in sources["ours"].values() for value in values.values()]
         absent = [label for label, spec in specs.items() if spec not in found.of]
-        remarks += [*bars_remark(values, found), *left_out(found), *flags_remark(found, [*words.values()])]
+        remarks += [
+            *bars_remark(values, found),
+            *left_out(found),
+            *flags_remark(found, [*words.values()]),
+        ]
         remarks += [f"No record: {', '.join(absent)}."] if absent else []
     where = f"measured on {found.where}" if found else "as published"
     key = Key(("network",))
-    plot = Plot("training-cost", "Cost of a training step, after DSNet's Table 9", where, panels, tuple(remarks), key)
-    return plot_or_missing(plot, lambda: f"no measured training step of its networks; archbench sweep {TABLE} makes them")
+    plot = Plot(
+        "training-cost",
+        "Cost of a training step, after DSNet's Table 9",
+        where,
+        panels,
+        tuple(remarks),
+        key,
+    )
+    return plot_or_missing(
+        plot,
+        lambda: f"no measured training step of its networks; archbench sweep {TABLE} makes them",
+    )
 
 
 def _found(material: Material, members: Sequence[Member]) -> tuple[dict[str, Spec], Found]:
-    """The networks at the one batch that has the most records, the paper's where it has as many, and these records."""
+    """The networks at the one batch that has the most records, the paper's where it has as many,
+    and these records.
+    """
     printed = {member.label: member.spec for member in members if member.spec}
-    batches = [spec.batch for spec in printed.values()] + [one.spec.batch for one in material.configurations if one.spec.mode == "train"]
+    batches = [spec.batch for spec in printed.values()] + [
+        one.spec.batch for one in material.configurations if one.spec.mode == "train"
+    ]
     best, chosen = NOTHING, printed
     for batch in dict.fromkeys(batches if material.wants_ours else ()):
         specs = {label: replace(spec, batch=batch) for label, spec in printed.items()}
@@ -87,31 +115,64 @@ def _memory(found: Found) -> str:
 
 
 def _ours(specs: Mapping[str, Spec], found: Found, word: str) -> dict[str, Value]:
-    return {label: value_of(found.of[spec], word, scale=SCALES[word]) for label, spec in specs.items() if spec in found.of}
+    return {
+        label: value_of(found.of[spec], word, scale=SCALES[word])
+        for label, spec in specs.items()
+        if spec in found.of
+    }
 
 
 def _published(members: Sequence[Member], metric: str) -> dict[str, Value]:
-    return {member.label: Value(figure.value) for member in members for figure in member.figures if figure.metric == metric}
+    return {
+        member.label: Value(figure.value)
+        for member in members
+        for figure in member.figures
+        if figure.metric == metric
+    }
 
 
 def _base(sources: Mapping[Origin, Mapping[str, Mapping[str, Value]]]) -> str:
     """The first network that all sources have every figure of."""
     every = [values for source in sources.values() for values in source.values()]
-    return next((label for label in every[0] if all(label in values and values[label].value for values in every)), "")
+    return next(
+        (
+            label
+            for label in every[0]
+            if all(label in values and values[label].value for values in every)
+        ),
+        "",
+    )
 
 
-def _panel(sources: Mapping[Origin, Mapping[str, Mapping[str, Value]]], metric: str, axis: Axis, base: str) -> Panel:
+def _panel(
+    sources: Mapping[Origin, Mapping[str, Mapping[str, Value]]], metric: str, axis: Axis, base: str
+) -> Panel:
     marks = []
     for origin, values in sources.items():
         unit = values[metric][base].value if base else 1.0
         assert unit
         for label, value in values[metric].items():
             if value.value is not None:
-                interval = (value.interval[0] / unit, value.interval[1] / unit) if value.interval else None
+                interval = (
+                    (value.interval[0] / unit, value.interval[1] / unit) if value.interval else None
+                )
                 marks.append(
-                    Mark(label, label, value.value / unit, y_interval=interval, colour="network", form="bar", origin=origin)
-                )  # fmt: skip
+                    Mark(
+                        label,
+                        label,
+                        value.value / unit,
+                        y_interval=interval,
+                        colour="network",
+                        form="bar",
+                        origin=origin,
+                    )
+                )
     if base:
         axis = Axis(f"{axis.words}, times {base}'s")
-    empty = "; ".join(value.reason for values in sources.values() for value in values[metric].values() if value.reason)
+    empty = "; ".join(
+        value.reason
+        for values in sources.values()
+        for value in values[metric].values()
+        if value.reason
+    )
     return Panel(TITLES[metric], Axis(""), axis, tuple(marks), empty=empty)

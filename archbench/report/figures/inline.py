@@ -1,4 +1,6 @@
-"""Figures as SVG that stands in a page: only what is drawn, its identifiers told apart from other figures'. Loads matplotlib."""
+"""Figures as SVG that stands in a page: only what is drawn, its identifiers told apart from other
+figures'. Loads matplotlib.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +20,9 @@ WORDLESS = replace(SCREEN, has_words=False)
 
 
 def inline_svg(plot: Plot) -> str:
-    """Draw a figure as an SVG element; its title is the element's label, and its words are left to the page."""
+    """Draw a figure as an SVG element; its title is the element's label, and its words are left to
+    the page.
+    """
     ElementTree.register_namespace("", SVG)
     ElementTree.register_namespace("xlink", XLINK)
     # Parsing drops comments, in which matplotlib repeats what it wrote.

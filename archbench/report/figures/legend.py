@@ -1,4 +1,6 @@
-"""What a legend says: which group has which colour and shape, whose the marks are, what the guides are. Loads matplotlib."""
+"""What a legend says: which group has which colour and shape, whose the marks are, what the guides
+are. Loads matplotlib.
+"""
 
 from __future__ import annotations
 
@@ -42,7 +44,14 @@ def _colours(plot: Plot, looks: Palette) -> Entries:
         if "bar" in forms:
             handle: Any = Patch(facecolor=ink, edgecolor="white", hatch=looks.hatches[group])
         elif is_line:
-            handle = Line2D([], [], color=ink, linestyle=looks.dashes[group], marker="" if marker == "o" else marker, markersize=SIZE_PT)
+            handle = Line2D(
+                [],
+                [],
+                color=ink,
+                linestyle=looks.dashes[group],
+                marker="" if marker == "o" else marker,
+                markersize=SIZE_PT,
+            )
         else:
             handle = Line2D([], [], color=ink, linestyle="None", marker=marker, markersize=SIZE_PT)
         entries.append((handle, group))
@@ -53,7 +62,20 @@ def _shapes(plot: Plot, looks: Palette) -> Entries:
     if not plot.shapes.word or plot.shapes == plot.colours:
         return []
     groups = _used(plot.shapes, (mark.shape for mark in plot.marks))
-    return [(Line2D([], [], color=FAINT, linestyle="None", marker=looks.marker(group), markersize=SIZE_PT), group) for group in groups]
+    return [
+        (
+            Line2D(
+                [],
+                [],
+                color=FAINT,
+                linestyle="None",
+                marker=looks.marker(group),
+                markersize=SIZE_PT,
+            ),
+            group,
+        )
+        for group in groups
+    ]
 
 
 def _origins(plot: Plot) -> Entries:
@@ -63,7 +85,15 @@ def _origins(plot: Plot) -> Entries:
     is_bar = any(mark.form == "bar" for mark in plot.marks)
     entries: Entries = []
     for word, face in (("ours", FAINT), ("the paper's", "white")):
-        point = Line2D([], [], linestyle="None", marker="o", markersize=SIZE_PT, markerfacecolor=face, markeredgecolor=FAINT)
+        point = Line2D(
+            [],
+            [],
+            linestyle="None",
+            marker="o",
+            markersize=SIZE_PT,
+            markerfacecolor=face,
+            markeredgecolor=FAINT,
+        )
         entries.append((Patch(facecolor=face, edgecolor=FAINT) if is_bar else point, word))
     return entries
 
@@ -72,8 +102,14 @@ def _guides(plot: Plot, looks: Palette) -> Entries:
     guides = {guide.label: guide for panel in plot.panels for guide in panel.guides if guide.label}
     return [
         (
-            Line2D([], [], color=looks.colours.get(guide.colour, FAINT), linestyle=looks.dashes.get(guide.colour, GUIDE), linewidth=1.1),
+            Line2D(
+                [],
+                [],
+                color=looks.colours.get(guide.colour, FAINT),
+                linestyle=looks.dashes.get(guide.colour, GUIDE),
+                linewidth=1.1,
+            ),
             label,
         )
         for label, guide in guides.items()
-    ]  # fmt: skip
+    ]

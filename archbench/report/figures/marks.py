@@ -43,8 +43,15 @@ LEAST_CATEGORIES = 4
 DIGIT_EM = 0.56
 FEW_BARS = 24
 """Bars up to which the value of each is written above it."""
-TICKS = ((0.8, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)), (2.2, (1.0, 2.0, 5.0)), (4.2, (1.0, 3.0)), (inf, (1.0,)))
-"""Multiples of a power of ten that have ticks on a logarithmic axis, by the decades that it spans at most."""
+TICKS = (
+    (0.8, (1.0, 1.5, 2.0, 3.0, 4.0, 5.0, 7.0)),
+    (2.2, (1.0, 2.0, 5.0)),
+    (4.2, (1.0, 3.0)),
+    (inf, (1.0,)),
+)
+"""Multiples of a power of ten that have ticks on a logarithmic axis, by the decades that it spans
+at most.
+"""
 MOST_POWERS = 9
 """Decades up to which each power of ten has a tick."""
 MANY = 60
@@ -52,7 +59,9 @@ MANY = 60
 
 
 def draw_points(axes: Axes, marks: Sequence[Mark], palette: Palette, style: Style) -> None:
-    """Draw points with their intervals, those of one line joined; the paper's beside ours are hollow."""
+    """Draw points with their intervals, those of one line joined; the paper's beside ours are
+    hollow.
+    """
     _join(axes, marks, palette)
     groups: dict[tuple[str, str, str], list[Mark]] = {}
     for mark in marks:
@@ -63,10 +72,17 @@ def draw_points(axes: Axes, marks: Sequence[Mark], palette: Palette, style: Styl
         width = style.mark_pt / 7.5
         draw_intervals(axes, group, ink, width, 0 if are_many else 2 * width)
         axes.plot(
-            [mark.x for mark in group], [mark.y for mark in group], palette.marker(shape), color=ink, linestyle="None",
-            markersize=style.mark_pt * (0.7 if are_many else 1), markerfacecolor="white" if is_hollow else ink,
-            markeredgecolor=ink if is_hollow else "white", markeredgewidth=1.2 if is_hollow else 0.6, zorder=3,
-        )  # fmt: skip
+            [mark.x for mark in group],
+            [mark.y for mark in group],
+            palette.marker(shape),
+            color=ink,
+            linestyle="None",
+            markersize=style.mark_pt * (0.7 if are_many else 1),
+            markerfacecolor="white" if is_hollow else ink,
+            markeredgecolor=ink if is_hollow else "white",
+            markeredgewidth=1.2 if is_hollow else 0.6,
+            zorder=3,
+        )
 
 
 def _join(axes: Axes, marks: Sequence[Mark], palette: Palette) -> None:
@@ -77,16 +93,27 @@ def _join(axes: Axes, marks: Sequence[Mark], palette: Palette) -> None:
             lines.setdefault(mark.line, []).append(mark)
     for joined in lines.values():
         if len(joined) > 1:
-            colour, dashes = palette.colour(joined[0].colour), palette.dashes.get(joined[0].colour, SOLID)
+            colour, dashes = (
+                palette.colour(joined[0].colour),
+                palette.dashes.get(joined[0].colour, SOLID),
+            )
             dashes = DOTTED if joined[0].origin in palette.hollow else dashes
             x, y = [mark.x for mark in joined], [mark.y for mark in joined]
             axes.plot(x, y, color=colour, linestyle=dashes, linewidth=1, alpha=0.55, zorder=1.5)
 
 
-def draw_intervals(axes: Axes, marks: Sequence[Mark], colour: str, width_pt: float, cap_pt: float) -> None:
-    """Draw the error bars of points: one path for all, which is several times as fast as a line each."""
-    across = [[(end, mark.y) for end in mark.x_interval] for mark in marks if _is_long(mark.x_interval)]
-    along = [[(mark.x, end) for end in mark.y_interval] for mark in marks if _is_long(mark.y_interval)]
+def draw_intervals(
+    axes: Axes, marks: Sequence[Mark], colour: str, width_pt: float, cap_pt: float
+) -> None:
+    """Draw the error bars of points: one path for all, which is several times as fast as a line
+    each.
+    """
+    across = [
+        [(end, mark.y) for end in mark.x_interval] for mark in marks if _is_long(mark.x_interval)
+    ]
+    along = [
+        [(mark.x, end) for end in mark.y_interval] for mark in marks if _is_long(mark.y_interval)
+    ]
     for bars, cap in ((across, "|"), (along, "_")):
         if not bars:
             continue
@@ -94,15 +121,28 @@ def draw_intervals(axes: Axes, marks: Sequence[Mark], colour: str, width_pt: flo
         axes.add_artist(_lines(ends, edgecolor=colour, linewidth=width_pt, zorder=2.5))
         axes.update_datalim(ends)
         if cap_pt:
-            axes.plot(*ends.T, cap, color=colour, markersize=2 * cap_pt, markeredgewidth=width_pt, zorder=2.5)
+            axes.plot(
+                *ends.T,
+                cap,
+                color=colour,
+                markersize=2 * cap_pt,
+                markeredgewidth=width_pt,
+                zorder=2.5,
+            )
 
 
 def replace_by_grid(axis: XAxis | YAxis) -> None:
-    """Hide an axis whose words and numbers stand elsewhere; its grid becomes one path, where every tick would cost time."""
+    """Hide an axis whose words and numbers stand elsewhere; its grid becomes one path, where every
+    tick would cost time.
+    """
     axes, is_x = axis.axes, isinstance(axis, XAxis)
-    ends = np.array([[(at, end) if is_x else (end, at) for end in (0, 1)] for at in axis.get_majorticklocs()]).reshape(-1, 2)
+    ends = np.array(
+        [[(at, end) if is_x else (end, at) for end in (0, 1)] for at in axis.get_majorticklocs()]
+    ).reshape(-1, 2)
     transform = axes.get_xaxis_transform() if is_x else axes.get_yaxis_transform()
-    axes.add_artist(_lines(ends, edgecolor=GRID, linewidth=GRID_PT, zorder=0.5, transform=transform))
+    axes.add_artist(
+        _lines(ends, edgecolor=GRID, linewidth=GRID_PT, zorder=0.5, transform=transform)
+    )
     axis.set_visible(False)
 
 
@@ -117,11 +157,16 @@ def _is_long(interval: Interval | None) -> TypeGuard[Interval]:
 
 
 def draw_bars(axes: Axes, panel: Panel, palette: Palette, style: Style) -> None:
-    """Draw bars on their categories: side by side or on one another, a colour and a hatch a group; points stand among them."""
+    """Draw bars on their categories: side by side or on one another, a colour and a hatch a group;
+    points stand among them.
+    """
     bars = [mark for mark in panel.marks if mark.form == "bar"]
     place = category_places(panel)
     order = list(palette.colours)
-    groups = sorted({(mark.colour, mark.origin) for mark in bars}, key=lambda group: (order.index(group[0]) if group[0] else -1, group[1]))
+    groups = sorted(
+        {(mark.colour, mark.origin) for mark in bars},
+        key=lambda group: (order.index(group[0]) if group[0] else -1, group[1]),
+    )
     width = GROUP_WIDTH / (1 if panel.is_stacked else max(len(groups), 1))
     height = dict.fromkeys(place, 0.0)
     for index, group in enumerate(groups):
@@ -133,15 +178,24 @@ def draw_bars(axes: Axes, panel: Panel, palette: Palette, style: Style) -> None:
         ink = palette.colour(group[0])
         face = "white" if group[1] in palette.hollow else ink
         axes.bar(
-            x, y, width * 0.92, bottom=below, color=face, edgecolor=ink if face == "white" else "white", linewidth=0.8,
-            hatch=palette.hatches.get(group[0], ""), zorder=2,
-        )  # fmt: skip
+            x,
+            y,
+            width * 0.92,
+            bottom=below,
+            color=face,
+            edgecolor=ink if face == "white" else "white",
+            linewidth=0.8,
+            hatch=palette.hatches.get(group[0], ""),
+            zorder=2,
+        )
         raised = [_raised(mark, at, low) for mark, at, low in zip(chosen, x, below, strict=True)]
         draw_intervals(axes, raised, INK, 1, 2.5)
         for mark, at in zip(chosen, y, strict=True):
             height[mark.x] += at
         if len(bars) <= FEW_BARS and not panel.is_stacked:
-            _write_values(axes, x, chosen, style, width * width_pt(axes) / max(len(place), LEAST_CATEGORIES))
+            _write_values(
+                axes, x, chosen, style, width * width_pt(axes) / max(len(place), LEAST_CATEGORIES)
+            )
     _name_categories(axes, [str(category) for category in place], style)
 
 
@@ -151,7 +205,9 @@ def _raised(mark: Mark, x: float, bottom: float) -> Mark:
     return replace(mark, x=x, y=bottom + float(mark.y), y_interval=low_high)
 
 
-def _write_values(axes: Axes, x: Sequence[float], bars: Sequence[Mark], style: Style, room_pt: float) -> None:
+def _write_values(
+    axes: Axes, x: Sequence[float], bars: Sequence[Mark], style: Style, room_pt: float
+) -> None:
     """Write each bar's value above it and its error bar, where there is room for it."""
     for at, mark in zip(x, bars, strict=True):
         top = max(float(mark.y), mark.y_interval[1] if mark.y_interval else 0.0)
@@ -163,9 +219,13 @@ def _write_values(axes: Axes, x: Sequence[float], bars: Sequence[Mark], style: S
 
 
 def _name_categories(axes: Axes, names: Sequence[str], style: Style) -> None:
-    """Write the categories below their bars: aslant where they are too long to stand side by side."""
+    """Write the categories below their bars: aslant where they are too long to stand side by
+    side.
+    """
     is_long = max(map(len, names)) * style.small_pt * LETTER_EM * len(names) > 0.9 * width_pt(axes)
-    slant: dict[str, Any] = {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
+    slant: dict[str, Any] = (
+        {"rotation": 35, "ha": "right", "rotation_mode": "anchor"} if is_long else {}
+    )
     axes.set_xticks(range(len(names)), names, **slant)
     least = max(len(names), LEAST_CATEGORIES) / 2
     axes.set_xlim((len(names) - 1) / 2 - least, (len(names) - 1) / 2 + least)
@@ -175,12 +235,17 @@ def width_pt(axes: Axes) -> float:
     """About how wide a panel will be once it is laid out."""
     spec = axes.get_subplotspec()
     assert spec is not None
-    return float(0.86 * 72 * cast(Figure, axes.figure).get_size_inches()[0] / spec.get_gridspec().ncols)
+    return float(
+        0.86 * 72 * cast(Figure, axes.figure).get_size_inches()[0] / spec.get_gridspec().ncols
+    )
 
 
 def category_places(panel: Panel) -> dict[Any, int]:
     """Where the categories of a panel stand."""
-    return {category: index for index, category in enumerate(dict.fromkeys(mark.x for mark in panel.marks))}
+    return {
+        category: index
+        for index, category in enumerate(dict.fromkeys(mark.x for mark in panel.marks))
+    }
 
 
 def draw_steps(axes: Axes, marks: Sequence[Mark], palette: Palette) -> None:
@@ -190,9 +255,13 @@ def draw_steps(axes: Axes, marks: Sequence[Mark], palette: Palette) -> None:
         colour = palette.colour(steps[0].colour)
         edges = [float(mark.x) - 0.5 for mark in steps]
         axes.stairs(
-            [float(mark.y) for mark in steps], [*edges, edges[-1] + 1], color=colour, linewidth=1.3,
-            linestyle=palette.dashes.get(steps[0].colour, SOLID), baseline=None,
-        )  # fmt: skip
+            [float(mark.y) for mark in steps],
+            [*edges, edges[-1] + 1],
+            color=colour,
+            linewidth=1.3,
+            linestyle=palette.dashes.get(steps[0].colour, SOLID),
+            baseline=None,
+        )
     axes.margins(x=0.01)
 
 
@@ -202,12 +271,18 @@ def draw_cells(axes: Axes, panel: Panel, style: Style) -> None:
     rows = list(dict.fromkeys(mark.y for mark in panel.marks))
     values = [[float("nan")] * len(columns) for _ in rows]
     for mark in panel.marks:
-        values[rows.index(mark.y)][columns.index(mark.x)] = float("nan") if mark.z is None else mark.z
+        values[rows.index(mark.y)][columns.index(mark.x)] = (
+            float("nan") if mark.z is None else mark.z
+        )
     image = axes.imshow(values, cmap="cividis", aspect="auto", vmin=0)
     names = [str(column) for column in columns]
     is_wide = max(map(len, names)) * style.small_pt * LETTER_EM > 0.6 * width_pt(axes) / len(names)
     # The last target is what reads the block's end: it is named whatever is left out.
-    ticks = [index for index in range(len(names)) if index % -(-len(names) // MOST_TICKS) == 0 or index == len(names) - 1]
+    ticks = [
+        index
+        for index in range(len(names))
+        if index % -(-len(names) // MOST_TICKS) == 0 or index == len(names) - 1
+    ]
     axes.set_xticks(ticks, [names[index] for index in ticks], rotation=90 if is_wide else 0)
     every = -(-len(rows) // MOST_TICKS)
     axes.set_yticks(range(0, len(rows), every), [str(row) for row in rows[::every]])
@@ -239,7 +314,9 @@ def choose_ticks(axis: XAxis | YAxis) -> None:
     multiples = next(multiples for most, multiples in TICKS if decades <= most)
     powers = range(floor(log10(low)), floor(log10(high)) + 1, 1 + int(decades / MOST_POWERS))
     # A tick is costly even where it is not seen: there are none but those within the limits.
-    ticks = [at for power in powers for one in multiples if low <= (at := one * 10.0**power) <= high]
+    ticks = [
+        at for power in powers for one in multiples if low <= (at := one * 10.0**power) <= high
+    ]
     axis.set_major_locator(FixedLocator(ticks) if len(ticks) > 1 else AutoLocator())
 
 
@@ -249,13 +326,28 @@ def draw_guides(axes: Axes, guides: Sequence[Guide], palette: Palette) -> None:
         colour = palette.colours.get(guide.colour, FAINT)
         dashes = palette.dashes.get(guide.colour, GUIDE)
         if guide.is_limit:
-            axes.axhline(guide.points[0][1], color=colour, linestyle=dashes, linewidth=0.8, alpha=0.7, zorder=1)
+            axes.axhline(
+                guide.points[0][1],
+                color=colour,
+                linestyle=dashes,
+                linewidth=0.8,
+                alpha=0.7,
+                zorder=1,
+            )
         else:
-            axes.plot(*zip(*guide.points, strict=True), color=colour, linestyle=dashes, linewidth=1.1, zorder=1.4)
+            axes.plot(
+                *zip(*guide.points, strict=True),
+                color=colour,
+                linestyle=dashes,
+                linewidth=1.1,
+                zorder=1.4,
+            )
 
 
 def set_limits(axes: Axes, panel: Panel, marks: Sequence[Mark]) -> None:
-    """Leave room for names around points and their bars; a linear scale that would fall below zero begins there."""
+    """Leave room for names around points and their bars; a linear scale that would fall below zero
+    begins there.
+    """
     margin = NAMED_MARGIN if any(mark.is_named for mark in marks) else MARGIN
     shown = [point for guide in panel.guides if guide.widens for point in guide.points]
     x = [end for mark in marks for end in (float(mark.x), *(mark.x_interval or ()))]

@@ -1,4 +1,6 @@
-"""What figures are made of: measured configurations of one place, published figures, counted layers, weights."""
+"""What figures are made of: measured configurations of one place, published figures, counted
+layers, weights.
+"""
 
 from __future__ import annotations
 
@@ -37,7 +39,9 @@ class Layer(Protocol):
 
 
 class Block(Protocol):
-    """The layers that read one another's outputs: mean absolute weights by source (rows) and target, None where none connect."""
+    """The layers that read one another's outputs: mean absolute weights by source (rows) and
+    target, None where none connect.
+    """
 
     @property
     def name(self) -> str: ...
@@ -51,7 +55,9 @@ class Block(Protocol):
 
 @dataclass(frozen=True)
 class Choice:
-    """What a figure of any two columns shows; empty: its own defaults. `log` names the axes with a logarithmic scale."""
+    """What a figure of any two columns shows; empty: its own defaults. `log` names the axes with a
+    logarithmic scale.
+    """
 
     x: str = ""
     y: str = ""
@@ -106,7 +112,9 @@ class Value:
 
 @dataclass(frozen=True)
 class Found:
-    """The measured configurations of one place by network; `elsewhere` counts those of other places that were left out."""
+    """The measured configurations of one place by network; `elsewhere` counts those of other places
+    that were left out.
+    """
 
     where: str
     of: Mapping[Spec, Configuration]
@@ -119,18 +127,25 @@ class Found:
 NOTHING = Found("", {}, {})
 
 
-def measured(material: Material, specs: Collection[Spec], word: str, *, device: Device = "") -> Found:
-    """The configurations of networks that have a figure, all of the one place that has most of them, then the newest."""
+def measured(
+    material: Material, specs: Collection[Spec], word: str, *, device: Device = ""
+) -> Found:
+    """The configurations of networks that have a figure, all of the one place that has most of
+    them, then the newest.
+    """
     wanted = set(specs)
     fitting = [
-        one for one in material.configurations
+        one
+        for one in material.configurations
         if one.spec in wanted and one.figure(word) and (not device or is_on(one, device))
-    ]  # fmt: skip
+    ]
     places = measured_places(fitting)
     if not places:
         return NOTHING
     (where, chosen), *others = places.items()
-    return Found(where, {one.spec: one for one in chosen}, {name: len(group) for name, group in others})
+    return Found(
+        where, {one.spec: one for one in chosen}, {name: len(group) for name, group in others}
+    )
 
 
 def is_on(configuration: Configuration, device: Device) -> bool:
@@ -149,13 +164,20 @@ def value_of(configuration: Configuration, word: str, *, scale: float = 1.0) -> 
 
 def why_missing(values: Iterable[Value]) -> str:
     """Say in words and codes why some values are not there."""
-    reasons = dict.fromkeys(value.reason for value in values if value.value is None and value.reason)
-    return ", ".join(f"{explain(code)} ({code})" if explain(code) != code else code.replace("_", " ") for code in reasons)
+    reasons = dict.fromkeys(
+        value.reason for value in values if value.value is None and value.reason
+    )
+    return ", ".join(
+        f"{explain(code)} ({code})" if explain(code) != code else code.replace("_", " ")
+        for code in reasons
+    )
 
 
 def listed(names: Sequence[str]) -> str:
     """Name some and count the rest."""
-    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED} more" if len(names) > NAMED else "")
+    return ", ".join(names[:NAMED]) + (
+        f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    )
 
 
 def bars_remark(values: Iterable[Value], found: Found) -> list[str]:
@@ -163,14 +185,20 @@ def bars_remark(values: Iterable[Value], found: Found) -> list[str]:
     if not any(value.interval for value in values):
         return []
     is_repeated = any(len(one.records) > 1 for one in found.of.values())
-    return ["Error bars: 95 % interval of the median" + (", or the range of the medians of several processes." if is_repeated else ".")]
+    return [
+        "Error bars: 95 % interval of the median"
+        + (", or the range of the medians of several processes." if is_repeated else ".")
+    ]
 
 
 def left_out(found: Found) -> list[str]:
     """The places whose records are not shown."""
     if not found.elsewhere:
         return []
-    return [f"Left out, of other devices or settings: {'; '.join(f'{count} on {name}' for name, count in found.elsewhere.items())}."]
+    return [
+        "Left out, of other devices or settings: "
+        f"{'; '.join(f'{count} on {name}' for name, count in found.elsewhere.items())}."
+    ]
 
 
 def flags_remark(found: Found, words: Sequence[str]) -> list[str]:
@@ -178,15 +206,24 @@ def flags_remark(found: Found, words: Sequence[str]) -> list[str]:
     counts = Counter(
         flag
         for one in found.of.values()
-        for flag in dict.fromkeys(flag for word in words for figure in [one.figure(word)] if figure for flag in figure.flags)
+        for flag in dict.fromkeys(
+            flag
+            for word in words
+            for figure in [one.figure(word)]
+            if figure
+            for flag in figure.flags
+        )
     )
     if not counts:
         return []
-    return [f"Flags: {', '.join(f'{flag} ({count} of {len(found.of)})' for flag, count in sorted(counts.items()))}."]
+    shares = (f"{flag} ({count} of {len(found.of)})" for flag, count in sorted(counts.items()))
+    return [f"Flags: {', '.join(shares)}."]
 
 
 def groups_of(values: Iterable[str]) -> dict[str, str]:
-    """Give the group of each value, the largest first: itself, or "other" where there are too many to tell apart."""
+    """Give the group of each value, the largest first: itself, or "other" where there are too many
+    to tell apart.
+    """
     ranked = [value for value, _ in Counter(values).most_common()]
     kept = ranked if len(ranked) <= MOST_GROUPS else ranked[: MOST_GROUPS - 1]
     return {value: value if value in kept else OTHER for value in ranked}

@@ -18,7 +18,8 @@ LABEL = "label"
 
 
 def name_points(axes: Axes, marks: Sequence[Mark], palette: Palette, style: Style) -> None:
-    """Write each named point's label beside it, where it covers neither a mark, a bar, a line, another name nor the frame.
+    """Write each named point's label beside it, where it covers neither a mark, a bar, a line,
+    another name nor the frame.
 
     A name that finds no room is left out; the data have it.
     """
@@ -28,11 +29,19 @@ def name_points(axes: Axes, marks: Sequence[Mark], palette: Palette, style: Styl
     renderer = axes.figure.canvas.get_renderer()  # type: ignore[attr-defined]
     texts = [
         axes.annotate(
-            mark.label, (mark.x, mark.y), (0, 0), textcoords="offset points", gid=LABEL, fontsize=style.text_pt - 0.5,
-            color=palette.colour(mark.colour), ha="left", va="bottom", zorder=4,
+            mark.label,
+            (mark.x, mark.y),
+            (0, 0),
+            textcoords="offset points",
+            gid=LABEL,
+            fontsize=style.text_pt - 0.5,
+            color=palette.colour(mark.colour),
+            ha="left",
+            va="bottom",
+            zorder=4,
         )
         for mark in named
-    ]  # fmt: skip
+    ]
     dpi = axes.figure.dpi
     half = (style.mark_pt + 1) / 2 * dpi / 72
     squares = [_square(axes, mark, half) for mark in named]
@@ -41,8 +50,11 @@ def name_points(axes: Axes, marks: Sequence[Mark], palette: Palette, style: Styl
     frame = Box(*axes.get_window_extent(renderer).extents).grown(-FRAME_PX)
     bars = [box for mark in marks for box in _bar_boxes(axes, mark)]
     boxes = place_names(
-        squares, [(extent.width, extent.height) for extent in extents], [others, bars, list(_line_boxes(axes))], frame
-    )  # fmt: skip
+        squares,
+        [(extent.width, extent.height) for extent in extents],
+        [others, bars, list(_line_boxes(axes))],
+        frame,
+    )
     for text, square, box in zip(texts, squares, boxes, strict=True):
         if box is None:
             text.remove()
@@ -51,8 +63,20 @@ def name_points(axes: Axes, marks: Sequence[Mark], palette: Palette, style: Styl
         if not box.grown(NEAR_PX).touched([square]):
             x, y = square.centre
             nearest = min(max(x, box.x0), box.x1), min(max(y, box.y0), box.y1)
-            arrow = {"arrowstyle": "-", "color": text.get_color(), "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}
-            axes.annotate("", text.xy, _offset_pt(square, *nearest, dpi), textcoords="offset points", arrowprops=arrow)
+            arrow = {
+                "arrowstyle": "-",
+                "color": text.get_color(),
+                "linewidth": 0.7,
+                "shrinkA": 0,
+                "shrinkB": 0,
+            }
+            axes.annotate(
+                "",
+                text.xy,
+                _offset_pt(square, *nearest, dpi),
+                textcoords="offset points",
+                arrowprops=arrow,
+            )
 
 
 def _offset_pt(mark: Box, x: float, y: float, dpi: float) -> tuple[float, float]:
@@ -69,7 +93,10 @@ def _bar_boxes(axes: Axes, mark: Mark) -> Iterator[Box]:
     """What the error bars of a point cover."""
     for index, interval in enumerate((mark.x_interval, mark.y_interval)):
         if interval:
-            ends = [[end if i == index else at for i, at in enumerate((mark.x, mark.y))] for end in interval]
+            ends = [
+                [end if i == index else at for i, at in enumerate((mark.x, mark.y))]
+                for end in interval
+            ]
             yield Box(*map(float, axes.transData.transform(ends).ravel())).grown(BAR_PX)
 
 

@@ -1,4 +1,6 @@
-"""Figures of our own: networks below their device's roofs, and what explains their time and energy."""
+"""Figures of our own: networks below their device's roofs, and what explains their time and
+energy.
+"""
 
 from __future__ import annotations
 
@@ -35,11 +37,20 @@ LETTERS = "abcdefghijklmnop"
 
 
 def roofline(material: Material) -> Made:
-    """Draw networks below the roofs of their device: what they reach over how much they compute for each byte moved."""
-    there = [one for one in material.configurations if _intensity(one) is not None and one.figure("flops_per_s")]
+    """Draw networks below the roofs of their device: what they reach over how much they compute for
+    each byte moved.
+    """
+    there = [
+        one
+        for one in material.configurations
+        if _intensity(one) is not None and one.figure("flops_per_s")
+    ]
     places = measured_places(there)
     if not places:
-        why = "no record holds its device's roofs; archbench sweep vovnet/table4 --roofline makes some"
+        why = (
+            "no record holds its device's roofs; archbench sweep vovnet/table4 --roofline makes "
+            "some"
+        )
         return [Missing("roofline", why)]
     where, chosen = next(iter(places.items()))
     named, kinds = short_names(one.spec for one in chosen), groups_of(_kind(one) for one in chosen)
@@ -49,20 +60,51 @@ def roofline(material: Material) -> Made:
         assert rate.value is not None
         assert at is not None
         is_few, kind = len(chosen) <= FEW, kinds[_kind(one)]
-        marks.append(Mark(named[one.spec], at, rate.value, y_interval=rate.interval, colour=kind, shape=kind, is_named=is_few))
-    found = Found(where, {one.spec: one for one in chosen}, {name: len(group) for name, group in list(places.items())[1:]})
+        marks.append(
+            Mark(
+                named[one.spec],
+                at,
+                rate.value,
+                y_interval=rate.interval,
+                colour=kind,
+                shape=kind,
+                is_named=is_few,
+            )
+        )
+    found = Found(
+        where,
+        {one.spec: one for one in chosen},
+        {name: len(group) for name, group in list(places.items())[1:]},
+    )
     roofs = _conditions(chosen[-1])
     remarks = [
-        "Roofs: what the device did at best in probes of its own; bytes: inputs, weights and outputs of every operator. A network's time is"
+        "Roofs: what the device did at best in probes of its own; bytes: inputs, weights and "
+        "outputs of every operator. A network's time is"
         " of its forward pass (protocol model).",
-        *bars_remark((value_of(one, "flops_per_s") for one in chosen), found), *left_out(found), *flags_remark(found, ["flops_per_s"]),
-    ]  # fmt: skip
+        *bars_remark((value_of(one, "flops_per_s") for one in chosen), found),
+        *left_out(found),
+        *flags_remark(found, ["flops_per_s"]),
+    ]
     panel = Panel(
-        "", Axis("operations a byte moved", "FLOP/B", is_log=True), Axis("operations a second", "1e9/s", is_log=True), tuple(marks),
+        "",
+        Axis("operations a byte moved", "FLOP/B", is_log=True),
+        Axis("operations a second", "1e9/s", is_log=True),
+        tuple(marks),
         guides=_roofs(roofs, [float(mark.x) for mark in marks]),
-    )  # fmt: skip
+    )
     key = Key(tuple(dict.fromkeys(kinds.values())), "detector")
-    return [Plot("roofline", "Networks below their device's roofs", f"measured on {where}", (panel,), tuple(remarks), key, key, columns=1)]
+    return [
+        Plot(
+            "roofline",
+            "Networks below their device's roofs",
+            f"measured on {where}",
+            (panel,),
+            tuple(remarks),
+            key,
+            key,
+            columns=1,
+        )
+    ]
 
 
 def explains(material: Material) -> Made:
@@ -74,7 +116,10 @@ def explains(material: Material) -> Made:
                 groups.setdefault((place, one.spec.mode, one.spec.batch), []).append(one)
     largest = max(groups, key=lambda key: len(groups[key]), default=None)
     if largest is None or len(groups[largest]) < LEAST_NETWORKS:
-        why = f"it needs {LEAST_NETWORKS} networks measured on one device; archbench sweep vovnet/table4 measures six"
+        why = (
+            f"it needs {LEAST_NETWORKS} networks measured on one device; archbench sweep "
+            "vovnet/table4 measures six"
+        )
         return [Missing("explains", why)]
     place, mode, batch = largest
     found = {one.measured: one for one in explanations(groups[largest])}
@@ -84,28 +129,60 @@ def explains(material: Material) -> Made:
     kinds = groups_of(_kind(one) for one in groups[largest])
     panels = _explained(groups[largest], found, kinds, with_flawed=with_flawed)
     remarks = [
-        f"Rho: Spearman's rank correlation, and its 95 % interval over resamples of {' and '.join(str(one.n) for one in found.values())}"
+        "Rho: Spearman's rank correlation, and its 95 % interval over resamples of "
+        f"{' and '.join(str(one.n) for one in found.values())}"
         " networks. Forward pass alone (protocol model); axes are logarithmic.",
-        f"Inputs: {_inputs(groups[largest])}: figures that grow with the input agree the more, the more the inputs differ.",
-        "Flawed figures, such as ci_not_met, are among them: there are too few others." if with_flawed else "Flawed figures are left out.",
+        f"Inputs: {_inputs(groups[largest])}: figures that grow with the input agree the more, "
+        "the more the inputs differ.",
+        "Flawed figures, such as ci_not_met, are among them: there are too few others."
+        if with_flawed
+        else "Flawed figures are left out.",
     ]
     others = sum(len(made) for key, made in groups.items() if key != largest)
-    remarks += [f"Left out, of other devices, settings, modes or batches: {others} configurations."] if others else []
+    remarks += (
+        [f"Left out, of other devices, settings, modes or batches: {others} configurations."]
+        if others
+        else []
+    )
     call = "training steps" if mode == "train" else f"batch {batch}"
     key = Key(tuple(dict.fromkeys(kinds.values())), "detector")
-    title, where, columns = "What explains time and energy", f"measured on {place}, {call}", len(EXPLAINING)
-    return [Plot("explains", title, where, tuple(panels), tuple(remarks), key, key, columns, is_matrix=True)]
+    title, where, columns = (
+        "What explains time and energy",
+        f"measured on {place}, {call}",
+        len(EXPLAINING),
+    )
+    return [
+        Plot(
+            "explains",
+            title,
+            where,
+            tuple(panels),
+            tuple(remarks),
+            key,
+            key,
+            columns,
+            is_matrix=True,
+        )
+    ]
 
 
 def _explained(
-    made: Sequence[Configuration], found: Mapping[str, Explanation], kinds: Mapping[str, str], *, with_flawed: bool
-) -> list[Panel]:  # fmt: skip
+    made: Sequence[Configuration],
+    found: Mapping[str, Explanation],
+    kinds: Mapping[str, str],
+    *,
+    with_flawed: bool,
+) -> list[Panel]:
     """A panel for each counted figure and each measured one that enough networks have."""
     named = short_names(one.spec for one in made)
     panels: list[Panel] = []
     for word in filter(found.__contains__, EXPLAINED):
         y = SHOWN[word]
-        there = [one for one in made if (figure := one.figure(word)) and (with_flawed or not figure.flaws)]
+        there = [
+            one
+            for one in made
+            if (figure := one.figure(word)) and (with_flawed or not figure.flaws)
+        ]
         heights = [value_of(one, word, scale=y.scale) for one in there]
         for name in EXPLAINING:
             x = SHOWN[name]
@@ -114,7 +191,14 @@ def _explained(
                 at = value_of(one, name, scale=x.scale)
                 if at.value is not None and height.value is not None:
                     kind = kinds[_kind(one)]
-                    mark = Mark(named[one.spec], at.value, height.value, y_interval=height.interval, colour=kind, shape=kind)
+                    mark = Mark(
+                        named[one.spec],
+                        at.value,
+                        height.value,
+                        y_interval=height.interval,
+                        colour=kind,
+                        shape=kind,
+                    )
                     marks.append(mark)
             title = f"({LETTERS[len(panels)]}) {_rho(found[word], name)}"
             across, up = (Axis(shown.heading, shown.unit, is_log=True) for shown in (x, y))
@@ -130,7 +214,11 @@ def _rho(explanation: Explanation, name: str) -> str:
     found = explanation.counted[name]
     if found.rho is None:
         return "rho: none"
-    interval = f" ({_hundredths(found.interval[0])} to {_hundredths(found.interval[1])})" if found.interval else ""
+    interval = (
+        f" ({_hundredths(found.interval[0])} to {_hundredths(found.interval[1])})"
+        if found.interval
+        else ""
+    )
     return f"rho {_hundredths(found.rho)}{interval}"
 
 
@@ -144,20 +232,35 @@ def _inputs(made: Sequence[Configuration]) -> str:
     for one in made:
         counts[one.spec.size] = counts.get(one.spec.size, 0) + 1
     ranked = sorted(counts, key=lambda size: -counts[size])
-    return ", ".join(f"{size} ({counts[size]})" for size in ranked[:4]) + (" and others" if len(ranked) > 4 else "")
+    return ", ".join(f"{size} ({counts[size]})" for size in ranked[:4]) + (
+        " and others" if len(ranked) > 4 else ""
+    )
 
 
 def _intensity(one: Configuration) -> float | None:
-    """Operations for each byte that the forward pass moves, in the precision that it was measured in; None without roofs."""
+    """Operations for each byte that the forward pass moves, in the precision that it was measured
+    in; None without roofs.
+    """
     roofs, counted = _conditions(one), one.newest.counted or {}
     if not roofs or not counted.get("bytes_all"):
         return None
-    return float(counted["flops"]) * one.spec.batch / (counted["bytes_all"] * roofs["element_bytes"] / COUNTED_BYTES)
+    return (
+        float(counted["flops"])
+        * one.spec.batch
+        / (counted["bytes_all"] * roofs["element_bytes"] / COUNTED_BYTES)
+    )
 
 
 def _conditions(one: Configuration) -> Mapping[str, Any]:
     """The roofs that the newest record with some holds; nothing where none does."""
-    return next((record.conditions["roofline"] for record in reversed(one.records) if record.conditions.get("roofline")), {})
+    return next(
+        (
+            record.conditions["roofline"]
+            for record in reversed(one.records)
+            if record.conditions.get("roofline")
+        ),
+        {},
+    )
 
 
 def _roofs(roofs: Mapping[str, Any], intensities: Sequence[float]) -> tuple[Guide, ...]:
@@ -166,6 +269,16 @@ def _roofs(roofs: Mapping[str, Any], intensities: Sequence[float]) -> tuple[Guid
     ridge = compute / bandwidth
     low, high = min([*intensities, ridge]) / 2, max([*intensities, ridge]) * 2
     return (
-        Guide(f"compute roof: {compute:,.0f}e9 FLOP/s", ((ridge, compute), (high, compute)), "compute", widens=True),
-        Guide(f"memory roof: {bandwidth:,.0f}e9 B/s", ((low, low * bandwidth), (ridge, compute)), "memory", widens=True),
+        Guide(
+            f"compute roof: {compute:,.0f}e9 FLOP/s",
+            ((ridge, compute), (high, compute)),
+            "compute",
+            widens=True,
+        ),
+        Guide(
+            f"memory roof: {bandwidth:,.0f}e9 B/s",
+            ((low, low * bandwidth), (ridge, compute)),
+            "memory",
+            widens=True,
+        ),
     )

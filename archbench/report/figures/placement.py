@@ -35,7 +35,12 @@ class Box(NamedTuple):
 
     def holds(self, other: Box) -> bool:
         """Whether the other lies within."""
-        return self.x0 <= other.x0 and other.x1 <= self.x1 and self.y0 <= other.y0 and other.y1 <= self.y1
+        return (
+            self.x0 <= other.x0
+            and other.x1 <= self.x1
+            and self.y0 <= other.y0
+            and other.y1 <= self.y1
+        )
 
     def touched(self, others: Sequence[Box]) -> int:
         """How many of the others it covers in part."""
@@ -44,26 +49,38 @@ class Box(NamedTuple):
 
 
 def place_names(
-    marks: Sequence[Box], sizes: Sequence[tuple[float, float]], obstacles: Sequence[Sequence[Box]], frame: Box
-) -> list[Box | None]:  # fmt: skip
-    """Find a box for each name (width, height) by its mark: within the frame, over no mark, obstacle or other name.
+    marks: Sequence[Box],
+    sizes: Sequence[tuple[float, float]],
+    obstacles: Sequence[Sequence[Box]],
+    frame: Box,
+) -> list[Box | None]:
+    """Find a box for each name (width, height) by its mark: within the frame, over no mark,
+    obstacle or other name.
 
-    Where there is no such place a name covers what matters least, marks last; `obstacles` are groups, the weightiest first.
-    Where names find no room beside one another, as many have a place as come first; the others have none.
+    Where there is no such place a name covers what matters least, marks last; `obstacles` are
+    groups, the weightiest first. Where names find no room beside one another, as many have a place
+    as come first; the others have none.
     """
     choices = []
     for mark, size in zip(marks, sizes, strict=True):
-        inside = [box for box in _around(mark, *size) if frame.holds(box)] or [next(_around(mark, *size))]
+        inside = [box for box in _around(mark, *size) if frame.holds(box)] or [
+            next(_around(mark, *size))
+        ]
         costs = [
-            tuple(box.grown(MARGIN_PX).touched(group) + _crossed(mark, box, group) for group in (marks, *obstacles[:1])) +
-            tuple(box.grown(MARGIN_PX).touched(group) for group in obstacles[1:])
+            tuple(
+                box.grown(MARGIN_PX).touched(group) + _crossed(mark, box, group)
+                for group in (marks, *obstacles[:1])
+            )
+            + tuple(box.grown(MARGIN_PX).touched(group) for group in obstacles[1:])
             for box in inside
-        ]  # fmt: skip
+        ]
         choices.append(sorted(zip(costs, range(len(inside)), inside, strict=True)))
     free = [sum(not any(cost) for cost, *_ in ranked) for ranked in choices]
     boxes = [[box for *_, box in ranked] for ranked in choices]
     order = sorted(range(len(boxes)), key=lambda index: free[index])
-    return _choose(boxes, order) or _choose_some([[box for cost, _, box in ranked if not cost[0]] for ranked in choices], order)
+    return _choose(boxes, order) or _choose_some(
+        [[box for cost, _, box in ranked if not cost[0]] for ranked in choices], order
+    )
 
 
 def _crossed(mark: Box, box: Box, others: Sequence[Box]) -> int:
@@ -73,7 +90,11 @@ def _crossed(mark: Box, box: Box, others: Sequence[Box]) -> int:
     x, y = mark.centre
     to_x, to_y = min(max(x, box.x0), box.x1), min(max(y, box.y0), box.y1)
     points = [(x + (to_x - x) * i / STEPS, y + (to_y - y) * i / STEPS) for i in range(1, STEPS)]
-    return sum(1 for other in others if other != mark and any(Box(a, b, a, b).grown(1).touched([other]) for a, b in points))
+    return sum(
+        1
+        for other in others
+        if other != mark and any(Box(a, b, a, b).grown(1).touched([other]) for a, b in points)
+    )
 
 
 def _around(mark: Box, width: float, height: float) -> Iterator[Box]:
@@ -88,7 +109,9 @@ def _around(mark: Box, width: float, height: float) -> Iterator[Box]:
 
 
 def _choose(choices: Sequence[Sequence[Box]], order: Sequence[int]) -> list[Box | None] | None:
-    """One box for each name so that no two touch, names settled in `order`; None where none is found."""
+    """One box for each name so that no two touch, names settled in `order`; None where none is
+    found.
+    """
     chosen: dict[int, Box] = {}
     tries = 0
 
@@ -115,7 +138,9 @@ def _choose_some(choices: Sequence[Sequence[Box]], order: Sequence[int]) -> list
     """One box for each name for which there is one left that touches none of those before it."""
     chosen: dict[int, Box] = {}
     for index in order:
-        free = (box for box in choices[index] if not box.grown(MARGIN_PX).touched(list(chosen.values())))
+        free = (
+            box for box in choices[index] if not box.grown(MARGIN_PX).touched(list(chosen.values()))
+        )
         if box := next(free, None):
             chosen[index] = box
     return [chosen.get(index) for index in range(len(choices))]

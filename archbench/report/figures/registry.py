@@ -1,4 +1,6 @@
-"""Every figure by name: where it comes from, what it needs, and what makes its data. Adding one is a row here."""
+"""Every figure by name: where it comes from, what it needs, and what makes its data. Adding one is
+a row here.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,13 @@ from archbench.report.figures.tradeoff import trade_off
 from archbench.report.tables.table import Column, Table
 from archbench.spec import UsageError
 
-RECORDS, PAPER, COUNTS, WEIGHTS, NOTHING = "records", "records, paper", "counts", "weights", "not drawable"
+RECORDS, PAPER, COUNTS, WEIGHTS, NOTHING = (
+    "records",
+    "records, paper",
+    "counts",
+    "weights",
+    "not drawable",
+)
 
 
 @dataclass(frozen=True)
@@ -33,7 +41,12 @@ class Figure:
     def make(self, material: Material) -> Made:
         """Make its data; raises UsageError for a choice that cannot be."""
         if material.source == "paper" and self.needs == RECORDS and self.origin == OWN:
-            return [Missing(self.name, "it is of records alone; without --source paper it is drawn from yours")]
+            return [
+                Missing(
+                    self.name,
+                    "it is of records alone; without --source paper it is drawn from yours",
+                )
+            ]
         return self._make(material)
 
 
@@ -42,8 +55,20 @@ FIGURES = (
     Figure("aggregation", "what layers of a block read", "VoVNet 2", WEIGHTS, vovnet.aggregation),
     Figure("efficiency", "accuracy, speed and energy", "VoVNet 3, 4", PAPER, vovnet.efficiency),
     Figure("speed-accuracy", "accuracy over time", "Huang 2", RECORDS, huang.speed_accuracy),
-    Figure("extractor-accuracy", "detector, extractor accuracy", "Huang 3", NOTHING, huang.refused("extractor-accuracy")),
-    Figure("object-size", "accuracy by size of objects", "Huang 4", NOTHING, huang.refused("object-size")),
+    Figure(
+        "extractor-accuracy",
+        "detector, extractor accuracy",
+        "Huang 3",
+        NOTHING,
+        huang.refused("extractor-accuracy"),
+    ),
+    Figure(
+        "object-size",
+        "accuracy by size of objects",
+        "Huang 4",
+        NOTHING,
+        huang.refused("object-size"),
+    ),
     Figure("resolution", "accuracy by resolution", "Huang 5", NOTHING, huang.refused("resolution")),
     Figure("proposals", "time over proposals", "Huang 6a, 6b", RECORDS, huang.proposals),
     Figure("time", "time by part", "Huang 7", RECORDS, huang.time_by_part),
@@ -55,7 +80,9 @@ FIGURES = (
     Figure("fusion", "accuracy of ways to fuse", "CSPNet 4", PAPER, cspnet.fusion),
     Figure("layers", "computation of each layer", "CSPNet 7", COUNTS, cspnet.layers),
     Figure("layer-io", "input and output of layers", "CSPNet 8", COUNTS, cspnet.layer_io),
-    Figure("training-cost", "memory and time of a step", "DSNet table 9", PAPER, dsnet.training_cost),
+    Figure(
+        "training-cost", "memory and time of a step", "DSNet table 9", PAPER, dsnet.training_cost
+    ),
     Figure("roofline", "below the device's roofs", OWN, RECORDS, own.roofline),
     Figure("explains", "what explains time, energy", OWN, RECORDS, own.explains),
     Figure("trade-off", "any two columns (--x, --y)", OWN, PAPER, trade_off),
@@ -67,7 +94,10 @@ def find(name: str) -> Figure:
     found = {figure.name: figure for figure in FIGURES}
     if name not in found:
         near = difflib.get_close_matches(name, found, n=2)
-        raise UsageError(f"no plot is called {name!r}; " + (f"did you mean {' or '.join(near)}?" if near else "archbench plot lists them"))
+        raise UsageError(
+            f"no plot is called {name!r}; "
+            + (f"did you mean {' or '.join(near)}?" if near else "archbench plot lists them")
+        )
     return found[name]
 
 
@@ -75,8 +105,19 @@ def table() -> Table:
     """A row for each figure."""
     rows = [[figure.name, figure.title, figure.origin, figure.needs] for figure in FIGURES]
     notes = [
-        "records: of measured networks, which archbench sweep makes. paper: --source paper draws what was published, --overlay both."
-        " counts: counted as it is drawn. weights: of a checkpoint, --weights FILE. not drawable: the paper prints no accuracies for it.",
+        "records: of measured networks, which archbench sweep makes. paper: --source paper draws "
+        "what was published, --overlay both."
+        " counts: counted as it is drawn. weights: of a checkpoint, --weights FILE. not drawable: "
+        "the paper prints no accuracies for it.",
         "archbench plot NAME draws one, archbench plot all what can be drawn.",
     ]
-    return Table([Column("plot", "left"), Column("", "left"), Column("after", "left"), Column("from", "left")], rows, notes=notes)
+    return Table(
+        [
+            Column("plot", "left"),
+            Column("", "left"),
+            Column("after", "left"),
+            Column("from", "left"),
+        ],
+        rows,
+        notes=notes,
+    )

@@ -1,4 +1,6 @@
-"""How figures look: sizes, and the colours, markers, hatches and dashes that tell groups apart, in grey too."""
+"""How figures look: sizes, and the colours, markers, hatches and dashes that tell groups apart, in
+grey too.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +15,8 @@ COLOURS = ("#D55E00", "#0072B2", "#009E73", "#8A6D00", "#A0457E", "#222222", "#3
 MARKERS = ("o", "s", "^", "D", "P", "X", "v", "*", "p", "h", "<", ">")
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++", "ooo")
 Dash = tuple[float, tuple[float, ...]]
-"""Where in a pattern of strokes and gaps, in points, a line begins, and the pattern; none: solid."""
+"""Where in a pattern of strokes and gaps, in points, a line begins, and the pattern; none: solid.
+"""
 SOLID: Dash = (0, ())
 DOTTED: Dash = (0, (1, 1.6))
 DASHES: tuple[Dash, ...] = (SOLID, (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1)))
@@ -39,8 +42,19 @@ class Style:
     """Whether title and caption stand in the picture; a paper has its own."""
 
 
-SCREEN = Style("screen", {1: (9.0, 5.6), 2: (5.2, 4.15), 3: (4.0, 4.0), 4: (3.4, 3.3), 5: (2.9, 3.1)}, 140, 14, 9.5, 8, 9, has_words=True)
-PAPER = Style("paper", {1: (7.0, 3.9), 2: (3.5, 2.9), 3: (2.33, 2.4)}, 300, 9, 7, 6, 5, has_words=False)
+SCREEN = Style(
+    "screen",
+    {1: (9.0, 5.6), 2: (5.2, 4.15), 3: (4.0, 4.0), 4: (3.4, 3.3), 5: (2.9, 3.1)},
+    140,
+    14,
+    9.5,
+    8,
+    9,
+    has_words=True,
+)
+PAPER = Style(
+    "paper", {1: (7.0, 3.9), 2: (3.5, 2.9), 3: (2.33, 2.4)}, 300, 9, 7, 6, 5, has_words=False
+)
 STYLES: dict[str, Style] = {style.name: style for style in (SCREEN, PAPER)}
 
 
@@ -65,7 +79,9 @@ class Palette:
 
 
 def palette(plot: Plot) -> Palette:
-    """Give each group of a figure its own looks, in the order of its keys; what they leave out comes after."""
+    """Give each group of a figure its own looks, in the order of its keys; what they leave out
+    comes after.
+    """
     colours = _groups(plot.colours, (mark.colour for mark in plot.marks))
     shapes = _groups(plot.shapes, (mark.shape for mark in plot.marks))
     # More groups than colours share some of them, and differ in marker, hatch and dash.

@@ -1,4 +1,6 @@
-"""Any two columns of the results against one another, coloured by a third; or two figures of the papers."""
+"""Any two columns of the results against one another, coloured by a third; or two figures of the
+papers.
+"""
 
 from __future__ import annotations
 
@@ -59,7 +61,13 @@ def _measured(material: Material) -> Made:
     group = column(choice.group or "detector")
     candidates = _candidates(material.configurations, words, group)
     if not candidates:
-        return [Missing(NAME, f"no record has both {words[0]} and {words[1]}; archbench compare --csv shows what they have")]
+        return [
+            Missing(
+                NAME,
+                f"no record has both {words[0]} and {words[1]}; archbench compare --csv shows "
+                "what they have",
+            )
+        ]
     places = Counter(candidate.place for candidate in candidates)
     place = max(places, key=lambda name: (name != COUNTED_ONLY, places[name]))
     are_counts = all(word not in MEASURES for word in words)
@@ -78,10 +86,15 @@ def _measured(material: Material) -> Made:
         candidates = [candidate for candidate in candidates if candidate.call == call]
     remarks = ["Repeats of one configuration are one point."]
     if any(value.interval for candidate in candidates for value in (candidate.x, candidate.y)):
-        remarks.append("Error bars: 95 % interval of the median, or the range of the medians of several processes.")
+        remarks.append(
+            "Error bars: 95 % interval of the median, or the range of the medians of several "
+            "processes."
+        )
     others = "; ".join(f"{count} of {name}" for name, count in places.items() if name not in where)
     if others and not are_counts:
-        remarks.append(f"Left out, of other devices or settings: {others}; --group device shows them together.")
+        remarks.append(
+            f"Left out, of other devices or settings: {others}; --group device shows them together."
+        )
     if len(calls) > 1 and not are_counts and group not in TELL_CALLS:
         rest = "; ".join(f"{count} of {name}" for name, count in calls.items() if name != call)
         remarks.append(f"Left out, called otherwise: {rest}; --group batch shows them together.")
@@ -91,23 +104,52 @@ def _measured(material: Material) -> Made:
 def _published(material: Material) -> Made:
     choice = material.choice
     if choice.group not in ("", "source"):
-        raise UsageError(f"--group {choice.group}: published figures are grouped by their source alone")
-    words = tuple(_quoted(word) for word in (choice.x or PUBLISHED_AXES[0], choice.y or PUBLISHED_AXES[1]))
+        raise UsageError(
+            f"--group {choice.group}: published figures are grouped by their source alone"
+        )
+    words = tuple(
+        _quoted(word) for word in (choice.x or PUBLISHED_AXES[0], choice.y or PUBLISHED_AXES[1])
+    )
     rows: dict[tuple[str, ...], dict[str, float]] = {}
     networks: dict[tuple[str, ...], tuple[str, ...]] = {}
     for figure in figures():
         word, value = value_in_our_units(figure)
         key = (figure.source, *figure.row, figure.input, figure.options)
         rows.setdefault(key, {})[f"published_{word}"] = value
-        networks[key] = (figure.paper, figure.backbone, figure.detector or "", figure.input, figure.options)
+        networks[key] = (
+            figure.paper,
+            figure.backbone,
+            figure.detector or "",
+            figure.input,
+            figure.options,
+        )
     # What a paper prints twice stands at its first place.
-    first = set({(networks[key], *(row.get(word) for word in words)): key for key, row in reversed(rows.items())}.values())
-    there = {key: row for key, row in rows.items() if all(word in row for word in words) and key in first}
+    first = set(
+        {
+            (networks[key], *(row.get(word) for word in words)): key
+            for key, row in reversed(rows.items())
+        }.values()
+    )
+    there = {
+        key: row for key, row in rows.items() if all(word in row for word in words) and key in first
+    }
     if not there:
-        return [Missing(NAME, f"no row of the papers' tables has both {words[0]} and {words[1]}; --x and --y take other columns")]
+        return [
+            Missing(
+                NAME,
+                f"no row of the papers' tables has both {words[0]} and {words[1]}; --x and --y "
+                "take other columns",
+            )
+        ]
     x, y = ([Value(row[word] * _word(word).scale) for row in there.values()] for word in words)
-    candidates = [Candidate(key[3], "", "", at, height, key[0]) for key, at, height in zip(there, x, y, strict=True)]
-    remarks = ["Quoted, each from its paper's own device and data set: speeds and accuracies of different tables are not to be compared."]
+    candidates = [
+        Candidate(key[3], "", "", at, height, key[0])
+        for key, at, height in zip(there, x, y, strict=True)
+    ]
+    remarks = [
+        "Quoted, each from its paper's own device and data set: speeds and accuracies of different "
+        "tables are not to be compared."
+    ]
     return [_plot(material, words, candidates, ("as published", "source"), remarks)]
 
 
@@ -130,31 +172,50 @@ def _call(spec: Spec) -> str:
 
 def _value(one: Configuration, word: str, value: float) -> Value:
     scale = _word(word).scale
-    return value_of(one, word, scale=scale) if word in (*COUNTS, *MEASURES) else Value(value * scale)
+    return (
+        value_of(one, word, scale=scale) if word in (*COUNTS, *MEASURES) else Value(value * scale)
+    )
 
 
 def _plot(
-    material: Material, words: Sequence[str], candidates: Sequence[Candidate], about: tuple[str, str], remarks: Sequence[str]
+    material: Material,
+    words: Sequence[str],
+    candidates: Sequence[Candidate],
+    about: tuple[str, str],
+    remarks: Sequence[str],
 ) -> Plot:
     where, group = about
     origin: Origin = "paper" if material.source == "paper" else "ours"
     groups = groups_of(candidate.group for candidate in candidates)
     marks = [
         Mark(
-            one.label, one.x.value, one.y.value, x_interval=one.x.interval, y_interval=one.y.interval, colour=groups[one.group],
-            shape=groups[one.group], origin=origin, is_named=len(candidates) <= FEW,
+            one.label,
+            one.x.value,
+            one.y.value,
+            x_interval=one.x.interval,
+            y_interval=one.y.interval,
+            colour=groups[one.group],
+            shape=groups[one.group],
+            origin=origin,
+            is_named=len(candidates) <= FEW,
         )
         for one in candidates
         if one.x.value is not None and one.y.value is not None
-    ]  # fmt: skip
+    ]
     values = ([float(mark.x) for mark in marks], [float(mark.y) for mark in marks])
     x, y = (
-        Axis(_word(word).heading, _word(word).unit, is_log=_is_log(material.choice.log, letter, found))
+        Axis(
+            _word(word).heading,
+            _word(word).unit,
+            is_log=_is_log(material.choice.log, letter, found),
+        )
         for letter, word, found in zip("xy", words, values, strict=True)
     )
     key = Key(tuple(dict.fromkeys(groups.values())), group.replace("_", " "))
     title = f"Trade-off: {y.words} over {x.words}"
-    return Plot(NAME, title, where, (Panel("", x, y, tuple(marks)),), tuple(remarks), key, key, columns=1)
+    return Plot(
+        NAME, title, where, (Panel("", x, y, tuple(marks)),), tuple(remarks), key, key, columns=1
+    )
 
 
 def _is_log(asked: str, letter: str, values: Sequence[float]) -> bool:
@@ -166,7 +227,9 @@ def _number(name: str) -> str:
     """A column of numbers; raises UsageError for another."""
     found = column(name)
     if COLUMNS[found] is str:
-        raise UsageError(f"{found} is no number: --x and --y take columns of numbers, --group takes any")
+        raise UsageError(
+            f"{found} is no number: --x and --y take columns of numbers, --group takes any"
+        )
     return found
 
 
@@ -182,4 +245,8 @@ def _word(name: str) -> Word:
     if name == plain:
         return known
     heading = " ".join(PUBLISHED.get(plain, known.heading).split())
-    return Word(f"{heading}, as published", known.unit if plain not in PUBLISHED or known.scale != 1 else "", known.scale)
+    return Word(
+        f"{heading}, as published",
+        known.unit if plain not in PUBLISHED or known.scale != 1 else "",
+        known.scale,
+    )

@@ -1,6 +1,8 @@
-"""VoVNet's figures: 2, what layers of dense and one-shot aggregation read; 3 and 4, accuracy, speed, efficiency and energy.
+"""VoVNet's figures: 2, what layers of dense and one-shot aggregation read; 3 and 4, accuracy,
+speed, efficiency and energy.
 
-Accuracy is always the published one; the rest is published too, or measured on one device with one precision.
+Accuracy is always the published one; the rest is published too, or measured on one device with one
+precision.
 """
 
 from __future__ import annotations
@@ -35,7 +37,13 @@ from archbench.report.figures.material import (
 )
 from archbench.spec import Spec
 
-FAMILIES = {"vovnet": "VoVNet", "densenet": "DenseNet", "resnet": "ResNet", "mobilenet": "MobileNet", "peleenet": "PeleeNet"}
+FAMILIES = {
+    "vovnet": "VoVNet",
+    "densenet": "DenseNet",
+    "resnet": "ResNet",
+    "mobilenet": "MobileNet",
+    "peleenet": "PeleeNet",
+}
 MEASURED = {"fps": "fps", "gmacs_per_s": "gmacs_per_s", "energy_j": "energy_per_image_j"}
 """Our column behind each quantity of a point; `PUBLISHED`: the paper's metric."""
 PUBLISHED = {"fps": "fps", "gmacs_per_s": "gflops_per_s", "energy_j": "energy_j_per_image"}
@@ -110,16 +118,22 @@ def efficiency(material: Material) -> Made:
         points = _measured(chart, found, labels) if found else []
         if material.wants_paper:
             points += _published(chart)
-        made += plot_or_missing(_plot(chart, points, found), lambda chart=chart: _how_to_fill(chart))  # type: ignore[misc]
+        made += plot_or_missing(
+            _plot(chart, points, found),
+            lambda chart=chart: _how_to_fill(chart),  # type: ignore[misc]
+        )
     return made
 
 
 def _published(chart: Chart) -> list[Point]:
     quoted = {
-        label: {name: Value(row[metric].value) for name, metric in PUBLISHED.items()} | {"accuracy": Value(row[chart.accuracy].value)}
+        label: {name: Value(row[metric].value) for name, metric in PUBLISHED.items()}
+        | {"accuracy": Value(row[chart.accuracy].value)}
         for label, row in chart.rows().items()
     }
-    return [Point(label, _family(chart, label), values, "paper") for label, values in quoted.items()]
+    return [
+        Point(label, _family(chart, label), values, "paper") for label, values in quoted.items()
+    ]
 
 
 def _measured(chart: Chart, found: Found, labels: Mapping[Spec, str]) -> list[Point]:
@@ -128,7 +142,13 @@ def _measured(chart: Chart, found: Found, labels: Mapping[Spec, str]) -> list[Po
     for label, row in chart.rows().items():
         if label in of:
             values = {name: value_of(of[label], word) for name, word in MEASURED.items()}
-            points.append(Point(label, _family(chart, label), values | {"accuracy": Value(row[chart.accuracy].value)}))
+            points.append(
+                Point(
+                    label,
+                    _family(chart, label),
+                    values | {"accuracy": Value(row[chart.accuracy].value)},
+                )
+            )
     return points
 
 
@@ -138,20 +158,36 @@ def _family(chart: Chart, label: str) -> str:
 
 
 def _plot(chart: Chart, points: Sequence[Point], found: Found | None) -> Plot:
-    ours, papers = ([point for point in points if point.origin == origin] for origin in ("ours", "paper"))
+    ours, papers = (
+        [point for point in points if point.origin == origin] for origin in ("ours", "paper")
+    )
     remarks = [*_remarks(chart, ours, found), *_quotation(chart, papers, is_overlaid=bool(ours))]
     where = f"measured on {found.where}" if found else "as published"
     key = Key(tuple(FAMILIES.values()))
     panels = tuple(_panel(chart, points, *panel) for panel in PANELS)
-    return Plot(f"efficiency-{chart.name}", f"{chart.title}, after VoVNet's Figure {chart.number}", where, panels, tuple(remarks), key, key)
+    return Plot(
+        f"efficiency-{chart.name}",
+        f"{chart.title}, after VoVNet's Figure {chart.number}",
+        where,
+        panels,
+        tuple(remarks),
+        key,
+        key,
+    )
 
 
 def _quotation(chart: Chart, papers: Sequence[Point], *, is_overlaid: bool) -> list[str]:
     if not papers:
         return []
     if is_overlaid:
-        return [f"Hollow marks: quoted from {chart.origin}, measured on the paper's own device, energy by its Eq. 2."]
-    return [f"Every figure is quoted from {chart.origin}: on the paper's own device, energy by its Eq. 2. {FLOP_REMARK}"]
+        return [
+            f"Hollow marks: quoted from {chart.origin}, measured on the paper's own device, energy "
+            "by its Eq. 2."
+        ]
+    return [
+        f"Every figure is quoted from {chart.origin}: on the paper's own device, energy by its Eq. "
+        f"2. {FLOP_REMARK}"
+    ]
 
 
 def _panel(chart: Chart, points: Sequence[Point], title: str, x: str, y: str, better: str) -> Panel:
@@ -160,17 +196,32 @@ def _panel(chart: Chart, points: Sequence[Point], title: str, x: str, y: str, be
         at, height = point.quantities[x], point.quantities[y]
         if at.value is not None and height.value is not None:
             mark = Mark(
-                point.label, at.value, height.value, x_interval=at.interval, y_interval=height.interval, colour=point.family,
-                shape=point.family, line=f"{point.family}, {point.origin}", origin=point.origin,
+                point.label,
+                at.value,
+                height.value,
+                x_interval=at.interval,
+                y_interval=height.interval,
+                colour=point.family,
+                shape=point.family,
+                line=f"{point.family}, {point.origin}",
+                origin=point.origin,
                 is_named=point.label not in {mark.label for mark in marks},
-            )  # fmt: skip
+            )
             marks.append(mark)
-    missing = [name for name in (x, y) if name in NAMES and all(point.quantities[name].value is None for point in points)]
-    empty = "; ".join(f"{NAMES[name]}: {why_missing(point.quantities[name] for point in points)}" for name in missing)
+    missing = [
+        name
+        for name in (x, y)
+        if name in NAMES and all(point.quantities[name].value is None for point in points)
+    ]
+    empty = "; ".join(
+        f"{NAMES[name]}: {why_missing(point.quantities[name] for point in points)}"
+        for name in missing
+    )
     ordered = sorted(marks, key=lambda mark: (mark.x, mark.y))
     is_overlaid = len({mark.origin for mark in marks}) > 1
     across, up = (
-        replace(axis, is_log=is_overlaid and name in AXES) for name, axis in ((x, AXES[x]), (y, AXES.get(y, chart.accuracy_axis)))
+        replace(axis, is_log=is_overlaid and name in AXES)
+        for name, axis in ((x, AXES[x]), (y, AXES.get(y, chart.accuracy_axis)))
     )
     return Panel(title, across, up, tuple(ordered), better=better, empty=empty)
 
@@ -178,8 +229,13 @@ def _panel(chart: Chart, points: Sequence[Point], title: str, x: str, y: str, be
 def _remarks(chart: Chart, points: Sequence[Point], found: Found | None) -> list[str]:
     if not found:
         return []
-    remarks = [f"Batch 1, the forward pass alone (protocol model); accuracy quoted from {chart.origin}. {FLOP_REMARK}"]
-    remarks += bars_remark((value for point in points for value in point.quantities.values()), found)
+    remarks = [
+        f"Batch 1, the forward pass alone (protocol model); accuracy quoted from {chart.origin}. "
+        f"{FLOP_REMARK}"
+    ]
+    remarks += bars_remark(
+        (value for point in points for value in point.quantities.values()), found
+    )
     for name, what in NAMES.items():
         missing = [point for point in points if point.quantities[name].value is None]
         if missing and len(missing) < len(points):
@@ -195,24 +251,39 @@ def _how_to_fill(chart: Chart) -> str:
     """Why a chart has no point, and the command that would make some."""
     if not chart.specs():
         return f"none of the networks of {chart.origin} can be built yet"
-    return f"no measured record of the networks of {chart.origin}; archbench sweep vovnet/figure{chart.number} makes them"
+    return (
+        f"no measured record of the networks of {chart.origin}; archbench sweep "
+        f"vovnet/figure{chart.number} makes them"
+    )
 
 
 def aggregation(material: Material) -> Made:
     """Make Figure 2: a matrix of mean absolute weights for each block of a trained network."""
     if not material.blocks:
         why = (
-            "it shows what training made of the weights, and random ones weigh every layer alike: give a checkpoint, as in"
+            "it shows what training made of the weights, and random ones weigh every layer alike: "
+            "give a checkpoint, as in"
             " archbench plot aggregation --network densenet40 --weights FILE"
         )
         return [Missing("aggregation", why)]
     panels = tuple(_matrix(block) for block in material.blocks)
     remarks = (
-        "Mean absolute weight between each layer's output (source) and the layers that read it (target), as VoVNet's Figure 2 has it;"
-        " blank: not connected. A target without a number is what reads the block's end: a transition, an aggregation, a classifier.",
+        "Mean absolute weight between each layer's output (source) and the layers that read it "
+        "(target), as VoVNet's Figure 2 has it;"
+        " blank: not connected. A target without a number is what reads the block's end: a "
+        "transition, an aggregation, a classifier.",
     )
     title = f"What layers read, {material.networks[0]}, after VoVNet's Figure 2"
-    return [Plot("aggregation", title, f"weights of {material.checkpoint}", panels, remarks, columns=min(3, len(panels)))]
+    return [
+        Plot(
+            "aggregation",
+            title,
+            f"weights of {material.checkpoint}",
+            panels,
+            remarks,
+            columns=min(3, len(panels)),
+        )
+    ]
 
 
 def _matrix(block: Block) -> Panel:

@@ -1,4 +1,6 @@
-"""Records as a sheet for people: a row a record, every stable column in its rendered unit, rounded to what is known of it."""
+"""Records as a sheet for people: a row a record, every stable column in its rendered unit, rounded
+to what is known of it.
+"""
 
 from __future__ import annotations
 
@@ -20,28 +22,62 @@ QUOTES, BOUND = "published_", "_ci95"
 SIGNIFICANT = 4
 """Digits of a figure of which nothing says how many."""
 UNITS = {
-    "_ci95_lo": Word("", "ms", digits=2), "_ci95_hi": Word("", "ms", digits=2), "_bytes": Word("", "MB", 1e-6, 1),
-    "bytes_all": Word("", "MB", 1e-6, 1), "_ms": Word("", "ms", digits=2), "_per_image_j": Word("", "J", digits=3),
-    "_j": Word("", "J", digits=1), "_w": Word("", "W", digits=1), "_img_s": Word("", "images/s", digits=2),
-    "flops_per_s": Word("", "G", 1e-9, 1), "bn_elements": Word("", "M", 1e-6, 2),
-}  # fmt: skip
+    "_ci95_lo": Word("", "ms", digits=2),
+    "_ci95_hi": Word("", "ms", digits=2),
+    "_bytes": Word("", "MB", 1e-6, 1),
+    "bytes_all": Word("", "MB", 1e-6, 1),
+    "_ms": Word("", "ms", digits=2),
+    "_per_image_j": Word("", "J", digits=3),
+    "_j": Word("", "J", digits=1),
+    "_w": Word("", "W", digits=1),
+    "_img_s": Word("", "images/s", digits=2),
+    "flops_per_s": Word("", "G", 1e-9, 1),
+    "bn_elements": Word("", "M", 1e-6, 2),
+}
 """How figures are shown that have no word for people, by how their names end."""
 HEADINGS = {
-    "record_id": "record", "time_utc": "made (UTC)", "device_uuid": "card", "latency_ms_ci95_lo": "forward, 95 % from",
-    "latency_ms_ci95_hi": "forward, 95 % to", "flops_per_s": "FLOP/s, two a multiply-add", "mac_bound": "lower bound of MAC (Eq. 1)",
-    "bn_elements": "outputs of batch norms", "bytes_all": "read and written by all operators", "mem_params_bytes": "parameters in memory",
-    "mem_buffers_bytes": "buffers in memory", "mem_act_peak_bytes": "allocator's peak above weights and input",
-    "energy_counter_ratio": "counter's energy / integrated", "energy_counter_j": "energy by the counter",
-    "energy_integrated_j": "energy, integrated", "power_idle_no_context_w": "idle power, no process",
-    "energy_throughput_img_s": "images/s while energy was measured", "roofline_attainable": "layers' roofline bound / forward",
-}  # fmt: skip
+    "record_id": "record",
+    "time_utc": "made (UTC)",
+    "device_uuid": "card",
+    "latency_ms_ci95_lo": "forward, 95 % from",
+    "latency_ms_ci95_hi": "forward, 95 % to",
+    "flops_per_s": "FLOP/s, two a multiply-add",
+    "mac_bound": "lower bound of MAC (Eq. 1)",
+    "bn_elements": "outputs of batch norms",
+    "bytes_all": "read and written by all operators",
+    "mem_params_bytes": "parameters in memory",
+    "mem_buffers_bytes": "buffers in memory",
+    "mem_act_peak_bytes": "allocator's peak above weights and input",
+    "energy_counter_ratio": "counter's energy / integrated",
+    "energy_counter_j": "energy by the counter",
+    "energy_integrated_j": "energy, integrated",
+    "power_idle_no_context_w": "idle power, no process",
+    "energy_throughput_img_s": "images/s while energy was measured",
+    "roofline_attainable": "layers' roofline bound / forward",
+}
 """Headings that stand alone, where a word's own leans on its neighbour or there is none."""
 COMMAND = "command"
 SHOWN = (
-    "status", "reason", "device", "precision", "batch", "mode", "params", "macs", "mac_eq1", "activation_peak_bytes", "latency_ms",
-    "latency_ms_ci95_lo", "latency_ms_ci95_hi", "fps", "energy_per_image_j", "mem_device_delta_bytes", "mem_host_peak_bytes", "flags",
+    "status",
+    "reason",
+    "device",
+    "precision",
+    "batch",
+    "mode",
+    "params",
+    "macs",
+    "mac_eq1",
+    "activation_peak_bytes",
+    "latency_ms",
+    "latency_ms_ci95_lo",
+    "latency_ms_ci95_hi",
+    "fps",
+    "energy_per_image_j",
+    "mem_device_delta_bytes",
+    "mem_host_peak_bytes",
+    "flags",
     COMMAND,
-)  # fmt: skip
+)
 """What is shown first, where it tells records apart or has figures."""
 TELLING = ("status", "device", "precision", "batch", "mode")
 """Columns that are shown first only where not all records are alike in them."""
@@ -52,7 +88,9 @@ DIGITS_KEPT = 7
 
 @dataclass(frozen=True)
 class SheetColumn:
-    """A column: its stable name, its heading, its group, and for each record its value in `unit`, its text and its interval's."""
+    """A column: its stable name, its heading, its group, and for each record its value in `unit`,
+    its text and its interval's.
+    """
 
     name: str
     heading: str
@@ -81,13 +119,20 @@ class SheetColumn:
     def to_dict(self) -> dict[str, Any]:
         """Give it as plain data, values of an empty one left out."""
         data: dict[str, Any] = {
-            "name": self.name, "heading": self.heading, "unit": self.unit, "group": self.group, "number": self.is_number,
+            "name": self.name,
+            "heading": self.heading,
+            "unit": self.unit,
+            "group": self.group,
+            "number": self.is_number,
             "decimals": self.decimals,
-        }  # fmt: skip
+        }
         if not self.is_empty:
             data["texts"] = list(self.texts)
             if self.is_number:
-                data["values"] = [None if value is None else float(f"{value:.{DIGITS_KEPT}g}") for value in self.values]
+                data["values"] = [
+                    None if value is None else float(f"{value:.{DIGITS_KEPT}g}")
+                    for value in self.values
+                ]
             if any(self.spans):
                 data["spans"] = list(self.spans)
         return data
@@ -95,7 +140,9 @@ class SheetColumn:
 
 @dataclass(frozen=True)
 class Sheet:
-    """The records' short names, and the columns in their stable order, the command that makes each record last."""
+    """The records' short names, and the columns in their stable order, the command that makes each
+    record last.
+    """
 
     names: Sequence[str]
     columns: Sequence[SheetColumn]
@@ -105,7 +152,11 @@ class Sheet:
         """The columns that are shown first: those that say something."""
         named = {column.name: column for column in self.columns}
         chosen = [named[name] for name in SHOWN]
-        return [column for column in chosen if not column.is_empty and not (column.name in TELLING and column.is_uniform)]
+        return [
+            column
+            for column in chosen
+            if not column.is_empty and not (column.name in TELLING and column.is_uniform)
+        ]
 
 
 def sheet(records: Sequence[Record]) -> Sheet:
@@ -114,7 +165,18 @@ def sheet(records: Sequence[Record]) -> Sheet:
     made = rows(records)
     columns = [_column(name, [row[name] for row in made], records) for name in COLUMNS]
     commands = [record.command() for record in records]
-    columns.append(SheetColumn(COMMAND, "command that makes it", "", "asked", False, commands, commands, [""] * len(commands)))
+    columns.append(
+        SheetColumn(
+            COMMAND,
+            "command that makes it",
+            "",
+            "asked",
+            False,
+            commands,
+            commands,
+            [""] * len(commands),
+        )
+    )
     return Sheet([named[record.spec] for record in records], columns)
 
 
@@ -124,7 +186,8 @@ def decimals_of(text: str) -> int:
 
 
 def decimals_for(half_width: float) -> int:
-    """The decimals that a figure is known to: two digits of its uncertainty where it begins with 1, 2 or 3.5 at most, else one.
+    """The decimals that a figure is known to: two digits of its uncertainty where it begins with 1,
+    2 or 3.5 at most, else one.
 
     The Particle Data Group's rule (Review of Particle Physics, section 5.3 of its introduction).
     """
@@ -143,11 +206,19 @@ def _column(name: str, values: Sequence[Any], records: Sequence[Record]) -> Shee
     scale = word.scale if word else 1.0
     scaled = [None if value is None else value * scale for value in values]
     if group == "published":
-        texts, spans = [MISSING if value is None else f"{value:.10g}" for value in scaled], [""] * len(scaled)
+        texts, spans = (
+            [MISSING if value is None else f"{value:.10g}" for value in scaled],
+            [""] * len(scaled),
+        )
     else:
         intervals = [interval_of(record, name.partition(BOUND)[0]) for record in records]
-        ranges = [found or _range(record, name) for found, record in zip(intervals, records, strict=True)]
-        texts = [_text(value, _scaled(found, scale), word) for value, found in zip(scaled, ranges, strict=True)]
+        ranges = [
+            found or _range(record, name) for found, record in zip(intervals, records, strict=True)
+        ]
+        texts = [
+            _text(value, _scaled(found, scale), word)
+            for value, found in zip(scaled, ranges, strict=True)
+        ]
         spans = ["" if BOUND in name else _span(_scaled(interval, scale)) for interval in intervals]
     return SheetColumn(name, heading, word.unit if word else "", group, True, scaled, texts, spans)
 
@@ -165,7 +236,9 @@ def _scaled(interval: Interval | None, scale: float) -> Interval | None:
 
 
 def _text(value: float | None, interval: Interval | None, word: Word | None) -> str:
-    """A figure rounded to the interval or range of it, or to the word's digits where there is none."""
+    """A figure rounded to the interval or range of it, or to the word's digits where there is
+    none.
+    """
     if value is None:
         return MISSING
     if interval and interval[1] > interval[0]:
@@ -189,14 +262,20 @@ def _decimals_of_interval(interval: Interval) -> int:
 def _word(name: str) -> Word | None:
     ours = name.removeprefix(QUOTES)
     known = COUNTED | MEASURED
-    return known.get(ours) or next((word for ending, word in UNITS.items() if ours.endswith(ending)), None)
+    return known.get(ours) or next(
+        (word for ending, word in UNITS.items() if ours.endswith(ending)), None
+    )
 
 
 def heading_of(name: str) -> str:
     """A column's heading for people; of a published figure, with whose it is."""
     ours = name.removeprefix(QUOTES)
     word = (COUNTED | MEASURED).get(ours)
-    known = HEADINGS.get(ours) or (word.heading if word else PUBLISHED.get(ours, "").replace("\n", " "))
-    unit = next((ending for ending in UNITS if ending.startswith("_") and ours.endswith(ending)), "")
+    known = HEADINGS.get(ours) or (
+        word.heading if word else PUBLISHED.get(ours, "").replace("\n", " ")
+    )
+    unit = next(
+        (ending for ending in UNITS if ending.startswith("_") and ours.endswith(ending)), ""
+    )
     heading = known or ours.removesuffix(unit).replace("_", " ")
     return f"paper: {heading}" if name.startswith(QUOTES) else heading

@@ -1,4 +1,6 @@
-"""Records as the tables that people read: a line a configuration, the figures of the paper that has it below ours."""
+"""Records as the tables that people read: a line a configuration, the figures of the paper that has
+it below ours.
+"""
 
 from __future__ import annotations
 
@@ -27,28 +29,46 @@ MANY = 8
 """Networks of which a note tells no more one by one."""
 NAMES = Column("network: our figures\n  paper/table: its own", "left")
 SHOWN = COUNTED | MEASURED
-QUOTED_NOTE = "A line that names a paper's table quotes it: its figures are of the paper's own device. fps: images/s."
-TABLES_NOTE = "Each table is of one device, precision and memory format: times are not to be compared from table to table."
+QUOTED_NOTE = (
+    "A line that names a paper's table quotes it: its figures are of the paper's own device. fps: "
+    "images/s."
+)
+TABLES_NOTE = (
+    "Each table is of one device, precision and memory format: times are not to be compared from "
+    "table to table."
+)
 FIGURES = [
     Column(heading)
-    for heading in ("params\n(M)", "multiply-\nadds (G)", "FLOPs,\npaper's\nway (G)", "MAC\n(Eq. 1)\n(M)", "latency\n(ms)", "fps")
+    for heading in (
+        "params\n(M)",
+        "multiply-\nadds (G)",
+        "FLOPs,\npaper's\nway (G)",
+        "MAC\n(Eq. 1)\n(M)",
+        "latency\n(ms)",
+        "fps",
+    )
 ]
 
 
 @dataclass(frozen=True)
 class Layout:
-    """How configurations are laid out: characters a line (None: names stay whole), order, a table for each value of a column, columns."""
+    """How configurations are laid out: characters a line (None: names stay whole), order, a table
+    for each value of a column, columns.
+    """
 
     width: int | None = WIDTH
     sort: str | None = None
     """A column, a minus before it for the largest first; None: the order of the records."""
     group: str | None = None
     columns: Sequence[str] = field(default_factory=tuple)
-    """Columns by their stable names, in base units; none: the usual figures with the papers' below them."""
+    """Columns by their stable names, in base units; none: the usual figures with the papers' below
+    them.
+    """
 
 
 def tables(records: Sequence[Record], layout: Layout | None = None) -> list[Table]:
-    """Give the records as tables for people, one for each device and its settings, a paper's figures in the line below ours.
+    """Give the records as tables for people, one for each device and its settings, a paper's
+    figures in the line below ours.
 
     Repeats of one configuration are one line. The last table bears the notes that all of them need.
     """
@@ -56,19 +76,36 @@ def tables(records: Sequence[Record], layout: Layout | None = None) -> list[Tabl
     made = ordered(configurations(records), layout.sort, merged)
     named = short_names(configuration.spec for configuration in made)
     draw = _chosen_table if layout.columns else _table
-    drawn = [table for title, group in grouped(made, layout.group).items() for table in draw(title, group, named, layout)]
+    drawn = [
+        table
+        for title, group in grouped(made, layout.group).items()
+        for table in draw(title, group, named, layout)
+    ]
     if drawn:
         notes = [] if layout.columns else _notes([configuration.spec for configuration in made])
-        drawn[-1] = replace(drawn[-1], notes=[*drawn[-1].notes, *notes, *([TABLES_NOTE] if len({one.place for one in made}) > 1 else [])])
+        drawn[-1] = replace(
+            drawn[-1],
+            notes=[
+                *drawn[-1].notes,
+                *notes,
+                *([TABLES_NOTE] if len({one.place for one in made}) > 1 else []),
+            ],
+        )
     return drawn
 
 
 def grouped(made: Iterable[Configuration], column: str | None) -> dict[str, list[Configuration]]:
-    """Configurations by where they were measured and, if asked, by the value of a column, under a title for each."""
+    """Configurations by where they were measured and, if asked, by the value of a column, under a
+    title for each.
+    """
     groups: dict[str, list[Configuration]] = {}
     for configuration in made:
         value = merged(configuration)[column] if column else None
-        title = f"{configuration.place}, {column} {MISSING if value is None else value}" if column else configuration.place
+        title = (
+            f"{configuration.place}, {column} {MISSING if value is None else value}"
+            if column
+            else configuration.place
+        )
         groups.setdefault(title, []).append(configuration)
     return groups
 
@@ -80,12 +117,19 @@ def flag_notes(made: Iterable[Configuration], named: Mapping[Spec, str]) -> list
     for one in made:
         for flag in (merged(one)["flags"] or "").split(";"):
             flagged.setdefault(flag, []).append(named[one.spec])
-    told = {flag: "all" if len(who) == len(made) > 1 else "; ".join(dict.fromkeys(who)) for flag, who in flagged.items()}
+    told = {
+        flag: "all" if len(who) == len(made) > 1 else "; ".join(dict.fromkeys(who))
+        for flag, who in flagged.items()
+    }
     return [f"{flag}: {who}" for flag, who in told.items() if flag]
 
 
-def repeats_note(made: Iterable[Configuration], named: Mapping[Spec, str], word: str = "latency_ms") -> list[str]:
-    """Of how many processes a figure is the median, and their range, of many networks the widest; nothing where each is of one."""
+def repeats_note(
+    made: Iterable[Configuration], named: Mapping[Spec, str], word: str = "latency_ms"
+) -> list[str]:
+    """Of how many processes a figure is the median, and their range, of many networks the widest;
+    nothing where each is of one.
+    """
     ranges: dict[int, list[tuple[float, str]]] = {}
     for one in made:
         figure = one.figure(word)
@@ -94,36 +138,62 @@ def repeats_note(made: Iterable[Configuration], named: Mapping[Spec, str], word:
             told = f"{named[one.spec]} {least} to {most}"
             ranges.setdefault(figure.processes, []).append((apart(figure.interval), told))
     return [
-        f"Medians of {count} processes, and their range in {SHOWN[word].unit}: {'; '.join(told for _, told in found)}"
+        f"Medians of {count} processes, and their range in {SHOWN[word].unit}: "
+        f"{'; '.join(told for _, told in found)}"
         if len(found) <= MANY
         else f"Medians of {count} processes; furthest apart, in {SHOWN[word].unit}: {max(found)[1]}"
         for count, found in ranges.items()
     ]
 
 
-def _table(title: str, made: Sequence[Configuration], named: Mapping[Spec, str], layout: Layout) -> list[Table]:
+def _table(
+    title: str, made: Sequence[Configuration], named: Mapping[Spec, str], layout: Layout
+) -> list[Table]:
     both = [(_our_figures(one), _paper_figures(one.spec)) for one in made]
-    left = name_width(FIGURES, [cells for figures in both for cells in figures if cells], layout.width)
+    left = name_width(
+        FIGURES, [cells for figures in both for cells in figures if cells], layout.width
+    )
     lines = [
-        line for one, (ours, papers) in zip(made, both, strict=True) for line in _lines(one, wrap_name(named[one.spec], left), ours, papers)
+        line
+        for one, (ours, papers) in zip(made, both, strict=True)
+        for line in _lines(one, wrap_name(named[one.spec], left), ours, papers)
     ]
-    notes = [*endings((one.newest for one in made), named), *repeats_note(made, named), *flag_notes(made, named)]
+    notes = [
+        *endings((one.newest for one in made), named),
+        *repeats_note(made, named),
+        *flag_notes(made, named),
+    ]
     return [Table([NAMES, *FIGURES], lines, title=title, notes=notes)]
 
 
-def _chosen_table(title: str, made: Sequence[Configuration], named: Mapping[Spec, str], layout: Layout) -> list[Table]:
+def _chosen_table(
+    title: str, made: Sequence[Configuration], named: Mapping[Spec, str], layout: Layout
+) -> list[Table]:
     """A table of chosen columns, in parts where they are too many for a line."""
-    columns = [Column(heading(name), "left" if COLUMNS[name] is str else "right") for name in layout.columns]
+    columns = [
+        Column(heading(name), "left" if COLUMNS[name] is str else "right")
+        for name in layout.columns
+    ]
     cells = [[in_base_units(row[column]) for column in layout.columns] for row in map(merged, made)]
     left = name_width(columns, cells, layout.width)
-    lines = [line for one, found in zip(made, cells, strict=True) for line in named_lines(wrap_name(named[one.spec], left), found)]
-    notes = [*endings((one.newest for one in made), named), *repeats_note(made, named), *flag_notes(made, named)]
+    lines = [
+        line
+        for one, found in zip(made, cells, strict=True)
+        for line in named_lines(wrap_name(named[one.spec], left), found)
+    ]
+    notes = [
+        *endings((one.newest for one in made), named),
+        *repeats_note(made, named),
+        *flag_notes(made, named),
+    ]
     whole = Table([Column("network", "left"), *columns], lines, title=title, notes=notes)
     return whole.split(layout.width) if layout.width else [whole]
 
 
 def name_width(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None) -> int:
-    """The characters that are left for a network's name beside columns; `width` None: no end of them."""
+    """The characters that are left for a network's name beside columns; `width` None: no end of
+    them.
+    """
     taken = sum(2 + width for width in Table(columns, rows).widths())
     return max(LEAST_NAME_WIDTH, width - taken) if width else sys.maxsize
 
@@ -133,8 +203,12 @@ def named_lines(name: Sequence[str], cells: Sequence[str]) -> list[list[str]]:
     return [[name[0], *cells], *([text, *[""] * len(cells)] for text in name[1:])]
 
 
-def _lines(one: Configuration, name: Sequence[str], ours: Sequence[str], papers: Sequence[str]) -> list[list[str]]:
-    """The lines of one configuration: our figures beside its name, how it ended if not well, the paper's figures."""
+def _lines(
+    one: Configuration, name: Sequence[str], ours: Sequence[str], papers: Sequence[str]
+) -> list[list[str]]:
+    """The lines of one configuration: our figures beside its name, how it ended if not well, the
+    paper's figures.
+    """
     blank = [""] * len(FIGURES)
     lines = named_lines(name, ours)
     if one.status != "ok":
@@ -175,14 +249,17 @@ def _parameters(spec: Spec) -> str:
 def endings(records: Iterable[Record], named: Mapping[Spec, str]) -> list[str]:
     """How each job ended that did not end well."""
     return [
-        f"{named[record.spec]}: {record.status} ({record.reason.code}) in phase {record.reason.phase or '?'}: {record.reason.message}"
+        f"{named[record.spec]}: {record.status} ({record.reason.code}) in phase "
+        f"{record.reason.phase or '?'}: {record.reason.message}"
         for record in records
         if record.status != "ok" and record.reason
     ]
 
 
 def _notes(specs: Iterable[Spec]) -> list[str]:
-    """What a reader must know of the figures: whose they are, which are counted by another rule, which networks are approximate."""
+    """What a reader must know of the figures: whose they are, which are counted by another rule,
+    which networks are approximate.
+    """
     specs = list(specs)
     quoted = [spec for spec in specs if _paper_figures(spec)]
     notes = [QUOTED_NOTE] if quoted else []

@@ -1,4 +1,6 @@
-"""What can be measured on a machine, and what was found there, as the page that `archbench doctor` prints."""
+"""What can be measured on a machine, and what was found there, as the page that `archbench doctor`
+prints.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +37,9 @@ def abilities_table(abilities: Sequence[Ability], width: int | None = NOTE_WIDTH
     for ability in abilities:
         code = f" ({ability.code})" if ability.code else ""
         text = f"{ability.found}{code}." + (f" To do: {ability.remedy}." if ability.remedy else "")
-        first, *rest = _wrapped(text[0].upper() + text[1:], width and width - taken - STATES_WIDTH - 4)
+        first, *rest = _wrapped(
+            text[0].upper() + text[1:], width and width - taken - STATES_WIDTH - 4
+        )
         rows += [[ability.state, ability.name, first], *(["", "", line] for line in rest)]
     columns = [Column("", "left"), Column("what", "left"), Column("how, or why not", "left")]
     return Table(columns, rows, title="What archbench can measure on this machine")
@@ -59,15 +63,28 @@ def _table(title: str, rows: Rows, width: int | None) -> Table:
 
 
 def _wrapped(text: str, width: int | None) -> list[str]:
-    return (textwrap.wrap(text, width, break_on_hyphens=False) if width else [text] * bool(text)) or [MISSING]
+    return (
+        textwrap.wrap(text, width, break_on_hyphens=False) if width else [text] * bool(text)
+    ) or [MISSING]
 
 
 def _machine(facts: Facts) -> Rows:
     host, torch = facts["host"], facts["torch"]
-    where = [word for word, holds in (("virtual machine", host["virtual_machine"]), ("container", host["container"])) if holds]
+    where = [
+        word
+        for word, holds in (
+            ("virtual machine", host["virtual_machine"]),
+            ("container", host["container"]),
+        )
+        if holds
+    ]
     yield "processor", ", ".join([host["cpu"], host["machine"], *where])
     quota = "no quota" if host["quota"] is None else f"a quota of {host['quota']:g}"
-    yield "cores", f"{host['cores']} to use: {len(host['affinity'])} of {host['processors']} processors, {quota}"
+    yield (
+        "cores",
+        f"{host['cores']} to use: {len(host['affinity'])} of {host['processors']} processors, "
+        f"{quota}",
+    )
     yield "clock governor", host["governor"] or "not told (in a virtual machine its host has it)"
     yield "free memory", _bytes(host["memory_available_bytes"])
     yield "load now", _load(host["load"])
@@ -76,15 +93,24 @@ def _machine(facts: Facts) -> Rows:
     yield "torch", f"{torch['version']}, {build}" if torch["version"] else "not installed"
     yield "C++ compiler", host["compiler"] or "none (torch.compile needs one on a CPU)"
     if host["variables"]:
-        yield "set variables", ", ".join(f"{name}={value}" for name, value in host["variables"].items())
+        yield (
+            "set variables",
+            ", ".join(f"{name}={value}" for name, value in host["variables"].items()),
+        )
     for name, folder in facts["folders"].items():
         yield f"{name} folder", _folder(folder)
 
 
 def _load(load: Facts) -> str:
-    average = "no average" if load["load_1min"] is None else f"{load['load_1min']:.2f} over a minute"
+    average = (
+        "no average" if load["load_1min"] is None else f"{load['load_1min']:.2f} over a minute"
+    )
     pressure = load["cpu_pressure_avg10"]
-    waited = "the kernel does not say how often something waits" if pressure is None else f"something waited in {pressure:.0f} % of 10 s"
+    waited = (
+        "the kernel does not say how often something waits"
+        if pressure is None
+        else f"something waited in {pressure:.0f} % of 10 s"
+    )
     return f"{average}; {waited}"
 
 
@@ -92,7 +118,10 @@ def _folder(found: Facts) -> str:
     if found["folder"] is None:
         return "none"
     can = "can be written" if found["writable"] else "cannot be written"
-    return f"{found['folder']}: {found['files']} file{'s' * (found['files'] != 1)}, {can}, {_bytes(found['free_bytes'])} free"
+    return (
+        f"{found['folder']}: {found['files']} file{'s' * (found['files'] != 1)}, {can}, "
+        f"{_bytes(found['free_bytes'])} free"
+    )
 
 
 def _card(card: Facts) -> Rows:
@@ -100,20 +129,43 @@ def _card(card: Facts) -> Rows:
     yield "UUID", card["uuid"] or MISSING
     yield "driver", card["driver"] or MISSING
     yield "memory", f"{_bytes(card['memory_used_bytes'])} of {_bytes(card['memory_bytes'])} in use"
-    yield "use now", f"programs: {_known(card['processes'])}; busy {_known(card['utilisation_percent'], ' %')} of the time"
-    events = "not told why" if card["events"] is None else ", ".join(card["events"]).replace("_", " ") or "nothing holds it down"
-    yield "clock now", f"{_known(card['sm_clock_mhz'], ' MHz')}, {_known(card['temperature_c'], ' C')}, {events}"
-    yield "power limit", f"{_known(card['power_limit_w'], ' W')}, by default {_known(card['default_power_limit_w'], ' W')}"
+    yield (
+        "use now",
+        f"programs: {_known(card['processes'])}; busy {_known(card['utilisation_percent'], ' %')} "
+        "of the time",
+    )
+    events = (
+        "not told why"
+        if card["events"] is None
+        else ", ".join(card["events"]).replace("_", " ") or "nothing holds it down"
+    )
+    yield (
+        "clock now",
+        f"{_known(card['sm_clock_mhz'], ' MHz')}, {_known(card['temperature_c'], ' C')}, {events}",
+    )
+    yield (
+        "power limit",
+        f"{_known(card['power_limit_w'], ' W')}, by default "
+        f"{_known(card['default_power_limit_w'], ' W')}",
+    )
     yield "slices (MIG)", {None: MISSING, True: "on", False: "off"}[card["mig"]]
     power = card["power"]
     for name, sensor in power["sensors"].items():
         origin = "probed" if sensor["origin"] == "probe" else "known of its kind"
-        yield f"power, {name}", f"{_seen(sensor['seen_refresh_s'])}; {origin}: every {_milliseconds(sensor['refresh_s'])}"
+        yield (
+            f"power, {name}",
+            f"{_seen(sensor['seen_refresh_s'])}; {origin}: every "
+            f"{_milliseconds(sensor['refresh_s'])}",
+        )
     yield "energy counter", _seen(power["counter_seen_refresh_s"]) if power["counter"] else "none"
 
 
 def _seen(seconds: float | None) -> str:
-    return "hardly changed just now" if seconds is None else f"new every {_milliseconds(seconds)} just now"
+    return (
+        "hardly changed just now"
+        if seconds is None
+        else f"new every {_milliseconds(seconds)} just now"
+    )
 
 
 def _milliseconds(seconds: float) -> str:

@@ -19,31 +19,41 @@ from archbench.spec import Spec
 
 BACKBONE = "backbone."
 FLAGS = {
-    "ci_not_met": "the interval is wider than asked: give it more time (--budget) or quiet the machine",
+    "ci_not_met": "the interval is wider than asked: give it more time (--budget) or quiet the "
+    "machine",
     "warmup_not_steady": "times were still drifting when warm-up ended",
     "cpu_contended": "other programs were using the CPU",
     "cpu_stolen": "the host gave more than 2 % of this virtual machine's processor time to others",
     "contended": "other programs were using the card",
     "exclusivity_unknown": "the driver does not say whether other programs used the card",
-    "launch_bound": "the card waited for the host: --cuda-graph or a larger batch would show its own speed",
+    "launch_bound": "the card waited for the host: --cuda-graph or a larger batch would show its "
+    "own speed",
     "loss_not_finite": "the loss was no number any more",
-    "power_capped": "the card held its clocks down to stay within its power limit, as heavy load makes it",
+    "power_capped": "the card held its clocks down to stay within its power limit, as heavy load "
+    "makes it",
     "throttled": "heat or the supply held the card's clocks down: not to be compared",
     "clock_drift": "the card's clock moved by more than 5 %",
     "hot_start": "the card was still warming up",
     "poll_rate_reduced": "the power sensor failed too often and was asked less often",
     "sampler_gap": "samples of power were far apart somewhere",
-    "counter_power_disagree": "the energy counter and the sensor are more than 5 % apart: the figure is the sensor's",
+    "counter_power_disagree": "the energy counter and the sensor are more than 5 % apart: the "
+    "figure is the sensor's",
 }
 
 
 TRAINED = {
-    "latency_ms": "training step", "fps": "images/s, training", "energy_per_image_j": "energy an image, training",
+    "latency_ms": "training step",
+    "fps": "images/s, training",
+    "energy_per_image_j": "energy an image, training",
     "energy_net_per_image_j": "energy above idle, training",
-}  # fmt: skip
+}
 """Headings of what is measured in training."""
 COUNT_COLUMNS = (Column("params\n(K)"), Column("multiply-\nadds (M)"), Column("MAC\n(Eq. 1)\n(K)"))
-BOUND_COLUMNS = (Column("multiply-\nadds (M)"), Column("roofline\nbound (ms)"), Column("bound\nby", "left"))
+BOUND_COLUMNS = (
+    Column("multiply-\nadds (M)"),
+    Column("roofline\nbound (ms)"),
+    Column("bound\nby", "left"),
+)
 
 
 class CountedCall(Protocol):
@@ -61,7 +71,9 @@ class CountedCall(Protocol):
 
 
 class LayerBound(Protocol):
-    """The least time of a layer, seconds, and whether operations (compute) or bytes (memory) set it."""
+    """The least time of a layer, seconds, and whether operations (compute) or bytes (memory) set
+    it.
+    """
 
     @property
     def seconds(self) -> float: ...
@@ -71,7 +83,9 @@ class LayerBound(Protocol):
 
 @dataclass(frozen=True)
 class Paper:
-    """What a paper printed of the network: figures by our words, where they stand, and what to know of them."""
+    """What a paper printed of the network: figures by our words, where they stand, and what to know
+    of them.
+    """
 
     figures: Mapping[str, float]
     source: str
@@ -83,8 +97,12 @@ class Paper:
         return Paper(figures, self.source if figures else "", self.notes if figures else ())
 
     def beside(self, name: str, word: Word) -> list[str]:
-        """The cell to set beside a figure; no cell at all where the paper has none for the table."""
-        return [word.quote(self.figures[name]) if name in self.figures else ""] if self.source else []
+        """The cell to set beside a figure; no cell at all where the paper has none for the
+        table.
+        """
+        return (
+            [word.quote(self.figures[name]) if name in self.figures else ""] if self.source else []
+        )
 
     @property
     def column(self) -> list[Column]:
@@ -106,24 +124,40 @@ def counted_table(record: Record, paper: Paper) -> Table:
         for name, word in COUNTED.items()
         if counted.get(name) is not None and (name != "paper_flops" or name in paper.figures)
     ]
-    notes = [f"not counted, no rule: {name} ({calls} calls)" for name, calls in counted.get("uncounted", ())]
+    notes = [
+        f"not counted, no rule: {name} ({calls} calls)"
+        for name, calls in counted.get("uncounted", ())
+    ]
     if record.spec.batch != 1:
-        notes.append(f"The peak of activations is of the whole batch of {record.spec.batch}, in fp32.")
+        notes.append(
+            f"The peak of activations is of the whole batch of {record.spec.batch}, in fp32."
+        )
     if record.spec.mode == "train":
         notes.append(
-            "Counts are of the forward pass alone. The training memory is of a whole step: parameters, gradients, momentum and what "
+            "Counts are of the forward pass alone. The training memory is of a whole step: "
+            "parameters, gradients, momentum and what "
             "lives of activations at its peak, in fp32, without kernels' workspaces."
         )
     form = default_form(record.spec)
     if form:
-        notes.append(f"The papers print no figure of this pair. {record.spec.detector} in its default form: {form}.")
+        notes.append(
+            f"The papers print no figure of this pair. {record.spec.detector} in its default form: "
+            f"{form}."
+        )
     notes += [*approximations(record.spec), *paper.notes]
-    columns = [Column("counted, one image", "left"), Column("value"), Column("unit", "left"), *paper.column]
+    columns = [
+        Column("counted, one image", "left"),
+        Column("value"),
+        Column("unit", "left"),
+        *paper.column,
+    ]
     return Table(columns, rows, title=str(record.spec), notes=notes)
 
 
 def measured_table(record: Record, paper: Paper) -> Table:
-    """What was measured: medians with their intervals, the paper's figures beside them, and reasons for what is missing."""
+    """What was measured: medians with their intervals, the paper's figures beside them, and reasons
+    for what is missing.
+    """
     rows = []
     paper = paper.among(MEASURED)
     missing: dict[str, list[str]] = {}
@@ -135,12 +169,28 @@ def measured_table(record: Record, paper: Paper) -> Table:
             missing.setdefault(metric.reason, []).append(word.heading)
             continue
         heading = TRAINED.get(name, word.heading) if metric.protocol == "train" else word.heading
-        rows.append([heading, word.show(metric.value), _interval(metric), word.unit, *paper.beside(name, word)])
-    notes = [f"{explain(reason)} ({reason}): {', '.join(names)}" for reason, names in missing.items()]
+        rows.append(
+            [
+                heading,
+                word.show(metric.value),
+                _interval(metric),
+                word.unit,
+                *paper.beside(name, word),
+            ]
+        )
+    notes = [
+        f"{explain(reason)} ({reason}): {', '.join(names)}" for reason, names in missing.items()
+    ]
     notes += [*_conditions(record), *_energy(record)]
     if paper.figures:
         notes.append(f"{paper.source}: the paper's figures, measured on its own device")
-    columns = [Column("measured", "left"), Column("median"), Column("95 % interval"), Column("unit", "left"), *paper.column]
+    columns = [
+        Column("measured", "left"),
+        Column("median"),
+        Column("95 % interval"),
+        Column("unit", "left"),
+        *paper.column,
+    ]
     return Table(columns, rows, title=f"{where(record)}, batch {record.spec.batch}", notes=notes)
 
 
@@ -151,20 +201,44 @@ def repeats_note(medians_ms: Sequence[float]) -> str:
     apart = (ranked[-1] - ranked[0]) / middle
     span = f"{ranked[0]:,.2f} to {ranked[-1]:,.2f} ms, {100 * apart:.1f} % apart"
     told = f"{len(ranked)} processes: forward {span}; the tables show the middle one."
-    return told if apart <= REPEATABLE else f"{told} not_repeatable: more than {100 * REPEATABLE:.0f} %"
+    return (
+        told
+        if apart <= REPEATABLE
+        else f"{told} not_repeatable: more than {100 * REPEATABLE:.0f} %"
+    )
 
 
 def layers_table(
-    calls: Sequence[CountedCall], bounds: Sequence[LayerBound] = (), *, batch: int = 1, width: int | None = NOTE_WIDTH
+    calls: Sequence[CountedCall],
+    bounds: Sequence[LayerBound] = (),
+    *,
+    batch: int = 1,
+    width: int | None = NOTE_WIDTH,
 ) -> Table:
-    """A row for each convolution and linear layer, in the order of their calls; the JSON has every column of every layer.
+    """A row for each convolution and linear layer, in the order of their calls; the JSON has every
+    column of every layer.
 
-    With bounds, the least time of each for so large a batch takes the place of its parameters and its memory access cost.
+    With bounds, the least time of each for so large a batch takes the place of its parameters and
+    its memory access cost.
     """
-    figures = [_bound_cells(call, bound) for call, bound in zip(calls, bounds, strict=True)] if bounds else list(map(_count_cells, calls))
-    columns = [Column("operator", "left"), Column("output"), *(BOUND_COLUMNS if bounds else COUNT_COLUMNS)]
-    rows = [[_operator(call), "x".join(map(str, _shape(call))), *cells] for call, cells in zip(calls, figures, strict=True)]
-    texts = [[*column.heading.split("\n"), *cells] for column, cells in zip(columns, zip(*rows, strict=True), strict=True)]
+    figures = (
+        [_bound_cells(call, bound) for call, bound in zip(calls, bounds, strict=True)]
+        if bounds
+        else list(map(_count_cells, calls))
+    )
+    columns = [
+        Column("operator", "left"),
+        Column("output"),
+        *(BOUND_COLUMNS if bounds else COUNT_COLUMNS),
+    ]
+    rows = [
+        [_operator(call), "x".join(map(str, _shape(call))), *cells]
+        for call, cells in zip(calls, figures, strict=True)
+    ]
+    texts = [
+        [*column.heading.split("\n"), *cells]
+        for column, cells in zip(columns, zip(*rows, strict=True), strict=True)
+    ]
     left = width - sum(2 + max(map(len, column)) for column in texts) if width else sys.maxsize
     lines = []
     for call, row in zip(calls, rows, strict=True):
@@ -203,8 +277,12 @@ def _shape(call: CountedCall) -> tuple[int, ...]:
 
 
 def _wrap(path: str, width: int) -> list[str]:
-    """Break a module's path after its dots into lines; all but the first leave room to stand indented."""
-    lines = textwrap.wrap(path.replace(".", ". "), width, subsequent_indent="  ", break_long_words=False)
+    """Break a module's path after its dots into lines; all but the first leave room to stand
+    indented.
+    """
+    lines = textwrap.wrap(
+        path.replace(".", ". "), width, subsequent_indent="  ", break_long_words=False
+    )
     return [line.strip().replace(". ", ".") for line in lines] or [""]
 
 
@@ -237,8 +315,16 @@ def _energy(record: Record) -> list[str]:
     if energy is None or energy.value is None:
         return notes
     ratio = record.value("energy_counter_ratio")
-    agrees = f", {100 * (ratio - 1):+.1f} % against the integral of its power" if ratio and "counter" in energy.source else ""
-    error = f"; another card's sensor may be {found['systematic_pct']:g} % off" if found.get("systematic_pct") else ""
+    agrees = (
+        f", {100 * (ratio - 1):+.1f} % against the integral of its power"
+        if ratio and "counter" in energy.source
+        else ""
+    )
+    error = (
+        f"; another card's sensor may be {found['systematic_pct']:g} % off"
+        if found.get("systematic_pct")
+        else ""
+    )
     notes.append(f"energy of {found['window_s']:.1f} s of load: {energy.source}{agrees}{error}")
     return [*notes, *(f"{flag}: {FLAGS.get(flag, '')}".rstrip(": ") for flag in energy.flags)]
 
@@ -248,7 +334,10 @@ def _conditions(record: Record) -> list[str]:
     latency = record.measured.get("latency_ms")
     if latency and latency.spread:
         spread = latency.spread
-        sampled = f"{spread['n']} samples in {spread['elapsed_s']:.1f} s, stopped: {spread['stop_reason']}"
+        sampled = (
+            f"{spread['n']} samples in {spread['elapsed_s']:.1f} s, stopped: "
+            f"{spread['stop_reason']}"
+        )
         loss = f"; loss: {record.conditions['loss']}" if "loss" in record.conditions else ""
         notes.append(f"{sampled}; inputs: {record.conditions.get('inputs')}{loss}")
         notes += [f"{flag}: {FLAGS.get(flag, '')}".rstrip(": ") for flag in latency.flags]
@@ -256,7 +345,8 @@ def _conditions(record: Record) -> list[str]:
     load = record.conditions.get("postprocess_load")
     if load:
         notes.append(
-            f"postprocess on {load['distribution']}: {load['candidates']:,} candidates, {load['above_threshold']:,} above the threshold, "
+            f"postprocess on {load['distribution']}: {load['candidates']:,} candidates, "
+            f"{load['above_threshold']:,} above the threshold, "
             f"{load['kept']:,.0f} boxes kept"
         )
     return notes
@@ -268,11 +358,17 @@ def _roofline(found: Mapping[str, Any] | None) -> list[str]:
         return []
     when = f"kept from {found['time_utc'][:10]}" if found["cached"] else "measured in this job"
     notes = [
-        f"roofline: at best {found['flops_per_s'] / 1e9:,.1f} GFLOP/s ({found['flops_probe']}) and {found['bytes_per_s'] / 1e9:,.1f} GB/s "
-        f"({found['bytes_probe']}), {when}. A layer's bound is the longer of its operations at the one and its bytes at the other; "
-        "'all' adds the bytes of all other operators. A share above 100 % is possible: fast algorithms multiply less, caches move more, a "
+        f"roofline: at best {found['flops_per_s'] / 1e9:,.1f} GFLOP/s ({found['flops_probe']}) and "
+        f"{found['bytes_per_s'] / 1e9:,.1f} GB/s "
+        f"({found['bytes_probe']}), {when}. A layer's bound is the longer of its operations at the "
+        "one and its bytes at the other; "
+        "'all' adds the bytes of all other operators. A share above 100 % is possible: fast "
+        "algorithms multiply less, caches move more, a "
         "probe may stay below the peak. More in the README: Roofline."
     ]
     if {"cpu_contended", "contended"} & set(found["flags"]):
-        notes.append("Other programs disturbed while the peaks were measured: bounds are too long. They are measured anew next time.")
+        notes.append(
+            "Other programs disturbed while the peaks were measured: bounds are too long. They are "
+            "measured anew next time."
+        )
     return notes

@@ -22,7 +22,9 @@ NETWORK = Column("network", "left")
 
 @dataclass(frozen=True)
 class Share:
-    """One network of a sweep: how many jobs it still needs, how many it has, and the seconds that they are expected to take."""
+    """One network of a sweep: how many jobs it still needs, how many it has, and the seconds that
+    they are expected to take.
+    """
 
     spec: Spec
     left: int
@@ -40,7 +42,9 @@ class Outcome:
     @property
     def times_ms(self) -> list[float]:
         """The median of each process that has one, ascending."""
-        return sorted(value for record in self.records if (value := record.value("latency_ms")) is not None)
+        return sorted(
+            value for record in self.records if (value := record.value("latency_ms")) is not None
+        )
 
     @property
     def ok(self) -> int:
@@ -62,40 +66,76 @@ def outcomes(records: Iterable[Record]) -> list[Outcome]:
     return [Outcome(spec, tuple(group)) for spec, group in groups.items()]
 
 
-def plan_table(shares: Sequence[Share], members: Sequence[Member], *, title: str, notes: Sequence[str], width: int | None = WIDTH) -> Table:
+def plan_table(
+    shares: Sequence[Share],
+    members: Sequence[Member],
+    *,
+    title: str,
+    notes: Sequence[str],
+    width: int | None = WIDTH,
+) -> Table:
     """A row for each network, names broken to fit a width; notes on the rows that have none."""
     names = short_names([share.spec for share in shares])
-    cells = [[str(share.left), str(share.done), duration(share.seconds) if share.left else MISSING] for share in shares]
+    cells = [
+        [str(share.left), str(share.done), duration(share.seconds) if share.left else MISSING]
+        for share in shares
+    ]
     columns = [Column("jobs"), Column("done"), Column("about")]
     rows = _rows([names[share.spec] for share in shares], columns, cells, width)
     return Table([NETWORK, *columns], rows, title, [*notes, *rows_notes(members)])
 
 
-def summary_table(found: Sequence[Outcome], members: Sequence[Member], *, title: str, width: int | None = WIDTH) -> Table:
-    """A row for each network: how its processes ended, the median of their medians and how far these lie apart."""
+def summary_table(
+    found: Sequence[Outcome], members: Sequence[Member], *, title: str, width: int | None = WIDTH
+) -> Table:
+    """A row for each network: how its processes ended, the median of their medians and how far
+    these lie apart.
+    """
     names = short_names([outcome.spec for outcome in found])
-    cells = [[f"{outcome.ok} of {len(outcome.records)}", *_times(outcome.times_ms)] for outcome in found]
+    cells = [
+        [f"{outcome.ok} of {len(outcome.records)}", *_times(outcome.times_ms)] for outcome in found
+    ]
     columns = [Column("ok"), Column("forward\n(ms)"), Column("least"), Column("most")]
     shaky = [names[outcome.spec] for outcome in found if not outcome.is_repeatable]
-    notes = [f"not_repeatable, more than {100 * REPEATABLE:.0f} % apart: {'; '.join(shaky)}"] if shaky else []
+    notes = (
+        [f"not_repeatable, more than {100 * REPEATABLE:.0f} % apart: {'; '.join(shaky)}"]
+        if shaky
+        else []
+    )
     records = [record for outcome in found for record in outcome.records]
     flags = Counter(flag for record in records for flag in flags_of(record))
     notes += [f"{flag}: {count} of {len(records)} records" for flag, count in flags.items()]
     rows = _rows([names[outcome.spec] for outcome in found], columns, cells, width)
-    return Table([NETWORK, *columns], rows, title, [*notes, *dict.fromkeys(endings(records, names)), *rows_notes(members)])
+    return Table(
+        [NETWORK, *columns],
+        rows,
+        title,
+        [*notes, *dict.fromkeys(endings(records, names)), *rows_notes(members)],
+    )
 
 
-def counted_table(records: Sequence[Record], members: Sequence[Member], *, width: int | None = WIDTH) -> Table:
+def counted_table(
+    records: Sequence[Record], members: Sequence[Member], *, width: int | None = WIDTH
+) -> Table:
     """A row for each network that was counted, in the order of the records."""
     names = short_names([record.spec for record in records])
-    cells = [[COUNTED[word].show(record.value(word)) for word in ("params", "macs")] for record in records]
+    cells = [
+        [COUNTED[word].show(record.value(word)) for word in ("params", "macs")]
+        for record in records
+    ]
     columns = [Column("params\n(M)"), Column("multiply-\nadds (G)")]
     notes = [*endings(records, names), *rows_notes(members)]
-    return Table([NETWORK, *columns], _rows([names[record.spec] for record in records], columns, cells, width), notes=notes)
+    return Table(
+        [NETWORK, *columns],
+        _rows([names[record.spec] for record in records], columns, cells, width),
+        notes=notes,
+    )
 
 
 def rows_notes(members: Iterable[Member]) -> list[str]:
-    """In words, which rows of a suite have no network, and which one that is only near the paper's, and why."""
+    """In words, which rows of a suite have no network, and which one that is only near the paper's,
+    and why.
+    """
     notes: dict[str, dict[str, None]] = {}
     for member in members:
         if member.why:
@@ -114,12 +154,25 @@ def duration(seconds: float) -> str:
 
 
 def _times(times_ms: Sequence[float]) -> list[str]:
-    return [f"{value:,.2f}" for value in (median(times_ms), times_ms[0], times_ms[-1])] if times_ms else [MISSING] * 3
+    return (
+        [f"{value:,.2f}" for value in (median(times_ms), times_ms[0], times_ms[-1])]
+        if times_ms
+        else [MISSING] * 3
+    )
 
 
 def _rows(
-    names: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[str]], width: int | None
-) -> list[list[str]]:  # fmt: skip
-    """Cells beside names that are broken so that the table fits a width; None leaves names whole."""
+    names: Sequence[str],
+    columns: Sequence[Column],
+    cells: Sequence[Sequence[str]],
+    width: int | None,
+) -> list[list[str]]:
+    """Cells beside names that are broken so that the table fits a width; None leaves names
+    whole.
+    """
     left = name_width(columns, cells, width)
-    return [line for name, row in zip(names, cells, strict=True) for line in named_lines(wrap_name(name, left), row)]
+    return [
+        line
+        for name, row in zip(names, cells, strict=True)
+        for line in named_lines(wrap_name(name, left), row)
+    ]

@@ -1,4 +1,6 @@
-"""A table of text cells and how it is written: plain columns, rich on a terminal, Markdown, LaTeX, HTML."""
+"""A table of text cells and how it is written: plain columns, rich on a terminal, Markdown, LaTeX,
+HTML.
+"""
 
 from __future__ import annotations
 
@@ -14,10 +16,19 @@ T = TypeVar("T")
 MISSING = "-"
 NOTE_WIDTH = 80
 """Columns at which notes are wrapped, or the table's own width where it is wider."""
-LATEX = str.maketrans({
-    "\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "<": r"\textless{}", ">": r"\textgreater{}",
-    "|": r"\textbar{}", "[": "{[}", "*": "{*}", **{sign: f"\\{sign}" for sign in "&%$#_{}"},
-})  # fmt: skip
+LATEX = str.maketrans(
+    {
+        "\\": r"\textbackslash{}",
+        "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}",
+        "<": r"\textless{}",
+        ">": r"\textgreater{}",
+        "|": r"\textbar{}",
+        "[": "{[}",
+        "*": "{*}",
+        **{sign: f"\\{sign}" for sign in "&%$#_{}"},
+    }
+)
 """What stands for itself in text only in this form."""
 
 
@@ -42,7 +53,9 @@ class Table:
         """Aligned columns two spaces apart, no frame, no colour."""
         headings = [column.heading.split("\n") for column in self.columns]
         height = max(map(len, headings))
-        top = [[("", *[""] * height, *lines)[-height:][i] for lines in headings] for i in range(height)]
+        top = [
+            [("", *[""] * height, *lines)[-height:][i] for lines in headings] for i in range(height)
+        ]
         body = [row or [""] * len(self.columns) for row in self.rows]
         widths = self.widths()
         lines = [self.title, ""] if self.title else []
@@ -57,39 +70,76 @@ class Table:
         """A Markdown table; pipes in cells are escaped."""
 
         def row(cells: Sequence[str]) -> str:
-            return "| " + " | ".join(cell.replace("|", "\\|").replace("-\n", "-").replace("\n", " ") for cell in cells) + " |"
+            return (
+                "| "
+                + " | ".join(
+                    cell.replace("|", "\\|").replace("-\n", "-").replace("\n", " ")
+                    for cell in cells
+                )
+                + " |"
+            )
 
         marks = ["---:" if column.align == "right" else "---" for column in self.columns]
         lines = [f"**{self.title}**", ""] if self.title else []
-        lines += [row([column.heading for column in self.columns]), row(marks), *(row(cells) for cells in self.rows if cells)]
+        lines += [
+            row([column.heading for column in self.columns]),
+            row(marks),
+            *(row(cells) for cells in self.rows if cells),
+        ]
         return "\n".join([*lines, *(line for note in self.notes for line in ("", note))]) + "\n"
 
     def latex(self) -> str:
-        """A LaTeX table, for any document class and without a package: the title is its caption, notes stand below."""
+        """A LaTeX table, for any document class and without a package: the title is its caption,
+        notes stand below.
+        """
 
         def row(cells: Sequence[str]) -> str:
             texts = (_latex(cell.replace("-\n", "-").replace("\n", " ")) for cell in cells)
             return " & ".join(texts) + r" \\"
 
         sides = "".join("r" if column.align == "right" else "l" for column in self.columns)
-        lines = [r"\begin{table}", r"\centering", *([rf"\caption{{{_latex(self.title)}}}"] if self.title else [])]
-        lines += [rf"\begin{{tabular}}{{{sides}}}", r"\hline", row([column.heading for column in self.columns]), r"\hline"]
+        lines = [
+            r"\begin{table}",
+            r"\centering",
+            *([rf"\caption{{{_latex(self.title)}}}"] if self.title else []),
+        ]
+        lines += [
+            rf"\begin{{tabular}}{{{sides}}}",
+            r"\hline",
+            row([column.heading for column in self.columns]),
+            r"\hline",
+        ]
         lines += [*(row(cells) for cells in self.rows if cells), r"\hline", r"\end{tabular}"]
-        return "\n".join([*lines, *(rf"\par {{\footnotesize {_latex(note)}}}" for note in self.notes), r"\end{table}"]) + "\n"
+        return (
+            "\n".join(
+                [
+                    *lines,
+                    *(rf"\par {{\footnotesize {_latex(note)}}}" for note in self.notes),
+                    r"\end{table}",
+                ]
+            )
+            + "\n"
+        )
 
     def html(self, marked: Collection[str] = ()) -> str:
-        """An HTML table, its title the caption, with notes below; cells that begin with one of `marked` have it as class.
+        """An HTML table, its title the caption, with notes below; cells that begin with one of
+        `marked` have it as class.
 
         A row with nothing beside its name heads those below it.
         """
-        headings = "".join(_cell("th", column.heading, [column.align], ' scope="col"') for column in self.columns)
+        headings = "".join(
+            _cell("th", column.heading, [column.align], ' scope="col"') for column in self.columns
+        )
         caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
         body = "\n".join(f"<tr>{self._html_row(row, marked)}</tr>" for row in self.rows if row)
         notes = "".join(f"\n<p class=note>{html.escape(note)}</p>" for note in self.notes)
-        return f"<table>{caption}\n<thead><tr>{headings}</tr></thead>\n<tbody>\n{body}\n</tbody></table>{notes}\n"
+        head = f"<thead><tr>{headings}</tr></thead>"
+        return f"<table>{caption}\n{head}\n<tbody>\n{body}\n</tbody></table>{notes}\n"
 
     def split(self, width: int) -> list[Table]:
-        """Give the table in parts no wider than `width` where columns allow it; each repeats the first column, the last has the notes."""
+        """Give the table in parts no wider than `width` where columns allow it; each repeats the
+        first column, the last has the notes.
+        """
         widths = self.widths()
         parts: list[list[int]] = [[]]
         for index in range(1, len(self.columns)):
@@ -98,7 +148,13 @@ class Table:
                 parts.append([])
             parts[-1].append(index)
         tables = [
-            replace(self, columns=_pick(self.columns, part), rows=[_pick(row, part) for row in self.rows], notes=()) for part in parts
+            replace(
+                self,
+                columns=_pick(self.columns, part),
+                rows=[_pick(row, part) for row in self.rows],
+                notes=(),
+            )
+            for part in parts
         ]
         tables = [tables[0], *(replace(table, title="") for table in tables[1:])]
         return [*tables[:-1], replace(tables[-1], notes=self.notes)]
@@ -106,10 +162,15 @@ class Table:
     def widths(self) -> list[int]:
         """The characters that each column takes."""
         body = [row for row in self.rows if row]
-        return [max(map(len, (*column.heading.split("\n"), *(row[i] for row in body)))) for i, column in enumerate(self.columns)]
+        return [
+            max(map(len, (*column.heading.split("\n"), *(row[i] for row in body))))
+            for i, column in enumerate(self.columns)
+        ]
 
     def print(self, file: TextIO | None = None) -> None:
-        """Write the table for whoever reads `file` (default: stdout): rich on a terminal, plain elsewhere."""
+        """Write the table for whoever reads `file` (default: stdout): rich on a terminal, plain
+        elsewhere.
+        """
         file = file or sys.stdout
         if not file.isatty():
             file.write(self.plain())
@@ -120,9 +181,14 @@ class Table:
         from rich.table import Table as RichTable
 
         table = RichTable(
-            title=escape(self.title) or None, title_justify="left", title_style="bold",
-            box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1, 0, 0),
-        )  # fmt: skip
+            title=escape(self.title) or None,
+            title_justify="left",
+            title_style="bold",
+            box=box.SIMPLE_HEAD,
+            show_edge=False,
+            pad_edge=False,
+            padding=(0, 1, 0, 0),
+        )
         for column in self.columns:
             table.add_column(escape(column.heading), justify=column.align)
         for cells in self.rows:
@@ -139,11 +205,14 @@ class Table:
         if not any(others):
             return _cell("th", name, ["left"], f' colspan="{len(cells)}" scope="rowgroup"')
         found = [
-            [column.align, *(word for word in marked if cell.startswith(word))] for cell, column in zip(cells, self.columns, strict=True)
+            [column.align, *(word for word in marked if cell.startswith(word))]
+            for cell, column in zip(cells, self.columns, strict=True)
         ]
         indent = ["indented"] if name.startswith(" ") else []
         first = _cell("th", name.strip(), ["left", *indent], ' scope="row"')
-        return first + "".join(_cell("td", cell, classes) for cell, classes in zip(others, found[1:], strict=True))
+        return first + "".join(
+            _cell("td", cell, classes) for cell, classes in zip(others, found[1:], strict=True)
+        )
 
     def _line(self, cells: Sequence[str], widths: Sequence[int]) -> str:
         padded = (

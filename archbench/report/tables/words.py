@@ -9,7 +9,9 @@ from archbench.report.tables.table import MISSING
 
 @dataclass(frozen=True)
 class Word:
-    """How a figure is shown: its heading, and the unit in which it is rendered (`scale` of it make the stored unit)."""
+    """How a figure is shown: its heading, and the unit in which it is rendered (`scale` of it make
+    the stored unit).
+    """
 
     heading: str
     unit: str = ""
@@ -99,7 +101,8 @@ REASONS = {
     "nvml_library_missing": "NVIDIA's library libnvidia-ml is not there or does not load",
     "nvml_transient": "the driver did not answer, nor when asked three times again",
     "driver_not_loaded": "NVIDIA's driver is not loaded",
-    "driver_library_mismatch": "NVIDIA's driver and library are of different versions: restart the machine",
+    "driver_library_mismatch": "NVIDIA's driver and library are of different versions: restart "
+    "the machine",
     "driver_too_old": "NVIDIA's driver is too old for it",
     "no_permission": "the driver does not permit to ask",
     "not_supported": "the device does not offer it",
@@ -122,13 +125,38 @@ def explain(reason: str) -> str:
 
 
 PUBLISHED = {
-    "params": "params", "params_m": "params\n(M)", "gmacs": "FLOPs\n(G)", "bflops": "BFLOPs", "mac_eq1_m": "MAC\n(Eq. 1)\n(M)",
-    "cio_m": "CIO\n(M)", "fps": "fps", "cpu_fps": "fps,\nCPU", "mobile_gpu_fps": "fps,\nmobile\nGPU", "gpu_ms": "time\n(ms)",
-    "cpu_ms": "CPU\ntime\n(ms)", "memory_mb": "memory\n(MB)", "train_memory_mb": "training\nmemory\n(MB)",
-    "train_step_s": "training\nstep (s)", "energy_j_per_image": "energy\n(J/image)", "gflops_per_s": "FLOP/s\n(G)",
-    "ap": "AP", "ap50": "AP50", "ap75": "AP75", "ap_s": "AP\nsmall", "ap_m": "AP\nmedium", "ap_l": "AP\nlarge",
-    "ap_batch20": "AP,\nbatch 20", "ap_batch32": "AP,\nbatch 32", "map50": "mAP",
-    "mask_ap": "mask\nAP", "mask_ap50": "mask\nAP50", "mask_ap75": "mask\nAP75", "top1": "top-1\n(%)", "top5": "top-5\n(%)",
-    "error": "error\n(%)", "top1_error": "top-1\nerror", "top5_error": "top-5\nerror",
-}  # fmt: skip
+    "params": "params",
+    "params_m": "params\n(M)",
+    "gmacs": "FLOPs\n(G)",
+    "bflops": "BFLOPs",
+    "mac_eq1_m": "MAC\n(Eq. 1)\n(M)",
+    "cio_m": "CIO\n(M)",
+    "fps": "fps",
+    "cpu_fps": "fps,\nCPU",
+    "mobile_gpu_fps": "fps,\nmobile\nGPU",
+    "gpu_ms": "time\n(ms)",
+    "cpu_ms": "CPU\ntime\n(ms)",
+    "memory_mb": "memory\n(MB)",
+    "train_memory_mb": "training\nmemory\n(MB)",
+    "train_step_s": "training\nstep (s)",
+    "energy_j_per_image": "energy\n(J/image)",
+    "gflops_per_s": "FLOP/s\n(G)",
+    "ap": "AP",
+    "ap50": "AP50",
+    "ap75": "AP75",
+    "ap_s": "AP\nsmall",
+    "ap_m": "AP\nmedium",
+    "ap_l": "AP\nlarge",
+    "ap_batch20": "AP,\nbatch 20",
+    "ap_batch32": "AP,\nbatch 32",
+    "map50": "mAP",
+    "mask_ap": "mask\nAP",
+    "mask_ap50": "mask\nAP50",
+    "mask_ap75": "mask\nAP75",
+    "top1": "top-1\n(%)",
+    "top5": "top-5\n(%)",
+    "error": "error\n(%)",
+    "top1_error": "top-1\nerror",
+    "top5_error": "top-5\nerror",
+}
 """Headings of the papers' metrics, in the papers' units and words."""

@@ -1,1 +1,3 @@
-"""The backbones: a family is two files side by side, its entries (`.toml`) and its network (`.py`)."""
+"""The backbones: a family is two files side by side, its entries (`.toml`) and its network
+(`.py`).
+"""

@@ -1,4 +1,6 @@
-"""All-CNN-C (Springenberg et al., Striving for Simplicity, Table 1): convolutions with biases and ReLU, nothing else."""
+"""All-CNN-C (Springenberg et al., Striving for Simplicity, Table 1): convolutions with biases and
+ReLU, nothing else.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +13,8 @@ from archbench.zoo.layers import ConvNormReLU
 
 
 def all_cnn(*, widths: Sequence[int], taps: Sequence[str] | None = None) -> Backbone:
-    """Build three 3x3 of each width, the third at stride 2, then a 3x3 that is not padded and a 1x1.
+    """Build three 3x3 of each width, the third at stride 2, then a 3x3 that is not padded and a
+    1x1.
 
     The classifier is a 1x1 convolution before the global pool.
     """
@@ -20,7 +23,9 @@ def all_cnn(*, widths: Sequence[int], taps: Sequence[str] | None = None) -> Back
     channels = 3
     for index, width in enumerate(widths):
         for i in (1, 2, 3):
-            steps[f"conv{3 * index + i}"] = ConvNormReLU(channels, width, 3, stride=2 if i == 3 else 1, norm=None)
+            steps[f"conv{3 * index + i}"] = ConvNormReLU(
+                channels, width, 3, stride=2 if i == 3 else 1, norm=None
+            )
             channels = width
         stages.append(Stage(f"conv{3 * index + 2}", width, 1 << index))
     count = len(steps)

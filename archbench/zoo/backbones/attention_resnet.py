@@ -1,4 +1,6 @@
-"""ResNets whose branches are scaled before the sum: SE (Hu et al., Squeeze-and-Excitation) and CBAM (Woo et al., CBAM)."""
+"""ResNets whose branches are scaled before the sum: SE (Hu et al., Squeeze-and-Excitation) and CBAM
+(Woo et al., CBAM).
+"""
 
 from __future__ import annotations
 
@@ -25,7 +27,8 @@ SPATIAL_KERNEL = 7
 
 
 class ChannelGate(nn.Module):
-    """Scale each channel of [B, C, H, W] by a gate in 0..1: two linear layers that read the channels' means.
+    """Scale each channel of [B, C, H, W] by a gate in 0..1: two linear layers that read the
+    channels' means.
 
     With `maxima` they read those too, in a call of their own, and the two answers are summed.
     """
@@ -33,7 +36,9 @@ class ChannelGate(nn.Module):
     def __init__(self, channels: int, *, maxima: bool = False) -> None:
         super().__init__()
         hidden = channels // REDUCTION
-        self.gate = nn.Sequential(nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, channels))
+        self.gate = nn.Sequential(
+            nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, channels)
+        )
         self.maxima = maxima
 
     def forward(self, x: Tensor) -> Tensor:
@@ -44,14 +49,18 @@ class ChannelGate(nn.Module):
 
 
 class SpatialGate(nn.Module):
-    """Scale each cell of [B, C, H, W] by a gate in 0..1: a convolution of the mean and the maximum over channels, normalised."""
+    """Scale each cell of [B, C, H, W] by a gate in 0..1: a convolution of the mean and the maximum
+    over channels, normalised.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.gate = chain(ConvNorm(2, 1, SPATIAL_KERNEL), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
-        scaled: Tensor = x * self.gate(torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1))
+        scaled: Tensor = x * self.gate(
+            torch.cat([x.mean(1, keepdim=True), x.amax(1, keepdim=True)], dim=1)
+        )
         return scaled
 
 
@@ -69,8 +78,12 @@ GATES: dict[str, Callable[[int], nn.Sequential]] = {"se": squeeze_excite, "cbam"
 
 
 def attention_resnet(
-    *, blocks: Sequence[int], gate: Literal["se", "cbam"], taps: Sequence[str] | None = None, **resnet: object
-) -> Backbone:  # fmt: skip
+    *,
+    blocks: Sequence[int],
+    gate: Literal["se", "cbam"],
+    taps: Sequence[str] | None = None,
+    **resnet: object,
+) -> Backbone:
     """Build a ResNet of bottlenecks with a gate at the end of every branch."""
 
     def make(shape: Shape, *, stride_on: StrideOn) -> Residual:

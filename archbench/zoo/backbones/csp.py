@@ -1,4 +1,5 @@
-"""Cross-stage partial ResNet, ResNeXt and DarkNet53 (Wang et al., CSPNet, Figure 5), after the authors' cfg files.
+"""Cross-stage partial ResNet, ResNeXt and DarkNet53 (Wang et al., CSPNet, Figure 5), after the
+authors' cfg files.
 
 WongKinYiu/CrossStagePartialNetworks, cfg: csresnet50.cfg, csresnext50.cfg, csdarknet53.cfg.
 """
@@ -19,9 +20,11 @@ from archbench.zoo.layers import ConvNorm, chain, conv_leaky
 
 @dataclass(frozen=True)
 class Row:
-    """One stage: channels of its strided 3x3 (0: none), of either part, inside a block, of the merged map, and its blocks.
+    """One stage: channels of its strided 3x3 (0: none), of either part, inside a block, of the
+    merged map, and its blocks.
 
-    The part with the blocks begins with `entry` channels where these are fewer; `linear` parts begin without activation.
+    The part with the blocks begins with `entry` channels where these are fewer; `linear` parts
+    begin without activation.
     """
 
     down: int
@@ -38,7 +41,9 @@ Block = Callable[[int, Row], nn.Module]
 
 
 class CrossStage(nn.Module):
-    """Two 1x1 on the same map: blocks run on what one gives, the other's passes by; both are concatenated and merged."""
+    """Two 1x1 on the same map: blocks run on what one gives, the other's passes by; both are
+    concatenated and merged.
+    """
 
     def __init__(self, c_in: int, row: Row, block: Block) -> None:
         super().__init__()
@@ -56,13 +61,22 @@ class CrossStage(nn.Module):
 
 
 def _build(
-    steps: dict[str, nn.Module], channels: int, rows: Sequence[Row], block: Block, *, groups: int = 1,
+    steps: dict[str, nn.Module],
+    channels: int,
+    rows: Sequence[Row],
+    block: Block,
+    *,
+    groups: int = 1,
     taps: Sequence[str] | None = None,
-) -> Backbone:  # fmt: skip
+) -> Backbone:
     """Append a stage for each row to the stem's `steps`; the last one is at stride 32."""
     stages = []
     for index, row in enumerate(rows, start=1):
-        down = conv_leaky(channels, row.down, 3, stride=2, groups=groups) if row.down else nn.Sequential()
+        down = (
+            conv_leaky(channels, row.down, 3, stride=2, groups=groups)
+            if row.down
+            else nn.Sequential()
+        )
         cross = CrossStage(row.down or channels, row, block)
         name = f"stage{index}"
         steps[name] = chain(down, cross)
@@ -73,7 +87,9 @@ def _build(
     return backbone
 
 
-def csp_resnet(*, stages: Sequence[Mapping[str, Any]], groups: int = 1, taps: Sequence[str] | None = None) -> Backbone:
+def csp_resnet(
+    *, stages: Sequence[Mapping[str, Any]], groups: int = 1, taps: Sequence[str] | None = None
+) -> Backbone:
     """Build CSPResNet-50 or, in `groups`, CSPResNeXt-50: bottlenecks behind a 7x7 and a pool."""
 
     def block(c_in: int, row: Row) -> nn.Module:
@@ -83,7 +99,9 @@ def csp_resnet(*, stages: Sequence[Mapping[str, Any]], groups: int = 1, taps: Se
     return _build(darknet_resnet.stem(), darknet_resnet.STEM, rows, block, groups=groups, taps=taps)
 
 
-def csp_darknet(*, stages: Sequence[Mapping[str, Any]], taps: Sequence[str] | None = None) -> Backbone:
+def csp_darknet(
+    *, stages: Sequence[Mapping[str, Any]], taps: Sequence[str] | None = None
+) -> Backbone:
     """Build CSPDarkNet53: DarkNet53's blocks behind one 3x3."""
 
     def block(c_in: int, row: Row) -> nn.Module:

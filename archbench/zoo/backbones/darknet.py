@@ -1,7 +1,7 @@
 """Darknet's own classification networks, after AlexeyAB/darknet's cfg files.
 
-Darknet-19 (Redmon and Farhadi, YOLO9000, Table 6), Darknet Reference, which small detectors stand on, and DarkNet53 (Redmon
-and Farhadi, YOLOv3, Table 1).
+Darknet-19 (Redmon and Farhadi, YOLO9000, Table 6), Darknet Reference, which small detectors stand
+on, and DarkNet53 (Redmon and Farhadi, YOLOv3, Table 1).
 """
 
 from __future__ import annotations
@@ -20,7 +20,9 @@ WIDTH = 64
 
 
 class KeepingPool(nn.MaxPool2d):
-    """Darknet's 2x2 max pool at stride 1: it keeps the size, for it reaches over the lower and the right edge."""
+    """Darknet's 2x2 max pool at stride 1: it keeps the size, for it reaches over the lower and the
+    right edge.
+    """
 
     def __init__(self) -> None:
         super().__init__(2, 1, 1)
@@ -30,7 +32,9 @@ class KeepingPool(nn.MaxPool2d):
 
 
 def _steps(stages: Sequence[Sequence[int]]) -> tuple[dict[str, nn.Module], list[Stage]]:
-    """Chain convolutions of the channels given, 3x3 and 1x1 in turns, with a max pool between two stages."""
+    """Chain convolutions of the channels given, 3x3 and 1x1 in turns, with a max pool between two
+    stages.
+    """
     steps: dict[str, nn.Module] = {}
     ends = []
     channels = 3
@@ -38,18 +42,27 @@ def _steps(stages: Sequence[Sequence[int]]) -> tuple[dict[str, nn.Module], list[
         if index > 1:
             steps[f"pool{index - 1}"] = ceil_pool(2)
         inputs = [channels, *widths[:-1]]
-        layers = (conv_leaky(c_in, c_out, 1 if i % 2 else 3) for i, (c_in, c_out) in enumerate(zip(inputs, widths, strict=True)))
+        layers = (
+            conv_leaky(c_in, c_out, 1 if i % 2 else 3)
+            for i, (c_in, c_out) in enumerate(zip(inputs, widths, strict=True))
+        )
         steps[f"stage{index}"] = chain(*layers)
         channels = widths[-1]
         ends.append(Stage(f"stage{index}", channels, stride=1 << (index - 1)))
     return steps, ends
 
 
-def darknet(*, stages: Sequence[Sequence[int]], pools_scores: bool = False, taps: Sequence[str] | None = None) -> Backbone:
-    """Build a network of convolutions and a max pool between two `stages`, which are the channels of their convolutions.
+def darknet(
+    *,
+    stages: Sequence[Sequence[int]],
+    pools_scores: bool = False,
+    taps: Sequence[str] | None = None,
+) -> Backbone:
+    """Build a network of convolutions and a max pool between two `stages`, which are the channels
+    of their convolutions.
 
-    3x3 and 1x1 take turns in a stage. Pools round up: they reach over the lower and the right edge where they must. The
-    classifier's 1x1 comes before the global pool where `pools_scores` says so.
+    3x3 and 1x1 take turns in a stage. Pools round up: they reach over the lower and the right edge
+    where they must. The classifier's 1x1 comes before the global pool where `pools_scores` says so.
     """
     backbone = Backbone(*_steps(stages), taps=taps)
     backbone.preparation = DARKNET
@@ -58,12 +71,17 @@ def darknet(*, stages: Sequence[Sequence[int]], pools_scores: bool = False, taps
 
 
 def reference(
-    *, widths: Sequence[int], tail: Literal["classifier", "tiny", "prn"], taps: Sequence[str] | None = None
-) -> Backbone:  # fmt: skip
-    """Build Darknet Reference from the channels of its convolutions; `tail` says what follows the last but one.
+    *,
+    widths: Sequence[int],
+    tail: Literal["classifier", "tiny", "prn"],
+    taps: Sequence[str] | None = None,
+) -> Backbone:
+    """Build Darknet Reference from the channels of its convolutions; `tail` says what follows the
+    last but one.
 
-    The classifier's is another pool and a 3x3. For detectors the pool keeps the size (yolov3-tiny.cfg); in yolov3-tiny-prn.cfg
-    the 3x3 keeps the channels as well, and its input is added to it.
+    The classifier's is another pool and a 3x3. For detectors the pool keeps the size
+    (yolov3-tiny.cfg); in yolov3-tiny-prn.cfg the 3x3 keeps the channels as well, and its input is
+    added to it.
     """
     if tail == "classifier":
         return darknet(stages=[[width] for width in widths], taps=taps)
@@ -79,18 +97,25 @@ def reference(
 
 
 def residual(width: int, middle: int) -> Shortcut:
-    """DarkNet53's block: a 1x1 to `middle` channels and a 3x3, added to their input; nothing follows the sum."""
+    """DarkNet53's block: a 1x1 to `middle` channels and a 3x3, added to their input; nothing
+    follows the sum.
+    """
     return Shortcut(chain(conv_leaky(width, middle, 1), conv_leaky(middle, width, 3)))
 
 
 def darknet53(*, blocks: Sequence[int], taps: Sequence[str] | None = None) -> Backbone:
-    """Build DarkNet53 from the residual blocks of its stages, each behind a strided 3x3 that doubles the channels."""
+    """Build DarkNet53 from the residual blocks of its stages, each behind a strided 3x3 that
+    doubles the channels.
+    """
     steps: dict[str, nn.Module] = {"stem": conv_leaky(3, STEM, 3)}
     stages = []
     channels = STEM
     for index, count in enumerate(blocks):
         width = WIDTH << index
-        steps[f"stage{index + 1}"] = chain(conv_leaky(channels, width, 3, stride=2), *(residual(width, width // 2) for _ in range(count)))
+        steps[f"stage{index + 1}"] = chain(
+            conv_leaky(channels, width, 3, stride=2),
+            *(residual(width, width // 2) for _ in range(count)),
+        )
         stages.append(Stage(f"stage{index + 1}", width, stride=2 << index))
         channels = width
     backbone = Backbone(steps, stages, taps=taps)

@@ -1,4 +1,6 @@
-"""DenseNet (Huang et al., Densely Connected Convolutional Networks), for 224x224 and for 32x32 inputs."""
+"""DenseNet (Huang et al., Densely Connected Convolutional Networks), for 224x224 and for 32x32
+inputs.
+"""
 
 from __future__ import annotations
 
@@ -35,9 +37,18 @@ class DenseBlock(nn.Module):
 
 
 def _blocks(
-    steps: dict[str, nn.Module], channels: int, growth: int, layers: Sequence[int], *, bottleneck: bool, compression: float, stride: int
-) -> list[Stage]:  # fmt: skip
-    """Append dense blocks to `steps`: between two a 1x1, whose output is the stage's map, and a pool; at the end BN-ReLU."""
+    steps: dict[str, nn.Module],
+    channels: int,
+    growth: int,
+    layers: Sequence[int],
+    *,
+    bottleneck: bool,
+    compression: float,
+    stride: int,
+) -> list[Stage]:
+    """Append dense blocks to `steps`: between two a 1x1, whose output is the stage's map, and a
+    pool; at the end BN-ReLU.
+    """
     stages = []
     for index, count in enumerate(layers, start=1):
         block = DenseBlock(channels, growth, count, bottleneck=bottleneck)
@@ -57,13 +68,17 @@ def _blocks(
 
 
 def densenet(*, growth: int, layers: Sequence[int], taps: Sequence[str] | None = None) -> Backbone:
-    """Build a DenseNet for large inputs: 7x7 stem of 2 growth rates, bottlenecks, transitions that halve the channels.
+    """Build a DenseNet for large inputs: 7x7 stem of 2 growth rates, bottlenecks, transitions that
+    halve the channels.
 
-    A stage's map is its transition's 1x1 output, before the pool; VoVNet's Table 4 fits only these under RefineDet.
+    A stage's map is its transition's 1x1 output, before the pool; VoVNet's Table 4 fits only these
+    under RefineDet.
     """
     stem = 2 * growth
     steps: dict[str, nn.Module] = {
-        "stem": nn.Sequential(nn.Conv2d(3, stem, 7, 2, 3, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True)),
+        "stem": nn.Sequential(
+            nn.Conv2d(3, stem, 7, 2, 3, bias=False), nn.BatchNorm2d(stem), nn.ReLU(inplace=True)
+        ),
         "pool0": nn.MaxPool2d(3, 2, 1),
     }
     stages = _blocks(steps, stem, growth, layers, bottleneck=True, compression=0.5, stride=4)
@@ -71,9 +86,17 @@ def densenet(*, growth: int, layers: Sequence[int], taps: Sequence[str] | None =
 
 
 def densenet_cifar(
-    *, growth: int, layers: int, stem: int, bottleneck: bool = False, compression: float = 1.0, taps: Sequence[str] | None = None
-) -> Backbone:  # fmt: skip
+    *,
+    growth: int,
+    layers: int,
+    stem: int,
+    bottleneck: bool = False,
+    compression: float = 1.0,
+    taps: Sequence[str] | None = None,
+) -> Backbone:
     """Build a DenseNet for 32x32: 3x3 stem, three blocks of `layers` at strides 1, 2 and 4."""
     steps: dict[str, nn.Module] = {"stem": nn.Conv2d(3, stem, 3, padding=1, bias=False)}
-    stages = _blocks(steps, stem, growth, [layers] * 3, bottleneck=bottleneck, compression=compression, stride=1)
+    stages = _blocks(
+        steps, stem, growth, [layers] * 3, bottleneck=bottleneck, compression=compression, stride=1
+    )
     return Backbone(steps, stages, taps=taps)

@@ -1,7 +1,9 @@
-"""DSOD's backbones DS/A-B-k-theta (Shen et al., DSOD, Tables 1 and 3), after the public code szq0214/DSOD.
+"""DSOD's backbones DS/A-B-k-theta (Shen et al., DSOD, Tables 1 and 3), after the public code
+szq0214/DSOD.
 
-A is the width of the first convolution, B that of the 1x1 of a dense layer, k the growth rate, theta the share of a block's
-channels that its transition keeps. The stem normalises after its convolutions, everything else before them. Pools round up.
+A is the width of the first convolution, B that of the 1x1 of a dense layer, k the growth rate,
+theta the share of a block's channels that its transition keeps. The stem normalises after its
+convolutions, everything else before them. Pools round up.
 """
 
 from __future__ import annotations
@@ -22,7 +24,9 @@ POOLED = 2
 
 
 class DenseLayer(nn.Module):
-    """Add `growth` channels to [B, c_in, H, W]: a 1x1 to `bottleneck` channels, a 3x3, concatenated to what they read."""
+    """Add `growth` channels to [B, c_in, H, W]: a 1x1 to `bottleneck` channels, a 3x3, concatenated
+    to what they read.
+    """
 
     def __init__(self, c_in: int, bottleneck: int, growth: int) -> None:
         super().__init__()
@@ -33,27 +37,44 @@ class DenseLayer(nn.Module):
 
 
 def _stem(first: int, form: Literal["block", "conv7"]) -> tuple[dict[str, nn.Module], int]:
-    """The steps to stride 4, and their channels: the paper's stem block, or a 7x7 where Table 3 has none."""
+    """The steps to stride 4, and their channels: the paper's stem block, or a 7x7 where Table 3 has
+    none.
+    """
     if form == "conv7":
         return {"stem": ConvNormReLU(3, first, 7, stride=2), "pool0": nn.MaxPool2d(3, 2, 1)}, first
-    block = chain(ConvNormReLU(3, first, 3, stride=2), ConvNormReLU(first, first, 3), ConvNormReLU(first, 2 * first, 3))
+    block = chain(
+        ConvNormReLU(3, first, 3, stride=2),
+        ConvNormReLU(first, first, 3),
+        ConvNormReLU(first, 2 * first, 3),
+    )
     return {"stem": block, "pool0": ceil_pool(2)}, 2 * first
 
 
 def ds(
-    *, first: int, bottleneck: int, growth: int, theta: float, stem: Literal["block", "conv7"], blocks: int,
-    widths: Literal["table1", "from-a"], final_width: int | Literal["full"], taps: Sequence[str] | None = None,
-) -> Backbone:  # fmt: skip
+    *,
+    first: int,
+    bottleneck: int,
+    growth: int,
+    theta: float,
+    stem: Literal["block", "conv7"],
+    blocks: int,
+    widths: Literal["table1", "from-a"],
+    final_width: int | Literal["full"],
+    taps: Sequence[str] | None = None,
+) -> Backbone:
     """Build DS/`first`-`bottleneck`-`growth`-`theta`.
 
-    A stage's map is its last transition's 1x1 output, before the pool: c3 is what the paper's prediction reads first.
+    A stage's map is its last transition's 1x1 output, before the pool: c3 is what the paper's
+    prediction reads first.
     """
     steps, channels = _stem(first, stem)
     stages = [Stage("stem", channels, 2)]
     width = first if widths == "from-a" else channels
     stride = 4
     for index, layers in enumerate(LAYERS[:blocks], start=1):
-        steps[f"block{index}"] = nn.Sequential(*(DenseLayer(channels + i * growth, bottleneck, growth) for i in range(layers)))
+        steps[f"block{index}"] = nn.Sequential(
+            *(DenseLayer(channels + i * growth, bottleneck, growth) for i in range(layers))
+        )
         width = int(theta * (width + layers * growth))
         narrowed = width if index < blocks or final_width == "full" else final_width
         steps[f"transition{index}"] = norm_relu_conv(channels + layers * growth, narrowed)

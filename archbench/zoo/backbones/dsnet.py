@@ -1,10 +1,13 @@
-"""DSNet (Zhang et al., ResNet or DenseNet? Introducing Dense Shortcuts to ResNet): ResNet's convolutions, other shortcuts.
+"""DSNet (Zhang et al., ResNet or DenseNet? Introducing Dense Shortcuts to ResNet): ResNet's
+convolutions, other shortcuts.
 
-A block adds to its branch what all blocks before it in the stage gave, normalised without scale or shift and weighted channel by
-channel (Eq. 12). A map is normalised once, whoever reads it (section 4.5). DS2Net has one such shortcut around the 3x3 too.
+A block adds to its branch what all blocks before it in the stage gave, normalised without scale or
+shift and weighted channel by channel (Eq. 12). A map is normalised once, whoever reads it (section
+4.5). DS2Net has one such shortcut around the 3x3 too.
 
-Inferred, since the paper does not say: the stage's input, projected as in ResNet, is read by the first block alone (`reading` r2;
-r1: by all; r3: as it is, without normalisation and weight), N reads a map after its ReLU, and it has 32 groups.
+Inferred, since the paper does not say: the stage's input, projected as in ResNet, is read by the
+first block alone (`reading` r2; r1: by all; r3: as it is, without normalisation and weight), N
+reads a map after its ReLU, and it has 32 groups.
 """
 
 from __future__ import annotations
@@ -36,13 +39,19 @@ Source = Literal["y", "x"]
 
 
 def groups_of(channels: int) -> int:
-    """Groups of a normalisation: as many as divide the channels, up to 32, none of a single channel."""
-    return max((n for n in range(1, min(GROUPS, channels // 2) + 1) if channels % n == 0), default=1)
+    """Groups of a normalisation: as many as divide the channels, up to 32, none of a single
+    channel.
+    """
+    return max(
+        (n for n in range(1, min(GROUPS, channels // 2) + 1) if channels % n == 0), default=1
+    )
 
 
 @dataclass(frozen=True)
 class Shortcuts:
-    """How a network's shortcuts are made. `source` says whether they read sums (y, Eq. 12) or branches (x, Eq. 11)."""
+    """How a network's shortcuts are made. `source` says whether they read sums (y, Eq. 12) or
+    branches (x, Eq. 11).
+    """
 
     reading: Reading = "r2"
     norm: ShortcutNorm = "gn"
@@ -60,11 +69,15 @@ class Shortcuts:
 
 
 class WeightedSum(nn.Module):
-    """Add to a map [B, C, H, W] others, each times a weight a channel, 1 at first; not `weighted`: as they are."""
+    """Add to a map [B, C, H, W] others, each times a weight a channel, 1 at first; not `weighted`:
+    as they are.
+    """
 
     def __init__(self, channels: int, sources: int, *, weighted: bool) -> None:
         super().__init__()
-        self.weights = nn.ParameterList(torch.ones(1, channels, 1, 1) for _ in range(sources if weighted else 0))
+        self.weights = nn.ParameterList(
+            torch.ones(1, channels, 1, 1) for _ in range(sources if weighted else 0)
+        )
 
     def forward(self, x: Tensor, sources: Sequence[Tensor]) -> Tensor:
         if not self.weights:
@@ -76,12 +89,16 @@ class WeightedSum(nn.Module):
 
 
 class DenseStage(nn.Module):
-    """The blocks of a stage with dense shortcuts in place of their own: Y_l = X_l + sum of W_li * N(Y_i), then `activation`.
+    """The blocks of a stage with dense shortcuts in place of their own: Y_l = X_l + sum of W_li *
+    N(Y_i), then `activation`.
 
-    Of a block's own shortcut stays what changes a map's shape: the first block's projection, the stride of slim's last.
+    Of a block's own shortcut stays what changes a map's shape: the first block's projection, the
+    stride of slim's last.
     """
 
-    def __init__(self, blocks: Sequence[Residual], shortcuts: Shortcuts, activation: nn.Module | None = None) -> None:
+    def __init__(
+        self, blocks: Sequence[Residual], shortcuts: Shortcuts, activation: nn.Module | None = None
+    ) -> None:
         super().__init__()
         channels, reading = blocks[0].channels, shortcuts.reading
         self.input_is_kept = reading == "r1"
@@ -91,15 +108,21 @@ class DenseStage(nn.Module):
         # Of the projected input and of every block but the last, which nobody reads.
         self.norms = nn.ModuleList(shortcuts.normalise(channels) for _ in blocks)
         counts = [1, *(index + self.input_is_kept for index in range(1, len(blocks)))]
-        self.sums = nn.ModuleList(WeightedSum(channels, count, weighted=shortcuts.weight) for count in counts)
+        self.sums = nn.ModuleList(
+            WeightedSum(channels, count, weighted=shortcuts.weight) for count in counts
+        )
         if reading == "r3":
             self.norms[0], self.sums[0] = nn.Identity(), WeightedSum(channels, 1, weighted=False)
         self.activation = activation or nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
         known: list[Tensor] = []
-        for index, (branch, reshape, add) in enumerate(zip(self.branches, self.reshapes, self.sums, strict=True)):
-            sources = [reshape(source) for source in known] if index else [self.norms[0](reshape(x))]
+        for index, (branch, reshape, add) in enumerate(
+            zip(self.branches, self.reshapes, self.sums, strict=True)
+        ):
+            sources = (
+                [reshape(source) for source in known] if index else [self.norms[0](reshape(x))]
+            )
             own = branch(x)
             x = self.activation(add(own, sources))
             if index == 0 and self.input_is_kept:
@@ -110,12 +133,16 @@ class DenseStage(nn.Module):
 
 
 class InnerShortcut(nn.Module):
-    """A layer and the weighted normalised shortcut around it: layer(a) + V * N(a); at stride 2 a 1x1 pool takes every second pixel."""
+    """A layer and the weighted normalised shortcut around it: layer(a) + V * N(a); at stride 2 a
+    1x1 pool takes every second pixel.
+    """
 
     def __init__(self, layer: nn.Module, channels: int, stride: int, shortcuts: Shortcuts) -> None:
         super().__init__()
         self.layer = layer
-        self.norm = chain(nn.AvgPool2d(1, stride) if stride > 1 else nn.Identity(), shortcuts.normalise(channels))
+        self.norm = chain(
+            nn.AvgPool2d(1, stride) if stride > 1 else nn.Identity(), shortcuts.normalise(channels)
+        )
         self.sum = WeightedSum(channels, 1, weighted=shortcuts.weight)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -123,7 +150,9 @@ class InnerShortcut(nn.Module):
         return total
 
 
-def with_inner(parts: tuple[nn.Module, nn.Module, nn.Module], shape: Shape, stride: int, shortcuts: Shortcuts) -> Residual:
+def with_inner(
+    parts: tuple[nn.Module, nn.Module, nn.Module], shape: Shape, stride: int, shortcuts: Shortcuts
+) -> Residual:
     """A bottleneck of these three parts with a shortcut around the second, at its stride."""
     first, middle, last = parts
     inner = InnerShortcut(middle, shape.middle, stride, shortcuts)
@@ -131,36 +160,73 @@ def with_inner(parts: tuple[nn.Module, nn.Module, nn.Module], shape: Shape, stri
 
 
 def dsnet(
-    *, blocks: Sequence[int], reading: Reading, shortcut_norm: ShortcutNorm, shortcut_weight: bool, shortcut_source: Source,
-    inner: bool = False, taps: Sequence[str] | None = None, **resnet: object,
-) -> Backbone:  # fmt: skip
-    """Build a DSNet or, with `inner` shortcuts, a DS2Net on the ResNet or ResNeXt that `resnet` says."""
+    *,
+    blocks: Sequence[int],
+    reading: Reading,
+    shortcut_norm: ShortcutNorm,
+    shortcut_weight: bool,
+    shortcut_source: Source,
+    inner: bool = False,
+    taps: Sequence[str] | None = None,
+    **resnet: object,
+) -> Backbone:
+    """Build a DSNet or, with `inner` shortcuts, a DS2Net on the ResNet or ResNeXt that `resnet`
+    says.
+    """
     shortcuts = Shortcuts(reading, shortcut_norm, shortcut_weight, shortcut_source)
 
     def ds2(shape: Shape, *, stride_on: StrideOn) -> Residual:
-        return with_inner(bottleneck_parts(shape, stride_on=stride_on), shape, 1 if stride_on == "1x1" else shape.stride, shortcuts)
+        return with_inner(
+            bottleneck_parts(shape, stride_on=stride_on),
+            shape,
+            1 if stride_on == "1x1" else shape.stride,
+            shortcuts,
+        )
 
     join = partial(DenseStage, shortcuts=shortcuts)
-    return bottleneck_resnet(blocks=blocks, make=ds2 if inner else bottleneck, join=join, taps=taps, **resnet)  # type: ignore[arg-type]
+    return bottleneck_resnet(
+        blocks=blocks,
+        make=ds2 if inner else bottleneck,
+        join=join,
+        taps=taps,
+        **resnet,  # type: ignore[arg-type]
+    )
 
 
 def ds2_res2net(
-    *, blocks: Sequence[int], width: int, reading: Reading, shortcut_norm: ShortcutNorm, shortcut_weight: bool,
-    shortcut_source: Source, taps: Sequence[str] | None = None,
-) -> Backbone:  # fmt: skip
+    *,
+    blocks: Sequence[int],
+    width: int,
+    reading: Reading,
+    shortcut_norm: ShortcutNorm,
+    shortcut_weight: bool,
+    shortcut_source: Source,
+    taps: Sequence[str] | None = None,
+) -> Backbone:
     """Build a DS2Net on a Res2Net: the shortcut within a block goes around all its scales."""
     shortcuts = Shortcuts(reading, shortcut_norm, shortcut_weight, shortcut_source)
 
     def make(shape: Shape) -> Residual:
         return with_inner(block_parts(shape), shape, shape.stride, shortcuts)
 
-    return res2net(blocks=blocks, width=width, make=make, join=partial(DenseStage, shortcuts=shortcuts), taps=taps)
+    return res2net(
+        blocks=blocks,
+        width=width,
+        make=make,
+        join=partial(DenseStage, shortcuts=shortcuts),
+        taps=taps,
+    )
 
 
 def ds_wrn(
-    *, reading: Reading, shortcut_norm: ShortcutNorm, shortcut_weight: bool, shortcut_source: Source,
-    taps: Sequence[str] | None = None, **wrn: object,
-) -> Backbone:  # fmt: skip
+    *,
+    reading: Reading,
+    shortcut_norm: ShortcutNorm,
+    shortcut_weight: bool,
+    shortcut_source: Source,
+    taps: Sequence[str] | None = None,
+    **wrn: object,
+) -> Backbone:
     """Build a DSNet on a pre-activation network: no ReLU after a sum."""
     shortcuts = Shortcuts(reading, shortcut_norm, shortcut_weight, shortcut_source)
     join = partial(DenseStage, shortcuts=shortcuts, activation=nn.Identity())

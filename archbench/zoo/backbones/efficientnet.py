@@ -1,7 +1,8 @@
 """EfficientNet-B0 (Tan and Le, EfficientNet, Table 1), the official one and darknet's.
 
-The official one is as in huggingface/pytorch-image-models, the other as in WongKinYiu/CrossStagePartialNetworks, enetb0.cfg: its
-first block expands too, and strides sit one block earlier or later.
+The official one is as in huggingface/pytorch-image-models, the other as in
+WongKinYiu/CrossStagePartialNetworks, enetb0.cfg: its first block expands too, and strides sit one
+block earlier or later.
 """
 
 from __future__ import annotations
@@ -17,24 +18,38 @@ STEM = 32
 HEAD = 1280
 
 
-def swish(c_in: int, c_out: int, kernel: int = 1, *, stride: int = 1, groups: int = 1) -> ConvNormReLU:
+def swish(
+    c_in: int, c_out: int, kernel: int = 1, *, stride: int = 1, groups: int = 1
+) -> ConvNormReLU:
     """A normalised convolution with a swish."""
     return ConvNormReLU(c_in, c_out, kernel, stride=stride, groups=groups, activation=nn.SiLU)
 
 
 def depthwise(expanded: int, kernel: int, stride: int, hidden: int, c_out: int) -> nn.Sequential:
-    """What follows a block's expansion: a depthwise convolution, a gate, and a 1x1 without activation."""
+    """What follows a block's expansion: a depthwise convolution, a gate, and a 1x1 without
+    activation.
+    """
     gate = SqueezeExcite(expanded, hidden, nn.SiLU())
-    return chain(swish(expanded, expanded, kernel, stride=stride, groups=expanded), gate, ConvNorm(expanded, c_out, 1))
+    return chain(
+        swish(expanded, expanded, kernel, stride=stride, groups=expanded),
+        gate,
+        ConvNorm(expanded, c_out, 1),
+    )
 
 
 def efficientnet(
-    *, blocks: Sequence[tuple[int, int, int, int, int]], expands_first: bool, preparation: str, taps: Sequence[str] | None = None
-) -> Backbone:  # fmt: skip
-    """Build the network of a table: expanded channels, kernel, stride, hidden channels of the gate and output of each block.
+    *,
+    blocks: Sequence[tuple[int, int, int, int, int]],
+    expands_first: bool,
+    preparation: str,
+    taps: Sequence[str] | None = None,
+) -> Backbone:
+    """Build the network of a table: expanded channels, kernel, stride, hidden channels of the gate
+    and output of each block.
 
-    Where a block has a stride its expansion is a step of its own, expand_c3 at stride 8: the last map of its resolution and the
-    widest. The deepest map is the 1x1 of 1280 channels behind the last block.
+    Where a block has a stride its expansion is a step of its own, expand_c3 at stride 8: the last
+    map of its resolution and the widest. The deepest map is the 1x1 of 1280 channels behind the
+    last block.
     """
     channels, stride = STEM, 2
     steps: dict[str, nn.Module] = {"stem": swish(3, STEM, 3, stride=stride)}

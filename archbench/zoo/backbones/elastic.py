@@ -1,4 +1,6 @@
-"""DenseNet-201 with elastic layers (Wang et al., Elastic: Improving CNNs with Dynamic Scaling Policies), as in allenai/elastic."""
+"""DenseNet-201 with elastic layers (Wang et al., Elastic: Improving CNNs with Dynamic Scaling
+Policies), as in allenai/elastic.
+"""
 
 from __future__ import annotations
 
@@ -20,21 +22,28 @@ WIDTH = 64
 class ElasticLayer(nn.Module):
     """A dense layer of two paths that read one normalised map; their 3x3 are added.
 
-    One path runs at half the resolution, where the layer is `scaled`: 2x2 means in, brought back to the size bilinearly.
+    One path runs at half the resolution, where the layer is `scaled`: 2x2 means in, brought back to
+    the size bilinearly.
     """
 
     def __init__(self, c_in: int, *, scaled: bool) -> None:
         super().__init__()
         self.normalised = nn.Sequential(nn.BatchNorm2d(c_in), nn.ReLU(inplace=True))
-        self.fine = nn.Sequential(*ConvNormReLU(c_in, WIDTH), nn.Conv2d(WIDTH, GROWTH, 3, padding=1, bias=False))
-        self.coarse = nn.Sequential(*ConvNormReLU(c_in, WIDTH), nn.Conv2d(WIDTH, GROWTH, 3, padding=1, bias=False))
+        self.fine = nn.Sequential(
+            *ConvNormReLU(c_in, WIDTH), nn.Conv2d(WIDTH, GROWTH, 3, padding=1, bias=False)
+        )
+        self.coarse = nn.Sequential(
+            *ConvNormReLU(c_in, WIDTH), nn.Conv2d(WIDTH, GROWTH, 3, padding=1, bias=False)
+        )
         self.pool = nn.AvgPool2d(2) if scaled else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         x = self.normalised(x)
         fine, coarse = self.fine(x), self.coarse(self.pool(x))
         if coarse.shape != fine.shape:
-            coarse = F.interpolate(coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False)
+            coarse = F.interpolate(
+                coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False
+            )
         return fine + coarse
 
 
@@ -43,7 +52,9 @@ class ElasticBlock(nn.Module):
 
     def __init__(self, c_in: int, layers: int, *, scaled: bool) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(ElasticLayer(c_in + i * GROWTH, scaled=scaled) for i in range(layers))
+        self.layers = nn.ModuleList(
+            ElasticLayer(c_in + i * GROWTH, scaled=scaled) for i in range(layers)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         maps = [x]
@@ -57,7 +68,9 @@ def elastic_densenet(*, layers: Sequence[int], taps: Sequence[str] | None = None
 
     A stage's map is its transition's 1x1, which halves the channels, before the pool.
     """
-    stem = nn.Sequential(nn.Conv2d(3, STEM, 7, 2, 3, bias=False), nn.BatchNorm2d(STEM), nn.ReLU(inplace=True))
+    stem = nn.Sequential(
+        nn.Conv2d(3, STEM, 7, 2, 3, bias=False), nn.BatchNorm2d(STEM), nn.ReLU(inplace=True)
+    )
     steps: dict[str, nn.Module] = {"stem": stem, "pool0": nn.MaxPool2d(3, 2, 1)}
     stages = []
     channels = STEM

@@ -1,4 +1,6 @@
-"""FractalNet (Larsson et al., FractalNet), after the authors' gustavla/fractalnet; dropout and drop-path are left out."""
+"""FractalNet (Larsson et al., FractalNet), after the authors' gustavla/fractalnet; dropout and
+drop-path are left out.
+"""
 
 from __future__ import annotations
 
@@ -16,14 +18,18 @@ class Fractal(nn.Module):
     def __init__(self, c_in: int, c_out: int, columns: int) -> None:
         super().__init__()
         self.conv = ConvNormReLU(c_in, c_out, 3)
-        self.deeper = nn.Sequential(*(Fractal(c, c_out, columns - 1) for c in (c_in, c_out) if columns > 1))
+        self.deeper = nn.Sequential(
+            *(Fractal(c, c_out, columns - 1) for c in (c_in, c_out) if columns > 1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.conv(x)
         return (out + self.deeper(x)) / 2 if self.deeper else out
 
 
-def fractalnet(*, widths: Sequence[int], columns: int, taps: Sequence[str] | None = None) -> Backbone:
+def fractalnet(
+    *, widths: Sequence[int], columns: int, taps: Sequence[str] | None = None
+) -> Backbone:
     """Build a block of so many `columns` for each width, a 2x2 max pool after each."""
     steps: dict[str, nn.Module] = {}
     stages = []

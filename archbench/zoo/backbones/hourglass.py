@@ -1,6 +1,8 @@
-"""The stacked hourglass network under CornerNet (Law and Deng, CornerNet, section 3.5), after princeton-vl/CornerNet.
+"""The stacked hourglass network under CornerNet (Law and Deng, CornerNet, section 3.5), after
+princeton-vl/CornerNet.
 
-Stages shrink by residual blocks of stride 2 and grow back by nearest cells; every size is restored exactly.
+Stages shrink by residual blocks of stride 2 and grow back by nearest cells; every size is restored
+exactly.
 """
 
 from __future__ import annotations
@@ -20,13 +22,20 @@ STRIDE = 4
 
 def residuals(c_in: int, c_out: int, count: int, *, stride: int = 1) -> nn.Sequential:
     """Chain residual blocks of two 3x3, of which the first shrinks and widens."""
-    return nn.Sequential(*(basic(Shape(c_out if i else c_in, c_out, c_out, 1 if i else stride)) for i in range(count)))
+    return nn.Sequential(
+        *(
+            basic(Shape(c_out if i else c_in, c_out, c_out, 1 if i else stride))
+            for i in range(count)
+        )
+    )
 
 
 class Hourglass(nn.Module):
-    """Residual blocks on a map, beside those on half of it, which hold the next hourglass; both are summed.
+    """Residual blocks on a map, beside those on half of it, which hold the next hourglass; both are
+    summed.
 
-    `channels` and `blocks` are those of this level and of the ones below; the last number of blocks stands in the middle.
+    `channels` and `blocks` are those of this level and of the ones below; the last number of blocks
+    stands in the middle.
     """
 
     def __init__(self, channels: Sequence[int], blocks: Sequence[int]) -> None:
@@ -34,7 +43,11 @@ class Hourglass(nn.Module):
         here, below = channels[:2]
         self.upper = residuals(here, here, blocks[0])
         self.down = residuals(here, below, blocks[0], stride=2)
-        self.inner = Hourglass(channels[1:], blocks[1:]) if len(channels) > 2 else residuals(below, below, blocks[1])
+        self.inner = (
+            Hourglass(channels[1:], blocks[1:])
+            if len(channels) > 2
+            else residuals(below, below, blocks[1])
+        )
         self.back = chain(residuals(below, below, blocks[0] - 1), residuals(below, here, 1))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -70,25 +83,38 @@ class Join(nn.Module):
         self.block = residuals(width, width, 1)
 
     def forward(self, halfway: Halfway) -> Tensor:
-        x: Tensor = self.block(F.relu(self.read(halfway.read) + self.made(halfway.made), inplace=True))
+        x: Tensor = self.block(
+            F.relu(self.read(halfway.read) + self.made(halfway.made), inplace=True)
+        )
         return x
 
 
 def hourglass(
-    *, stem: int, channels: Sequence[int], blocks: Sequence[int], stacks: int, taps: Sequence[str] | None = None
-) -> Backbone:  # fmt: skip
-    """Build stacked hourglasses at stride 4: `channels` and `blocks` of each level, `blocks` one more for the middle.
+    *,
+    stem: int,
+    channels: Sequence[int],
+    blocks: Sequence[int],
+    stacks: int,
+    taps: Sequence[str] | None = None,
+) -> Backbone:
+    """Build stacked hourglasses at stride 4: `channels` and `blocks` of each level, `blocks` one
+    more for the middle.
 
-    The steps stack1, stack2 ... may be tapped for their own predictions; all but the last give a `Halfway`.
+    The steps stack1, stack2 ... may be tapped for their own predictions; all but the last give a
+    `Halfway`.
     """
     width = channels[0]
     first = basic(Shape(stem, width, width, 2))
-    steps: dict[str, nn.Module] = {"stem": chain(ConvNormReLU(3, stem, 7, stride=2), nn.Sequential(first))}
+    steps: dict[str, nn.Module] = {
+        "stem": chain(ConvNormReLU(3, stem, 7, stride=2), nn.Sequential(first))
+    }
     stages = [Stage("stem", width, STRIDE)]
     for number in range(1, stacks + 1):
         made = chain(nn.Sequential(Hourglass(channels, blocks)), ConvNormReLU(width, width, 3))
         steps[f"stack{number}"] = made if number == stacks else Stack(made)
         if number < stacks:
             steps[f"join{number}"] = Join(width)
-        stages.append(Stage(f"stack{number}" if number == stacks else f"join{number}", width, STRIDE))
+        stages.append(
+            Stage(f"stack{number}" if number == stacks else f"join{number}", width, STRIDE)
+        )
     return Backbone(steps, stages, taps=taps)

@@ -1,7 +1,9 @@
-"""Inception-ResNet v2 (Szegedy et al., Inception-v4, Inception-ResNet and the Impact of Residual Connections on Learning).
+"""Inception-ResNet v2 (Szegedy et al., Inception-v4, Inception-ResNet and the Impact of Residual
+Connections on Learning).
 
-The paper's figures give the modules. How many there are, their widths and scales, and the stem, which is Inception v3's, are as
-released in tensorflow/models, research/slim. The blocks are named there for the side of their map at 299x299.
+The paper's figures give the modules. How many there are, their widths and scales, and the stem,
+which is Inception v3's, are as released in tensorflow/models, research/slim. The blocks are named
+there for the side of their map at 299x299.
 """
 
 from __future__ import annotations
@@ -35,7 +37,9 @@ class ScaledResidual(nn.Module):
 
 @dataclass(frozen=True)
 class Repeat:
-    """A row of `times` residual blocks; a 1x1 with bias and no norm brings a block's output to the input's channels."""
+    """A row of `times` residual blocks; a 1x1 with bias and no norm brings a block's output to the
+    input's channels.
+    """
 
     times: int
     block: Mixed
@@ -56,7 +60,7 @@ BLOCK35 = Mixed(
     [Conv(1, 32)],
     [Conv(1, 32), Conv(3, 32)],
     [Conv(1, 32), Conv(3, 48), Conv(3, 64)],
-)  # fmt: skip
+)
 BLOCK8 = Mixed(
     [Conv(1, 192)],
     [Conv(1, 192), Conv((1, 3), 224), Conv((3, 1), 256)],
@@ -72,7 +76,9 @@ def block17(dilation: int) -> Mixed:
 
 
 def table(stride: int, dilation: int) -> dict[str, Row]:
-    """List the network's rows; `stride` is that of Mixed_6a, `dilation` that of the blocks after it."""
+    """List the network's rows; `stride` is that of Mixed_6a, `dilation` that of the blocks after
+    it.
+    """
     return {
         **STEM,
         "mixed_5b": Mixed(
@@ -100,10 +106,13 @@ def table(stride: int, dilation: int) -> dict[str, Row]:
     }
 
 
-def inception_resnet_v2(*, padding: Padding, output_stride: Literal[16, 8], taps: Sequence[str] | None = None) -> Backbone:
+def inception_resnet_v2(
+    *, padding: Padding, output_stride: Literal[16, 8], taps: Sequence[str] | None = None
+) -> Backbone:
     """Build Inception-ResNet v2 without its auxiliary classifier.
 
-    `output_stride` is that of Mixed_6a: at 8 it has stride 1, the 20 blocks after it are dilated, and the last map has stride 16.
+    `output_stride` is that of Mixed_6a: at 8 it has stride 1, the 20 blocks after it are dilated,
+    and the last map has stride 16.
     """
     rows = table(stride=2, dilation=1) if output_stride == 16 else table(stride=1, dilation=2)
     return trunk(rows, padding, taps)

@@ -1,8 +1,10 @@
-"""Inception v2: the network of Ioffe and Szegedy, Batch Normalization, as released in tensorflow/models, research/slim.
+"""Inception v2: the network of Ioffe and Szegedy, Batch Normalization, as released in
+tensorflow/models, research/slim.
 
-Its stem begins with a depthwise separable 7x7. Every convolution pads so that stride 1 keeps the size, and has batch norm and
-ReLU, the depthwise part of the stem excepted. In the released classifier the stem has a bias in place of batch norm; the
-detectors have batch norm there too, and so has this.
+Its stem begins with a depthwise separable 7x7. Every convolution pads so that stride 1 keeps the
+size, and has batch norm and ReLU, the depthwise part of the stem excepted. In the released
+classifier the stem has a bias in place of batch norm; the detectors have batch norm there too, and
+so has this.
 """
 
 from __future__ import annotations
@@ -30,24 +32,42 @@ MIXED: dict[str, tuple[int, tuple[int, int], tuple[int, int, int], Literal["avg"
     "mixed_5b": (352, (192, 320), (160, 224, 224), "avg", 128),
     "mixed_5c": (352, (192, 320), (192, 224, 224), "max", 128),
 }
-"""Widths of a module's branches: 1x1; 1x1 and 3x3; 1x1, 3x3 and 3x3; the 3x3 pool's kind and its 1x1.
+"""Widths of a module's branches: 1x1; 1x1 and 3x3; 1x1, 3x3 and 3x3; the 3x3 pool's kind and its
+1x1.
 
-As in the paper's Figure 5, a module without the first and the last 1x1 halves the map, and its pool passes the input on.
+As in the paper's Figure 5, a module without the first and the last 1x1 halves the map, and its pool
+passes the input on.
 """
 
 
 class Inception(Branches):
-    """A module [B, c_in, H, W] to [B, `channels`, H/`stride`, W/`stride`], from its row of `MIXED`."""
+    """A module [B, c_in, H, W] to [B, `channels`, H/`stride`, W/`stride`], from its row of
+    `MIXED`.
+    """
 
     def __init__(
-        self, c_in: int, one: int, three: tuple[int, int], double: tuple[int, int, int], pool: Literal["avg", "max"], projection: int
+        self,
+        c_in: int,
+        one: int,
+        three: tuple[int, int],
+        double: tuple[int, int, int],
+        pool: Literal["avg", "max"],
+        projection: int,
     ) -> None:
         self.stride = 1 if one else 2
         self.channels = one + three[-1] + double[-1] + (projection or c_in)
-        pooled = nn.MaxPool2d(3, self.stride, 1) if pool == "max" else nn.AvgPool2d(3, self.stride, 1, count_include_pad=False)
+        pooled = (
+            nn.MaxPool2d(3, self.stride, 1)
+            if pool == "max"
+            else nn.AvgPool2d(3, self.stride, 1, count_include_pad=False)
+        )
         branches = [
             chain(ConvNormReLU(c_in, three[0]), ConvNormReLU(*three, 3, stride=self.stride)),
-            chain(ConvNormReLU(c_in, double[0]), ConvNormReLU(*double[:2], 3), ConvNormReLU(*double[1:], 3, stride=self.stride)),
+            chain(
+                ConvNormReLU(c_in, double[0]),
+                ConvNormReLU(*double[:2], 3),
+                ConvNormReLU(*double[1:], 3, stride=self.stride),
+            ),
             chain(pooled, ConvNormReLU(c_in, projection)) if projection else pooled,
         ]
         super().__init__(*([ConvNormReLU(c_in, one)] if one else []), *branches)

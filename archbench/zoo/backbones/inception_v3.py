@@ -1,7 +1,8 @@
-"""Inception v3 (Szegedy et al., Rethinking the Inception Architecture for Computer Vision, Table 1 and Figures 5 to 7).
+"""Inception v3 (Szegedy et al., Rethinking the Inception Architecture for Computer Vision, Table 1
+and Figures 5 to 7).
 
-Widths and the order of layers are those released in tensorflow/models, research/slim. A network is a table of named rows;
-Inception-ResNet v2 is written in the same rows and shares the stem.
+Widths and the order of layers are those released in tensorflow/models, research/slim. A network is
+a table of named rows; Inception-ResNet v2 is written in the same rows and shares the stem.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ class Row(Protocol):
     def stride(self) -> int: ...
 
     def make(self, c_in: int, *, padded: bool) -> tuple[nn.Module, int]:
-        """Make the module that reads `c_in` channels, and say how many it gives; `padded` pads what is `valid` too."""
+        """Make the module that reads `c_in` channels, and say how many it gives; `padded` pads what
+        is `valid` too.
+        """
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,14 @@ class Conv:
 
     def make(self, c_in: int, *, padded: bool) -> tuple[nn.Module, int]:
         padding = 0 if self.valid and not padded else None
-        layer = ConvNormReLU(c_in, self.width, self.kernel, stride=self.stride, padding=padding, dilation=self.dilation)
+        layer = ConvNormReLU(
+            c_in,
+            self.width,
+            self.kernel,
+            stride=self.stride,
+            padding=padding,
+            dilation=self.dilation,
+        )
         return layer, self.width
 
 
@@ -71,7 +81,9 @@ class Mixed:
         return prod(row.stride for row in self.branches[0])
 
     def make(self, c_in: int, *, padded: bool) -> tuple[nn.Module, int]:
-        made, widths = zip(*(in_chain(rows, c_in, padded=padded) for rows in self.branches), strict=True)
+        made, widths = zip(
+            *(in_chain(rows, c_in, padded=padded) for rows in self.branches), strict=True
+        )
         return Branches(*made), sum(widths)
 
 
@@ -106,11 +118,19 @@ def mixed_5(pooled: int) -> Mixed:
 
 
 def mixed_6(width: int) -> Mixed:
-    """The module at stride 16, whose 7x7 are a 1x7 and a 7x1 (Figure 6); `width` is its inner one."""
+    """The module at stride 16, whose 7x7 are a 1x7 and a 7x1 (Figure 6); `width` is its inner
+    one.
+    """
     return Mixed(
         [Conv(1, 192)],
         [Conv(1, width), Conv((1, 7), width), Conv((7, 1), 192)],
-        [Conv(1, width), Conv((7, 1), width), Conv((1, 7), width), Conv((7, 1), width), Conv((1, 7), 192)],
+        [
+            Conv(1, width),
+            Conv((7, 1), width),
+            Conv((1, 7), width),
+            Conv((7, 1), width),
+            Conv((1, 7), 192),
+        ],
         [Pool("avg"), Conv(1, 192)],
     )
 
@@ -154,8 +174,8 @@ TABLE: dict[str, Row] = {
 def trunk(table: Mapping[str, Row], padding: Padding, taps: Sequence[str] | None) -> Backbone:
     """Chain the rows of a table. A stage is the deepest row at its stride.
 
-    `padding` "same" pads the valid rows, so that maps have ceil(side / stride) cells, but for Mixed_7a's, which a two-stage
-    detector runs on crops; "same-all" pads those too.
+    `padding` "same" pads the valid rows, so that maps have ceil(side / stride) cells, but for
+    Mixed_7a's, which a two-stage detector runs on crops; "same-all" pads those too.
     """
     steps: dict[str, nn.Module] = {}
     deepest: dict[int, Stage] = {}

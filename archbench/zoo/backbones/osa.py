@@ -1,7 +1,8 @@
 """The OSA network that VoVNet's section 3.2 sets beside DenseNet-40.
 
-The text gives layers and channels of a module. Inferred: a stem of 16 channels, and an aggregation that keeps the width of
-the concatenation and is the transition. With 5 layers of 43 channels that has DenseNet-40's multiply-adds.
+The text gives layers and channels of a module. Inferred: a stem of 16 channels, and an aggregation
+that keeps the width of the concatenation and is the transition. With 5 layers of 43 channels that
+has DenseNet-40's multiply-adds.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
-"""PeleeNet (Wang et al., Pelee, Table 1), its sparse and grouped forms and CSPPeleeNet (Wang et al., CSPNet, Tables 1 and 3).
+"""PeleeNet (Wang et al., Pelee, Table 1), its sparse and grouped forms and CSPPeleeNet (Wang et
+al., CSPNet, Tables 1 and 3).
 
-Rounding follows PeleeNet's authors' Caffe network: pools round up. CSPNet prints what its networks cost and draws how their
-stages fuse; their layers are chosen so that the costs come out.
+Rounding follows PeleeNet's authors' Caffe network: pools round up. CSPNet prints what its networks
+cost and draws how their stages fuse; their layers are chosen so that the costs come out.
 """
 
 from __future__ import annotations
@@ -37,19 +38,29 @@ Block = Literal["dense", "sparse", "grouped"]
 
 @dataclass(frozen=True)
 class Style:
-    """What the convolutions of a network are followed by, and whether the 1x1 of a layer are gated or its 3x3 grouped."""
+    """What the convolutions of a network are followed by, and whether the 1x1 of a layer are gated
+    or its 3x3 grouped.
+    """
 
     activation: Activation = "relu"
     se: bool = False
     grouped: bool = False
 
-    def conv(self, c_in: int, c_out: int, kernel: int = 1, *, stride: int = 1, groups: int = 1) -> ConvNormReLU:
+    def conv(
+        self, c_in: int, c_out: int, kernel: int = 1, *, stride: int = 1, groups: int = 1
+    ) -> ConvNormReLU:
         activation = ACTIVATIONS[self.activation]
-        return ConvNormReLU(c_in, c_out, kernel, stride=stride, groups=groups, activation=activation)
+        return ConvNormReLU(
+            c_in, c_out, kernel, stride=stride, groups=groups, activation=activation
+        )
 
     def way(self, c_in: int, width: int, c_out: int) -> nn.Sequential:
         """A 1x1 to `width` channels and a 3x3."""
-        gate = [SqueezeExcite(width, width // REDUCTION, ACTIVATIONS[self.activation]())] if self.se else []
+        gate = (
+            [SqueezeExcite(width, width // REDUCTION, ACTIVATIONS[self.activation]())]
+            if self.se
+            else []
+        )
         groups = width // GROUP_WIDTH if self.grouped else 1
         return chain(self.conv(c_in, width), *gate, self.conv(width, c_out, 3, groups=groups))
 
@@ -58,15 +69,25 @@ PELEE = Style()
 
 
 def stem(style: Style = PELEE) -> nn.Sequential:
-    """The stem block, images to 32 channels at stride 4: a strided 3x3 beside a pool, fused by a 1x1."""
+    """The stem block, images to 32 channels at stride 4: a strided 3x3 beside a pool, fused by a
+    1x1.
+    """
     strided = chain(style.conv(STEM, STEM // 2), style.conv(STEM // 2, STEM, 3, stride=2))
-    return chain(style.conv(3, STEM, 3, stride=2), Branches(ceil_pool(2), strided), style.conv(2 * STEM, STEM))
+    return chain(
+        style.conv(3, STEM, 3, stride=2),
+        Branches(ceil_pool(2), strided),
+        style.conv(2 * STEM, STEM),
+    )
 
 
-def ways(c_in: int, width: int, style: Style = PELEE, *, growth: int = GROWTH) -> tuple[nn.Module, nn.Module]:
+def ways(
+    c_in: int, width: int, style: Style = PELEE, *, growth: int = GROWTH
+) -> tuple[nn.Module, nn.Module]:
     """Half the growth by a 3x3 and half by two, each behind a 1x1 to `width` channels."""
     half = growth // 2
-    return style.way(c_in, width, half), chain(style.way(c_in, width, half), style.conv(half, half, 3))
+    return style.way(c_in, width, half), chain(
+        style.way(c_in, width, half), style.conv(half, half, 3)
+    )
 
 
 def two_way(c_in: int, width: int, style: Style = PELEE, *, growth: int = GROWTH) -> Branches:
@@ -88,12 +109,16 @@ def sources(layer: int) -> list[int]:
 
 
 class SparseBlock(nn.Module):
-    """Layers that read some of those before (Zhu et al., Sparsely Aggregated Networks); it gives its input and all of them."""
+    """Layers that read some of those before (Zhu et al., Sparsely Aggregated Networks); it gives
+    its input and all of them.
+    """
 
     def __init__(self, c_in: int, width: int, layers: int, style: Style) -> None:
         super().__init__()
         channels = [c_in] + [GROWTH] * layers
-        read = (sum(channels[source] for source in sources(layer)) for layer in range(1, layers + 1))
+        read = (
+            sum(channels[source] for source in sources(layer)) for layer in range(1, layers + 1)
+        )
         self.layers = nn.ModuleList(Branches(*ways(c, width, style)) for c in read)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -104,10 +129,16 @@ class SparseBlock(nn.Module):
 
 
 def peleenet(
-    *, layers: Sequence[int], widths: Sequence[int], block: Block = "dense", activation: Activation, se: bool,
+    *,
+    layers: Sequence[int],
+    widths: Sequence[int],
+    block: Block = "dense",
+    activation: Activation,
+    se: bool,
     taps: Sequence[str] | None = None,
-) -> Backbone:  # fmt: skip
-    """Build PeleeNet from the dense layers of its stages and the widths of their 1x1; `block` says how layers are made.
+) -> Backbone:
+    """Build PeleeNet from the dense layers of its stages and the widths of their 1x1; `block` says
+    how layers are made.
 
     A stage's map is its transition's, which keeps the channels, before the pool.
     """
@@ -130,7 +161,9 @@ def peleenet(
 
 
 class Partial(nn.Module):
-    """Let the first `bypass` channels pass by a branch that reads the others: what the branch gives, then they."""
+    """Let the first `bypass` channels pass by a branch that reads the others: what the branch
+    gives, then they.
+    """
 
     def __init__(self, bypass: int, branch: nn.Module) -> None:
         super().__init__()
@@ -155,7 +188,9 @@ class Added(nn.Module):
 
 
 def first_stage(width: int, layers: int, fusion: Fusion, style: Style) -> nn.Module:
-    """The stage behind the stem, whose dense block reads all of the stem's channels; beside it they pass whole."""
+    """The stage behind the stem, whose dense block reads all of the stem's channels; beside it they
+    pass whole.
+    """
     block = dense(STEM, width, layers, style)
     if fusion == "first":
         return block
@@ -164,35 +199,51 @@ def first_stage(width: int, layers: int, fusion: Fusion, style: Style) -> nn.Mod
     return Branches(nn.Sequential(Added(block, STEM), style.conv(added, added)), bypass)
 
 
-def partial_stage(channels: int, bypass: int, width: int, layers: int, fusion: Fusion, style: Style) -> Partial:
+def partial_stage(
+    channels: int, bypass: int, width: int, layers: int, fusion: Fusion, style: Style
+) -> Partial:
     """A partial dense block and, unless all is fused first, the transition of what it gives."""
     c_in = channels - bypass
     block = dense(c_in, width, layers, style)
     c_out = c_in + layers * GROWTH
-    return Partial(bypass, block if fusion == "first" else nn.Sequential(block, style.conv(c_out, c_out)))
+    return Partial(
+        bypass, block if fusion == "first" else nn.Sequential(block, style.conv(c_out, c_out))
+    )
 
 
 def down(channels: int, bypass: int, fusion: Fusion, style: Style) -> nn.Module:
-    """What halves a map between two stages, with the transition of a fused map; the next stage's bypass comes first in it.
+    """What halves a map between two stages, with the transition of a fused map; the next stage's
+    bypass comes first in it.
 
-    Fused first, what the next dense block reads is narrowed before the pool and what passes it by after.
+    Fused first, what the next dense block reads is narrowed before the pool and what passes it by
+    after.
     """
     pool = nn.AvgPool2d(2, ceil_mode=True)
     if fusion == "last":
         return pool
     if fusion == "both":
         return chain(pool, style.conv(channels, channels))
-    return Branches(chain(pool, style.conv(channels, bypass)), chain(style.conv(channels, channels - bypass), pool))
+    return Branches(
+        chain(pool, style.conv(channels, bypass)),
+        chain(style.conv(channels, channels - bypass), pool),
+    )
 
 
 def csp_peleenet(
-    *, layers: Sequence[int], widths: Sequence[int], gamma: float, fusion: Fusion, activation: Activation, se: bool,
+    *,
+    layers: Sequence[int],
+    widths: Sequence[int],
+    gamma: float,
+    fusion: Fusion,
+    activation: Activation,
+    se: bool,
     taps: Sequence[str] | None = None,
-) -> Backbone:  # fmt: skip
-    """Build CSPPeleeNet: a share `gamma` of a stage's channels passes by its dense block (CSPNet, section 3.1 and Figure 3).
+) -> Backbone:
+    """Build CSPPeleeNet: a share `gamma` of a stage's channels passes by its dense block (CSPNet,
+    section 3.1 and Figure 3).
 
-    `fusion` says where 1x1 transitions stand: before the concatenation ("last"), after it ("first") or both. A stage's map is
-    its concatenation, the last stage's the transition behind it, if any.
+    `fusion` says where 1x1 transitions stand: before the concatenation ("last"), after it ("first")
+    or both. A stage's map is its concatenation, the last stage's the transition behind it, if any.
     """
     style = Style(activation, se)
     steps: dict[str, nn.Module] = {"stem": stem(style)}

@@ -1,7 +1,8 @@
-"""Pre-activation ResNets for 32x32: ResNet-1001 (He et al., Identity Mappings) and WRN (Zagoruyko and Komodakis, Wide ResNets).
+"""Pre-activation ResNets for 32x32: ResNet-1001 (He et al., Identity Mappings) and WRN (Zagoruyko
+and Komodakis, Wide ResNets).
 
-Normalisation and ReLU come before a convolution. The first block of a stage projects its activated input, by a 1x1 without
-normalisation; the others add their input as it is.
+Normalisation and ReLU come before a convolution. The first block of a stage projects its activated
+input, by a 1x1 without normalisation; the others add their input as it is.
 """
 
 from __future__ import annotations
@@ -23,15 +24,25 @@ def norm_relu(channels: int) -> nn.Sequential:
 
 
 class PreactResidual(nn.Module):
-    """A branch and a shortcut, summed. Of the first block of a stage both read an input that is activated already."""
+    """A branch and a shortcut, summed. Of the first block of a stage both read an input that is
+    activated already.
+    """
 
-    def __init__(self, c_in: int, c_out: int, stride: int, *, bottleneck: bool, first: bool) -> None:
+    def __init__(
+        self, c_in: int, c_out: int, stride: int, *, bottleneck: bool, first: bool
+    ) -> None:
         super().__init__()
         self.channels = c_out
-        self.shortcut: nn.Module = nn.Conv2d(c_in, c_out, 1, stride, bias=False) if first else nn.Identity()
+        self.shortcut: nn.Module = (
+            nn.Conv2d(c_in, c_out, 1, stride, bias=False) if first else nn.Identity()
+        )
         if bottleneck:
             middle = c_out // EXPANSION
-            parts = [norm_relu_conv(c_in, middle, stride=stride), norm_relu_conv(middle, middle, 3), norm_relu_conv(middle, c_out)]
+            parts = [
+                norm_relu_conv(c_in, middle, stride=stride),
+                norm_relu_conv(middle, middle, 3),
+                norm_relu_conv(middle, c_out),
+            ]
         else:
             parts = [norm_relu_conv(c_in, c_out, 3, stride=stride), norm_relu_conv(c_out, c_out, 3)]
         branch = chain(*parts)
@@ -43,9 +54,16 @@ class PreactResidual(nn.Module):
 
 
 def preact_resnet(
-    *, blocks: int, widths: Sequence[int], bottleneck: bool = False, join: Join = in_sequence, taps: Sequence[str] | None = None
+    *,
+    blocks: int,
+    widths: Sequence[int],
+    bottleneck: bool = False,
+    join: Join = in_sequence,
+    taps: Sequence[str] | None = None,
 ) -> Backbone:
-    """Build a stage of so many `blocks` for each width at strides 1, 2, 4; the last map is normalised and activated."""
+    """Build a stage of so many `blocks` for each width at strides 1, 2, 4; the last map is
+    normalised and activated.
+    """
     steps: dict[str, nn.Module] = {"stem": nn.Conv2d(3, STEM, 3, padding=1, bias=False)}
     stages = []
     channels = STEM
@@ -53,7 +71,11 @@ def preact_resnet(
         layers = []
         for i in range(blocks):
             stride = 2 if index and i == 0 else 1
-            layers.append(PreactResidual(width if i else channels, width, stride, bottleneck=bottleneck, first=i == 0))
+            layers.append(
+                PreactResidual(
+                    width if i else channels, width, stride, bottleneck=bottleneck, first=i == 0
+                )
+            )
         steps[f"entry{index + 1}"] = norm_relu(channels)
         steps[f"stage{index + 1}"] = join(layers)
         channels = width

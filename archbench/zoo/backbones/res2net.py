@@ -23,16 +23,21 @@ SCALES = 4
 
 
 class Scales(nn.Module):
-    """A 3x3 on each quarter of the channels but the last; each but the first also reads what the one before it gave.
+    """A 3x3 on each quarter of the channels but the last; each but the first also reads what the
+    one before it gave.
 
-    In the first block of a stage they do not read each other, they have the block's stride, and the last quarter is pooled.
+    In the first block of a stage they do not read each other, they have the block's stride, and the
+    last quarter is pooled.
     """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.first = shape.c_in != shape.c_out
         width = shape.middle // SCALES
-        self.convs = nn.ModuleList(ConvNormReLU(width, width, 3, stride=shape.stride, groups=shape.groups) for _ in range(SCALES - 1))
+        self.convs = nn.ModuleList(
+            ConvNormReLU(width, width, 3, stride=shape.stride, groups=shape.groups)
+            for _ in range(SCALES - 1)
+        )
         self.rest = nn.AvgPool2d(3, shape.stride, 1) if self.first else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
@@ -45,7 +50,11 @@ class Scales(nn.Module):
 
 def block_parts(shape: Shape) -> tuple[nn.Sequential, Scales, nn.Sequential]:
     """The 1x1, the scales and the 1x1 of a block."""
-    return ConvNormReLU(shape.c_in, shape.middle, 1), Scales(shape), ConvNorm(shape.middle, shape.c_out, 1)
+    return (
+        ConvNormReLU(shape.c_in, shape.middle, 1),
+        Scales(shape),
+        ConvNorm(shape.middle, shape.c_out, 1),
+    )
 
 
 def block(shape: Shape) -> Residual:
@@ -54,9 +63,14 @@ def block(shape: Shape) -> Residual:
 
 
 def res2net(
-    *, blocks: Sequence[int], width: int, groups: int = 1, make: Callable[[Shape], nn.Module] = block, join: Join = in_sequence,
+    *,
+    blocks: Sequence[int],
+    width: int,
+    groups: int = 1,
+    make: Callable[[Shape], nn.Module] = block,
+    join: Join = in_sequence,
     taps: Sequence[str] | None = None,
-) -> Backbone:  # fmt: skip
+) -> Backbone:
     """Build a Res2Net: stage s has `width` * 2^s channels a scale in the middle and 256 * 2^s out.
 
     `make` builds a block, `join` a stage of its blocks.

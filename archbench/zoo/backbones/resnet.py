@@ -1,4 +1,6 @@
-"""ResNet (He et al., Tables 1 and 6) and ResNeXt (Xie et al.), with the stride layouts of the frameworks that trained them."""
+"""ResNet (He et al., Tables 1 and 6) and ResNeXt (Xie et al.), with the stride layouts of the
+frameworks that trained them.
+"""
 
 from __future__ import annotations
 
@@ -24,7 +26,9 @@ PREPARATIONS: dict[StrideOn, Preparation] = {
     "1x1": Preparation(order="bgr", scale=255, mean=(103.939, 116.779, 123.68), std=(1, 1, 1)),
     "3x3-last": Preparation(scale=255, mean=(123.68, 116.779, 103.939), std=(1, 1, 1)),
 }
-"""What the framework behind each stride layout does to pictures: torchvision, Caffe, TensorFlow's slim."""
+"""What the framework behind each stride layout does to pictures: torchvision, Caffe, TensorFlow's
+slim.
+"""
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,9 @@ class Shape:
 
 
 class Residual(nn.Module):
-    """A branch and a shortcut, summed, ReLU. The shortcut is a projection where `projected`, else the (subsampled) input."""
+    """A branch and a shortcut, summed, ReLU. The shortcut is a projection where `projected`, else
+    the (subsampled) input.
+    """
 
     def __init__(self, branch: nn.Module, shape: Shape, *, projected: bool) -> None:
         super().__init__()
@@ -49,7 +55,9 @@ class Residual(nn.Module):
         self.branch = branch
         self.shortcut: nn.Module = nn.Identity()
         if projected:
-            self.shortcut = ConvNorm(shape.c_in, shape.c_out, 1, stride=shape.stride, norm=shape.norm)
+            self.shortcut = ConvNorm(
+                shape.c_in, shape.c_out, 1, stride=shape.stride, norm=shape.norm
+            )
         elif shape.stride > 1:
             self.shortcut = nn.MaxPool2d(1, shape.stride)
 
@@ -58,7 +66,9 @@ class Residual(nn.Module):
 
 
 class ZeroPad(nn.Module):
-    """Subsample a map and give it `extra` channels more, of zeros: a shortcut without parameters (He et al., option A)."""
+    """Subsample a map and give it `extra` channels more, of zeros: a shortcut without parameters
+    (He et al., option A).
+    """
 
     def __init__(self, extra: int, stride: int) -> None:
         super().__init__()
@@ -69,7 +79,9 @@ class ZeroPad(nn.Module):
 
 
 def basic(shape: Shape, *, projected: bool = True) -> Residual:
-    """The block of ResNet-18 and -34: two 3x3; where the shape changes a projection, or zeros in its place."""
+    """The block of ResNet-18 and -34: two 3x3; where the shape changes a projection, or zeros in
+    its place.
+    """
     norm, dilation = shape.norm, shape.dilation
     branch = chain(
         ConvNormReLU(shape.c_in, shape.c_out, 3, stride=shape.stride, dilation=dilation, norm=norm),
@@ -82,20 +94,36 @@ def basic(shape: Shape, *, projected: bool = True) -> Residual:
     return block
 
 
-def bottleneck_parts(shape: Shape, *, stride_on: StrideOn) -> tuple[nn.Sequential, nn.Sequential, nn.Sequential]:
+def bottleneck_parts(
+    shape: Shape, *, stride_on: StrideOn
+) -> tuple[nn.Sequential, nn.Sequential, nn.Sequential]:
     """The 1x1, the 3x3 and the 1x1 of a bottleneck."""
     on_1x1, on_3x3 = (shape.stride, 1) if stride_on == "1x1" else (1, shape.stride)
     middle, norm = shape.middle, shape.norm
     return (
         ConvNormReLU(shape.c_in, middle, 1, stride=on_1x1, norm=norm),
-        ConvNormReLU(middle, middle, 3, stride=on_3x3, dilation=shape.dilation, groups=shape.groups, norm=norm),
+        ConvNormReLU(
+            middle,
+            middle,
+            3,
+            stride=on_3x3,
+            dilation=shape.dilation,
+            groups=shape.groups,
+            norm=norm,
+        ),
         ConvNorm(middle, shape.c_out, 1, norm=norm),
     )
 
 
 def bottleneck(shape: Shape, *, stride_on: StrideOn) -> Residual:
-    """The block of the deeper networks: 1x1, 3x3, 1x1; a projection in the first block of a stage."""
-    return Residual(chain(*bottleneck_parts(shape, stride_on=stride_on)), shape, projected=shape.c_in != shape.c_out)
+    """The block of the deeper networks: 1x1, 3x3, 1x1; a projection in the first block of a
+    stage.
+    """
+    return Residual(
+        chain(*bottleneck_parts(shape, stride_on=stride_on)),
+        shape,
+        projected=shape.c_in != shape.c_out,
+    )
 
 
 def in_sequence(blocks: Sequence[nn.Module]) -> nn.Module:
@@ -105,7 +133,9 @@ def in_sequence(blocks: Sequence[nn.Module]) -> nn.Module:
 
 @dataclass(frozen=True)
 class Trunk:
-    """What ResNets share beyond their block: stem, width, normalisation and where resolution is lost."""
+    """What ResNets share beyond their block: stem, width, normalisation and where resolution is
+    lost.
+    """
 
     stem: Literal["imagenet", "cifar"] = "imagenet"
     width: float = 1.0
@@ -114,10 +144,19 @@ class Trunk:
     output_stride: int = 32
 
     def build(
-        self, make: Callable[[Shape], nn.Module], blocks: Sequence[int], shape: Callable[[int], tuple[int, int]], *,
-        stride_on: StrideOn = "3x3", groups: int = 1, join: Join = in_sequence, taps: Sequence[str] | None = None,
-    ) -> Backbone:  # fmt: skip
-        """Chain the stem and the stages; `shape` gives a stage's middle and output width for its index, `join` makes it of its blocks."""
+        self,
+        make: Callable[[Shape], nn.Module],
+        blocks: Sequence[int],
+        shape: Callable[[int], tuple[int, int]],
+        *,
+        stride_on: StrideOn = "3x3",
+        groups: int = 1,
+        join: Join = in_sequence,
+        taps: Sequence[str] | None = None,
+    ) -> Backbone:
+        """Chain the stem and the stages; `shape` gives a stage's middle and output width for its
+        index, `join` makes it of its blocks.
+        """
         channels = round(STEM * self.width)
         if self.stem == "cifar":
             steps: dict[str, nn.Module] = {"stem": ConvNormReLU(3, channels, 3, norm=self.norm)}
@@ -131,7 +170,11 @@ class Trunk:
             middle, c_out = shape(index)
             layers = []
             for i in range(count):
-                shrinks = i == count - 1 and index < len(blocks) - 1 if stride_on == "3x3-last" else i == 0 and index > 0
+                shrinks = (
+                    i == count - 1 and index < len(blocks) - 1
+                    if stride_on == "3x3-last"
+                    else i == 0 and index > 0
+                )
                 # A stride that is left out becomes dilation, from the first 3x3 after it on.
                 skipped = shrinks and stride >= self.output_stride
                 before, dilation = dilation, dilation * 2 if skipped else dilation
@@ -144,8 +187,16 @@ class Trunk:
         return Backbone(steps, stages, taps=taps, norm=self.norm)
 
 
-def basic_resnet(*, blocks: Sequence[int], projected: bool = True, taps: Sequence[str] | None = None, **trunk: object) -> Backbone:
-    """Build a ResNet of basic blocks: stage s has width 64 * 2^s. Without `projected` its shortcuts have no parameters."""
+def basic_resnet(
+    *,
+    blocks: Sequence[int],
+    projected: bool = True,
+    taps: Sequence[str] | None = None,
+    **trunk: object,
+) -> Backbone:
+    """Build a ResNet of basic blocks: stage s has width 64 * 2^s. Without `projected` its shortcuts
+    have no parameters.
+    """
     shared = Trunk(**trunk)  # type: ignore[arg-type]
 
     def shape(index: int) -> tuple[int, int]:
@@ -156,10 +207,19 @@ def basic_resnet(*, blocks: Sequence[int], projected: bool = True, taps: Sequenc
 
 
 def bottleneck_resnet(
-    *, blocks: Sequence[int], groups: int = 1, middle: int = STEM, middle_width: float = 1.0, stride_on: StrideOn = "3x3",
-    make: Callable[..., nn.Module] = bottleneck, join: Join = in_sequence, taps: Sequence[str] | None = None, **trunk: object,
-) -> Backbone:  # fmt: skip
-    """Build a ResNet of bottlenecks or a ResNeXt: stage s has `middle` * 2^s channels in the middle and 256 * 2^s out.
+    *,
+    blocks: Sequence[int],
+    groups: int = 1,
+    middle: int = STEM,
+    middle_width: float = 1.0,
+    stride_on: StrideOn = "3x3",
+    make: Callable[..., nn.Module] = bottleneck,
+    join: Join = in_sequence,
+    taps: Sequence[str] | None = None,
+    **trunk: object,
+) -> Backbone:
+    """Build a ResNet of bottlenecks or a ResNeXt: stage s has `middle` * 2^s channels in the middle
+    and 256 * 2^s out.
 
     `make` builds a block of its shape and the layout of strides, `join` a stage of its blocks.
     """
@@ -172,6 +232,8 @@ def bottleneck_resnet(
         )
 
     block = partial(make, stride_on=stride_on)
-    backbone = shared.build(block, blocks, shape, stride_on=stride_on, groups=groups, join=join, taps=taps)
+    backbone = shared.build(
+        block, blocks, shape, stride_on=stride_on, groups=groups, join=join, taps=taps
+    )
     backbone.preparation = PREPARATIONS[stride_on]
     return backbone

@@ -1,7 +1,8 @@
-"""RGSNet (Zhang et al., Revisiting Residual Networks with Nonlinear Shortcuts): shortcuts of ReLU and group norm.
+"""RGSNet (Zhang et al., Revisiting Residual Networks with Nonlinear Shortcuts): shortcuts of ReLU
+and group norm.
 
-Only what the abstract and DSNet's text say of it is public; where the shortcuts sit, and that they have no scale and shift, is
-inferred.
+Only what the abstract and DSNet's text say of it is public; where the shortcuts sit, and that they
+have no scale and shift, is inferred.
 """
 
 from __future__ import annotations
@@ -25,7 +26,9 @@ from archbench.zoo.layers import chain
 def rg_shortcut(channels: int, stride: int = 1) -> nn.Sequential:
     """A shortcut of every pixel, or of every second one, through ReLU and group norm."""
     subsample = [nn.MaxPool2d(1, stride)] if stride > 1 else []
-    return nn.Sequential(*subsample, nn.ReLU(), nn.GroupNorm(groups_of(channels), channels, affine=False))
+    return nn.Sequential(
+        *subsample, nn.ReLU(), nn.GroupNorm(groups_of(channels), channels, affine=False)
+    )
 
 
 class Shortened(nn.Module):
@@ -40,13 +43,21 @@ class Shortened(nn.Module):
         return total
 
 
-def rgsnet(*, blocks: Sequence[int], identity: bool, taps: Sequence[str] | None = None, **resnet: object) -> Backbone:
-    """Build a ResNet with the shortcut around every 3x3 and, without `identity`, in place of the identity too."""
+def rgsnet(
+    *, blocks: Sequence[int], identity: bool, taps: Sequence[str] | None = None, **resnet: object
+) -> Backbone:
+    """Build a ResNet with the shortcut around every 3x3 and, without `identity`, in place of the
+    identity too.
+    """
 
     def make(shape: Shape, *, stride_on: StrideOn) -> Residual:
         first, middle, last = bottleneck_parts(shape, stride_on=stride_on)
         around = rg_shortcut(shape.middle, 1 if stride_on == "1x1" else shape.stride)
-        block = Residual(chain(first, Shortened(middle, around), last), shape, projected=shape.c_in != shape.c_out)
+        block = Residual(
+            chain(first, Shortened(middle, around), last),
+            shape,
+            projected=shape.c_in != shape.c_out,
+        )
         if not identity and shape.c_in == shape.c_out:
             block.shortcut = rg_shortcut(shape.c_out, shape.stride)
         return block

@@ -22,7 +22,11 @@ def shuffle(x: Tensor) -> Tensor:
 
 def separable(c_in: int, middle: int, *, stride: int = 1) -> nn.Sequential:
     """1x1, depthwise 5x5 and 1x1; no ReLU follows the depthwise one."""
-    return chain(ConvNormReLU(c_in, middle, 1), depthwise(middle, stride=stride), ConvNormReLU(middle, middle, 1))
+    return chain(
+        ConvNormReLU(c_in, middle, 1),
+        depthwise(middle, stride=stride),
+        ConvNormReLU(middle, middle, 1),
+    )
 
 
 def depthwise(channels: int, *, stride: int = 1) -> ConvNorm:
@@ -31,7 +35,9 @@ def depthwise(channels: int, *, stride: int = 1) -> ConvNorm:
 
 
 class Unit(nn.Module):
-    """ShuffleNet v2's unit: one half of the channels passes, the other is convolved, and they are shuffled."""
+    """ShuffleNet v2's unit: one half of the channels passes, the other is convolved, and they are
+    shuffled.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -54,13 +60,22 @@ class Down(nn.Module):
         return shuffle(torch.cat([self.left(x), self.right(x)], dim=1))
 
 
-def snet(*, stem: int, widths: Sequence[int], last: int = 0, taps: Sequence[str] | None = None) -> Backbone:
-    """Build an SNet from its stages' `widths`; `last` are the channels of a 1x1 after them, if any."""
-    steps: dict[str, nn.Module] = {"conv1": ConvNormReLU(3, stem, 3, stride=2), "pool": nn.MaxPool2d(3, 2, 1)}
+def snet(
+    *, stem: int, widths: Sequence[int], last: int = 0, taps: Sequence[str] | None = None
+) -> Backbone:
+    """Build an SNet from its stages' `widths`; `last` are the channels of a 1x1 after them, if
+    any.
+    """
+    steps: dict[str, nn.Module] = {
+        "conv1": ConvNormReLU(3, stem, 3, stride=2),
+        "pool": nn.MaxPool2d(3, 2, 1),
+    }
     stages = [Stage("conv1", stem, 2), Stage("pool", stem, 4)]
     channels = stem
     for index, (count, width) in enumerate(zip(BLOCKS, widths, strict=True)):
-        steps[f"stage{index + 2}"] = nn.Sequential(Down(channels, width), *(Unit(width) for _ in range(count - 1)))
+        steps[f"stage{index + 2}"] = nn.Sequential(
+            Down(channels, width), *(Unit(width) for _ in range(count - 1))
+        )
         stages.append(Stage(f"stage{index + 2}", width, 8 << index))
         channels = width
     if last:

@@ -1,4 +1,6 @@
-"""VGG-16 (Simonyan and Zisserman, configuration D), with the forms of its fully connected layers that detectors use."""
+"""VGG-16 (Simonyan and Zisserman, configuration D), with the forms of its fully connected layers
+that detectors use.
+"""
 
 from __future__ import annotations
 
@@ -17,8 +19,14 @@ FC_CONV = 1024
 FC_LINEAR = 4096
 
 FC = Literal["none", "linear", "conv", "conv-s2", "conv-d3"]
-FC_CONVS: dict[FC, tuple[int, bool]] = {"conv": (6, False), "conv-s2": (3, True), "conv-d3": (3, False)}
-"""For each convolutional form: the dilation of fc6, and whether pool5 halves the map or (3x3, stride 1) keeps it."""
+FC_CONVS: dict[FC, tuple[int, bool]] = {
+    "conv": (6, False),
+    "conv-s2": (3, True),
+    "conv-d3": (3, False),
+}
+"""For each convolutional form: the dilation of fc6, and whether pool5 halves the map or (3x3,
+stride 1) keeps it.
+"""
 
 
 class LinearReLU(nn.Sequential):
@@ -33,14 +41,18 @@ class LinearReLU(nn.Sequential):
 
 
 class _Steps(dict[str, nn.Module]):
-    """Steps, of which a convolution and its ReLU become two where `taps` ask for what is between them (conv4_3_linear)."""
+    """Steps, of which a convolution and its ReLU become two where `taps` ask for what is between
+    them (conv4_3_linear).
+    """
 
     def __init__(self, taps: Sequence[str] | None) -> None:
         super().__init__()
         self.taps = taps or ()
         self.inner: list[Stage] = []
 
-    def convolve(self, name: str, c_in: int, c_out: int, kernel: int = 3, *, dilation: int = 1, stride: int) -> None:
+    def convolve(
+        self, name: str, c_in: int, c_out: int, kernel: int = 3, *, dilation: int = 1, stride: int
+    ) -> None:
         """Add a convolution with bias and its ReLU; `stride` is the map's."""
         linear = f"{name}_linear"
         if linear in self.taps:
@@ -52,10 +64,12 @@ class _Steps(dict[str, nn.Module]):
 
 
 def vgg16(*, fc: FC, pool_ceil: bool, taps: Sequence[str] | None = None) -> Backbone:
-    """Build VGG-16 up to conv5_3 or, by `fc`, to fc7. Every convolution is 3x3 with bias and ReLU, pools are 2x2/2.
+    """Build VGG-16 up to conv5_3 or, by `fc`, to fc7. Every convolution is 3x3 with bias and ReLU,
+    pools are 2x2/2.
 
-    A map of level c0 to c4 is the last convolution of its block, after its ReLU; c5 is fc7 where pool5 halves the map. What a
-    convolution gives before its ReLU may be tapped as, for example, conv4_3_linear.
+    A map of level c0 to c4 is the last convolution of its block, after its ReLU; c5 is fc7 where
+    pool5 halves the map. What a convolution gives before its ReLU may be tapped as, for example,
+    conv4_3_linear.
     """
     steps = _Steps(taps)
     stages = []
@@ -69,7 +83,9 @@ def vgg16(*, fc: FC, pool_ceil: bool, taps: Sequence[str] | None = None) -> Back
         stages.append(Stage(f"conv{block}_{len(widths)}", channels, stride=1 << (block - 1)))
     if fc == "linear":
         steps["pool5"] = nn.MaxPool2d(2, 2)
-        steps["fc6"] = LinearReLU(nn.Linear(channels * FC_SIDE**2, FC_LINEAR), nn.ReLU(inplace=True))
+        steps["fc6"] = LinearReLU(
+            nn.Linear(channels * FC_SIDE**2, FC_LINEAR), nn.ReLU(inplace=True)
+        )
         steps["fc7"] = LinearReLU(nn.Linear(FC_LINEAR, FC_LINEAR), nn.ReLU(inplace=True))
         stages.append(Stage("fc7", FC_LINEAR, stride=0))
     elif fc != "none":
@@ -79,6 +95,15 @@ def vgg16(*, fc: FC, pool_ceil: bool, taps: Sequence[str] | None = None) -> Back
         steps.convolve("fc6", channels, FC_CONV, dilation=dilation, stride=stride)
         steps.convolve("fc7", FC_CONV, FC_CONV, 1, stride=stride)
         stages.append(Stage("fc7", FC_CONV, stride))
-    backbone = Backbone(steps, stages, taps=taps, norm=None, inner=steps.inner, tail="fc6" if fc == "linear" else None)
-    backbone.preparation = Preparation(order="bgr", scale=255, mean=(103.939, 116.779, 123.68), std=(1, 1, 1))
+    backbone = Backbone(
+        steps,
+        stages,
+        taps=taps,
+        norm=None,
+        inner=steps.inner,
+        tail="fc6" if fc == "linear" else None,
+    )
+    backbone.preparation = Preparation(
+        order="bgr", scale=255, mean=(103.939, 116.779, 123.68), std=(1, 1, 1)
+    )
     return backbone

@@ -1,1 +1,3 @@
-"""The detectors: a family is two files side by side, its entries (`.toml`) and its network (`.py`)."""
+"""The detectors: a family is two files side by side, its entries (`.toml`) and its network
+(`.py`).
+"""

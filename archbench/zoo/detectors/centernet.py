@@ -1,7 +1,8 @@
-"""CenterNet (Zhou et al., Objects as Points, appendix A), with the deconvolutions that it puts on ResNets.
+"""CenterNet (Zhou et al., Objects as Points, appendix A), with the deconvolutions that it puts on
+ResNets.
 
-Three deconvolutions, each behind a deformable convolution, bring the map at stride 32 to stride 4; an object is a peak of a
-heatmap. What the paper leaves open is as in xingyizhou/CenterNet.
+Three deconvolutions, each behind a deformable convolution, bring the map at stride 32 to stride 4;
+an object is a peak of a heatmap. What the paper leaves open is as in xingyizhou/CenterNet.
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ HEAD = 64
 
 
 class Predictions(NamedTuple):
-    """Raw predictions: heatmap logits [B, classes, H, W], widths and heights [B, 2, H, W] and centres' offsets [B, 2, H, W] in cells."""
+    """Raw predictions: heatmap logits [B, classes, H, W], widths and heights [B, 2, H, W] and
+    centres' offsets [B, 2, H, W] in cells.
+    """
 
     heat: Tensor
     sizes: Tensor
@@ -40,7 +43,11 @@ def neck(c_in: int, *, dcn: bool, norm: Norm) -> nn.Sequential:
         if dcn:
             layers += [DeformConv(c_in, width), normalisation(norm, width), nn.ReLU(inplace=True)]
             c_in = width
-        layers += [nn.ConvTranspose2d(c_in, width, 4, 2, 1, bias=False), normalisation(norm, width), nn.ReLU(inplace=True)]
+        layers += [
+            nn.ConvTranspose2d(c_in, width, 4, 2, 1, bias=False),
+            normalisation(norm, width),
+            nn.ReLU(inplace=True),
+        ]
         c_in = width
     return chain(*layers)
 
@@ -48,13 +55,16 @@ def neck(c_in: int, *, dcn: bool, norm: Norm) -> nn.Sequential:
 class CenterNet(Detector):
     """CenterNet on any backbone that is tapped at stride 32.
 
-    `postprocess` gives boxes inside the image, the best 100 peaks, without suppression; labels from 0 to classes - 1.
+    `postprocess` gives boxes inside the image, the best 100 peaks, without suppression; labels from
+    0 to classes - 1.
     """
 
     preparation = PREPARATION
     boxes = None
 
-    def __init__(self, backbone: Backbone, *, size: tuple[int, int], classes: int, dcn: bool) -> None:
+    def __init__(
+        self, backbone: Backbone, *, size: tuple[int, int], classes: int, dcn: bool
+    ) -> None:
         super().__init__()
         (tapped,) = backbone.tapped
         self.size, self.classes = size, classes
@@ -77,17 +87,30 @@ class CenterNet(Detector):
         step = boxes.new_tensor([self.size[0] / columns, self.size[1] / rows] * 2)
         return detect_peaks(boxes * step, peaks, self.size, score=0)
 
-    def synthesize(self, raw: Predictions, generator: torch.Generator) -> tuple[Predictions, dict[str, str | int]]:
+    def synthesize(
+        self, raw: Predictions, generator: torch.Generator
+    ) -> tuple[Predictions, dict[str, str | int]]:
         rows, columns = raw.heat.shape[-2:]
         step = torch.tensor(self.size) / torch.tensor([columns, rows])
         made = []
         for seen, cells, heat in draw_objects(raw.heat, size=self.size, generator=generator):
-            sizes = torch.rand((2, rows, columns), generator=generator) * torch.tensor([columns, rows])[:, None, None] / 2
+            sizes = (
+                torch.rand((2, rows, columns), generator=generator)
+                * torch.tensor([columns, rows])[:, None, None]
+                / 2
+            )
             offsets = torch.rand((2, rows, columns), generator=generator)
             start, end = (corner / step for corner in seen.boxes.split(2, dim=1))
             place = (slice(None), cells[:, 1], cells[:, 0])
             sizes[place], offsets[place] = (end - start).T, ((start + end) / 2 - cells).T
             made.append((heat, sizes, offsets))
-        stacked = (torch.stack(values).to(old) for values, old in zip(zip(*made, strict=True), raw, strict=True))
+        stacked = (
+            torch.stack(values).to(old)
+            for values, old in zip(zip(*made, strict=True), raw, strict=True)
+        )
         found = min(PEAKS, raw.heat[0].numel())
-        return Predictions(*stacked), {"distribution": load.NAME, "candidates": raw.heat[0].numel(), "above_threshold": found}
+        return Predictions(*stacked), {
+            "distribution": load.NAME,
+            "candidates": raw.heat[0].numel(),
+            "above_threshold": found,
+        }

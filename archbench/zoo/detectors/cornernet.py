@@ -1,7 +1,9 @@
-"""CornerNet (Law and Deng, CornerNet: Detecting Objects as Paired Keypoints), after princeton-vl/CornerNet.
+"""CornerNet (Law and Deng, CornerNet: Detecting Objects as Paired Keypoints), after
+princeton-vl/CornerNet.
 
-Heatmaps of top-left and of bottom-right corners, found by corner pooling; corners of one class whose embeddings are alike make
-a box. Every stack of the backbone has heads, and only those of the last one run at test time.
+Heatmaps of top-left and of bottom-right corners, found by corner pooling; corners of one class
+whose embeddings are alike make a box. Every stack of the backbone has heads, and only those of the
+last one run at test time.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ Corner = Literal["top left", "bottom right"]
 
 
 class Corners(NamedTuple):
-    """Predictions for one kind of corner: heatmap logits [B, classes, H, W], embeddings [B, 1, H, W], offsets in cells [B, 2, H, W]."""
+    """Predictions for one kind of corner: heatmap logits [B, classes, H, W], embeddings [B, 1, H,
+    W], offsets in cells [B, 2, H, W].
+    """
 
     heat: Tensor
     embeddings: Tensor
@@ -46,10 +50,11 @@ class Predictions(NamedTuple):
 
 
 def corner_pool(x: Tensor, dim: Literal[2, 3], corner: Corner) -> Tensor:
-    """Take for each cell of [B, C, H, W] the maximum of it and all beyond it in its column (dim 2) or row (dim 3).
+    """Take for each cell of [B, C, H, W] the maximum of it and all beyond it in its column (dim 2)
+    or row (dim 3).
 
-    For a top left corner an object lies below and to the right of it, so these cells count; for a bottom right one those above
-    and to the left (section 3.4).
+    For a top left corner an object lies below and to the right of it, so these cells count; for a
+    bottom right one those above and to the left (section 3.4).
     """
     if corner == "bottom right":
         return x.cummax(dim).values
@@ -71,7 +76,9 @@ class CornerHead(nn.Module):
         self.offsets = predictor(WIDTH, WIDTH, 2)
 
     def forward(self, x: Tensor) -> Corners:
-        pooled = corner_pool(self.column(x), 2, self.corner) + corner_pool(self.row(x), 3, self.corner)
+        pooled = corner_pool(self.column(x), 2, self.corner) + corner_pool(
+            self.row(x), 3, self.corner
+        )
         x = self.out(F.relu(self.pooled(pooled) + self.shortcut(x), inplace=True))
         return Corners(self.heat(x), self.embeddings(x), self.offsets(x))
 
@@ -89,10 +96,12 @@ class StackHeads(nn.Module):
 
 
 class CornerNet(Detector):
-    """CornerNet on stacked hourglasses, or on the map at stride 4 of any backbone as on a single stack.
+    """CornerNet on stacked hourglasses, or on the map at stride 4 of any backbone as on a single
+    stack.
 
-    In training mode `forward` gives the predictions of all stacks, in evaluation mode those of the last. `postprocess` gives
-    boxes inside the image, labels from 0 to classes - 1. Testing a mirrored image as well, or several scales, is not done.
+    In training mode `forward` gives the predictions of all stacks, in evaluation mode those of the
+    last. `postprocess` gives boxes inside the image, labels from 0 to classes - 1. Testing a
+    mirrored image as well, or several scales, is not done.
     """
 
     preparation = PREPARATION
@@ -115,11 +124,18 @@ class CornerNet(Detector):
         return [heads(m) for heads, m in zip(self.heads, made, strict=True)]
 
     def pairs(self, raw: Predictions) -> tuple[Tensor, Tensor, Tensor]:
-        """The best pairs of corners, at most 1000: boxes [B, K, 4] in pixels, scores [B, K] (0: no pair), labels [B, K]."""
+        """The best pairs of corners, at most 1000: boxes [B, K, 4] in pixels, scores [B, K] (0: no
+        pair), labels [B, K].
+        """
         corners = [find_peaks(corner.heat, PEAKS) for corner in raw]
         rows, columns = raw.top_left.heat.shape[-2:]
-        step = torch.tensor([self.size[0] / columns, self.size[1] / rows], device=raw.top_left.heat.device)
-        places = [(torch.stack([c.columns, c.rows], -1) + c.read(r.offsets)) * step for c, r in zip(corners, raw, strict=True)]
+        step = torch.tensor(
+            [self.size[0] / columns, self.size[1] / rows], device=raw.top_left.heat.device
+        )
+        places = [
+            (torch.stack([c.columns, c.rows], -1) + c.read(r.offsets)) * step
+            for c, r in zip(corners, raw, strict=True)
+        ]
         embeddings = [c.read(r.embeddings) for c, r in zip(corners, raw, strict=True)]
         boxes, scores = pair_corners(corners, places, embeddings)
         best, index = scores.topk(min(PAIRS, scores.shape[1]))
@@ -128,11 +144,17 @@ class CornerNet(Detector):
 
     def postprocess(self, raw: Predictions) -> list[Detections]:
         boxes, best, labels = self.pairs(raw)
-        scores = best.new_zeros(*best.shape, self.classes).scatter_(2, labels[..., None], best[..., None])
+        scores = best.new_zeros(*best.shape, self.classes).scatter_(
+            2, labels[..., None], best[..., None]
+        )
         return SELECTION(boxes, scores, self.size)
 
-    def synthesize(self, raw: Predictions, generator: torch.Generator) -> tuple[Predictions, dict[str, str | int]]:
-        """The scene as peaks at its objects' corners; an object's have one embedding, any other cell a random one."""
+    def synthesize(
+        self, raw: Predictions, generator: torch.Generator
+    ) -> tuple[Predictions, dict[str, str | int]]:
+        """The scene as peaks at its objects' corners; an object's have one embedding, any other
+        cell a random one.
+        """
         first: list[Corners] = []
         second: list[Corners] = []
         cells = raw.top_left.heat.shape[3], raw.top_left.heat.shape[2]
@@ -142,12 +164,22 @@ class CornerNet(Detector):
                 kind.append(self._draw(points, seen, cells, generator))
         made = Predictions(_stacked(first, raw.top_left), _stacked(second, raw.bottom_right))
         _, best, _ = self.pairs(made)
-        return made, {"distribution": load.NAME, "candidates": PEAKS**2, "above_threshold": int((best > 0).sum()) // len(best)}
+        return made, {
+            "distribution": load.NAME,
+            "candidates": PEAKS**2,
+            "above_threshold": int((best > 0).sum()) // len(best),
+        }
 
-    def _draw(self, points: Tensor, seen: Objects, cells: tuple[int, int], generator: torch.Generator) -> Corners:
-        """What maps of `cells` (columns, rows) make of one image's objects whose corners are points [N, 2]."""
+    def _draw(
+        self, points: Tensor, seen: Objects, cells: tuple[int, int], generator: torch.Generator
+    ) -> Corners:
+        """What maps of `cells` (columns, rows) make of one image's objects whose corners are points
+        [N, 2].
+        """
         columns, rows = cells
-        heat = heatmap(points, seen, size=self.size, cells=cells, classes=self.classes, generator=generator)
+        heat = heatmap(
+            points, seen, size=self.size, cells=cells, classes=self.classes, generator=generator
+        )
         own = to_cells(points, size=self.size, cells=cells)
         embeddings = torch.rand((1, rows, columns), generator=generator) * len(points)
         offsets = torch.rand((2, rows, columns), generator=generator)
@@ -158,20 +190,34 @@ class CornerNet(Detector):
 
 
 def _stacked(images: list[Corners], like: Corners) -> Corners:
-    return Corners(*(torch.stack(values).to(old) for values, old in zip(zip(*images, strict=True), like, strict=True)))
+    return Corners(
+        *(
+            torch.stack(values).to(old)
+            for values, old in zip(zip(*images, strict=True), like, strict=True)
+        )
+    )
 
 
-def pair_corners(corners: list[Peaks], places: list[Tensor], embeddings: list[Tensor]) -> tuple[Tensor, Tensor]:
-    """Make a box of every top left and every bottom right corner: boxes [B, K * K, 4] and scores [B, K * K].
+def pair_corners(
+    corners: list[Peaks], places: list[Tensor], embeddings: list[Tensor]
+) -> tuple[Tensor, Tensor]:
+    """Make a box of every top left and every bottom right corner: boxes [B, K * K, 4] and scores
+    [B, K * K].
 
-    The corners' places are [B, K, 2] in pixels, their embeddings [B, K, 1]. A score is the mean of the corners', or 0 where
-    their classes are two, their embeddings differ by more than 0.5, or the box would be turned round.
+    The corners' places are [B, K, 2] in pixels, their embeddings [B, K, 1]. A score is the mean of
+    the corners', or 0 where their classes are two, their embeddings differ by more than 0.5, or the
+    box would be turned round.
     """
     first, second = corners
     (start, end), (left, right) = places, embeddings
     count = start.shape[1], end.shape[1]
-    boxes = torch.cat([start[:, :, None].expand(-1, -1, count[1], -1), end[:, None].expand(-1, count[0], -1, -1)], dim=-1)
-    fit = (first.labels[:, :, None] == second.labels[:, None]) & ((left - right.transpose(1, 2)).abs() <= ALIKE)
+    boxes = torch.cat(
+        [start[:, :, None].expand(-1, -1, count[1], -1), end[:, None].expand(-1, count[0], -1, -1)],
+        dim=-1,
+    )
+    fit = (first.labels[:, :, None] == second.labels[:, None]) & (
+        (left - right.transpose(1, 2)).abs() <= ALIKE
+    )
     fit &= (boxes[..., 2:] >= boxes[..., :2]).all(dim=-1)
     scores = (first.scores[:, :, None] + second.scores[:, None]) / 2 * fit
     return boxes.flatten(1, 2), scores.flatten(1)

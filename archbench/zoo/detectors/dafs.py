@@ -1,8 +1,10 @@
-"""DAFS (Li et al., Dynamic Anchor Feature Selection for Single-Shot Object Detection), as far as public text tells of it.
+"""DAFS (Li et al., Dynamic Anchor Feature Selection for Single-Shot Object Detection), as far as
+public text tells of it.
 
-RefineDet in which every refined anchor chooses the cells that its second prediction reads, and whose maps are fused with the
-finer and the coarser ones (BFF). Inferred: the fusion is RefineDet's transfer block and a strided 3x3 from the finer map; an
-anchor's 3x3 reads the centres of a 3x3 grid on the refined anchor.
+RefineDet in which every refined anchor chooses the cells that its second prediction reads, and
+whose maps are fused with the finer and the coarser ones (BFF). Inferred: the fusion is RefineDet's
+transfer block and a strided 3x3 from the finer map; an anchor's 3x3 reads the centres of a 3x3 grid
+on the refined anchor.
 """
 
 from __future__ import annotations
@@ -31,7 +33,9 @@ def conv3x3(c_in: int, c_out: int, *, stride: int = 1) -> nn.Conv2d:
 
 
 class Trunk(nn.Module):
-    """The backbone's maps at strides 8, 16 and 32 and one more; where the backbone has no normalisation two are L2-normalised."""
+    """The backbone's maps at strides 8, 16 and 32 and one more; where the backbone has no
+    normalisation two are L2-normalised.
+    """
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -40,8 +44,9 @@ class Trunk(nn.Module):
         scaled = [] if backbone.norm else list(zip(self.channels, L2_SCALES, strict=False))
         self.scales = nn.ModuleList(L2Norm(c, scale) for c, scale in scaled)
         self.top = chain(
-            ConvNormReLU(self.channels[2], TOP // 2, 1, norm=None), ConvNormReLU(TOP // 2, TOP, 3, stride=2, norm=None)
-        )  # fmt: skip
+            ConvNormReLU(self.channels[2], TOP // 2, 1, norm=None),
+            ConvNormReLU(TOP // 2, TOP, 3, stride=2, norm=None),
+        )
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps = self.backbone(images)
@@ -50,19 +55,29 @@ class Trunk(nn.Module):
 
 
 class Fusion(nn.Module):
-    """Bring maps to 256 channels and add to each the finer one, halved, and the fused coarser one, doubled."""
+    """Bring maps to 256 channels and add to each the finer one, halved, and the fused coarser one,
+    doubled.
+    """
 
     def __init__(self, channels: list[int]) -> None:
         super().__init__()
         joints = len(channels) - 1
-        self.lateral = nn.ModuleList(chain(ConvNormReLU(c, WIDTH, 3, norm=None), conv3x3(WIDTH, WIDTH)) for c in channels)
+        self.lateral = nn.ModuleList(
+            chain(ConvNormReLU(c, WIDTH, 3, norm=None), conv3x3(WIDTH, WIDTH)) for c in channels
+        )
         self.down = nn.ModuleList(conv3x3(WIDTH, WIDTH, stride=2) for _ in range(joints))
         self.up = nn.ModuleList(nn.ConvTranspose2d(WIDTH, WIDTH, 2, 2) for _ in range(joints))
         self.last = nn.ModuleList(ConvNormReLU(WIDTH, WIDTH, 3, norm=None) for _ in channels)
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         own = [lateral(m) for lateral, m in zip(self.lateral, maps, strict=True)]
-        sums = [own[0], *(after + down(before) for down, (before, after) in zip(self.down, pairwise(own), strict=True))]
+        sums = [
+            own[0],
+            *(
+                after + down(before)
+                for down, (before, after) in zip(self.down, pairwise(own), strict=True)
+            ),
+        ]
         fused: list[Tensor] = []
         for level in reversed(range(len(sums))):
             x = sums[level] + self.up[level](fused[0]) if fused else sums[level]
@@ -98,7 +113,9 @@ class DAFS(Refinement):
         trunk = Trunk(backbone)
         sizes = map_sizes(trunk, size)
         if any(fine != (2 * coarse[0], 2 * coarse[1]) for fine, coarse in pairwise(sizes)):
-            raise UsageError("it needs maps of which each has twice the cells of the next, each way")
+            raise UsageError(
+                "it needs maps of which each has twice the cells of the next, each way"
+            )
         super().__init__(sizes, size=size, classes=classes)
         self.trunk = trunk
         self.arm = nn.ModuleList(multibox(c, ANCHORS, 2) for c in trunk.channels)
@@ -109,15 +126,19 @@ class DAFS(Refinement):
         maps = self.trunk(images)
         arm = [head(m) for head, m in zip(self.arm, maps, strict=True)]
         priors = self.priors.boxes.split(self.levels)
-        points = [select(m, p, stride) for (m, _), p, stride in zip(arm, priors, STRIDES, strict=True)]
+        points = [
+            select(m, p, stride) for (m, _), p, stride in zip(arm, priors, STRIDES, strict=True)
+        ]
         odm = [head(m, p) for head, m, p in zip(self.odm, self.fusion(maps), points, strict=True)]
         return self.predictions(arm, odm)
 
 
 def select(moves: Tensor, priors: Tensor, stride: int) -> Tensor:
-    """Say where the taps of each anchor's 3x3 read: anchors' own offsets [B, A * 4, H, W] to taps' [B, A * 9 * 2, H, W].
+    """Say where the taps of each anchor's 3x3 read: anchors' own offsets [B, A * 4, H, W] to taps'
+    [B, A * 9 * 2, H, W].
 
-    Taps lie at the centres of a 3x3 grid on the refined anchor; what they are moved by is in cells, down and across.
+    Taps lie at the centres of a 3x3 grid on the refined anchor; what they are moved by is in cells,
+    down and across.
     """
     batch, _, rows, columns = moves.shape
     refined = to_centres(decode(flatten_predictions([moves], 4).float(), priors))

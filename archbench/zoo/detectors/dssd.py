@@ -1,7 +1,8 @@
-"""SSD on ResNets and DSSD (Fu et al., DSSD: Deconvolutional Single Shot Detector), and SSD on ResNets as Liu et al. have it.
+"""SSD on ResNets and DSSD (Fu et al., DSSD: Deconvolutional Single Shot Detector), and SSD on
+ResNets as Liu et al. have it.
 
-What the paper leaves open, and where it differs from its code, is as in the code: chengyangfu/caffe, branch dssd, and for the
-last weiliu89/caffe, branch ssd.
+What the paper leaves open, and where it differs from its code, is as in the code:
+chengyangfu/caffe, branch dssd, and for the last weiliu89/caffe, branch ssd.
 """
 
 from __future__ import annotations
@@ -33,10 +34,10 @@ LARGE_KERNELS = 2
 class Layers:
     """What SSD and DSSD have of their own at one of the two published sizes.
 
-    `extras` are kernel and stride of the extra blocks; `steps` what a cell of each map spans, in pixels, at the published size;
-    `shares` the sides of the maps' boxes, and of one map more, as shares of the image's shorter side; `modules` the inner
-    widths of SSD's prediction modules. `separate`: DSSD's offsets and logits have a convolution each behind the prediction
-    module.
+    `extras` are kernel and stride of the extra blocks; `steps` what a cell of each map spans, in
+    pixels, at the published size; `shares` the sides of the maps' boxes, and of one map more, as
+    shares of the image's shorter side; `modules` the inner widths of SSD's prediction modules.
+    `separate`: DSSD's offsets and logits have a convolution each behind the prediction module.
     """
 
     extras: tuple[tuple[int, int], ...]
@@ -65,7 +66,9 @@ LAYERS = {
 
 
 class ExtraBlock(nn.Module):
-    """A bottleneck beside a projection, both of which shrink the map: their first convolutions are not padded."""
+    """A bottleneck beside a projection, both of which shrink the map: their first convolutions are
+    not padded.
+    """
 
     def __init__(self, c_in: int, kernel: int, stride: int, *, norm: Norm) -> None:
         super().__init__()
@@ -81,7 +84,8 @@ class ExtraBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The backbone's maps at strides 8 and 16 and those of extra layers, each out of the one before.
+    """The backbone's maps at strides 8 and 16 and those of extra layers, each out of the one
+    before.
 
     `channels` are those of every map, `norm` that of the layers: the backbone's, or batch norm.
     """
@@ -116,10 +120,12 @@ def fu_encoder(backbone: Backbone, layers: Layers) -> Encoder:
 
 
 class Deconvolution(nn.Module):
-    """A deconvolution module: bring the map above [B, C, h, w] to an encoder's map [B, C', H, W], multiply: [B, 512, H, W].
+    """A deconvolution module: bring the map above [B, C, h, w] to an encoder's map [B, C', H, W],
+    multiply: [B, 512, H, W].
 
-    `kernel` and `stride` are those with which the map above was made. Where that left out a last row or column, so that
-    H = h * stride + 1, the transposed convolution gives one more; where it was padded, one is cut off.
+    `kernel` and `stride` are those with which the map above was made. Where that left out a last
+    row or column, so that H = h * stride + 1, the transposed convolution gives one more; where it
+    was padded, one is cut off.
     """
 
     def __init__(self, above: int, own: int, kernel: int, stride: int, *, norm: Norm) -> None:
@@ -127,7 +133,9 @@ class Deconvolution(nn.Module):
         self.kernel, self.stride = kernel, stride
         self.up = nn.ConvTranspose2d(above, DECODER, kernel, stride)
         self.above = ConvNorm(DECODER, DECODER, 3, norm=norm)
-        self.own = chain(ConvNormReLU(own, DECODER, 3, norm=norm), ConvNorm(DECODER, DECODER, 3, norm=norm))
+        self.own = chain(
+            ConvNormReLU(own, DECODER, 3, norm=norm), ConvNorm(DECODER, DECODER, 3, norm=norm)
+        )
 
     def forward(self, above: Tensor, own: Tensor) -> Tensor:
         rows, columns = own.shape[-2:]
@@ -137,7 +145,9 @@ class Deconvolution(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder's last map and, from there to the first, what deconvolution modules make of each."""
+    """The encoder's last map and, from there to the first, what deconvolution modules make of
+    each.
+    """
 
     def __init__(self, encoder: Encoder, layers: Layers) -> None:
         super().__init__()
@@ -160,17 +170,28 @@ class Decoder(nn.Module):
 
 
 class FuSSD(SingleStage):
-    """Prediction modules of inner widths `modules` and heads for eight boxes a cell on every map of SSD or DSSD.
+    """Prediction modules of inner widths `modules` and heads for eight boxes a cell on every map of
+    SSD or DSSD.
 
-    At the published sizes boxes stand where the code's steps put them, elsewhere the image is divided evenly.
+    At the published sizes boxes stand where the code's steps put them, elsewhere the image is
+    divided evenly.
     """
 
     def __init__(
-        self, features: Encoder | Decoder, modules: Sequence[int], layers: int, *, size: tuple[int, int], classes: int, separate: bool
+        self,
+        features: Encoder | Decoder,
+        modules: Sequence[int],
+        layers: int,
+        *,
+        size: tuple[int, int],
+        classes: int,
+        separate: bool,
     ) -> None:
         table = LAYERS[layers]
         norm = features.norm if isinstance(features, Encoder) else features.encoder.norm
-        shapes = ssd_shapes([share * min(size) for share in table.shares], [RATIOS] * len(features.channels))
+        shapes = ssd_shapes(
+            [share * min(size) for share in table.shares], [RATIOS] * len(features.channels)
+        )
         heads = []
         for level, (c, width) in enumerate(zip(features.channels, modules, strict=True)):
             kernel = 5 if level < LARGE_KERNELS else 3
@@ -186,24 +207,44 @@ class FuSSD(SingleStage):
             super().__init__(features, heads, shapes, size=size, classes=classes, steps=steps)
         except ValueError:
             smaller = "; layers=321 has fewer" if layers > min(LAYERS) else ""
-            raise UsageError(f"{size[0]}x{size[1]} does not fit the extra layers of {layers}{smaller}") from None
+            raise UsageError(
+                f"{size[0]}x{size[1]} does not fit the extra layers of {layers}{smaller}"
+            ) from None
 
 
 class ResNetSSD(FuSSD):
     """SSD on the maps of a backbone at strides 8 and 16, ResNets' in Fu et al.'s form."""
 
-    def __init__(self, backbone: Backbone, *, size: tuple[int, int], classes: int, layers: int) -> None:
+    def __init__(
+        self, backbone: Backbone, *, size: tuple[int, int], classes: int, layers: int
+    ) -> None:
         table = LAYERS[layers]
-        super().__init__(fu_encoder(backbone, table), table.modules, layers, size=size, classes=classes, separate=False)
+        super().__init__(
+            fu_encoder(backbone, table),
+            table.modules,
+            layers,
+            size=size,
+            classes=classes,
+            separate=False,
+        )
 
 
 class DSSD(FuSSD):
     """SSD whose heads read a decoder's maps in place of the encoder's."""
 
-    def __init__(self, backbone: Backbone, *, size: tuple[int, int], classes: int, layers: int) -> None:
+    def __init__(
+        self, backbone: Backbone, *, size: tuple[int, int], classes: int, layers: int
+    ) -> None:
         table = LAYERS[layers]
         decoder = Decoder(fu_encoder(backbone, table), table)
-        super().__init__(decoder, [WIDTH] * len(table.modules), layers, size=size, classes=classes, separate=table.separate)
+        super().__init__(
+            decoder,
+            [WIDTH] * len(table.modules),
+            layers,
+            size=size,
+            classes=classes,
+            separate=table.separate,
+        )
 
 
 LIU_EXTRAS = 3
@@ -211,7 +252,8 @@ LIU_SHARES = (0.1, 0.2, 0.38, 0.56, 0.74, 0.92, 1.1)
 
 
 class LiuSSD(SingleStage):
-    """SSD on the maps of a backbone at strides 8 and 16, ResNets' in Liu et al.'s form: plain extra layers, the last map pooled.
+    """SSD on the maps of a backbone at strides 8 and 16, ResNets' in Liu et al.'s form: plain extra
+    layers, the last map pooled.
 
     Its boxes are cut at the image's border.
     """
@@ -226,6 +268,13 @@ class LiuSSD(SingleStage):
         maps = len(encoder.channels)
         ratios = [(2.0,), *[(2.0, 3.0)] * (maps - 1)]
         # The first map has no second square.
-        shapes = ssd_shapes([share * min(size) for share in LIU_SHARES], ratios, between=[level > 0 for level in range(maps)])
-        heads = [multibox(c, len(level), 1 + classes) for c, level in zip(encoder.channels, shapes, strict=True)]
+        shapes = ssd_shapes(
+            [share * min(size) for share in LIU_SHARES],
+            ratios,
+            between=[level > 0 for level in range(maps)],
+        )
+        heads = [
+            multibox(c, len(level), 1 + classes)
+            for c, level in zip(encoder.channels, shapes, strict=True)
+        ]
         super().__init__(encoder, heads, shapes, size=size, classes=classes, clipped=True)

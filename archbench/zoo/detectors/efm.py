@@ -1,4 +1,5 @@
-"""The fusion heads of CSPNet's Table 2: CEM, the Global Fusion Model and the Exact Fusion Model (section 3.2, Figure 6).
+"""The fusion heads of CSPNet's Table 2: CEM, the Global Fusion Model and the Exact Fusion Model
+(section 3.2, Figure 6).
 
 The paper draws them and prints their BFLOPs; the layers are chosen so that these come out.
 """
@@ -30,14 +31,18 @@ class Laterals(nn.Module):
         super().__init__()
         self.backbone = backbone
         channels = (stage.channels for stage in backbone.tapped)
-        self.narrow = nn.ModuleList(conv_leaky(c, width, 1, norm=norm) for c, width in zip(channels, WIDTHS, strict=True))
+        self.narrow = nn.ModuleList(
+            conv_leaky(c, width, 1, norm=norm) for c, width in zip(channels, WIDTHS, strict=True)
+        )
 
     def forward(self, images: Tensor) -> list[Tensor]:
         return [narrow(m) for narrow, m in zip(self.narrow, self.backbone(images), strict=True)]
 
 
 class Pyramid(nn.Module):
-    """The laterals and, from the two coarser ones, what goes up to the next finer map: at strides 8 and 16."""
+    """The laterals and, from the two coarser ones, what goes up to the next finer map: at strides 8
+    and 16.
+    """
 
     def __init__(self, backbone: Backbone, *, norm: Norm) -> None:
         super().__init__()
@@ -57,13 +62,21 @@ def predictors(outputs: int) -> nn.ModuleList:
 
 
 class ContextEnhancement(nn.Module):
-    """CEM (Qin et al., ThunderNet, section 3.3): a 3x3 on each scale's sum of all laterals, of the first channels they share."""
+    """CEM (Qin et al., ThunderNet, section 3.3): a 3x3 on each scale's sum of all laterals, of the
+    first channels they share.
+    """
 
     def __init__(self, backbone: Backbone, outputs: int, *, attention: bool, norm: Norm) -> None:
         super().__init__()
         self.laterals = Laterals(backbone, norm=norm)
-        gates = [SpatialAttention(width, 1, norm=norm) if attention else nn.Sequential() for width in WIDTHS]
-        self.convs = nn.ModuleList(chain(conv_leaky(width, width, 3, norm=norm), gate) for width, gate in zip(WIDTHS, gates, strict=True))
+        gates = [
+            SpatialAttention(width, 1, norm=norm) if attention else nn.Sequential()
+            for width in WIDTHS
+        ]
+        self.convs = nn.ModuleList(
+            chain(conv_leaky(width, width, 3, norm=norm), gate)
+            for width, gate in zip(WIDTHS, gates, strict=True)
+        )
         self.predictors = predictors(outputs)
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -83,7 +96,8 @@ class GlobalFusion(nn.Module):
         super().__init__()
         self.pyramid = Pyramid(backbone, norm=norm)
         self.convs = nn.ModuleList(
-            chain(conv_leaky(width, width, 3, norm=norm), conv_leaky(width, width, 3, norm=norm)) for width in WIDTHS
+            chain(conv_leaky(width, width, 3, norm=norm), conv_leaky(width, width, 3, norm=norm))
+            for width in WIDTHS
         )
         self.predictors = predictors(outputs)
 
@@ -95,8 +109,14 @@ class GlobalFusion(nn.Module):
             [middle, to_middle, halved],
             [coarse, halve(middle), halve(halved)],
         ]
-        maps = [maxout(torch.cat(scale, dim=1), width) for scale, width in zip(gathered, WIDTHS, strict=True)]
-        return [predict(conv(m)) for predict, conv, m in zip(self.predictors, self.convs, maps, strict=True)]
+        maps = [
+            maxout(torch.cat(scale, dim=1), width)
+            for scale, width in zip(gathered, WIDTHS, strict=True)
+        ]
+        return [
+            predict(conv(m))
+            for predict, conv, m in zip(self.predictors, self.convs, maps, strict=True)
+        ]
 
 
 class Fuse(nn.Module):
@@ -108,17 +128,22 @@ class Fuse(nn.Module):
         self.convs = nn.ModuleList(conv_leaky(width, width, 3, norm=norm) for _ in range(maps))
 
     def forward(self, *maps: Tensor) -> Tensor:
-        return maxout(torch.cat([conv(m) for conv, m in zip(self.convs, maps, strict=True)], dim=1), self.width)
+        return maxout(
+            torch.cat([conv(m) for conv, m in zip(self.convs, maps, strict=True)], dim=1),
+            self.width,
+        )
 
 
 class ExactFusion(nn.Module):
     """EFM: each scale's Maxout of itself and its neighbours, each behind a 3x3 of its own.
 
-    `attention` gates the finest scale by a 3x3. With `spp` the coarsest lateral is pooled by an SPP and compressed by a Maxout;
-    of a map and its pools that leaves the widest pool.
+    `attention` gates the finest scale by a 3x3. With `spp` the coarsest lateral is pooled by an SPP
+    and compressed by a Maxout; of a map and its pools that leaves the widest pool.
     """
 
-    def __init__(self, backbone: Backbone, outputs: int, *, attention: bool, spp: bool, norm: Norm) -> None:
+    def __init__(
+        self, backbone: Backbone, outputs: int, *, attention: bool, spp: bool, norm: Norm
+    ) -> None:
         super().__init__()
         self.pyramid = Pyramid(backbone, norm=norm)
         self.spp = SPP() if spp else None
@@ -140,21 +165,45 @@ class ExactFusion(nn.Module):
         return [predict(m) for predict, m in zip(self.predictors, maps, strict=True)]
 
 
-def cem(backbone: Backbone, *, size: tuple[int, int], classes: int, attention: bool = False) -> YOLO:
+def cem(
+    backbone: Backbone, *, size: tuple[int, int], classes: int, attention: bool = False
+) -> YOLO:
     """Build CEM, or CEM (SAM), on any backbone that is tapped at strides 8, 16 and 32."""
     maps = levels(backbone, size)
-    features = ContextEnhancement(backbone, ANCHORS_A_CELL * (BOX + classes), attention=attention, norm=backbone.norm or "bn")
+    features = ContextEnhancement(
+        backbone, ANCHORS_A_CELL * (BOX + classes), attention=attention, norm=backbone.norm or "bn"
+    )
     return YOLO(features, maps, size=size, classes=classes)
 
 
 def gfm(backbone: Backbone, *, size: tuple[int, int], classes: int) -> YOLO:
     """Build the Global Fusion Model on any backbone that is tapped at strides 8, 16 and 32."""
     maps = levels(backbone, size)
-    return YOLO(GlobalFusion(backbone, ANCHORS_A_CELL * (BOX + classes), norm=backbone.norm or "bn"), maps, size=size, classes=classes)
+    return YOLO(
+        GlobalFusion(backbone, ANCHORS_A_CELL * (BOX + classes), norm=backbone.norm or "bn"),
+        maps,
+        size=size,
+        classes=classes,
+    )
 
 
-def efm(backbone: Backbone, *, size: tuple[int, int], classes: int, attention: bool = False, spp: bool = False) -> YOLO:
-    """Build the Exact Fusion Model, with SAM or SPP, on any backbone that is tapped at strides 8, 16 and 32."""
+def efm(
+    backbone: Backbone,
+    *,
+    size: tuple[int, int],
+    classes: int,
+    attention: bool = False,
+    spp: bool = False,
+) -> YOLO:
+    """Build the Exact Fusion Model, with SAM or SPP, on any backbone that is tapped at strides 8,
+    16 and 32.
+    """
     maps = levels(backbone, size)
-    features = ExactFusion(backbone, ANCHORS_A_CELL * (BOX + classes), attention=attention, spp=spp, norm=backbone.norm or "bn")
+    features = ExactFusion(
+        backbone,
+        ANCHORS_A_CELL * (BOX + classes),
+        attention=attention,
+        spp=spp,
+        norm=backbone.norm or "bn",
+    )
     return YOLO(features, maps, size=size, classes=classes)

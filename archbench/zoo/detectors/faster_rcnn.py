@@ -1,7 +1,8 @@
 """Faster R-CNN (Ren et al.) with the backbone's last stage as its second stage.
 
-Regions are proposed on the map before that stage and cropped from it; the stage runs on every crop. The forms: Huang et al.'s
-(Speed/accuracy trade-offs, section 3), C4 (He et al., Deep Residual Learning, appendix A) and the original one in Caffe.
+Regions are proposed on the map before that stage and cropped from it; the stage runs on every crop.
+The forms: Huang et al.'s (Speed/accuracy trade-offs, section 3), C4 (He et al., Deep Residual
+Learning, appendix A) and the original one in Caffe.
 """
 
 from __future__ import annotations
@@ -26,17 +27,43 @@ VECTOR_SIDE = 7
 
 
 class FasterRCNN(TwoStage):
-    """Faster R-CNN on any backbone of two stages or more; `crop` is a region's side, which linear layers fix."""
+    """Faster R-CNN on any backbone of two stages or more; `crop` is a region's side, which linear
+    layers fix.
+    """
 
     def __init__(
-        self, backbone: Backbone, *, size: tuple[int, int], classes: int, framework: Literal["tensorflow", "caffe", "detectron-c4"],
-        proposals: int, anchors: int, rpn_width: int, objectness: Objectness, second_stage_pool: bool = False, crop: int = 14,
+        self,
+        backbone: Backbone,
+        *,
+        size: tuple[int, int],
+        classes: int,
+        framework: Literal["tensorflow", "caffe", "detectron-c4"],
+        proposals: int,
+        anchors: int,
+        rpn_width: int,
+        objectness: Objectness,
+        second_stage_pool: bool = False,
+        crop: int = 14,
         per_image: int | None = None,
-    ) -> None:  # fmt: skip
+    ) -> None:
         split = backbone.split()
         form = Framework.named(framework, per_image=per_image)
-        rpn = RegionProposals.on(split.trunk, size, anchors=anchors, width=rpn_width, objectness=objectness, framework=form)
-        super().__init__(rpn, backbone.preparation, size=size, classes=classes, proposals=proposals, framework=form)
+        rpn = RegionProposals.on(
+            split.trunk,
+            size,
+            anchors=anchors,
+            width=rpn_width,
+            objectness=objectness,
+            framework=form,
+        )
+        super().__init__(
+            rpn,
+            backbone.preparation,
+            size=size,
+            classes=classes,
+            proposals=proposals,
+            framework=form,
+        )
         self.trunk = split.trunk
         self.stride = split.trunk.stages[-1].stride
         self.pool = nn.MaxPool2d(2) if second_stage_pool else nn.Identity()
@@ -53,10 +80,12 @@ class FasterRCNN(TwoStage):
         found = self.average(self.tail(self.pool(self._crop(features, proposals)))).flatten(1)
         batch = len(images)
         return RegionPredictions(
-            objectness, anchor_offsets, proposals,
+            objectness,
+            anchor_offsets,
+            proposals,
             self.logits(found).reshape(batch, self.proposals, -1),
             self.offsets(found).reshape(batch, self.proposals, self.regressed, 4),
-        )  # fmt: skip
+        )
 
     def _crop(self, features: Tensor, proposals: Tensor) -> Tensor:
         if self.framework.region == "crop":

@@ -1,7 +1,8 @@
-"""LRF (Wang et al., Learning Rich Features at High-Speed for Single-Shot Object Detection), after vaesl/LRF-Net.
+"""LRF (Wang et al., Learning Rich Features at High-Speed for Single-Shot Object Detection), after
+vaesl/LRF-Net.
 
-SSD whose maps are multiplied by those of a light network that is fed with the shrunken image (LSN), then fused from the finer to
-the coarser ones and back.
+SSD whose maps are multiplied by those of a light network that is fed with the shrunken image (LSN),
+then fused from the finer to the coarser ones and back.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from archbench.zoo.detectors.rfbnet import NARROW, TAILS, WIDE, on_rfbnet_boxes
 from archbench.zoo.layers import ConvNorm, ConvNormReLU, Norm, chain, normalisation
 
 EXTRAS = {300: (512, 256), 512: (512, 256, 256, 256)}
-"""Channels of the extra maps, each half as large as the one before; at 512 the last is predicted from as it is."""
+"""Channels of the extra maps, each half as large as the one before; at 512 the last is predicted
+from as it is.
+"""
 FUSED_EXTRAS = {300: 2, 512: 3}
 """How many of them are fused with the backbone's two."""
 LIGHT = {300: (128, 256, 128), 512: (128, 256, 128, 64)}
@@ -29,17 +32,27 @@ SHARED = 128
 
 
 class Light(nn.Module):
-    """The light network: the image, shrunk to an eighth by max pools, and its own maps, each brought to a width of its level."""
+    """The light network: the image, shrunk to an eighth by max pools, and its own maps, each
+    brought to a width of its level.
+    """
 
     def __init__(self, channels: Sequence[int], widths: Sequence[int], *, norm: Norm) -> None:
         super().__init__()
         first = channels[0]
         steps: list[nn.Module] = [
-            chain(ConvNormReLU(3, first, 3, norm=norm), ConvNormReLU(first, first, 1, norm=norm), ConvNormReLU(first, first, 3, norm=norm))
+            chain(
+                ConvNormReLU(3, first, 3, norm=norm),
+                ConvNormReLU(first, first, 1, norm=norm),
+                ConvNormReLU(first, first, 3, norm=norm),
+            )
         ]
-        steps += [ConvNormReLU(before, c, 3, stride=2, norm=norm) for before, c in pairwise(channels)]
+        steps += [
+            ConvNormReLU(before, c, 3, stride=2, norm=norm) for before, c in pairwise(channels)
+        ]
         self.steps = nn.ModuleList(steps)
-        self.sides = nn.ModuleList(ConvNorm(c, width, 1, norm=norm) for c, width in zip(channels, widths, strict=False))
+        self.sides = nn.ModuleList(
+            ConvNorm(c, width, 1, norm=norm) for c, width in zip(channels, widths, strict=False)
+        )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         for _ in range(3):
@@ -53,14 +66,21 @@ class Light(nn.Module):
 
 
 class Extras(nn.Module):
-    """SSD's extra maps, before their ReLU, and the ends: the last extra map at 512, and those of the final pairs."""
+    """SSD's extra maps, before their ReLU, and the ends: the last extra map at 512, and those of
+    the final pairs.
+    """
 
     def __init__(self, c_in: int, layers: int, *, norm: Norm) -> None:
         super().__init__()
         self.fused = FUSED_EXTRAS[layers]
         self.extras, self.tail = nn.ModuleList(), nn.ModuleList()
         for width in EXTRAS[layers]:
-            self.extras.append(chain(ConvNormReLU(c_in, c_in // 4, 1, norm=norm), ConvNorm(c_in // 4, width, 3, stride=2, norm=norm)))
+            self.extras.append(
+                chain(
+                    ConvNormReLU(c_in, c_in // 4, 1, norm=norm),
+                    ConvNorm(c_in // 4, width, 3, stride=2, norm=norm),
+                )
+            )
             c_in = width
         for kernel, padding in TAILS[layers]:
             wide = ConvNormReLU(NARROW, WIDE, kernel, padding=padding, norm=norm)
@@ -89,7 +109,9 @@ class BottomUp(nn.Module):
 
     def __init__(self, widths: Sequence[int], *, norm: Norm) -> None:
         super().__init__()
-        self.down = nn.ModuleList(ConvNorm(before, w, 3, stride=2, norm=norm) for before, w in pairwise(widths))
+        self.down = nn.ModuleList(
+            ConvNorm(before, w, 3, stride=2, norm=norm) for before, w in pairwise(widths)
+        )
         self.fuse = nn.ModuleList(ConvNormReLU(w, w, 3, norm=norm) for w in widths)
 
     def forward(self, maps: Sequence[Tensor], light: Sequence[Tensor]) -> list[Tensor]:
@@ -110,21 +132,31 @@ class TopDown(nn.Module):
         self.share = nn.ModuleList(ConvNormReLU(w, SHARED, 1, norm=norm) for w in widths[1:])
         coarser = range(len(widths) - 1, 0, -1)
         self.own = nn.ModuleList(ConvNormReLU(w, w // 2, 1, norm=norm) for w in widths[:-1])
-        self.others = nn.ModuleList(ConvNormReLU(n * SHARED, w // 2, 1, norm=norm) for n, w in zip(coarser, widths, strict=False))
+        self.others = nn.ModuleList(
+            ConvNormReLU(n * SHARED, w // 2, 1, norm=norm)
+            for n, w in zip(coarser, widths, strict=False)
+        )
         self.merge = nn.ModuleList(ConvNormReLU(w, w, 3, norm=norm) for w in widths[:-1])
 
     def forward(self, maps: Sequence[Tensor]) -> list[Tensor]:
         shared = [share(m) for share, m in zip(self.share, maps[1:], strict=True)]
         merged = []
         for level, m in enumerate(maps[:-1]):
-            coarser = [F.interpolate(s, size=m.shape[-2:], mode="bilinear", align_corners=False) for s in shared[level:]]
-            both = torch.cat([self.own[level](m), self.others[level](torch.cat(coarser, dim=1))], dim=1)
+            coarser = [
+                F.interpolate(s, size=m.shape[-2:], mode="bilinear", align_corners=False)
+                for s in shared[level:]
+            ]
+            both = torch.cat(
+                [self.own[level](m), self.others[level](torch.cat(coarser, dim=1))], dim=1
+            )
             merged.append(self.merge[level](both))
         return [*merged, maps[-1]]
 
 
 class Features(nn.Module):
-    """LRF's maps. Of three taps of a backbone the first two are maps before their ReLU, and the third is the second after it."""
+    """LRF's maps. Of three taps of a backbone the first two are maps before their ReLU, and the
+    third is the second after it.
+    """
 
     def __init__(self, backbone: Backbone, layers: int) -> None:
         super().__init__()
@@ -136,7 +168,11 @@ class Features(nn.Module):
         self.light = Light(LIGHT[layers], widths, norm=norm)
         self.extras = Extras(base[1], layers, norm=norm)
         self.up, self.down = BottomUp(widths, norm=norm), TopDown(widths, norm=norm)
-        self.channels = [*widths, *EXTRAS[layers][FUSED_EXTRAS[layers] :], *[WIDE] * len(TAILS[layers])]
+        self.channels = [
+            *widths,
+            *EXTRAS[layers][FUSED_EXTRAS[layers] :],
+            *[WIDE] * len(TAILS[layers]),
+        ]
 
     def forward(self, images: Tensor) -> list[Tensor]:
         first, second, *after = self.backbone(images)

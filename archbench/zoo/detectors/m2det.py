@@ -1,8 +1,10 @@
-"""M2Det (Zhao et al., M2Det: A Single-Shot Object Detector based on Multi-Level Feature Pyramid Network), after qijiezhao/M2Det.
+"""M2Det (Zhao et al., M2Det: A Single-Shot Object Detector based on Multi-Level Feature Pyramid
+Network), after qijiezhao/M2Det.
 
-Eight U-shaped modules (TUM), each fed with one base map and what the one before made of it, give eight pyramids; maps of one
-size are concatenated. In the authors' code the eight reductions of the base map are one tied module and the attention over the
-concatenated maps (SFAM) is left out; the paper has eight, and the attention.
+Eight U-shaped modules (TUM), each fed with one base map and what the one before made of it, give
+eight pyramids; maps of one size are concatenated. In the authors' code the eight reductions of the
+base map are one tied module and the attention over the concatenated maps (SFAM) is left out; the
+paper has eight, and the attention.
 """
 
 from __future__ import annotations
@@ -25,7 +27,9 @@ SHALLOW, DEEP = 256, 512
 SQUEEZE = 16
 SIZE = 320
 SHARES = {"320": (8, 15, 33, 51, 69, 87, 105), "512": (6, 15, 33, 51, 69, 87, 105)}
-"""Sides of the default boxes of each map, and of one more, in hundredths of the image's shorter side."""
+"""Sides of the default boxes of each map, and of one more, in hundredths of the image's shorter
+side.
+"""
 STEPS = (8, 16, 32, 64, 107, 320)
 """Pixels between the boxes of a map at 320x320."""
 RATIOS = (2, 3)
@@ -50,15 +54,24 @@ class Base(nn.Module):
 
 
 class TUM(nn.Module):
-    """A thinned U-shape: five convolutions down, sums up again, and a 1x1 behind each; it gives six maps, the largest first."""
+    """A thinned U-shape: five convolutions down, sums up again, and a 1x1 behind each; it gives six
+    maps, the largest first.
+    """
 
     def __init__(self, c_in: int, *, norm: Norm) -> None:
         super().__init__()
-        strided = [ConvNormReLU(WIDTH if i else c_in, WIDTH, 3, stride=2, norm=norm) for i in range(SCALES - 2)]
+        strided = [
+            ConvNormReLU(WIDTH if i else c_in, WIDTH, 3, stride=2, norm=norm)
+            for i in range(SCALES - 2)
+        ]
         self.down = nn.ModuleList([*strided, ConvNormReLU(WIDTH, WIDTH, 3, padding=0, norm=norm)])
-        self.lateral = nn.ModuleList(ConvNormReLU(WIDTH if i else c_in, WIDTH, 3, norm=norm) for i in range(SCALES - 1))
+        self.lateral = nn.ModuleList(
+            ConvNormReLU(WIDTH if i else c_in, WIDTH, 3, norm=norm) for i in range(SCALES - 1)
+        )
         self.top = ConvNormReLU(WIDTH, WIDTH, 1, norm=norm)
-        self.smooth = nn.ModuleList(ConvNormReLU(WIDTH, WIDTH, 1, norm=norm) for _ in range(SCALES - 1))
+        self.smooth = nn.ModuleList(
+            ConvNormReLU(WIDTH, WIDTH, 1, norm=norm) for _ in range(SCALES - 1)
+        )
 
     def forward(self, x: Tensor) -> list[Tensor]:
         maps = [x]
@@ -79,10 +92,17 @@ class Pyramid(nn.Module):
         every = TUMS * WIDTH
         self.backbone = backbone
         self.base = Base(*(stage.channels for stage in backbone.tapped), norm=norm)
-        reduce = [ConvNormReLU(SHALLOW + DEEP, NARROW, 1, norm=norm) for _ in range(1 if tied else TUMS)]
+        reduce = [
+            ConvNormReLU(SHALLOW + DEEP, NARROW, 1, norm=norm) for _ in range(1 if tied else TUMS)
+        ]
         self.reduce = nn.ModuleList(reduce * TUMS if tied else reduce)
-        self.tums = nn.ModuleList(TUM(NARROW + WIDTH if i else NARROW, norm=norm) for i in range(TUMS))
-        gates = [SqueezeExcite(every, every // SQUEEZE, nn.ReLU(inplace=True)) for _ in range((1 if tied else SCALES) if sfam else 0)]
+        self.tums = nn.ModuleList(
+            TUM(NARROW + WIDTH if i else NARROW, norm=norm) for i in range(TUMS)
+        )
+        gates = [
+            SqueezeExcite(every, every // SQUEEZE, nn.ReLU(inplace=True))
+            for _ in range((1 if tied else SCALES) if sfam else 0)
+        ]
         self.attention = nn.ModuleList(gates * SCALES if tied else gates)
         self.norm = normalisation(norm, every)
 
@@ -98,14 +118,27 @@ class Pyramid(nn.Module):
         return [self.norm(maps[0]), *maps[1:]]
 
 
-def m2det(backbone: Backbone, *, size: tuple[int, int], classes: int, tied: bool, sfam: bool) -> SingleStage:
+def m2det(
+    backbone: Backbone, *, size: tuple[int, int], classes: int, tied: bool, sfam: bool
+) -> SingleStage:
     """Build M2Det on maps at strides 8 and 16; boxes are six a cell, clipped."""
     shares = SHARES["320" if min(size) <= SIZE else "512"]
     shapes = ssd_shapes([share * min(size) / 100 for share in shares], [RATIOS] * SCALES)
     heads = [multibox(TUMS * WIDTH, len(level), 1 + classes) for level in shapes]
     built = SingleStage(
-        Pyramid(backbone, tied=tied, sfam=sfam), heads, shapes, size=size, classes=classes, clipped=True,
+        Pyramid(backbone, tied=tied, sfam=sfam),
+        heads,
+        shapes,
+        size=size,
+        classes=classes,
+        clipped=True,
         steps=STEPS if size == (SIZE, SIZE) else None,
-    )  # fmt: skip
-    built.selection = Selection(score=SCORE, iou=0.45, per_image=built.boxes * classes, per_class=PER_CLASS, soft=Soft())  # type: ignore[operator]
+    )
+    built.selection = Selection(
+        score=SCORE,
+        iou=0.45,
+        per_image=built.boxes * classes,
+        per_class=PER_CLASS,
+        soft=Soft(),  # type: ignore[operator]
+    )
     return built

@@ -1,7 +1,9 @@
-"""Faster R-CNN and Mask R-CNN with a feature pyramid (Lin et al., Feature Pyramid Networks; He et al., Mask R-CNN).
+"""Faster R-CNN and Mask R-CNN with a feature pyramid (Lin et al., Feature Pyramid Networks; He et
+al., Mask R-CNN).
 
-As the authors of VoVNet and of Group Normalization train them (facebookresearch/Detectron): on backbones with group
-normalisation the pyramid and the heads are normalised too, and the box head has four convolutions before its linear layer.
+As the authors of VoVNet and of Group Normalization train them (facebookresearch/Detectron): on
+backbones with group normalisation the pyramid and the heads are normalised too, and the box head
+has four convolutions before its linear layer.
 """
 
 from __future__ import annotations
@@ -34,34 +36,63 @@ MASK_SIDE = 14
 
 
 class BoxHead(nn.Sequential):
-    """Crops [N, 256, 7, 7] to vectors [N, 1024]: two linear layers, or four convolutions and one."""
+    """Crops [N, 256, 7, 7] to vectors [N, 1024]: two linear layers, or four convolutions and
+    one.
+    """
 
     def __init__(self, form: Literal["2fc", "4conv1fc"], *, norm: Norm) -> None:
         flat = WIDTH * BOX_SIDE * BOX_SIDE
         if form == "4conv1fc":
             convolutions = [ConvNormReLU(WIDTH, WIDTH, 3, norm=norm) for _ in range(4)]
-            super().__init__(*convolutions, nn.Flatten(), nn.Linear(flat, HIDDEN), nn.ReLU(inplace=True))
+            super().__init__(
+                *convolutions, nn.Flatten(), nn.Linear(flat, HIDDEN), nn.ReLU(inplace=True)
+            )
         else:
-            hidden = nn.Linear(flat, HIDDEN), nn.ReLU(inplace=True), nn.Linear(HIDDEN, HIDDEN), nn.ReLU(inplace=True)
+            hidden = (
+                nn.Linear(flat, HIDDEN),
+                nn.ReLU(inplace=True),
+                nn.Linear(HIDDEN, HIDDEN),
+                nn.ReLU(inplace=True),
+            )
             super().__init__(nn.Flatten(), *hidden)
 
 
 class FasterRCNNFPN(TwoStage):
-    """Faster R-CNN on the pyramid of any backbone that is tapped at strides 4 to 32; sides are multiples of 32."""
+    """Faster R-CNN on the pyramid of any backbone that is tapped at strides 4 to 32; sides are
+    multiples of 32.
+    """
 
     def __init__(
-        self, backbone: Backbone, *, size: tuple[int, int], classes: int, proposals: int, objectness: Objectness,
+        self,
+        backbone: Backbone,
+        *,
+        size: tuple[int, int],
+        classes: int,
+        proposals: int,
+        objectness: Objectness,
         box_head: Literal["2fc", "4conv1fc"],
-    ) -> None:  # fmt: skip
+    ) -> None:
         norm: Norm = "gn" if backbone.norm == "gn" else None
         strides = [stage.stride for stage in backbone.tapped]
         sizes = map_sizes(backbone, size)
         columns, rows = sizes[-1]
         rpn = RegionProposals(
-            WIDTH, WIDTH, sizes=[*sizes, (-(-columns // 2), -(-rows // 2))], strides=[*strides, 2 * strides[-1]],
-            sides=[(side,) for side in SIDES], objectness=objectness, framework=DETECTRON,
-        )  # fmt: skip
-        super().__init__(rpn, backbone.preparation, size=size, classes=classes, proposals=proposals, framework=DETECTRON)
+            WIDTH,
+            WIDTH,
+            sizes=[*sizes, (-(-columns // 2), -(-rows // 2))],
+            strides=[*strides, 2 * strides[-1]],
+            sides=[(side,) for side in SIDES],
+            objectness=objectness,
+            framework=DETECTRON,
+        )
+        super().__init__(
+            rpn,
+            backbone.preparation,
+            size=size,
+            classes=classes,
+            proposals=proposals,
+            framework=DETECTRON,
+        )
         self.strides = strides
         self.backbone = backbone
         self.pyramid = FPN([stage.channels for stage in backbone.tapped], WIDTH, norm=norm)
@@ -80,15 +111,19 @@ class FasterRCNNFPN(TwoStage):
         found = self.box_head(roi_align(maps, proposals, self.strides, BOX_SIDE, SAMPLES))
         rows = proposals.shape[:2]
         return RegionPredictions(
-            objectness, anchor_offsets, proposals,
-            self.logits(found).reshape(*rows, -1), self.offsets(found).reshape(*rows, self.regressed, 4),
-        )  # fmt: skip
+            objectness,
+            anchor_offsets,
+            proposals,
+            self.logits(found).reshape(*rows, -1),
+            self.offsets(found).reshape(*rows, self.regressed, 4),
+        )
 
 
 class MaskPredictions(NamedTuple):
     """Raw predictions of Mask R-CNN: the regions', and what was chosen of them for masks.
 
-    boxes [B, D, 4] in pixels, scores [B, D] (0: no detection), labels [B, D], mask_logits [B, D, 1 + classes, 28, 28].
+    boxes [B, D, 4] in pixels, scores [B, D] (0: no detection), labels [B, D], mask_logits [B, D, 1
+    + classes, 28, 28].
     """
 
     regions: RegionPredictions
@@ -103,17 +138,38 @@ class MaskHead(nn.Sequential):
 
     def __init__(self, classes: int, *, norm: Norm) -> None:
         convolutions = chain(*(ConvNormReLU(WIDTH, WIDTH, 3, norm=norm) for _ in range(4)))
-        super().__init__(*convolutions, nn.ConvTranspose2d(WIDTH, WIDTH, 2, 2), nn.ReLU(inplace=True), nn.Conv2d(WIDTH, classes + 1, 1))
+        super().__init__(
+            *convolutions,
+            nn.ConvTranspose2d(WIDTH, WIDTH, 2, 2),
+            nn.ReLU(inplace=True),
+            nn.Conv2d(WIDTH, classes + 1, 1),
+        )
 
 
 class MaskRCNN(FasterRCNNFPN):
-    """Faster R-CNN and a mask for each of the best `detections` boxes, which are chosen in the forward pass."""
+    """Faster R-CNN and a mask for each of the best `detections` boxes, which are chosen in the
+    forward pass.
+    """
 
     def __init__(
-        self, backbone: Backbone, *, size: tuple[int, int], classes: int, proposals: int, objectness: Objectness,
-        box_head: Literal["2fc", "4conv1fc"], detections: int,
-    ) -> None:  # fmt: skip
-        super().__init__(backbone, size=size, classes=classes, proposals=proposals, objectness=objectness, box_head=box_head)
+        self,
+        backbone: Backbone,
+        *,
+        size: tuple[int, int],
+        classes: int,
+        proposals: int,
+        objectness: Objectness,
+        box_head: Literal["2fc", "4conv1fc"],
+        detections: int,
+    ) -> None:
+        super().__init__(
+            backbone,
+            size=size,
+            classes=classes,
+            proposals=proposals,
+            objectness=objectness,
+            box_head=box_head,
+        )
         self.detections = detections
         self.mask_head = MaskHead(classes, norm="gn" if backbone.norm == "gn" else None)
 
@@ -122,29 +178,48 @@ class MaskRCNN(FasterRCNNFPN):
         regions = self.find(maps)
         boxes, scores, labels = self.detect(regions)
         masks = self.mask_head(roi_align(maps, boxes, self.strides, MASK_SIDE, SAMPLES))
-        return MaskPredictions(regions, boxes, scores, labels, masks.reshape(*scores.shape, *masks.shape[1:]))
+        return MaskPredictions(
+            regions, boxes, scores, labels, masks.reshape(*scores.shape, *masks.shape[1:])
+        )
 
     def detect(self, regions: RegionPredictions) -> tuple[Tensor, Tensor, Tensor]:
         """Choose the boxes that get a mask."""
         how = self.framework.selection
-        return detect(regions.proposals, regions.logits, regions.offsets, self.size, how.score, how.iou, self.detections)
+        return detect(
+            regions.proposals,
+            regions.logits,
+            regions.offsets,
+            self.size,
+            how.score,
+            how.iou,
+            self.detections,
+        )
 
     def postprocess(self, raw: MaskPredictions) -> list[Detections]:  # type: ignore[override]
         found = []
-        for boxes, scores, labels, logits in zip(raw.boxes, raw.scores, raw.labels, raw.mask_logits, strict=True):
+        for boxes, scores, labels, logits in zip(
+            raw.boxes, raw.scores, raw.labels, raw.mask_logits, strict=True
+        ):
             real = scores > 0
             boxes, scores, labels = boxes[real], scores[real], labels[real]
             own = logits[real, labels + 1]
-            found.append(Detections(boxes, scores, labels, paste(own.float().sigmoid(), boxes, self.size)))
+            found.append(
+                Detections(boxes, scores, labels, paste(own.float().sigmoid(), boxes, self.size))
+            )
         return found
 
     def synthesize(  # type: ignore[override]
         self, raw: MaskPredictions, generator: torch.Generator
     ) -> tuple[MaskPredictions, dict[str, str | int]]:
-        """What the scene gives, and an ellipse in each box as its mask; the boxes have been chosen already."""
+        """What the scene gives, and an ellipse in each box as its mask; the boxes have been chosen
+        already.
+        """
         regions, counts = super().synthesize(raw.regions, generator)
         boxes, scores, labels = self.detect(regions)
-        counts |= {"candidates": self.detections, "above_threshold": int((scores > 0).sum()) // len(scores)}
+        counts |= {
+            "candidates": self.detections,
+            "above_threshold": int((scores > 0).sum()) // len(scores),
+        }
         axis = torch.linspace(-1, 1, raw.mask_logits.shape[-1])
         ellipse = 5 * (1 - axis[:, None] ** 2 - axis**2)
         masks = ellipse.to(raw.mask_logits).expand(raw.mask_logits.shape)

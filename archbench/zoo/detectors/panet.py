@@ -1,4 +1,6 @@
-"""YOLOv3 (SPP) with a path back down (Liu et al., PANet), as WongKinYiu/CrossStagePartialNetworks' csresnext50-panet-spp.cfg has it."""
+"""YOLOv3 (SPP) with a path back down (Liu et al., PANet), as WongKinYiu/CrossStagePartialNetworks'
+csresnext50-panet-spp.cfg has it.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +14,9 @@ from archbench.zoo.layers import Norm, conv_leaky
 
 
 class Lateral(nn.Module):
-    """Narrow a map and what comes up from a coarser one to the same width each, and concatenate both."""
+    """Narrow a map and what comes up from a coarser one to the same width each, and concatenate
+    both.
+    """
 
     def __init__(self, c_in: int, coarse: int, width: int, *, norm: Norm) -> None:
         super().__init__()
@@ -56,4 +60,6 @@ class Features(nn.Module):
 def panet_spp(backbone: Backbone, *, size: tuple[int, int], classes: int) -> YOLO:
     """Build PANet (SPP) on any backbone that is tapped at strides 8, 16 and 32."""
     maps = levels(backbone, size)
-    return YOLO(Features(backbone, len(ANCHORS[0]) * (BOX + classes)), maps, size=size, classes=classes)
+    return YOLO(
+        Features(backbone, len(ANCHORS[0]) * (BOX + classes)), maps, size=size, classes=classes
+    )

@@ -1,7 +1,7 @@
 """Pelee (Wang et al., Pelee: A Real-Time Object Detection System on Mobile Devices, section 3.1).
 
-An SSD on five maps, each behind a residual block; there are six pairs of heads, for the first map predicts two sizes of
-boxes. What the paper leaves open is as in Robert-JunWang/Pelee.
+An SSD on five maps, each behind a residual block; there are six pairs of heads, for the first map
+predicts two sizes of boxes. What the paper leaves open is as in Robert-JunWang/Pelee.
 """
 
 from __future__ import annotations
@@ -18,13 +18,19 @@ BLOCK, WIDTH = 128, 256
 """Channels inside the residual blocks, and behind them and the extra layers."""
 VOC = 20
 SHARES = {"voc": (10, 20, 37, 54, 71, 88, 105), "coco": (7, 15, 33, 51, 69, 87, 105)}
-"""Sides of the default boxes of each pair of heads, and of one more, in hundredths of the image's shorter side."""
+"""Sides of the default boxes of each pair of heads, and of one more, in hundredths of the image's
+shorter side.
+"""
 RATIOS = (2, 3)
-PREPARATION = Preparation(order="bgr", scale=255, mean=(103.94, 116.78, 123.68), std=(1 / 0.017,) * 3)
+PREPARATION = Preparation(
+    order="bgr", scale=255, mean=(103.94, 116.78, 123.68), std=(1 / 0.017,) * 3
+)
 
 
 class Features(nn.Module):
-    """The backbone's two maps and three more, each behind a residual block; the first comes twice."""
+    """The backbone's two maps and three more, each behind a residual block; the first comes
+    twice.
+    """
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
@@ -36,7 +42,9 @@ class Features(nn.Module):
             wide = ConvNormReLU(narrow, WIDTH, 3, stride=stride, padding=padding, norm=None)
             self.extras.append(chain(ConvNormReLU(channels[-1], narrow, 1, norm=None), wide))
             channels.append(WIDTH)
-        self.blocks = nn.ModuleList(ResidualBottleneck(c, BLOCK, WIDTH, norm=norm) for c in channels)
+        self.blocks = nn.ModuleList(
+            ResidualBottleneck(c, BLOCK, WIDTH, norm=norm) for c in channels
+        )
 
     def forward(self, images: Tensor) -> list[Tensor]:
         maps = self.backbone(images)
@@ -51,4 +59,6 @@ def pelee(backbone: Backbone, *, size: tuple[int, int], classes: int) -> SingleS
     shares = SHARES["voc" if classes == VOC else "coco"]
     shapes = ssd_shapes([share * min(size) / 100 for share in shares], [RATIOS] * (len(shares) - 1))
     heads = [multibox(WIDTH, len(level), 1 + classes, kernel=1) for level in shapes]
-    return SingleStage(Features(backbone), heads, shapes, size=size, classes=classes, preparation=PREPARATION)
+    return SingleStage(
+        Features(backbone), heads, shapes, size=size, classes=classes, preparation=PREPARATION
+    )

@@ -1,7 +1,9 @@
-"""PFPNet (Kim et al., Parallel Feature Pyramid Network for Object Detection), after chosj95/PFPNet.pytorch.
+"""PFPNet (Kim et al., Parallel Feature Pyramid Network for Object Detection), after
+chosj95/PFPNet.pytorch.
 
-One wide map is pooled to the sizes of four levels; every level reads its own pooled map and what a bottleneck makes of each
-other's (MSCA). All of its convolutions come behind a batch norm without parameters and a ReLU.
+One wide map is pooled to the sizes of four levels; every level reads its own pooled map and what a
+bottleneck makes of each other's (MSCA). All of its convolutions come behind a batch norm without
+parameters and a ReLU.
 """
 
 from __future__ import annotations
@@ -49,24 +51,36 @@ def level_sizes(first: int, second: int) -> list[tuple[int, int]]:
 
 
 class Pyramid(nn.Module):
-    """Three maps of a backbone to a pool of four levels and what is aggregated of it, 256 channels each."""
+    """Three maps of a backbone to a pool of four levels and what is aggregated of it, 256 channels
+    each.
+    """
 
     def __init__(self, backbone: Backbone) -> None:
         super().__init__()
         self.backbone = backbone
         self.parts = nn.ModuleList(conv(stage.channels, PART) for stage in backbone.tapped)
         self.joint = conv(POOL, POOL)
-        self.bottlenecks = nn.ModuleList(chain(conv(POOL, NARROW), conv(NARROW, PART, 3)) for _ in range(LEVELS))
+        self.bottlenecks = nn.ModuleList(
+            chain(conv(POOL, NARROW), conv(NARROW, PART, 3)) for _ in range(LEVELS)
+        )
         context = POOL + (LEVELS - 1) * PART
-        self.aggregate = nn.ModuleList(chain(conv(context, PART, 3), conv(PART, PART, 3), normalised(PART)) for _ in range(LEVELS))
+        self.aggregate = nn.ModuleList(
+            chain(conv(context, PART, 3), conv(PART, PART, 3), normalised(PART))
+            for _ in range(LEVELS)
+        )
 
     def forward(self, images: Tensor) -> tuple[list[Tensor], list[Tensor]]:
         """Give the bottlenecks' maps and the aggregated ones, each at strides 8, 16, 32 and 64."""
         maps = self.backbone(images)
         rows, columns = maps[0].shape[-2:]
         parts = [part(m) for part, m in zip(self.parts, maps, strict=True)]
-        pooled = self.joint(torch.cat([parts[0], *(resize(part, rows, columns) for part in parts[1:])], dim=1))
-        high = [resize(pooled, *sides) if level else pooled for level, sides in enumerate(level_sizes(rows, columns))]
+        pooled = self.joint(
+            torch.cat([parts[0], *(resize(part, rows, columns) for part in parts[1:])], dim=1)
+        )
+        high = [
+            resize(pooled, *sides) if level else pooled
+            for level, sides in enumerate(level_sizes(rows, columns))
+        ]
         low = [bottleneck(m) for bottleneck, m in zip(self.bottlenecks, high, strict=True)]
         aggregated = []
         for level, (aggregate, own) in enumerate(zip(self.aggregate, high, strict=True)):
@@ -83,7 +97,9 @@ class Aggregated(Pyramid):
 
 
 class PFPNetR(Refinement):
-    """PFPNet with RefineDet's two steps: anchors are refined on the bottlenecks' maps and classified on the aggregated ones."""
+    """PFPNet with RefineDet's two steps: anchors are refined on the bottlenecks' maps and
+    classified on the aggregated ones.
+    """
 
     def __init__(self, backbone: Backbone, *, size: tuple[int, int], classes: int) -> None:
         columns, rows = map_sizes(backbone, size)[0]
@@ -95,7 +111,9 @@ class PFPNetR(Refinement):
     def forward(self, images: Tensor) -> Predictions:
         low, aggregated = self.pyramid(images)
         arm = [head(F.relu(m)) for head, m in zip(self.arm, low, strict=True)]
-        return self.predictions(arm, [head(m) for head, m in zip(self.odm, aggregated, strict=True)])
+        return self.predictions(
+            arm, [head(m) for head, m in zip(self.odm, aggregated, strict=True)]
+        )
 
 
 def pfpnet_s(backbone: Backbone, *, size: tuple[int, int], classes: int) -> SingleStage:
@@ -103,4 +121,11 @@ def pfpnet_s(backbone: Backbone, *, size: tuple[int, int], classes: int) -> Sing
     shapes = default_boxes(LAYERS, size=size, classes=classes)[:LEVELS]
     steps = printed_steps(LAYERS, size)
     heads = [multibox(PART, len(level), 1 + classes) for level in shapes]
-    return SingleStage(Aggregated(backbone), heads, shapes, size=size, classes=classes, steps=steps[:LEVELS] if steps else None)
+    return SingleStage(
+        Aggregated(backbone),
+        heads,
+        shapes,
+        size=size,
+        classes=classes,
+        steps=steps[:LEVELS] if steps else None,
+    )

@@ -1,5 +1,6 @@
-"""PRN: YOLOv3-tiny with partial residual connections (Wang et al., Enriching Variety of Layer-wise Learning Information by Gradient
-Combination), as WongKinYiu/PartialResidualNetworks' yolov3-tiny-prn.cfg has it.
+"""PRN: YOLOv3-tiny with partial residual connections (Wang et al., Enriching Variety of Layer-wise
+Learning Information by Gradient Combination), as WongKinYiu/PartialResidualNetworks'
+yolov3-tiny-prn.cfg has it.
 
 A shortcut adds the first channels of a map, as many as both have.
 """
@@ -21,7 +22,8 @@ TWO_SCALES = (((23, 27), (37, 58), (81, 82)), ((81, 82), (135, 169), (344, 319))
 
 
 class Rise(nn.Module):
-    """From a coarser map to a finer one's size: a 1x1, the finer map added, a 3x3, both added to it again.
+    """From a coarser map to a finer one's size: a 1x1, the finer map added, a 3x3, both added to it
+    again.
 
     It gives the 3x3's own output, from which the next finer one rises, and the sum.
     """
@@ -54,7 +56,9 @@ class Features(nn.Module):
         self.activation = ACTIVATIONS[activation](inplace=True)
         inputs = [COARSE, *[FINE] * (len(finer) - 1)]
         self.rises = nn.ModuleList(Rise(c, norm=norm, activation=activation) for c in inputs)
-        self.predictors = nn.ModuleList(nn.Conv2d(c, outputs, 1) for c in (COARSE, *[FINE] * len(finer)))
+        self.predictors = nn.ModuleList(
+            nn.Conv2d(c, outputs, 1) for c in (COARSE, *[FINE] * len(finer))
+        )
 
     def forward(self, images: Tensor) -> list[Tensor]:
         *finer, deep = self.backbone(images)
@@ -68,7 +72,9 @@ class Features(nn.Module):
 
 
 def prn(backbone: Backbone, *, size: tuple[int, int], classes: int, activation: Activation) -> YOLO:
-    """Build PRN on the maps that a backbone is tapped at: strides 16 and 32 or, for PRN-3l, 8 too."""
+    """Build PRN on the maps that a backbone is tapped at: strides 16 and 32 or, for PRN-3l, 8
+    too.
+    """
     strides = STRIDES[-len(backbone.tapped) :]
     anchors = TWO_SCALES if len(strides) == len(TWO_SCALES) else ANCHORS
     maps = levels(backbone, size, anchors, strides)

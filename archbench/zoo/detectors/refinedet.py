@@ -1,9 +1,10 @@
-"""RefineDet (Zhang et al., Single-Shot Refinement Neural Network for Object Detection), as VoVNet's Table 4 uses it.
+"""RefineDet (Zhang et al., Single-Shot Refinement Neural Network for Object Detection), as VoVNet's
+Table 4 uses it.
 
-Anchors are refined (ARM) and then classified and refined again (ODM); transfer connection blocks (TCB) bring the maps of the
-first to the second, from the top down. On backbones with normalisation every head stands behind a residual block of its own
-(sfzhang15/RefineDet, the ResNet-101 script); on VGG-16, without normalisation, heads sit on the maps and the first two maps
-are L2-normalised.
+Anchors are refined (ARM) and then classified and refined again (ODM); transfer connection blocks
+(TCB) bring the maps of the first to the second, from the top down. On backbones with normalisation
+every head stands behind a residual block of its own (sfzhang15/RefineDet, the ResNet-101 script);
+on VGG-16, without normalisation, heads sit on the maps and the first two maps are L2-normalised.
 """
 
 from __future__ import annotations
@@ -34,7 +35,9 @@ HEAD = 1024
 
 
 class Transfer(nn.Module):
-    """A transfer connection block: two 3x3, the upsampled block above added between them and a last 3x3."""
+    """A transfer connection block: two 3x3, the upsampled block above added between them and a last
+    3x3.
+    """
 
     def __init__(self, c_in: int, *, top: bool, norm: Norm) -> None:
         super().__init__()
@@ -53,7 +56,9 @@ class Transfer(nn.Module):
 
 
 class Head(nn.Module):
-    """Offsets and class logits of one level's priors: 3x3 convolutions with bias behind a residual block, if any."""
+    """Offsets and class logits of one level's priors: 3x3 convolutions with bias behind a residual
+    block, if any.
+    """
 
     def __init__(self, c_in: int, logits: int, *, norm: Norm) -> None:
         super().__init__()
@@ -68,10 +73,16 @@ class Head(nn.Module):
 
 
 class RefineDet(Refinement):
-    """RefineDet on any backbone that is tapped at strides 8, 16 and 32; sides are multiples of 64."""
+    """RefineDet on any backbone that is tapped at strides 8, 16 and 32; sides are multiples of
+    64.
+    """
 
     def __init__(self, backbone: Backbone, *, size: tuple[int, int], classes: int) -> None:
-        super().__init__([(size[0] // stride, size[1] // stride) for stride in STRIDES], size=size, classes=classes)
+        super().__init__(
+            [(size[0] // stride, size[1] // stride) for stride in STRIDES],
+            size=size,
+            classes=classes,
+        )
         if tuple(stage.stride for stage in backbone.tapped) != STRIDES[:3]:
             raise UsageError("refinedet reads maps at strides 8, 16 and 32")
         norm = backbone.norm
@@ -83,15 +94,25 @@ class RefineDet(Refinement):
         if norm:
             self.top = ResidualBottleneck(channels[2], TOP // 4, TOP, stride=2, norm=norm)
         else:
-            self.top = chain(ConvNormReLU(channels[2], TOP // 2, 1, norm=None), ConvNormReLU(TOP // 2, TOP, 3, stride=2, norm=None))
+            self.top = chain(
+                ConvNormReLU(channels[2], TOP // 2, 1, norm=None),
+                ConvNormReLU(TOP // 2, TOP, 3, stride=2, norm=None),
+            )
         self.arm = nn.ModuleList(Head(c, 2, norm=norm) for c in channels)
-        self.transfers = nn.ModuleList(Transfer(c, top=level == len(channels) - 1, norm=norm) for level, c in enumerate(channels))
+        self.transfers = nn.ModuleList(
+            Transfer(c, top=level == len(channels) - 1, norm=norm)
+            for level, c in enumerate(channels)
+        )
         self.odm = nn.ModuleList(Head(WIDTH, classes + 1, norm=norm) for _ in channels)
 
     def forward(self, images: Tensor) -> Predictions:
         maps = self.backbone(images)
         top = self.top(maps[-1])
-        maps = [scale(m) for scale, m in zip(self.scales, maps, strict=False)] + maps[len(self.scales) :] + [top]
+        maps = (
+            [scale(m) for scale, m in zip(self.scales, maps, strict=False)]
+            + maps[len(self.scales) :]
+            + [top]
+        )
         arm = [head(m) for head, m in zip(self.arm, maps, strict=True)]
         transferred: list[Tensor] = []
         for transfer, m in zip(reversed(self.transfers), reversed(maps), strict=True):

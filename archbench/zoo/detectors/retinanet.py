@@ -1,7 +1,8 @@
 """RetinaNet (Lin et al., Focal Loss for Dense Object Detection, section 4).
 
-A feature pyramid of five levels and two towers of convolutions that all levels share; every class is scored by itself, without
-a background. What the paper leaves open is as in facebookresearch/Detectron.
+A feature pyramid of five levels and two towers of convolutions that all levels share; every class
+is scored by itself, without a background. What the paper leaves open is as in
+facebookresearch/Detectron.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ class Pyramid(nn.Module):
 
 def tower(c_out: int) -> nn.Sequential:
     """Four 3x3 convolutions with ReLU and one to `c_out`."""
-    return chain(*(ConvNormReLU(WIDTH, WIDTH, 3, norm=None) for _ in range(DEPTH)), nn.Conv2d(WIDTH, c_out, 3, padding=1))
+    return chain(
+        *(ConvNormReLU(WIDTH, WIDTH, 3, norm=None) for _ in range(DEPTH)),
+        nn.Conv2d(WIDTH, c_out, 3, padding=1),
+    )
 
 
 class RetinaNet(SingleStage):
@@ -65,20 +69,36 @@ class RetinaNet(SingleStage):
     def __init__(self, backbone: Backbone, *, size: tuple[int, int], classes: int) -> None:
         if tuple(stage.stride for stage in backbone.tapped) != STRIDES[:3]:
             raise UsageError("it reads maps at strides 8, 16 and 32")
-        anchors = [(ANCHOR * octave / math.sqrt(ratio), ANCHOR * octave * math.sqrt(ratio)) for octave in OCTAVES for ratio in RATIOS]
-        shapes = [[(stride * width, stride * height) for width, height in anchors] for stride in STRIDES]
+        anchors = [
+            (ANCHOR * octave / math.sqrt(ratio), ANCHOR * octave * math.sqrt(ratio))
+            for octave in OCTAVES
+            for ratio in RATIOS
+        ]
+        shapes = [
+            [(stride * width, stride * height) for width, height in anchors] for stride in STRIDES
+        ]
         shared = Head(tower(4 * len(anchors)), tower(classes * len(anchors)))
         super().__init__(
-            Pyramid(backbone), [shared] * len(STRIDES), shapes, size=size, classes=classes,
-            preparation=backbone.preparation, selection=SELECTION, steps=STRIDES, activation="sigmoid", background=False,
-        )  # fmt: skip
+            Pyramid(backbone),
+            [shared] * len(STRIDES),
+            shapes,
+            size=size,
+            classes=classes,
+            preparation=backbone.preparation,
+            selection=SELECTION,
+            steps=STRIDES,
+            activation="sigmoid",
+            background=False,
+        )
 
     def postprocess(self, raw: Predictions) -> list[Detections]:
         boxes = decode(raw.offsets.float(), self.priors.boxes, VARIANCES)
         return self.selection(boxes, self.candidates(self.scores(raw)), self.size)
 
     def candidates(self, scores: Tensor) -> Tensor:
-        """Scores [B, N, classes] with all but each level's best 1000 above the threshold set to 0; the first of equal ones stay."""
+        """Scores [B, N, classes] with all but each level's best 1000 above the threshold set to 0;
+        the first of equal ones stay.
+        """
         place = (scores > self.selection.score).nonzero(as_tuple=True)
         image, anchor, _ = place
         ends = torch.tensor(self.levels, device=scores.device).cumsum(0)
@@ -90,7 +110,9 @@ class RetinaNet(SingleStage):
         kept[image, anchor, label] = scores[image, anchor, label]
         return kept
 
-    def synthesize(self, raw: Predictions, generator: torch.Generator) -> tuple[Predictions, dict[str, str | int]]:
+    def synthesize(
+        self, raw: Predictions, generator: torch.Generator
+    ) -> tuple[Predictions, dict[str, str | int]]:
         made, counts = super().synthesize(raw, generator)
         scale = torch.tensor(SSD_VARIANCES) / torch.tensor(VARIANCES)
         return made._replace(offsets=made.offsets * scale.to(made.offsets)), counts

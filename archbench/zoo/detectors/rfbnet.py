@@ -1,6 +1,8 @@
-"""RFBNet (Liu et al., Receptive Field Block Net for Accurate and Fast Object Detection), after ruinmessi/RFBNet.
+"""RFBNet (Liu et al., Receptive Field Block Net for Accurate and Fast Object Detection), after
+ruinmessi/RFBNet.
 
-SSD whose extra layers and first map are receptive field blocks: branches of different kernels and dilations beside a shortcut.
+SSD whose extra layers and first map are receptive field blocks: branches of different kernels and
+dilations beside a shortcut.
 """
 
 from __future__ import annotations
@@ -32,11 +34,24 @@ TAILS = {300: ((3, 0), (3, 0)), 512: ((4, 1),)}
 
 
 class Receptive(nn.Module):
-    """Branches, concatenated and brought to `c_out` channels by a 1x1, beside a 1x1 of the input; summed, ReLU."""
+    """Branches, concatenated and brought to `c_out` channels by a 1x1, beside a 1x1 of the input;
+    summed, ReLU.
+    """
 
-    def __init__(self, branches: Sequence[nn.Module], widths: int, c_in: int, c_out: int, *, stride: int = 1, norm: Norm) -> None:
+    def __init__(
+        self,
+        branches: Sequence[nn.Module],
+        widths: int,
+        c_in: int,
+        c_out: int,
+        *,
+        stride: int = 1,
+        norm: Norm,
+    ) -> None:
         super().__init__()
-        self.branches = chain(nn.Sequential(Branches(*branches)), ConvNorm(widths, c_out, 1, norm=norm))
+        self.branches = chain(
+            nn.Sequential(Branches(*branches)), ConvNorm(widths, c_out, 1, norm=norm)
+        )
         self.shortcut = ConvNorm(c_in, c_out, 1, stride=stride, norm=norm)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -51,7 +66,12 @@ def rfb_s(c_in: int, c_out: int, *, norm: Norm) -> Receptive:
         chain(conv(c_in, q, 1), last()),
         chain(conv(c_in, q, 1), conv(q, q, (3, 1)), last(dilation=3)),
         chain(conv(c_in, q, 1), conv(q, q, (1, 3)), last(dilation=3)),
-        chain(conv(c_in, q // 2, 1), conv(q // 2, q // 4 * 3, (1, 3)), conv(q // 4 * 3, q, (3, 1)), last(dilation=5)),
+        chain(
+            conv(c_in, q // 2, 1),
+            conv(q // 2, q // 4 * 3, (1, 3)),
+            conv(q // 4 * 3, q, (3, 1)),
+            last(dilation=5),
+        ),
     ]
     return Receptive(branches, 4 * q, c_in, c_out, norm=norm)
 
@@ -64,7 +84,12 @@ def rfb(c_in: int, c_out: int, *, stride: int, dilation: int, norm: Norm) -> Rec
     branches = [
         chain(conv(c_in, 2 * q, 1, stride=stride), last(dilation=dilation)),
         chain(conv(c_in, q, 1), conv(q, 2 * q, 3, stride=stride), last(dilation=dilation + 1)),
-        chain(conv(c_in, q, 1), conv(q, middle, 3), conv(middle, 2 * q, 3, stride=stride), last(dilation=2 * dilation + 1)),
+        chain(
+            conv(c_in, q, 1),
+            conv(q, middle, 3),
+            conv(middle, 2 * q, 3, stride=stride),
+            last(dilation=2 * dilation + 1),
+        ),
     ]
     return Receptive(branches, 6 * q, c_in, c_out, stride=stride, norm=norm)
 
@@ -81,11 +106,15 @@ class Features(nn.Module):
         self.others = nn.ModuleList([rfb(second, SECOND, stride=1, dilation=2, norm=norm)])
         self.channels = [FIRST, SECOND]
         for width, dilation in BLOCKS[layers]:
-            self.others.append(rfb(self.channels[-1], width, stride=2, dilation=dilation, norm=norm))
+            self.others.append(
+                rfb(self.channels[-1], width, stride=2, dilation=dilation, norm=norm)
+            )
             self.channels.append(width)
         for kernel, padding in TAILS[layers]:
             narrow = ConvNormReLU(self.channels[-1], NARROW, 1, norm=norm)
-            self.others.append(chain(narrow, ConvNormReLU(NARROW, WIDE, kernel, padding=padding, norm=norm)))
+            self.others.append(
+                chain(narrow, ConvNormReLU(NARROW, WIDE, kernel, padding=padding, norm=norm))
+            )
             self.channels.append(WIDE)
 
     def forward(self, images: Tensor) -> list[Tensor]:
@@ -97,13 +126,29 @@ class Features(nn.Module):
         return maps
 
 
-def on_rfbnet_boxes(features: nn.Module, channels: Sequence[int], layers: int, *, size: tuple[int, int], classes: int) -> SingleStage:
+def on_rfbnet_boxes(
+    features: nn.Module,
+    channels: Sequence[int],
+    layers: int,
+    *,
+    size: tuple[int, int],
+    classes: int,
+) -> SingleStage:
     """Put a head with RFBNet's default boxes, clipped, on each of the maps that features give."""
     shapes = default_boxes(layers, size=size, classes=classes, first=FIRST_RATIOS)
-    heads = [multibox(c, len(level), 1 + classes) for c, level in zip(channels, shapes, strict=True)]
+    heads = [
+        multibox(c, len(level), 1 + classes) for c, level in zip(channels, shapes, strict=True)
+    ]
     return SingleStage(
-        features, heads, shapes, size=size, classes=classes, selection=SELECTION, steps=printed_steps(layers, size), clipped=True
-    )  # fmt: skip
+        features,
+        heads,
+        shapes,
+        size=size,
+        classes=classes,
+        selection=SELECTION,
+        steps=printed_steps(layers, size),
+        clipped=True,
+    )
 
 
 def rfbnet(backbone: Backbone, *, size: tuple[int, int], classes: int, layers: int) -> SingleStage:

@@ -1,7 +1,8 @@
-"""SSD (Liu et al., SSD: Single Shot MultiBox Detector, section 2), as published on VGG-16, HarDNet and MobileNet.
+"""SSD (Liu et al., SSD: Single Shot MultiBox Detector, section 2), as published on VGG-16, HarDNet
+and MobileNet.
 
-The set of extra layers for 300 or for 512 may run at any size that leaves its last map a cell. `prediction="dense"` puts
-DSOD's layers in place of SSD's behind the same maps of the backbone.
+The set of extra layers for 300 or for 512 may run at any size that leaves its last map a cell.
+`prediction="dense"` puts DSOD's layers in place of SSD's behind the same maps of the backbone.
 """
 
 from __future__ import annotations
@@ -37,7 +38,12 @@ class Extra(NamedTuple):
 
 
 EXTRAS = {
-    300: (Extra(256, 512), Extra(128, 256), Extra(128, 256, stride=1, padding=0), Extra(128, 256, stride=1, padding=0)),
+    300: (
+        Extra(256, 512),
+        Extra(128, 256),
+        Extra(128, 256, stride=1, padding=0),
+        Extra(128, 256, stride=1, padding=0),
+    ),
     512: (Extra(256, 512), *[Extra(128, 256)] * 3, Extra(128, 256, kernel=4, stride=1)),
 }
 
@@ -56,24 +62,41 @@ RESNET_LAYERS = {321: 300, 513: 512}
 def check_layers(layers: int, sets: Sequence[int]) -> None:
     """Raise ValueError where a backbone's form has no such set of layers."""
     if layers not in sets:
-        raise ValueError(f"its layers on this backbone are those of {' or '.join(map(str, sets))}, not of {layers}")
+        raise ValueError(
+            f"its layers on this backbone are those of {' or '.join(map(str, sets))}, not of "
+            f"{layers}"
+        )
 
 
 def _extras(c_in: int, extras: Sequence[Extra], norm: Norm) -> list[nn.Module]:
     """Chain extra layers behind a map of `c_in` channels."""
     made: list[nn.Module] = []
     for extra in extras:
-        wide = ConvNormReLU(extra.narrow, extra.wide, extra.kernel, stride=extra.stride, padding=extra.padding, norm=norm)
+        wide = ConvNormReLU(
+            extra.narrow,
+            extra.wide,
+            extra.kernel,
+            stride=extra.stride,
+            padding=extra.padding,
+            norm=norm,
+        )
         made.append(chain(ConvNormReLU(c_in, extra.narrow, 1, norm=norm), wide))
         c_in = extra.wide
     return made
 
 
 def ssd_vgg(
-    backbone: Backbone, *, size: tuple[int, int], classes: int, layers: int, prediction: Prediction, first: Sequence[float] = (2,),
+    backbone: Backbone,
+    *,
+    size: tuple[int, int],
+    classes: int,
+    layers: int,
+    prediction: Prediction,
+    first: Sequence[float] = (2,),
     clipped: bool = False,
-) -> SingleStage:  # fmt: skip
-    """Build SSD as it is on VGG-16: maps at strides 8 and 16, the first L2-normalised for its head, layers with bias.
+) -> SingleStage:
+    """Build SSD as it is on VGG-16: maps at strides 8 and 16, the first L2-normalised for its head,
+    layers with bias.
 
     `first` are the ratios of the first map's boxes; `clipped` cuts all boxes at the image's border.
     """
@@ -81,38 +104,85 @@ def ssd_vgg(
     shapes = default_boxes(layers, size=size, classes=classes, first=first)
     steps = printed_steps(layers, size)
     if prediction == "dense":
-        return predict(backbone, shapes, size=size, classes=classes, prediction=prediction, reduced=True, steps=steps, clipped=clipped)
+        return predict(
+            backbone,
+            shapes,
+            size=size,
+            classes=classes,
+            prediction=prediction,
+            reduced=True,
+            steps=steps,
+            clipped=clipped,
+        )
     check_halves(backbone)
-    channels = [*(stage.channels for stage in backbone.tapped), *(extra.wide for extra in EXTRAS[layers])]
+    channels = [
+        *(stage.channels for stage in backbone.tapped),
+        *(extra.wide for extra in EXTRAS[layers]),
+    ]
     features = Features(backbone, _extras(channels[1], EXTRAS[layers], None))
     before = [L2Norm(channels[0], L2_SCALE), *[None] * len(EXTRAS[layers]), None]
-    heads = [multibox(c, len(level), 1 + classes, before=b) for c, level, b in zip(channels, shapes, before, strict=True)]
-    return SingleStage(features, heads, shapes, size=size, classes=classes, steps=steps, clipped=clipped)
+    heads = [
+        multibox(c, len(level), 1 + classes, before=b)
+        for c, level, b in zip(channels, shapes, before, strict=True)
+    ]
+    return SingleStage(
+        features, heads, shapes, size=size, classes=classes, steps=steps, clipped=clipped
+    )
 
 
 def ssd_mobilenet(
-    backbone: Backbone, *, size: tuple[int, int], classes: int, layers: int, prediction: Prediction, kernel: int = 3, centred: bool = False
-) -> SingleStage:  # fmt: skip
-    """Build SSD as it is on MobileNet: maps at strides 16 and 32, normalised extra layers, no L2 normalisation.
+    backbone: Backbone,
+    *,
+    size: tuple[int, int],
+    classes: int,
+    layers: int,
+    prediction: Prediction,
+    kernel: int = 3,
+    centred: bool = False,
+) -> SingleStage:
+    """Build SSD as it is on MobileNet: maps at strides 16 and 32, normalised extra layers, no L2
+    normalisation.
 
     `kernel` is the heads' side; `centred` takes pictures as MobileNet-SSD does.
     """
     check_layers(layers, (MOBILENET_SIZE,))
     preparation = CENTRED if centred else CAFFE
     sides = [side * min(size) / MOBILENET_SIZE for side in MOBILENET_SIDES]
-    shapes = ssd_shapes(sides, MOBILENET_RATIOS, between=[level > 0 for level in range(len(MOBILENET_RATIOS))])
+    shapes = ssd_shapes(
+        sides, MOBILENET_RATIOS, between=[level > 0 for level in range(len(MOBILENET_RATIOS))]
+    )
     if prediction == "dense":
-        return predict(backbone, shapes, size=size, classes=classes, prediction=prediction, reduced=True, preparation=preparation)
-    channels = [*(stage.channels for stage in backbone.tapped), *(extra.wide for extra in MOBILENET_EXTRAS)]
+        return predict(
+            backbone,
+            shapes,
+            size=size,
+            classes=classes,
+            prediction=prediction,
+            reduced=True,
+            preparation=preparation,
+        )
+    channels = [
+        *(stage.channels for stage in backbone.tapped),
+        *(extra.wide for extra in MOBILENET_EXTRAS),
+    ]
     features = Features(backbone, _extras(channels[1], MOBILENET_EXTRAS, backbone.norm or "bn"))
-    heads = [multibox(c, len(level), 1 + classes, kernel=kernel) for c, level in zip(channels, shapes, strict=True)]
+    heads = [
+        multibox(c, len(level), 1 + classes, kernel=kernel)
+        for c, level in zip(channels, shapes, strict=True)
+    ]
     return SingleStage(features, heads, shapes, size=size, classes=classes, preparation=preparation)
 
 
-def ssd_resnet(backbone: Backbone, *, size: tuple[int, int], classes: int, layers: int, prediction: Prediction) -> SingleStage:
-    """Build SSD on a ResNet: Fu et al.'s, or with DSOD's layers and SSD's boxes behind its maps at strides 8 and 16."""
+def ssd_resnet(
+    backbone: Backbone, *, size: tuple[int, int], classes: int, layers: int, prediction: Prediction
+) -> SingleStage:
+    """Build SSD on a ResNet: Fu et al.'s, or with DSOD's layers and SSD's boxes behind its maps at
+    strides 8 and 16.
+    """
     check_layers(layers, tuple(RESNET_LAYERS))
     if prediction == "plain":
         return ResNetSSD(backbone, size=size, classes=classes, layers=layers)
     shapes = default_boxes(RESNET_LAYERS[layers], size=size, classes=classes)
-    return predict(backbone, shapes, size=size, classes=classes, prediction=prediction, reduced=True)
+    return predict(
+        backbone, shapes, size=size, classes=classes, prediction=prediction, reduced=True
+    )

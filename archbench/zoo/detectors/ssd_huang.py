@@ -1,7 +1,8 @@
 """SSD (Liu et al.) in the form of Huang et al., Speed/accuracy trade-offs, section 3.
 
-Maps are the backbone's taps and extra layers, each of half its predecessor's side; a map's predictors sit on it directly.
-What the paper leaves open is as in tensorflow/models, research/object_detection.
+Maps are the backbone's taps and extra layers, each of half its predecessor's side; a map's
+predictors sit on it directly. What the paper leaves open is as in tensorflow/models,
+research/object_detection.
 """
 
 from __future__ import annotations
@@ -18,16 +19,27 @@ from archbench.zoo.layers import ConvNormReLU, L2Norm, Norm, chain
 from archbench.zoo.ops.nms import Selection
 
 SCALES = (0.2, 0.95)
-"""Sides of the boxes of the first and of the last map, as shares of the image's shorter side; the others lie evenly between."""
+"""Sides of the boxes of the first and of the last map, as shares of the image's shorter side; the
+others lie evenly between.
+"""
 SMALLEST = 0.1
 RATIOS = (1.0, 2.0, 1 / 2, 3.0, 1 / 3)
 SELECTION = Selection(score=1e-8, iou=0.6, per_image=100, per_class=100)
 
 
 class Features(nn.Module):
-    """The backbone's taps, the first L2-normalised where `l2_scale` is above 0, and a map for each of the `extras`' depths."""
+    """The backbone's taps, the first L2-normalised where `l2_scale` is above 0, and a map for each
+    of the `extras`' depths.
+    """
 
-    def __init__(self, backbone: Backbone, extras: Sequence[int], *, l2_scale: float, activation: type[nn.ReLU | nn.ReLU6]) -> None:
+    def __init__(
+        self,
+        backbone: Backbone,
+        extras: Sequence[int],
+        *,
+        l2_scale: float,
+        activation: type[nn.ReLU | nn.ReLU6],
+    ) -> None:
         super().__init__()
         norm: Norm = backbone.norm or "bn"
         self.backbone = backbone
@@ -50,27 +62,52 @@ class Features(nn.Module):
 
 
 class SSD(SingleStage):
-    """SSD on the maps of strides 16 and 32, or on what a backbone's own form says, and on `extras`."""
+    """SSD on the maps of strides 16 and 32, or on what a backbone's own form says, and on
+    `extras`.
+    """
 
     def __init__(
-        self, backbone: Backbone, *, size: tuple[int, int], classes: int, predictor_kernel: int, extras: Sequence[int],
-        l2_scale: float = 0.0, relu6: bool = False,
-    ) -> None:  # fmt: skip
-        features = Features(backbone, extras, l2_scale=l2_scale, activation=nn.ReLU6 if relu6 else nn.ReLU)
+        self,
+        backbone: Backbone,
+        *,
+        size: tuple[int, int],
+        classes: int,
+        predictor_kernel: int,
+        extras: Sequence[int],
+        l2_scale: float = 0.0,
+        relu6: bool = False,
+    ) -> None:
+        features = Features(
+            backbone, extras, l2_scale=l2_scale, activation=nn.ReLU6 if relu6 else nn.ReLU
+        )
         shapes = _shapes(len(features.channels), min(size))
-        heads = [multibox(c, len(level), 1 + classes, kernel=predictor_kernel) for c, level in zip(features.channels, shapes, strict=True)]
+        heads = [
+            multibox(c, len(level), 1 + classes, kernel=predictor_kernel)
+            for c, level in zip(features.channels, shapes, strict=True)
+        ]
         super().__init__(
-            features, heads, shapes, size=size, classes=classes, preparation=backbone.preparation, selection=SELECTION, activation="sigmoid"
+            features,
+            heads,
+            shapes,
+            size=size,
+            classes=classes,
+            preparation=backbone.preparation,
+            selection=SELECTION,
+            activation="sigmoid",
         )
 
 
 def _shapes(maps: int, side: int) -> list[list[Shape]]:
-    """Width and height of each map's boxes for images whose shorter side is `side`: three on the first, six on the others."""
+    """Width and height of each map's boxes for images whose shorter side is `side`: three on the
+    first, six on the others.
+    """
     first, last = SCALES
     scales = [first + (last - first) * i / max(1, maps - 1) for i in range(maps)] + [1.0]
     shapes: list[list[Shape]] = []
     for scale, above in pairwise(scales):
         pairs = [*((scale, ratio) for ratio in RATIOS), (math.sqrt(scale * above), 1.0)]
         pairs = pairs if shapes else [(SMALLEST, 1.0), (scale, 2.0), (scale, 1 / 2)]
-        shapes.append([(side * s * math.sqrt(ratio), side * s / math.sqrt(ratio)) for s, ratio in pairs])
+        shapes.append(
+            [(side * s * math.sqrt(ratio), side * s / math.sqrt(ratio)) for s, ratio in pairs]
+        )
     return shapes

@@ -1,7 +1,9 @@
-"""ThunderNet (Qin et al., ThunderNet: Towards Real-time Generic Object Detection on Mobile Devices, section 3.2).
+"""ThunderNet (Qin et al., ThunderNet: Towards Real-time Generic Object Detection on Mobile Devices,
+section 3.2).
 
-A two-stage detector of few channels: context of three sizes is summed (CEM), the region proposals' features say which cells
-count (SAM), and regions are read from position-sensitive maps. Thresholds are those of qinzheng93/ThunderNet.
+A two-stage detector of few channels: context of three sizes is summed (CEM), the region proposals'
+features say which cells count (SAM), and regions are read from position-sensitive maps. Thresholds
+are those of qinzheng93/ThunderNet.
 """
 
 from __future__ import annotations
@@ -34,9 +36,14 @@ CONTEXT = CHANNELS * BINS**2
 RPN_WIDTH = 256
 HIDDEN = 1024
 FRAMEWORK = Framework(
-    nn.ReLU, UNIT, 2000, "align", Selection(score=0.05, iou=0.5, per_image=100, clip_first=True, soft=Soft()),
-    background=False, resize="warp",
-)  # fmt: skip
+    nn.ReLU,
+    UNIT,
+    2000,
+    "align",
+    Selection(score=0.05, iou=0.5, per_image=100, clip_first=True, soft=Soft()),
+    background=False,
+    resize="warp",
+)
 
 
 class ContextEnhancement(nn.Module):
@@ -44,7 +51,11 @@ class ContextEnhancement(nn.Module):
 
     def __init__(self, fine: int, coarse: int) -> None:
         super().__init__()
-        self.fine, self.coarse, self.whole = nn.Conv2d(fine, CONTEXT, 1), nn.Conv2d(coarse, CONTEXT, 1), nn.Conv2d(coarse, CONTEXT, 1)
+        self.fine, self.coarse, self.whole = (
+            nn.Conv2d(fine, CONTEXT, 1),
+            nn.Conv2d(coarse, CONTEXT, 1),
+            nn.Conv2d(coarse, CONTEXT, 1),
+        )
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
         x = self.fine(fine)
@@ -53,20 +64,43 @@ class ContextEnhancement(nn.Module):
 
 
 class ThunderNet(TwoStage):
-    """ThunderNet on any backbone that is tapped at strides 16 and 32; all classes share one box a region.
+    """ThunderNet on any backbone that is tapped at strides 16 and 32; all classes share one box a
+    region.
 
     Its own layers have batch norm: their 245 channels form no groups.
     """
 
     def __init__(
-        self, backbone: Backbone, *, size: tuple[int, int], classes: int, proposals: int, objectness: Objectness
-    ) -> None:  # fmt: skip
-        conv = chain(ConvNormReLU(CONTEXT, CONTEXT, 5, groups=CONTEXT), ConvNormReLU(CONTEXT, RPN_WIDTH, 1))
+        self,
+        backbone: Backbone,
+        *,
+        size: tuple[int, int],
+        classes: int,
+        proposals: int,
+        objectness: Objectness,
+    ) -> None:
+        conv = chain(
+            ConvNormReLU(CONTEXT, CONTEXT, 5, groups=CONTEXT), ConvNormReLU(CONTEXT, RPN_WIDTH, 1)
+        )
         rpn = RegionProposals(
-            CONTEXT, RPN_WIDTH, sizes=map_sizes(backbone, size)[:1], strides=[STRIDE], sides=[SIDES], ratios=RATIOS,
-            objectness=objectness, framework=FRAMEWORK, conv=conv,
-        )  # fmt: skip
-        super().__init__(rpn, backbone.preparation, size=size, classes=classes, proposals=proposals, framework=FRAMEWORK)
+            CONTEXT,
+            RPN_WIDTH,
+            sizes=map_sizes(backbone, size)[:1],
+            strides=[STRIDE],
+            sides=[SIDES],
+            ratios=RATIOS,
+            objectness=objectness,
+            framework=FRAMEWORK,
+            conv=conv,
+        )
+        super().__init__(
+            rpn,
+            backbone.preparation,
+            size=size,
+            classes=classes,
+            proposals=proposals,
+            framework=FRAMEWORK,
+        )
         self.backbone = backbone
         self.context = ContextEnhancement(*(stage.channels for stage in backbone.tapped))
         self.attention = chain(ConvNorm(RPN_WIDTH, CONTEXT, 1), nn.Sigmoid())
@@ -79,8 +113,13 @@ class ThunderNet(TwoStage):
         seen = self.rpn.conv(context)
         objectness, anchor_offsets = self.rpn.predict([seen])
         proposals = self.propose(objectness, anchor_offsets)
-        crops = position_sensitive_align(context * self.attention(seen), proposals, STRIDE, BINS, SAMPLES)
+        crops = position_sensitive_align(
+            context * self.attention(seen), proposals, STRIDE, BINS, SAMPLES
+        )
         found = self.hidden(crops.flatten(1))
         rows = proposals.shape[:2]
-        logits, offsets = self.logits(found).reshape(*rows, -1), self.offsets(found).reshape(*rows, 1, 4)
+        logits, offsets = (
+            self.logits(found).reshape(*rows, -1),
+            self.offsets(found).reshape(*rows, 1, 4),
+        )
         return RegionPredictions(objectness, anchor_offsets, proposals, logits, offsets)

@@ -1,7 +1,9 @@
-"""TTFNet (Liu et al., Training-Time-Friendly Network for Real-Time Object Detection), after ZJULearning/ttfnet.
+"""TTFNet (Liu et al., Training-Time-Friendly Network for Real-Time Object Detection), after
+ZJULearning/ttfnet.
 
-The map at stride 32 is doubled three times behind deformable convolutions, a shortcut from the backbone is added each time;
-an object is a peak of a heatmap, whose cell says how far its four sides are.
+The map at stride 32 is doubled three times behind deformable convolutions, a shortcut from the
+backbone is added each time; an object is a peak of a heatmap, whose cell says how far its four
+sides are.
 """
 
 from __future__ import annotations
@@ -28,18 +30,24 @@ SCORE = 0.01
 
 
 class Predictions(NamedTuple):
-    """Raw predictions: heatmap logits [B, classes, H, W] and distances to the left, top, right and bottom [B, 4, H, W] in pixels."""
+    """Raw predictions: heatmap logits [B, classes, H, W] and distances to the left, top, right and
+    bottom [B, 4, H, W] in pixels.
+    """
 
     heat: Tensor
     distances: Tensor
 
 
 class Up(nn.Module):
-    """Double a map behind a deformable convolution and add a finer one behind `depth` 3x3, of which the last has no ReLU."""
+    """Double a map behind a deformable convolution and add a finer one behind `depth` 3x3, of which
+    the last has no ReLU.
+    """
 
     def __init__(self, c_in: int, c_fine: int, c_out: int, *, depth: int, norm: Norm) -> None:
         super().__init__()
-        self.conv = chain(DeformConv(c_in, c_out), normalisation(norm, c_out), nn.ReLU(inplace=True))
+        self.conv = chain(
+            DeformConv(c_in, c_out), normalisation(norm, c_out), nn.ReLU(inplace=True)
+        )
         convs = (ConvNormReLU(c_out if i else c_fine, c_out, 3, norm=None) for i in range(depth))
         self.shortcut = chain(*convs)[:-1]
 
@@ -49,15 +57,19 @@ class Up(nn.Module):
 
 
 class TTFNet(Detector):
-    """TTFNet on any backbone that is tapped at strides 4, 8, 16 and 32; `size_convs` are the 3x3 of the head for distances.
+    """TTFNet on any backbone that is tapped at strides 4, 8, 16 and 32; `size_convs` are the 3x3 of
+    the head for distances.
 
-    `postprocess` gives boxes inside the image, the best 100 peaks, without suppression; labels from 0 to classes - 1.
+    `postprocess` gives boxes inside the image, the best 100 peaks, without suppression; labels from
+    0 to classes - 1.
     """
 
     preparation = Preparation()
     boxes = None
 
-    def __init__(self, backbone: Backbone, *, size: tuple[int, int], classes: int, size_convs: int) -> None:
+    def __init__(
+        self, backbone: Backbone, *, size: tuple[int, int], classes: int, size_convs: int
+    ) -> None:
         super().__init__()
         self.size, self.classes = size, classes
         self.backbone = backbone
@@ -79,21 +91,32 @@ class TTFNet(Detector):
     def postprocess(self, raw: Predictions) -> list[Detections]:
         peaks = find_peaks(raw.heat, PEAKS)
         rows, columns = raw.heat.shape[-2:]
-        step = raw.heat.new_tensor([self.size[0] / columns, self.size[1] / rows], dtype=torch.float32)
+        step = raw.heat.new_tensor(
+            [self.size[0] / columns, self.size[1] / rows], dtype=torch.float32
+        )
         centres = torch.stack([peaks.columns, peaks.rows], dim=-1) * step
         before, after = peaks.read(raw.distances).split(2, dim=-1)
-        return detect_peaks(torch.cat([centres - before, centres + after], dim=-1), peaks, self.size, score=SCORE)
+        return detect_peaks(
+            torch.cat([centres - before, centres + after], dim=-1), peaks, self.size, score=SCORE
+        )
 
-    def synthesize(self, raw: Predictions, generator: torch.Generator) -> tuple[Predictions, dict[str, str | int]]:
+    def synthesize(
+        self, raw: Predictions, generator: torch.Generator
+    ) -> tuple[Predictions, dict[str, str | int]]:
         rows, columns = raw.heat.shape[-2:]
         step = torch.tensor(self.size) / torch.tensor([columns, rows])
         made = []
         for seen, cells, heat in draw_objects(raw.heat, size=self.size, generator=generator):
             distances = torch.rand((4, rows, columns), generator=generator) * min(self.size) / 4
             start, end = seen.boxes.split(2, dim=1)
-            distances[:, cells[:, 1], cells[:, 0]] = torch.cat([cells * step - start, end - cells * step], dim=1).T
+            distances[:, cells[:, 1], cells[:, 0]] = torch.cat(
+                [cells * step - start, end - cells * step], dim=1
+            ).T
             made.append((heat, distances))
-        heat, distances = (torch.stack(values).to(old) for values, old in zip(zip(*made, strict=True), raw, strict=True))
+        heat, distances = (
+            torch.stack(values).to(old)
+            for values, old in zip(zip(*made, strict=True), raw, strict=True)
+        )
         found = find_peaks(heat, PEAKS).scores > SCORE
         counts: dict[str, str | int] = {
             "distribution": load.NAME,

@@ -1,6 +1,8 @@
-"""YOLOv3 (Redmon and Farhadi, YOLOv3: An Incremental Improvement, section 2), as AlexeyAB/darknet's cfg files have it.
+"""YOLOv3 (Redmon and Farhadi, YOLOv3: An Incremental Improvement, section 2), as AlexeyAB/darknet's
+cfg files have it.
 
-yolov3.cfg, yolov3-spp.cfg, yolov3-tiny.cfg; and the two-scale heads of WongKinYiu/PartialResidualNetworks on PeleeNet.
+yolov3.cfg, yolov3-spp.cfg, yolov3-tiny.cfg; and the two-scale heads of
+WongKinYiu/PartialResidualNetworks on PeleeNet.
 """
 
 from __future__ import annotations
@@ -21,12 +23,18 @@ TINY, TINY_UP = 256, 128
 
 
 def tower(c_in: int, width: int, *, spp: bool = False, norm: Norm) -> nn.Sequential:
-    """Five convolutions, 1x1 and 3x3 in turns, to `width` channels; with `spp` the middle one's output is pooled and narrowed."""
+    """Five convolutions, 1x1 and 3x3 in turns, to `width` channels; with `spp` the middle one's
+    output is pooled and narrowed.
+    """
     pooled = [SPP(), conv_leaky(4 * width, width, 1, norm=norm)] if spp else []
     return chain(
-        conv_leaky(c_in, width, 1, norm=norm), conv_leaky(width, 2 * width, 3, norm=norm), conv_leaky(2 * width, width, 1, norm=norm),
-        *pooled, conv_leaky(width, 2 * width, 3, norm=norm), conv_leaky(2 * width, width, 1, norm=norm),
-    )  # fmt: skip
+        conv_leaky(c_in, width, 1, norm=norm),
+        conv_leaky(width, 2 * width, 3, norm=norm),
+        conv_leaky(2 * width, width, 1, norm=norm),
+        *pooled,
+        conv_leaky(width, 2 * width, 3, norm=norm),
+        conv_leaky(2 * width, width, 1, norm=norm),
+    )
 
 
 def predictor(width: int, outputs: int, *, norm: Norm) -> nn.Sequential:
@@ -70,23 +78,32 @@ class Features(nn.Module):
 
 
 class TinyFeatures(nn.Module):
-    """Two scales: one 3x3 on the coarser map, one on the finer beside what comes up; `widths` are their channels, finer first.
+    """Two scales: one 3x3 on the coarser map, one on the finer beside what comes up; `widths` are
+    their channels, finer first.
 
     With a `bottleneck` two 1x1 stand before the finer 3x3, to its width and back.
     """
 
-    def __init__(self, backbone: Backbone, outputs: int, *, widths: tuple[int, int], bottleneck: bool) -> None:
+    def __init__(
+        self, backbone: Backbone, outputs: int, *, widths: tuple[int, int], bottleneck: bool
+    ) -> None:
         super().__init__()
         norm: Norm = backbone.norm or "bn"
         c4, c5 = (stage.channels for stage in backbone.tapped)
         fine, coarse = widths
         both = TINY_UP + c4
-        narrowed = chain(conv_leaky(both, fine, 1, norm=norm), conv_leaky(fine, both, 1, norm=norm)) if bottleneck else nn.Sequential()
+        narrowed = (
+            chain(conv_leaky(both, fine, 1, norm=norm), conv_leaky(fine, both, 1, norm=norm))
+            if bottleneck
+            else nn.Sequential()
+        )
         self.backbone = backbone
         self.narrow = conv_leaky(c5, TINY, 1, norm=norm)
         self.coarse = chain(conv_leaky(TINY, coarse, 3, norm=norm), nn.Conv2d(coarse, outputs, 1))
         self.up = Upward(TINY, TINY_UP, norm=norm)
-        self.fine = chain(narrowed, conv_leaky(both, fine, 3, norm=norm), nn.Conv2d(fine, outputs, 1))
+        self.fine = chain(
+            narrowed, conv_leaky(both, fine, 3, norm=norm), nn.Conv2d(fine, outputs, 1)
+        )
 
     def forward(self, images: Tensor) -> list[Tensor]:
         c4, c5 = self.backbone(images)
@@ -102,9 +119,18 @@ def yolov3(backbone: Backbone, *, size: tuple[int, int], classes: int, spp: bool
 
 
 def yolov3_tiny(
-    backbone: Backbone, *, size: tuple[int, int], classes: int, widths: tuple[int, int], merge_bottleneck: bool = False
-) -> YOLO:  # fmt: skip
-    """Build a two-scale head on any backbone that is tapped at strides 16 and 32: YOLOv3-tiny's or, narrower, PeleeNet's."""
+    backbone: Backbone,
+    *,
+    size: tuple[int, int],
+    classes: int,
+    widths: tuple[int, int],
+    merge_bottleneck: bool = False,
+) -> YOLO:
+    """Build a two-scale head on any backbone that is tapped at strides 16 and 32: YOLOv3-tiny's or,
+    narrower, PeleeNet's.
+    """
     maps = levels(backbone, size, TINY_ANCHORS, TINY_STRIDES)
-    features = TinyFeatures(backbone, len(TINY_ANCHORS[0]) * (BOX + classes), widths=widths, bottleneck=merge_bottleneck)
+    features = TinyFeatures(
+        backbone, len(TINY_ANCHORS[0]) * (BOX + classes), widths=widths, bottleneck=merge_bottleneck
+    )
     return YOLO(features, maps, size=size, classes=classes)

@@ -11,15 +11,19 @@ PIXELS = 1 << 22
 
 
 def paste(masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
-    """Lay masks [N, S, S], probabilities inside boxes [N, 4], on an image of `size` (width, height): booleans [N, H, W].
+    """Lay masks [N, S, S], probabilities inside boxes [N, 4], on an image of `size` (width,
+    height): booleans [N, H, W].
 
-    A mask is interpolated bilinearly between the centres of its cells and fades to nothing beyond the outermost; a pixel is
-    taken at its centre and belongs to the mask from 0.5 on. Interpolation is separable, so it is two matrix products.
+    A mask is interpolated bilinearly between the centres of its cells and fades to nothing beyond
+    the outermost; a pixel is taken at its centre and belongs to the mask from 0.5 on. Interpolation
+    is separable, so it is two matrix products.
     """
     width, height = size
     pasted = torch.empty(len(masks), height, width, dtype=torch.bool, device=masks.device)
     some = max(1, PIXELS // (width * height))
-    for own, place, out in zip(masks.split(some), boxes.split(some), pasted.split(some), strict=True):
+    for own, place, out in zip(
+        masks.split(some), boxes.split(some), pasted.split(some), strict=True
+    ):
         down = _weights(place[:, 1], place[:, 3], height, own.shape[-2])
         across = _weights(place[:, 0], place[:, 2], width, own.shape[-1]).mT.contiguous()
         torch.ge(down @ own @ across, THRESHOLD, out=out)
@@ -27,7 +31,9 @@ def paste(masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _weights(start: Tensor, end: Tensor, pixels: int, cells: int) -> Tensor:
-    """What each cell of masks that span `start` to `end` [N] has of each pixel of a line: [N, pixels, cells]."""
+    """What each cell of masks that span `start` to `end` [N] has of each pixel of a line: [N,
+    pixels, cells].
+    """
     centre = torch.arange(pixels, device=start.device) + 0.5
     scale = cells / (end - start).clamp(min=1e-6)
     place = (centre - start[:, None]) * scale[:, None] - 0.5

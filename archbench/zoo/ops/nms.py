@@ -1,11 +1,13 @@
-"""Non-maximum suppression in plain torch, exact and on every device: greedy, without a loop over boxes, and soft.
+"""Non-maximum suppression in plain torch, exact and on every device: greedy, without a loop over
+boxes, and soft.
 
-Boxes are taken best first; one is dropped where a kept one of its group overlaps it by more than a threshold. Within a block
-of boxes that recurrence is solved by iterating "kept where nothing kept suppresses it" from "all kept": after k rounds the
-first k boxes are right, so the fixed point is the greedy answer, and real scenes reach it in a few rounds.
+Boxes are taken best first; one is dropped where a kept one of its group overlaps it by more than a
+threshold. Within a block of boxes that recurrence is solved by iterating "kept where nothing kept
+suppresses it" from "all kept": after k rounds the first k boxes are right, so the fixed point is
+the greedy answer, and real scenes reach it in a few rounds.
 
-Soft suppression lowers scores instead of dropping boxes, which changes the order in which they are taken: it takes one box
-of every group at a time.
+Soft suppression lowers scores instead of dropping boxes, which changes the order in which they are
+taken: it takes one box of every group at a time.
 """
 
 from __future__ import annotations
@@ -28,9 +30,9 @@ PAIRS = 1 << 24
 def nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, limit: int = 0) -> Tensor:
     """Say which boxes survive: boxes [N, 4], scores [N], groups [N] of integers to a mask [N].
 
-    Boxes suppress others of their own group only, at an intersection over union above `threshold`; with a `limit` a group's
-    best so many survive, and the rest is not looked at. Equal scores are taken in the order of the input. Boxes without area
-    suppress nothing.
+    Boxes suppress others of their own group only, at an intersection over union above `threshold`;
+    with a `limit` a group's best so many survive, and the rest is not looked at. Equal scores are
+    taken in the order of the input. Boxes without area suppress nothing.
     """
     kept = torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
     if not len(boxes):
@@ -68,7 +70,9 @@ def by_group_then_score(scores: Tensor, groups: Tensor) -> Tensor:
 
 
 def _suppress(boxes: Tensor, alive: Tensor, threshold: float, limit: int) -> Tensor:
-    """Greedy suppression in each row of boxes [G, K, 4], best first; `alive` [G, K] marks those that are not padding."""
+    """Greedy suppression in each row of boxes [G, K, 4], best first; `alive` [G, K] marks those
+    that are not padding.
+    """
     kept = torch.zeros_like(alive)
     winners = boxes[:, :0]
     for start in range(0, boxes.shape[1], BLOCK):
@@ -89,7 +93,9 @@ def _suppress(boxes: Tensor, alive: Tensor, threshold: float, limit: int) -> Ten
 
 
 def _compact(boxes: Tensor, chosen: Tensor) -> Tensor:
-    """The chosen boxes of each row [G, K, 4] to the front, rows filled up to one length with boxes without area."""
+    """The chosen boxes of each row [G, K, 4] to the front, rows filled up to one length with boxes
+    without area.
+    """
     chosen, order = chosen.sort(dim=1, descending=True, stable=True)
     longest = int(chosen.sum(dim=1).max())
     front = boxes.gather(1, order[:, :longest, None].expand(-1, -1, 4))
@@ -97,12 +103,22 @@ def _compact(boxes: Tensor, chosen: Tensor) -> Tensor:
 
 
 @torch.library.custom_op("archbench::soft_nms", mutates_args=())
-def soft_nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, sigma: float, floor: float, limit: int = 0) -> Tensor:
-    """Lower the scores of boxes that overlap better ones (Bodla et al., Soft-NMS): [N, 4], [N] and groups [N] to scores [N].
+def soft_nms(
+    boxes: Tensor,
+    scores: Tensor,
+    groups: Tensor,
+    threshold: float,
+    sigma: float,
+    floor: float,
+    limit: int = 0,
+) -> Tensor:
+    """Lower the scores of boxes that overlap better ones (Bodla et al., Soft-NMS): [N, 4], [N] and
+    groups [N] to scores [N].
 
-    Time and again the best box of each group is taken, and an overlap o with it multiplies the others' scores by
-    exp(-o * o / sigma) or, where sigma is 0, by 1 - o if o is above `threshold`. What thereby falls below `floor` has a score
-    of 0; so have, with a `limit`, all but a group's best so many.
+    Time and again the best box of each group is taken, and an overlap o with it multiplies the
+    others' scores by exp(-o * o / sigma) or, where sigma is 0, by 1 - o if o is above `threshold`.
+    What thereby falls below `floor` has a score of 0; so have, with a `limit`, all but a group's
+    best so many.
     """
     out = torch.zeros_like(scores)
     if not len(boxes):
@@ -117,25 +133,41 @@ def soft_nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, si
         best, place = left.max(dim=1, keepdim=True)
         alive = best[:, 0] > 0
         if not bool(alive.all()):
-            best, place, left, box, index = (values[alive] for values in (best, place, left, box, index))
+            best, place, left, box, index = (
+                values[alive] for values in (best, place, left, box, index)
+            )
         if not len(left):
             break
         out[index.gather(1, place)] = best
         overlap = iou(box.gather(1, place[..., None].expand(-1, -1, 4)), box)[:, 0].nan_to_num()
-        decay = torch.exp(-overlap.square() / sigma) if sigma else torch.where(overlap > threshold, 1 - overlap, 1)
+        decay = (
+            torch.exp(-overlap.square() / sigma)
+            if sigma
+            else torch.where(overlap > threshold, 1 - overlap, 1)
+        )
         left = left * decay
         left = left.masked_fill((decay < 1) & (left < floor), 0).scatter(1, place, 0)
     return out
 
 
 @soft_nms.register_fake
-def _(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, sigma: float, floor: float, limit: int = 0) -> Tensor:
+def _(
+    boxes: Tensor,
+    scores: Tensor,
+    groups: Tensor,
+    threshold: float,
+    sigma: float,
+    floor: float,
+    limit: int = 0,
+) -> Tensor:
     return torch.empty_like(scores)
 
 
 @dataclass(frozen=True)
 class Soft:
-    """Soft suppression: linear, or with a `sigma` Gaussian; boxes whose score falls below `floor` are dropped."""
+    """Soft suppression: linear, or with a `sigma` Gaussian; boxes whose score falls below `floor`
+    are dropped.
+    """
 
     sigma: float = 0.0
     floor: float = 0.001
@@ -143,11 +175,12 @@ class Soft:
 
 @dataclass(frozen=True)
 class Selection:
-    """How a paper selects detections: class scores above `score`, NMS at `iou` in each class, the best `per_image`.
+    """How a paper selects detections: class scores above `score`, NMS at `iou` in each class, the
+    best `per_image`.
 
-    Where given, only the best `candidates` of a class come to the suppression, which may be `soft`, and the best `per_class`
-    survive it. Boxes are cut at the image's border before the suppression (`clip_first`) or after it; what then has no area is
-    left out.
+    Where given, only the best `candidates` of a class come to the suppression, which may be `soft`,
+    and the best `per_class` survive it. Boxes are cut at the image's border before the suppression
+    (`clip_first`) or after it; what then has no area is left out.
     """
 
     score: float
@@ -159,7 +192,8 @@ class Selection:
     soft: Soft | None = None
 
     def __call__(self, boxes: Tensor, scores: Tensor, size: tuple[int, int]) -> list[Detections]:
-        """Select from boxes [B, N, 4], or [B, N, C, 4] with a box a class, and foreground scores [B, N, C].
+        """Select from boxes [B, N, 4], or [B, N, C, 4] with a box a class, and foreground scores
+        [B, N, C].
 
         Boxes given are inside an image of `size` (width, height).
         """
@@ -169,11 +203,21 @@ class Selection:
         order = by_group_then_score(score, groups)
         if self.candidates is not None:
             order = order[rank_in_group(groups[order]) < self.candidates]
-        image, box, label, score, groups = (values[order] for values in (image, box, label, score, groups))
+        image, box, label, score, groups = (
+            values[order] for values in (image, box, label, score, groups)
+        )
         found = boxes[image, box] if boxes.ndim == 3 else boxes[image, box, label]
         found = clip(found, size) if self.clip_first else found
         if self.soft:
-            score = soft_nms(found, score, groups, self.iou, self.soft.sigma, self.soft.floor, self.per_class or self.per_image)
+            score = soft_nms(
+                found,
+                score,
+                groups,
+                self.iou,
+                self.soft.sigma,
+                self.soft.floor,
+                self.per_class or self.per_image,
+            )
         kept = score > 0 if self.soft else nms(found, score, groups, self.iou, self.per_class or 0)
         found = found if self.clip_first else clip(found, size)
         order = (kept & (found[:, 2:] > found[:, :2]).all(dim=1)).nonzero().squeeze(1)

@@ -12,7 +12,9 @@ from archbench.zoo.ops.boxes import clip
 
 
 class Peaks(NamedTuple):
-    """The best peaks of each image, best first, all [B, K]: scores, labels, and places in cells (rows and columns, from 0)."""
+    """The best peaks of each image, best first, all [B, K]: scores, labels, and places in cells
+    (rows and columns, from 0).
+    """
 
     scores: Tensor
     labels: Tensor
@@ -22,13 +24,20 @@ class Peaks(NamedTuple):
     def read(self, values: Tensor) -> Tensor:
         """What maps [B, n, H, W] hold at the peaks, [B, K, n], in fp32."""
         cells = self.rows * values.shape[-1] + self.columns
-        return values.flatten(2).gather(2, cells[:, None].expand(-1, values.shape[1], -1)).float().transpose(1, 2)
+        return (
+            values.flatten(2)
+            .gather(2, cells[:, None].expand(-1, values.shape[1], -1))
+            .float()
+            .transpose(1, 2)
+        )
 
 
 def find_peaks(logits: Tensor, count: int) -> Peaks:
-    """Find the best `count` cells, over all classes, that none of their eight neighbours exceeds: logits [B, C, H, W] to peaks.
+    """Find the best `count` cells, over all classes, that none of their eight neighbours exceeds:
+    logits [B, C, H, W] to peaks.
 
-    Scores are sigmoids, in fp32. A map of fewer cells gives all of them, those that are no peak with a score of 0.
+    Scores are sigmoids, in fp32. A map of fewer cells gives all of them, those that are no peak
+    with a score of 0.
     """
     scores = logits.float().sigmoid()
     scores = scores * (F.max_pool2d(scores, 3, 1, 1) == scores)
@@ -38,8 +47,12 @@ def find_peaks(logits: Tensor, count: int) -> Peaks:
     return Peaks(best, index // (height * width), cells // width, cells % width)
 
 
-def detect_peaks(boxes: Tensor, peaks: Peaks, size: tuple[int, int], *, score: float) -> list[Detections]:
-    """Take the peaks above `score` for detections: their boxes [B, K, 4], cut at the border of an image of `size`, with an area."""
+def detect_peaks(
+    boxes: Tensor, peaks: Peaks, size: tuple[int, int], *, score: float
+) -> list[Detections]:
+    """Take the peaks above `score` for detections: their boxes [B, K, 4], cut at the border of an
+    image of `size`, with an area.
+    """
     boxes = clip(boxes, size)
     kept = (peaks.scores > score) & (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
     return [

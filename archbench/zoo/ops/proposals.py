@@ -1,6 +1,8 @@
-"""What a two-stage detector chooses between its stages: proposals out of anchors, and boxes that get a mask.
+"""What a two-stage detector chooses between its stages: proposals out of anchors, and boxes that
+get a mask.
 
-Both are operators of fixed output shape, whatever their data: what is missing is filled up with boxes without area.
+Both are operators of fixed output shape, whatever their data: what is missing is filled up with
+boxes without area.
 """
 
 from __future__ import annotations
@@ -16,23 +18,37 @@ from archbench.zoo.ops.nms import Selection, nms
 
 @torch.library.custom_op("archbench::propose", mutates_args=())
 def propose(
-    objectness: Tensor, offsets: Tensor, anchors: Tensor, levels: Sequence[int], variances: Sequence[float], size: Sequence[int],
-    candidates: int, iou: float, count: int, clip_first: bool,
-) -> Tensor:  # fmt: skip
-    """Choose the best `count` boxes of each image: objectness [B, A, 1 or 2], offsets [B, A, 4], anchors [A, 4] to [B, count, 4].
+    objectness: Tensor,
+    offsets: Tensor,
+    anchors: Tensor,
+    levels: Sequence[int],
+    variances: Sequence[float],
+    size: Sequence[int],
+    candidates: int,
+    iou: float,
+    count: int,
+    clip_first: bool,
+) -> Tensor:
+    """Choose the best `count` boxes of each image: objectness [B, A, 1 or 2], offsets [B, A, 4],
+    anchors [A, 4] to [B, count, 4].
 
-    Of two objectness logits the first is the background's. `levels` holds how many of the anchors each map of a pyramid has:
-    on each level the best `candidates` (0: all) are moved by their offsets and suppressed at `iou`. Boxes are cut at the border
-    of the image of `size` (width, height) before that (`clip_first`) or after. Of all survivors with an area the best go on,
-    best first. Everything is computed in fp32.
+    Of two objectness logits the first is the background's. `levels` holds how many of the anchors
+    each map of a pyramid has: on each level the best `candidates` (0: all) are moved by their
+    offsets and suppressed at `iou`. Boxes are cut at the border of the image of `size` (width,
+    height) before that (`clip_first`) or after. Of all survivors with an area the best go on, best
+    first. Everything is computed in fp32.
     """
     boxes, best, groups = [], [], []
     objectness = objectness.float()
-    scores = objectness[..., 1] - objectness[..., 0] if objectness.shape[-1] == 2 else objectness[..., 0]
+    scores = (
+        objectness[..., 1] - objectness[..., 0] if objectness.shape[-1] == 2 else objectness[..., 0]
+    )
     images = torch.arange(len(scores), device=scores.device)[:, None]
     start = 0
     for level, length in enumerate(levels):
-        best_here, index = scores[:, start : start + length].sort(dim=1, descending=True, stable=True)
+        best_here, index = scores[:, start : start + length].sort(
+            dim=1, descending=True, stable=True
+        )
         index = index[:, : candidates or length] + start
         moved = decode(offsets[images, index].float(), anchors[index], tuple(variances))  # type: ignore[arg-type]
         boxes.append(clip(moved, (size[0], size[1])) if clip_first else moved)
@@ -49,46 +65,72 @@ def propose(
     chosen = found.new_zeros(len(found), count, 4)
     ranked, index = score.masked_fill(~kept, -torch.inf).sort(dim=1, descending=True, stable=True)
     ranked, index = ranked[:, :count], index[:, :count]
-    chosen[:, : ranked.shape[1]] = torch.where((ranked > -torch.inf)[..., None], found[images, index], 0)
+    chosen[:, : ranked.shape[1]] = torch.where(
+        (ranked > -torch.inf)[..., None], found[images, index], 0
+    )
     return chosen
 
 
 @propose.register_fake
 def _(
-    objectness: Tensor, offsets: Tensor, anchors: Tensor, levels: Sequence[int], variances: Sequence[float], size: Sequence[int],
-    candidates: int, iou: float, count: int, clip_first: bool,
-) -> Tensor:  # fmt: skip
+    objectness: Tensor,
+    offsets: Tensor,
+    anchors: Tensor,
+    levels: Sequence[int],
+    variances: Sequence[float],
+    size: Sequence[int],
+    candidates: int,
+    iou: float,
+    count: int,
+    clip_first: bool,
+) -> Tensor:
     return anchors.new_empty(objectness.shape[0], count, 4)
 
 
 def refine(proposals: Tensor, logits: Tensor, offsets: Tensor) -> tuple[Tensor, Tensor]:
     """Turn a second stage's predictions into boxes and foreground scores [B, P, C], in fp32.
 
-    proposals [B, P, 4] in pixels, logits [B, P, 1 + C], offsets [B, P, G, 4] of classes with (G = 1 + C) or without
-    background (G = C), or of all at once (G = 1), to boxes [B, P, C, 4], or [B, P, 4] where all classes share them. A proposal
-    without area finds nothing: its scores are 0.
+    proposals [B, P, 4] in pixels, logits [B, P, 1 + C], offsets [B, P, G, 4] of classes with (G = 1
+    + C) or without background (G = C), or of all at once (G = 1), to boxes [B, P, C, 4], or [B, P,
+    4] where all classes share them. A proposal without area finds nothing: its scores are 0.
     """
     classes = logits.shape[-1] - 1
     offsets = offsets[:, :, 1:] if offsets.shape[2] == classes + 1 else offsets
     boxes = decode(offsets.float(), proposals.float()[:, :, None])
     real = (proposals[..., 2:] > proposals[..., :2]).all(dim=-1, keepdim=True)
-    return boxes[:, :, 0] if boxes.shape[2] == 1 else boxes, logits.float().softmax(dim=-1)[..., 1:] * real
+    return boxes[:, :, 0] if boxes.shape[2] == 1 else boxes, logits.float().softmax(dim=-1)[
+        ..., 1:
+    ] * real
 
 
 @torch.library.custom_op("archbench::detect", mutates_args=())
 def detect(
-    proposals: Tensor, logits: Tensor, offsets: Tensor, size: Sequence[int], score: float, iou: float, count: int
+    proposals: Tensor,
+    logits: Tensor,
+    offsets: Tensor,
+    size: Sequence[int],
+    score: float,
+    iou: float,
+    count: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Select each image's best `count` detections: the arguments of `refine` to boxes, scores and labels, fp32.
+    """Select each image's best `count` detections: the arguments of `refine` to boxes, scores and
+    labels, fp32.
 
-    Boxes are cut at the image's border before the suppression. They are [B, count, 4], [B, count] and [B, count]; an image with
-    fewer detections has boxes without area and scores of 0 in their place.
+    Boxes are cut at the image's border before the suppression. They are [B, count, 4], [B, count]
+    and [B, count]; an image with fewer detections has boxes without area and scores of 0 in their
+    place.
     """
     boxes, scores = refine(proposals, logits, offsets)
-    found = Selection(score=score, iou=iou, per_image=count, clip_first=True)(boxes, scores, (size[0], size[1]))
+    found = Selection(score=score, iou=iou, per_image=count, clip_first=True)(
+        boxes, scores, (size[0], size[1])
+    )
     chosen, best, labels = _empty(proposals, count)
     for image, detections in enumerate(found):
-        for whole, part in ((chosen, detections.boxes), (best, detections.scores), (labels, detections.labels)):
+        for whole, part in (
+            (chosen, detections.boxes),
+            (best, detections.scores),
+            (labels, detections.labels),
+        ):
             whole[image].zero_()
             whole[image, : len(part)] = part
     return chosen, best, labels
@@ -96,7 +138,13 @@ def detect(
 
 @detect.register_fake
 def _(
-    proposals: Tensor, logits: Tensor, offsets: Tensor, size: Sequence[int], score: float, iou: float, count: int
+    proposals: Tensor,
+    logits: Tensor,
+    offsets: Tensor,
+    size: Sequence[int],
+    score: float,
+    iou: float,
+    count: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
     return _empty(proposals, count)
 

@@ -1,4 +1,6 @@
-"""Loading a user's weights: what is taken, and one line for everything that is not. Real files, written as users write them."""
+"""Loading a user's weights: what is taken, and one line for everything that is not. Real files,
+written as users write them.
+"""
 
 from __future__ import annotations
 
@@ -52,12 +54,14 @@ def copied(network: nn.Module) -> Tensors:
 def same(one: Tensors, other: Tensors) -> bool:
     return one.keys() == other.keys() and all(
         one[key].dtype == other[key].dtype and torch.equal(one[key], other[key]) for key in one
-    )  # fmt: skip
+    )
 
 
 def write(contents: Any, path: Path, form: str = "zip") -> Path:
     if form == "safetensors":
-        pytest.importorskip("safetensors.torch", reason="safetensors is not installed").save_file(contents, path)
+        pytest.importorskip("safetensors.torch", reason="safetensors is not installed").save_file(
+            contents, path
+        )
     else:
         torch.save(contents, path, _use_new_zipfile_serialization=form == "zip")
     return path
@@ -82,9 +86,11 @@ def tensors() -> Tensors:
     generator = torch.Generator().manual_seed(1)
     state = Norm().state_dict()
     return {
-        key: torch.randn(value.shape, generator=generator) if value.is_floating_point() else value + 7
+        key: torch.randn(value.shape, generator=generator)
+        if value.is_floating_point()
+        else value + 7
         for key, value in state.items()
-    }  # fmt: skip
+    }
 
 
 @contextmanager
@@ -99,7 +105,14 @@ def refused(network: nn.Module, match: str) -> Iterator[None]:
 
 @pytest.mark.parametrize(
     ("form", "suffix"),
-    [("zip", ".pt"), ("zip", ".pth"), ("legacy", ".pth"), ("zip", ".bin"), ("zip", ".CKPT"), ("safetensors", ".safetensors")],
+    [
+        ("zip", ".pt"),
+        ("zip", ".pth"),
+        ("legacy", ".pth"),
+        ("zip", ".bin"),
+        ("zip", ".CKPT"),
+        ("safetensors", ".safetensors"),
+    ],
 )
 @pytest.mark.parametrize("kind", NETWORKS)
 def test_round_trip(kind, form, suffix, tmp_path):
@@ -116,33 +129,56 @@ def test_round_trip(kind, form, suffix, tmp_path):
 @pytest.mark.parametrize("prefix", ["", "module."])
 def test_wrappings_and_prefix(wrapper, prefix, network, tensors, tmp_path):
     inner = {prefix + key: tensor for key, tensor in tensors.items()}
-    contents = {"epoch": 3, "optimizer": {"lr": 0.1}, "best": torch.tensor(0.5), wrapper: inner} if wrapper else inner
+    contents = (
+        {"epoch": 3, "optimizer": {"lr": 0.1}, "best": torch.tensor(0.5), wrapper: inner}
+        if wrapper
+        else inner
+    )
     load_weights(network, write(contents, tmp_path / "a.pth"))
     assert same(tensors, network.state_dict())
 
 
 def test_a_wrapper_that_holds_no_tensors_is_passed_over(network, tensors, tmp_path):
-    """Timm and others keep the network's name or settings under a key that elsewhere holds the weights."""
-    load_weights(network, write({"state_dict": {"lr": 1}, "model": "resnet18", "model_state_dict": tensors}, tmp_path / "a.pth"))
+    """Timm and others keep the network's name or settings under a key that elsewhere holds the
+    weights.
+    """
+    load_weights(
+        network,
+        write(
+            {"state_dict": {"lr": 1}, "model": "resnet18", "model_state_dict": tensors},
+            tmp_path / "a.pth",
+        ),
+    )
     assert same(tensors, network.state_dict())
 
 
 def test_a_network_with_a_part_called_module_keeps_the_prefix(tensors, tmp_path):
     network = nn.ModuleDict({"module": Norm()})
-    load_weights(network, write({f"module.{key}": tensor for key, tensor in tensors.items()}, tmp_path / "a.pth"))
+    load_weights(
+        network,
+        write({f"module.{key}": tensor for key, tensor in tensors.items()}, tmp_path / "a.pth"),
+    )
     assert same(tensors, network["module"].state_dict())
 
 
 def test_a_prefix_before_some_keys_is_not_taken_off(network, tensors, tmp_path):
     tensors["module.0.bias"] = tensors.pop("0.bias")
-    with refused(network, r"fit the network: missing keys: 0\.bias; unexpected keys: module\.0\.bias$"):
+    with refused(
+        network, r"fit the network: missing keys: 0\.bias; unexpected keys: module\.0\.bias$"
+    ):
         load_weights(network, write(tensors, tmp_path / "a.pth"))
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_types_are_converted_to_the_networks(dtype, network, tensors, tmp_path):
-    load_weights(network, write({key: tensor.to(dtype) for key, tensor in tensors.items()}, tmp_path / "a.pth"))
-    assert same({key: tensor.to(dtype).to(tensor.dtype) for key, tensor in tensors.items()}, network.state_dict())
+    load_weights(
+        network,
+        write({key: tensor.to(dtype) for key, tensor in tensors.items()}, tmp_path / "a.pth"),
+    )
+    assert same(
+        {key: tensor.to(dtype).to(tensor.dtype) for key, tensor in tensors.items()},
+        network.state_dict(),
+    )
 
 
 def test_values_that_are_not_finite_are_taken(network, tensors, tmp_path):
@@ -177,13 +213,23 @@ def test_shapes_that_could_be_broadcast_are_wrong_too(network, tensors, tmp_path
         load_weights(network, write(tensors, tmp_path / "a.pth"))
 
 
-def test_everything_wrong_is_in_one_line_three_of_each_and_how_many_more(network, tensors, tmp_path):
-    shapes = {key: torch.zeros(9) for key in ("0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var")}
+def test_everything_wrong_is_in_one_line_three_of_each_and_how_many_more(
+    network, tensors, tmp_path
+):
+    shapes = {
+        key: torch.zeros(9)
+        for key in ("0.bias", "1.weight", "1.bias", "1.running_mean", "1.running_var")
+    }
     with refused(network, r"0\.bias 9 for 4, 1\.weight 9 for 4, 1\.bias 9 for 4 and 2 more$"):
         load_weights(network, write(tensors | shapes, tmp_path / "a.pth"))
-    missing = r"missing keys: 0\.weight, 0\.bias, 1\.weight and 3 more; unexpected keys: x0, x1, x2 and 2 more$"
+    missing = (
+        r"missing keys: 0\.weight, 0\.bias, 1\.weight and 3 more; unexpected keys: x0, x1, x2 and "
+        r"2 more$"
+    )
     with refused(network, missing):
-        load_weights(network, write({f"x{index}": torch.zeros(1) for index in range(5)}, tmp_path / "a.pth"))
+        load_weights(
+            network, write({f"x{index}": torch.zeros(1) for index in range(5)}, tmp_path / "a.pth")
+        )
     tensors["0.bias"] = torch.zeros(2)
     tensors["extra"] = tensors.pop("1.bias")
     with refused(network, r"0\.bias 2 for 4; missing keys: 1\.bias; unexpected keys: extra$"):
@@ -205,7 +251,9 @@ def test_keys_cannot_break_the_line_or_the_terminal(network, tensors, tmp_path):
 
 def test_a_shared_weight_may_stand_under_one_of_its_names_but_not_have_two_values(tmp_path):
     """RetinaNet's heads are one module; safetensors' save_model writes the first of equal names."""
-    source, network = (nn.ModuleList([layer, layer]) for layer in (nn.Linear(2, 2), nn.Linear(2, 2)))
+    source, network = (
+        nn.ModuleList([layer, layer]) for layer in (nn.Linear(2, 2), nn.Linear(2, 2))
+    )
     state = copied(source)
     bare = {key: tensor for key, tensor in state.items() if key.startswith("1.")}
     with refused(network, r"missing keys: 0\.bias$"):
@@ -234,10 +282,17 @@ def test_code_is_refused_and_not_run(form, wrapped, network, tensors, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("extra", "name"), [(argparse.Namespace(lr=1), r"argparse\.Namespace"), (nn.Linear(1, 1), r"torch\.nn\.modules\.linear\.Linear")]
+    ("extra", "name"),
+    [
+        (argparse.Namespace(lr=1), r"argparse\.Namespace"),
+        (nn.Linear(1, 1), r"torch\.nn\.modules\.linear\.Linear"),
+    ],
 )
 def test_objects_beside_the_tensors_are_refused_by_name(extra, name, network, tensors, tmp_path):
-    with refused(network, rf"refused: besides tensors they hold {name}, .*torch\.save\(network\.state_dict\(\)"):
+    with refused(
+        network,
+        rf"refused: besides tensors they hold {name}, .*torch\.save\(network\.state_dict\(\)",
+    ):
         load_weights(network, write({"state_dict": tensors, "extra": extra}, tmp_path / "a.pth"))
 
 
@@ -245,7 +300,10 @@ def test_objects_beside_the_tensors_are_refused_by_name(extra, name, network, te
     ("contents", "what"),
     [
         ({}, "an empty dictionary, but no state dict"),
-        ({"epoch": 1, "optimizer": {}, "args": [], "a": 0, "b": 0}, "a dictionary with epoch, optimizer, args and 2 more, but no state"),
+        (
+            {"epoch": 1, "optimizer": {}, "args": [], "a": 0, "b": 0},
+            "a dictionary with epoch, optimizer, args and 2 more, but no state",
+        ),
         ({"state_dict": {}}, "a dictionary with state_dict, but no state dict"),
         (torch.zeros(3), "an object: Tensor"),
         ([1, 2], "an object: list"),
@@ -273,7 +331,10 @@ SAFETENSORS = (2).to_bytes(8, "little") + b"{}"
         (b"hello\nthere", "text"),
         ("Gewichte für später".encode(), "text"),
         (b"<!DOCTYPE html><html>sign in</html>", "a web page"),
-        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n", "a Git LFS pointer"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n",
+            "a Git LFS pointer",
+        ),
         (gzip.compress(b"weights"), "a gzip archive"),
         (pickle.dumps({"a": 1}), "a plain Python pickle"),
         (b"\x93NUMPY\x01\x00", "a NumPy array"),
@@ -289,7 +350,10 @@ def test_other_files_are_named_for_what_they_are(contents, what, network, tmp_pa
         load_weights(network, path)
 
 
-@pytest.mark.parametrize(("form", "what"), [("zip", "cut off or damaged"), ("legacy", "an old-style PyTorch file, cut off")])
+@pytest.mark.parametrize(
+    ("form", "what"),
+    [("zip", "cut off or damaged"), ("legacy", "an old-style PyTorch file, cut off")],
+)
 def test_a_file_that_was_cut_off_is_said_to_be(form, what, network, tensors, tmp_path):
     path = write(tensors, tmp_path / "a.pth", form)
     path.write_bytes(path.read_bytes()[:-20])
@@ -305,7 +369,13 @@ def test_a_torchscript_program_is_no_checkpoint(network, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("contents", "what"), [(b"hello", "text"), (SAFETENSORS[:-1], "a damaged safetensors file"), (b"", "empty"), (None, "a PyTorch file")]
+    ("contents", "what"),
+    [
+        (b"hello", "text"),
+        (SAFETENSORS[:-1], "a damaged safetensors file"),
+        (b"", "empty"),
+        (None, "a PyTorch file"),
+    ],
 )
 def test_what_is_not_safetensors_is_named_too(contents, what, network, tensors, tmp_path):
     pytest.importorskip("safetensors.torch", reason="safetensors is not installed")
@@ -331,14 +401,21 @@ def test_without_the_package_safetensors_say_how_to_install_it(network, monkeypa
 def test_running_out_of_memory_is_not_blamed_on_the_file(network, tensors, monkeypatch, tmp_path):
     """The worker makes an `oom` record of it."""
     path = write(tensors, tmp_path / "a.pth")
-    for error in (MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes")):
-        monkeypatch.setattr(torch, "load", lambda *_, error=error, **__: (_ for _ in ()).throw(error))
+    for error in (
+        MemoryError(),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+    ):
+        monkeypatch.setattr(
+            torch, "load", lambda *_, error=error, **__: (_ for _ in ()).throw(error)
+        )
         with pytest.raises(type(error)) as caught:
             load_weights(network, path)
         assert caught.value is error
 
 
-@pytest.mark.parametrize("check", [check_weights, lambda path: load_weights(Norm(), path)], ids=["check", "load"])
+@pytest.mark.parametrize(
+    "check", [check_weights, lambda path: load_weights(Norm(), path)], ids=["check", "load"]
+)
 def test_paths_that_cannot_be_are_usage_errors(check, tmp_path):
     (tmp_path / "folder.pth").mkdir()
     (tmp_path / "file.txt").write_text("text")
@@ -361,7 +438,9 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         check_weights(tmp_path / "a.pth")
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.skipif(
+    not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything"
+)
 def test_a_file_without_permission_cannot_be_read(tmp_path):
     (tmp_path / "a.pth").touch(mode=0o000)
     with pytest.raises(UsageError, match="cannot be read: Permission denied"):
@@ -373,7 +452,10 @@ def test_the_check_loads_neither_torch_nor_safetensors(tmp_path):
     path.touch()
     code = (
         "import sys, pathlib; from archbench.measure.job.checkpoint import check_weights;"
-        "check_weights(pathlib.Path(sys.argv[1])); print({'torch', 'safetensors'} & sys.modules.keys())"
+        "check_weights(pathlib.Path(sys.argv[1])); print({'torch', 'safetensors'} & "
+        "sys.modules.keys())"
     )
-    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
+    )
     assert done.stdout.strip() == "set()"

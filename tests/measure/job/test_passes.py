@@ -18,7 +18,14 @@ from archbench.report.tables.profile import repeats_note
 from archbench.spec import Settings
 
 
-def bench(backbone: str = "resnet18", detector: str | None = None, *, size: int = 64, batch: int = 2, **options: int) -> Bench:
+def bench(
+    backbone: str = "resnet18",
+    detector: str | None = None,
+    *,
+    size: int = 64,
+    batch: int = 2,
+    **options: int,
+) -> Bench:
     network = archbench.build(backbone, detector, size=size, **options)
     return Bench(network, Device(Settings(threads=1)), cycle([torch.randn(batch, 3, size, size)]))
 
@@ -36,9 +43,12 @@ def test_images_a_second_are_those_of_all_calls_together() -> None:
 
 
 @pytest.mark.parametrize(
-    ("backbone", "detector", "size"), [("resnet18", None, 64), ("resnet18", "ssd-huang", 160), ("mobilenet", "faster-rcnn", 96)]
+    ("backbone", "detector", "size"),
+    [("resnet18", None, 64), ("resnet18", "ssd-huang", 160), ("mobilenet", "faster-rcnn", 96)],
 )
-def test_a_call_is_its_backbone_and_all_else(backbone: str, detector: str | None, size: int) -> None:
+def test_a_call_is_its_backbone_and_all_else(
+    backbone: str, detector: str | None, size: int
+) -> None:
     options = {"proposals": 5} if detector == "faster-rcnn" else {}
     timed = bench(backbone, detector, size=size, batch=1, **options)
     with torch.inference_mode():
@@ -52,10 +62,14 @@ def test_a_call_is_its_backbone_and_all_else(backbone: str, detector: str | None
 
 
 @pytest.mark.parametrize(("budget_s", "passes"), [(60.0, 7), (1e-6, 3)])
-def test_the_parts_are_of_seven_passes_or_of_three_that_take_more_than_a_tenth_of_the_budget(budget_s: float, passes: int) -> None:
+def test_the_parts_are_of_seven_passes_or_of_three_that_take_more_than_a_tenth_of_the_budget(
+    budget_s: float, passes: int
+) -> None:
     with torch.inference_mode():
         found = parts(bench(), Settings(budget_s=budget_s))
-    assert {metric.source for metric in found.values()} == {f"host clock, median of {passes} passes of their own"}
+    assert {metric.source for metric in found.values()} == {
+        f"host clock, median of {passes} passes of their own"
+    }
 
 
 def test_a_trunk_alone_has_no_parts() -> None:
@@ -83,9 +97,16 @@ def test_nothing_is_copied_to_a_cpu() -> None:
 
 @pytest.mark.parametrize(
     ("backbone", "detector", "folded", "norms"),
-    [("resnet18", None, 20, 20), ("mobilenet", "ssd-huang", 35, 35), ("densenet121", None, 59, 121), ("resnet18-gn", None, 0, 0)],
+    [
+        ("resnet18", None, 20, 20),
+        ("mobilenet", "ssd-huang", 35, 35),
+        ("densenet121", None, 59, 121),
+        ("resnet18-gn", None, 0, 0),
+    ],
 )
-def test_folding_changes_no_output(backbone: str, detector: str | None, folded: int, norms: int) -> None:
+def test_folding_changes_no_output(
+    backbone: str, detector: str | None, folded: int, norms: int
+) -> None:
     network = archbench.build(backbone, detector, size=96)
     initialise(network, seed=0)
     calibrate(network, torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(1)))
@@ -115,10 +136,16 @@ def test_repeats_are_records_and_a_sentence(tmp_path, capsys: pytest.CaptureFixt
     ]
     assert run(command) == 0
     assert "2 processes: forward" in " ".join(capsys.readouterr().out.split())
-    lines = [json.loads(line) for file in tmp_path.glob("*.jsonl") for line in file.read_text().splitlines()]
+    lines = [
+        json.loads(line)
+        for file in tmp_path.glob("*.jsonl")
+        for line in file.read_text().splitlines()
+    ]
     assert len({record["record_id"] for record in lines}) == 2
     assert {record["conditions"]["folded_norms"] for record in lines} == {"20 of 20"}
-    assert all(record["settings"]["fold_bn"] and record["phases"]["throughput"] > 0 for record in lines)
+    assert all(
+        record["settings"]["fold_bn"] and record["phases"]["throughput"] > 0 for record in lines
+    )
 
 
 def test_medians_that_lie_apart_say_so() -> None:

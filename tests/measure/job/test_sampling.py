@@ -51,8 +51,14 @@ def run(values, settings: Settings, *, interrupted_after: int | None = None, lea
         return interrupted_after is not None and taken >= interrupted_after
 
     return collect(
-        sample, settings, judged=["latency_ms"], interrupted=interrupted, on_progress=lambda *_: None, least=least, clock=clock
-    )  # fmt: skip
+        sample,
+        settings,
+        judged=["latency_ms"],
+        interrupted=interrupted,
+        on_progress=lambda *_: None,
+        least=least,
+        clock=clock,
+    )
 
 
 @pytest.mark.parametrize(("n", "low", "high"), [(20, 5, 16), (50, 18, 33), (100, 40, 61)])
@@ -115,7 +121,9 @@ def test_an_interruption_ends_it():
 
 
 def test_it_is_reproducible():
-    first, second = (run(stream(9, correlation=0.5), Settings(t_min_s=0.001, budget_s=1e9)) for _ in range(2))
+    first, second = (
+        run(stream(9, correlation=0.5), Settings(t_min_s=0.001, budget_s=1e9)) for _ in range(2)
+    )
     assert first == second
 
 
@@ -127,7 +135,9 @@ def test_spread_describes_and_removes_nothing():
     assert described["mean"] == pytest.approx(statistics.fmean(samples))
 
 
-@pytest.mark.parametrize(("n", "known"), [(28, []), (29, ["p90"]), (59, ["p90", "p95"]), (299, ["p90", "p95", "p99"])])
+@pytest.mark.parametrize(
+    ("n", "known"), [(28, []), (29, ["p90"]), (59, ["p90", "p95"]), (299, ["p90", "p95", "p99"])]
+)
 def test_percentiles_are_null_below_their_floors(n, known):
     described = spread([float(i) for i in range(n)])
     assert [name for name in ("p90", "p95", "p99") if described[name] is not None] == known
@@ -135,4 +145,8 @@ def test_percentiles_are_null_below_their_floors(n, known):
 
 def test_constant_samples_have_no_outliers_and_no_correlation():
     described = spread([2.0] * 30)
-    assert (described["autocorrelation"], described["outliers"], described["ci95"]) == (0.0, 0, [2.0, 2.0])
+    assert (described["autocorrelation"], described["outliers"], described["ci95"]) == (
+        0.0,
+        0,
+        [2.0, 2.0],
+    )

@@ -49,23 +49,40 @@ def test_an_exception_is_an_error_with_its_traceback(tmp_path):
 @pytest.mark.parametrize("name", ["SIGSEGV", "SIGABRT", "SIGKILL"])
 def test_a_signal_is_named(tmp_path, name):
     expected = "killed" if name == "SIGKILL" else f"signal:{name}"
-    assert verdict(f"import os, signal; os.kill(os.getpid(), signal.{name})", tmp_path) == ("error", expected)
+    assert verdict(f"import os, signal; os.kill(os.getpid(), signal.{name})", tmp_path) == (
+        "error",
+        expected,
+    )
 
 
 def test_an_exit_without_a_result_is_an_error(tmp_path):
     assert verdict("pass", tmp_path) == ("error", "no_result")
-    assert verdict("pass", tmp_path, {"status": "running", "phase": "latency"}) == ("error", "no_result")
+    assert verdict("pass", tmp_path, {"status": "running", "phase": "latency"}) == (
+        "error",
+        "no_result",
+    )
 
 
 def test_a_crash_keeps_what_was_found_before(tmp_path):
-    found = {"status": "running", "phase": "memory", "counted": {"params": 3}, "measured": {"latency_ms": {"value": 1.5, "unit": "ms"}}}
+    found = {
+        "status": "running",
+        "phase": "memory",
+        "counted": {"params": 3},
+        "measured": {"latency_ms": {"value": 1.5, "unit": "ms"}},
+    }
     record = judge(SPEC, Settings(), run("import os; os.abort()", tmp_path), found)
-    assert (record.status, record.counted, record.value("latency_ms")) == ("error", {"params": 3}, 1.5)
+    assert (record.status, record.counted, record.value("latency_ms")) == (
+        "error",
+        {"params": 3},
+        1.5,
+    )
 
 
 def test_a_deadline_is_a_timeout(tmp_path):
     start = time.monotonic()
-    assert verdict("import time; time.sleep(60)", tmp_path, {"phase": "warmup"}, deadline_s=0.5) == ("timeout", "deadline")
+    assert verdict(
+        "import time; time.sleep(60)", tmp_path, {"phase": "warmup"}, deadline_s=0.5
+    ) == ("timeout", "deadline")
     assert time.monotonic() - start < 5
 
 
@@ -76,7 +93,10 @@ def test_a_child_that_ignores_sigterm_is_killed_all_the_same(tmp_path, monkeypat
 
 
 def test_a_grandchild_does_not_outlive_the_job(tmp_path):
-    code = WRITE + "import subprocess; p = subprocess.Popen(['sleep', '60']); (folder / 'pid').write_text(str(p.pid))"
+    code = (
+        WRITE + "import subprocess; p = subprocess.Popen(['sleep', '60']); (folder / "
+        "'pid').write_text(str(p.pid))"
+    )
     run(code, tmp_path)
     pid = int((tmp_path / "pid").read_text())
     time.sleep(0.1)
@@ -91,7 +111,12 @@ def test_five_megabytes_of_stderr_do_not_block_and_their_tail_is_kept(tmp_path):
 
 
 def test_a_job_that_is_done_just_at_its_deadline_is_what_it_says():
-    record = judge(SPEC, Settings(), Ending(code=0, timed_out=True), {"status": "ok", "phase": "memory", "reason": None})
+    record = judge(
+        SPEC,
+        Settings(),
+        Ending(code=0, timed_out=True),
+        {"status": "ok", "phase": "memory", "reason": None},
+    )
     assert record.status == "ok"
 
 
@@ -110,7 +135,10 @@ def test_nobody_reading_the_progress_does_not_end_the_job(tmp_path):
 
 
 def test_a_usage_error_of_the_worker_is_one_here_and_leaves_no_record():
-    result = {"status": "usage", "reason": {"code": "usage", "phase": "build", "message": "not this pair"}}
+    result = {
+        "status": "usage",
+        "reason": {"code": "usage", "phase": "build", "message": "not this pair"},
+    }
     with pytest.raises(UsageError, match="not this pair"):
         judge(SPEC, Settings(), Ending(code=0), result)
 
@@ -121,7 +149,8 @@ folder, count = pathlib.Path(sys.argv[2]), pathlib.Path(sys.argv[1])
 tries = len(count.read_text()) if count.exists() else 0
 count.write_text("x" * (tries + 1))
 reason = {{"code": "gpu_busy", "phase": "preflight", "message": "another archbench used the card"}}
-last_word = {{"status": "skipped", "reason": reason}} if tries < {busy} else {{"status": "ok", "reason": None}}
+busy = {{"status": "skipped", "reason": reason}}
+last_word = busy if tries < {busy} else {{"status": "ok", "reason": None}}
 (folder / "result.json").write_text(json.dumps(last_word | {{"phase": "memory"}}))
 """
 
@@ -129,7 +158,10 @@ last_word = {{"status": "skipped", "reason": reason}} if tries < {busy} else {{"
 @pytest.mark.parametrize(("busy", "status"), [(0, ("ok", 1)), (1, ("ok", 2)), (5, ("skipped", 2))])
 def test_a_card_that_is_busy_is_tried_once_more(tmp_path, monkeypatch, busy, status):
     count = tmp_path / "count"
-    monkeypatch.setattr("archbench.measure.job.supervisor.WORKER", (sys.executable, "-c", BUSY_ONCE.format(busy=busy), str(count)))
+    monkeypatch.setattr(
+        "archbench.measure.job.supervisor.WORKER",
+        (sys.executable, "-c", BUSY_ONCE.format(busy=busy), str(count)),
+    )
     record = run_job(SPEC, Settings(), Store(tmp_path / "results"), run_id="a run")
     assert (record.status, record.attempt) == status
     assert len(count.read_text()) == record.attempt
@@ -139,10 +171,15 @@ def test_a_card_that_is_busy_is_tried_once_more(tmp_path, monkeypatch, busy, sta
 
 INTERRUPTED = """
 import os, pathlib, signal, sys, threading
-from archbench.measure import supervisor
+from archbench.measure.job import supervisor
 supervisor.INTERRUPT_GRACE_S = {grace}
 folder = pathlib.Path({folder!r})
-child = "import signal, sys, time\\nsignal.signal(signal.SIGINT, {handler})\\nprint('ready', flush=True)\\ntime.sleep(60)"
+child = '''
+import signal, time
+signal.signal(signal.SIGINT, {handler})
+print("ready", flush=True)
+time.sleep(60)
+'''
 def interrupt():
     while not (folder / "stdout").exists() or not (folder / "stdout").read_text():
         pass
@@ -164,10 +201,14 @@ print(ending.interrupted, ending.code)
     ],
     ids=["the child ends", "the grace ends", "a second interruption"],
 )
-def test_an_interruption_gives_the_child_time_and_a_second_one_none(tmp_path, handler, grace, times, code):
+def test_an_interruption_gives_the_child_time_and_a_second_one_none(
+    tmp_path, handler, grace, times, code
+):
     script = INTERRUPTED.format(grace=grace, folder=str(tmp_path), handler=handler, times=times)
     start = time.monotonic()
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60
+    )
     assert done.stdout.split() == ["True", str(int(code))], done.stderr
     assert time.monotonic() - start < 15
 
@@ -178,7 +219,8 @@ def test_a_worker_dies_with_its_supervisor(tmp_path):
     child = f"{use}; die(os.getppid()); print('ready', flush=True); time.sleep(60)"
     script = (
         "import pathlib, sys; from archbench.measure.job.supervisor import supervise;"
-        f"supervise([sys.executable, '-c', {child!r}], pathlib.Path({str(tmp_path)!r}), deadline_s=50)"
+        f"supervise([sys.executable, '-c', {child!r}], pathlib.Path({str(tmp_path)!r}), "
+        "deadline_s=50)"
     )
     supervisor = subprocess.Popen([sys.executable, "-c", script])
     while not (tmp_path / "stdout").exists() or not (tmp_path / "stdout").read_text():
@@ -195,6 +237,9 @@ def test_a_worker_dies_with_its_supervisor(tmp_path):
 def test_a_worker_whose_supervisor_ended_before_it_was_ready_ends_too():
     gone = subprocess.Popen([sys.executable, "-c", "pass"])
     gone.wait()
-    code = f"from archbench.measure.job.worker import die_with_parent as die; die({gone.pid}); print('alive')"
+    code = (
+        f"from archbench.measure.job.worker import die_with_parent as die; die({gone.pid}); "
+        "print('alive')"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "the supervisor is gone\n")

@@ -28,8 +28,11 @@ def test_images_and_operations_a_second_follow_from_the_median():
 def test_both_times_of_a_detector_have_their_protocols():
     timed = times(collected(latency_ms=0.1, postprocess_ms=0.01, total_ms=0.11), DETECTOR, [])
     assert {name: metric.protocol for name, metric in timed.items() if metric.value} == {
-        "latency_ms": "model", "postprocess_ms": "post", "total_ms": "model+post", "fps": "model",
-    }  # fmt: skip
+        "latency_ms": "model",
+        "postprocess_ms": "post",
+        "total_ms": "model+post",
+        "fps": "model",
+    }
     assert rates(timed, DETECTOR, macs=1)["fps_total"].value == pytest.approx(1 / 0.11)
 
 
@@ -47,7 +50,9 @@ def test_a_card_that_waits_for_its_host_a_fifth_of_the_time_is_flagged(on_device
 
 
 def test_a_training_step_is_its_own_protocol():
-    timed = times(collected(latency_ms=0.5, gpu_ms=0.5), resolve("resnet18", batch=4, mode="train"), [])
+    timed = times(
+        collected(latency_ms=0.5, gpu_ms=0.5), resolve("resnet18", batch=4, mode="train"), []
+    )
     assert {metric.protocol for metric in timed.values()} == {"train"}
     assert set(timed) == {"latency_ms", "gpu_ms", "fps"}
 
@@ -55,7 +60,10 @@ def test_a_training_step_is_its_own_protocol():
 def test_samples_that_did_not_converge_and_disturbances_are_flags():
     samples = collected(latency_ms=0.5)
     samples.stop_reason = "budget"
-    assert times(samples, CLASSIFIER, ["cpu_contended"])["latency_ms"].flags == ("cpu_contended", "ci_not_met")
+    assert times(samples, CLASSIFIER, ["cpu_contended"])["latency_ms"].flags == (
+        "cpu_contended",
+        "ci_not_met",
+    )
 
 
 def test_warm_up_is_steady_when_the_last_two_blocks_agree():

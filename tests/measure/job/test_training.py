@@ -23,42 +23,69 @@ SPECS = {
 }
 
 
-def prepared(spec: Spec, *, seed: int = 0, dtype: torch.dtype = torch.float32) -> tuple[TrainingStep, Tensor]:
+def prepared(
+    spec: Spec, *, seed: int = 0, dtype: torch.dtype = torch.float32
+) -> tuple[TrainingStep, Tensor]:
     """A network with the weights that a job gives it, ready to train, and a batch."""
     network = build_spec(spec)
     initialise(network, seed=0)
-    images = torch.randn(spec.batch, 3, spec.height, spec.width, generator=torch.Generator().manual_seed(1))
+    images = torch.randn(
+        spec.batch, 3, spec.height, spec.width, generator=torch.Generator().manual_seed(1)
+    )
     calibrate(network, images)
     return TrainingStep(network.to(dtype), classes=spec.classes, seed=seed), images.to(dtype)
 
 
 @pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
 def test_a_step_reaches_every_parameter_and_values_stay_finite(spec):
-    """No exception: heads read all that a backbone computes, which keeps no step past its last tap."""
+    """No exception: heads read all that a backbone computes, which keeps no step past its last
+    tap.
+    """
     training, images = prepared(spec)
     before = [parameter.detach().clone() for parameter in training.network.parameters()]
     for _ in range(6):
         training.step(images)
     after = dict(training.network.named_parameters())
-    assert [name for name, parameter in after.items() if parameter.grad is None or not parameter.grad.any()] == []
+    assert [
+        name
+        for name, parameter in after.items()
+        if parameter.grad is None or not parameter.grad.any()
+    ] == []
     # What is not finite once stays so.
-    assert all(torch.isfinite(value).all() for value in (training.compute_loss(images), *after.values()))
-    assert sum(not torch.equal(old, new) for old, new in zip(before, after.values(), strict=True)) > len(before) / 2
+    assert all(
+        torch.isfinite(value).all() for value in (training.compute_loss(images), *after.values())
+    )
+    assert (
+        sum(not torch.equal(old, new) for old, new in zip(before, after.values(), strict=True))
+        > len(before) / 2
+    )
     assert training.network.training
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("entry", [one for one in registry.entries("backbone") if not one.published_only], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    "entry",
+    [one for one in registry.entries("backbone") if not one.published_only],
+    ids=lambda one: one.name,
+)
 def test_every_backbone_trains_a_step(entry):
     side = min(entry.size[0], 96)
     training, images = prepared(resolve(entry.name, size=side, batch=2, mode="train"))
     training.step(images)
     assert not training.diverged
     gradients = {name: parameter.grad for name, parameter in training.network.named_parameters()}
-    assert [name for name, grad in gradients.items() if grad is None or not grad.isfinite().all()] == []
+    assert [
+        name for name, grad in gradients.items() if grad is None or not grad.isfinite().all()
+    ] == []
     # A gate has so few hidden units that two images may leave all of them off.
-    gates = tuple(name for name, module in training.network.named_modules() if isinstance(module, SqueezeExcite))
-    assert [name for name, grad in gradients.items() if not grad.any() and not name.startswith(gates)] == []
+    gates = tuple(
+        name
+        for name, module in training.network.named_modules()
+        if isinstance(module, SqueezeExcite)
+    )
+    assert [
+        name for name, grad in gradients.items() if not grad.any() and not name.startswith(gates)
+    ] == []
 
 
 @pytest.mark.parametrize(("name", "spec"), SPECS.items(), ids=SPECS)
@@ -156,15 +183,23 @@ def test_a_1x1_map_under_batch_normalisation_needs_a_larger_batch(spec):
     assert "\n" not in str(refusal.value)
     # The rule is torch's own.
     with pytest.raises(ValueError, match="more than 1 value per channel"):
-        TrainingStep(build_spec(spec), classes=spec.classes, seed=0).step(torch.randn(1, 3, spec.height, spec.width))
+        TrainingStep(build_spec(spec), classes=spec.classes, seed=0).step(
+            torch.randn(1, 3, spec.height, spec.width)
+        )
 
 
 @pytest.mark.parametrize(
     "spec",
-    [*SPECS.values(), resolve("peleenet", "pelee", batch=2), resolve("resnet18", size=64), resolve("vgg16", "ssd"),
-     resolve("resnet50", size=32, norm="gn"), resolve("vovnet57", "refinedet512", batch=10_000_000)],
+    [
+        *SPECS.values(),
+        resolve("peleenet", "pelee", batch=2),
+        resolve("resnet18", size=64),
+        resolve("vgg16", "ssd"),
+        resolve("resnet50", size=32, norm="gn"),
+        resolve("vovnet57", "refinedet512", batch=10_000_000),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_what_can_be_trained_passes_on_the_meta_device_alone(spec, monkeypatch):
     built = []
 

@@ -32,7 +32,9 @@ FAST = Settings(target=0.5, n_min=3, t_min_s=0.01, budget_s=2)
 def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Path]:
     """One small classifier, measured for real."""
     folder = tmp_path_factory.mktemp("results")
-    return run_job(resolve("resnet18", size=64), Settings(n_min=20, t_min_s=0.2, budget_s=2), Store(folder)), folder
+    return run_job(
+        resolve("resnet18", size=64), Settings(n_min=20, t_min_s=0.2, budget_s=2), Store(folder)
+    ), folder
 
 
 def test_a_measured_record_is_whole(measured):
@@ -49,15 +51,27 @@ def test_a_measured_record_is_whole(measured):
 
 def test_what_was_not_measured_is_null_with_its_reason(measured):
     record, _ = measured
-    reasons = {name: metric.reason for name, metric in record.measured.items() if metric.value is None}
+    reasons = {
+        name: metric.reason for name, metric in record.measured.items() if metric.value is None
+    }
     cpu = ("gpu_ms", "copy_ms", *DEVICE_MEMORY)
-    card = ("energy_eq2_per_image_j", "energy_counter_j", "energy_integrated_j", "energy_counter_ratio")
+    card = (
+        "energy_eq2_per_image_j",
+        "energy_counter_j",
+        "energy_integrated_j",
+        "energy_counter_ratio",
+    )
     post = ("postprocess_ms", "total_ms", "fps_total")
     host = ("energy_per_image_j", "energy_net_per_image_j", "energy_throughput_img_s")
     power = ("power_mean_w", "power_idle_w", "power_idle_no_context_w")
     why_no_power = RaplInstrument().why_not
     packages = dict.fromkeys((*host, *power), why_no_power) if why_no_power else {}
-    assert reasons == dict.fromkeys((*cpu, *card), "cpu_device") | dict.fromkeys(post, "no_postprocess") | packages
+    assert (
+        reasons
+        == dict.fromkeys((*cpu, *card), "cpu_device")
+        | dict.fromkeys(post, "no_postprocess")
+        | packages
+    )
 
 
 def test_derived_figures_follow_from_the_median(measured):
@@ -73,7 +87,9 @@ def test_samples_are_stored_in_order_in_nanoseconds(measured):
     with np.load(folder / record.samples) as samples:
         assert set(samples) == {"latency_ns", "started_ns"}
         assert len(samples["latency_ns"]) == record.measured["latency_ms"].spread["n"]
-        assert np.median(samples["latency_ns"]) / 1e6 == pytest.approx(record.value("latency_ms"), rel=1e-6)
+        assert np.median(samples["latency_ns"]) / 1e6 == pytest.approx(
+            record.value("latency_ms"), rel=1e-6
+        )
         assert (np.diff(samples["started_ns"]) > 0).all()
 
 
@@ -96,11 +112,21 @@ def test_a_detector_is_timed_with_postprocessing_on_a_stated_load(tmp_path):
     assert load["candidates"] > load["above_threshold"] > load["kept"] > 0
     parts = [record.measured[name] for name in ("latency_ms", "postprocess_ms", "total_ms")]
     assert [part.protocol for part in parts] == ["model", "post", "model+post"]
-    assert parts[2].spread["mean"] == pytest.approx(parts[0].spread["mean"] + parts[1].spread["mean"])
+    assert parts[2].spread["mean"] == pytest.approx(
+        parts[0].spread["mean"] + parts[1].spread["mean"]
+    )
 
 
 def test_precision_format_and_batch_are_taken_and_recorded(tmp_path):
-    settings = Settings(target=0.5, n_min=3, t_min_s=0.01, budget_s=2, precision="bf16", memory_format="channels_last", threads=1)
+    settings = Settings(
+        target=0.5,
+        n_min=3,
+        t_min_s=0.01,
+        budget_s=2,
+        precision="bf16",
+        memory_format="channels_last",
+        threads=1,
+    )
     record = run_job(resolve("resnet18", size=64, batch=2), settings, Store(tmp_path))
     assert record.status == "ok"
     assert record.settings == settings
@@ -109,9 +135,15 @@ def test_precision_format_and_batch_are_taken_and_recorded(tmp_path):
 
 
 def test_a_failure_in_a_phase_is_a_record_with_the_counts(tmp_path):
-    """Pictures vanish between the command line's check and the worker's reading: the pair was fine, so this is usage."""
+    """Pictures vanish between the command line's check and the worker's reading: the pair was fine,
+    so this is usage.
+    """
     with pytest.raises(UsageError, match="cannot be read"):
-        run_job(resolve("resnet18", size=64), Settings(images=str(tmp_path / "gone")), Store(tmp_path / "results"))
+        run_job(
+            resolve("resnet18", size=64),
+            Settings(images=str(tmp_path / "gone")),
+            Store(tmp_path / "results"),
+        )
     assert Store(tmp_path / "results").read() == []
 
 
@@ -129,7 +161,12 @@ def test_what_does_not_fit_into_memory_is_oom_and_not_a_smaller_batch(tmp_path):
         (MemoryError(), True),
         (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 3 GiB"), True),
         (RuntimeError("CUDA error: out of memory"), True),
-        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"), True),
+        (
+            RuntimeError(
+                "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+            ),
+            True,
+        ),
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
         (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"), False),
     ],
@@ -145,7 +182,9 @@ def test_a_deadline_leaves_a_record(tmp_path):
 
 
 def test_maps_of_one_cell_do_not_magnify_other_images():
-    """Two values a channel may be nearly equal; the next image's would be divided by next to nothing."""
+    """Two values a channel may be nearly equal; the next image's would be divided by next to
+    nothing.
+    """
     network = build("peleenet", "pelee")
     initialise(network, seed=0)
     generator = torch.Generator().manual_seed(1)
@@ -171,10 +210,15 @@ def test_calibrated_activations_neither_fade_nor_explode():
 
 @pytest.mark.parametrize(
     "layer",
-    [torch.nn.Conv2d(256, 256, 3, padding=1), torch.nn.Conv2d(256, 256, 3, padding=1, groups=4), torch.nn.ConvTranspose2d(256, 256, 2, 2),
-     torch.nn.ConvTranspose2d(256, 256, 4, 2, 1), torch.nn.Linear(256, 256)],
+    [
+        torch.nn.Conv2d(256, 256, 3, padding=1),
+        torch.nn.Conv2d(256, 256, 3, padding=1, groups=4),
+        torch.nn.ConvTranspose2d(256, 256, 2, 2),
+        torch.nn.ConvTranspose2d(256, 256, 4, 2, 1),
+        torch.nn.Linear(256, 256),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_every_kind_of_layer_doubles_the_variance_for_the_relu_behind_it(layer):
     initialise(layer, seed=0)
     shape = (8, 256) if isinstance(layer, torch.nn.Linear) else (1, 256, 24, 24)
@@ -245,13 +289,17 @@ def test_a_job_is_timed_on_pictures(tmp_path):
 
 
 def test_deterministic_algorithms_are_put_in_force_and_read_back(tmp_path):
-    record = run_job(resolve("resnet18", size=32), replace(FAST, deterministic=True), Store(tmp_path))
+    record = run_job(
+        resolve("resnet18", size=32), replace(FAST, deterministic=True), Store(tmp_path)
+    )
     assert (record.status, record.environment["deterministic"]) == ("ok", True)
 
 
 @pytest.mark.slow
 def test_a_compiled_network_is_timed_as_a_whole(tmp_path):
-    record = run_job(resolve("resnet18", size=32), replace(FAST, compile="default"), Store(tmp_path))
+    record = run_job(
+        resolve("resnet18", size=32), replace(FAST, compile="default"), Store(tmp_path)
+    )
     if record.status == "error":
         pytest.skip(f"nothing compiles here: {record.reason.message}")
     assert record.measured["backbone_ms"].reason == "one_graph"
@@ -262,17 +310,25 @@ def test_a_process_measured_twice_says_the_same_or_why_not(measured, tmp_path):
     records = [measured[0], run_job(measured[0].spec, measured[0].settings, Store(tmp_path))]
     first, second = (record.value("latency_ms") for record in records)
     flags = {flag for record in records for flag in record.measured["latency_ms"].flags}
-    assert abs(first - second) <= 0.2 * min(first, second) or flags & {"cpu_contended", "ci_not_met"}
+    assert abs(first - second) <= 0.2 * min(first, second) or flags & {
+        "cpu_contended",
+        "ci_not_met",
+    }
 
 
 def test_what_neighbours_of_a_virtual_machine_took_is_kept_and_flagged_beyond_2_percent(measured):
     record = measured[0]
     share = record.conditions["cpu_stolen_share"]
     assert share is None or 0 <= share < 1
-    assert ("cpu_stolen" in record.measured["latency_ms"].flags) == ((share or 0) > host.STOLEN_SHARE)
+    assert ("cpu_stolen" in record.measured["latency_ms"].flags) == (
+        (share or 0) > host.STOLEN_SHARE
+    )
 
 
-needs_cuda = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")]
+needs_cuda = [
+    pytest.mark.gpu,
+    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
+]
 
 
 class TestOnACard:
@@ -281,16 +337,23 @@ class TestOnACard:
 
     @pytest.fixture(scope="class")
     def record(self, tmp_path_factory):
-        return run_job(resolve("resnet50"), self.settings, Store(tmp_path_factory.mktemp("results")))
+        return run_job(
+            resolve("resnet50"), self.settings, Store(tmp_path_factory.mktemp("results"))
+        )
 
     def test_memory_columns_enclose_one_another(self, record):
         assert record.status == "ok"
-        allocated, reserved, delta = (record.value(f"mem_{name}_bytes") for name in ("alloc_peak", "reserved_peak", "device_delta"))
+        allocated, reserved, delta = (
+            record.value(f"mem_{name}_bytes")
+            for name in ("alloc_peak", "reserved_peak", "device_delta")
+        )
         assert record.value("mem_params_bytes") < allocated <= reserved <= delta
         assert record.value("mem_act_peak_bytes") < allocated - record.value("mem_params_bytes")
 
     def test_the_predicted_peak_is_never_above_the_allocators(self, record):
-        """On CUDA the rest, within 5 %, is workspaces; without them both are the same sum of tensors."""
+        """On CUDA the rest, within 5 %, is workspaces; without them both are the same sum of
+        tensors.
+        """
         assert record.counted["activation_peak_bytes"] <= record.value("mem_act_peak_bytes")
 
     def test_the_cards_clock_shows_no_more_than_the_hosts(self, record):
@@ -302,21 +365,31 @@ class TestOnACard:
         assert record.environment["cudnn_benchmark"] is True
 
     def test_a_captured_network_is_no_slower(self, record, tmp_path):
-        graph = run_job(resolve("resnet50"), replace(self.settings, cuda_graph=True), Store(tmp_path))
+        graph = run_job(
+            resolve("resnet50"), replace(self.settings, cuda_graph=True), Store(tmp_path)
+        )
         assert graph.status == "ok"
         assert graph.value("latency_ms") <= 1.05 * record.value("latency_ms")
         assert graph.measured["backbone_ms"].reason == "one_graph"
 
     def test_a_network_that_waits_for_its_own_proposals_is_not_captured(self, tmp_path):
         with pytest.raises(UsageError, match="cannot hold"):
-            run_job(resolve("mobilenet", "faster-rcnn300"), replace(self.settings, cuda_graph=True), Store(tmp_path))
+            run_job(
+                resolve("mobilenet", "faster-rcnn300"),
+                replace(self.settings, cuda_graph=True),
+                Store(tmp_path),
+            )
 
     def test_deterministic_cudnn_tries_nothing_out(self, tmp_path):
-        record = run_job(resolve("resnet18"), replace(self.settings, deterministic=True), Store(tmp_path))
+        record = run_job(
+            resolve("resnet18"), replace(self.settings, deterministic=True), Store(tmp_path)
+        )
         assert (record.status, record.environment["cudnn_benchmark"]) == ("ok", False)
 
     def test_what_does_not_fit_is_oom_and_the_next_job_succeeds(self, tmp_path):
-        assert run_job(resolve("vgg16", batch=2**14), self.settings, Store(tmp_path)).status == "oom"
+        assert (
+            run_job(resolve("vgg16", batch=2**14), self.settings, Store(tmp_path)).status == "oom"
+        )
         assert run_job(resolve("resnet18"), self.settings, Store(tmp_path)).status == "ok"
 
     def test_a_training_step_needs_more_memory_than_a_forward_pass(self, record, tmp_path):
@@ -324,7 +397,14 @@ class TestOnACard:
         assert step.value("mem_act_peak_bytes") > record.value("mem_act_peak_bytes")
 
     def test_energy_of_twice_the_images_is_twice_as_much(self, tmp_path):
-        one, two = (run_job(resolve("resnet50", batch=batch), replace(QUICK, device="cuda"), Store(tmp_path)) for batch in (32, 64))
+        one, two = (
+            run_job(
+                resolve("resnet50", batch=batch), replace(QUICK, device="cuda"), Store(tmp_path)
+            )
+            for batch in (32, 64)
+        )
         assert one.conditions["energy"]["sensors"]["usage"]["refresh_s"] > 0
         assert one.value("energy_counter_ratio") == pytest.approx(1, rel=0.1)
-        assert two.value("energy_per_image_j") == pytest.approx(one.value("energy_per_image_j"), rel=0.05)
+        assert two.value("energy_per_image_j") == pytest.approx(
+            one.value("energy_per_image_j"), rel=0.05
+        )

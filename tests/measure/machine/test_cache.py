@@ -36,7 +36,9 @@ def test_a_later_write_holds_and_leaves_no_other_file() -> None:
     assert kept().suffix == ".json"
 
 
-@pytest.mark.parametrize("text", ["", '{"key": ', "[1]", '{"key": {}, "found": {}}', '{"found": {"best": 1}}'])
+@pytest.mark.parametrize(
+    "text", ["", '{"key": ', "[1]", '{"key": {}, "found": {}}', '{"found": {"best": 1}}']
+)
 def test_a_torn_or_foreign_file_is_ignored_and_replaced(text: str) -> None:
     cache.write("peaks", KEY, {"best": 1.5})
     kept().write_text(text, encoding="utf-8")
@@ -45,7 +47,9 @@ def test_a_torn_or_foreign_file_is_ignored_and_replaced(text: str) -> None:
     assert cache.read("peaks", KEY) == {"best": 2.5}
 
 
-def test_a_folder_that_cannot_be_made_keeps_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_cannot_be_made_keeps_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     (tmp_path / "file").touch()
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     cache.write("peaks", KEY, {"best": 1.5})

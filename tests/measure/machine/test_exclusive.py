@@ -56,7 +56,9 @@ def test_other_processes_are_waited_for():
     assert next(counts, None) is None
 
 
-@pytest.mark.parametrize(("count", "who"), [(1, "1 other process used"), (3, "3 other processes used")])
+@pytest.mark.parametrize(
+    ("count", "who"), [(1, "1 other process used"), (3, "3 other processes used")]
+)
 def test_processes_that_stay_are_counted(count, who):
     with pytest.raises(BusyError, match=who):
         hold("GPU-test", lambda: count, wait_s=0)

@@ -19,20 +19,28 @@ intr 1
 
 
 def told(monkeypatch: pytest.MonkeyPatch, folder: Path, text: str) -> ProcessorTime | None:
-    """What is read where the kernel's account is `text` and this process may use processors 0 and 1."""
+    """What is read where the kernel's account is `text` and this process may use processors 0 and
+    1.
+    """
     (folder / "stat").write_text(text)
     read = host._read
-    monkeypatch.setattr(host, "_read", lambda path: read(folder / "stat" if path == "/proc/stat" else path))
+    monkeypatch.setattr(
+        host, "_read", lambda path: read(folder / "stat" if path == "/proc/stat" else path)
+    )
     monkeypatch.setattr(host, "affinity", lambda: {0, 1})
     return processor_time()
 
 
-def test_time_is_of_the_processors_that_may_be_used_without_idleness_and_waiting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_time_is_of_the_processors_that_may_be_used_without_idleness_and_waiting(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     assert told(monkeypatch, tmp_path, STAT) == ProcessorTime(used=133 + 257, stolen=80)
 
 
 @pytest.mark.parametrize("text", ["", "cpu0 1 2 3 4\ncpu1 1 2 3 4\n", "cpu7 1 2 3 4 5 6 7 8\n"])
-def test_a_kernel_that_keeps_no_account_of_stolen_time_gives_none(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str) -> None:
+def test_a_kernel_that_keeps_no_account_of_stolen_time_gives_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str
+) -> None:
     assert told(monkeypatch, tmp_path, text) is None
 
 

@@ -1,4 +1,6 @@
-"""What a look at a machine finds of a card: the stub of the driver's library, seen by `archbench doctor` from outside."""
+"""What a look at a machine finds of a card: the stub of the driver's library, seen by `archbench
+doctor` from outside.
+"""
 
 from __future__ import annotations
 
@@ -10,25 +12,43 @@ from collections.abc import Callable
 import pytest
 
 Doctor = Callable[..., subprocess.CompletedProcess[str]]
-CODE = "import sys; from archbench.cli.main import run; code = run(sys.argv[1:]); assert 'torch' not in sys.modules; sys.exit(code)"
+CODE = (
+    "import sys; from archbench.cli.main import run; code = run(sys.argv[1:]); assert 'torch' not "
+    "in sys.modules; sys.exit(code)"
+)
 
 
 @pytest.fixture
 def doctor(nvml_stub: Callable[..., dict[str, str]]) -> Doctor:
-    """Run the command in a process of its own that finds the stub in place of the driver's library, and does not load torch."""
+    """Run the command in a process of its own that finds the stub in place of the driver's library,
+    and does not load torch.
+    """
 
     def run(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
         command = [sys.executable, "-c", CODE, "doctor", *words]
-        return subprocess.run(command, capture_output=True, text=True, env=nvml_stub(**variables), timeout=120)
+        return subprocess.run(
+            command, capture_output=True, text=True, env=nvml_stub(**variables), timeout=120
+        )
 
     return run
 
 
 def test_a_card_is_shown_with_its_sensors_as_they_were_watched(doctor: Doctor) -> None:
-    done = doctor("--json", STUB_TRACE="0:60,1000:1060", STUB_INSTANT="50,25", STUB_PROCESSES="1,1", STUB_EVENTS="0:68")
+    done = doctor(
+        "--json",
+        STUB_TRACE="0:60,1000:1060",
+        STUB_INSTANT="50,25",
+        STUB_PROCESSES="1,1",
+        STUB_EVENTS="0:68",
+    )
     assert done.returncode == 0, done.stderr
     (card,) = json.loads(done.stdout)["found"]["cards"]
-    assert (card["name"], card["uuid"], card["driver"], card["processes"]) == ("Stub GPU", "GPU-stub", "999.1", 2)
+    assert (card["name"], card["uuid"], card["driver"], card["processes"]) == (
+        "Stub GPU",
+        "GPU-stub",
+        "999.1",
+        2,
+    )
     assert card["events"] == ["software_power_cap", "hardware_thermal"]
     power = card["power"]
     assert power["sensors"]["usage"]["seen_refresh_s"] == pytest.approx(0.02, rel=0.3)
@@ -41,7 +61,12 @@ def test_the_page_has_the_card(doctor: Doctor) -> None:
     done = doctor(STUB_TRACE="0:60,1000:1060")
     assert done.returncode == 0, done.stderr
     assert max(map(len, done.stdout.splitlines())) <= 80
-    for text in ("Stub GPU, compute capability 8.6", "GPU-stub", "1,400 MHz, 50 C, nothing holds it down", "energy counter"):
+    for text in (
+        "Stub GPU, compute capability 8.6",
+        "GPU-stub",
+        "1,400 MHz, 50 C, nothing holds it down",
+        "energy counter",
+    ):
         assert text in done.stdout
 
 

@@ -1,4 +1,6 @@
-"""Integrals and counters in closed form, and whole energy measurements through NVIDIA's binding and the stub."""
+"""Integrals and counters in closed form, and whole energy measurements through NVIDIA's binding and
+the stub.
+"""
 
 from __future__ import annotations
 
@@ -46,7 +48,9 @@ def sampled(power, step=0.05, start=0.0, end=12.0):
 class TestIntegral:
     def test_constant_and_ramp_are_exact(self):
         assert integrate(*sampled(lambda _: 100.0), TEN) == pytest.approx(1000, rel=1e-12)
-        assert integrate(*sampled(lambda t: 60 + 24 * t, step=0.37), TEN) == pytest.approx(60 * 10 + 12 * (121 - 1), rel=1e-12)
+        assert integrate(*sampled(lambda t: 60 + 24 * t, step=0.37), TEN) == pytest.approx(
+            60 * 10 + 12 * (121 - 1), rel=1e-12
+        )
 
     def test_a_sine_is_within_the_trapezoids_bound(self):
         step, omega, amplitude = 0.05, 2 * np.pi / 1.7, 80.0
@@ -80,7 +84,9 @@ class TestIntegral:
     def test_points_on_the_line_between_samples_change_nothing(self):
         times, watts = sampled(lambda t: 100 + 30 * np.sin(7 * t))
         more = np.sort(np.concatenate([times, np.random.default_rng(0).uniform(0, 11.9, 100)]))
-        assert integrate(more, np.interp(more, times, watts), TEN) == pytest.approx(integrate(times, watts, TEN), rel=1e-12)
+        assert integrate(more, np.interp(more, times, watts), TEN) == pytest.approx(
+            integrate(times, watts, TEN), rel=1e-12
+        )
 
     @pytest.mark.parametrize("window", [Window(-0.1, 5), Window(5, 12.1), Window(20, 30)])
     def test_what_is_not_covered_at_both_edges_is_none(self, window):
@@ -104,7 +110,9 @@ class TestGaps:
 
     def test_long_gaps_add_up_as_far_as_they_lie_in_the_window(self):
         times = sampled(lambda _: 1.0)[0]
-        found = gaps(times[((times < 0.2) | (times > 1.6)) & ((times < 4) | (times > 5))], TEN, 0.05)
+        found = gaps(
+            times[((times < 0.2) | (times > 1.6)) & ((times < 4) | (times > 5))], TEN, 0.05
+        )
         assert found.starved_s == pytest.approx(0.65 + 1.05, abs=0.06)
 
 
@@ -112,7 +120,9 @@ class TestRefresh:
     def test_it_is_the_median_of_the_spacing_of_changes(self):
         times = np.arange(0, 3, 0.002)
         assert refresh_of(times, np.floor(times / 0.1)) == pytest.approx(0.1, abs=0.002)
-        with_a_hiccup = np.where(times > 1.05, np.floor(times / 0.1) + (times > 1.07), np.floor(times / 0.1))
+        with_a_hiccup = np.where(
+            times > 1.05, np.floor(times / 0.1) + (times > 1.07), np.floor(times / 0.1)
+        )
         assert refresh_of(times, with_a_hiccup) == pytest.approx(0.1, abs=0.002)
 
     def test_below_five_changes_it_is_unknown(self):
@@ -122,7 +132,9 @@ class TestRefresh:
 
 
 def counter(watts=100.0, refresh=0.1, poll=0.05, window=TEN):
-    """Readings of a counter as the sampler takes them: every `poll`, and every 4 ms for a while after an edge."""
+    """Readings of a counter as the sampler takes them: every `poll`, and every 4 ms for a while
+    after an edge.
+    """
     hunts = [np.arange(edge, edge + 0.15, 0.004) for edge in (window.start, window.end)]
     times = np.sort(np.concatenate([np.arange(0, 12, poll), *hunts]))
     return times, np.floor(times / refresh + 1e-9) * refresh * watts
@@ -136,7 +148,9 @@ class TestCounter:
         assert found.watts == pytest.approx(100, rel=1e-3)
         assert found.seconds == pytest.approx(10, abs=refresh)
 
-    def test_the_first_change_of_known_time_is_taken_so_that_rising_power_is_not_that_of_later(self):
+    def test_the_first_change_of_known_time_is_taken_so_that_rising_power_is_not_that_of_later(
+        self,
+    ):
         times, _ = counter()
         energy = np.floor(times / 0.1 + 1e-9) * 0.1
         found = count(times, 100 * energy + 10 * energy**2, TEN)
@@ -144,7 +158,9 @@ class TestCounter:
         coarse = np.arange(0, 12, 0.05)
         late = np.concatenate([coarse, [1.305, 11.205]])
         late.sort()
-        assert count(late, np.floor(late / 0.1 + 1e-9) * 10, TEN).watts == pytest.approx(100, rel=0.01)
+        assert count(late, np.floor(late / 0.1 + 1e-9) * 10, TEN).watts == pytest.approx(
+            100, rel=0.01
+        )
 
     def test_a_counter_that_hardly_moves_is_stuck(self):
         times, joules = counter()
@@ -161,9 +177,19 @@ class TestCounter:
         near, far = Counted("", 1040.0, 10.0), Counted("", 600.0, 10.0)
         assert believe(100.0, "integral", near).watts == 104
         power = believe(100.0, "integral", far)
-        assert (power.watts, power.source, power.flags, power.ratio) == (100, "integral", ("counter_power_disagree",), 0.6)
+        assert (power.watts, power.source, power.flags, power.ratio) == (
+            100,
+            "integral",
+            ("counter_power_disagree",),
+            0.6,
+        )
         alone = believe(100.0, "integral", Counted("counter_stuck"))
-        assert (alone.watts, alone.counted, alone.ratio, alone.counter_reason) == (100, None, None, "counter_stuck")
+        assert (alone.watts, alone.counted, alone.ratio, alone.counter_reason) == (
+            100,
+            None,
+            None,
+            "counter_stuck",
+        )
 
 
 class TestValidity:
@@ -174,7 +200,10 @@ class TestValidity:
 
     def test_events_are_shares_of_the_looks(self):
         trace = self.trace(event_reasons=[0x4, 0x4, 0x1, 0, 0, 0, 0, 0, 0, 0])
-        assert conditions_of(trace, TEN)["event_reasons"] == {"idle": 0.1, "software_power_cap": 0.2}
+        assert conditions_of(trace, TEN)["event_reasons"] == {
+            "idle": 0.1,
+            "software_power_cap": 0.2,
+        }
         assert flags_of(trace, TEN) == ["power_capped"]
 
     @pytest.mark.parametrize("bit", [0x8, 0x20, 0x40, 0x80])
@@ -214,7 +243,9 @@ class TestPauses:
         window = Window(100.0, 100.0 + seconds)
         pauses = pauses_for(self.load(0.02), self.Meter(0.025), window)
         assert len(pauses) == 7
-        assert all(window.start < when < window.end and 0 <= pause <= 0.05 for when, pause in pauses)
+        assert all(
+            window.start < when < window.end and 0 <= pause <= 0.05 for when, pause in pauses
+        )
         assert 0 < sum(pause for _, pause in pauses) <= 0.025 * seconds * (1 + 1e-9)
 
     def test_neither_short_calls_nor_a_sensor_that_always_looks_need_it(self):
@@ -261,12 +292,17 @@ class TestChoice:
         assert integral_of(trace, "instant", TEN) == (None, "sampler_starved")
 
 
-SINE = ",".join(f"{t:.2f}:{150 + 60 * np.sin(2 * np.pi * t / 2.5):.6f}" for t in np.arange(-1, 100, 0.05))
+SINE = ",".join(
+    f"{t:.2f}:{150 + 60 * np.sin(2 * np.pi * t / 2.5):.6f}" for t in np.arange(-1, 100, 0.05)
+)
 SCENARIOS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "constant": ({"STUB_TRACE": "0:100"}, {"rests": ["no_context", "context"], "eq2": True}),
     "ramp": ({"STUB_TRACE": "0:60,120:660", "STUB_INSTANT": "20,20"}, {}),
     "sine": ({"STUB_TRACE": SINE, "STUB_COUNTER": "20,1,none"}, {"seconds": 3.0}),
-    "one second sensor": ({"STUB_TRACE": "0:60,0:300", "STUB_USAGE": "100,1000", "STUB_COUNTER": "20,1,none"}, {"t0_file": "t0"}),
+    "one second sensor": (
+        {"STUB_TRACE": "0:60,0:300", "STUB_USAGE": "100,1000", "STUB_COUNTER": "20,1,none"},
+        {"t0_file": "t0"},
+    ),
     "counter x 0.6": ({"STUB_COUNTER": "20,0.6"}, {}),
     "counter stuck": ({"STUB_COUNTER": "20,1,stuck"}, {}),
     "counter decreasing": ({"STUB_COUNTER": "20,1,decreasing"}, {}),
@@ -274,23 +310,35 @@ SCENARIOS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "zero": ({"STUB_TRACE": "0:0"}, {"eq2": True}),
     "stall of 200 ms": ({"STUB_STALL": "nvmlDeviceGetPowerUsage=200@2.2"}, {}),
     "stall of 900 ms": ({"STUB_STALL": "nvmlDeviceGetPowerUsage=900@2.2"}, {}),
-    "often not supported": ({"STUB_FAIL": ",".join(f"nvmlDeviceGetPowerUsage=3@{i}+1" for i in range(20, 400, 20))}, {}),
+    "often not supported": (
+        {"STUB_FAIL": ",".join(f"nvmlDeviceGetPowerUsage=3@{i}+1" for i in range(20, 400, 20))},
+        {},
+    ),
     "lost": ({"STUB_FAIL": "nvmlDeviceGetPowerUsage=15@60"}, {}),
     "reset required": ({"STUB_FAIL": "nvmlDeviceGetPowerUsage=16@60"}, {}),
     "transient": ({"STUB_FAIL": "nvmlDeviceGetPowerUsage=10@60+2"}, {}),
     "dead usage": ({"STUB_FAIL": "nvmlDeviceGetPowerUsage=999@60"}, {"eq2": True}),
-    "dead usage, instant works": ({"STUB_FAIL": "nvmlDeviceGetPowerUsage=999@60", "STUB_INSTANT": "20,20"}, {"eq2": True}),
+    "dead usage, instant works": (
+        {"STUB_FAIL": "nvmlDeviceGetPowerUsage=999@60", "STUB_INSTANT": "20,20"},
+        {"eq2": True},
+    ),
     "dead counter": ({"STUB_FAIL": "nvmlDeviceGetTotalEnergyConsumption=21@60"}, {}),
     "contended": ({"STUB_PROCESSES": "2,1"}, {"processes": 1, "eq2": True}),
     "contended, allowed": ({"STUB_PROCESSES": "2,1"}, {"processes": 1, "allow_shared": True}),
     "alone": ({"STUB_PROCESSES": "1,0"}, {"processes": 1}),
     "processes unreadable": ({"STUB_FAIL": "nvmlDeviceGetComputeRunningProcesses_v3=4"}, {}),
     "throttled": ({"STUB_EVENTS": "0:32"}, {}),
-    "module": ({"STUB_USAGE": "none", "STUB_INSTANT": "20,20", "STUB_INSTANT_SCOPE": "1"}, {"eq2": True}),
+    "module": (
+        {"STUB_USAGE": "none", "STUB_INSTANT": "20,20", "STUB_INSTANT_SCOPE": "1"},
+        {"eq2": True},
+    ),
     "busy at rest": ({"STUB_UTILISATION": "0:30"}, {"rests": ["context"]}),
     "too short": ({}, {"seconds": 1.0, "eq2": True}),
     "interrupted": ({}, {"seconds": 5.0, "interrupt_s": 3.0, "eq2": True}),
-    "unknown sensor": ({"STUB_TRACE": SINE, "STUB_DRIVER": "1.0", "STUB_USAGE": "50,50"}, {"seconds": 2.0}),
+    "unknown sensor": (
+        {"STUB_TRACE": SINE, "STUB_DRIVER": "1.0", "STUB_USAGE": "50,50"},
+        {"seconds": 2.0},
+    ),
     "train": ({}, {}),
 }
 TOLERANCE = 0.005
@@ -300,7 +348,7 @@ SIDE_BY_SIDE = 8
 WORKER = """
 import json, sys, time
 from pathlib import Path
-from archbench.measure.supervisor import run_job
+from archbench.measure.job.supervisor import run_job
 from archbench.records import Store
 from archbench.spec import Settings
 from archbench.zoo.registry import resolve
@@ -319,8 +367,12 @@ run_job(resolve("resnet18", size=64), settings, Store(folder), on_progress=begin
 def whole_job(environment: dict[str, str], folder: Path, t0_file: str = "") -> tuple[Record, Path]:
     """A job of a real network on the CPU whose power is the stub's."""
     done = subprocess.run(
-        [sys.executable, "-c", WORKER, str(folder), t0_file], env=environment, capture_output=True, text=True, timeout=200
-    )  # fmt: skip
+        [sys.executable, "-c", WORKER, str(folder), t0_file],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=200,
+    )
     assert done.returncode == 0, done.stderr
     (record,) = Store(folder).read()
     return record, folder
@@ -337,13 +389,19 @@ def packages(folder: Path) -> Path:
     for number, most in enumerate((100_000_000, 2**32)):
         package = folder / f"intel-rapl:{number}"
         package.mkdir()
-        for name, content in (("name", f"package-{number}"), ("max_energy_range_uj", most), ("energy_uj", 0)):
+        for name, content in (
+            ("name", f"package-{number}"),
+            ("max_energy_range_uj", most),
+            ("energy_uj", 0),
+        ):
             (package / name).write_text(f"{content}\n")
     return folder
 
 
 class Found(Mapping[str, Any]):
-    """What each scenario found: they wait most of the time, so all of them run side by side, and a test waits for its own."""
+    """What each scenario found: they wait most of the time, so all of them run side by side, and a
+    test waits for its own.
+    """
 
     def __init__(self, futures: dict[str, Future[Any]]) -> None:
         self._futures = futures
@@ -365,14 +423,24 @@ def found(nvml_stub, child, tmp_path_factory) -> Iterator[Found]:
     def scenario(variables: dict[str, str], arguments: dict[str, Any]) -> dict[str, Any]:
         begin = {"STUB_T0": str(time.clock_gettime(time.CLOCK_MONOTONIC))}
         if "t0_file" in arguments:
-            begin, arguments = {"STUB_T0_FILE": str(folder / "t0")}, arguments | {"t0_file": str(folder / "t0")}
+            begin, arguments = (
+                {"STUB_T0_FILE": str(folder / "t0")},
+                arguments | {"t0_file": str(folder / "t0")},
+            )
         result = child(nvml_stub(**begin | variables), "job", **arguments)
         return result | {"begin": float(begin.get("STUB_T0", "nan"))}
 
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        futures = {name: pool.submit(whole_job, nvml_stub(**variables), folder / name) for name, variables in WHOLE_JOBS.items()}
-        futures["RAPL"] = pool.submit(child, dict(os.environ), "rapl", root=str(packages(folder)), watts=40.0, seconds=5.0)
-        yield Found(futures | {name: pool.submit(scenario, *what) for name, what in SCENARIOS.items()})
+        futures = {
+            name: pool.submit(whole_job, nvml_stub(**variables), folder / name)
+            for name, variables in WHOLE_JOBS.items()
+        }
+        futures["RAPL"] = pool.submit(
+            child, dict(os.environ), "rapl", root=str(packages(folder)), watts=40.0, seconds=5.0
+        )
+        yield Found(
+            futures | {name: pool.submit(scenario, *what) for name, what in SCENARIOS.items()}
+        )
 
 
 def value(scenario: dict[str, Any], name: str) -> float:
@@ -389,7 +457,9 @@ def reason(scenario: dict[str, Any], name: str = "energy_per_image_j") -> str:
 
 def flags(scenario: dict[str, Any]) -> list[str]:
     """Of the energy, but for late samples, which a busy machine brings about anywhere."""
-    return [flag for flag in scenario["metrics"]["energy_per_image_j"]["flags"] if flag != "sampler_gap"]
+    return [
+        flag for flag in scenario["metrics"]["energy_per_image_j"]["flags"] if flag != "sampler_gap"
+    ]
 
 
 def joules(scenario: dict[str, Any]) -> float:
@@ -410,7 +480,9 @@ class TestThroughTheStub:
         job = found["constant"]
         assert joules(job) == pytest.approx(200, rel=TOLERANCE)
         for name in ("power_mean_w", "power_idle_w", "power_idle_no_context_w"):
-            assert value(job, name) == pytest.approx(100, rel=0.005 if name == "power_mean_w" else 0.02)
+            assert value(job, name) == pytest.approx(
+                100, rel=0.005 if name == "power_mean_w" else 0.02
+            )
         assert value(job, "energy_counter_j") == pytest.approx(200, rel=TOLERANCE)
         assert value(job, "energy_integrated_j") == pytest.approx(200, rel=1e-6)
         assert value(job, "energy_counter_ratio") == pytest.approx(1, rel=TOLERANCE)
@@ -426,7 +498,9 @@ class TestThroughTheStub:
         assert value(job, "energy_per_image_j") * rate == pytest.approx(value(job, "power_mean_w"))
         times, calls = (np.array(job["arrays"][name]) for name in ("load_t_ns", "load_calls"))
         start = (job["conditions"]["window_start_s"] - job["conditions"]["origin_s"]) * 1e9
-        assert np.diff(np.interp([start, start + 2e9], times, calls))[0] == pytest.approx(job["conditions"]["calls"])
+        assert np.diff(np.interp([start, start + 2e9], times, calls))[0] == pytest.approx(
+            job["conditions"]["calls"]
+        )
 
     def test_eq2_is_mean_usage_over_inference_speed(self, found):
         job = found["constant"]
@@ -437,18 +511,24 @@ class TestThroughTheStub:
 
     def test_a_ramp_gives_its_closed_form(self, found):
         window = window_of(found["ramp"])
-        assert joules(found["ramp"]) == pytest.approx((60 + 2.5 * (window.start + window.end)) * window.seconds, rel=TOLERANCE)
+        assert joules(found["ramp"]) == pytest.approx(
+            (60 + 2.5 * (window.start + window.end)) * window.seconds, rel=TOLERANCE
+        )
 
     def test_a_sine_gives_its_closed_form_within_the_sensors_lag(self, found):
         job, omega = found["sine"], 2 * np.pi / 2.5
         window = window_of(job)
-        exact = 150 * window.seconds - 60 / omega * (np.cos(omega * window.end) - np.cos(omega * window.start))
+        exact = 150 * window.seconds - 60 / omega * (
+            np.cos(omega * window.end) - np.cos(omega * window.start)
+        )
         lag = 0.02  # half the refresh and half the averaging, 20 ms each
         assert abs(joules(job) - exact) <= 2 * 60 * lag
         assert job["metrics"]["energy_per_image_j"]["source"] == "NVML usage power, integrated"
 
     def test_a_sensor_of_one_second_that_saw_the_load_begin_is_right_inside(self, found):
-        assert value(found["one second sensor"], "power_mean_w") == pytest.approx(300, rel=TOLERANCE)
+        assert value(found["one second sensor"], "power_mean_w") == pytest.approx(
+            300, rel=TOLERANCE
+        )
 
     def test_a_counter_that_disagrees_is_stored_and_not_the_headline(self, found):
         job = found["counter x 0.6"]
@@ -460,16 +540,29 @@ class TestThroughTheStub:
 
     @pytest.mark.parametrize(
         ("name", "why"),
-        [("counter stuck", "counter_stuck"), ("counter decreasing", "counter_reset"), ("no counter symbol", "driver_too_old"),
-         ("dead counter", "nvml_transient")],
-    )  # fmt: skip
+        [
+            ("counter stuck", "counter_stuck"),
+            ("counter decreasing", "counter_reset"),
+            ("no counter symbol", "driver_too_old"),
+            ("dead counter", "nvml_transient"),
+        ],
+    )
     def test_an_invalid_counter_leaves_the_integral(self, found, name, why):
-        assert reason(found[name], "energy_counter_j") == reason(found[name], "energy_counter_ratio") == why
+        assert (
+            reason(found[name], "energy_counter_j")
+            == reason(found[name], "energy_counter_ratio")
+            == why
+        )
         assert joules(found[name]) == pytest.approx(200, rel=1e-6)
 
     def test_power_of_zero_is_no_power(self, found):
         job = found["zero"]
-        assert reason(job) == reason(job, "energy_eq2_per_image_j") == reason(job, "energy_integrated_j") == "no_valid_samples"
+        assert (
+            reason(job)
+            == reason(job, "energy_eq2_per_image_j")
+            == reason(job, "energy_integrated_j")
+            == "no_valid_samples"
+        )
         assert reason(job, "energy_counter_j") == "counter_stuck"
 
     def test_a_sampler_that_stalls_is_flagged_and_one_that_starves_gives_nothing(self, found):
@@ -483,14 +576,18 @@ class TestThroughTheStub:
         assert joules(job) == pytest.approx(200, rel=TOLERANCE)
         codes, watts = (np.array(job["arrays"][f"power_usage_{what}"]) for what in ("code", "w"))
         assert (codes == 3).sum() == np.isnan(watts).sum() > 0
-        assert np.median(np.diff(job["arrays"]["power_t_ns"])[-20:]) / 1e9 == pytest.approx(0.05, rel=0.2)
+        assert np.median(np.diff(job["arrays"]["power_t_ns"])[-20:]) / 1e9 == pytest.approx(
+            0.05, rel=0.2
+        )
 
     @pytest.mark.parametrize(("name", "code"), [("lost", "15"), ("reset required", "16")])
     def test_a_lost_card_ends_the_measurement_and_keeps_the_samples_before(self, found, name, code):
         job = found[name]
         assert "lost" in job["lost"]
         assert {metric["reason"] for metric in job["metrics"].values()} == {"gpu_lost"}
-        assert len(job["arrays"]["power_usage_w"]) == 59  # the first of 60 readings chose the sensor
+        assert (
+            len(job["arrays"]["power_usage_w"]) == 59
+        )  # the first of 60 readings chose the sensor
         assert set(job["arrays"]["power_usage_w"]) == {100.0}
 
     def test_what_passes_is_read_again_and_counted(self, found):
@@ -508,9 +605,15 @@ class TestThroughTheStub:
 
     def test_another_process_on_the_card_leaves_no_energy_unless_it_is_allowed(self, found):
         job = found["contended"]
-        assert {reason(job, name) for name in ("energy_per_image_j", "power_mean_w", "energy_eq2_per_image_j", "energy_counter_j")} == {
-            "contended"
-        }
+        assert {
+            reason(job, name)
+            for name in (
+                "energy_per_image_j",
+                "power_mean_w",
+                "energy_eq2_per_image_j",
+                "energy_counter_j",
+            )
+        } == {"contended"}
         assert "contended" in flags(found["contended, allowed"])
         assert joules(found["contended, allowed"]) == pytest.approx(200, rel=TOLERANCE)
         assert flags(found["alone"]) == []
@@ -533,16 +636,28 @@ class TestThroughTheStub:
         assert reason(job, "energy_net_per_image_j") == "idle_not_quiet"
 
     def test_too_short_a_window_and_an_interruption_say_so(self, found):
-        assert reason(found["too short"]) == reason(found["too short"], "energy_eq2_per_image_j") == "window_too_short"
-        assert reason(found["interrupted"]) == reason(found["interrupted"], "energy_counter_j") == "interrupted"
+        assert (
+            reason(found["too short"])
+            == reason(found["too short"], "energy_eq2_per_image_j")
+            == "window_too_short"
+        )
+        assert (
+            reason(found["interrupted"])
+            == reason(found["interrupted"], "energy_counter_j")
+            == "interrupted"
+        )
 
-    def test_an_unknown_sensor_is_probed_under_load_and_the_window_holds_fifty_of_its_figures(self, found):
+    def test_an_unknown_sensor_is_probed_under_load_and_the_window_holds_fifty_of_its_figures(
+        self, found
+    ):
         job = found["unknown sensor"]
         assert job["conditions"]["sensors"]["usage"]["origin"] == "probe"
         assert job["conditions"]["sensors"]["usage"]["refresh_s"] == pytest.approx(0.05, rel=0.05)
         assert job["conditions"]["counter_refresh_s"] == pytest.approx(0.02, rel=0.1)
         assert job["conditions"]["window_s"] == pytest.approx(2.5, rel=0.05)
-        assert np.median(np.diff(job["arrays"]["power_t_ns"])) / 1e9 == pytest.approx(0.025, rel=0.1)
+        assert np.median(np.diff(job["arrays"]["power_t_ns"])) / 1e9 == pytest.approx(
+            0.025, rel=0.1
+        )
 
     def test_training_steps_have_energy_and_no_eq2(self, found):
         assert found["train"]["metrics"]["energy_per_image_j"]["protocol"] == "train"
@@ -553,9 +668,15 @@ def test_energy_of_a_cpu_job_is_that_of_its_packages(found):
     metrics = found["RAPL"]["metrics"]
     energy = metrics["energy_per_image_j"]
     assert (energy["source"], energy["flags"]) == ("RAPL packages", [])
-    assert energy["value"] * metrics["energy_throughput_img_s"]["value"] == pytest.approx(80, rel=0.03)
+    assert energy["value"] * metrics["energy_throughput_img_s"]["value"] == pytest.approx(
+        80, rel=0.03
+    )
     assert metrics["power_idle_w"]["value"] == pytest.approx(80, rel=0.05)
-    assert metrics["energy_eq2_per_image_j"]["reason"] == metrics["energy_counter_ratio"]["reason"] == "cpu_device"
+    assert (
+        metrics["energy_eq2_per_image_j"]["reason"]
+        == metrics["energy_counter_ratio"]["reason"]
+        == "cpu_device"
+    )
 
 
 def check_the_rest(record: Record) -> None:
@@ -563,7 +684,10 @@ def check_the_rest(record: Record) -> None:
     assert record.value("latency_ms") > 0
     assert record.value("throughput_img_s") > 0
     assert record.value("mem_params_bytes") > 0
-    assert record.value("mem_host_peak_bytes") is not None or record.measured["mem_host_peak_bytes"].reason
+    assert (
+        record.value("mem_host_peak_bytes") is not None
+        or record.measured["mem_host_peak_bytes"].reason
+    )
 
 
 def test_a_whole_job_has_its_energy_its_samples_and_its_conditions(found):
@@ -594,7 +718,11 @@ def test_a_whole_job_without_power_is_ok_and_has_time_and_memory(found):
     record, _ = found["no driver"]
     assert record.status == "ok"
     check_the_rest(record)
-    assert {record.measured[name].reason for name in record.measured if "energy" in name or "power" in name} == {"driver_not_loaded"}
+    assert {
+        record.measured[name].reason
+        for name in record.measured
+        if "energy" in name or "power" in name
+    } == {"driver_not_loaded"}
     assert "energy" not in record.phases
 
 
@@ -603,21 +731,36 @@ def test_a_whole_job_without_power_is_ok_and_has_time_and_memory(found):
 def test_a_whole_job_gives_the_closed_form(nvml_stub, tmp_path, trace):
     variables = {
         "ramp": {"STUB_TRACE": "0:60,120:300", "STUB_INSTANT": "20,20"},
-        "one second sensor": {"STUB_TRACE": "0:60,0:300", "STUB_USAGE": "100,1000", "STUB_COUNTER": "20,1,none"},
+        "one second sensor": {
+            "STUB_TRACE": "0:60,0:300",
+            "STUB_USAGE": "100,1000",
+            "STUB_COUNTER": "20,1,none",
+        },
     }[trace]
     t0_file = tmp_path / "t0"
-    record, _ = whole_job(nvml_stub(**variables, STUB_T0_FILE=str(t0_file)), tmp_path / "results", str(t0_file))
+    record, _ = whole_job(
+        nvml_stub(**variables, STUB_T0_FILE=str(t0_file)), tmp_path / "results", str(t0_file)
+    )
     start = record.conditions["energy"]["window_start_s"] - float(t0_file.read_text())
     end = start + record.conditions["energy"]["window_s"]
     exact = 60 + (start + end) if trace == "ramp" else 300
-    assert record.value("energy_per_image_j") * record.value("energy_throughput_img_s") == pytest.approx(exact, rel=TOLERANCE)
+    assert record.value("energy_per_image_j") * record.value(
+        "energy_throughput_img_s"
+    ) == pytest.approx(exact, rel=TOLERANCE)
 
 
 @pytest.mark.slow
 def test_a_whole_job_whose_card_is_lost_is_an_error_with_the_samples_before(nvml_stub, tmp_path):
     t0_file = tmp_path / "t0"
-    record, _ = whole_job(nvml_stub(STUB_FAIL="nvmlDeviceGetPowerUsage=15@600"), tmp_path / "results", str(t0_file))
-    assert (record.status, record.reason.code, record.reason.phase, record.attempt) == ("error", "gpu_lost", "energy", 2)
+    record, _ = whole_job(
+        nvml_stub(STUB_FAIL="nvmlDeviceGetPowerUsage=15@600"), tmp_path / "results", str(t0_file)
+    )
+    assert (record.status, record.reason.code, record.reason.phase, record.attempt) == (
+        "error",
+        "gpu_lost",
+        "energy",
+        2,
+    )
     check_the_rest(record)
     assert record.measured["energy_per_image_j"].reason == "gpu_lost"
     with np.load(tmp_path / "results" / record.samples) as samples:
@@ -628,10 +771,16 @@ def test_a_whole_job_whose_card_is_lost_is_an_error_with_the_samples_before(nvml
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("variables", "why"),
-    [({"STUB_FAIL": "nvmlInitWithFlags=18"}, "driver_library_mismatch"), ({"STUB_FAIL": "nvmlInitWithFlags=4"}, "no_permission"),
-     ({"STUB_USAGE": "none"}, "not_supported"), ({"STUB_MIG": "1"}, "mig"), ({"STUB_FAIL": "nvmlInitWithFlags=12"}, "nvml_library_missing"),
-     ({"STUB_FAIL": "nvmlInitWithFlags=999"}, "nvml_transient"), ({"STUB_PROCESSES": "1,0"}, "contended")],
-)  # fmt: skip
+    [
+        ({"STUB_FAIL": "nvmlInitWithFlags=18"}, "driver_library_mismatch"),
+        ({"STUB_FAIL": "nvmlInitWithFlags=4"}, "no_permission"),
+        ({"STUB_USAGE": "none"}, "not_supported"),
+        ({"STUB_MIG": "1"}, "mig"),
+        ({"STUB_FAIL": "nvmlInitWithFlags=12"}, "nvml_library_missing"),
+        ({"STUB_FAIL": "nvmlInitWithFlags=999"}, "nvml_transient"),
+        ({"STUB_PROCESSES": "1,0"}, "contended"),
+    ],
+)
 def test_no_failure_of_energy_touches_time_and_memory(nvml_stub, tmp_path, variables, why):
     record, _ = whole_job(nvml_stub(**variables), tmp_path)
     assert (record.status, record.measured["energy_per_image_j"].reason) == ("ok", why)

@@ -12,10 +12,23 @@ from archbench.measure.machine import cache
 from archbench.measure.power.nvml import KEPT, NvmlCard, prior
 
 ANSWERS = {
-    "name": "Stub GPU", "uuid": "GPU-stub", "driver": "999.1", "capability": 8.6, "used_bytes": 1 << 30, "process_count": 0,
-    "utilisation_percent": 0, "sm_clock_mhz": 1400, "memory_clock_mhz": 7000, "temperature_c": 50, "event_reasons": 0,
-    "performance_state": 2, "power_limit_w": 350.0, "mig_enabled": False, "why_not": "", "retries": 0,
-}  # fmt: skip
+    "name": "Stub GPU",
+    "uuid": "GPU-stub",
+    "driver": "999.1",
+    "capability": 8.6,
+    "used_bytes": 1 << 30,
+    "process_count": 0,
+    "utilisation_percent": 0,
+    "sm_clock_mhz": 1400,
+    "memory_clock_mhz": 7000,
+    "temperature_c": 50,
+    "event_reasons": 0,
+    "performance_state": 2,
+    "power_limit_w": 350.0,
+    "mig_enabled": False,
+    "why_not": "",
+    "retries": 0,
+}
 
 
 def test_a_card_answers_in_our_units(nvml_stub, child):
@@ -50,7 +63,10 @@ POWERLESS = {
     "no source is supported": ({"STUB_USAGE": "none"}, "not_supported"),
     "no permission to read power": ({"STUB_FAIL": "nvmlDeviceGetPowerUsage=4"}, "no_permission"),
     "no symbol for power": ({"STUB_FAIL": "nvmlDeviceGetPowerUsage=13"}, "driver_too_old"),
-    "power that is never there in time": ({"STUB_FAIL": "nvmlDeviceGetPowerUsage=10"}, "nvml_transient"),
+    "power that is never there in time": (
+        {"STUB_FAIL": "nvmlDeviceGetPowerUsage=10"},
+        "nvml_transient",
+    ),
     "a card in slices": ({"STUB_MIG": "1"}, "mig"),
 }
 
@@ -63,7 +79,9 @@ def test_a_card_without_power_says_why_and_answers_the_rest(nvml_stub, child, va
 
 
 @pytest.mark.parametrize("code", [15, 16])
-@pytest.mark.parametrize("function", ["nvmlInitWithFlags", "nvmlDeviceGetPowerUsage", "nvmlDeviceGetMemoryInfo"])
+@pytest.mark.parametrize(
+    "function", ["nvmlInitWithFlags", "nvmlDeviceGetPowerUsage", "nvmlDeviceGetMemoryInfo"]
+)
 def test_a_lost_card_is_no_missing_figure(nvml_stub, child, function, code):
     assert str(code) in child(nvml_stub(STUB_FAIL=f"{function}={code}"), "card")["lost"]
 
@@ -97,32 +115,58 @@ def test_the_unofficial_binding_is_detected_and_named(monkeypatch, tmp_path):
 
 def test_what_passes_is_asked_again_and_counted(nvml_stub, child):
     found = child(nvml_stub(STUB_FAIL="nvmlDeviceGetMemoryInfo=10@0+3"), "card")
-    assert (found["used_bytes"], found["retries"], found["failures"].get("nvmlDeviceGetMemoryInfo")) == (1 << 30, 3, None)
+    assert (
+        found["used_bytes"],
+        found["retries"],
+        found["failures"].get("nvmlDeviceGetMemoryInfo"),
+    ) == (1 << 30, 3, None)
 
 
 def test_what_does_not_pass_is_none_after_three_more_tries(nvml_stub, child):
     found = child(nvml_stub(STUB_FAIL="nvmlDeviceGetMemoryInfo=999@0+4"), "card")
-    assert (found["used_bytes"], found["retries"], found["failures"]["nvmlDeviceGetMemoryInfo"]) == (None, 3, "nvml_transient")
+    assert (
+        found["used_bytes"],
+        found["retries"],
+        found["failures"]["nvmlDeviceGetMemoryInfo"],
+    ) == (None, 3, "nvml_transient")
 
 
-def test_processes_are_counted_though_their_ids_are_the_hosts_and_their_memory_is_not_told(nvml_stub, child):
+def test_processes_are_counted_though_their_ids_are_the_hosts_and_their_memory_is_not_told(
+    nvml_stub, child
+):
     assert child(nvml_stub(STUB_PROCESSES="2,1"), "card")["process_count"] == 3
     assert child(nvml_stub(STUB_PROCESSES="1,0"), "card")["process_bytes"] is None
 
 
 def test_a_list_of_processes_that_cannot_be_read_is_no_empty_list(nvml_stub, child):
-    found = child(nvml_stub(STUB_FAIL="nvmlDeviceGetGraphicsRunningProcesses_v3=4", STUB_PROCESSES="1,0"), "card")
-    assert (found["process_count"], found["failures"]["nvmlDeviceGetGraphicsRunningProcesses"]) == (None, "no_permission")
+    found = child(
+        nvml_stub(STUB_FAIL="nvmlDeviceGetGraphicsRunningProcesses_v3=4", STUB_PROCESSES="1,0"),
+        "card",
+    )
+    assert (found["process_count"], found["failures"]["nvmlDeviceGetGraphicsRunningProcesses"]) == (
+        None,
+        "no_permission",
+    )
 
 
 def test_power_that_only_the_module_has_says_so(nvml_stub, child):
-    found = child(nvml_stub(STUB_USAGE="none", STUB_INSTANT="20,20", STUB_INSTANT_SCOPE="1"), "card")
-    assert (found["why_not"], list(found["sensors"]), found["conditions"]["power_scope"]) == ("", ["instant"], "module")
+    found = child(
+        nvml_stub(STUB_USAGE="none", STUB_INSTANT="20,20", STUB_INSTANT_SCOPE="1"), "card"
+    )
+    assert (found["why_not"], list(found["sensors"]), found["conditions"]["power_scope"]) == (
+        "",
+        ["instant"],
+        "module",
+    )
 
 
 def test_a_counter_without_its_symbol_leaves_power(nvml_stub, child):
     found = child(nvml_stub("without_counter"), "card")
-    assert (found["why_not"], found["joules"], found["conditions"]["source_failures"]["counter"]) == ("", {}, "driver_too_old")
+    assert (
+        found["why_not"],
+        found["joules"],
+        found["conditions"]["source_failures"]["counter"],
+    ) == ("", {}, "driver_too_old")
 
 
 def test_a_card_is_found_by_uuid_and_a_slice_by_its_own(nvml_stub, child):
@@ -131,25 +175,47 @@ def test_a_card_is_found_by_uuid_and_a_slice_by_its_own(nvml_stub, child):
     assert child(nvml_stub(), "card", uuid="GPU-other")["why_not"] == "nvml_error_6"
 
 
-def test_what_a_probe_found_is_known_of_this_card_and_driver_alone(nvml_stub, child, tmp_path, monkeypatch):
-    assert child(nvml_stub(), "card")["sensors"]["usage"] == {"refresh_s": 0.02, "averaging_s": 1.0, "origin": "probe"}
+def test_what_a_probe_found_is_known_of_this_card_and_driver_alone(
+    nvml_stub, child, tmp_path, monkeypatch
+):
+    assert child(nvml_stub(), "card")["sensors"]["usage"] == {
+        "refresh_s": 0.02,
+        "averaging_s": 1.0,
+        "origin": "probe",
+    }
     other = child(nvml_stub(STUB_DRIVER="999.2"), "card")
     assert (other["sensors"]["usage"]["origin"], other["probed"]) == ("prior", False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     for broken in ({"usage": "fast"}, {"usage": 99.0}):
         cache.write(KEPT, {"uuid": "GPU-stub", "driver": "999.1"}, broken)
-        assert child(nvml_stub(XDG_CACHE_HOME=str(tmp_path)), "card")["sensors"]["usage"]["origin"] == "prior"
+        assert (
+            child(nvml_stub(XDG_CACHE_HOME=str(tmp_path)), "card")["sensors"]["usage"]["origin"]
+            == "prior"
+        )
 
 
 @pytest.mark.parametrize(
     ("capability", "usage", "instant"),
-    [(5.2, (0.1, 0.1), (0.1, 0.1)), (6.1, (0.02, 0.01), (0.02, 0.01)), (7.0, (0.02, 0.01), (0.02, 0.01)), (7.5, (0.1, 0.1), (0.1, 0.1)),
-     (8.0, (0.1, 0.025), (0.1, 0.025)), (8.6, (0.1, 1.0), (0.1, 0.1)), (8.9, (0.1, 1.0), (0.1, 0.1)), (9.0, (0.1, 1.0), (0.1, 0.025)),
-     (12.0, (0.1, 1.0), (0.1, 0.025)), (None, (0.1, 1.0), (0.1, 0.025)), (3.5, (0.1, 1.0), (0.1, 0.025))],
-)  # fmt: skip
+    [
+        (5.2, (0.1, 0.1), (0.1, 0.1)),
+        (6.1, (0.02, 0.01), (0.02, 0.01)),
+        (7.0, (0.02, 0.01), (0.02, 0.01)),
+        (7.5, (0.1, 0.1), (0.1, 0.1)),
+        (8.0, (0.1, 0.025), (0.1, 0.025)),
+        (8.6, (0.1, 1.0), (0.1, 0.1)),
+        (8.9, (0.1, 1.0), (0.1, 0.1)),
+        (9.0, (0.1, 1.0), (0.1, 0.025)),
+        (12.0, (0.1, 1.0), (0.1, 0.025)),
+        (None, (0.1, 1.0), (0.1, 0.025)),
+        (3.5, (0.1, 1.0), (0.1, 0.025)),
+    ],
+)
 def test_the_known_sensors_by_compute_capability(capability, usage, instant):
     found = {source: prior(capability, source) for source in ("usage", "instant")}
-    assert {name: (sensor.refresh_s, sensor.averaging_s) for name, sensor in found.items()} == {"usage": usage, "instant": instant}
+    assert {name: (sensor.refresh_s, sensor.averaging_s) for name, sensor in found.items()} == {
+        "usage": usage,
+        "instant": instant,
+    }
 
 
 def test_the_engine_only_reads():

@@ -33,11 +33,24 @@ def root() -> Iterator[Path]:
 
 
 def test_packages_are_summed_and_memory_stands_apart(root):
-    first, second = domain(root, "intel-rapl:0", "package-0"), domain(root, "intel-rapl:1", "package-1")
+    first, second = (
+        domain(root, "intel-rapl:0", "package-0"),
+        domain(root, "intel-rapl:1", "package-1"),
+    )
     memory, core = domain(root, "intel-rapl:0:1", "dram"), domain(root, "intel-rapl:0:0", "core")
-    whole, again = domain(root, "intel-rapl:2", "psys"), domain(root, "intel-rapl-mmio:0", "package-0")
+    whole, again = (
+        domain(root, "intel-rapl:2", "psys"),
+        domain(root, "intel-rapl-mmio:0", "package-0"),
+    )
     instrument = RaplInstrument(root)
-    for path, joules in ((first, 3), (second, 4), (memory, 2), (core, 100), (whole, 100), (again, 100)):
+    for path, joules in (
+        (first, 3),
+        (second, 4),
+        (memory, 2),
+        (core, 100),
+        (whole, 100),
+        (again, 100),
+    ):
         path.write_text(str(joules * 1_000_000))
     assert instrument.joules() == {"packages": 7.0, "dram": 2.0}
     assert instrument.conditions == {"domains": {"packages": 2, "dram": 1}}
@@ -81,9 +94,16 @@ def test_a_cpu_job_without_counters_pays_no_seconds_and_tells_the_two_kinds_of_m
     energy.rest("no_context")
     assert not energy.possible
     reasons = {name: metric.reason for name, metric in energy.metrics.items()}
-    gpu_only = ("energy_eq2_per_image_j", "energy_counter_j", "energy_integrated_j", "energy_counter_ratio")
+    gpu_only = (
+        "energy_eq2_per_image_j",
+        "energy_counter_j",
+        "energy_integrated_j",
+        "energy_counter_ratio",
+    )
     rest = [name for name in reasons if name not in gpu_only]
-    assert {"energy_per_image_j", "energy_net_per_image_j", "power_mean_w", "power_idle_w"} <= set(rest)
+    assert {"energy_per_image_j", "energy_net_per_image_j", "power_mean_w", "power_idle_w"} <= set(
+        rest
+    )
     assert reasons == dict.fromkeys(gpu_only, "cpu_device") | dict.fromkeys(rest, "rapl_absent")
 
 

@@ -24,9 +24,15 @@ from archbench.spec import QUICK
 FAST = replace(QUICK, device="cpu", roofline=True)
 TINY = Sizes(buffers_mib=(4,), channels=(8,), maps=(14,), sides=(64,), budget_s=5)
 PEAKS = Peaks(
-    (Probe("gemm", "compute", 2e9, 1.5e9, 5), Probe("convolution", "compute", 1.8e9, 1.7e9, 5), Probe("copy", "memory", 1e9, 0.9e9, 5)),
-    ("gemm 8192: too slow",), flags=(), time_utc="2025-01-02T03:04:05+00:00",
-)  # fmt: skip
+    (
+        Probe("gemm", "compute", 2e9, 1.5e9, 5),
+        Probe("convolution", "compute", 1.8e9, 1.7e9, 5),
+        Probe("copy", "memory", 1e9, 0.9e9, 5),
+    ),
+    ("gemm 8192: too slow",),
+    flags=(),
+    time_utc="2025-01-02T03:04:05+00:00",
+)
 ROOFLINE = Roofline(flops_per_s=2e9, bytes_per_s=1e9, element_bytes=4)
 
 
@@ -43,9 +49,21 @@ def keep(peaks: Peaks) -> None:
 
 def call(*, macs: int, elements: int, images: int = 1) -> Call:
     return Call(
-        path="", op="conv2d", kernel=(1, 1), stride=(1, 1), groups=1, in_shape=(1,), out_shape=(1,), params=0, macs=macs,
-        mac_eq1=elements, mac_bound=None, cio=None, images=images, elements=elements,
-    )  # fmt: skip
+        path="",
+        op="conv2d",
+        kernel=(1, 1),
+        stride=(1, 1),
+        groups=1,
+        in_shape=(1,),
+        out_shape=(1,),
+        params=0,
+        macs=macs,
+        mac_eq1=elements,
+        mac_bound=None,
+        cio=None,
+        images=images,
+        elements=elements,
+    )
 
 
 @pytest.mark.parametrize(
@@ -62,7 +80,9 @@ def test_a_layer_takes_the_longer_of_its_operations_and_its_bytes(made: Call, bo
 
 
 def test_half_the_bytes_an_element_halve_the_memory_s_bound() -> None:
-    assert replace(ROOFLINE, element_bytes=2).bound(call(macs=1, elements=5_000_000)) == Bound(10e-3, "memory")
+    assert replace(ROOFLINE, element_bytes=2).bound(call(macs=1, elements=5_000_000)) == Bound(
+        10e-3, "memory"
+    )
 
 
 @pytest.mark.parametrize("batch", [1, 3])
@@ -86,14 +106,20 @@ def test_for_one_image_a_convolution_s_bytes_are_its_memory_access_cost() -> Non
 
 
 def test_the_second_bound_adds_what_other_operators_move() -> None:
-    """Of a convolution (its bias too), a normalisation with four vectors and an activation in place."""
-    network = nn.Sequential(nn.Conv2d(6, 8, 1), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.Flatten())
+    """Of a convolution (its bias too), a normalisation with four vectors and an activation in
+    place.
+    """
+    network = nn.Sequential(
+        nn.Conv2d(6, 8, 1), nn.BatchNorm2d(8), nn.ReLU(inplace=True), nn.Flatten()
+    )
     report = archbench.count(network, (2, 6, 10, 10))
     layers = ROOFLINE.bound_layers(report.calls)
     others = 4 * (8 + (2 * 1600 + 4 * 8) + 2 * 1600)
     assert ROOFLINE.bound_all(report) == pytest.approx(layers + others / 1e9)
     half = replace(ROOFLINE, element_bytes=2)
-    assert half.bound_all(report) == pytest.approx(half.bound_layers(report.calls) + others / 2 / 1e9)
+    assert half.bound_all(report) == pytest.approx(
+        half.bound_layers(report.calls) + others / 2 / 1e9
+    )
 
 
 def test_the_share_is_shown_as_it_is_also_above_1() -> None:
@@ -102,7 +128,9 @@ def test_the_share_is_shown_as_it_is_also_above_1() -> None:
     found = bounds(report, conditions, FAST, latency_ms=1.0)
     roofline = Roofline.from_conditions(conditions)
     assert roofline == ROOFLINE
-    assert found["roofline_bound_ms"].value == pytest.approx(1e3 * roofline.bound_layers(report.calls))
+    assert found["roofline_bound_ms"].value == pytest.approx(
+        1e3 * roofline.bound_layers(report.calls)
+    )
     assert found["roofline_bound_all_ms"].value == pytest.approx(1e3 * roofline.bound_all(report))
     assert found["roofline_attainable"].value == found["roofline_bound_ms"].value > 1
 
@@ -121,8 +149,16 @@ def test_half_precision_halves_an_element() -> None:
 
 def test_a_peak_is_the_best_of_all_probes_of_its_roof() -> None:
     found = describe(PEAKS, FAST, cached=True)
-    assert (found["flops_per_s"], found["flops_probe"], found["flops_per_s_median"]) == (2e9, "gemm", 1.7e9)
-    assert (found["bytes_per_s"], found["bytes_probe"], found["bytes_per_s_median"]) == (1e9, "copy", 0.9e9)
+    assert (found["flops_per_s"], found["flops_probe"], found["flops_per_s_median"]) == (
+        2e9,
+        "gemm",
+        1.7e9,
+    )
+    assert (found["bytes_per_s"], found["bytes_probe"], found["bytes_per_s_median"]) == (
+        1e9,
+        "copy",
+        0.9e9,
+    )
     assert [probe["name"] for probe in found["probes"]] == ["gemm", "convolution", "copy"]
     assert found["skipped"] == ("gemm 8192: too slow",)
 
@@ -130,8 +166,11 @@ def test_a_peak_is_the_best_of_all_probes_of_its_roof() -> None:
 def test_probes_of_a_cpu_give_positive_rates() -> None:
     peaks = measure_peaks(open_device(FAST), TINY)
     assert [probe.name for probe in peaks.probes] == [
-        "3x3 convolution of 8 channels at 14x14", "matrix product of 64x64", "copy of 4 MiB", "triad of 4 MiB",
-    ]  # fmt: skip
+        "3x3 convolution of 8 channels at 14x14",
+        "matrix product of 64x64",
+        "copy of 4 MiB",
+        "triad of 4 MiB",
+    ]
     assert peaks.skipped == ()
     for probe in peaks.probes:
         assert 1e6 < probe.median <= probe.best < 1e13
@@ -145,16 +184,24 @@ def test_what_would_take_too_long_is_left_out_and_said_so() -> None:
     assert why.startswith("matrix product of 1048576x1048576: ")
     spent = measure_peaks(open_device(FAST), replace(TINY, budget_s=0))
     assert [probe.roof for probe in spent.probes] == ["compute", "memory"]
-    assert spent.skipped == ("matrix product of 64x64: no time left", "triad of 4 MiB: no time left")
+    assert spent.skipped == (
+        "matrix product of 64x64: no time left",
+        "triad of 4 MiB: no time left",
+    )
 
 
 def test_what_would_not_fit_into_memory_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(probes.host, "available_bytes", lambda: 16 << 20)
     peaks = measure_peaks(open_device(FAST), replace(TINY, buffers_mib=(1, 4)))
-    assert peaks.skipped == ("copy of 4 MiB: 8 MiB of 16 MiB free", "triad of 4 MiB: 8 MiB of 16 MiB free")
+    assert peaks.skipped == (
+        "copy of 4 MiB: 8 MiB of 16 MiB free",
+        "triad of 4 MiB: 8 MiB of 16 MiB free",
+    )
 
 
-def test_peaks_are_measured_once_for_a_device_and_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_peaks_are_measured_once_for_a_device_and_its_settings(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(host, "is_contended", lambda _: False)
     device = open_device(FAST)
     first, kept = peaks_of(device, FAST, TINY)
@@ -174,21 +221,45 @@ def test_peaks_of_a_disturbed_machine_are_not_kept(monkeypatch: pytest.MonkeyPat
 
 
 def profiled(*more: str) -> list[str]:
-    return ["profile", "resnet18", "--size", "64", "--quick", "--budget", "1", "--device", "cpu", *more]
+    return [
+        "profile",
+        "resnet18",
+        "--size",
+        "64",
+        "--quick",
+        "--budget",
+        "1",
+        "--device",
+        "cpu",
+        *more,
+    ]
 
 
-def test_a_job_has_its_peaks_its_bounds_and_those_of_its_layers(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_job_has_its_peaks_its_bounds_and_those_of_its_layers(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     keep(PEAKS)
     assert run(profiled("--layers", "--batch", "2", "--json")) == 0
     data = json.loads(capsys.readouterr().out)
     (record,) = Store("results").read()
     assert list(record.phases)[-1] == "roofline"
     found = record.conditions["roofline"]
-    assert (found["flops_per_s"], found["bytes_per_s"], found["cached"], len(found["probes"])) == (2e9, 1e9, True, 3)
+    assert (found["flops_per_s"], found["bytes_per_s"], found["cached"], len(found["probes"])) == (
+        2e9,
+        1e9,
+        True,
+        3,
+    )
     report = archbench.cost("resnet18", size=64, batch=2)
-    assert record.value("roofline_bound_ms") == pytest.approx(1e3 * ROOFLINE.bound_layers(report.calls))
-    assert record.value("roofline_attainable") == pytest.approx(record.value("roofline_bound_ms") / record.value("latency_ms"))
-    assert sum(layer["bound_ms"] for layer in data["layers"]) == pytest.approx(record.value("roofline_bound_ms"))
+    assert record.value("roofline_bound_ms") == pytest.approx(
+        1e3 * ROOFLINE.bound_layers(report.calls)
+    )
+    assert record.value("roofline_attainable") == pytest.approx(
+        record.value("roofline_bound_ms") / record.value("latency_ms")
+    )
+    assert sum(layer["bound_ms"] for layer in data["layers"]) == pytest.approx(
+        record.value("roofline_bound_ms")
+    )
     assert {layer["bound_by"] for layer in data["layers"]} == {"compute", "memory"}
 
 
@@ -200,9 +271,13 @@ def test_layers_stand_beside_their_bounds(capsys: pytest.CaptureFixture[str]) ->
     (row,) = (line.split() for line in out.splitlines() if line.startswith("last "))
     assert row == ["last", "linear", "1000", "0.5", "2.054", "memory"]
     rows = [line.split() for line in out.splitlines() if line.endswith(("compute", "memory"))]
-    (bound,) = (line.split()[3] for line in out.splitlines() if line.startswith("roofline bound, layers"))
+    (bound,) = (
+        line.split()[3] for line in out.splitlines() if line.startswith("roofline bound, layers")
+    )
     assert sum(float(cells[-2]) for cells in rows) == pytest.approx(float(bound), abs=0.02)
-    assert "at best 2.0 GFLOP/s (gemm) and 1.0 GB/s (copy), kept from 2025-01-02" in " ".join(out.split())
+    assert "at best 2.0 GFLOP/s (gemm) and 1.0 GB/s (copy), kept from 2025-01-02" in " ".join(
+        out.split()
+    )
     assert "above 100 % is possible" in " ".join(out.split())
 
 

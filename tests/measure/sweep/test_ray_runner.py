@@ -1,4 +1,6 @@
-"""The queues on a Ray cluster, started here: placement, results, interruption, a supervisor that is lost."""
+"""The queues on a Ray cluster, started here: placement, results, interruption, a supervisor that is
+lost.
+"""
 
 from __future__ import annotations
 
@@ -34,7 +36,10 @@ def test_without_ray_the_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> 
         pass
 
 
-needs_ray = pytest.mark.skipif(importlib.util.find_spec("ray") is None, reason="Ray is not installed: pip install 'archbench[ray]'")
+needs_ray = pytest.mark.skipif(
+    importlib.util.find_spec("ray") is None,
+    reason="Ray is not installed: pip install 'archbench[ray]'",
+)
 
 
 @pytest.fixture(scope="module")
@@ -46,22 +51,43 @@ def runners() -> Iterator[dict[Place, Runner]]:
         yield found
 
 
-def measured(runners: dict[Place, Runner], folder: Path, interruptions: list[int] | None = None) -> list[Record]:
+def measured(
+    runners: dict[Place, Runner], folder: Path, interruptions: list[int] | None = None
+) -> list[Record]:
     store = Store(folder)
-    for _ in run(plan(SPECS, FAST, runners, ORDER, store.read()), store.append, [] if interruptions is None else interruptions):
+    for _ in run(
+        plan(SPECS, FAST, runners, ORDER, store.read()),
+        store.append,
+        [] if interruptions is None else interruptions,
+    ):
         pass
     return store.read()
 
 
 def known(record: Record) -> Any:
     """What of a record does not depend on the moment."""
-    environment = {name: record.environment[name] for name in ("host", "device_name", "threads", "cpu_capability", "torch")}
-    return record.spec, record.settings, record.status, record.run_id, tuple(record.phases), tuple(record.measured), str(environment)
+    environment = {
+        name: record.environment[name]
+        for name in ("host", "device_name", "threads", "cpu_capability", "torch")
+    }
+    return (
+        record.spec,
+        record.settings,
+        record.status,
+        record.run_id,
+        tuple(record.phases),
+        tuple(record.measured),
+        str(environment),
+    )
 
 
 @needs_ray
-def test_the_processors_of_a_node_are_one_place_and_its_records_are_those_of_a_sweep_here(runners, tmp_path):
-    assert [(place.kind, place.device_name) for place in runners] == [("cpu", places(FAST)[0].device_name)]
+def test_the_processors_of_a_node_are_one_place_and_its_records_are_those_of_a_sweep_here(
+    runners, tmp_path
+):
+    assert [(place.kind, place.device_name) for place in runners] == [
+        ("cpu", places(FAST)[0].device_name)
+    ]
     there = measured(runners, tmp_path / "there")
     here = measured(dict.fromkeys(places(FAST), measure), tmp_path / "here")
     assert Counter(map(known, there)) == Counter(map(known, here))
@@ -73,7 +99,13 @@ def test_the_processors_of_a_node_are_one_place_and_its_records_are_those_of_a_s
 @needs_ray
 def test_a_refused_job_is_refused_and_an_interruption_reaches_the_worker(runners, tmp_path):
     with pytest.raises(UsageError, match="tf32"):
-        list(run(plan(SPECS, replace(FAST, precision="tf32"), runners, ORDER, []), Store(tmp_path / "none").append, []))
+        list(
+            run(
+                plan(SPECS, replace(FAST, precision="tf32"), runners, ORDER, []),
+                Store(tmp_path / "none").append,
+                [],
+            )
+        )
     interruptions: list[int] = []
     long = replace(FAST, budget_s=60, target=1e-9)
     store = Store(tmp_path / "interrupted")
@@ -96,7 +128,10 @@ def test_a_supervisor_that_is_lost_is_a_row_and_the_rest_is_not_begun(tmp_path):
             if event.news:
                 (lost,) = (runner.args[0] for runner in runners.values())  # type: ignore[attr-defined]
                 ray.kill(lost)
-    assert [(record.status, record.reason.code) for record in store.read()] == [("error", "node_lost"), ("skipped", "node_lost")]
+    assert [(record.status, record.reason.code) for record in store.read()] == [
+        ("error", "node_lost"),
+        ("skipped", "node_lost"),
+    ]
 
 
 @needs_ray
@@ -115,7 +150,13 @@ def test_a_cluster_without_cards_says_so_before_anything_waits():
     from archbench.measure.sweep.ray_runner import cluster
 
     ray.shutdown()
-    with pytest.raises(UsageError, match="the cluster has no GPU"), cluster("local", replace(FAST, device="cuda")):
+    with (
+        pytest.raises(UsageError, match="the cluster has no GPU"),
+        cluster("local", replace(FAST, device="cuda")),
+    ):
         pass
-    with pytest.raises(UsageError, match="numbers its cards itself"), cluster("local", replace(FAST, device="cuda:0")):
+    with (
+        pytest.raises(UsageError, match="numbers its cards itself"),
+        cluster("local", replace(FAST, device="cuda:0")),
+    ):
         pass

@@ -1,4 +1,6 @@
-"""What is planned, in which order, where, and what becomes of it when jobs fail, cards are lost and users interrupt."""
+"""What is planned, in which order, where, and what becomes of it when jobs fail, cards are lost and
+users interrupt.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,12 @@ ORDER = Order(repeats=3, seed=7, run_id="a run")
 
 
 def environment(place: Place) -> dict[str, Any]:
-    return {"host": place.host, "device": place.name, "device_name": place.device_name, "uuid": place.uuid.removeprefix("GPU-")}
+    return {
+        "host": place.host,
+        "device": place.name,
+        "device_name": place.device_name,
+        "uuid": place.uuid.removeprefix("GPU-"),
+    }
 
 
 def done(spec: Spec, status: str = "ok", place: Place = HERE, **changes: Any) -> Record:
@@ -47,7 +54,9 @@ def done(spec: Spec, status: str = "ok", place: Place = HERE, **changes: Any) ->
 
 
 class Jobs:
-    """Stands for the child processes: ends each job as it is told to, and remembers what it was given."""
+    """Stands for the child processes: ends each job as it is told to, and remembers what it was
+    given.
+    """
 
     def __init__(self, place: Place = HERE, **endings: Any) -> None:
         self.place, self.endings, self.given = place, endings, []
@@ -59,12 +68,24 @@ class Jobs:
         if callable(ending):
             ending = ending(job, watch)
         status, _, code = ending.partition(" ")
-        record = Record(job.spec, job.settings, status, Reason(code or status, "build") if status != "ok" else None)
-        record = replace(record, environment=environment(self.place), run_id=job.run_id, conditions=dict(job.conditions))
+        record = Record(
+            job.spec,
+            job.settings,
+            status,
+            Reason(code or status, "build") if status != "ok" else None,
+        )
+        record = replace(
+            record,
+            environment=environment(self.place),
+            run_id=job.run_id,
+            conditions=dict(job.conditions),
+        )
         return keep(record, None)
 
 
-def planned(runners: dict[Place, Any], records: list[Record] | None = None, order: Order = ORDER) -> list[Queue]:
+def planned(
+    runners: dict[Place, Any], records: list[Record] | None = None, order: Order = ORDER
+) -> list[Queue]:
     return plan(SPECS, QUICK, runners, order, records or [])
 
 
@@ -96,7 +117,9 @@ def test_shards_are_a_partition() -> None:
 
 
 def test_results_of_any_kind_are_not_run_again_and_what_was_broken_off_is() -> None:
-    records = [done(SPECS[0]) for _ in range(3)] + [done(SPECS[1], status) for status in ("oom", "timeout", "error")]
+    records = [done(SPECS[0]) for _ in range(3)] + [
+        done(SPECS[1], status) for status in ("oom", "timeout", "error")
+    ]
     records += [done(SPECS[2], status) for status in ("interrupted", "skipped")] + [done(SPECS[3])]
     (queue,) = planned({HERE: Jobs()}, records)
     assert Counter(job.spec for job in queue.jobs) == {SPECS[2]: 3, SPECS[3]: 2, SPECS[4]: 3}
@@ -104,12 +127,19 @@ def test_results_of_any_kind_are_not_run_again_and_what_was_broken_off_is() -> N
 
 
 def test_a_result_counts_where_settings_and_device_are_the_same() -> None:
-    same = [done(SPECS[0], settings=replace(QUICK, deadline_s=5.0)), done(SPECS[1], settings=replace(QUICK, device="cpu"))]
+    same = [
+        done(SPECS[0], settings=replace(QUICK, deadline_s=5.0)),
+        done(SPECS[1], settings=replace(QUICK, device="cpu")),
+    ]
     crashed = done(SPECS[2], "error", environment={"host": "here"})
     others = [
-        done(SPECS[3], settings=Settings()), done(SPECS[3], settings=None), done(SPECS[3], place=replace(HERE, device_name="Another")),
-        done(SPECS[3], place=CARDS[0]), done(SPECS[3], "error", environment={"host": "there"}), done(replace(SPECS[3], batch=2)),
-    ]  # fmt: skip
+        done(SPECS[3], settings=Settings()),
+        done(SPECS[3], settings=None),
+        done(SPECS[3], place=replace(HERE, device_name="Another")),
+        done(SPECS[3], place=CARDS[0]),
+        done(SPECS[3], "error", environment={"host": "there"}),
+        done(replace(SPECS[3], batch=2)),
+    ]
     (queue,) = planned({HERE: Jobs()}, [*same, crashed, *others], replace(ORDER, repeats=1))
     assert Counter(job.spec for job in queue.jobs) == Counter(SPECS[3:])
 
@@ -126,7 +156,12 @@ def test_failures_are_rows_and_the_sweep_goes_on(tmp_path: Path) -> None:
     jobs = Jobs(**{"32x32": "oom", "64x64": "error killed", "96x96": "timeout deadline"})
     events = swept(planned({HERE: jobs}, order=replace(ORDER, repeats=1)), store)
     ended = [event.record for event in events if event.record]
-    assert Counter(record.status for record in ended) == {"oom": 1, "error": 1, "timeout": 1, "ok": 2}
+    assert Counter(record.status for record in ended) == {
+        "oom": 1,
+        "error": 1,
+        "timeout": 1,
+        "ok": 2,
+    }
     assert {record.record_id for record in store.read()} == {record.record_id for record in ended}
     assert {record.run_id for record in store.read()} == {"a run"}
     assert planned({HERE: jobs}, store.read(), replace(ORDER, repeats=1))[0].jobs == ()
@@ -134,23 +169,47 @@ def test_failures_are_rows_and_the_sweep_goes_on(tmp_path: Path) -> None:
 
 def test_each_job_begins_makes_progress_and_ends_in_turn(tmp_path: Path) -> None:
     events = swept(planned({HERE: Jobs()}, order=replace(ORDER, repeats=1)), Store(tmp_path))
-    assert [(bool(event.news), event.record is not None) for event in events] == [(False, False), (True, False), (False, True)] * 5
+    assert [(bool(event.news), event.record is not None) for event in events] == [
+        (False, False),
+        (True, False),
+        (False, True),
+    ] * 5
 
 
 def test_a_network_that_cannot_be_measured_so_is_a_row(tmp_path: Path) -> None:
     def refuse(job: Job, watch: Watch) -> str:
-        raise RefusedError(Record(job.spec, job.settings, "error", Reason("usage", "build", "two stages are not trained")))
+        raise RefusedError(
+            Record(
+                job.spec,
+                job.settings,
+                "error",
+                Reason("usage", "build", "two stages are not trained"),
+            )
+        )
 
     store = Store(tmp_path)
-    events = swept(planned({HERE: Jobs(**{"32x32": refuse})}, order=replace(ORDER, repeats=1)), store)
+    events = swept(
+        planned({HERE: Jobs(**{"32x32": refuse})}, order=replace(ORDER, repeats=1)), store
+    )
     (row,) = [record for record in store.read() if record.status != "ok"]
-    assert (row.reason.message, row.run_id, row.conditions["order_seed"]) == ("two stages are not trained", "a run", 7)
+    assert (row.reason.message, row.run_id, row.conditions["order_seed"]) == (
+        "two stages are not trained",
+        "a run",
+        7,
+    )
     assert sum(event.record is not None for event in events) == 5
 
 
 def test_settings_that_the_device_cannot_have_are_an_error_and_no_row(tmp_path: Path) -> None:
     def refuse(job: Job, watch: Watch) -> str:
-        raise RefusedError(Record(job.spec, job.settings, "error", Reason("usage", "preflight", "tf32 is a CUDA device's")))
+        raise RefusedError(
+            Record(
+                job.spec,
+                job.settings,
+                "error",
+                Reason("usage", "preflight", "tf32 is a CUDA device's"),
+            )
+        )
 
     store = Store(tmp_path)
     with pytest.raises(UsageError, match="tf32"):
@@ -171,7 +230,9 @@ def test_a_lost_card_gets_no_more_jobs_and_the_other_goes_on(tmp_path: Path) -> 
     assert {record.reason.code for record in skipped} == {"gpu_lost"}
 
 
-def test_an_interruption_lets_the_running_job_end_and_resuming_runs_the_rest_once(tmp_path: Path) -> None:
+def test_an_interruption_lets_the_running_job_end_and_resuming_runs_the_rest_once(
+    tmp_path: Path,
+) -> None:
     store, interruptions = Store(tmp_path), []
 
     def interrupt(job: Job, watch: Watch) -> str:
@@ -187,7 +248,9 @@ def test_an_interruption_lets_the_running_job_end_and_resuming_runs_the_rest_onc
     resumed = Jobs()
     swept(planned({HERE: resumed}, store.read(), order), store)
     assert {job.spec for job in resumed.given} == {job.spec for job in queue.jobs[2:]}
-    assert Counter(record.spec for record in store.read() if record.status == "ok") == Counter(SPECS)
+    assert Counter(record.spec for record in store.read() if record.status == "ok") == Counter(
+        SPECS
+    )
 
 
 def test_two_cards_work_side_by_side(tmp_path: Path) -> None:
@@ -210,7 +273,11 @@ def test_a_listener_that_goes_away_ends_the_jobs(tmp_path: Path) -> None:
             pass
         return "interrupted"
 
-    events = run(planned({HERE: Jobs(**{spec.size: until_killed for spec in SPECS})}), Store(tmp_path).append, [])
+    events = run(
+        planned({HERE: Jobs(**{spec.size: until_killed for spec in SPECS})}),
+        Store(tmp_path).append,
+        [],
+    )
     next(events)
     events.close()
     assert not any("_work" in thread.name for thread in threading.enumerate())
@@ -229,7 +296,11 @@ def test_the_forecast_begins_with_the_protocol_s_budget_and_learns() -> None:
 def test_the_forecast_knows_what_the_same_job_took_here() -> None:
     queues = planned({HERE: Jobs()}, order=replace(ORDER, repeats=1))
     forecast = Forecast(
-        queues, [done(SPECS[0], phases={"build": 60.0, "latency": 40.0}), done(SPECS[1], place=CARDS[0], phases={"build": 9.0})]
+        queues,
+        [
+            done(SPECS[0], phases={"build": 60.0, "latency": 40.0}),
+            done(SPECS[1], place=CARDS[0], phases={"build": 9.0}),
+        ],
     )
     known = {job.spec: forecast.job_s(HERE, job) for job in queues[0].jobs}
     assert known[SPECS[0]] == pytest.approx(100, abs=10)

@@ -34,8 +34,12 @@ def repeats(record: Make, name: str, *times: float) -> list[Record]:
         ((30.0, 31.0, 32.0), "more"),
     ],
 )
-def test_different_is_apart_and_beyond_3_percent(record: Make, times: tuple[float, ...], expected: str) -> None:
-    one, base = configurations([*repeats(record, "vovnet39", *times), *repeats(record, "resnet50-v1", 19.9, 20.0, 20.1)])
+def test_different_is_apart_and_beyond_3_percent(
+    record: Make, times: tuple[float, ...], expected: str
+) -> None:
+    one, base = configurations(
+        [*repeats(record, "vovnet39", *times), *repeats(record, "resnet50-v1", 19.9, 20.0, 20.1)]
+    )
     found = ratio(one, base, "latency_ms")
     assert found is not None
     assert found.verdict == expected
@@ -63,28 +67,48 @@ def test_a_baseline_is_found_by_its_name(record: Make, name: str) -> None:
 
 def test_a_baseline_is_found_by_its_record(record: Make) -> None:
     records = [record(), record(batch=8), record("resnet50-v1")]
-    assert find_baseline(records, records[1].record_id[:8]).name == "vovnet39 + refinedet320, batch 8"
+    assert (
+        find_baseline(records, records[1].record_id[:8]).name == "vovnet39 + refinedet320, batch 8"
+    )
 
 
 def test_a_name_of_two_networks_is_asked_about(record: Make) -> None:
-    records = [record(detector="refinedet", size=512), record(detector="refinedet", size=320), record("resnet50-v1")]
-    with pytest.raises(UsageError, match=r"may be vovnet39 \+ refinedet512; vovnet39 \+ refinedet320: say which"):
+    records = [
+        record(detector="refinedet", size=512),
+        record(detector="refinedet", size=320),
+        record("resnet50-v1"),
+    ]
+    with pytest.raises(
+        UsageError, match=r"may be vovnet39 \+ refinedet512; vovnet39 \+ refinedet320: say which"
+    ):
         find_baseline(records, "vovnet39")
     with pytest.raises(UsageError, match="of which there are vovnet39"):
         find_baseline(records, "vgg16")
 
 
 def test_what_is_not_comparable_is_refused_with_its_keys(record: Make) -> None:
-    records = [record(), record("resnet50-v1", settings=Settings(precision="fp16"), flags=("ci_not_met",))]
+    records = [
+        record(),
+        record("resnet50-v1", settings=Settings(precision="fp16"), flags=("ci_not_met",)),
+    ]
     baseline = find_baseline(records, "vovnet39")
-    with pytest.raises(UsageError, match=r"nothing is comparable .*precision \(fp16, fp32\); ci_not_met; --force"):
+    with pytest.raises(
+        UsageError, match=r"nothing is comparable .*precision \(fp16, fp32\); ci_not_met; --force"
+    ):
         ratio_tables(records, baseline, Layout())
 
 
 def test_force_marks_what_is_not_comparable(record: Make) -> None:
     records = [record(), record("resnet50-v1", batch=8)]
     (table,) = ratio_tables(records, find_baseline(records, "vovnet39", is_forced=True), Layout())
-    assert ["resnet50-v1 + refinedet320,", "1.000", "1.000", "20", "1.000!", "0.86-1.16 alike"] in table.rows
+    assert [
+        "resnet50-v1 + refinedet320,",
+        "1.000",
+        "1.000",
+        "20",
+        "1.000!",
+        "0.86-1.16 alike",
+    ] in table.rows
     assert table.notes[0] == "! forced, batch (8, 1): resnet50-v1 + refinedet320, batch 8"
 
 
@@ -113,7 +137,12 @@ else alike.
 
 
 def test_each_place_has_its_own_baseline(record: Make) -> None:
-    records = [record(), record("resnet50-v1", latency_ms=40.0), record(gpu=False, latency_ms=300.0), record("resnet50-v1", gpu=False)]
+    records = [
+        record(),
+        record("resnet50-v1", latency_ms=40.0),
+        record(gpu=False, latency_ms=300.0),
+        record("resnet50-v1", gpu=False),
+    ]
     first, second = ratio_tables(records, find_baseline(records, "vovnet39"), Layout())
     assert [row[4] for row in first.rows] == ["1", "2.000"]
     assert [row[4] for row in second.rows] == ["1", "0.067"]
@@ -125,9 +154,15 @@ def test_a_record_as_baseline_is_one_place_s(record: Make) -> None:
     made = [against(one, baseline, ["latency_ms"]) for one in records]
     assert [row["ratio_latency_ms"] for row in made] == [1.0, 0.5]
     assert [row["not_comparable"] for row in made] == [None, "precision (fp16, fp32)"]
-    assert list(made[0]) == ratio_columns(["latency_ms"]) == ["baseline", "not_comparable", "ratio_latency_ms"]
+    assert (
+        list(made[0])
+        == ratio_columns(["latency_ms"])
+        == ["baseline", "not_comparable", "ratio_latency_ms"]
+    )
 
 
 def test_text_has_no_ratio(record: Make) -> None:
     with pytest.raises(UsageError, match="backbone is none"):
-        ratio_tables([record()], find_baseline([record()], "vovnet39"), Layout(columns=["backbone"]))
+        ratio_tables(
+            [record()], find_baseline([record()], "vovnet39"), Layout(columns=["backbone"])
+        )

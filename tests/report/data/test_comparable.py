@@ -14,8 +14,13 @@ from archbench.spec import Settings
 
 Make = Callable[..., Record]
 CARD = {
-    "device": "cuda:0", "device_name": "Example GPU", "uuid": "GPU-1", "torch": "2.13.0+cu130", "driver": "580.65.06", "cudnn": 91002,
-}  # fmt: skip
+    "device": "cuda:0",
+    "device_name": "Example GPU",
+    "uuid": "GPU-1",
+    "torch": "2.13.0+cu130",
+    "driver": "580.65.06",
+    "cudnn": 91002,
+}
 
 
 def on_card(record: Make, **changes: Any) -> Record:
@@ -28,13 +33,23 @@ def on_card(record: Make, **changes: Any) -> Record:
         ({"batch": 8}, ["batch (1, 8)"]),
         ({"size": 512}, ["input (320x320, 512x512)"]),
         ({"settings": Settings(precision="fp16")}, ["precision (fp32, fp16)"]),
-        ({"settings": Settings(memory_format="channels_last")}, ["memory format (contiguous, channels_last)"]),
+        (
+            {"settings": Settings(memory_format="channels_last")},
+            ["memory format (contiguous, channels_last)"],
+        ),
         ({"settings": Settings(fold_bn=True)}, ["batch norms folded (no, yes)"]),
         ({"settings": Settings(compile="default")}, ["compiled (none, default)"]),
         ({"settings": Settings(cuda_graph=True)}, ["CUDA graph (no, yes)"]),
         ({"settings": Settings(cudnn_benchmark=False)}, ["cudnn.benchmark (yes, no)"]),
         ({"settings": Settings(weights="a.pt")}, ["loaded weights (no, yes)"]),
-        ({"gpu": False}, ["device (Example GPU, Example CPU)", "cudnn.benchmark (yes, -)", "threads (-, 2 threads)"]),
+        (
+            {"gpu": False},
+            [
+                "device (Example GPU, Example CPU)",
+                "cudnn.benchmark (yes, -)",
+                "threads (-, 2 threads)",
+            ],
+        ),
     ],
 )
 def test_a_difference_is_named(record: Make, changes: dict[str, Any], expected: list[str]) -> None:
@@ -44,7 +59,9 @@ def test_a_difference_is_named(record: Make, changes: dict[str, Any], expected: 
 
 def test_protocol_and_unit_are_part_of_a_figure(record: Make) -> None:
     made = record()
-    other = replace(made, measured=made.measured | {"latency_ms": Metric(20.0, "s", protocol="model+post")})
+    other = replace(
+        made, measured=made.measured | {"latency_ms": Metric(20.0, "s", protocol="model+post")}
+    )
     assert differing(made, other, "latency_ms") == ["unit (ms, s)", "protocol (model, model+post)"]
 
 
@@ -53,28 +70,52 @@ def test_networks_may_differ(record: Make) -> None:
 
 
 def test_what_only_says_how_well_a_figure_is_known_may_differ(record: Make) -> None:
-    other = Settings(target=0.02, n_min=20, budget_s=5.0, seed=3, deadline_s=9.0, device="cuda:1", allow_shared=True)
+    other = Settings(
+        target=0.02,
+        n_min=20,
+        budget_s=5.0,
+        seed=3,
+        deadline_s=9.0,
+        device="cuda:1",
+        allow_shared=True,
+    )
     assert differing(record(), record(settings=other), "latency_ms") == []
 
 
 def test_every_other_setting_counts_until_it_is_named() -> None:
     assert {field.name for field in fields(Settings)} >= {*SAMPLING} - {"energy_s"}
-    assert not {"precision", "memory_format", "fold_bn", "compile", "cuda_graph", "deterministic", "cudnn_benchmark"} & {*SAMPLING}
+    assert not {
+        "precision",
+        "memory_format",
+        "fold_bn",
+        "compile",
+        "cuda_graph",
+        "deterministic",
+        "cudnn_benchmark",
+    } & {*SAMPLING}
 
 
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"torch": "2.12.1"}, ["torch (2.13, 2.12)"]), ({"torch": "2.13.1"}, []), ({"driver": "575.1"}, ["driver (580, 575)"]),
-        ({"cudnn": 8902}, ["cuDNN (9, 8)"]), ({"cudnn": 91900}, []), ({"uuid": "GPU-2"}, []),
+        ({"torch": "2.12.1"}, ["torch (2.13, 2.12)"]),
+        ({"torch": "2.13.1"}, []),
+        ({"driver": "575.1"}, ["driver (580, 575)"]),
+        ({"cudnn": 8902}, ["cuDNN (9, 8)"]),
+        ({"cudnn": 91900}, []),
+        ({"uuid": "GPU-2"}, []),
     ],
-)  # fmt: skip
-def test_libraries_count_by_their_major_versions(record: Make, change: dict[str, Any], expected: list[str]) -> None:
+)
+def test_libraries_count_by_their_major_versions(
+    record: Make, change: dict[str, Any], expected: list[str]
+) -> None:
     assert differing(on_card(record), on_card(record, **change), "latency_ms") == expected
 
 
 def test_energy_is_of_one_card(record: Make) -> None:
-    assert differing(on_card(record), on_card(record, uuid="GPU-2"), "energy_per_image_j") == ["card (GPU-1, GPU-2)"]
+    assert differing(on_card(record), on_card(record, uuid="GPU-2"), "energy_per_image_j") == [
+        "card (GPU-1, GPU-2)"
+    ]
 
 
 def test_counts_depend_on_none_of_it_but_the_peak_of_activations_on_the_batch(record: Make) -> None:
@@ -91,19 +132,27 @@ def test_what_is_meant_to_differ_is_left_out(record: Make) -> None:
 def test_a_place_says_what_is_not_usual(record: Make) -> None:
     assert where(record()) == "Example GPU, fp32, contiguous"
     assert (
-        where(record(settings=Settings(cuda_graph=True, deterministic=True))) == "Example GPU, fp32, contiguous, CUDA graph, deterministic"
+        where(record(settings=Settings(cuda_graph=True, deterministic=True)))
+        == "Example GPU, fp32, contiguous, CUDA graph, deterministic"
     )
-    assert where(record(settings=Settings(compile="max-autotune"))) == "Example GPU, fp32, contiguous, compiled (max-autotune)"
+    assert (
+        where(record(settings=Settings(compile="max-autotune")))
+        == "Example GPU, fp32, contiguous, compiled (max-autotune)"
+    )
     assert where(record(settings=None)) == "counted, not measured"
 
 
 def test_places_that_differ_in_versions_alone_tell_them(record: Make) -> None:
     made = places([on_card(record), on_card(record, torch="2.12.0"), record()])
     assert list(made) == [
-        "Example GPU, fp32, contiguous, torch 2.13, driver 580, cuDNN 9", "Example GPU, fp32, contiguous, torch 2.12, driver 580, cuDNN 9",
+        "Example GPU, fp32, contiguous, torch 2.13, driver 580, cuDNN 9",
+        "Example GPU, fp32, contiguous, torch 2.12, driver 580, cuDNN 9",
         "Example GPU, fp32, contiguous",
-    ]  # fmt: skip
+    ]
 
 
 def test_flaws_are_the_flags_that_forbid_comparing() -> None:
-    assert flaws(["power_capped", "ci_not_met", "launch_bound", "throttled"]) == ["ci_not_met", "throttled"]
+    assert flaws(["power_capped", "ci_not_met", "launch_bound", "throttled"]) == [
+        "ci_not_met",
+        "throttled",
+    ]

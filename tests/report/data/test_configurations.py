@@ -15,11 +15,16 @@ Make = Callable[..., Record]
 
 
 def test_repeats_are_one_configuration_with_their_median_and_range(record: Make) -> None:
-    (one,) = configurations([record(latency_ms=time, day=day) for day, time in enumerate([20.2, 20.0, 20.1], start=1)])
+    (one,) = configurations(
+        [record(latency_ms=time, day=day) for day, time in enumerate([20.2, 20.0, 20.1], start=1)]
+    )
     assert one.figure("latency_ms") == Figure(20.1, (20.0, 20.2), 3)
     fps = one.figure("fps")
     assert fps is not None
-    assert (fps.value, fps.interval) == (pytest.approx(1e3 / 20.1), pytest.approx((1e3 / 20.2, 1e3 / 20.0)))
+    assert (fps.value, fps.interval) == (
+        pytest.approx(1e3 / 20.1),
+        pytest.approx((1e3 / 20.2, 1e3 / 20.0)),
+    )
 
 
 def test_of_two_repeats_speed_is_that_of_the_median_time(record: Make) -> None:
@@ -31,7 +36,10 @@ def test_of_two_repeats_speed_is_that_of_the_median_time(record: Make) -> None:
 
 
 def test_repeats_that_lie_too_far_apart_are_flagged(record: Make) -> None:
-    near, far = (configurations([record(latency_ms=20.0), record(latency_ms=time)])[0].figure("latency_ms") for time in (20.5, 21.0))
+    near, far = (
+        configurations([record(latency_ms=20.0), record(latency_ms=time)])[0].figure("latency_ms")
+        for time in (20.5, 21.0)
+    )
     assert near is not None
     assert far is not None
     assert (near.flags, far.flags) == ((), ("not_repeatable",))
@@ -54,7 +62,9 @@ def test_a_count_is_exact(record: Make) -> None:
 
 
 def test_a_flawed_record_gives_way_to_others(record: Make) -> None:
-    (one,) = configurations([record(latency_ms=20.0), record(latency_ms=90.0, flags=("cpu_contended",))])
+    (one,) = configurations(
+        [record(latency_ms=20.0), record(latency_ms=90.0, flags=("cpu_contended",))]
+    )
     assert one.figure("latency_ms") == Figure(20.0, (19.0, 22.0), 1)
     (alone,) = configurations([record(latency_ms=90.0, flags=("cpu_contended",))])
     figure = alone.figure("fps")
@@ -63,14 +73,26 @@ def test_a_flawed_record_gives_way_to_others(record: Make) -> None:
 
 
 def test_what_differs_stays_apart(record: Make, failed: Record) -> None:
-    made = configurations([record(), record(batch=8), record(gpu=False), record("resnet50-v1"), replace(failed, spec=record().spec)])
+    made = configurations(
+        [
+            record(),
+            record(batch=8),
+            record(gpu=False),
+            record("resnet50-v1"),
+            replace(failed, spec=record().spec),
+        ]
+    )
     assert len(made) == 5
     assert [one.status for one in made] == ["ok", "ok", "ok", "oom", "ok"]
 
 
 def test_only_the_newest_version_s_records_count(record: Make) -> None:
     old, new = (
-        record(latency_ms=time, day=day, environment={"device": "cuda:0", "device_name": "Example GPU", "archbench": version})
+        record(
+            latency_ms=time,
+            day=day,
+            environment={"device": "cuda:0", "device_name": "Example GPU", "archbench": version},
+        )
         for time, day, version in ((40.0, 1, "0.1.0"), (20.0, 2, "0.2.0"))
     )
     (one,) = configurations([new, old])
@@ -79,7 +101,11 @@ def test_only_the_newest_version_s_records_count(record: Make) -> None:
 
 def test_energy_is_of_the_newest_record_s_card(record: Make) -> None:
     cards = [
-        record(energy_j=joules, day=day, environment={"device": "cuda:0", "device_name": "Example GPU", "uuid": uuid})
+        record(
+            energy_j=joules,
+            day=day,
+            environment={"device": "cuda:0", "device_name": "Example GPU", "uuid": uuid},
+        )
         for joules, day, uuid in ((2.0, 1, "GPU-1"), (3.0, 2, "GPU-2"))
     ]
     (one,) = configurations(cards)
@@ -91,20 +117,30 @@ def test_energy_is_of_the_newest_record_s_card(record: Make) -> None:
 
 def test_a_missing_figure_says_why(record: Make, failed: Record) -> None:
     one, other = configurations([record(), failed])
-    assert (one.figure("energy_per_image_j"), one.reason("energy_per_image_j")) == (None, "cpu_device")
+    assert (one.figure("energy_per_image_j"), one.reason("energy_per_image_j")) == (
+        None,
+        "cpu_device",
+    )
     assert other.reason("latency_ms") == "out_of_memory"
     assert one.reason("total_ms") == "not_asked_for"
 
 
 def test_the_place_with_most_networks_comes_first(record: Make) -> None:
-    made = configurations([record(gpu=False), record(), record("resnet50-v1"), record(settings=None)])
+    made = configurations(
+        [record(gpu=False), record(), record("resnet50-v1"), record(settings=None)]
+    )
     found = measured_places(made)
-    assert list(found) == ["Example GPU, fp32, contiguous", "Example CPU, 2 threads, fp32, contiguous"]
+    assert list(found) == [
+        "Example GPU, fp32, contiguous",
+        "Example CPU, 2 threads, fp32, contiguous",
+    ]
     assert COUNTED_ONLY not in found
 
 
 def test_a_median_of_zero_is_no_division(record: Make) -> None:
     made = record()
-    zero, some = (replace(made, measured={"latency_ms": Metric(value, "ms")}) for value in (0.0, 0.0))
+    zero, some = (
+        replace(made, measured={"latency_ms": Metric(value, "ms")}) for value in (0.0, 0.0)
+    )
     (one,) = configurations([zero, some])
     assert one.figure("latency_ms") == Figure(0.0, (0.0, 0.0), 2)

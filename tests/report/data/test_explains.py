@@ -15,14 +15,26 @@ Make = Callable[..., Record]
 
 
 def series(record: Make, count: int = 8, **changes: object) -> list[Record]:
-    """Networks whose time follows their multiply-adds, against their parameters, and has nothing to do with the rest."""
+    """Networks whose time follows their multiply-adds, against their parameters, and has nothing to
+    do with the rest.
+    """
     return [
         record(
-            detector="refinedet", size=64 * n, latency_ms=10.0 * n, energy_j=float(n),
-            counted={"macs": n, "params": -n, "mac_eq1": n * n % 7, "cio": n * n % 5, "activation_peak_bytes": 4}, **changes,
+            detector="refinedet",
+            size=64 * n,
+            latency_ms=10.0 * n,
+            energy_j=float(n),
+            counted={
+                "macs": n,
+                "params": -n,
+                "mac_eq1": n * n % 7,
+                "cio": n * n % 5,
+                "activation_peak_bytes": 4,
+            },
+            **changes,
         )
         for n in range(2, 2 + count)
-    ]  # fmt: skip
+    ]
 
 
 def test_the_count_that_orders_times_is_found(record: Make) -> None:
@@ -35,13 +47,26 @@ def test_the_count_that_orders_times_is_found(record: Make) -> None:
 
 
 def test_places_batches_and_modes_are_apart(record: Make) -> None:
-    records = [*series(record), *series(record, gpu=False), *series(record, batch=4), *series(record, settings=Settings(precision="fp16"))]
-    found = [(one.place, one.batch, one.n) for one in explanations(configurations(records)) if one.measured == "latency_ms"]
+    records = [
+        *series(record),
+        *series(record, gpu=False),
+        *series(record, batch=4),
+        *series(record, settings=Settings(precision="fp16")),
+    ]
+    found = [
+        (one.place, one.batch, one.n)
+        for one in explanations(configurations(records))
+        if one.measured == "latency_ms"
+    ]
     assert sorted(found) == [
-        ("Example CPU, 2 threads, fp32, contiguous", 1, 8), ("Example GPU, fp16, contiguous", 1, 8),
-        ("Example GPU, fp32, contiguous", 1, 8), ("Example GPU, fp32, contiguous", 4, 8),
-    ]  # fmt: skip
-    assert {one.place for one in explanations(configurations(records), device="cpu")} == {"Example CPU, 2 threads, fp32, contiguous"}
+        ("Example CPU, 2 threads, fp32, contiguous", 1, 8),
+        ("Example GPU, fp16, contiguous", 1, 8),
+        ("Example GPU, fp32, contiguous", 1, 8),
+        ("Example GPU, fp32, contiguous", 4, 8),
+    ]
+    assert {one.place for one in explanations(configurations(records), device="cpu")} == {
+        "Example CPU, 2 threads, fp32, contiguous"
+    }
 
 
 def test_repeats_are_one_network(record: Make) -> None:
@@ -52,7 +77,10 @@ def test_repeats_are_one_network(record: Make) -> None:
 def test_flawed_times_are_left_out_unless_asked_for(record: Make) -> None:
     records = series(record, flags=("throttled",))
     assert [one.measured for one in explanations(configurations(records))] == ["energy_per_image_j"]
-    assert [one.measured for one in explanations(configurations(records), with_flawed=True)] == ["latency_ms", "energy_per_image_j"]
+    assert [one.measured for one in explanations(configurations(records), with_flawed=True)] == [
+        "latency_ms",
+        "energy_per_image_j",
+    ]
 
 
 def test_too_few_networks_explain_nothing(record: Make) -> None:

@@ -29,27 +29,61 @@ def as_csv(records: list[Record]) -> str:
 def test_a_row_holds_what_was_asked_counted_measured_and_published(record: Make) -> None:
     (row,) = rows([record(energy_j=2.5, flags=("ci_not_met",))])
     expected = {
-        "status": "ok", "reason": None, "backbone": "vovnet39", "detector": "refinedet", "input": "320x320", "classes": 80,
-        "options": None, "batch": 1, "mode": "infer", "device": "Example GPU", "threads": 4, "precision": "fp32",
-        "memory_format": "contiguous", "params": 56283844, "mac_bound": 51234567.5, "boxes": 6375,
-        "latency_ms": 20.0, "latency_ms_ci95_lo": 19.0, "latency_ms_ci95_hi": 22.0, "fps": 50.0, "gmacs_per_s": 1631.31008,
-        "postprocess_ms": None, "energy_per_image_j": 2.5, "mem_device_delta_bytes": 2_000_000_000, "flags": "ci_not_met",
-        "published_source": "vovnet/table4", "published_label": "VoVNet-39", "published_dataset": "coco-test-dev",
-        "published_params": 56_280_000, "published_macs": 32_600_000_000, "published_fps": 25.0, "published_latency_ms": None,
-        "published_energy_eq2_per_image_j": 4.8, "published_gmacs_per_s": 815.0, "published_ap": 33.5, "published_map50": None,
+        "status": "ok",
+        "reason": None,
+        "backbone": "vovnet39",
+        "detector": "refinedet",
+        "input": "320x320",
+        "classes": 80,
+        "options": None,
+        "batch": 1,
+        "mode": "infer",
+        "device": "Example GPU",
+        "threads": 4,
+        "precision": "fp32",
+        "memory_format": "contiguous",
+        "params": 56283844,
+        "mac_bound": 51234567.5,
+        "boxes": 6375,
+        "latency_ms": 20.0,
+        "latency_ms_ci95_lo": 19.0,
+        "latency_ms_ci95_hi": 22.0,
+        "fps": 50.0,
+        "gmacs_per_s": 1631.31008,
+        "postprocess_ms": None,
+        "energy_per_image_j": 2.5,
+        "mem_device_delta_bytes": 2_000_000_000,
+        "flags": "ci_not_met",
+        "published_source": "vovnet/table4",
+        "published_label": "VoVNet-39",
+        "published_dataset": "coco-test-dev",
+        "published_params": 56_280_000,
+        "published_macs": 32_600_000_000,
+        "published_fps": 25.0,
+        "published_latency_ms": None,
+        "published_energy_eq2_per_image_j": 4.8,
+        "published_gmacs_per_s": 815.0,
+        "published_ap": 33.5,
+        "published_map50": None,
         "published_mem_device_delta_bytes": 2_199_000_000,
-    }  # fmt: skip
+    }
     assert {name: row[name] for name in expected} == expected
 
 
 def test_a_record_without_the_paper_s_own_parameters_has_them_by_their_kinds(record: Make) -> None:
     """As records of a version have that did not know the paper's rule."""
     kinds = {"conv_weights": 3_135_726, "norm_buffers": 11_220}
-    old = record("peleenet", "prn416", counted={"params": 3_147_530, "paper_params": None, "param_kinds": kinds})
+    old = record(
+        "peleenet",
+        "prn416",
+        counted={"params": 3_147_530, "paper_params": None, "param_kinds": kinds},
+    )
     figure = configurations([old])[0].figure("paper_params")
     assert figure
     assert rows([old])[0]["paper_params"] == figure.value == 3_158_750
-    known = record("peleenet", "prn416", counted={"params": 1, "paper_params": 7, "param_kinds": kinds})
+    known = record(
+        "peleenet", "prn416", counted={"params": 1, "paper_params": 7, "param_kinds": kinds}
+    )
     assert rows([known])[0]["paper_params"] == 7
 
 
@@ -62,8 +96,20 @@ def test_the_columns_do_not_depend_on_the_records(record: Make, failed: Record) 
 
 def test_columns_are_the_project_s_words() -> None:
     assert all(name == name.lower() and " " not in name for name in COLUMNS)
-    assert {"mac_eq1", "macs", "paper_flops", "cio_pool", "energy_eq2_per_image_j", "published_energy_eq2_per_image_j"} <= COLUMNS.keys()
-    assert {"published_cpu_fps", "published_cpu_latency_ms", "published_cio_pool", "published_flops"} <= COLUMNS.keys()
+    assert {
+        "mac_eq1",
+        "macs",
+        "paper_flops",
+        "cio_pool",
+        "energy_eq2_per_image_j",
+        "published_energy_eq2_per_image_j",
+    } <= COLUMNS.keys()
+    assert {
+        "published_cpu_fps",
+        "published_cpu_latency_ms",
+        "published_cio_pool",
+        "published_flops",
+    } <= COLUMNS.keys()
 
 
 def test_what_is_missing_is_empty_and_never_0(record: Make) -> None:
@@ -71,7 +117,9 @@ def test_what_is_missing_is_empty_and_never_0(record: Make) -> None:
     (row,) = rows([made])
     assert row["latency_ms"] is row["energy_per_image_j"] is row["flags"] is None
     (cells,) = csv.DictReader(io.StringIO(as_csv([made])))
-    assert {cells[name] for name in ("latency_ms", "fps", "flags", "options", "published_map50")} == {""}
+    assert {
+        cells[name] for name in ("latency_ms", "fps", "flags", "options", "published_map50")
+    } == {""}
 
 
 def test_csv_keeps_whole_numbers_whole(record: Make) -> None:
@@ -84,8 +132,14 @@ def test_csv_keeps_whole_numbers_whole(record: Make) -> None:
 
 def test_pandas_reads_numbers_as_numbers(record: Make) -> None:
     table = pd.read_csv(io.StringIO(as_csv([record(), record("resnet50-v1")])))
-    assert table.dtypes[["params", "boxes", "batch", "published_macs"]].map(str).tolist() == ["int64"] * 4
-    assert table.dtypes[["latency_ms", "fps", "mac_bound", "published_ap"]].map(str).tolist() == ["float64"] * 4
+    assert (
+        table.dtypes[["params", "boxes", "batch", "published_macs"]].map(str).tolist()
+        == ["int64"] * 4
+    )
+    assert (
+        table.dtypes[["latency_ms", "fps", "mac_bound", "published_ap"]].map(str).tolist()
+        == ["float64"] * 4
+    )
 
 
 @pytest.mark.parametrize("count", [0, 2])
@@ -111,12 +165,20 @@ def test_a_failed_job_is_a_row_with_its_reason(failed: Record) -> None:
 
 def test_json_lists_every_published_figure_and_every_reason(record: Make) -> None:
     (row,) = json.loads(json.dumps(rows_with_published([record(gpu=False)]), allow_nan=False))
-    assert row["missing"] == {"energy_per_image_j": "cpu_device", "mem_device_delta_bytes": "cpu_device"}
+    assert row["missing"] == {
+        "energy_per_image_j": "cpu_device",
+        "mem_device_delta_bytes": "cpu_device",
+    }
     assert {figure["source"] for figure in row["published"]} == {"vovnet/table4", "vovnet/table6"}
     assert row["published"][0] == {
-        "source": "vovnet/table4", "label": "VoVNet-39", "dataset": "coco-test-dev", "metric": "gmacs", "value": 32.6, "column": "macs",
+        "source": "vovnet/table4",
+        "label": "VoVNet-39",
+        "dataset": "coco-test-dev",
+        "metric": "gmacs",
+        "value": 32.6,
+        "column": "macs",
         "value_in_our_units": 32_600_000_000,
-    }  # fmt: skip
+    }
 
 
 def test_speed_is_not_quoted_beside_another_batch(record: Make) -> None:
@@ -126,7 +188,11 @@ def test_speed_is_not_quoted_beside_another_batch(record: Make) -> None:
 
 
 def test_the_people_s_table(record: Make, failed: Record) -> None:
-    made = [record(), record("resnet101-v1", latency_ms=1234.5, day=2, flags=("ci_not_met",)), failed]
+    made = [
+        record(),
+        record("resnet101-v1", latency_ms=1234.5, day=2, flags=("ci_not_met",)),
+        failed,
+    ]
     (table,) = tables(made)
     assert table.plain() == EXPECTED
 
@@ -162,9 +228,11 @@ def test_devices_and_settings_are_not_mixed(record: Make) -> None:
     counted = record(settings=None, environment={}, latency_ms=None)
     made = tables([record(), record(gpu=False, latency_ms=300.0), half, counted])
     assert [table.title for table in made] == [
-        "Example GPU, fp32, contiguous", "Example CPU, 2 threads, fp32, contiguous", "Example GPU, fp16, contiguous",
+        "Example GPU, fp32, contiguous",
+        "Example CPU, 2 threads, fp32, contiguous",
+        "Example GPU, fp16, contiguous",
         "counted, not measured",
-    ]  # fmt: skip
+    ]
     assert "not to be compared" in made[-1].notes[-1]
     assert [table.notes for table in made[:-1]] == [[], [], []]
 
@@ -183,7 +251,14 @@ def test_tables_fit_80_columns(record: Make) -> None:
 def test_no_heading_says_mac_alone(record: Make) -> None:
     (table,) = tables([record()])
     headings = [column.heading.replace("-\n", "-").replace("\n", " ") for column in table.columns]
-    assert headings[1:] == ["params (M)", "multiply-adds (G)", "FLOPs, paper's way (G)", "MAC (Eq. 1) (M)", "latency (ms)", "fps"]
+    assert headings[1:] == [
+        "params (M)",
+        "multiply-adds (G)",
+        "FLOPs, paper's way (G)",
+        "MAC (Eq. 1) (M)",
+        "latency (ms)",
+        "fps",
+    ]
 
 
 def test_networks_that_differ_are_told_apart(record: Make) -> None:
@@ -195,7 +270,10 @@ def test_networks_that_differ_are_told_apart(record: Make) -> None:
 
 def test_markdown_leaves_names_whole(record: Make) -> None:
     (table,) = tables([record("resnet101-v1")], Layout(width=None))
-    assert "| resnet101-v1 + refinedet320 | 56.28 | 32.626 | 32.655 | 122.08 | 20.00 | 50.00 |" in table.markdown()
+    assert (
+        "| resnet101-v1 + refinedet320 | 56.28 | 32.626 | 32.655 | 122.08 | 20.00 | 50.00 |"
+        in table.markdown()
+    )
     assert "| multiply-adds (G) |" in table.markdown()
 
 
@@ -205,6 +283,9 @@ def test_no_records_make_no_table() -> None:
 
 def test_a_figure_without_a_spread_has_no_interval(record: Make) -> None:
     made = record()
-    few = replace(made, measured=made.measured | {"latency_ms": Metric(20.0, "ms", spread={"n": 3, "ci95": None})})
+    few = replace(
+        made,
+        measured=made.measured | {"latency_ms": Metric(20.0, "ms", spread={"n": 3, "ci95": None})},
+    )
     (row,) = rows([few])
     assert (row["latency_ms"], row["latency_ms_ci95_lo"]) == (20.0, None)

@@ -47,7 +47,10 @@ def test_there_is_no_rho_where_all_are_equal_or_alone() -> None:
 
 
 def test_resampling_gives_the_same_interval_each_time() -> None:
-    column, target = [1.0, 2.0, 3.0, 5.0, 4.0, 6.0, 8.0, 7.0], [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0]
+    column, target = (
+        [1.0, 2.0, 3.0, 5.0, 4.0, 6.0, 8.0, 7.0],
+        [1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0, 8.0],
+    )
     (first,), (second,) = correlations([column], target), correlations([column], target)
     assert first == second
     assert first.rho == pytest.approx(1 - 6 * 4 / (8 * 63))
@@ -78,9 +81,12 @@ def test_percentiles_leave_out_a_fortieth_at_each_end() -> None:
 
 
 @pytest.mark.parametrize(
-    ("left", "right", "expected"), [((9, 11), (4, 5), (1.8, 2.75)), ((4, 5), (5, 6), (4 / 6, 1.0)), ((2, 2), (4, 4), (0.5, 0.5))]
-)  # fmt: skip
-def test_the_range_of_a_ratio(left: tuple[float, float], right: tuple[float, float], expected: tuple[float, float]) -> None:
+    ("left", "right", "expected"),
+    [((9, 11), (4, 5), (1.8, 2.75)), ((4, 5), (5, 6), (4 / 6, 1.0)), ((2, 2), (4, 4), (0.5, 0.5))],
+)
+def test_the_range_of_a_ratio(
+    left: tuple[float, float], right: tuple[float, float], expected: tuple[float, float]
+) -> None:
     assert ratio_interval(left, right) == pytest.approx(expected)
 
 
@@ -92,12 +98,18 @@ def test_how_far_values_lie_apart() -> None:
 def test_resamples_are_correlated_as_if_each_row_stood_in_them_so_often() -> None:
     left, right = [3.0, 1.0, 2.0, 2.0, 5.0, 1.0], [1.0, 1.0, 4.0, 2.0, 6.0, 0.0]
     counts = np.random.default_rng(1).multinomial(6, [1 / 6] * 6, size=20)
-    found = statistics._weighted(statistics._deviations(left, counts), statistics._deviations(right, counts), counts)
+    found = statistics._weighted(
+        statistics._deviations(left, counts), statistics._deviations(right, counts), counts
+    )
     rows = [[row for row, count in enumerate(drawn) for _ in range(count)] for drawn in counts]
-    assert found.tolist() == pytest.approx([spearman([left[row] for row in one], [right[row] for row in one]) for one in rows])
+    assert found.tolist() == pytest.approx(
+        [spearman([left[row] for row in one], [right[row] for row in one]) for one in rows]
+    )
 
 
 def test_a_column_of_equal_values_explains_nothing() -> None:
-    constant, column = correlations([[1.0] * 6, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]], [2.0, 1.0, 4.0, 3.0, 6.0, 5.0])
+    constant, column = correlations(
+        [[1.0] * 6, [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]], [2.0, 1.0, 4.0, 3.0, 6.0, 5.0]
+    )
     assert (constant.rho, constant.interval, constant.best) == (None, None, 0)
     assert column.best == 1

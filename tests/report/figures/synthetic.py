@@ -1,6 +1,7 @@
 """Records and counts made up by rule, and the figures that golden files hold.
 
-python tests/report/figures/synthetic.py    # writes the golden files anew, to be read before they are committed
+python tests/report/figures/synthetic.py    # writes the golden files anew, to be read before they
+are committed
 """
 
 from __future__ import annotations
@@ -26,7 +27,9 @@ ROOFS = {"flops_per_s": 2e13, "bytes_per_s": 1e12, "element_bytes": 4}
 
 
 def made_up(spec: Spec, number: int, *, gpu: bool = True, **changes: Any) -> Record:
-    """A record whose figures all follow from one number: 1 ms, 1 G multiply-adds, 1 MB of activations each."""
+    """A record whose figures all follow from one number: 1 ms, 1 G multiply-adds, 1 MB of
+    activations each.
+    """
     ms = float(number) if gpu else 20.0 * number
     post = 2.0
     spread = {"n": 50, "median": ms, "ci95": [0.9 * ms, 1.2 * ms]}
@@ -34,26 +37,49 @@ def made_up(spec: Spec, number: int, *, gpu: bool = True, **changes: Any) -> Rec
     measured = {
         "latency_ms": Metric(ms, "ms", protocol="model", spread=spread),
         "postprocess_ms": Metric(post, "ms", protocol="post"),
-        "total_ms": Metric(ms + post, "ms", protocol="model+post", spread=spread | {"ci95": [0.9 * (ms + post), 1.2 * (ms + post)]}),
+        "total_ms": Metric(
+            ms + post,
+            "ms",
+            protocol="model+post",
+            spread=spread | {"ci95": [0.9 * (ms + post), 1.2 * (ms + post)]},
+        ),
         "backbone_ms": Metric(0.75 * ms, "ms", protocol="model"),
         "heads_ms": Metric(0.25 * ms, "ms", protocol="model"),
         "fps": Metric(1e3 * spec.batch / ms, "images/s", protocol="model"),
         "gmacs_per_s": Metric(1e3 * number / ms, "1e9/s", protocol="model"),
         "flops_per_s": Metric(2e12 * number * spec.batch / ms, "1/s", protocol="model"),
-        "mem_alloc_peak_bytes": Metric(5e6 * number, "bytes") if gpu else Metric(unit="bytes", **missing),
-        "mem_device_delta_bytes": Metric(1e9 + 5e6 * number, "bytes") if gpu else Metric(unit="bytes", **missing),
+        "mem_alloc_peak_bytes": Metric(5e6 * number, "bytes")
+        if gpu
+        else Metric(unit="bytes", **missing),
+        "mem_device_delta_bytes": Metric(1e9 + 5e6 * number, "bytes")
+        if gpu
+        else Metric(unit="bytes", **missing),
         "energy_per_image_j": Metric(0.1 * number, "J") if gpu else Metric(unit="J", **missing),
     }
     counted = {
-        "params": number * 10**6, "macs": number * 10**9, "flops": 2 * number * 10**9, "mac_eq1": (90 + number) * 10**6,
-        "mac_bound": 8e7, "cio": (500 - number) * 10**6, "cio_pool": (501 - number) * 10**6, "activation_peak_bytes": 10**6 * number,
-        "activation_total_bytes": 10**7 * number, "bytes_all": 4 * 10**7 * number, "uncounted": [],
-    }  # fmt: skip
+        "params": number * 10**6,
+        "macs": number * 10**9,
+        "flops": 2 * number * 10**9,
+        "mac_eq1": (90 + number) * 10**6,
+        "mac_bound": 8e7,
+        "cio": (500 - number) * 10**6,
+        "cio_pool": (501 - number) * 10**6,
+        "activation_peak_bytes": 10**6 * number,
+        "activation_total_bytes": 10**7 * number,
+        "bytes_all": 4 * 10**7 * number,
+        "uncounted": [],
+    }
     fields: dict[str, Any] = {
-        "spec": spec, "settings": Settings(), "status": "ok", "counted": counted, "measured": measured,
-        "environment": GPU if gpu else CPU, "conditions": {"roofline": ROOFS} if gpu else {}, "time_utc": "2025-01-01T00:00:00+00:00",
+        "spec": spec,
+        "settings": Settings(),
+        "status": "ok",
+        "counted": counted,
+        "measured": measured,
+        "environment": GPU if gpu else CPU,
+        "conditions": {"roofline": ROOFS} if gpu else {},
+        "time_utc": "2025-01-01T00:00:00+00:00",
         "record_id": f"{spec}, {spec.options_text}, {'gpu' if gpu else 'cpu'}",
-    }  # fmt: skip
+    }
     return Record(**fields | changes)
 
 
@@ -63,13 +89,21 @@ def of_suite(name: str) -> list[Record]:
 
 
 def of_grid(*, gpu: bool = True) -> list[Record]:
-    """Records of a part of Huang et al.'s grid: every pair of two extractors, and the networks of Table 3."""
+    """Records of a part of Huang et al.'s grid: every pair of two extractors, and the networks of
+    Table 3.
+    """
     named = set(suite("huang/table3").specs)
 
     def chosen(point: Point) -> bool:
-        return point.spec in named or (point.backbone in ("mobilenet", "resnet101-slim") and point.proposals in (0, 10, 300))
+        return point.spec in named or (
+            point.backbone in ("mobilenet", "resnet101-slim") and point.proposals in (0, 10, 300)
+        )
 
-    return [made_up(point.spec, 1 + index, gpu=gpu) for index, point in enumerate(points()) if chosen(point)]
+    return [
+        made_up(point.spec, 1 + index, gpu=gpu)
+        for index, point in enumerate(points())
+        if chosen(point)
+    ]
 
 
 @dataclass(frozen=True)
@@ -92,7 +126,14 @@ class Block:
     weights: tuple[tuple[float | None, ...], ...]
 
 
-BLOCKS = (Block("block1", ("input", "1", "2"), ("1", "2", "transition"), ((0.5, 0.25, 0.125), (None, 0.75, 0.0625), (None, None, 1.5))),)
+BLOCKS = (
+    Block(
+        "block1",
+        ("input", "1", "2"),
+        ("1", "2", "transition"),
+        ((0.5, 0.25, 0.125), (None, 0.75, 0.0625), (None, None, 1.5)),
+    ),
+)
 
 
 def layers(spec: Spec) -> Sequence[Call]:
@@ -106,7 +147,11 @@ def layers(spec: Spec) -> Sequence[Call]:
 
 def everything() -> Material:
     """What lets every figure be drawn that can be."""
-    records = [*of_grid(), *of_grid(gpu=False), *(record for name in SUITES for record in of_suite(name))]
+    records = [
+        *of_grid(),
+        *of_grid(gpu=False),
+        *(record for name in SUITES for record in of_suite(name)),
+    ]
     network = suite("vovnet/section3.2").specs[0]
     return Material(records, "records", Choice(), [network], layers, BLOCKS, "example.pth")
 
@@ -118,7 +163,9 @@ def cases() -> dict[str, Plot]:
     """The figures that golden files hold, by the files' names."""
     grid, records = [*of_grid(), *of_grid(gpu=False)], of_suite("vovnet/table4")
     networks = suite("vovnet/section3.2").specs
-    trained = [spec for spec in suite("dsnet/table9").specs if spec.backbone in ("resnet50", "resnet152")]
+    trained = [
+        spec for spec in suite("dsnet/table9").specs if spec.backbone in ("resnet50", "resnet152")
+    ]
     asked: dict[str, tuple[str, Material]] = {
         "efficiency-paper": ("efficiency", Material(source="paper")),
         "efficiency-both": ("efficiency", Material(records, "both")),
@@ -131,16 +178,28 @@ def cases() -> dict[str, Plot]:
         "csp-overview-paper": ("csp-overview", Material(source="paper")),
         "fusion-paper": ("fusion", Material(source="paper")),
         "training-cost-paper": ("training-cost", Material(source="paper")),
-        "training-cost-both": ("training-cost", Material([made_up(spec, 4) for spec in trained], "both")),
+        "training-cost-both": (
+            "training-cost",
+            Material([made_up(spec, 4) for spec in trained], "both"),
+        ),
         "layers": ("layers", Material(networks=networks, layers=layers)),
         "layer-io": ("layer-io", Material(networks=networks, layers=layers)),
-        "aggregation": ("aggregation", Material(networks=networks[:1], blocks=BLOCKS, checkpoint="example.pth")),
+        "aggregation": (
+            "aggregation",
+            Material(networks=networks[:1], blocks=BLOCKS, checkpoint="example.pth"),
+        ),
         "roofline": ("roofline", Material(records)),
         "explains": ("explains", Material(records)),
         "trade-off": ("trade-off", Material(records, choice=Choice("params", "fps", "backbone"))),
-        "trade-off-paper": ("trade-off", Material(source="paper", choice=Choice("params", "map50"))),
+        "trade-off-paper": (
+            "trade-off",
+            Material(source="paper", choice=Choice("params", "map50")),
+        ),
     }
-    made = {case: [plot for plot in find(name).make(material) if isinstance(plot, Plot)] for case, (name, material) in asked.items()}
+    made = {
+        case: [plot for plot in find(name).make(material) if isinstance(plot, Plot)]
+        for case, (name, material) in asked.items()
+    }
     return {case: plots[-1] for case, plots in made.items()}
 
 

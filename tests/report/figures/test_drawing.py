@@ -1,4 +1,6 @@
-"""The drawn figure: its words, its names in free places, nothing cut off, the same bytes each time. No pixel is compared."""
+"""The drawn figure: its words, its names in free places, nothing cut off, the same bytes each time.
+No pixel is compared.
+"""
 
 from __future__ import annotations
 
@@ -27,10 +29,19 @@ from archbench.report.figures.vovnet import efficiency
 Make = Callable[..., Record]
 NAMES = ("vovnet39", "vovnet57", "resnet50-v1", "resnet101-v1", "densenet161", "densenet201")
 PLOTS = cases()
-EVERYTHING = {made.name: made for figure in FIGURES for made in figure.make(everything()) if isinstance(made, Plot)}
+EVERYTHING = {
+    made.name: made
+    for figure in FIGURES
+    for made in figure.make(everything())
+    if isinstance(made, Plot)
+}
 
 
-DRAWN = EVERYTHING | {name: plot for name, plot in PLOTS.items() if name.endswith(("both", "paper")) and "efficiency-paper" not in name}
+DRAWN = EVERYTHING | {
+    name: plot
+    for name, plot in PLOTS.items()
+    if name.endswith(("both", "paper")) and "efficiency-paper" not in name
+}
 
 
 def of(records: list[Record], source: str = "records", index: int = 1) -> Plot:
@@ -42,7 +53,11 @@ def of(records: list[Record], source: str = "records", index: int = 1) -> Plot:
 def boxes(axes: Axes) -> list[Box]:
     """Where the names of points stand, in pixels."""
     renderer = axes.figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    return [Box(*Text.get_window_extent(text, renderer).extents) for text in axes.texts if text.get_gid() == LABEL]
+    return [
+        Box(*Text.get_window_extent(text, renderer).extents)
+        for text in axes.texts
+        if text.get_gid() == LABEL
+    ]
 
 
 def frame(axes: Axes) -> Box:
@@ -51,21 +66,43 @@ def frame(axes: Axes) -> Box:
 
 def marks(axes: Axes) -> list[Box]:
     places = [
-        axes.transData.transform(point) for line in axes.lines if line.get_marker() not in ("None", "|", "_") for point in line.get_xydata()
+        axes.transData.transform(point)
+        for line in axes.lines
+        if line.get_marker() not in ("None", "|", "_")
+        for point in line.get_xydata()
     ]
     return [Box(x, y, x, y).grown(6) for x, y in places]
 
 
 def texts(figure: Figure) -> str:
-    return " ".join(" ".join(text.get_text() for text in [*figure.texts, *(text for axes in figure.axes for text in axes.texts)]).split())
+    return " ".join(
+        " ".join(
+            text.get_text()
+            for text in [*figure.texts, *(text for axes in figure.axes for text in axes.texts)]
+        ).split()
+    )
 
 
 @pytest.fixture(params=["published voc", "published coco", "measured", "crowded"])
 def figure(request: pytest.FixtureRequest, record: Make) -> Figure:
     if request.param == "measured":
-        return draw(of([record(name, latency_ms=10 + 3 * i, energy_j=2 + i) for i, name in enumerate(NAMES)]))
+        return draw(
+            of(
+                [
+                    record(name, latency_ms=10 + 3 * i, energy_j=2 + i)
+                    for i, name in enumerate(NAMES)
+                ]
+            )
+        )
     if request.param == "crowded":
-        return draw(of([record(name, latency_ms=20 + 0.05 * i, energy_j=2 + 0.01 * i) for i, name in enumerate(NAMES)]))
+        return draw(
+            of(
+                [
+                    record(name, latency_ms=20 + 0.05 * i, energy_j=2 + 0.01 * i)
+                    for i, name in enumerate(NAMES)
+                ]
+            )
+        )
     return draw(of([], "paper", 0 if "voc" in request.param else 1))
 
 
@@ -88,15 +125,24 @@ def test_names_cover_no_mark(index: int) -> None:
 def test_axes_name_their_units(figure: Figure) -> None:
     labels = [(axes.get_xlabel(), axes.get_ylabel()) for axes in figure.axes]
     assert [x for x, _ in labels] == [
-        "inference speed (images/s)", "FLOP/s as the paper counts (1e9/s)", "energy (J an image)", "energy (J an image)",
-    ]  # fmt: skip
+        "inference speed (images/s)",
+        "FLOP/s as the paper counts (1e9/s)",
+        "energy (J an image)",
+        "energy (J an image)",
+    ]
     assert labels[3][1] == "FLOP/s as the paper counts (1e9/s)"
     assert all("better" in axes.get_title(loc="right") for axes in figure.axes)
 
 
-@pytest.mark.parametrize("name", [*DRAWN, *(f"{name} for a paper" for name in ("efficiency-coco", "time"))])
+@pytest.mark.parametrize(
+    "name", [*DRAWN, *(f"{name} for a paper" for name in ("efficiency-coco", "time"))]
+)
 def test_every_figure_draws_and_everything_lies_within_the_picture(name: str) -> None:
-    plot, style = (DRAWN[name], SCREEN) if name in DRAWN else (DRAWN[name.removesuffix(" for a paper")], PAPER)
+    plot, style = (
+        (DRAWN[name], SCREEN)
+        if name in DRAWN
+        else (DRAWN[name.removesuffix(" for a paper")], PAPER)
+    )
     figure = draw(plot, style)
     whole = Box(*figure.bbox.extents).grown(1)
     renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
@@ -104,7 +150,10 @@ def test_every_figure_draws_and_everything_lies_within_the_picture(name: str) ->
     assert all(whole.holds(Box(*axes.get_tightbbox(renderer).extents)) for axes in figure.axes)
     legends = [Box(*legend.get_window_extent(renderer).extents) for legend in figure.legends]
     assert all(whole.holds(box) for box in legends)
-    assert all(not box.touched([Box(*axes.get_tightbbox(renderer).extents) for axes in figure.axes]) for box in legends)
+    assert all(
+        not box.touched([Box(*axes.get_tightbbox(renderer).extents) for axes in figure.axes])
+        for box in legends
+    )
 
 
 def test_every_figure_that_has_data_is_among_those_drawn() -> None:
@@ -116,7 +165,9 @@ def test_every_figure_that_has_data_is_among_those_drawn() -> None:
 def test_a_panel_without_data_says_why(record: Make) -> None:
     figure = draw(of([record(gpu=False)]))
     for axes in figure.axes[2:]:
-        assert [" ".join(text.get_text().split()) for text in axes.texts] == ["energy: no figure of a CPU device (cpu_device)"]
+        assert [" ".join(text.get_text().split()) for text in axes.texts] == [
+            "energy: no figure of a CPU device (cpu_device)"
+        ]
     assert len(boxes(figure.axes[0])) == 1
 
 
@@ -133,7 +184,8 @@ def test_a_paper_s_picture_leaves_title_and_caption_to_the_paper(record: Make) -
     assert plot.title not in words
     assert "protocol" not in words
     assert caption(plot).startswith(
-        "Backbones under RefineDet320, after VoVNet's Figure 4; measured on Example GPU, fp32, contiguous. Batch 1"
+        "Backbones under RefineDet320, after VoVNet's Figure 4; measured on Example GPU, fp32, "
+        "contiguous. Batch 1"
     )
 
 
@@ -162,7 +214,9 @@ def test_a_matrix_shares_its_scales_and_is_labelled_at_its_edges() -> None:
         assert below.xaxis.get_visible()
 
 
-@pytest.mark.parametrize(("high", "last"), [(9.8, 9.5), (12.0, 12.0), (1e3, 1e3), (3e5, 1e5), (1e30, 1e28)])
+@pytest.mark.parametrize(
+    ("high", "last"), [(9.8, 9.5), (12.0, 12.0), (1e3, 1e3), (3e5, 1e5), (1e30, 1e28)]
+)
 def test_a_logarithmic_axis_has_two_ticks_at_least_up_to_its_end(high: float, last: float) -> None:
     axes = Figure().add_subplot()
     scale_logarithmically(axes.yaxis)
@@ -175,14 +229,21 @@ def test_a_logarithmic_axis_has_two_ticks_at_least_up_to_its_end(high: float, la
 
 def test_a_matrix_that_a_page_has_no_room_for_keeps_the_scale_and_words_of_each_panel() -> None:
     drawn = draw(EVERYTHING["explains"], PAPER).axes
-    assert all(axis.get_visible() and axis.get_label_text() for axes in drawn for axis in (axes.xaxis, axes.yaxis))
+    assert all(
+        axis.get_visible() and axis.get_label_text()
+        for axes in drawn
+        for axis in (axes.xaxis, axes.yaxis)
+    )
     assert len({axes.get_ylim() for axes in drawn}) > 1
 
 
 def test_the_paper_s_marks_are_hollow_beside_ours_alone(record: Make) -> None:
     def faces(plot: Plot) -> set[object]:
         return {
-            line.get_markerfacecolor() for axes in draw(plot).axes for line in axes.lines if line.get_marker() not in ("None", "|", "_")
+            line.get_markerfacecolor()
+            for axes in draw(plot).axes
+            for line in axes.lines
+            if line.get_marker() not in ("None", "|", "_")
         }
 
     assert "white" not in faces(of([], "paper"))
@@ -193,7 +254,12 @@ def test_the_same_data_give_the_same_files(tmp_path: Path) -> None:
     found = []
     for name in ("one", "two"):
         (tmp_path / name).mkdir()
-        found.append([path.read_bytes() for path in save(draw(of([], "paper")), tmp_path / name, "efficiency-coco")])
+        found.append(
+            [
+                path.read_bytes()
+                for path in save(draw(of([], "paper")), tmp_path / name, "efficiency-coco")
+            ]
+        )
     assert found[0] == found[1]
     assert b"<dc:date>" not in found[0][1]
     assert len(found[0][0]) < 150_000

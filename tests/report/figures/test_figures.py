@@ -1,4 +1,6 @@
-"""What figures show and leave out, and what they say where they cannot be drawn; the whole data are in the golden files."""
+"""What figures show and leave out, and what they say where they cannot be drawn; the whole data are
+in the golden files.
+"""
 
 from __future__ import annotations
 
@@ -30,28 +32,44 @@ def why(made: Made) -> str:
     return missing.why
 
 
-def of_point(detector: str, backbone: str, size: int, proposals: int, ms: int, *, gpu: bool = True) -> Record:
+def of_point(
+    detector: str, backbone: str, size: int, proposals: int, ms: int, *, gpu: bool = True
+) -> Record:
     found = next(
-        point for point in points()
-        if (point.detector, point.backbone, point.size, point.proposals) == (detector, backbone, size, proposals)
-    )  # fmt: skip
+        point
+        for point in points()
+        if (point.detector, point.backbone, point.size, point.proposals)
+        == (detector, backbone, size, proposals)
+    )
     return made_up(found.spec, ms, gpu=gpu)
 
 
-NO_ACCURACY = "it needs the accuracy of all configurations, and the paper prints that of five (Table 3); nothing here trains networks"
+NO_ACCURACY = (
+    "it needs the accuracy of all configurations, and the paper prints that of five (Table 3); "
+    "nothing here trains networks"
+)
 NO_RECORD = {
-    "speed-accuracy": "no record of its networks has what it shows; archbench sweep huang/table3 makes them",
-    "proposals": "no record of its networks has what it shows; archbench sweep huang/figure6a makes them",
+    "speed-accuracy": "no record of its networks has what it shows; archbench sweep huang/table3 "
+    "makes them",
+    "proposals": "no record of its networks has what it shows; archbench sweep huang/figure6a "
+    "makes them",
     "time": "no record of its networks has what it shows; archbench sweep huang/figure7 makes them",
-    "flops-time": "no record of its networks has what it shows; archbench sweep huang/figure8a makes them",
-    "memory": "no record of its networks has what it shows; archbench sweep huang/figure9 makes them",
-    "memory-time": "no record of its networks has what it shows; archbench sweep huang/figure10a makes them",
+    "flops-time": "no record of its networks has what it shows; archbench sweep huang/figure8a "
+    "makes them",
+    "memory": "no record of its networks has what it shows; archbench sweep huang/figure9 makes "
+    "them",
+    "memory-time": "no record of its networks has what it shows; archbench sweep huang/figure10a "
+    "makes them",
     "csp-overview": "no record of its networks; archbench sweep cspnet/table3 makes them",
     "fusion": "no record of its networks; archbench sweep cspnet/table1 cspnet/table2 makes them",
-    "training-cost": "no measured training step of its networks; archbench sweep dsnet/table9 makes them",
-    "roofline": "no record holds its device's roofs; archbench sweep vovnet/table4 --roofline makes some",
-    "explains": "it needs 3 networks measured on one device; archbench sweep vovnet/table4 measures six",
-    "trade-off": "no record has both macs and latency_ms; archbench compare --csv shows what they have",
+    "training-cost": "no measured training step of its networks; archbench sweep dsnet/table9 "
+    "makes them",
+    "roofline": "no record holds its device's roofs; archbench sweep vovnet/table4 --roofline "
+    "makes some",
+    "explains": "it needs 3 networks measured on one device; archbench sweep vovnet/table4 "
+    "measures six",
+    "trade-off": "no record has both macs and latency_ms; archbench compare --csv shows what "
+    "they have",
 }
 
 
@@ -65,14 +83,21 @@ def test_figures_of_unpublished_accuracies_are_refused(name: str) -> None:
     assert find(name).make(everything()) == [Missing(name, NO_ACCURACY)]
 
 
-@pytest.mark.parametrize("name", ["speed-accuracy", "proposals", "time", "flops-time", "memory", "memory-time"])
+@pytest.mark.parametrize(
+    "name", ["speed-accuracy", "proposals", "time", "flops-time", "memory", "memory-time"]
+)
 def test_huang_s_times_are_not_published(name: str) -> None:
-    assert "the paper prints no times or memory as numbers" in why(find(name).make(Material(source="paper")))
+    assert "the paper prints no times or memory as numbers" in why(
+        find(name).make(Material(source="paper"))
+    )
 
 
 @pytest.mark.parametrize("name", ["roofline", "explains"])
 def test_our_own_figures_are_of_records_alone(name: str) -> None:
-    assert why(find(name).make(Material(source="paper"))) == "it is of records alone; without --source paper it is drawn from yours"
+    assert (
+        why(find(name).make(Material(source="paper")))
+        == "it is of records alone; without --source paper it is drawn from yours"
+    )
 
 
 def test_why_is_one_line_for_every_figure() -> None:
@@ -93,11 +118,17 @@ def test_only_published_accuracies_are_points_and_the_rest_is_told() -> None:
     made = plot("speed-accuracy", Material(of_grid()))
     assert {mark.y for mark in made.marks} == {19.3, 22.0, 32.0, 30.4, 35.7}
     others = len(of_grid()) - 5
-    assert f"the paper prints none of the {others} other configurations measured here" in made.remarks[0]
+    assert (
+        f"the paper prints none of the {others} other configurations measured here"
+        in made.remarks[0]
+    )
 
 
 def test_proposals_are_of_the_resolution_that_has_most_and_rather_of_the_high_one() -> None:
-    low = [of_point("faster-rcnn", "mobilenet", 300, count, 5 + index) for index, count in enumerate((10, 50, 300))]
+    low = [
+        of_point("faster-rcnn", "mobilenet", 300, count, 5 + index)
+        for index, count in enumerate((10, 50, 300))
+    ]
     made = plot("proposals", Material(low))
     assert made.panels[0].title == "(a) Faster R-CNN, 300x300"
     assert "The paper's figure is of 600x600." in made.remarks
@@ -109,7 +140,9 @@ def test_proposals_are_of_the_resolution_that_has_most_and_rather_of_the_high_on
 
 def test_points_of_published_accuracy_are_looked_for_on_the_device_that_has_them() -> None:
     published = [record for record in of_grid() if record.spec in suite("huang/table3").specs]
-    elsewhere = [record for record in of_grid(gpu=False) if record.spec not in suite("huang/table3").specs]
+    elsewhere = [
+        record for record in of_grid(gpu=False) if record.spec not in suite("huang/table3").specs
+    ]
     made = plot("speed-accuracy", Material([*elsewhere, *published]))
     assert made.where == "measured on Example GPU, fp32, contiguous"
     assert len(list(made.marks)) == 5
@@ -118,46 +151,90 @@ def test_points_of_published_accuracy_are_looked_for_on_the_device_that_has_them
 
 def test_a_network_whose_parts_are_not_told_apart_is_one_bar() -> None:
     record = of_point("faster-rcnn", "mobilenet", 300, 300, 10)
-    whole = replace(record, measured={name: metric for name, metric in record.measured.items() if name not in ("backbone_ms", "heads_ms")})
-    parts = [(mark.colour or mark.shape, mark.y) for mark in plot("time", Material([whole])).panels[0].marks]
+    whole = replace(
+        record,
+        measured={
+            name: metric
+            for name, metric in record.measured.items()
+            if name not in ("backbone_ms", "heads_ms")
+        },
+    )
+    parts = [
+        (mark.colour or mark.shape, mark.y)
+        for mark in plot("time", Material([whole])).panels[0].marks
+    ]
     assert parts == [("network, not told apart", 10), ("postprocessing", 2), ("whole call", 12)]
 
 
 def test_gpu_and_cpu_stand_in_panels_of_their_own() -> None:
-    gpu, cpu = (of_point("faster-rcnn", "mobilenet", 300, 10, 10, gpu=is_gpu) for is_gpu in (True, False))
+    gpu, cpu = (
+        of_point("faster-rcnn", "mobilenet", 300, 10, 10, gpu=is_gpu) for is_gpu in (True, False)
+    )
     both, alone = plot("flops-time", Material([gpu, cpu])), plot("flops-time", Material([gpu]))
     assert [[mark.x for mark in panel.marks] for panel in both.panels] == [[12], [202]]
-    assert both.where == "measured on (a) Example GPU, fp32, contiguous; (b) Example CPU, 2 threads, fp32, contiguous"
-    assert alone.panels[1].empty == "no measured record of a CPU; archbench sweep huang/figure8b --device cpu makes them"
+    assert (
+        both.where
+        == "measured on (a) Example GPU, fp32, contiguous; (b) Example CPU, 2 threads, fp32, "
+        "contiguous"
+    )
+    assert (
+        alone.panels[1].empty
+        == "no measured record of a CPU; archbench sweep huang/figure8b --device cpu makes them"
+    )
 
 
 def test_total_memory_is_counted_and_needs_no_device() -> None:
-    made = plot("memory", Material([of_point("rfcn", "mobilenet", 300, count, ms, gpu=False) for count, ms in ((10, 4), (300, 10))]))
+    made = plot(
+        "memory",
+        Material(
+            [
+                of_point("rfcn", "mobilenet", 300, count, ms, gpu=False)
+                for count, ms in ((10, 4), (300, 10))
+            ]
+        ),
+    )
     (bar,) = made.panels[0].marks
-    assert (bar.label, bar.y, bar.y_interval) == ("R-FCN MobileNet, 2 configurations", 70, (40, 100))
+    assert (bar.label, bar.y, bar.y_interval) == (
+        "R-FCN MobileNet, 2 configurations",
+        70,
+        (40, 100),
+    )
     assert not made.panels[1].marks
     assert made.panels[1].empty.endswith("on a GPU")
 
 
 def test_networks_of_partial_stages_stand_beside_those_they_are_made_of() -> None:
     made = plot("csp-overview", Material(source="paper"))
-    assert [(mark.label, mark.x, mark.y) for mark in made.panels[0].marks if mark.x == "ResNeXt-50"] == [
-        ("ResNeXt-50", "ResNeXt-50", 10.11), ("CSPResNeXt-50", "ResNeXt-50", 7.93),
-    ]  # fmt: skip
+    assert [
+        (mark.label, mark.x, mark.y) for mark in made.panels[0].marks if mark.x == "ResNeXt-50"
+    ] == [
+        ("ResNeXt-50", "ResNeXt-50", 10.11),
+        ("CSPResNeXt-50", "ResNeXt-50", 7.93),
+    ]
     assert [mark.y for mark in made.panels[1].marks] == [34.4, 32.6]
-    assert made.panels[2].empty == "the paper prints no speed of classifiers; archbench sweep cspnet/table3 measures it"
+    assert (
+        made.panels[2].empty
+        == "the paper prints no speed of classifiers; archbench sweep cspnet/table3 measures it"
+    )
 
 
 def test_counted_computation_comes_from_records() -> None:
     made = plot("fusion", Material(of_suite("cspnet/table1")))
-    assert next((mark.label, mark.x, mark.y, mark.origin) for mark in made.marks) == ("PeleeNet", 6, 70.7, "ours")
+    assert next((mark.label, mark.x, mark.y, mark.origin) for mark in made.marks) == (
+        "PeleeNet",
+        6,
+        70.7,
+        "ours",
+    )
 
 
 def test_a_training_step_of_both_sources_is_a_ratio_to_the_first_network_of_both() -> None:
     spec = registry.resolve("resnet152", classes=1000, batch=32, mode="train")
     made = plot("training-cost", Material([made_up(spec, 500)], "both"))
     assert made.panels[1].y.label == "a training step, times ResNet152's"
-    assert {(mark.label, mark.origin): mark.y for mark in made.panels[1].marks}["ResNet50", "paper"] == pytest.approx(0.31 / 0.63)
+    assert {(mark.label, mark.origin): mark.y for mark in made.panels[1].marks}[
+        "ResNet50", "paper"
+    ] == pytest.approx(0.31 / 0.63)
 
 
 def test_training_steps_are_shown_at_the_batch_of_most_records() -> None:
@@ -191,7 +268,9 @@ def test_sizes_of_layers_are_told_in_all() -> None:
 
 def test_networks_lie_below_their_own_device_s_roofs() -> None:
     made = plot("roofline", Material([*of_suite("vovnet/table4"), *of_grid(gpu=False)]))
-    assert {(round(float(mark.x), 6), round(float(mark.y), 6)) for mark in made.marks} == {(50, 2000)}
+    assert {(round(float(mark.x), 6), round(float(mark.y), 6)) for mark in made.marks} == {
+        (50, 2000)
+    }
     compute, memory = made.panels[0].guides
     assert [point[1] for point in compute.points] == [2e4, 2e4]
     assert memory.points[-1] == compute.points[0] == (pytest.approx(20), 2e4)
@@ -204,11 +283,16 @@ def test_what_explains_is_asked_of_one_place_mode_and_batch() -> None:
     assert len(titles) == 10
     assert titles[0] == "(a) rho 1.00 (1.00 to 1.00)"
     assert titles[3].startswith("(d) rho -1.00")
-    assert "Left out, of other devices, settings, modes or batches: 2 configurations." in made.remarks
+    assert (
+        "Left out, of other devices, settings, modes or batches: 2 configurations." in made.remarks
+    )
 
 
 def test_two_columns_and_a_group() -> None:
-    made = plot("trade-off", Material(of_suite("vovnet/table4"), choice=Choice("params", "fps", "backbone", "y")))
+    made = plot(
+        "trade-off",
+        Material(of_suite("vovnet/table4"), choice=Choice("params", "fps", "backbone", "y")),
+    )
     assert (made.panels[0].x.is_log, made.panels[0].y.is_log) == (False, True)
     assert made.colours.word == "backbone"
     mark = next(mark for mark in made.marks if mark.colour == "vovnet39")
@@ -217,7 +301,11 @@ def test_two_columns_and_a_group() -> None:
 
 def test_places_are_mixed_only_where_the_group_tells_them() -> None:
     spec = registry.resolve("vovnet39", "refinedet320")
-    records = [made_up(spec, 5), made_up(spec, 6, gpu=False), made_up(spec, 7, settings=Settings(precision="fp16"), record_id="half")]
+    records = [
+        made_up(spec, 5),
+        made_up(spec, 6, gpu=False),
+        made_up(spec, 7, settings=Settings(precision="fp16"), record_id="half"),
+    ]
     alone = plot("trade-off", Material(records))
     assert len(list(alone.marks)) == 1
     assert "Left out, of other devices or settings: " in " ".join(alone.remarks)
@@ -228,14 +316,19 @@ def test_places_are_mixed_only_where_the_group_tells_them() -> None:
 
 def test_counts_need_no_place() -> None:
     spec = registry.resolve("vovnet39", "refinedet320")
-    made = plot("trade-off", Material([made_up(spec, 5), made_up(spec, 5, gpu=False)], choice=Choice("params", "macs")))
+    made = plot(
+        "trade-off",
+        Material([made_up(spec, 5), made_up(spec, 5, gpu=False)], choice=Choice("params", "macs")),
+    )
     assert made.where == "counted"
     assert [(mark.x, mark.y) for mark in made.marks] == [(5, 5)]
 
 
 def test_published_figures_against_one_another() -> None:
     made = plot("trade-off", Material(source="paper", choice=Choice("macs", "published_ap")))
-    assert ("VoVNet-39", 32.6, 33.5, "vovnet/table4") in {(mark.label, mark.x, mark.y, mark.colour) for mark in made.marks}
+    assert ("VoVNet-39", 32.6, 33.5, "vovnet/table4") in {
+        (mark.label, mark.x, mark.y, mark.colour) for mark in made.marks
+    }
     assert all(mark.origin == "paper" for mark in made.marks)
 
 
@@ -243,7 +336,10 @@ def test_published_figures_against_one_another() -> None:
     ("choice", "message"),
     [
         (Choice(x="mac"), "there is no column 'mac'; did you mean macs"),
-        (Choice(y="backbone"), "backbone is no number: --x and --y take columns of numbers, --group takes any"),
+        (
+            Choice(y="backbone"),
+            "backbone is no number: --x and --y take columns of numbers, --group takes any",
+        ),
         (Choice(log="z"), "--log z: it takes x, y, xy or none"),
     ],
 )

@@ -1,4 +1,6 @@
-"""The data of figures, as files hold them; `synthetic.py` says what they are made of and writes them anew."""
+"""The data of figures, as files hold them; `synthetic.py` says what they are made of and writes
+them anew.
+"""
 
 from __future__ import annotations
 

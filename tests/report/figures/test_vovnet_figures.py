@@ -1,4 +1,6 @@
-"""The points of VoVNet's Figures 3 and 4, from the paper, from records and from both; and the matrices of Figure 2."""
+"""The points of VoVNet's Figures 3 and 4, from the paper, from records and from both; and the
+matrices of Figure 2.
+"""
 
 from __future__ import annotations
 
@@ -56,17 +58,23 @@ def test_published_points_are_the_paper_s_tables(index: int, chart: str) -> None
     assert isinstance(plot, Plot)
     speed, compute, energy, both = (values(plot, panel) for panel in range(4))
     found = {
-        label: (mark.colour, mark.y, mark.x, compute[label].x, energy[label].x) for label, mark in speed.items()
-    }  # fmt: skip
+        label: (mark.colour, mark.y, mark.x, compute[label].x, energy[label].x)
+        for label, mark in speed.items()
+    }
     assert found == PUBLISHED[chart]
-    assert all((both[label].x, both[label].y) == (row[4], row[3]) for label, row in PUBLISHED[chart].items())
+    assert all(
+        (both[label].x, both[label].y) == (row[4], row[3])
+        for label, row in PUBLISHED[chart].items()
+    )
     assert all(mark.origin == "paper" and mark.is_named for mark in plot.marks)
 
 
 def test_a_measured_point_has_the_published_accuracy_and_our_figures(record: Make) -> None:
     plot = coco([record(energy_j=1.9)])
     assert plot.where == "measured on Example GPU, fp32, contiguous"
-    assert [(label, mark.y, mark.origin) for label, mark in values(plot, 0).items()] == [("VoVNet-39", 33.5, "ours")]
+    assert [(label, mark.y, mark.origin) for label, mark in values(plot, 0).items()] == [
+        ("VoVNet-39", 33.5, "ours")
+    ]
     assert values(plot, 2)["VoVNet-39"].x == 1.9
     assert "protocol model" in plot.remarks[0]
 
@@ -75,21 +83,33 @@ def test_intervals_of_rates_follow_from_the_latency_s(record: Make) -> None:
     plot = coco([record()])
     assert values(plot, 0)["VoVNet-39"].x == 50
     assert values(plot, 0)["VoVNet-39"].x_interval == pytest.approx((1000 / 22, 1000 / 19))
-    assert values(plot, 1)["VoVNet-39"].x_interval == pytest.approx((32626.2016 / 22, 32626.2016 / 19))
+    assert values(plot, 1)["VoVNet-39"].x_interval == pytest.approx(
+        (32626.2016 / 22, 32626.2016 / 19)
+    )
 
 
 def test_without_an_interval_there_is_no_bar(record: Make) -> None:
     made = record()
-    few = replace(made, measured=made.measured | {"latency_ms": Metric(20.0, "ms", spread={"n": 3, "ci95": None})})
+    few = replace(
+        made,
+        measured=made.measured | {"latency_ms": Metric(20.0, "ms", spread={"n": 3, "ci95": None})},
+    )
     assert values(coco([few]), 0)["VoVNet-39"].x_interval is None
     assert "Error bars" not in said(coco([few]))
 
 
-def test_the_repeats_of_a_network_are_one_point_and_what_failed_is_none(record: Make, failed: Record) -> None:
+def test_the_repeats_of_a_network_are_one_point_and_what_failed_is_none(
+    record: Make, failed: Record
+) -> None:
     records = [
-        record(latency_ms=10.0, day=3), record(latency_ms=20.0, day=1), record(latency_ms=8.0, day=2),
-        replace(failed, spec=record().spec), record(batch=8, day=5), record(classes=20, day=6), record(latency_ms=None, day=7),
-    ]  # fmt: skip
+        record(latency_ms=10.0, day=3),
+        record(latency_ms=20.0, day=1),
+        record(latency_ms=8.0, day=2),
+        replace(failed, spec=record().spec),
+        record(batch=8, day=5),
+        record(classes=20, day=6),
+        record(latency_ms=None, day=7),
+    ]
     plot = coco(records)
     mark = values(plot, 0)["VoVNet-39"]
     assert (mark.x, mark.x_interval) == (100, (50, 125))
@@ -109,7 +129,9 @@ def test_points_are_of_the_one_device_that_has_most(record: Make) -> None:
 
 
 def test_of_two_devices_with_as_many_points_the_last_used_is_drawn(record: Make) -> None:
-    assert coco([record(gpu=False, day=2), record(day=1)]).where.startswith("measured on Example CPU")
+    assert coco([record(gpu=False, day=2), record(day=1)]).where.startswith(
+        "measured on Example CPU"
+    )
 
 
 def test_missing_energy_says_why(record: Make) -> None:
@@ -121,12 +143,19 @@ def test_missing_energy_says_why(record: Make) -> None:
 
 def test_a_panel_without_points_says_why(record: Make) -> None:
     plot = coco([record(gpu=False)])
-    assert [panel.empty for panel in plot.panels[2:]] == ["energy: no figure of a CPU device (cpu_device)"] * 2
+    assert [panel.empty for panel in plot.panels[2:]] == [
+        "energy: no figure of a CPU device (cpu_device)"
+    ] * 2
 
 
 def test_energy_that_was_never_asked_for_is_missing_too(record: Make) -> None:
     made = record()
-    without = replace(made, measured={name: metric for name, metric in made.measured.items() if not name.startswith("energy")})
+    without = replace(
+        made,
+        measured={
+            name: metric for name, metric in made.measured.items() if not name.startswith("energy")
+        },
+    )
     assert coco([without]).panels[2].empty == "energy: not asked for"
 
 
@@ -134,8 +163,9 @@ def test_both_sources_stand_in_one_panel_and_each_network_is_named_once(record: 
     plot = coco([record(energy_j=1.9)], "both")
     first = plot.panels[0]
     assert [(mark.origin, mark.is_named) for mark in first.marks if mark.label == "VoVNet-39"] in (
-        [("ours", True), ("paper", False)], [("paper", False), ("ours", True)],
-    )  # fmt: skip
+        [("ours", True), ("paper", False)],
+        [("paper", False), ("ours", True)],
+    )
     assert sum(mark.is_named for mark in first.marks) == 6
     assert first.x.is_log
     assert not first.y.is_log
@@ -144,13 +174,23 @@ def test_both_sources_stand_in_one_panel_and_each_network_is_named_once(record: 
 
 def test_without_records_the_command_is_named() -> None:
     assert efficiency(Material()) == [
-        Missing("efficiency-voc", "no measured record of the networks of VoVNet, Table 2; archbench sweep vovnet/figure3 makes them"),
-        Missing("efficiency-coco", "no measured record of the networks of VoVNet, Table 4; archbench sweep vovnet/figure4 makes them"),
+        Missing(
+            "efficiency-voc",
+            "no measured record of the networks of VoVNet, Table 2; archbench sweep "
+            "vovnet/figure3 makes them",
+        ),
+        Missing(
+            "efficiency-coco",
+            "no measured record of the networks of VoVNet, Table 4; archbench sweep "
+            "vovnet/figure4 makes them",
+        ),
     ]
 
 
 def test_blocks_are_matrices_of_source_by_target() -> None:
-    (plot,) = aggregation(Material(networks=[registry.resolve("densenet40")], blocks=BLOCKS, checkpoint="example.pth"))
+    (plot,) = aggregation(
+        Material(networks=[registry.resolve("densenet40")], blocks=BLOCKS, checkpoint="example.pth")
+    )
     assert isinstance(plot, Plot)
     cells = {(mark.y, mark.x): mark.z for mark in plot.panels[0].marks}
     assert cells["input", "transition"] == 0.125

@@ -1,4 +1,6 @@
-"""The page without a browser: what it holds, that nothing in a record becomes markup, and that it loads nothing."""
+"""The page without a browser: what it holds, that nothing in a record becomes markup, and that it
+loads nothing.
+"""
 
 from __future__ import annotations
 
@@ -20,11 +22,13 @@ from archbench.report.page.page import Contents, Picture, json_in_script, page
 from archbench.spec import Spec
 
 PLOTLY = "/* in place of plotly.js */"
-EVIL = """</script><script>alert(1)</script><img src=x onerror="alert(1)">'`$data ${x}&amp;\u2028\u2029"""
+EVIL = """</script><script>alert(1)</script><img src=x onerror="alert(1)">'`$data ${x}&amp;\u2028\u2029"""  # noqa: E501
 
 
 class Reader(HTMLParser):
-    """Reads a page: its elements with their attributes, the texts of cells, and what scripts hold."""
+    """Reads a page: its elements with their attributes, the texts of cells, and what scripts
+    hold.
+    """
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -37,7 +41,11 @@ class Reader(HTMLParser):
         self.elements.append((tag, {name: value or "" for name, value in attrs}))
 
     def handle_data(self, data: str) -> None:
-        (self.scripts if self.elements and self.elements[-1][0] == "script" and data.strip() else self.texts).append(data)
+        (
+            self.scripts
+            if self.elements and self.elements[-1][0] == "script" and data.strip()
+            else self.texts
+        ).append(data)
 
 
 def made(records: Sequence[Record], **changes: Any) -> str:
@@ -46,7 +54,9 @@ def made(records: Sequence[Record], **changes: Any) -> str:
 
 
 def data_of(text: str) -> dict[str, Any]:
-    (found,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    (found,) = re.findall(
+        r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL
+    )
     return json.loads(found)
 
 
@@ -54,20 +64,42 @@ def data_of(text: str) -> dict[str, Any]:
 def evil() -> Record:
     """A record with markup in every text that it has."""
     spec = Spec(EVIL, EVIL, 320, 320, 80, options=((EVIL, EVIL),))
-    measured = {"latency_ms": Metric(20.0, EVIL, EVIL, EVIL, flags=(EVIL,)), "fps": Metric(None, EVIL, reason=EVIL)}
+    measured = {
+        "latency_ms": Metric(20.0, EVIL, EVIL, EVIL, flags=(EVIL,)),
+        "fps": Metric(None, EVIL, reason=EVIL),
+    }
     environment = {"device": EVIL, "device_name": EVIL, "uuid": EVIL, EVIL: {EVIL: [EVIL]}}
     return Record(
-        spec, None, "error", Reason(EVIL, EVIL, EVIL), {"params": 1}, measured, environment, {"inputs": EVIL}, time_utc=EVIL, record_id=EVIL
+        spec,
+        None,
+        "error",
+        Reason(EVIL, EVIL, EVIL),
+        {"params": 1},
+        measured,
+        environment,
+        {"inputs": EVIL},
+        time_utc=EVIL,
+        record_id=EVIL,
     )
 
 
 def test_nothing_in_a_record_becomes_markup(record: Callable[..., Record], evil: Record) -> None:
     usual = made([record()])
-    text = made([record(), evil], pictures=[Picture(EVIL, EVIL, "<svg></svg>", [EVIL])], missing={EVIL: EVIL}, made=EVIL, version=EVIL)
+    text = made(
+        [record(), evil],
+        pictures=[Picture(EVIL, EVIL, "<svg></svg>", [EVIL])],
+        missing={EVIL: EVIL},
+        made=EVIL,
+        version=EVIL,
+    )
     read = Reader(text)
     scripts = [attributes for tag, attributes in read.elements if tag == "script"]
     assert scripts == [attributes for tag, attributes in Reader(usual).elements if tag == "script"]
-    assert not [attributes for tag, attributes in read.elements if tag == "img" or any(name.startswith("on") for name in attributes)]
+    assert not [
+        attributes
+        for tag, attributes in read.elements
+        if tag == "img" or any(name.startswith("on") for name in attributes)
+    ]
     assert EVIL in "".join(read.texts)
     assert data_of(text)["names"][1].startswith(EVIL)
 
@@ -80,22 +112,36 @@ def test_json_cannot_end_its_script() -> None:
 
 def test_the_policy_allows_these_scripts_and_nothing_else(record: Callable[..., Record]) -> None:
     text = made([record()])
-    (policy,) = (html.unescape(a["content"]) for tag, a in Reader(text).elements if a.get("http-equiv") == "Content-Security-Policy")
+    (policy,) = (
+        html.unescape(a["content"])
+        for tag, a in Reader(text).elements
+        if a.get("http-equiv") == "Content-Security-Policy"
+    )
     scripts = re.findall(r"<script>(.*?)</script>", text, re.DOTALL)
-    digests = [base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts]
+    digests = [
+        base64.b64encode(hashlib.sha256(script.encode()).digest()).decode() for script in scripts
+    ]
     assert len(digests) == 2
     assert policy == (
-        f"default-src 'none'; script-src 'sha256-{digests[0]}' 'sha256-{digests[1]}'; style-src 'unsafe-inline'; "
+        f"default-src 'none'; script-src 'sha256-{digests[0]}' 'sha256-{digests[1]}'; style-src "
+        "'unsafe-inline'; "
         "img-src data: blob:; base-uri 'none'; form-action 'none'"
     )
 
 
 def test_the_page_refers_to_nothing_outside_it(record: Callable[..., Record]) -> None:
     read = Reader(made([record()]))
-    links = [(name, value) for _, attributes in read.elements for name, value in attributes.items() if name in ("src", "href", "action")]
+    links = [
+        (name, value)
+        for _, attributes in read.elements
+        for name, value in attributes.items()
+        if name in ("src", "href", "action")
+    ]
     assert links
     assert all(name == "href" and value.startswith("#") for name, value in links)
-    assert not [tag for tag, _ in read.elements if tag in ("link", "iframe", "object", "embed", "base")]
+    assert not [
+        tag for tag, _ in read.elements if tag in ("link", "iframe", "object", "embed", "base")
+    ]
 
 
 def test_the_table_is_there_without_a_script(record: Callable[..., Record], failed: Record) -> None:
@@ -108,18 +154,30 @@ def test_the_table_is_there_without_a_script(record: Callable[..., Record], fail
     assert '<td class="left">out_of_memory</td>' in table
 
 
-def test_the_data_have_every_column_of_every_record(record: Callable[..., Record], failed: Record) -> None:
+def test_the_data_have_every_column_of_every_record(
+    record: Callable[..., Record], failed: Record
+) -> None:
     data = data_of(made([record(), failed]))
     assert [column["name"] for column in data["columns"]] == [*COLUMNS, "command"]
     assert {len(column["texts"]) for column in data["columns"] if "texts" in column} == {2}
     latency = next(column for column in data["columns"] if column["name"] == "latency_ms")
-    assert (latency["values"], latency["texts"], latency["unit"]) == ([20.0, None], ["20.0", "-"], "ms")
+    assert (latency["values"], latency["texts"], latency["unit"]) == (
+        [20.0, None],
+        ["20.0", "-"],
+        "ms",
+    )
     assert set(data["shown"]) <= {*COLUMNS, "command"}
 
 
 def test_numbers_with_fewer_decimals_are_padded_to_the_point(record: Callable[..., Record]) -> None:
     def timed(value: float, half_width: float) -> Record:
-        return record(measured={"latency_ms": Metric(value, "ms", spread={"ci95": [value - half_width, value + half_width]})})
+        return record(
+            measured={
+                "latency_ms": Metric(
+                    value, "ms", spread={"ci95": [value - half_width, value + half_width]}
+                )
+            }
+        )
 
     text = made([timed(509.0, 9.0), timed(12.346, 0.005), timed(75.0, 2.0)])
     cells = re.findall(r'<td class="(right[^"]*)" title="95 % interval[^>]*>([\d.]+)</td>', text)
@@ -141,13 +199,25 @@ def test_a_papers_table_stands_beside_ours_once(record: Callable[..., Record]) -
 
 
 def test_claims_have_verdicts_and_their_reasons(record: Callable[..., Record]) -> None:
-    text = made([record(latency_ms=20.0), record("resnet50-v1", latency_ms=90.0), record("densenet201", latency_ms=40.0)])
+    text = made(
+        [
+            record(latency_ms=20.0),
+            record("resnet50-v1", latency_ms=90.0),
+            record("densenet201", latency_ms=40.0),
+        ]
+    )
     assert re.search(r'<td class="left (holds|fails)">(holds|fails)', text)
     assert "claims without a verdict, and why" in text
 
 
-def test_figures_stand_in_the_page_and_those_not_drawn_say_why(record: Callable[..., Record]) -> None:
-    text = made([record()], pictures=[Picture("time", "Time", "<svg></svg>", ["of parts."])], missing={"memory": "no record"})
+def test_figures_stand_in_the_page_and_those_not_drawn_say_why(
+    record: Callable[..., Record],
+) -> None:
+    text = made(
+        [record()],
+        pictures=[Picture("time", "Time", "<svg></svg>", ["of parts."])],
+        missing={"memory": "no record"},
+    )
     assert "<figure><svg></svg><figcaption><b>Time</b> of parts.</figcaption></figure>" in text
     assert "<dt>memory</dt><dd>no record</dd>" in text
 

@@ -1,4 +1,6 @@
-"""The records as a sheet: every column, figures rounded to what is known of them, the command that makes each."""
+"""The records as a sheet: every column, figures rounded to what is known of them, the command that
+makes each.
+"""
 
 from __future__ import annotations
 
@@ -17,12 +19,27 @@ def columns(*records: Record) -> dict[str, SheetColumn]:
 
 
 def timed(value: float, low: float, high: float) -> dict[str, Metric]:
-    return {"latency_ms": Metric(value, "ms", spread={"ci95": [low, high]}), "fps": Metric(1e3 / value, "images/s")}
+    return {
+        "latency_ms": Metric(value, "ms", spread={"ci95": [low, high]}),
+        "fps": Metric(1e3 / value, "images/s"),
+    }
 
 
 @pytest.mark.parametrize(
     ("half_width", "decimals"),
-    [(35.0, 0), (9.65, 0), (3.6, 0), (3.5, 1), (1.0, 1), (0.5, 1), (0.354, 2), (0.356, 1), (0.0996, 2), (0.031, 3), (1e4, 0)],
+    [
+        (35.0, 0),
+        (9.65, 0),
+        (3.6, 0),
+        (3.5, 1),
+        (1.0, 1),
+        (0.5, 1),
+        (0.354, 2),
+        (0.356, 1),
+        (0.0996, 2),
+        (0.031, 3),
+        (1e4, 0),
+    ],
 )
 def test_decimals_follow_the_uncertainty(half_width: float, decimals: int) -> None:
     assert decimals_for(half_width) == decimals
@@ -32,12 +49,19 @@ def test_every_stable_column_is_there_and_the_command_last(record: Callable[...,
     assert [column.name for column in sheet([record()]).columns] == [*COLUMNS, COMMAND]
 
 
-def test_a_figure_is_rounded_to_its_interval_and_so_are_its_ends(record: Callable[..., Record]) -> None:
-    found = columns(record(measured=timed(509.2212, 498.76, 518.07)), record(measured=timed(12.34567, 12.3405, 12.3499)))
+def test_a_figure_is_rounded_to_its_interval_and_so_are_its_ends(
+    record: Callable[..., Record],
+) -> None:
+    found = columns(
+        record(measured=timed(509.2212, 498.76, 518.07)),
+        record(measured=timed(12.34567, 12.3405, 12.3499)),
+    )
     assert found["latency_ms"].texts == ["509", "12.346"]
     assert found["latency_ms"].spans == ["499 to 518", "12.341 to 12.350"]
     assert found["latency_ms_ci95_lo"].texts == ["499", "12.341"]
-    assert found["fps"].texts == ["1.96", "81.000"], "what is computed from a time is known as well as the time"
+    assert found["fps"].texts == ["1.96", "81.000"], (
+        "what is computed from a time is known as well as the time"
+    )
     assert found["latency_ms"].decimals == 3
 
 
@@ -50,7 +74,9 @@ def test_without_any_spread_the_word_says_how_many_digits(record: Callable[..., 
     found = columns(record())
     assert (found["params"].texts, found["params"].unit) == (["56.28"], "M")
     assert (found["mem_params_bytes"].texts, found["mem_params_bytes"].unit) == (["225.1"], "MB")
-    ratio = columns(record(measured={"energy_counter_ratio": Metric(1.0234567, "")}))["energy_counter_ratio"]
+    ratio = columns(record(measured={"energy_counter_ratio": Metric(1.0234567, "")}))[
+        "energy_counter_ratio"
+    ]
     assert ratio.texts == ["1.023"]
 
 
@@ -63,7 +89,9 @@ def test_columns_that_tell_records_apart_are_shown_first(record: Callable[..., R
     alike = [column.name for column in sheet([record(), record("vgg16")]).shown]
     assert alike[:2] == ["params", "macs"]
     assert {"device", "batch", "status", "energy_per_image_j"}.isdisjoint(alike)
-    apart = [column.name for column in sheet([record(), record(batch=8, gpu=False, energy_j=3.0)]).shown]
+    apart = [
+        column.name for column in sheet([record(), record(batch=8, gpu=False, energy_j=3.0)]).shown
+    ]
     assert {"device", "batch", "energy_per_image_j"} <= set(apart)
 
 
@@ -80,6 +108,8 @@ def test_no_two_columns_have_the_same_heading(record: Callable[..., Record]) -> 
 def test_the_command_has_the_settings(record: Callable[..., Record]) -> None:
     base = "archbench profile vovnet39 --detector refinedet --size 320x320 --classes 80"
     settings = Settings(precision="bf16", threads=3, cudnn_benchmark=False, images="my pictures")
-    texts = columns(record(), record(settings=QUICK), record(settings=None), record(settings=settings))[COMMAND].texts
+    texts = columns(
+        record(), record(settings=QUICK), record(settings=None), record(settings=settings)
+    )[COMMAND].texts
     rest = "--precision bf16 --threads 3 --images 'my pictures' --no-cudnn-benchmark"
     assert texts == [base, f"{base} --quick", f"{base} --no-measure", f"{base} {rest}"]

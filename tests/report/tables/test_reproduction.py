@@ -15,10 +15,14 @@ from archbench.spec import Settings, Spec
 Make = Callable[..., Record]
 
 
-def of_suite(record: Make, chosen: Suite, times: Mapping[str, float], **changes: Any) -> list[Record]:
+def of_suite(
+    record: Make, chosen: Suite, times: Mapping[str, float], **changes: Any
+) -> list[Record]:
     """A record of some rows, by their labels."""
     specs = {member.label.split(" (")[0]: member.spec for member in chosen.members}
-    return [record(latency_ms=time, **{"spec": specs[label]} | changes) for label, time in times.items()]
+    return [
+        record(latency_ms=time, **{"spec": specs[label]} | changes) for label, time in times.items()
+    ]
 
 
 def column(made: Reproduction, key: str) -> list[float | None]:
@@ -37,7 +41,9 @@ def test_counts_come_by_the_paper_s_own_rule(record: Make) -> None:
 def test_a_formula_is_applied_to_the_record_s_counts(record: Make) -> None:
     prose = suite("dsod/prose")
     counted = {"params": 14_000_000, "macs": 1, "param_kinds": {"norm_buffers": 800_000}}
-    made = reproduce(prose, of_suite(record, prose, {"DSOD300 dense prediction": 20.0}, counted=counted))
+    made = reproduce(
+        prose, of_suite(record, prose, {"DSOD300 dense prediction": 20.0}, counted=counted)
+    )
     line = next(line for line in made.lines if line.label == "DSOD300 dense prediction")
     assert line.cells["params_m"].ours == pytest.approx(14.8)
 
@@ -86,12 +92,19 @@ def test_rank_agreement_is_rho_over_what_is_comparable(record: Make) -> None:
     made = reproduce(table4, of_suite(record, table4, times))
     rho, n = made.agreement("fps")
     assert (rho, n) == (pytest.approx(0.8), 4)  # the paper: VoVNet-39 before ResNet-50
-    assert reproduce(table4, of_suite(record, table4, {"ResNet-50": 20.0, "VoVNet-39": 21.0})).agreement("fps") == (None, 2)
+    assert reproduce(
+        table4, of_suite(record, table4, {"ResNet-50": 20.0, "VoVNet-39": 21.0})
+    ).agreement("fps") == (None, 2)
 
 
 def test_flawed_figures_are_shown_and_ranked_only_when_asked(record: Make) -> None:
     table4 = suite("vovnet/table4")
-    records = of_suite(record, table4, {"ResNet-50": 20.0, "VoVNet-39": 18.0, "VoVNet-57": 30.0}, flags=("ci_not_met",))
+    records = of_suite(
+        record,
+        table4,
+        {"ResNet-50": 20.0, "VoVNet-39": 18.0, "VoVNet-57": 30.0},
+        flags=("ci_not_met",),
+    )
     made = reproduce(table4, records)
     assert made.agreement("fps") == (None, 0)
     assert "50.0*" not in tables(made)[0].plain()
@@ -103,8 +116,13 @@ def test_approximate_rows_are_marked_and_not_ranked(record: Make) -> None:
     from dataclasses import replace
 
     chosen = suite("vovnet/table7")
-    near = replace(chosen, members=(replace(chosen.members[0], approximate="a guess"), *chosen.members[1:]))
-    records = [record(latency_ms=float(10 + i), spec=member.spec) for i, member in enumerate(chosen.members)]
+    near = replace(
+        chosen, members=(replace(chosen.members[0], approximate="a guess"), *chosen.members[1:])
+    )
+    records = [
+        record(latency_ms=float(10 + i), spec=member.spec)
+        for i, member in enumerate(chosen.members)
+    ]
     made = reproduce(near, records)
     assert made.agreement("fps")[1] == 3
     text = tables(made)[0].plain()
@@ -115,7 +133,10 @@ def test_approximate_rows_are_marked_and_not_ranked(record: Make) -> None:
 def test_the_people_s_table(record: Make) -> None:
     chosen = suite("vovnet/table7")
     first, second, *_ = chosen.members
-    records = [record(latency_ms=50.0, spec=first.spec), record(latency_ms=80.0, spec=second.spec, flags=("ci_not_met",))]
+    records = [
+        record(latency_ms=50.0, spec=first.spec),
+        record(latency_ms=80.0, spec=second.spec, flags=("ci_not_met",)),
+    ]
     compared, quoted = tables(reproduce(chosen, records))
     assert compared.plain() == COMPARED
     assert quoted.plain() == QUOTED
@@ -180,21 +201,34 @@ def test_rows_have_every_column_and_a_reason_for_what_is_missing(record: Make) -
     by_metric = {row["metric"]: row for row in made if row["label"] == "VoVNet-39"}
     assert by_metric["memory_mb"]["missing"] == "cpu_device"
     assert (by_metric["fps"]["ours"], by_metric["fps"]["ratio"]) == (50.0, 2.0)
-    assert (by_metric["ap"]["column"], by_metric["ap"]["ours"], by_metric["ap"]["missing"]) == (None, None, None)
-    assert {row["missing"] for row in made if row["label"] == "ResNet-50" and row["column"]} == {"not_counted", "not_measured"}
+    assert (by_metric["ap"]["column"], by_metric["ap"]["ours"], by_metric["ap"]["missing"]) == (
+        None,
+        None,
+        None,
+    )
+    assert {row["missing"] for row in made if row["label"] == "ResNet-50" and row["column"]} == {
+        "not_counted",
+        "not_measured",
+    }
 
 
 def test_cpu_figures_are_of_a_cpu(record: Make) -> None:
     prose = suite("dsod/prose")
     label = "DSOD300 dense prediction"
-    gpu, cpu = (of_suite(record, prose, {label: time}, gpu=on_gpu) for time, on_gpu in ((20.0, True), (600.0, False)))
+    gpu, cpu = (
+        of_suite(record, prose, {label: time}, gpu=on_gpu)
+        for time, on_gpu in ((20.0, True), (600.0, False))
+    )
     more = of_suite(record, prose, {"DSOD300 plain prediction": 10.0})
     line = next(line for line in reproduce(prose, [*gpu, *cpu, *more]).lines if line.label == label)
     assert (line.cells["gpu_ms"].ours, line.cells["cpu_ms"].ours) == (20.0, 600.0)
 
 
 def test_two_settings_are_two_places(record: Make) -> None:
-    made = reproduce(suite("vovnet/table4"), [record(), record(settings=Settings(precision="fp16"), day=2, latency_ms=10.0)])
+    made = reproduce(
+        suite("vovnet/table4"),
+        [record(), record(settings=Settings(precision="fp16"), day=2, latency_ms=10.0)],
+    )
     assert made.places == ["Example GPU, fp16, contiguous"]
     assert made.others == {"Example GPU, fp32, contiguous": 1}
 
@@ -202,7 +236,10 @@ def test_two_settings_are_two_places(record: Make) -> None:
 def test_a_figure_of_several_processes_says_how_many(record: Make) -> None:
     memory = {"mem_device_delta_bytes": Metric(2.2e9, "bytes")}
     (row,) = [
-        row for row in rows(reproduce(suite("vovnet/table4"), [record(measured=memory), record(measured=memory)]))
+        row
+        for row in rows(
+            reproduce(suite("vovnet/table4"), [record(measured=memory), record(measured=memory)])
+        )
         if row["label"] == "VoVNet-39" and row["metric"] == "memory_mb"
-    ]  # fmt: skip
+    ]
     assert (row["ours"], row["processes"]) == (pytest.approx(2200), 2)

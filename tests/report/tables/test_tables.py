@@ -29,7 +29,7 @@ a \& b\_c & 1 & 50 \% \\
 \end{tabular}
 \par {\footnotesize x\textasciicircum{}2 \textasciitilde{} y\textbackslash{}z \textless{} \$3 \textbar{} {[}a]}
 \end{table}
-"""
+"""  # noqa: E501
 
 
 def test_a_wide_table_is_split_by_columns_and_repeats_the_first() -> None:
@@ -37,8 +37,10 @@ def test_a_wide_table_is_split_by_columns_and_repeats_the_first() -> None:
     table = Table(columns, [["vovnet39", *map(str, range(5))], []], title="wide", notes=["a note"])
     parts = table.split(30)
     assert [[column.heading for column in part.columns] for part in parts] == [
-        ["name", "figure 0", "figure 1"], ["name", "figure 2", "figure 3"], ["name", "figure 4"],
-    ]  # fmt: skip
+        ["name", "figure 0", "figure 1"],
+        ["name", "figure 2", "figure 3"],
+        ["name", "figure 4"],
+    ]
     assert [part.title for part in parts] == ["wide", "", ""]
     assert [list(part.notes) for part in parts] == [[], [], ["a note"]]
     assert parts[1].rows == [["vovnet39", "2", "3"], []]
@@ -46,4 +48,6 @@ def test_a_wide_table_is_split_by_columns_and_repeats_the_first() -> None:
 
 
 def test_a_table_that_fits_stays_whole() -> None:
-    assert TABLE.split(80) == [Table(TABLE.columns, [list(row) for row in TABLE.rows], TABLE.title, TABLE.notes)]
+    assert TABLE.split(80) == [
+        Table(TABLE.columns, [list(row) for row in TABLE.rows], TABLE.title, TABLE.notes)
+    ]

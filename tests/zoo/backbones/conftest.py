@@ -16,11 +16,15 @@ from archbench.zoo.contracts import Backbone, Classifier
 
 @pytest.fixture
 def trains() -> Callable[[Backbone, int], None]:
-    """Train a backbone for one step on two images of a side, as a classifier: all stays finite, gradients reach all parameters."""
+    """Train a backbone for one step on two images of a side, as a classifier: all stays finite,
+    gradients reach all parameters.
+    """
 
     def check(backbone: Backbone, side: int) -> None:
         torch.manual_seed(0)
-        network = Classifier(backbone, classes=3, form="conv" if backbone.pools_scores else "linear")
+        network = Classifier(
+            backbone, classes=3, form="conv" if backbone.pools_scores else "linear"
+        )
         initialise(network, seed=0)
         images = torch.randn(2, 3, side, side)
         calibrate(network, images)
@@ -29,14 +33,20 @@ def trains() -> Callable[[Backbone, int], None]:
         training.step(images)
         assert not training.diverged
         gradients = {name: parameter.grad for name, parameter in network.named_parameters()}
-        assert [name for name, grad in gradients.items() if grad is None or not grad.any() or not grad.isfinite().all()] == []
+        assert [
+            name
+            for name, grad in gradients.items()
+            if grad is None or not grad.any() or not grad.isfinite().all()
+        ] == []
 
     return check
 
 
 @pytest.fixture
 def runs() -> Callable[..., None]:
-    """Run a classifier on two small images: finite scores that differ, the second image's the same without the first."""
+    """Run a classifier on two small images: finite scores that differ, the second image's the same
+    without the first.
+    """
 
     def check(name: str, **options: str) -> None:
         torch.manual_seed(0)
@@ -59,7 +69,11 @@ def maps() -> Callable[[nn.Module, int], dict[str, tuple[int, int]]]:
     def of(network: nn.Module, side: int) -> dict[str, tuple[int, int]]:
         shapes: dict[str, tuple[int, int]] = {}
         for name, step in network.named_children():
-            step.register_forward_hook(lambda _module, _inputs, out, name=name: shapes.update({name: (out.shape[1], out.shape[2])}))
+            step.register_forward_hook(
+                lambda _module, _inputs, out, name=name: shapes.update(
+                    {name: (out.shape[1], out.shape[2])}
+                )
+            )
         archbench.count(network, (1, 3, side, side))
         return shapes
 

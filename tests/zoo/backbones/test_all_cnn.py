@@ -13,8 +13,16 @@ def test_its_layers_are_the_paper_s() -> None:
     """Table 1; the seventh is not padded, the ninth is the classifier, on 6x6 positions."""
     calls = archbench.cost("all-cnn").calls
     assert [(call.kernel[0], call.out_shape[1], call.out_shape[-1]) for call in calls] == [
-        (3, 96, 32), (3, 96, 32), (3, 96, 16), (3, 192, 16), (3, 192, 16), (3, 192, 8), (3, 192, 6), (1, 192, 6), (1, 100, 6),
-    ]  # fmt: skip
+        (3, 96, 32),
+        (3, 96, 32),
+        (3, 96, 16),
+        (3, 192, 16),
+        (3, 192, 16),
+        (3, 192, 8),
+        (3, 192, 6),
+        (1, 192, 6),
+        (1, 100, 6),
+    ]
 
 
 def test_a_step_of_training_reaches_everything(trains: Callable[[Backbone, int], None]) -> None:

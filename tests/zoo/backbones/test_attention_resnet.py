@@ -28,7 +28,10 @@ def test_a_spatial_gate_is_one_map() -> None:
     torch.testing.assert_close(factors, factors[:, :1].expand_as(x))
 
 
-@pytest.mark.parametrize(("name", "linear", "convolutions"), [("se-resnet50", 2 * 16 + 1, 0), ("cbam-resnet50", 4 * 16 + 1, 16)])
+@pytest.mark.parametrize(
+    ("name", "linear", "convolutions"),
+    [("se-resnet50", 2 * 16 + 1, 0), ("cbam-resnet50", 4 * 16 + 1, 16)],
+)
 def test_a_gate_ends_every_branch(name: str, linear: int, convolutions: int) -> None:
     """CBAM's two calls of its linear layers count twice."""
     report = archbench.cost(name)
@@ -37,5 +40,7 @@ def test_a_gate_ends_every_branch(name: str, linear: int, convolutions: int) -> 
 
 
 @pytest.mark.parametrize("gate", ["se", "cbam"])
-def test_a_step_of_training_reaches_everything(gate: str, trains: Callable[[Backbone, int], None]) -> None:
+def test_a_step_of_training_reaches_everything(
+    gate: str, trains: Callable[[Backbone, int], None]
+) -> None:
     trains(attention_resnet(blocks=[1, 2], gate=gate, stem="cifar", width=0.25), 16)  # type: ignore[arg-type]

@@ -1,4 +1,6 @@
-"""The stand-ins for CSPNet's Reference networks: what the paper's totals force, and that they say what they are."""
+"""The stand-ins for CSPNet's Reference networks: what the paper's totals force, and that they say
+what they are.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +16,12 @@ from archbench.zoo.catalogue import registry
 
 NAMES = ("csp-peleenet-reference", "csp-densenet-reference", "csp-densenet-b-reference")
 TOTALS = [
-    figure for figure in figures()
-    if figure.backbone in NAMES and figure.metric in ("bflops", "params_m") and (figure.table, figure.detector) != ("5", None)
-]  # fmt: skip
+    figure
+    for figure in figures()
+    if figure.backbone in NAMES
+    and figure.metric in ("bflops", "params_m")
+    and (figure.table, figure.detector) != ("5", None)
+]
 MISPRINT = 0.836
 """BFLOPs of CSPDenseNet Reference that Table 4 implies; Table 3 prints 0.886."""
 
@@ -26,12 +31,24 @@ def report(backbone: str, detector: str | None, side: int | None) -> CostReport:
     return archbench.cost(backbone, detector, size=side)
 
 
-@pytest.mark.parametrize("figure", TOTALS, ids=lambda figure: f"{figure.backbone} {figure.detector} {figure.metric}")
+@pytest.mark.parametrize(
+    "figure", TOTALS, ids=lambda figure: f"{figure.backbone} {figure.detector} {figure.metric}"
+)
 def test_totals_are_near_the_paper_s(figure) -> None:
-    counted = report(figure.backbone, figure.detector, int(figure.input.partition("x")[0]) if figure.input else None)
+    counted = report(
+        figure.backbone,
+        figure.detector,
+        int(figure.input.partition("x")[0]) if figure.input else None,
+    )
     if figure.metric == "bflops":
-        printed = MISPRINT if (figure.backbone, figure.detector) == ("csp-densenet-reference", None) else figure.value
-        assert counted.flops == pytest.approx(printed * 1e9, rel=0.02 if "efm" in (figure.detector or "") else 0.005)
+        printed = (
+            MISPRINT
+            if (figure.backbone, figure.detector) == ("csp-densenet-reference", None)
+            else figure.value
+        )
+        assert counted.flops == pytest.approx(
+            printed * 1e9, rel=0.02 if "efm" in (figure.detector or "") else 0.005
+        )
     else:
         assert counted.param_kinds.conv_weights == pytest.approx(
             figure.value * 1e6, rel=0.02 if "efm" in (figure.detector or "") else 0.005
@@ -46,9 +63,16 @@ def test_every_total_is_looked_at() -> None:
 def test_it_says_that_it_is_a_stand_in_and_ends_in_512_channels(name: str) -> None:
     assert "stand-in" in registry.find("backbone", name).approximate
     stages = archbench.build(name, classes=0, device="meta").stages
-    assert [(stage.channels, stage.level) for stage in stages] == [(64, "c2"), (128, "c3"), (256, "c4"), (512, "c5")]
+    assert [(stage.channels, stage.level) for stage in stages] == [
+        (64, "c2"),
+        (128, "c3"),
+        (256, "c4"),
+        (512, "c5"),
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_it_runs_for_real_and_images_do_not_see_each_other(runs: Callable[..., None], name: str) -> None:
+def test_it_runs_for_real_and_images_do_not_see_each_other(
+    runs: Callable[..., None], name: str
+) -> None:
     runs(name)

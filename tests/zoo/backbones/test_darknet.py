@@ -1,4 +1,6 @@
-"""Darknet-19, Darknet Reference and DarkNet53: their convolutions, their maps, and what detectors tap."""
+"""Darknet-19, Darknet Reference and DarkNet53: their convolutions, their maps, and what detectors
+tap.
+"""
 
 from __future__ import annotations
 
@@ -23,29 +25,59 @@ def build() -> nn.Module:
 def test_its_convolutions_are_those_of_the_paper() -> None:
     convs = [conv for conv in build().modules() if isinstance(conv, nn.Conv2d)]
     assert [(conv.out_channels, conv.kernel_size[0]) for conv in convs] == [
-        (32, 3), (64, 3), (128, 3), (64, 1), (128, 3), (256, 3), (128, 1), (256, 3), (512, 3), (256, 1), (512, 3), (256, 1), (512, 3),
-        (1024, 3), (512, 1), (1024, 3), (512, 1), (1024, 3),
-    ]  # fmt: skip
+        (32, 3),
+        (64, 3),
+        (128, 3),
+        (64, 1),
+        (128, 3),
+        (256, 3),
+        (128, 1),
+        (256, 3),
+        (512, 3),
+        (256, 1),
+        (512, 3),
+        (256, 1),
+        (512, 3),
+        (1024, 3),
+        (512, 1),
+        (1024, 3),
+        (512, 1),
+        (1024, 3),
+    ]
     assert {(conv.stride, conv.bias) for conv in convs} == {((1, 1), None)}
 
 
 @pytest.mark.parametrize(
-    ("side", "sides"), [(416, (416, 208, 104, 52, 26, 13)), (224, (224, 112, 56, 28, 14, 7)), (200, (200, 100, 50, 25, 13, 7))]
+    ("side", "sides"),
+    [
+        (416, (416, 208, 104, 52, 26, 13)),
+        (224, (224, 112, 56, 28, 14, 7)),
+        (200, (200, 100, 50, 25, 13, 7)),
+    ],
 )
 def test_map_sizes(side: int, sides: tuple[int, ...]) -> None:
     network = build()
     shapes: dict[str, tuple[int, int]] = {}
     for name, step in network.named_children():
-        step.register_forward_hook(lambda _module, _inputs, out, name=name: shapes.update({name: (out.shape[1], out.shape[2])}))
+        step.register_forward_hook(
+            lambda _module, _inputs, out, name=name: shapes.update(
+                {name: (out.shape[1], out.shape[2])}
+            )
+        )
     archbench.count(network, (1, 3, side, side))
-    assert {name: shapes[name] for name in CHANNELS} == dict(zip(CHANNELS, zip(CHANNELS.values(), sides, strict=True), strict=True))
+    assert {name: shapes[name] for name in CHANNELS} == dict(
+        zip(CHANNELS, zip(CHANNELS.values(), sides, strict=True), strict=True)
+    )
     assert len(shapes) == len(CHANNELS) + 5
 
 
 def test_yolov2_taps_the_last_convolution_before_the_fifth_pool() -> None:
     with torch.device("meta"):
         network = darknet(stages=[[8], [16], [16, 8, 16], [32], [64], [128]], taps=("c4", "c5"))
-    assert [(stage.name, stage.channels, stage.stride) for stage in network.tapped] == [("stage5", 64, 16), ("stage6", 128, 32)]
+    assert [(stage.name, stage.channels, stage.stride) for stage in network.tapped] == [
+        ("stage5", 64, 16),
+        ("stage6", 128, 32),
+    ]
 
 
 def test_a_row_of_single_convolutions_is_the_reference_network() -> None:
@@ -57,7 +89,11 @@ def test_a_row_of_single_convolutions_is_the_reference_network() -> None:
 
 
 def test_params_with_the_classifier() -> None:
-    assert archbench.cost("darknet19").params == archbench.cost("darknet19", classifier="linear").params == 20_842_376
+    assert (
+        archbench.cost("darknet19").params
+        == archbench.cost("darknet19", classifier="linear").params
+        == 20_842_376
+    )
 
 
 def test_the_classifier_is_a_convolution_before_the_global_pool() -> None:
@@ -75,7 +111,11 @@ def test_below_zero_a_tenth_passes() -> None:
 
 
 def test_it_takes_pixels_from_zero_to_one() -> None:
-    image = build().preparation(torch.tensor([0, 255, 51], dtype=torch.uint8).reshape(3, 1, 1), (1, 1)).image
+    image = (
+        build()
+        .preparation(torch.tensor([0, 255, 51], dtype=torch.uint8).reshape(3, 1, 1), (1, 1))
+        .image
+    )
     assert image.flatten().tolist() == pytest.approx([0, 1, 0.2])
 
 
@@ -93,7 +133,9 @@ def test_a_real_pass_is_finite_overwrites_nothing_and_fvcore_counts_it_alike() -
         assert all(torch.equal(a, b) for a, b in zip(maps, plain(images), strict=True))
     assert [tuple(m.shape) for m in maps[-2:]] == [(2, 512, 4, 4), (2, 1024, 2, 2)]
     assert all(m.isfinite().all() and m.std() > 0 for m in maps)
-    assert check_against_fvcore(network, archbench.cost("darknet19", size=64, classes=0), (3, 64, 64)).agrees
+    assert check_against_fvcore(
+        network, archbench.cost("darknet19", size=64, classes=0), (3, 64, 64)
+    ).agrees
 
 
 def test_a_pool_that_keeps_the_size_reaches_over_the_lower_and_right_edge() -> None:
@@ -103,7 +145,11 @@ def test_a_pool_that_keeps_the_size_reaches_over_the_lower_and_right_edge() -> N
 
 @pytest.mark.parametrize(
     ("tail", "channels", "stride", "params"),
-    [("classifier", 1024, 64, 6_294_416), ("tiny", 1024, 32, 6_294_416), ("prn", 512, 32, 3_934_096)],
+    [
+        ("classifier", 1024, 64, 6_294_416),
+        ("tiny", 1024, 32, 6_294_416),
+        ("prn", 512, 32, 3_934_096),
+    ],
 )
 def test_tails_of_the_reference_network(tail: str, channels: int, stride: int, params: int) -> None:
     network = archbench.build("darknet-reference", classes=0, device="meta", tail=tail)
@@ -121,9 +167,18 @@ def test_detectors_see_no_sixth_halving() -> None:
 
 def test_darknet53_s_stages() -> None:
     network = archbench.build("darknet53", classes=0, device="meta")
-    blocks = [sum(isinstance(layer, Shortcut) for layer in network.get_submodule(f"stage{index}")) for index in range(1, 6)]
+    blocks = [
+        sum(isinstance(layer, Shortcut) for layer in network.get_submodule(f"stage{index}"))
+        for index in range(1, 6)
+    ]
     assert blocks == [1, 2, 8, 8, 4]
-    assert [(stage.channels, stage.stride) for stage in network.stages] == [(64, 2), (128, 4), (256, 8), (512, 16), (1024, 32)]
+    assert [(stage.channels, stage.stride) for stage in network.stages] == [
+        (64, 2),
+        (128, 4),
+        (256, 8),
+        (512, 16),
+        (1024, 32),
+    ]
 
 
 def test_nothing_follows_darknet53_s_sums() -> None:
@@ -133,7 +188,12 @@ def test_nothing_follows_darknet53_s_sums() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "options"), [("darknet53", {}), ("darknet-reference", {"tail": "prn"}), ("darknet-reference", {"tail": "tiny"})]
+    ("name", "options"),
+    [
+        ("darknet53", {}),
+        ("darknet-reference", {"tail": "prn"}),
+        ("darknet-reference", {"tail": "tiny"}),
+    ],
 )
 def test_the_others_run_for_real(name: str, options: dict[str, str]) -> None:
     torch.manual_seed(0)

@@ -20,5 +20,8 @@ def test_a_block_keeps_its_input_and_adds_to_it() -> None:
 def test_a_stage_is_its_transition_before_the_pool() -> None:
     stages = archbench.build("densenet201", classes=0, device="meta").stages
     assert [(stage.name, stage.channels, stage.stride) for stage in stages] == [
-        ("transition1", 128, 4), ("transition2", 256, 8), ("transition3", 896, 16), ("final", 1920, 32),
-    ]  # fmt: skip
+        ("transition1", 128, 4),
+        ("transition2", 256, 8),
+        ("transition3", 896, 16),
+        ("final", 1920, 32),
+    ]

@@ -19,7 +19,9 @@ def depth(block: Fractal) -> int:
 def test_three_columns_are_seven_convolutions_four_deep() -> None:
     network = archbench.build("fractalnet", classes=0, device="meta")
     blocks = [module for name, module in network.named_children() if name.startswith("block")]
-    assert [sum(isinstance(part, Fractal) for part in block.modules()) for block in blocks] == [7] * 5
+    assert [sum(isinstance(part, Fractal) for part in block.modules()) for block in blocks] == [
+        7
+    ] * 5
     assert sum(map(depth, blocks)) == 20  # type: ignore[arg-type]
 
 

@@ -11,7 +11,9 @@ from archbench.zoo.contracts import Backbone
 
 
 def small(taps: list[str] | None = None) -> Backbone:
-    return hourglass(stem=6, channels=[8, 8, 12, 10], blocks=[1, 2, 1, 3], stacks=2, taps=taps).eval()
+    return hourglass(
+        stem=6, channels=[8, 8, 12, 10], blocks=[1, 2, 1, 3], stacks=2, taps=taps
+    ).eval()
 
 
 def test_an_hourglass_by_hand() -> None:
@@ -20,13 +22,22 @@ def test_an_hourglass_by_hand() -> None:
     assert [len(part) for part in (glass.upper, glass.down, glass.back)] == [2, 2, 2]
     inner = glass.inner
     assert isinstance(inner, Hourglass)
-    assert [len(part) for part in (inner.upper, inner.down, inner.inner, inner.back)] == [1, 1, 3, 1]
+    assert [len(part) for part in (inner.upper, inner.down, inner.inner, inner.back)] == [
+        1,
+        1,
+        3,
+        1,
+    ]
     x = torch.randn(1, 8, 12, 8)
     with torch.inference_mode():
         lower = glass.down(x)
         assert lower.shape == (1, 12, 6, 4)
-        lower = inner.upper(lower) + F.interpolate(inner.back(inner.inner(inner.down(lower))), scale_factor=2)
-        torch.testing.assert_close(glass(x), glass.upper(x) + F.interpolate(glass.back(lower), scale_factor=2))
+        lower = inner.upper(lower) + F.interpolate(
+            inner.back(inner.inner(inner.down(lower))), scale_factor=2
+        )
+        torch.testing.assert_close(
+            glass(x), glass.upper(x) + F.interpolate(glass.back(lower), scale_factor=2)
+        )
 
 
 @pytest.mark.parametrize("size", [(64, 64), (47, 61), (9, 13)], ids=str)

@@ -1,4 +1,6 @@
-"""Inception v3: its modules, the three ways to pad it, and the two halves that a two-stage detector runs."""
+"""Inception v3: its modules, the three ways to pad it, and the two halves that a two-stage detector
+runs.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +14,25 @@ from archbench.spec import UsageError
 from archbench.zoo.backbones.inception_v3 import Conv, Mixed, Pool
 
 STEPS = {
-    "conv1a": 32, "conv2a": 32, "conv2b": 64, "pool3a": 64, "conv3b": 80, "conv4a": 192, "pool5a": 192,
-    "mixed_5b": 256, "mixed_5c": 288, "mixed_5d": 288,
-    "mixed_6a": 768, "mixed_6b": 768, "mixed_6c": 768, "mixed_6d": 768, "mixed_6e": 768,
-    "mixed_7a": 1280, "mixed_7b": 2048, "mixed_7c": 2048,
-}  # fmt: skip
+    "conv1a": 32,
+    "conv2a": 32,
+    "conv2b": 64,
+    "pool3a": 64,
+    "conv3b": 80,
+    "conv4a": 192,
+    "pool5a": 192,
+    "mixed_5b": 256,
+    "mixed_5c": 288,
+    "mixed_5d": 288,
+    "mixed_6a": 768,
+    "mixed_6b": 768,
+    "mixed_6c": 768,
+    "mixed_6d": 768,
+    "mixed_6e": 768,
+    "mixed_7a": 1280,
+    "mixed_7b": 2048,
+    "mixed_7c": 2048,
+}
 """Steps and their channels."""
 SMALLEST = 75
 """The smallest side that the network takes unpadded."""
@@ -31,7 +47,9 @@ def sides(side: int, padding: str) -> list[int]:
     network = build(padding=padding)
     shapes: dict[str, tuple[int, ...]] = {}
     for name, step in network.named_children():
-        step.register_forward_hook(lambda _module, _inputs, out, name=name: shapes.update({name: tuple(out.shape[1:])}))
+        step.register_forward_hook(
+            lambda _module, _inputs, out, name=name: shapes.update({name: tuple(out.shape[1:])})
+        )
     archbench.count(network, (1, 3, side, side))
     assert {name: shape[0] for name, shape in shapes.items()} == STEPS
     return [height for _, height, _ in shapes.values()]
@@ -57,17 +75,26 @@ def test_unpadded_maps_at_a_detectors_input(side: int, last_but_one: int) -> Non
 
 
 def test_padding_changes_no_parameter() -> None:
-    assert {archbench.cost("inception-v3", classes=0, padding=padding).params for padding in ("valid", "same", "same-all")} == {21_785_568}
+    assert {
+        archbench.cost("inception-v3", classes=0, padding=padding).params
+        for padding in ("valid", "same", "same-all")
+    } == {21_785_568}
 
 
 def test_its_stages_are_the_deepest_modules_of_each_resolution() -> None:
     assert [(stage.name, stage.channels, stage.level) for stage in build().stages] == [
-        ("conv2b", 64, "c1"), ("conv4a", 192, "c2"), ("mixed_5d", 288, "c3"), ("mixed_6e", 768, "c4"), ("mixed_7c", 2048, "c5"),
-    ]  # fmt: skip
+        ("conv2b", 64, "c1"),
+        ("conv4a", 192, "c2"),
+        ("mixed_5d", 288, "c3"),
+        ("mixed_6e", 768, "c4"),
+        ("mixed_7c", 2048, "c5"),
+    ]
 
 
 def test_a_block_is_its_branches_side_by_side() -> None:
-    """A valid row has no padding, a fork inside a branch is concatenated, a mean leaves the padding out."""
+    """A valid row has no padding, a fork inside a branch is concatenated, a mean leaves the padding
+    out.
+    """
     fork = Mixed([Conv((1, 3), 2)], [Conv((3, 1), 3)])
     block = Mixed([Conv(1, 4), fork], [Pool("avg")])
     made, channels = block.make(6, padded=False)
@@ -76,11 +103,17 @@ def test_a_block_is_its_branches_side_by_side() -> None:
     assert torch.equal(out[:, 5:], torch.ones(1, 6, 5, 5))
 
 
-@pytest.mark.parametrize(("row", "padded", "side"), [
-    (Conv(3, 2, stride=2, valid=True), False, 3), (Conv(3, 2, stride=2, valid=True), True, 4),
-    (Pool("max", stride=2, valid=True), False, 3), (Pool("max", stride=2, valid=True), True, 4),
-    (Conv(3, 2, stride=2), False, 4), (Conv((1, 7), 2, dilation=2), False, 7),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("row", "padded", "side"),
+    [
+        (Conv(3, 2, stride=2, valid=True), False, 3),
+        (Conv(3, 2, stride=2, valid=True), True, 4),
+        (Pool("max", stride=2, valid=True), False, 3),
+        (Pool("max", stride=2, valid=True), True, 4),
+        (Conv(3, 2, stride=2), False, 4),
+        (Conv((1, 7), 2, dilation=2), False, 7),
+    ],
+)
 def test_a_row_is_padded_unless_it_is_valid(row: Conv | Pool, padded: bool, side: int) -> None:
     made, _ = row.make(2, padded=padded)
     out: Tensor = made.eval()(torch.zeros(1, 2, 7, 7))
@@ -97,14 +130,25 @@ def test_the_original_papers_count_leaves_gamma_out() -> None:
 
 def test_the_halves_of_a_two_stage_detector() -> None:
     split = build(padding="same").split()
-    first, second = archbench.count(split.trunk, (1, 3, 300, 300)), archbench.count(split.tail, (1, 768, 17, 17))
+    first, second = (
+        archbench.count(split.trunk, (1, 3, 300, 300)),
+        archbench.count(split.tail, (1, 768, 17, 17)),
+    )
     assert (first.macs, first.params) == (5_578_915_200, 8_965_856)
-    assert (second.macs, second.params, second.calls[-1].out_shape[-2:]) == (1_001_938_944, 12_819_712, (8, 8))
+    assert (second.macs, second.params, second.calls[-1].out_shape[-2:]) == (
+        1_001_938_944,
+        12_819_712,
+        (8, 8),
+    )
     assert (split.channels, split.vectors) == (2048, False)
 
 
 def test_it_takes_pixels_from_minus_one_to_one() -> None:
-    image = build().preparation(torch.tensor([0, 255, 255], dtype=torch.uint8).reshape(3, 1, 1), (1, 1)).image
+    image = (
+        build()
+        .preparation(torch.tensor([0, 255, 255], dtype=torch.uint8).reshape(3, 1, 1), (1, 1))
+        .image
+    )
     assert image.flatten().tolist() == [-1, 1, 1]
 
 

@@ -1,4 +1,6 @@
-"""MobileNet: Table 1's units, the width multiplier, and the two halves that a two-stage detector runs."""
+"""MobileNet: Table 1's units, the width multiplier, and the two halves that a two-stage detector
+runs.
+"""
 
 from __future__ import annotations
 
@@ -20,14 +22,21 @@ def maps(side: int, **options: float) -> dict[str, tuple[int, int, int]]:
     network = archbench.build("mobilenet", classes=0, device="meta", **options)
     shapes: dict[str, tuple[int, int, int]] = {}
     for name, step in network.named_children():
-        step.register_forward_hook(lambda _module, _inputs, out, name=name: shapes.update({name: tuple(out.shape[1:])}))
+        step.register_forward_hook(
+            lambda _module, _inputs, out, name=name: shapes.update({name: tuple(out.shape[1:])})
+        )
     archbench.count(network, (1, 3, side, side))
     return shapes
 
 
 @pytest.mark.parametrize(
     ("side", "sides"),
-    [(300, (150, 75, 38, 19, 10)), (600, (300, 150, 75, 38, 19)), (299, (150, 75, 38, 19, 10)), (224, (112, 56, 28, 14, 7))],
+    [
+        (300, (150, 75, 38, 19, 10)),
+        (600, (300, 150, 75, 38, 19)),
+        (299, (150, 75, 38, 19, 10)),
+        (224, (112, 56, 28, 14, 7)),
+    ],
 )
 def test_map_sizes(side: int, sides: tuple[int, ...]) -> None:
     each = [side for side, steps in zip(sides, STEPS_AT, strict=True) for _ in range(steps)]
@@ -37,14 +46,21 @@ def test_map_sizes(side: int, sides: tuple[int, ...]) -> None:
 def test_its_stages_are_the_deepest_units_of_each_resolution() -> None:
     stages = archbench.build("mobilenet", classes=0, device="meta").stages
     assert [(stage.name, stage.channels, stage.level) for stage in stages] == [
-        ("conv1", 64, "c1"), ("conv3", 128, "c2"), ("conv5", 256, "c3"), ("conv11", 512, "c4"), ("conv13", 1024, "c5"),
-    ]  # fmt: skip
+        ("conv1", 64, "c1"),
+        ("conv3", 128, "c2"),
+        ("conv5", 256, "c3"),
+        ("conv11", 512, "c4"),
+        ("conv13", 1024, "c5"),
+    ]
 
 
 def test_a_unit_is_depthwise_then_pointwise_with_relu6() -> None:
     layers = list(separable(8, 16, 2))
     assert [type(layer) for layer in layers] == [nn.Conv2d, nn.BatchNorm2d, nn.ReLU6] * 2
-    assert [(layer.kernel_size, layer.stride, layer.groups) for layer in layers[::3]] == [((3, 3), (2, 2), 8), ((1, 1), (1, 1), 1)]
+    assert [(layer.kernel_size, layer.stride, layer.groups) for layer in layers[::3]] == [
+        ((3, 3), (2, 2), 8),
+        ((1, 1), (1, 1), 1),
+    ]
 
 
 def test_the_original_papers_count_has_one_scalar_for_each_channel_of_a_full_convolution() -> None:
@@ -62,8 +78,12 @@ def test_the_classifier_counts_as_in_the_paper() -> None:
     assert (round(report.macs / 1e6), round(report.params / 1e6, 1)) == (569, 4.2)
 
 
-@pytest.mark.parametrize(("width", "mega_macs", "mega_params"), [(0.75, 325, 2.6), (0.5, 149, 1.3), (0.25, 41, 0.5)])
-def test_the_width_multiplier_counts_as_in_the_paper(width: float, mega_macs: int, mega_params: float) -> None:
+@pytest.mark.parametrize(
+    ("width", "mega_macs", "mega_params"), [(0.75, 325, 2.6), (0.5, 149, 1.3), (0.25, 41, 0.5)]
+)
+def test_the_width_multiplier_counts_as_in_the_paper(
+    width: float, mega_macs: int, mega_params: float
+) -> None:
     """MobileNets, Table 6."""
     report = archbench.cost("mobilenet-v1", width=width)
     assert report.macs / 1e6 == pytest.approx(mega_macs, rel=0.015)
@@ -82,15 +102,24 @@ def test_a_width_without_channels_is_a_usage_error() -> None:
 
 def test_the_halves_of_a_two_stage_detector() -> None:
     split = archbench.build("mobilenet", classes=0, device="meta").split()
-    first, second = archbench.count(split.trunk, (1, 3, 300, 300)), archbench.count(split.tail, (1, 512, 14, 14))
+    first, second = (
+        archbench.count(split.trunk, (1, 3, 300, 300)),
+        archbench.count(split.tail, (1, 512, 14, 14)),
+    )
     assert (first.macs, first.params) == (896_537_536, 1_613_120)
-    assert (second.macs, second.params, second.calls[-1].out_shape) == (77_747_712, 1_593_856, (1, 1024, 7, 7))
+    assert (second.macs, second.params, second.calls[-1].out_shape) == (
+        77_747_712,
+        1_593_856,
+        (1, 1024, 7, 7),
+    )
     assert (split.channels, split.vectors) == (1024, False)
 
 
 def test_it_takes_pixels_from_minus_one_to_one() -> None:
     network = archbench.build("mobilenet", device="meta")
-    image = network.preparation(torch.tensor([0, 255, 255], dtype=torch.uint8).reshape(3, 1, 1), (1, 1)).image
+    image = network.preparation(
+        torch.tensor([0, 255, 255], dtype=torch.uint8).reshape(3, 1, 1), (1, 1)
+    ).image
     assert image.flatten().tolist() == [-1, 1, 1]
 
 

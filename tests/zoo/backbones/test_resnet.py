@@ -24,13 +24,19 @@ def strided(name: str, **options: int) -> list[tuple[str, tuple[int, ...]]]:
         ("resnet18", [("branch.0", (3, 3)), ("shortcut.0", (1, 1))]),
     ],
 )
-def test_the_first_block_of_a_stage_halves(name: str, expected: list[tuple[str, tuple[int, ...]]]) -> None:
-    assert strided(name) == [(f"stage{stage}.0.{layer}", kernel) for stage in (3, 4, 5) for layer, kernel in expected]
+def test_the_first_block_of_a_stage_halves(
+    name: str, expected: list[tuple[str, tuple[int, ...]]]
+) -> None:
+    assert strided(name) == [
+        (f"stage{stage}.0.{layer}", kernel) for stage in (3, 4, 5) for layer, kernel in expected
+    ]
 
 
 def test_in_the_slim_layout_the_last_block_before_does() -> None:
     """Its shortcut has no projection: the input is subsampled."""
-    assert strided("resnet50-slim") == [(f"stage{stage}.{last}.branch.3", (3, 3)) for stage, last in ((2, 2), (3, 3), (4, 5))]
+    assert strided("resnet50-slim") == [
+        (f"stage{stage}.{last}.branch.3", (3, 3)) for stage, last in ((2, 2), (3, 3), (4, 5))
+    ]
 
 
 def test_a_shortcut_without_projection_takes_every_second_pixel() -> None:
@@ -54,14 +60,23 @@ def test_where_nothing_is_projected_zeros_fill_the_new_channels() -> None:
 
 def test_strides_that_are_left_out_become_dilation() -> None:
     network = archbench.build("resnet50", classes=0, output_stride=8, device="meta")
-    dilations = {name: [block.branch[3].dilation[0] for block in network.get_submodule(name)] for name in ("stage3", "stage4", "stage5")}
+    dilations = {
+        name: [block.branch[3].dilation[0] for block in network.get_submodule(name)]
+        for name in ("stage3", "stage4", "stage5")
+    }
     assert dilations == {"stage3": [1] * 4, "stage4": [1] + [2] * 5, "stage5": [2] + [4] * 2}
-    assert strided("resnet50", output_stride=8) == [("stage3.0.branch.3", (3, 3)), ("stage3.0.shortcut.0", (1, 1))]
+    assert strided("resnet50", output_stride=8) == [
+        ("stage3.0.branch.3", (3, 3)),
+        ("stage3.0.shortcut.0", (1, 1)),
+    ]
 
 
 @pytest.mark.parametrize(("side", "pad", "ceil"), [(320, 80, 80), (321, 81, 80), (513, 129, 128)])
 def test_the_stems_pools_differ_at_odd_sides_only(side: int, pad: int, ceil: int) -> None:
-    maps = [archbench.cost("resnet18", classes=0, size=side, stem_pool=pool).calls[1].in_shape[-1] for pool in ("pad", "ceil")]
+    maps = [
+        archbench.cost("resnet18", classes=0, size=side, stem_pool=pool).calls[1].in_shape[-1]
+        for pool in ("pad", "ceil")
+    ]
     assert maps == [pad, ceil]
 
 

@@ -33,5 +33,7 @@ def test_it_costs_what_resnet_50_does_and_is_approximate(name: str, norms: int) 
 
 
 @pytest.mark.parametrize("identity", [True, False])
-def test_a_step_of_training_reaches_everything(identity: bool, trains: Callable[[Backbone, int], None]) -> None:
+def test_a_step_of_training_reaches_everything(
+    identity: bool, trains: Callable[[Backbone, int], None]
+) -> None:
     trains(rgsnet(blocks=[2, 2], identity=identity, stem="cifar", width=0.25), 16)

@@ -32,7 +32,9 @@ def test_a_strided_unit_halves_and_splits_evenly() -> None:
         torch.testing.assert_close(out[:, ::2], unit.left(x))
 
 
-@pytest.mark.parametrize(("name", "macs"), [("snet49", 51.2e6), ("snet146", 161.1e6), ("snet535", 535.35e6)])
+@pytest.mark.parametrize(
+    ("name", "macs"), [("snet49", 51.2e6), ("snet146", 161.1e6), ("snet535", 535.35e6)]
+)
 def test_classifiers_have_about_the_multiply_adds_of_their_names(name: str, macs: float) -> None:
     report = archbench.cost(name)
     assert report.macs == pytest.approx(macs, rel=1e-3)

@@ -28,11 +28,16 @@ def test_the_layers_are_a_chain_and_all_are_aggregated() -> None:
 def test_only_later_modules_of_a_stage_have_an_identity() -> None:
     network = archbench.build("vovnet57", classes=0, device="meta")
     assert [module.identity for module in network.stage4] == [False, True, True, True]
-    assert not any(module.identity for module in archbench.build("vovnet57", classes=0, stem="pool", device="meta").stage4)
+    assert not any(
+        module.identity
+        for module in archbench.build("vovnet57", classes=0, stem="pool", device="meta").stage4
+    )
 
 
 @pytest.mark.parametrize(("detector", "stem_stride"), [(None, 2), ("refinedet", 1)])
-def test_the_stem_loses_resolution_in_its_third_convolution_or_in_a_pool(detector: str | None, stem_stride: int) -> None:
+def test_the_stem_loses_resolution_in_its_third_convolution_or_in_a_pool(
+    detector: str | None, stem_stride: int
+) -> None:
     calls = archbench.cost("vovnet39", detector, size=64).calls
     assert [call.stride[0] for call in calls[:4]] == [2, 1, stem_stride, 1]
     assert [call.in_shape[-1] for call in calls[:4]] == [64, 32, 32, 16]
@@ -43,11 +48,18 @@ def test_a_bottleneck_halves_the_modules_width() -> None:
     for stage, width in (("stage2", 64), ("stage3", 80), ("stage4", 96), ("stage5", 112)):
         layers = list(network.get_submodule(stage)[0].layers)
         assert {layer[0].out_channels for layer in layers} == {width // 2}
-        assert [(layer[0].kernel_size, layer[3].kernel_size, layer[3].out_channels) for layer in layers] == [((1, 1), (3, 3), width)] * 5
+        assert [
+            (layer[0].kernel_size, layer[3].kernel_size, layer[3].out_channels) for layer in layers
+        ] == [((1, 1), (3, 3), width)] * 5
 
 
 def test_a_bottleneck_saves_what_the_paper_says() -> None:
-    """Table 3: 5.9 to 4.8 M parameters, 5.6 to 4.6 G multiply-adds at 300x300 (vovnet-refinedet.md 1.4)."""
-    plain, narrow = (archbench.cost("vovnet27-slim", classes=0, size=300, stem="pool", bottleneck=value) for value in (False, True))
+    """Table 3: 5.9 to 4.8 M parameters, 5.6 to 4.6 G multiply-adds at 300x300 (vovnet-refinedet.md
+    1.4).
+    """
+    plain, narrow = (
+        archbench.cost("vovnet27-slim", classes=0, size=300, stem="pool", bottleneck=value)
+        for value in (False, True)
+    )
     assert (plain.params - narrow.params) / 1e6 == pytest.approx(1.10, abs=0.005)
     assert (plain.macs - narrow.macs) / 1e9 == pytest.approx(1.02, abs=0.005)

@@ -45,7 +45,10 @@ def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (described / "METADATA").write_text("Metadata-Version: 2.1\nName: slimnets\nVersion: 1.0\n")
     (described / "entry_points.txt").write_text("[archbench.plugins]\nslim = slimnets.slim\n")
     monkeypatch.syspath_prepend(str(tmp_path / "site"))
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])))
+    monkeypatch.setenv(
+        "PYTHONPATH",
+        os.pathsep.join(filter(None, [str(tmp_path / "site"), os.environ.get("PYTHONPATH", "")])),
+    )
     registry.forget()
 
 
@@ -77,8 +80,23 @@ def test_a_file_is_read_without_being_run(tmp_path: Path) -> None:
     assert registry.resolve("mobilenet", "ssd-slim").size == "320x320"
 
 
-def test_a_command_measures_and_lists_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    code = run(["profile", "mobilenet", "-d", "ssd-slim", "--plugin", str(EXAMPLE), *QUICK, "--results", str(tmp_path), "--json"])
+def test_a_command_measures_and_lists_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = run(
+        [
+            "profile",
+            "mobilenet",
+            "-d",
+            "ssd-slim",
+            "--plugin",
+            str(EXAMPLE),
+            *QUICK,
+            "--results",
+            str(tmp_path),
+            "--json",
+        ]
+    )
     record = json.loads(capsys.readouterr().out)
     assert (code, record["status"], record["spec"]["detector"]) == (0, "ok", "ssd-slim")
     assert record["measured"]["postprocess_ms"]["value"] > 0
@@ -89,15 +107,31 @@ def test_a_command_measures_and_lists_it(tmp_path: Path, capsys: pytest.CaptureF
 
 
 @pytest.mark.usefixtures("installed")
-def test_an_installed_package_is_found_without_being_asked_for(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_installed_package_is_found_without_being_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert archbench.cost("mobilenet", "ssd-slim").params > 1e6
-    code = run(["profile", "mobilenet", "-d", "ssd-slim", *QUICK, "--results", str(tmp_path / "results"), "--json"])
+    code = run(
+        [
+            "profile",
+            "mobilenet",
+            "-d",
+            "ssd-slim",
+            *QUICK,
+            "--results",
+            str(tmp_path / "results"),
+            "--json",
+        ]
+    )
     assert (code, json.loads(capsys.readouterr().out)["status"]) == (0, "ok")
 
 
 @pytest.mark.usefixtures("installed")
 def test_light_commands_load_no_plugin() -> None:
-    code = "import sys; from archbench.cli.main import run; run(['list']); print({'torch', 'slimnets.slim'} & sys.modules.keys())"
+    code = (
+        "import sys; from archbench.cli.main import run; run(['list']); print({'torch', "
+        "'slimnets.slim'} & sys.modules.keys())"
+    )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "set()"
     assert "ssd-slim" in done.stdout
@@ -117,7 +151,8 @@ levels = ["c1", "c2"]
 arguments = { width = 8 }
 """
 def tiny(*, width, taps=None):
-    steps = {"a": nn.Conv2d(3, width, 3, stride=2, padding=1), "b": nn.Conv2d(width, width, 3, stride=2, padding=1)}
+    first, second = (nn.Conv2d(c_in, width, 3, stride=2, padding=1) for c_in in (3, width))
+    steps = {"a": first, "b": second}
     return Backbone(steps, [Stage("a", width, 2), Stage("b", width, 4)], taps=taps)
 '''
     registry.use_plugin(plugin(tmp_path, text))
@@ -136,11 +171,16 @@ ENTRY = 'ENTRY = """\n{}\n"""\n'
         (ENTRY.format("builder = "), "cannot be read"),
         (ENTRY.format('builder = "X"'), "not that of a family: KeyError 'networks'"),
         (ENTRY.format('kind = "neck"\n[networks.x]'), "its kind is 'neck'"),
-        (ENTRY.format('builder = "X"\ninput = "64x64"\n[networks.SSD_Huang]'), "there is a detector called SSD_Huang already"),
+        (
+            ENTRY.format('builder = "X"\ninput = "64x64"\n[networks.SSD_Huang]'),
+            "there is a detector called SSD_Huang already",
+        ),
         ("ENTRY = open('x')", "not that of a family"),
     ],
 )
-def test_a_file_that_is_no_plugin_is_one_line_and_changes_nothing(tmp_path: Path, text: str, message: str) -> None:
+def test_a_file_that_is_no_plugin_is_one_line_and_changes_nothing(
+    tmp_path: Path, text: str, message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         registry.use_plugin(plugin(tmp_path, text))
     assert registry.plugins() == ()
@@ -150,19 +190,42 @@ def test_a_file_that_is_no_plugin_is_one_line_and_changes_nothing(tmp_path: Path
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (ENTRY.format('builder = "X"\ninput = "64x64"\n[networks.own]'), "has no X, the builder of own"),
         (
-            "import nothing_of_that_name\n" + ENTRY.format('builder = "X"\ninput = "64x64"\n[networks.own]'),
+            ENTRY.format('builder = "X"\ninput = "64x64"\n[networks.own]'),
+            "has no X, the builder of own",
+        ),
+        (
+            "import nothing_of_that_name\n"
+            + ENTRY.format('builder = "X"\ninput = "64x64"\n[networks.own]'),
             "cannot be loaded: ModuleNotFoundError",
         ),
     ],
 )
-def test_a_builder_that_is_not_there_is_one_line(tmp_path: Path, text: str, message: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_builder_that_is_not_there_is_one_line(
+    tmp_path: Path, text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     file = plugin(tmp_path, text)
-    assert run(["profile", "mobilenet", "-d", "own", "--plugin", str(file), "--no-measure", "--results", str(tmp_path)]) == 2
+    assert (
+        run(
+            [
+                "profile",
+                "mobilenet",
+                "-d",
+                "own",
+                "--plugin",
+                str(file),
+                "--no-measure",
+                "--results",
+                str(tmp_path),
+            ]
+        )
+        == 2
+    )
     assert message in capsys.readouterr().err
 
 
 def test_a_file_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["list", "--plugin", "no/such/file.py"]) == 2
-    assert capsys.readouterr().err.endswith("no/such/file.py cannot be read: No such file or directory\n")
+    assert capsys.readouterr().err.endswith(
+        "no/such/file.py cannot be read: No such file or directory\n"
+    )

@@ -25,7 +25,9 @@ def random_options(entry: Entry, draw: random.Random) -> dict[str, OptionValue]:
     drawn: dict[str, OptionValue] = {}
     for option in entry.options.values():
         if draw.random() < 0.5:
-            numbers: tuple[OptionValue, ...] = (0.25, 0.3, 1.0, 2.0) if option.type == "float" else (1, 2, 3)
+            numbers: tuple[OptionValue, ...] = (
+                (0.25, 0.3, 1.0, 2.0) if option.type == "float" else (1, 2, 3)
+            )
             drawn[option.name] = draw.choice(option.values or numbers)
     return drawn
 
@@ -33,7 +35,10 @@ def random_options(entry: Entry, draw: random.Random) -> dict[str, OptionValue]:
 @pytest.fixture
 def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A zoo of files that a test writes itself, in `backbones` and `detectors`."""
-    folders: dict[Kind, Path] = {"backbone": tmp_path / "backbones", "detector": tmp_path / "detectors"}
+    folders: dict[Kind, Path] = {
+        "backbone": tmp_path / "backbones",
+        "detector": tmp_path / "detectors",
+    }
     for folder in folders.values():
         folder.mkdir()
     monkeypatch.setattr(registry, "FOLDERS", folders)
@@ -84,30 +89,46 @@ class TestNames:
 
     @pytest.mark.parametrize("kind", ["backbone", "detector"])
     def test_no_two_names_fold_alike(self, kind: Kind) -> None:
-        every = [registry.fold(name) for entry in entries(kind) for name in (entry.name, *entry.aliases)]
+        every = [
+            registry.fold(name) for entry in entries(kind) for name in (entry.name, *entry.aliases)
+        ]
         assert len(set(every)) == len(every)
 
     @pytest.mark.parametrize(
         ("spelling", "name"),
         [
-            ("VoVNet-39", "vovnet39"), ("vovnet_39", "vovnet39"), ("VOVNET 27 SLIM", "vovnet27-slim"), ("ResNet50-V1", "resnet50-v1"),
-            ("resnet50 x0.25", "resnet50-x0.25"), ("WRN-50-2 (bottleneck)", "wrn-50-2-bottleneck"), ("VGG-16", "vgg16"),
-            ("ResNeXt-50", "resnext50-32x4d"), ("DenseNet-BC-k24 CIFAR", "densenet-bc-k24-cifar"),
+            ("VoVNet-39", "vovnet39"),
+            ("vovnet_39", "vovnet39"),
+            ("VOVNET 27 SLIM", "vovnet27-slim"),
+            ("ResNet50-V1", "resnet50-v1"),
+            ("resnet50 x0.25", "resnet50-x0.25"),
+            ("WRN-50-2 (bottleneck)", "wrn-50-2-bottleneck"),
+            ("VGG-16", "vgg16"),
+            ("ResNeXt-50", "resnext50-32x4d"),
+            ("DenseNet-BC-k24 CIFAR", "densenet-bc-k24-cifar"),
         ],
-    )  # fmt: skip
+    )
     def test_case_and_punctuation_do_not_matter(self, spelling: str, name: str) -> None:
         assert resolve(spelling) == resolve(name)
         assert resolve(spelling).backbone == name
 
     @pytest.mark.parametrize(
         ("spelling", "size"),
-        [("refinedet", 320), ("refinedet320", 320), ("RefineDet-512", 512), ("refine_det 64", 64), ("refinedet1024", 1024)],
+        [
+            ("refinedet", 320),
+            ("refinedet320", 320),
+            ("RefineDet-512", 512),
+            ("refine_det 64", 64),
+            ("refinedet1024", 1024),
+        ],
     )
     def test_a_number_after_a_detector_is_its_side(self, spelling: str, size: int) -> None:
         assert resolve("vovnet39", spelling) == resolve("vovnet39", "refinedet", size=size)
 
     def test_a_side_and_the_same_size_agree(self) -> None:
-        assert resolve("vovnet39", "refinedet512", size="512x512") == resolve("vovnet39", "refinedet", size=512)
+        assert resolve("vovnet39", "refinedet512", size="512x512") == resolve(
+            "vovnet39", "refinedet", size=512
+        )
 
     def test_a_side_and_another_size_do_not(self) -> None:
         with pytest.raises(UsageError, match="leave one out"):
@@ -136,12 +157,17 @@ class TestNames:
     @pytest.mark.parametrize(
         ("kind", "name", "hint"),
         [
-            ("backbone", "vovnet93", "vovnet39"), ("backbone", "resnt50", "resnet50"), ("detector", "refinedt", "refinedet"),
-            ("detector", "refindet320", "refinedet"), ("backbone", "resnet18-v1", "did you mean"),
-            ("backbone", "zzzz", "archbench list"), ("backbone", "", "archbench list"), ("backbone", "refinedet", "it is a detector"),
+            ("backbone", "vovnet93", "vovnet39"),
+            ("backbone", "resnt50", "resnet50"),
+            ("detector", "refinedt", "refinedet"),
+            ("detector", "refindet320", "refinedet"),
+            ("backbone", "resnet18-v1", "did you mean"),
+            ("backbone", "zzzz", "archbench list"),
+            ("backbone", "", "archbench list"),
+            ("backbone", "refinedet", "it is a detector"),
             ("detector", "vovnet39", "it is a backbone"),
         ],
-    )  # fmt: skip
+    )
     def test_an_unknown_name_says_what_is_near(self, kind: Kind, name: str, hint: str) -> None:
         with pytest.raises(UsageError, match=hint):
             resolve("vovnet39", name) if kind == "detector" else resolve(name)
@@ -168,7 +194,9 @@ class TestShorthand:
             ("vovnet27-slim-bottleneck", "vovnet27-slim", {"bottleneck": True}),
         ],
     )
-    def test_a_listed_shorthand_is_its_expansion(self, name: str, base: str, options: dict[str, OptionValue]) -> None:
+    def test_a_listed_shorthand_is_its_expansion(
+        self, name: str, base: str, options: dict[str, OptionValue]
+    ) -> None:
         assert resolve(name) == resolve(base, **options)
         assert resolve(base, **options).backbone == name
 
@@ -184,18 +212,25 @@ class TestShorthand:
             ("vovnet57-gn-bottleneck", "vovnet57", {"norm": "gn", "bottleneck": True}),
         ],
     )
-    def test_endings_combine_where_no_row_lists_them(self, name: str, base: str, options: dict[str, OptionValue]) -> None:
+    def test_endings_combine_where_no_row_lists_them(
+        self, name: str, base: str, options: dict[str, OptionValue]
+    ) -> None:
         assert resolve(name) == resolve(base, **options)
         assert resolve(name).options == ()
 
     @pytest.mark.parametrize(
         ("spelling", "name"),
         [
-            ("resnet38v1", "resnet38-v1"), ("ResNet 152 GN", "resnet152-gn"), ("resnet50v1gn", "resnet50-v1-gn"),
-            ("resnet101x2.0", "resnet101-x2.0"), ("ResNeXt-101 (64x4d) GN", "resnext101-64x4d-gn"), ("peleenextswish", "peleenext-swish"),
-            ("resnet50x10", "resnet50-x1.0"), ("sesparsepeleenet", "se-sparse-peleenet"),
+            ("resnet38v1", "resnet38-v1"),
+            ("ResNet 152 GN", "resnet152-gn"),
+            ("resnet50v1gn", "resnet50-v1-gn"),
+            ("resnet101x2.0", "resnet101-x2.0"),
+            ("ResNeXt-101 (64x4d) GN", "resnext101-64x4d-gn"),
+            ("peleenextswish", "peleenext-swish"),
+            ("resnet50x10", "resnet50-x1.0"),
+            ("sesparsepeleenet", "se-sparse-peleenet"),
         ],
-    )  # fmt: skip
+    )
     def test_names_with_endings_ignore_punctuation_too(self, spelling: str, name: str) -> None:
         assert resolve(spelling) == resolve(name)
 
@@ -205,10 +240,16 @@ class TestShorthand:
             ("se-peleenext", "peleenext", {"se": True}),
             ("se-speleenet-swish", "sparse-peleenet", {"se": True, "activation": "swish"}),
             ("SE-CSP-PeleeNet-g25", "csp-peleenet", {"se": True, "gamma": 0.25}),
-            ("se-csp-peleenet-fusion-last-g75-swish", "csp-peleenet-fusion-last-g75", {"se": True, "activation": "swish"}),
+            (
+                "se-csp-peleenet-fusion-last-g75-swish",
+                "csp-peleenet-fusion-last-g75",
+                {"se": True, "activation": "swish"},
+            ),
         ],
     )
-    def test_a_beginning_works_on_the_whole_family(self, name: str, base: str, options: dict[str, OptionValue]) -> None:
+    def test_a_beginning_works_on_the_whole_family(
+        self, name: str, base: str, options: dict[str, OptionValue]
+    ) -> None:
         assert resolve(name) == resolve(base, **options)
 
     @pytest.mark.parametrize("name", ["se-vgg16", "se-resnet101", "se-"])
@@ -227,10 +268,22 @@ class TestShorthand:
             ("vovnet39-gn", {"norm": "bn"}, "vovnet39"),
         ],
     )
-    def test_an_option_takes_a_shorthand_back(self, name: str, options: dict[str, OptionValue], plain: str) -> None:
+    def test_an_option_takes_a_shorthand_back(
+        self, name: str, options: dict[str, OptionValue], plain: str
+    ) -> None:
         assert resolve(name, **options) == resolve(plain)
 
-    @pytest.mark.parametrize("name", ["resnet18-v1", "vovnet27-slim-gn", "densenet121-v1", "osa-5x43-v1", "resnet50-x", "resnet50-v2"])
+    @pytest.mark.parametrize(
+        "name",
+        [
+            "resnet18-v1",
+            "vovnet27-slim-gn",
+            "densenet121-v1",
+            "osa-5x43-v1",
+            "resnet50-x",
+            "resnet50-v2",
+        ],
+    )
     def test_an_ending_that_a_network_cannot_take_makes_no_name(self, name: str) -> None:
         with pytest.raises(UsageError, match="no backbone is called"):
             resolve(name)
@@ -238,7 +291,10 @@ class TestShorthand:
     def test_the_small_networks_bring_their_input_and_classes(self) -> None:
         spec = resolve("resnet50", stem="cifar", width=0.25)
         assert (spec.size, spec.classes) == ("32x32", 100)
-        assert (resolve("resnet50-x0.25", size=64, classes=10).size, resolve("resnet50-x0.25", classes=10).classes) == ("64x64", 10)
+        assert (
+            resolve("resnet50-x0.25", size=64, classes=10).size,
+            resolve("resnet50-x0.25", classes=10).classes,
+        ) == ("64x64", 10)
 
 
 class TestOptions:
@@ -246,7 +302,12 @@ class TestOptions:
     def test_whatever_is_asked_is_what_is_built(self, backbone: str) -> None:
         """The normal form keeps every option that was given, and is its own normal form."""
         base = find("backbone", backbone)
-        for detector, seed in [(None, 0), (None, 1), (None, 2), *((name, 0) for name in names(DETECTORS))]:
+        for detector, seed in [
+            (None, 0),
+            (None, 1),
+            (None, 2),
+            *((name, 0) for name in names(DETECTORS)),
+        ]:
             draw = random.Random(f"{backbone} {detector} {seed}")
             options = random_options(base, draw)
             if detector or not base.classes:
@@ -257,11 +318,19 @@ class TestOptions:
             of_base, of_head = values(spec)
             kept = of_base | of_head
             assert {key: kept[key] for key in options} == options, detector
-            again = resolve(spec.backbone, spec.detector, size=spec.size, classes=spec.classes, **dict(spec.options))
+            again = resolve(
+                spec.backbone,
+                spec.detector,
+                size=spec.size,
+                classes=spec.classes,
+                **dict(spec.options),
+            )
             assert again == spec
 
     def test_defaults_are_not_written(self) -> None:
-        assert resolve("resnet50", stem="imagenet", width=1, stride_on="3x3", classifier="linear") == resolve("resnet50")
+        assert resolve(
+            "resnet50", stem="imagenet", width=1, stride_on="3x3", classifier="linear"
+        ) == resolve("resnet50")
         assert resolve("vgg16", fc="linear") == resolve("vgg16")
         assert resolve("vgg16", classes=0, fc="none") == resolve("vgg16", classes=0)
 
@@ -277,7 +346,7 @@ class TestOptions:
             ("refinedet", {"stem": "conv", "identity": False}, "conv", False),
             ("refinedet", {"identity": True}, "pool", True),
         ],
-    )  # fmt: skip
+    )
     def test_the_identity_follows_the_stem_and_the_stem_the_detector(
         self, detector: str | None, options: dict[str, OptionValue], stem: str, identity: bool
     ) -> None:
@@ -286,13 +355,21 @@ class TestOptions:
 
     def test_an_option_that_follows_another_is_not_written(self) -> None:
         assert resolve("vovnet39", "refinedet", stem="conv").options == (("stem", "conv"),)
-        assert resolve("vovnet39", "refinedet", stem="conv", identity=True).options == (("stem", "conv"),)
+        assert resolve("vovnet39", "refinedet", stem="conv", identity=True).options == (
+            ("stem", "conv"),
+        )
 
     @pytest.mark.parametrize(
         ("backbone", "option", "set_to", "other"),
-        [("vgg16", "fc", "conv-s2", "conv"), ("resnet50", "stem_pool", "ceil", "pad"), ("vovnet57", "stem", "pool", "conv")],
+        [
+            ("vgg16", "fc", "conv-s2", "conv"),
+            ("resnet50", "stem_pool", "ceil", "pad"),
+            ("vovnet57", "stem", "pool", "conv"),
+        ],
     )
-    def test_a_detector_fills_in_but_never_overrides(self, backbone: str, option: str, set_to: str, other: str) -> None:
+    def test_a_detector_fills_in_but_never_overrides(
+        self, backbone: str, option: str, set_to: str, other: str
+    ) -> None:
         assert values(resolve(backbone, "refinedet"))[0][option] == set_to
         assert resolve(backbone, "refinedet", **{option: set_to}) == resolve(backbone, "refinedet")
         assert values(resolve(backbone, "refinedet", **{option: other}))[0][option] == other
@@ -313,7 +390,11 @@ class TestOptions:
     @pytest.mark.parametrize(
         ("backbone", "options", "message"),
         [
-            ("resnet50", {"colour": 1}, "classifier, middle_width, norm, output_stride, stem, stem_pool, stride_on, width"),
+            (
+                "resnet50",
+                {"colour": 1},
+                "classifier, middle_width, norm, output_stride, stem, stem_pool, stride_on, width",
+            ),
             ("resnet50", {"stme": "cifar"}, "did you mean stem"),
             ("densenet121", {"norm": "gn"}, "classifier"),
             ("vovnet27-slim", {"norm": "gn"}, "32 groups do not divide"),
@@ -330,7 +411,9 @@ class TestOptions:
         ],
         ids=str,
     )
-    def test_a_wrong_option_says_what_there_is(self, backbone: str, options: dict[str, OptionValue], message: str) -> None:
+    def test_a_wrong_option_says_what_there_is(
+        self, backbone: str, options: dict[str, OptionValue], message: str
+    ) -> None:
         with pytest.raises(UsageError, match=message):
             resolve(backbone, **options)
 
@@ -345,18 +428,30 @@ class TestRequests:
     @pytest.mark.parametrize(
         ("asked", "message"),
         [
-            ({"size": 300}, "multiples of 64"), ({"size": (320, 300)}, "multiples of 64"), ({"size": "300x320"}, "multiples of 64"),
-            ({"size": 0}, "below 1"), ({"size": "big"}, "neither"), ({"batch": 0}, "batch is 0"), ({"batch": -3}, "batch is -3"),
-            ({"classes": 0}, "classes is 0"), ({"classes": -1}, "classes is -1"),
+            ({"size": 300}, "multiples of 64"),
+            ({"size": (320, 300)}, "multiples of 64"),
+            ({"size": "300x320"}, "multiples of 64"),
+            ({"size": 0}, "below 1"),
+            ({"size": "big"}, "neither"),
+            ({"batch": 0}, "batch is 0"),
+            ({"batch": -3}, "batch is -3"),
+            ({"classes": 0}, "classes is 0"),
+            ({"classes": -1}, "classes is -1"),
         ],
         ids=str,
-    )  # fmt: skip
+    )
     def test_what_a_detector_refuses(self, asked: dict[str, object], message: str) -> None:
         with pytest.raises(UsageError, match=message):
             resolve("vovnet39", "refinedet", **asked)  # type: ignore[arg-type]
 
     @pytest.mark.parametrize(
-        ("asked", "message"), [({"classes": -1}, "classes is -1"), ({"batch": 0}, "batch is 0"), ({"size": (0, 5)}, "below 1")], ids=str
+        ("asked", "message"),
+        [
+            ({"classes": -1}, "classes is -1"),
+            ({"batch": 0}, "batch is 0"),
+            ({"size": (0, 5)}, "below 1"),
+        ],
+        ids=str,
     )
     def test_what_a_backbone_alone_refuses(self, asked: dict[str, object], message: str) -> None:
         with pytest.raises(UsageError, match=message):
@@ -418,7 +513,9 @@ class TestPairing:
     @pytest.fixture(autouse=True)
     def paired(self, zoo: Path) -> None:
         (zoo / "backbones/trunk.toml").write_text(TRUNK + SWISH)
-        (zoo / "backbones/other.toml").write_text(TRUNK.replace("trunk", "other").replace("lost", "gone"))
+        (zoo / "backbones/other.toml").write_text(
+            TRUNK.replace("trunk", "other").replace("lost", "gone")
+        )
         (zoo / "detectors/heads.toml").write_text(PAIRED)
 
     def test_a_detector_is_its_own_on_a_family(self) -> None:
@@ -429,9 +526,12 @@ class TestPairing:
         assert far.on_family("other").arguments == {"depth": 2}
 
     @pytest.mark.parametrize(
-        ("backbone", "detector", "votes"), [("trunk", "near", 7), ("other", "near", 5), ("trunk", "far", 11), ("other", "far", 9)]
+        ("backbone", "detector", "votes"),
+        [("trunk", "near", 7), ("other", "near", 5), ("trunk", "far", 11), ("other", "far", 9)],
     )
-    def test_the_nearest_default_holds_and_is_not_written(self, backbone: str, detector: str, votes: int) -> None:
+    def test_the_nearest_default_holds_and_is_not_written(
+        self, backbone: str, detector: str, votes: int
+    ) -> None:
         spec = resolve(backbone, detector)
         assert values(spec)[1]["votes"] == votes
         assert resolve(backbone, detector, votes=votes) == spec
@@ -445,47 +545,76 @@ class TestPairing:
         assert kin.options.keys() == {"activation", "stem", "classifier", "depth"}
         assert odd.options.keys() == {"classifier", "depth"}
         assert find("backbone", "kin-swish").preset == {"activation": "swish"}
-        assert values(resolve("kin", "near"))[0]["stem"] == values(resolve("trunk", "near"))[0]["stem"] == "pool"
+        assert (
+            values(resolve("kin", "near"))[0]["stem"]
+            == values(resolve("trunk", "near"))[0]["stem"]
+            == "pool"
+        )
         assert [values(resolve(name, "near"))[1]["votes"] for name in ("kin", "odd")] == [7, 5]
         with pytest.raises(UsageError, match=r"^odd takes no option stem; there are classifier"):
             resolve("odd", stem="pool")
 
     def test_a_row_adds_to_what_its_family_sets(self) -> None:
-        assert values(resolve("trunk", "far"))[0] == {"activation": "swish", "stem": "pool", "classifier": "linear"}
+        assert values(resolve("trunk", "far"))[0] == {
+            "activation": "swish",
+            "stem": "pool",
+            "classifier": "linear",
+        }
         assert values(resolve("trunk", "near"))[0]["activation"] == "relu"
 
     def test_a_detector_s_default_may_follow_the_backbone(self) -> None:
         assert values(resolve("trunk", "near"))[1]["neck"] == "plain"
         assert values(resolve("trunk", "near", activation="swish"))[1]["neck"] == "rich"
-        assert resolve("trunk", "near", activation="swish", neck="rich") == resolve("trunk", "near", activation="swish")
+        assert resolve("trunk", "near", activation="swish", neck="rich") == resolve(
+            "trunk", "near", activation="swish"
+        )
         assert values(resolve("trunk", "far"))[1]["neck"] == "rich"
 
-    @pytest.mark.parametrize(("asked", "size"), [(64, "64x64"), ("65x64", "96x64"), ("1333x800", "1344x800"), (1, "32x32")])
+    @pytest.mark.parametrize(
+        ("asked", "size"),
+        [(64, "64x64"), ("65x64", "96x64"), ("1333x800", "1344x800"), (1, "32x32")],
+    )
     def test_sides_are_rounded_up(self, asked: str | int, size: str) -> None:
         assert resolve("trunk", "near", size=asked).size == size
 
 
 @pytest.mark.parametrize(
     ("detector", "given", "padding"),
-    [(None, {}, "valid"), ("refinedet", {}, "same-all"), ("faster-rcnn", {}, "same"), ("rfcn", {"padding": "valid"}, "valid")],
+    [
+        (None, {}, "valid"),
+        ("refinedet", {}, "same-all"),
+        ("faster-rcnn", {}, "same"),
+        ("rfcn", {"padding": "valid"}, "valid"),
+    ],
 )
-def test_a_default_may_follow_the_detector(detector: str | None, given: dict[str, OptionValue], padding: str) -> None:
+def test_a_default_may_follow_the_detector(
+    detector: str | None, given: dict[str, OptionValue], padding: str
+) -> None:
     assert values(resolve("inception-v3", detector, **given))[0]["padding"] == padding
 
 
 @pytest.mark.parametrize(
     ("backbone", "detector", "name", "value"),
     [
-        ("vgg16", "faster-rcnn", "second_stage_pool", True), ("resnet50", "faster-rcnn", "second_stage_pool", True),
-        ("inception-v2", "faster-rcnn", "second_stage_pool", False), ("resnet101-slim", "rfcn", "bins", 7),
-        ("inception-resnet-v2", "rfcn", "bins", 7), ("mobilenet", "rfcn", "bins", 3), ("inception-v2", "rfcn", "bins", 3),
-        ("resnet50-v1", "rfcn-caffe", "anchors", 9), ("resnet50-v1", "faster-rcnn-c4", "objectness", "sigmoid"),
-        ("vgg16", "faster-rcnn-caffe", "objectness", "softmax"), ("vgg16", "ssd-huang", "predictor_kernel", 3),
-        ("mobilenet", "ssd-huang", "predictor_kernel", 1), ("resnet50-gn", "mask-rcnn-fpn", "box_head", "4conv1fc"),
-        ("resnext101-64x4d", "mask-rcnn-fpn", "box_head", "2fc"), ("densenet121", "mask-rcnn-fpn", "box_head", "2fc"),
-        ("resnet50", "faster-rcnn-fpn", "proposals", 1000), ("resnet50", "rfcn", "proposals", 300),
+        ("vgg16", "faster-rcnn", "second_stage_pool", True),
+        ("resnet50", "faster-rcnn", "second_stage_pool", True),
+        ("inception-v2", "faster-rcnn", "second_stage_pool", False),
+        ("resnet101-slim", "rfcn", "bins", 7),
+        ("inception-resnet-v2", "rfcn", "bins", 7),
+        ("mobilenet", "rfcn", "bins", 3),
+        ("inception-v2", "rfcn", "bins", 3),
+        ("resnet50-v1", "rfcn-caffe", "anchors", 9),
+        ("resnet50-v1", "faster-rcnn-c4", "objectness", "sigmoid"),
+        ("vgg16", "faster-rcnn-caffe", "objectness", "softmax"),
+        ("vgg16", "ssd-huang", "predictor_kernel", 3),
+        ("mobilenet", "ssd-huang", "predictor_kernel", 1),
+        ("resnet50-gn", "mask-rcnn-fpn", "box_head", "4conv1fc"),
+        ("resnext101-64x4d", "mask-rcnn-fpn", "box_head", "2fc"),
+        ("densenet121", "mask-rcnn-fpn", "box_head", "2fc"),
+        ("resnet50", "faster-rcnn-fpn", "proposals", 1000),
+        ("resnet50", "rfcn", "proposals", 300),
     ],
-)  # fmt: skip
+)
 def test_published_defaults(backbone: str, detector: str, name: str, value: OptionValue) -> None:
     assert values(resolve(backbone, detector))[1][name] == value
 

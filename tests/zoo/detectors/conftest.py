@@ -33,4 +33,6 @@ def sees_alone() -> Callable[[Detector], None]:
 
 
 def noise(seed: int) -> Tensor:
-    return torch.randint(256, (3, 240, 427), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    return torch.randint(
+        256, (3, 240, 427), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )

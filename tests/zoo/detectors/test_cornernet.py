@@ -24,8 +24,12 @@ def test_corner_pooling_is_the_maximum_of_what_lies_beyond() -> None:
     for i, j in torch.cartesian_prod(torch.arange(6), torch.arange(5)).tolist():
         torch.testing.assert_close(corner_pool(x, 2, "top left")[..., i, j], x[..., i:, j].amax(-1))
         torch.testing.assert_close(corner_pool(x, 3, "top left")[..., i, j], x[..., i, j:].amax(-1))
-        torch.testing.assert_close(corner_pool(x, 2, "bottom right")[..., i, j], x[..., : i + 1, j].amax(-1))
-        torch.testing.assert_close(corner_pool(x, 3, "bottom right")[..., i, j], x[..., i, : j + 1].amax(-1))
+        torch.testing.assert_close(
+            corner_pool(x, 2, "bottom right")[..., i, j], x[..., : i + 1, j].amax(-1)
+        )
+        torch.testing.assert_close(
+            corner_pool(x, 3, "bottom right")[..., i, j], x[..., i, : j + 1].amax(-1)
+        )
 
 
 def test_corner_pooling_by_hand() -> None:
@@ -39,7 +43,10 @@ def drawn(seed: int) -> tuple[Peaks, Tensor, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     labels = torch.randint(2, (2, 9), generator=generator)
     cells = torch.zeros(2, 9).long()
-    places, embeddings = torch.rand((2, 9, 2), generator=generator) * 20, torch.rand((2, 9, 1), generator=generator) * 2
+    places, embeddings = (
+        torch.rand((2, 9, 2), generator=generator) * 20,
+        torch.rand((2, 9, 1), generator=generator) * 2,
+    )
     return Peaks(torch.rand((2, 9), generator=generator), labels, cells, cells), places, embeddings
 
 
@@ -51,16 +58,28 @@ def test_pairs_are_those_of_the_loops() -> None:
         for a in range(9):
             for b in range(9):
                 alike = abs(float(left[image, a] - right[image, b])) <= ALIKE
-                fits = first.labels[image, a] == second.labels[image, b] and alike and bool((start[image, a] <= end[image, b]).all())
-                score = (first.scores[image, a] + second.scores[image, b]) / 2 if fits else torch.tensor(0.0)
+                fits = (
+                    first.labels[image, a] == second.labels[image, b]
+                    and alike
+                    and bool((start[image, a] <= end[image, b]).all())
+                )
+                score = (
+                    (first.scores[image, a] + second.scores[image, b]) / 2
+                    if fits
+                    else torch.tensor(0.0)
+                )
                 kept += fits
                 torch.testing.assert_close(scores[image, 9 * a + b], score)
-                torch.testing.assert_close(boxes[image, 9 * a + b], torch.cat([start[image, a], end[image, b]]))
+                torch.testing.assert_close(
+                    boxes[image, 9 * a + b], torch.cat([start[image, a], end[image, b]])
+                )
     assert 5 < kept < 80
 
 
 def network() -> CornerNet:
-    backbone = hourglass(stem=8, channels=[8, 8, 12], blocks=[1, 2, 1], stacks=2, taps=["stack1", "stack2"])
+    backbone = hourglass(
+        stem=8, channels=[8, 8, 12], blocks=[1, 2, 1], stacks=2, taps=["stack1", "stack2"]
+    )
     return CornerNet(backbone, size=(63, 47), classes=3).eval()
 
 
@@ -76,10 +95,16 @@ def test_a_pair_of_corners_is_a_box() -> None:
     detector = network()
     raw = Predictions(corner({(1, 2, 3): 0.9}, 4.0), corner({(1, 8, 9): 0.7}, 4.3))
     (found,) = detector.postprocess(raw)
-    torch.testing.assert_close(found.boxes[:1], torch.tensor([[3.25 * 63 / 16, 2.25 * 47 / 12, 9.25 * 63 / 16, 8.25 * 47 / 12]]))
+    torch.testing.assert_close(
+        found.boxes[:1],
+        torch.tensor([[3.25 * 63 / 16, 2.25 * 47 / 12, 9.25 * 63 / 16, 8.25 * 47 / 12]]),
+    )
     torch.testing.assert_close(found.scores[:1], torch.tensor([0.8]))
     assert found.labels[0] == 1
-    apart, turned = raw._replace(bottom_right=corner({(1, 8, 9): 0.7}, 4.6)), Predictions(raw.bottom_right, raw.top_left)
+    apart, turned = (
+        raw._replace(bottom_right=corner({(1, 8, 9): 0.7}, 4.6)),
+        Predictions(raw.bottom_right, raw.top_left),
+    )
     for none in (apart, turned, raw._replace(bottom_right=corner({(2, 8, 9): 0.7}, 4.0))):
         assert all(one.scores.max() < 0.5 for one in detector.postprocess(none) if len(one))
 
@@ -90,7 +115,11 @@ def test_only_the_last_stack_s_heads_run_unless_it_is_trained() -> None:
     with torch.no_grad():
         one = detector(images)
         assert isinstance(one, Predictions)
-        assert [tuple(m.shape) for m in one.top_left] == [(2, 3, 12, 16), (2, 1, 12, 16), (2, 2, 12, 16)]
+        assert [tuple(m.shape) for m in one.top_left] == [
+            (2, 3, 12, 16),
+            (2, 1, 12, 16),
+            (2, 2, 12, 16),
+        ]
         several = detector.train()(images)
     assert [type(each) for each in several] == [Predictions, Predictions]
     report = archbench.cost("hourglass104", "cornernet")
@@ -110,11 +139,15 @@ def test_every_stack_learns() -> None:
 @pytest.mark.parametrize(
     ("part", "params"),
     [
-        ("backbone.stem", 938_112), ("backbone.stack1.made", 92_134_400 + 590_336), ("backbone.join1", 2 * 66_048 + 1_180_672),
-        ("heads.0.top_left.heat", 610_640), ("heads.0.top_left.embeddings", 590_337), ("heads.0.top_left.offsets", 590_594),
+        ("backbone.stem", 938_112),
+        ("backbone.stack1.made", 92_134_400 + 590_336),
+        ("backbone.join1", 2 * 66_048 + 1_180_672),
+        ("heads.0.top_left.heat", 610_640),
+        ("heads.0.top_left.embeddings", 590_337),
+        ("heads.0.top_left.offsets", 590_594),
         ("heads.0.top_left", 1_542_144 + 610_640 + 590_337 + 590_594),
     ],
-)  # fmt: skip
+)
 def test_parts_have_the_parameters_of_the_sheet(part: str, params: int) -> None:
     """other-detectors.md, section 1."""
     built = archbench.build("hourglass104", "cornernet", device="meta")

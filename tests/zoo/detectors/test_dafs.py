@@ -25,7 +25,9 @@ def places(moved: Tensor) -> Tensor:
     _, _, rows, columns = moved.shape
     taps = moved.view(len(SHAPES), 9, 2, rows, columns).permute(3, 4, 0, 1, 2).flip(-1)
     grid = torch.tensor([(x, y) for y in (-1, 0, 1) for x in (-1, 0, 1)])
-    cells = torch.stack(torch.meshgrid(torch.arange(columns), torch.arange(rows), indexing="xy"), dim=-1)
+    cells = torch.stack(
+        torch.meshgrid(torch.arange(columns), torch.arange(rows), indexing="xy"), dim=-1
+    )
     return (taps + grid + cells[:, :, None, None] + 0.5) * STRIDE
 
 
@@ -42,8 +44,14 @@ def test_taps_lie_on_the_refined_anchor() -> None:
     found = places(select(moves, anchors, STRIDE))
     for number, box in enumerate(boxes):
         x1, y1, x2, y2 = box.tolist()
-        expected = [(x1 + (x2 - x1) * (i + 0.5) / 3, y1 + (y2 - y1) * (j + 0.5) / 3) for j in range(3) for i in range(3)]
-        torch.testing.assert_close(found.view(-1, 9, 2)[number], torch.tensor(expected), rtol=1e-4, atol=1e-3)
+        expected = [
+            (x1 + (x2 - x1) * (i + 0.5) / 3, y1 + (y2 - y1) * (j + 0.5) / 3)
+            for j in range(3)
+            for i in range(3)
+        ]
+        torch.testing.assert_close(
+            found.view(-1, 9, 2)[number], torch.tensor(expected), rtol=1e-4, atol=1e-3
+        )
 
 
 def test_each_anchor_s_outputs_read_its_own_cells() -> None:
@@ -79,7 +87,10 @@ def test_parts_have_their_parameters_and_it_is_approximate() -> None:
     assert sum(p.numel() for p in built.trunk.scales.parameters()) == 2 * 512
     report = archbench.cost("vgg16", "dafs")
     odm = [call for call in report.calls if call.path.startswith("odm.0.")]
-    assert [(call.op, call.macs) for call in odm] == [("conv2d", 64 * 64 * 9 * 256 * 12), ("conv2d", 64 * 64 * 9 * 256 * 243)]
+    assert [(call.op, call.macs) for call in odm] == [
+        ("conv2d", 64 * 64 * 9 * 256 * 12),
+        ("conv2d", 64 * 64 * 9 * 256 * 243),
+    ]
     assert report.uncounted == ()
 
 

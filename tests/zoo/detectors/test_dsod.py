@@ -24,10 +24,17 @@ ROOT2 = 2**0.5
 
 @cache
 def network(
-    backbone: str, detector: str = "dsod", size: tuple[int, int] = (300, 300), classes: int = 20, device: str = "meta", **options: str
-) -> SingleStage:  # fmt: skip
+    backbone: str,
+    detector: str = "dsod",
+    size: tuple[int, int] = (300, 300),
+    classes: int = 20,
+    device: str = "meta",
+    **options: str,
+) -> SingleStage:
     torch.manual_seed(0)
-    built = archbench.build(backbone, detector, size=size, classes=classes, device=device, **options)
+    built = archbench.build(
+        backbone, detector, size=size, classes=classes, device=device, **options
+    )
     assert isinstance(built, SingleStage)
     return built
 
@@ -41,16 +48,57 @@ def priors(backbone: str, **asked: Any) -> Tensor:
 @pytest.mark.parametrize(
     ("backbone", "detector", "size", "sides", "boxes"),
     [
-        ("ds-64-64-16-1", "dsod", (300, 300), [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (2, 2)], 8744),
-        ("ds-64-64-16-1", "dsod-plain", (300, 300), [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (2, 2)], 8744),
-        ("ds-64-64-16-1", "dsod", (512, 512), [(64, 64), (32, 32), (16, 16), (8, 8), (4, 4), (2, 2), (1, 1)], 24564),
-        ("ds-64-64-16-1", "dsod", (390, 320), [(49, 40), (25, 20), (13, 10), (7, 5), (4, 3), (2, 2)], 7840 + 3000 + 780 + 210 + 48 + 16),
-        ("vovnet27-slim", "dsod", (300, 300), [(37, 37), (18, 18), (9, 9), (5, 5), (3, 3), (2, 2)], 8108),
-        ("vovnet27-slim", "dsod", (400, 320), [(50, 40), (25, 20), (12, 10), (6, 5), (3, 3), (2, 2)], 8000 + 3000 + 720 + 180 + 36 + 16),
-        ("resnet18", "dsod", (512, 600), [(64, 75), (32, 38), (16, 19), (8, 10), (4, 5), (2, 3), (1, 2)],
-         19200 + 7296 + 1824 + 480 + 120 + 24 + 8),
+        (
+            "ds-64-64-16-1",
+            "dsod",
+            (300, 300),
+            [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (2, 2)],
+            8744,
+        ),
+        (
+            "ds-64-64-16-1",
+            "dsod-plain",
+            (300, 300),
+            [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (2, 2)],
+            8744,
+        ),
+        (
+            "ds-64-64-16-1",
+            "dsod",
+            (512, 512),
+            [(64, 64), (32, 32), (16, 16), (8, 8), (4, 4), (2, 2), (1, 1)],
+            24564,
+        ),
+        (
+            "ds-64-64-16-1",
+            "dsod",
+            (390, 320),
+            [(49, 40), (25, 20), (13, 10), (7, 5), (4, 3), (2, 2)],
+            7840 + 3000 + 780 + 210 + 48 + 16,
+        ),
+        (
+            "vovnet27-slim",
+            "dsod",
+            (300, 300),
+            [(37, 37), (18, 18), (9, 9), (5, 5), (3, 3), (2, 2)],
+            8108,
+        ),
+        (
+            "vovnet27-slim",
+            "dsod",
+            (400, 320),
+            [(50, 40), (25, 20), (12, 10), (6, 5), (3, 3), (2, 2)],
+            8000 + 3000 + 720 + 180 + 36 + 16,
+        ),
+        (
+            "resnet18",
+            "dsod",
+            (512, 600),
+            [(64, 75), (32, 38), (16, 19), (8, 10), (4, 5), (2, 3), (1, 2)],
+            19200 + 7296 + 1824 + 480 + 120 + 24 + 8,
+        ),
     ],
-)  # fmt: skip
+)
 def test_maps_are_halved_and_rounded_up_each_way(
     backbone: str, detector: str, size: tuple[int, int], sides: list[tuple[int, int]], boxes: int
 ) -> None:
@@ -69,9 +117,15 @@ def test_maps_are_halved_and_rounded_up_each_way(
         ("vovnet27-slim-bottleneck", "dsod", 68, 4_886_328),
     ],
 )
-def test_the_file_of_weights_has_the_published_size(backbone: str, detector: str, convolutions: int, values: int) -> None:
+def test_the_file_of_weights_has_the_published_size(
+    backbone: str, detector: str, convolutions: int, values: int
+) -> None:
     """DSOD's figures are a file's: parameters and normalisation's running statistics."""
-    norms = [layer for layer in network(backbone, detector).modules() if isinstance(layer, nn.BatchNorm2d)]
+    norms = [
+        layer
+        for layer in network(backbone, detector).modules()
+        if isinstance(layer, nn.BatchNorm2d)
+    ]
     report = archbench.cost(backbone, detector)
     assert len(report.calls) == convolutions
     assert report.params + sum(2 * layer.num_features for layer in norms) == values
@@ -80,20 +134,32 @@ def test_the_file_of_weights_has_the_published_size(backbone: str, detector: str
 def test_the_prediction_decides_the_widths_of_the_backbone() -> None:
     plain = archbench.cost("ds-64-12-16-1", "dsod-plain")
     assert plain == archbench.cost("ds-64-12-16-1", "dsod", prediction="plain")
-    assert plain.params == archbench.cost("ds-64-12-16-1", "dsod-plain", widths="from-a", final_width="full").params
+    assert (
+        plain.params
+        == archbench.cost("ds-64-12-16-1", "dsod-plain", widths="from-a", final_width="full").params
+    )
     assert plain.params != archbench.cost("ds-64-12-16-1", "dsod-plain", widths="table1").params
 
 
 def test_boxes_of_the_paper() -> None:
     """Sides 10 %, then 20 to 90 % by 17; the last map has 2x2 cells and the step of SSD's one."""
     found = priors("ds-64-64-16-1")
-    first = [[4, 4, 30, 30], [4, 4, 1800**0.5, 1800**0.5], [4, 4, 30 * ROOT2, 30 / ROOT2], [4, 4, 30 / ROOT2, 30 * ROOT2]]
+    first = [
+        [4, 4, 30, 30],
+        [4, 4, 1800**0.5, 1800**0.5],
+        [4, 4, 30 * ROOT2, 30 / ROOT2],
+        [4, 4, 30 / ROOT2, 30 * ROOT2],
+    ]
     torch.testing.assert_close(found[:4], torch.tensor(first))
     torch.testing.assert_close(found[4], torch.tensor([12.0, 4, 30, 30]))
     second = found[5776 : 5776 + 6]
     torch.testing.assert_close(second[:, :2], torch.full((6, 2), 8.0))
-    torch.testing.assert_close(second[:, 2:].prod(dim=1).sqrt(), torch.tensor([60, 6660**0.5, 60, 60, 60, 60]))
-    torch.testing.assert_close(second[:, 2] / second[:, 3], torch.tensor([1, 1, 2, 1 / 2, 3, 1 / 3]))
+    torch.testing.assert_close(
+        second[:, 2:].prod(dim=1).sqrt(), torch.tensor([60, 6660**0.5, 60, 60, 60, 60])
+    )
+    torch.testing.assert_close(
+        second[:, 2] / second[:, 3], torch.tensor([1, 1, 2, 1 / 2, 3, 1 / 3])
+    )
     last = [[450, 450, 264, 264], [450, 450, 83160**0.5, 83160**0.5]]
     torch.testing.assert_close(found[-4:-2], torch.tensor(last))
 
@@ -112,11 +178,16 @@ def test_boxes_of_the_paper() -> None:
 def test_boxes_follow_the_data_set_and_the_shorter_side(
     backbone: str, size: tuple[int, int], classes: int, centre: tuple[float, float], side: float
 ) -> None:
-    torch.testing.assert_close(priors(backbone, size=size, classes=classes)[0], torch.tensor([*centre, side, side], dtype=torch.float32))
+    torch.testing.assert_close(
+        priors(backbone, size=size, classes=classes)[0],
+        torch.tensor([*centre, side, side], dtype=torch.float32),
+    )
 
 
 def test_maps_are_normalised_for_the_heads_alone() -> None:
-    """A down block reads the map as it is; its first half is pooled, its second learnt; the second map is the trunk's and the first's."""
+    """A down block reads the map as it is; its first half is pooled, its second learnt; the second
+    map is the trunk's and the first's.
+    """
     detector = network("ds-64-64-16-1", size=(160, 160), device="cpu")
     features = detector.features
     assert isinstance(features, Features)
@@ -130,7 +201,11 @@ def test_maps_are_normalised_for_the_heads_alone() -> None:
         down = features.extras[1]
         assert isinstance(down, Branches)
         torch.testing.assert_close(maps[3][:, :128], down.branches[0](maps[2]))
-        before = [head.before(m) for head, m in zip(detector.heads, maps, strict=True) if isinstance(head, Head)]
+        before = [
+            head.before(m)
+            for head, m in zip(detector.heads, maps, strict=True)
+            if isinstance(head, Head)
+        ]
     assert [m.shape[1] for m in maps] == [first.shape[1], 512, 512, 256, 256, 256]
     for m in before:
         torch.testing.assert_close(m.norm(dim=1), torch.full_like(m[:, 0], 20.0))
@@ -138,9 +213,15 @@ def test_maps_are_normalised_for_the_heads_alone() -> None:
 
 @pytest.mark.parametrize(
     ("backbone", "detector", "side"),
-    [("ds-64-64-16-1", "dsod", 300), ("ds-64-64-16-1", "dsod-plain", 160), ("vovnet27-slim", "dsod", 300)],
+    [
+        ("ds-64-64-16-1", "dsod", 300),
+        ("ds-64-64-16-1", "dsod-plain", 160),
+        ("vovnet27-slim", "dsod", 300),
+    ],
 )
-def test_a_picture_goes_all_the_way_through(picture: Tensor, backbone: str, detector: str, side: int) -> None:
+def test_a_picture_goes_all_the_way_through(
+    picture: Tensor, backbone: str, detector: str, side: int
+) -> None:
     built = network(backbone, detector, size=(side, side), device="cpu")
     prepared = built.prepare(picture)
     with torch.inference_mode():

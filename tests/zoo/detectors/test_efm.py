@@ -1,4 +1,6 @@
-"""CSPNet's fusion heads: which scales reach which, their Maxout, and the computational bottlenecks that the paper claims."""
+"""CSPNet's fusion heads: which scales reach which, their Maxout, and the computational bottlenecks
+that the paper claims.
+"""
 
 from __future__ import annotations
 
@@ -20,7 +22,10 @@ CHANNELS = (24, 40, 48)
 class Given(nn.Module):
     """Stands in for a backbone: gives the maps that it is given."""
 
-    tapped = tuple(Stage(f"c{level}", channels, 2**level) for level, channels in zip((3, 4, 5), CHANNELS, strict=True))
+    tapped = tuple(
+        Stage(f"c{level}", channels, 2**level)
+        for level, channels in zip((3, 4, 5), CHANNELS, strict=True)
+    )
 
     def forward(self, maps: list[Tensor]) -> list[Tensor]:
         return maps
@@ -44,18 +49,40 @@ NEIGHBOURS = [[True, True, False], [True, True, True], [False, True, True]]
 
 
 @pytest.mark.parametrize(
-    ("name", "reach"), [("cem", ALL), ("cem-sam", ALL), ("gfm", ALL), ("efm", NEIGHBOURS), ("efm-sam", NEIGHBOURS), ("efm-spp", NEIGHBOURS)]
+    ("name", "reach"),
+    [
+        ("cem", ALL),
+        ("cem-sam", ALL),
+        ("gfm", ALL),
+        ("efm", NEIGHBOURS),
+        ("efm-sam", NEIGHBOURS),
+        ("efm-spp", NEIGHBOURS),
+    ],
 )
-def test_an_exact_fusion_reads_neighbours_a_global_one_every_scale(name: str, reach: list[list[bool]]) -> None:
-    """CSPNet's Figure 6: a change in the map at stride 8, 16 or 32, and the predictions that it reaches."""
+def test_an_exact_fusion_reads_neighbours_a_global_one_every_scale(
+    name: str, reach: list[list[bool]]
+) -> None:
+    """CSPNet's Figure 6: a change in the map at stride 8, 16 or 32, and the predictions that it
+    reaches.
+    """
     network = head(name)
-    maps = [torch.randn(1, channels, side, side) for channels, side in zip(CHANNELS, (16, 8, 4), strict=True)]
+    maps = [
+        torch.randn(1, channels, side, side)
+        for channels, side in zip(CHANNELS, (16, 8, 4), strict=True)
+    ]
     with torch.inference_mode():
         before = network(maps)
         assert [tuple(m.shape) for m in before] == [(1, 6, 16, 16), (1, 6, 8, 8), (1, 6, 4, 4)]
         for changed, reached in enumerate(reach):
-            after = network([m + 3 * torch.randn(m.shape) if index == changed else m for index, m in enumerate(maps)])
-            assert [not torch.equal(old, new) for old, new in zip(before, after, strict=True)] == reached
+            after = network(
+                [
+                    m + 3 * torch.randn(m.shape) if index == changed else m
+                    for index, m in enumerate(maps)
+                ]
+            )
+            assert [
+                not torch.equal(old, new) for old, new in zip(before, after, strict=True)
+            ] == reached
 
 
 def test_a_finer_map_comes_down_as_its_maxima_and_its_means() -> None:
@@ -81,7 +108,9 @@ def kinds(name: str, kind: type) -> int:
 
 
 def test_attention_and_spp_stand_where_their_names_say() -> None:
-    assert [kinds(name, SpatialAttention) for name in ("cem", "cem-sam", "efm", "efm-sam", "efm-spp")] == [0, 3, 0, 1, 0]
+    assert [
+        kinds(name, SpatialAttention) for name in ("cem", "cem-sam", "efm", "efm-sam", "efm-spp")
+    ] == [0, 3, 0, 1, 0]
     assert [kinds(name, SPP) for name in ("efm", "efm-sam", "efm-spp")] == [0, 0, 1]
 
 
@@ -102,7 +131,9 @@ def largest(counted: CostReport) -> int:
 
 
 def test_csppeleenet_cuts_the_bottlenecks_of_peleenet_by_44_and_80_percent() -> None:
-    """CSPNet's Figure 7, the dearest convolution at 416x416: 1 - 9 / 16 and 1 - 1 / 5 to the unit."""
+    """CSPNet's Figure 7, the dearest convolution at 416x416: 1 - 9 / 16 and 1 - 1 / 5 to the
+    unit.
+    """
     ours = largest(report("csp-peleenet", "efm"))
     prn = largest(report("peleenet", "prn"))
     yolo = largest(report("peleenet", "yolo-fpn", merge_bottleneck=True))
@@ -110,8 +141,16 @@ def test_csppeleenet_cuts_the_bottlenecks_of_peleenet_by_44_and_80_percent() -> 
     assert [round(2 * macs / 1e9, 4) for macs in (ours, prn, yolo)] == [0.1994, 0.3544, 0.9968]
 
 
-def test_the_bottleneck_of_peleenet_is_its_transitions_and_of_its_yolo_the_3x3_that_merges() -> None:
+def test_the_bottleneck_of_peleenet_is_its_transitions_and_of_its_yolo_the_3x3_that_merges() -> (
+    None
+):
     prn, yolo = report("peleenet", "prn"), report("peleenet", "yolo-fpn", merge_bottleneck=True)
-    assert [call.path for call in prn.calls if call.macs == largest(prn)] == [f"features.backbone.transition{i}.0" for i in (1, 2, 3)]
+    assert [call.path for call in prn.calls if call.macs == largest(prn)] == [
+        f"features.backbone.transition{i}.0" for i in (1, 2, 3)
+    ]
     (merging,) = [call for call in yolo.calls if call.macs == largest(yolo)]
-    assert (merging.in_shape, merging.kernel, merging.out_shape) == ((1, 640, 26, 26), (3, 3), (1, 128, 26, 26))
+    assert (merging.in_shape, merging.kernel, merging.out_shape) == (
+        (1, 640, 26, 26),
+        (3, 3),
+        (1, 128, 26, 26),
+    )

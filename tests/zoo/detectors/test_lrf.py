@@ -34,15 +34,24 @@ def test_levels(size: int, sides: list[int], channels: list[int], boxes: int) ->
 @pytest.mark.parametrize(
     ("part", "params"),
     [
-        ("features.light", 1_246_720), ("features.up.down", 11_210_752), ("features.up.fuse", 15_340_544),
-        ("features.extras", 2_691_328), ("offsets", 626_840), ("logits", 12_693_510),
+        ("features.light", 1_246_720),
+        ("features.up.down", 11_210_752),
+        ("features.up.fuse", 15_340_544),
+        ("features.extras", 2_691_328),
+        ("offsets", 626_840),
+        ("logits", 12_693_510),
     ],
-)  # fmt: skip
+)
 def test_parts_have_their_parameters_at_512(part: str, params: int) -> None:
-    assert sum(p.numel() for name, p in network(512).named_parameters() if f".{part}." in f".{name}") == params
+    assert (
+        sum(p.numel() for name, p in network(512).named_parameters() if f".{part}." in f".{name}")
+        == params
+    )
 
 
-@pytest.mark.parametrize(("size", "sides"), [(300, [38, 19, 10]), (321, [41, 21, 11]), (512, [64, 32, 16, 8])])
+@pytest.mark.parametrize(
+    ("size", "sides"), [(300, [38, 19, 10]), (321, [41, 21, 11]), (512, [64, 32, 16, 8])]
+)
 def test_the_light_network_has_the_sizes_of_the_maps(size: int, sides: list[int]) -> None:
     light = network(size).features.light
     assert isinstance(light, Light)
@@ -54,7 +63,9 @@ def test_fusion_up_and_down_by_hand() -> None:
     torch.manual_seed(0)
     widths = [8, 12, 6]
     up, down = BottomUp(widths, norm="bn").eval(), TopDown(widths, norm="bn").eval()
-    maps = [torch.randn(1, width, side, side) for width, side in zip(widths, (8, 4, 2), strict=True)]
+    maps = [
+        torch.randn(1, width, side, side) for width, side in zip(widths, (8, 4, 2), strict=True)
+    ]
     light = [torch.randn(m.shape) for m in maps[:2]]
     with torch.inference_mode():
         first = up.fuse[0]((maps[0] * light[0]).relu())
@@ -64,7 +75,9 @@ def test_fusion_up_and_down_by_hand() -> None:
             torch.testing.assert_close(ours, expected)
         p1, p2 = down.share[0](second), down.share[1](fused[2])
         big = [torch.nn.functional.interpolate(p, size=(8, 8), mode="bilinear") for p in (p1, p2)]
-        finest = down.merge[0](torch.cat([down.own[0](first), down.others[0](torch.cat(big, 1))], 1))
+        finest = down.merge[0](
+            torch.cat([down.own[0](first), down.others[0](torch.cat(big, 1))], 1)
+        )
         torch.testing.assert_close(down(fused)[0], finest)
         assert down(fused)[2] is fused[2]
 

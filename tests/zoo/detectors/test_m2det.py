@@ -23,7 +23,9 @@ def parameters(module: nn.Module) -> int:
     return sum(parameter.numel() for parameter in module.parameters())
 
 
-@pytest.mark.parametrize(("size", "sides"), [(320, [40, 20, 10, 5, 3, 1]), (512, [64, 32, 16, 8, 4, 2])])
+@pytest.mark.parametrize(
+    ("size", "sides"), [(320, [40, 20, 10, 5, 3, 1]), (512, [64, 32, 16, 8, 4, 2])]
+)
 def test_six_maps(size: int, sides: list[int]) -> None:
     assert map_sizes(network(size).features, (size, size)) == [(side, side) for side in sides]
 
@@ -59,13 +61,17 @@ def test_a_module_s_maps_by_hand() -> None:
         total = tum.top(maps[5])
         expected = [total]
         for level in range(4, -1, -1):
-            total = tum.lateral[level](maps[level]) + nn.functional.interpolate(total, size=maps[level].shape[-2:])
+            total = tum.lateral[level](maps[level]) + nn.functional.interpolate(
+                total, size=maps[level].shape[-2:]
+            )
             expected.insert(0, tum.smooth[level](total))
         for ours, theirs in zip(tum(x), expected, strict=True):
             torch.testing.assert_close(ours, theirs)
 
 
-def test_each_module_after_the_first_reads_the_largest_map_of_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_module_after_the_first_reads_the_largest_map_of_the_one_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("archbench.zoo.detectors.m2det.TUMS", 2)
     torch.manual_seed(0)
     pyramid = archbench.build("snet49", "m2det", size=272, classes=2).features
@@ -85,5 +91,10 @@ def test_boxes_are_six_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
     assert len(boxes) == 12_810
     middle = to_centres(boxes[(20 * 40 + 20) * 6 :][:6])
     torch.testing.assert_close(middle[:, :2], torch.full((6, 2), 20.5 * 8))
-    torch.testing.assert_close(middle[:, 2:].prod(1).sqrt(), 320 * torch.tensor([0.08, (0.08 * 0.15) ** 0.5, *[0.08] * 4]))
-    torch.testing.assert_close(to_centres(boxes[12_804 - 9 * 6 :][4 * 6 : 4 * 6 + 1, :])[0, :2], torch.full((2,), 1.5 * 107))
+    torch.testing.assert_close(
+        middle[:, 2:].prod(1).sqrt(), 320 * torch.tensor([0.08, (0.08 * 0.15) ** 0.5, *[0.08] * 4])
+    )
+    torch.testing.assert_close(
+        to_centres(boxes[12_804 - 9 * 6 :][4 * 6 : 4 * 6 + 1, :])[0, :2],
+        torch.full((2,), 1.5 * 107),
+    )

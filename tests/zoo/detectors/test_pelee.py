@@ -18,7 +18,12 @@ from archbench.zoo.ops.boxes import to_centres
 
 
 @cache
-def network(backbone: str = "peleenet", size: tuple[int, int] = (304, 304), classes: int = 20, device: str = "cpu") -> SingleStage:
+def network(
+    backbone: str = "peleenet",
+    size: tuple[int, int] = (304, 304),
+    classes: int = 20,
+    device: str = "cpu",
+) -> SingleStage:
     torch.manual_seed(0)
     built = archbench.build(backbone, "pelee", size=size, classes=classes, device=device)
     assert isinstance(built, SingleStage)
@@ -29,8 +34,18 @@ def network(backbone: str = "peleenet", size: tuple[int, int] = (304, 304), clas
     ("backbone", "size", "sides", "boxes"),
     [
         ("peleenet", (304, 304), [(19, 19), (19, 19), (10, 10), (5, 5), (3, 3), (1, 1)], 5142),
-        ("peleenet", (400, 320), [(25, 20), (25, 20), (13, 10), (7, 5), (5, 3), (3, 1)], 6 * (1000 + 130 + 35 + 15 + 3)),
-        ("resnet18", (400, 320), [(25, 20), (25, 20), (13, 10), (7, 5), (5, 3), (3, 1)], 6 * (1000 + 130 + 35 + 15 + 3)),
+        (
+            "peleenet",
+            (400, 320),
+            [(25, 20), (25, 20), (13, 10), (7, 5), (5, 3), (3, 1)],
+            6 * (1000 + 130 + 35 + 15 + 3),
+        ),
+        (
+            "resnet18",
+            (400, 320),
+            [(25, 20), (25, 20), (13, 10), (7, 5), (5, 3), (3, 1)],
+            6 * (1000 + 130 + 35 + 15 + 3),
+        ),
     ],
 )
 def test_the_first_map_counts_twice_and_sides_round_each_way(
@@ -59,14 +74,30 @@ def test_six_pairs_of_heads_behind_five_residual_blocks() -> None:
         ((400, 320), 20, (32, 64, 118.4, 172.8, 227.2, 281.6, 336)),
     ],
 )
-def test_boxes_of_each_pair_of_heads(size: tuple[int, int], classes: int, sides: tuple[float, ...]) -> None:
+def test_boxes_of_each_pair_of_heads(
+    size: tuple[int, int], classes: int, sides: tuple[float, ...]
+) -> None:
     detector = network(size=size, classes=classes)
     maps = map_sizes(detector.features, size)
-    firsts = [part[:6] for part in to_centres(detector.priors.boxes).split([6 * columns * rows for columns, rows in maps])]
-    for boxes, (columns, rows), side, following in zip(firsts, maps, sides, sides[1:], strict=False):
-        torch.testing.assert_close(boxes[:, :2], torch.tensor([[size[0] / columns / 2, size[1] / rows / 2]] * 6))
-        torch.testing.assert_close(boxes[:, 2:].prod(dim=1).sqrt(), torch.tensor([side, (side * following) ** 0.5, *[side] * 4]))
-        torch.testing.assert_close(boxes[:, 2] / boxes[:, 3], torch.tensor([1, 1, 2, 1 / 2, 3, 1 / 3]))
+    firsts = [
+        part[:6]
+        for part in to_centres(detector.priors.boxes).split(
+            [6 * columns * rows for columns, rows in maps]
+        )
+    ]
+    for boxes, (columns, rows), side, following in zip(
+        firsts, maps, sides, sides[1:], strict=False
+    ):
+        torch.testing.assert_close(
+            boxes[:, :2], torch.tensor([[size[0] / columns / 2, size[1] / rows / 2]] * 6)
+        )
+        torch.testing.assert_close(
+            boxes[:, 2:].prod(dim=1).sqrt(),
+            torch.tensor([side, (side * following) ** 0.5, *[side] * 4]),
+        )
+        torch.testing.assert_close(
+            boxes[:, 2] / boxes[:, 3], torch.tensor([1, 1, 2, 1 / 2, 3, 1 / 3])
+        )
 
 
 def test_pictures_are_prepared_as_it_was_trained() -> None:

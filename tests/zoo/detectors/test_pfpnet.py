@@ -22,14 +22,20 @@ def test_parts_have_their_parameters() -> None:
     assert isinstance(built, PFPNetR)
     pyramid = built.pyramid
     assert parameters(pyramid.parts, pyramid.joint) == 1_114_112
-    assert (parameters(pyramid.bottlenecks), parameters(pyramid.aggregate)) == (1_572_864, 16_515_072)
+    assert (parameters(pyramid.bottlenecks), parameters(pyramid.aggregate)) == (
+        1_572_864,
+        16_515_072,
+    )
     assert (parameters(built.arm), parameters(built.odm)) == (165_960, 2_351_100)
     norms = [layer for layer in pyramid.modules() if isinstance(layer, nn.BatchNorm2d)]
     assert len(norms) == 4 + 4 * 2 + 4 * 3
     assert parameters(*norms) == 0
 
 
-@pytest.mark.parametrize(("size", "boxes"), [((320, 320), 6_375), ((512, 512), 16_320), ((384, 128), 3 * 48 * 16 * 85 // 64)])
+@pytest.mark.parametrize(
+    ("size", "boxes"),
+    [((320, 320), 6_375), ((512, 512), 16_320), ((384, 128), 3 * 48 * 16 * 85 // 64)],
+)
 def test_boxes_of_the_refining_form(size: tuple[int, int], boxes: int) -> None:
     assert archbench.cost("vgg16", "pfpnet-r", size=size).boxes == boxes
 
@@ -56,11 +62,21 @@ def test_every_level_reads_its_own_map_and_the_others_bottlenecks() -> None:
         images = torch.randn(1, 3, 64, 64)
         low, aggregated = pyramid(images)
         maps = [part(m) for part, m in zip(pyramid.parts, backbone(images), strict=True)]
-        pooled = pyramid.joint(torch.cat([maps[0], *(F.interpolate(m, size=(8, 8), mode="bilinear") for m in maps[1:])], dim=1))
+        pooled = pyramid.joint(
+            torch.cat(
+                [maps[0], *(F.interpolate(m, size=(8, 8), mode="bilinear") for m in maps[1:])],
+                dim=1,
+            )
+        )
         second = F.adaptive_avg_pool2d(pooled, 4)
         torch.testing.assert_close(low[1], pyramid.bottlenecks[1](second))
-        others = F.adaptive_avg_pool2d(low[0], 4), *(F.interpolate(m, size=(4, 4), mode="bilinear") for m in low[2:])
-        torch.testing.assert_close(aggregated[1], pyramid.aggregate[1](torch.cat([second, *others], dim=1)))
+        others = (
+            F.adaptive_avg_pool2d(low[0], 4),
+            *(F.interpolate(m, size=(4, 4), mode="bilinear") for m in low[2:]),
+        )
+        torch.testing.assert_close(
+            aggregated[1], pyramid.aggregate[1](torch.cat([second, *others], dim=1))
+        )
     assert [m.shape[-1] for m in aggregated] == [8, 4, 2, 1]
 
 

@@ -19,7 +19,9 @@ def test_a_finer_scale_is_added_before_and_after_its_3x3(channels: int) -> None:
     convolved, total = rise(coarse, fine)
     risen = rise.narrow(coarse).repeat_interleave(2, 2).repeat_interleave(2, 3)
     torch.testing.assert_close(convolved, rise.conv(F.leaky_relu(risen + fine[:, :128], 0.1)))
-    torch.testing.assert_close(total, F.leaky_relu(F.leaky_relu(convolved + risen, 0.1) + fine[:, :128], 0.1))
+    torch.testing.assert_close(
+        total, F.leaky_relu(F.leaky_relu(convolved + risen, 0.1) + fine[:, :128], 0.1)
+    )
 
 
 def test_of_a_narrow_map_all_channels_are_added() -> None:
@@ -39,7 +41,10 @@ def test_branches_rise_from_the_3x3_before_its_input_is_added() -> None:
         narrow = features.narrow(deep)
         convolved = features.conv(narrow)
         _, total = features.rises[0](convolved, fine)
-        expected = [features.predictors[1](total), features.predictors[0](F.leaky_relu(convolved + narrow, 0.1))]
+        expected = [
+            features.predictors[1](total),
+            features.predictors[0](F.leaky_relu(convolved + narrow, 0.1)),
+        ]
         for ours, theirs in zip(features(images), expected, strict=True):
             torch.testing.assert_close(ours, theirs)
 
@@ -49,20 +54,31 @@ def test_the_third_scale_adds_196480_weights() -> None:
     assert third.conv_weights - plain.conv_weights == 196_480
 
 
-@pytest.mark.parametrize(("backbone", "deep"), [("peleenet", 704), ("darknet-reference", 512), ("efficientnet-b0-darknet", 1280)])
+@pytest.mark.parametrize(
+    ("backbone", "deep"),
+    [("peleenet", 704), ("darknet-reference", 512), ("efficientnet-b0-darknet", 1280)],
+)
 def test_the_head_s_weights_follow_the_deepest_map(backbone: str, deep: int) -> None:
     """868k + 256 C5."""
     features = archbench.build(backbone, "prn", device="meta").features
     own = [
-        layer.weight.numel() for name, layer in features.named_modules() if isinstance(layer, nn.Conv2d) and not name.startswith("backbone")
+        layer.weight.numel()
+        for name, layer in features.named_modules()
+        if isinstance(layer, nn.Conv2d) and not name.startswith("backbone")
     ]
     assert sum(own) == 867_968 + 256 * deep
 
 
 def test_swish_is_in_the_head_and_in_the_backbone() -> None:
     network = archbench.build("csp-peleenet", "prn-swish", device="meta")
-    kinds = {type(layer) for layer in network.modules() if isinstance(layer, nn.ReLU | nn.LeakyReLU | nn.SiLU)}
+    kinds = {
+        type(layer)
+        for layer in network.modules()
+        if isinstance(layer, nn.ReLU | nn.LeakyReLU | nn.SiLU)
+    }
     assert kinds == {nn.SiLU}
-    assert registry.resolve("csp-peleenet", "prn", activation="swish") == registry.resolve("csp-peleenet", "prn-swish")
+    assert registry.resolve("csp-peleenet", "prn", activation="swish") == registry.resolve(
+        "csp-peleenet", "prn-swish"
+    )
     swish, leaky = (archbench.cost("csp-peleenet", head) for head in ("prn-swish", "prn"))
     assert (swish.params, swish.macs, swish.cio) == (leaky.params, leaky.macs, leaky.cio)

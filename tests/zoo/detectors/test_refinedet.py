@@ -52,7 +52,12 @@ def test_a_picture_goes_all_the_way_through(picture: Tensor, backbone: str) -> N
     prepared = detector.prepare(picture)
     with torch.inference_mode():
         raw = detector(prepared.image[None])
-        assert [tuple(values.shape) for values in raw] == [(1, 6375, 4), (1, 6375, 2), (1, 6375, 4), (1, 6375, 81)]
+        assert [tuple(values.shape) for values in raw] == [
+            (1, 6375, 4),
+            (1, 6375, 2),
+            (1, 6375, 4),
+            (1, 6375, 81),
+        ]
         assert all(values.isfinite().all() for values in raw)
         (found,) = detector.postprocess(raw)
     check(found, (320, 320), 80)
@@ -64,7 +69,9 @@ def test_pictures_are_bgr_less_the_mean() -> None:
     """Input: BGR minus (104, 117, 123), warped to a square (vovnet-refinedet.md 3.5)."""
     red = torch.tensor([200, 0, 0], dtype=torch.uint8).reshape(3, 1, 1).expand(3, 30, 60)
     prepared = network("vovnet27-slim").prepare(red)
-    torch.testing.assert_close(prepared.image.mean(dim=(1, 2)), torch.tensor([-104.0, -117.0, 77.0]))
+    torch.testing.assert_close(
+        prepared.image.mean(dim=(1, 2)), torch.tensor([-104.0, -117.0, 77.0])
+    )
     assert (tuple(prepared.image.shape), prepared.scale) == ((3, 320, 320), (60 / 320, 30 / 320))
 
 
@@ -78,7 +85,9 @@ def test_postprocessing_an_image_does_not_depend_on_its_batch() -> None:
     both = detector.postprocess(raw)
     for index, found in enumerate(both):
         (alone,) = detector.postprocess(Predictions(*(values[index : index + 1] for values in raw)))
-        torch.testing.assert_close((found.boxes, found.scores, found.labels), (alone.boxes, alone.scores, alone.labels))
+        torch.testing.assert_close(
+            (found.boxes, found.scores, found.labels), (alone.boxes, alone.scores, alone.labels)
+        )
         check(found, (320, 320), 80)
         assert len(found) > 50
 
@@ -114,7 +123,9 @@ def test_an_input_need_not_be_square(picture: Tensor) -> None:
     ],
 )
 def test_priors(index: int, centre: tuple[float, float], width: float, height: float) -> None:
-    """A square of four strides, then 2:1 and 1:2 of its area, not clipped (vovnet-refinedet.md 3.4)."""
+    """A square of four strides, then 2:1 and 1:2 of its area, not clipped (vovnet-refinedet.md
+    3.4).
+    """
     priors = network("vovnet27-slim").priors.boxes
     assert len(priors) == 6375
     x, y = centre
@@ -123,13 +134,20 @@ def test_priors(index: int, centre: tuple[float, float], width: float, height: f
 
 
 def test_priors_do_not_depend_on_the_device_the_network_is_built_on() -> None:
-    assert archbench.build("vovnet27-slim", "refinedet512", device="meta").boxes == 3 * (64**2 + 32**2 + 16**2 + 8**2)
+    assert archbench.build("vovnet27-slim", "refinedet512", device="meta").boxes == 3 * (
+        64**2 + 32**2 + 16**2 + 8**2
+    )
 
 
 @pytest.mark.parametrize(("objectness", "found"), [(0.0099, 0), (0.0101, 1), (0.9, 1)])
 def test_priors_that_are_no_objects_are_background(objectness: float, found: int) -> None:
     detector = network("vovnet27-slim")
-    raw = Predictions(torch.zeros(1, 6375, 4), torch.zeros(1, 6375, 2), torch.zeros(1, 6375, 4), torch.zeros(1, 6375, 81))
+    raw = Predictions(
+        torch.zeros(1, 6375, 4),
+        torch.zeros(1, 6375, 2),
+        torch.zeros(1, 6375, 4),
+        torch.zeros(1, 6375, 81),
+    )
     raw.odm_logits[..., 0] = 20.0
     raw.odm_logits[0, 2000, 7] = 30.0
     raw.arm_logits[0, 2000] = torch.tensor([1 - objectness, objectness]).log()
@@ -139,14 +157,20 @@ def test_priors_that_are_no_objects_are_background(objectness: float, found: int
 
 def test_the_second_offsets_start_from_the_refined_prior() -> None:
     detector = network("vovnet27-slim")
-    raw = Predictions(torch.zeros(1, 6375, 4), torch.zeros(1, 6375, 2), torch.zeros(1, 6375, 4), torch.zeros(1, 6375, 81))
+    raw = Predictions(
+        torch.zeros(1, 6375, 4),
+        torch.zeros(1, 6375, 2),
+        torch.zeros(1, 6375, 4),
+        torch.zeros(1, 6375, 81),
+    )
     index = 3 * (40 * 20 + 20)
     raw.odm_logits[..., 0] = 20.0
     raw.odm_logits[0, index, 1] = 30.0
     raw.arm_offsets[0, index] = torch.tensor([2.0, -1.0, 5 * math.log(2), 0.0])
     raw.odm_offsets[0, index] = torch.tensor([1.0, 1.0, 0.0, 5 * math.log(0.5)])
     (detections,) = detector.postprocess(raw)
-    # Prior: 32 x 32 at (164, 164). Refined: centre + (0.1 * 2, 0.1 * -1) * 32, 64 x 32. Then: centre + 0.1 * (64, 32), 64 x 16.
+    # Prior: 32 x 32 at (164, 164). Refined: centre + (0.1 * 2, 0.1 * -1) * 32, 64 x 32. Then:
+    # centre + 0.1 * (64, 32), 64 x 16.
     x, y = 164 + 6.4 + 6.4, 164 - 3.2 + 3.2
     torch.testing.assert_close(detections.boxes, torch.tensor([[x - 32, y - 8, x + 32, y + 8]]))
     refined = decode(raw.arm_offsets, detector.priors.boxes)
@@ -156,11 +180,15 @@ def test_the_second_offsets_start_from_the_refined_prior() -> None:
 @pytest.mark.parametrize(
     ("backbone", "options"),
     [
-        ("resnet50", {"output_stride": 16}), ("resnet50-x0.25", {}), ("densenet40", {}),
-        ("vgg16", {"fc": "none"}), ("vgg16", {"fc": "conv"}), ("vgg16", {"fc": "linear"}),
+        ("resnet50", {"output_stride": 16}),
+        ("resnet50-x0.25", {}),
+        ("densenet40", {}),
+        ("vgg16", {"fc": "none"}),
+        ("vgg16", {"fc": "conv"}),
+        ("vgg16", {"fc": "linear"}),
     ],
     ids=str,
-)  # fmt: skip
+)
 def test_a_pair_that_cannot_be_says_why(backbone: str, options: dict[str, str | int]) -> None:
     with pytest.raises(UsageError, match=f"refinedet on {backbone}.* cannot be built: "):
         archbench.cost(backbone, "refinedet", **options)

@@ -27,7 +27,12 @@ def parameters(module: nn.Module) -> int:
     ("size", "sides", "blocks", "boxes"),
     [
         (300, [38, 19, 10, 5, 3, 1], [1_502_016, 5_095_296, 4_175_744, 1_045_440], 11_620),
-        (512, [64, 32, 16, 8, 4, 2, 1], [1_502_016, 5_095_296, 4_175_744, 1_045_440, 319_968, 319_968], 32_756),
+        (
+            512,
+            [64, 32, 16, 8, 4, 2, 1],
+            [1_502_016, 5_095_296, 4_175_744, 1_045_440, 319_968, 319_968],
+            32_756,
+        ),
     ],
 )
 def test_levels(size: int, sides: list[int], blocks: list[int], boxes: int) -> None:
@@ -44,12 +49,18 @@ def test_branches_beside_a_shortcut() -> None:
     for block in (rfb_s(32, 16, norm="bn"), rfb(32, 16, stride=2, dilation=2, norm="bn")):
         with torch.inference_mode():
             block.eval()
-            torch.testing.assert_close(block(x), (SCALE * block.branches(x) + block.shortcut(x)).relu())
+            torch.testing.assert_close(
+                block(x), (SCALE * block.branches(x) + block.shortcut(x)).relu()
+            )
 
 
 def test_dilations_grow_from_branch_to_branch() -> None:
     def dilations(block: nn.Module) -> list[int]:
-        return [layer.dilation[0] for layer in block.modules() if isinstance(layer, nn.Conv2d) and layer.dilation[0] > 1]
+        return [
+            layer.dilation[0]
+            for layer in block.modules()
+            if isinstance(layer, nn.Conv2d) and layer.dilation[0] > 1
+        ]
 
     assert dilations(rfb_s(32, 16, norm="bn")) == [3, 3, 5]
     assert dilations(rfb(32, 16, stride=1, dilation=2, norm="bn")) == [2, 3, 5]
@@ -61,7 +72,11 @@ def test_the_first_map_has_six_boxes_a_cell_and_none_leaves_the_image() -> None:
         boxes = archbench.build("snet49", "rfbnet", size=300).priors.boxes
     middle = to_centres(boxes[(19 * 38 + 19) * 6 :][:6])
     torch.testing.assert_close(middle[:, :2], torch.full((6, 2), 19.5 * 8))
-    torch.testing.assert_close(middle[:, 2:].prod(1).sqrt(), torch.tensor([21, (21 * 45) ** 0.5, 21, 21, 21, 21]))
-    torch.testing.assert_close(middle[:, 2] / middle[:, 3], torch.tensor([1, 1, 2, 1 / 2, 3, 1 / 3]))
+    torch.testing.assert_close(
+        middle[:, 2:].prod(1).sqrt(), torch.tensor([21, (21 * 45) ** 0.5, 21, 21, 21, 21])
+    )
+    torch.testing.assert_close(
+        middle[:, 2] / middle[:, 3], torch.tensor([1, 1, 2, 1 / 2, 3, 1 / 3])
+    )
     assert boxes.min() == 0
     assert boxes.max() == 300

@@ -1,4 +1,6 @@
-"""The detectors of the comparison tables on real numbers, small: forward, postprocessing, the synthetic scene, a picture."""
+"""The detectors of the comparison tables on real numbers, small: forward, postprocessing, the
+synthetic scene, a picture.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +17,9 @@ from archbench.zoo.contracts import Detections, Detector
 from archbench.zoo.detectors import m2det
 
 CLASSES = 120
-"""So many that random weights score below the thresholds, mostly: what is above them is suppressed box by box."""
+"""So many that random weights score below the thresholds, mostly: what is above them is suppressed
+box by box.
+"""
 SMALL = {
     "cornernet": ("resnet18", (64, 96)),
     "centernet": ("resnet18", (64, 96)),
@@ -112,9 +116,15 @@ def test_the_synthetic_scene_is_found_again(name: str) -> None:
 
 @every_detector
 def test_a_picture_is_prepared_and_brought_back(name: str) -> None:
-    picture = torch.randint(256, (3, 60, 107), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    picture = torch.randint(
+        256, (3, 60, 107), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
     detector = network(name)
     prepared = detector.prepare(picture)
     assert prepared.image.shape == (3, detector.size[1], detector.size[0])
-    whole = Detections(torch.tensor([[0.0, 0.0, *map(float, detector.size)]]), torch.ones(1), torch.zeros(1).long())
-    torch.testing.assert_close(whole.on_picture(prepared).boxes, torch.tensor([[0.0, 0.0, 107.0, 60.0]]))
+    whole = Detections(
+        torch.tensor([[0.0, 0.0, *map(float, detector.size)]]), torch.ones(1), torch.zeros(1).long()
+    )
+    torch.testing.assert_close(
+        whole.on_picture(prepared).boxes, torch.tensor([[0.0, 0.0, 107.0, 60.0]])
+    )

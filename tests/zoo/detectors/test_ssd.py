@@ -24,8 +24,12 @@ ROOT2 = 2**0.5
 
 @cache
 def network(
-    backbone: str, detector: str = "ssd", size: tuple[int, int] | None = None, classes: int | None = None, device: str = "meta"
-) -> SingleStage:  # fmt: skip
+    backbone: str,
+    detector: str = "ssd",
+    size: tuple[int, int] | None = None,
+    classes: int | None = None,
+    device: str = "meta",
+) -> SingleStage:
     torch.manual_seed(0)
     built = archbench.build(backbone, detector, size=size, classes=classes, device=device)
     assert isinstance(built, SingleStage)
@@ -42,21 +46,85 @@ def priors(backbone: str, **asked: Any) -> Tensor:
     ("backbone", "detector", "size", "sides", "boxes"),
     [
         ("vgg16", "ssd", (300, 300), [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (1, 1)], 8732),
-        ("vgg16", "ssd", (512, 512), [(64, 64), (32, 32), (16, 16), (8, 8), (4, 4), (2, 2), (1, 1)], 24564),
-        ("vgg16", "ssd", (330, 300), [(42, 38), (21, 19), (11, 10), (6, 5), (4, 3), (2, 1)], 6384 + 2394 + 660 + 180 + 48 + 8),
-        ("vgg16", "ssd-dense", (300, 300), [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (2, 2)], 8744),
-        ("vgg16", "ssd-dense", (512, 640), [(64, 80), (32, 40), (16, 20), (8, 10), (4, 5), (2, 3), (1, 2)],
-         20480 + 7680 + 1920 + 480 + 120 + 24 + 8),
-        ("mobilenet", "ssd", (300, 300), [(19, 19), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1)], 1917),
-        ("mobilenet", "ssd", (400, 320), [(25, 20), (13, 10), (7, 5), (4, 3), (2, 2), (1, 1)], 1500 + 780 + 210 + 72 + 24 + 6),
-        ("hardnet68", "ssd", (512, 512), [(64, 64), (32, 32), (16, 16), (8, 8), (4, 4), (2, 2), (1, 1)], 32756),
-        ("hardnet85", "ssd", (300, 300), [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (1, 1)], 11620),
-        ("resnet50-v1", "ssd", (321, 321), [(40, 40), (20, 20), (10, 10), (5, 5), (3, 3), (1, 1)], 17080),
-        ("resnet50-v1", "ssd-dense", (321, 321), [(40, 40), (20, 20), (10, 10), (5, 5), (3, 3), (2, 2)],
-         6400 + 2400 + 600 + 150 + 36 + 16),
-        ("vovnet39", "ssd-dense", (300, 300), [(18, 18), (9, 9), (5, 5), (3, 3), (2, 2), (1, 1)], 972 + 6 * (81 + 25 + 9 + 4 + 1)),
+        (
+            "vgg16",
+            "ssd",
+            (512, 512),
+            [(64, 64), (32, 32), (16, 16), (8, 8), (4, 4), (2, 2), (1, 1)],
+            24564,
+        ),
+        (
+            "vgg16",
+            "ssd",
+            (330, 300),
+            [(42, 38), (21, 19), (11, 10), (6, 5), (4, 3), (2, 1)],
+            6384 + 2394 + 660 + 180 + 48 + 8,
+        ),
+        (
+            "vgg16",
+            "ssd-dense",
+            (300, 300),
+            [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (2, 2)],
+            8744,
+        ),
+        (
+            "vgg16",
+            "ssd-dense",
+            (512, 640),
+            [(64, 80), (32, 40), (16, 20), (8, 10), (4, 5), (2, 3), (1, 2)],
+            20480 + 7680 + 1920 + 480 + 120 + 24 + 8,
+        ),
+        (
+            "mobilenet",
+            "ssd",
+            (300, 300),
+            [(19, 19), (10, 10), (5, 5), (3, 3), (2, 2), (1, 1)],
+            1917,
+        ),
+        (
+            "mobilenet",
+            "ssd",
+            (400, 320),
+            [(25, 20), (13, 10), (7, 5), (4, 3), (2, 2), (1, 1)],
+            1500 + 780 + 210 + 72 + 24 + 6,
+        ),
+        (
+            "hardnet68",
+            "ssd",
+            (512, 512),
+            [(64, 64), (32, 32), (16, 16), (8, 8), (4, 4), (2, 2), (1, 1)],
+            32756,
+        ),
+        (
+            "hardnet85",
+            "ssd",
+            (300, 300),
+            [(38, 38), (19, 19), (10, 10), (5, 5), (3, 3), (1, 1)],
+            11620,
+        ),
+        (
+            "resnet50-v1",
+            "ssd",
+            (321, 321),
+            [(40, 40), (20, 20), (10, 10), (5, 5), (3, 3), (1, 1)],
+            17080,
+        ),
+        (
+            "resnet50-v1",
+            "ssd-dense",
+            (321, 321),
+            [(40, 40), (20, 20), (10, 10), (5, 5), (3, 3), (2, 2)],
+            6400 + 2400 + 600 + 150 + 36 + 16,
+        ),
+        (
+            "vovnet39",
+            "ssd-dense",
+            (300, 300),
+            [(18, 18), (9, 9), (5, 5), (3, 3), (2, 2), (1, 1)],
+            972 + 6 * (81 + 25 + 9 + 4 + 1),
+        ),
     ],
-)  # fmt: skip
+)
 def test_maps_have_the_published_sides_and_round_each_way(
     backbone: str, detector: str, size: tuple[int, int], sides: list[tuple[int, int]], boxes: int
 ) -> None:
@@ -75,8 +143,14 @@ def test_maps_have_the_published_sides_and_round_each_way(
         ("hardnet85", "ssd", 512, 105, 38_799_590),
     ],
 )
-def test_convolutions_and_values_with_running_statistics(backbone: str, detector: str, size: int, convolutions: int, values: int) -> None:
-    norms = [layer for layer in network(backbone, detector).modules() if isinstance(layer, nn.BatchNorm2d)]
+def test_convolutions_and_values_with_running_statistics(
+    backbone: str, detector: str, size: int, convolutions: int, values: int
+) -> None:
+    norms = [
+        layer
+        for layer in network(backbone, detector).modules()
+        if isinstance(layer, nn.BatchNorm2d)
+    ]
     report = archbench.cost(backbone, detector)
     assert len(report.calls) == convolutions
     assert report.params + sum(2 * layer.num_features for layer in norms) == values
@@ -91,7 +165,9 @@ def test_convolutions_and_values_with_running_statistics(backbone: str, detector
         ("resnet50", (321, 321), 80, 321),
     ],
 )
-def test_a_family_has_its_own_defaults(backbone: str, size: tuple[int, int], classes: int, layers: int) -> None:
+def test_a_family_has_its_own_defaults(
+    backbone: str, size: tuple[int, int], classes: int, layers: int
+) -> None:
     detector = network(backbone)
     assert (detector.size, detector.classes) == (size, classes)
     assert archbench.cost(backbone, "ssd", layers=layers) == archbench.cost(backbone, "ssd")
@@ -110,19 +186,24 @@ def test_a_family_has_its_own_defaults(backbone: str, size: tuple[int, int], cla
         ("vgg16", {"fc": "conv-s2"}, "strides 8 and 32"),
         ("vgg16", {"size": 100}, "cannot be built"),
     ],
-)  # fmt: skip
-def test_what_cannot_be_built_is_one_line(backbone: str, options: dict[str, object], message: str) -> None:
+)
+def test_what_cannot_be_built_is_one_line(
+    backbone: str, options: dict[str, object], message: str
+) -> None:
     with pytest.raises(UsageError, match=message):
         archbench.cost(backbone, "ssd", **options)  # type: ignore[arg-type]
 
 
 def test_only_the_first_map_is_normalised() -> None:
     norms = {
-        backbone: [m for m in network(backbone).modules() if isinstance(m, L2Norm)] for backbone in ("vgg16", "hardnet68", "mobilenet")
+        backbone: [m for m in network(backbone).modules() if isinstance(m, L2Norm)]
+        for backbone in ("vgg16", "hardnet68", "mobilenet")
     }
     assert {backbone: [len(norm.scale) for norm in found] for backbone, found in norms.items()} == {
-        "vgg16": [512], "hardnet68": [320], "mobilenet": []
-    }  # fmt: skip
+        "vgg16": [512],
+        "hardnet68": [320],
+        "mobilenet": [],
+    }
     assert sum(isinstance(m, L2Norm) for m in network("vgg16", "ssd-dense").modules()) == 6
 
 
@@ -136,7 +217,9 @@ def test_only_the_first_map_is_normalised() -> None:
         ((330, 300), 20, (330 / 84, 300 / 76), 30, 60),
     ],
 )
-def test_boxes_of_vgg(size: tuple[int, int], classes: int, centre: tuple[float, float], side: float, following: float) -> None:
+def test_boxes_of_vgg(
+    size: tuple[int, int], classes: int, centre: tuple[float, float], side: float, following: float
+) -> None:
     found = priors("vgg16", size=size, classes=classes)
     mean = (side * following) ** 0.5
     torch.testing.assert_close(found[:4, :2], torch.tensor([centre] * 4, dtype=torch.float32))
@@ -146,20 +229,32 @@ def test_boxes_of_vgg(size: tuple[int, int], classes: int, centre: tuple[float, 
 
 def test_the_last_map_of_vgg_is_the_image() -> None:
     torch.testing.assert_close(priors("vgg16")[-4], torch.tensor([150.0, 150, 264, 264]))
-    torch.testing.assert_close(priors("vgg16")[-3], torch.tensor([150, 150, 83160**0.5, 83160**0.5]))
+    torch.testing.assert_close(
+        priors("vgg16")[-3], torch.tensor([150, 150, 83160**0.5, 83160**0.5])
+    )
 
 
 def test_boxes_of_mobilenet() -> None:
-    """Sides 60 to 285 by 45, the first map without a second square, the last's with 300; the image is divided evenly."""
+    """Sides 60 to 285 by 45, the first map without a second square, the last's with 300; the image
+    is divided evenly.
+    """
     found = priors("mobilenet")
     torch.testing.assert_close(found[:3, :2], torch.full((3, 2), 150 / 19))
-    torch.testing.assert_close(found[:3, 2:], torch.tensor([[60, 60], [60 * ROOT2, 60 / ROOT2], [60 / ROOT2, 60 * ROOT2]]))
+    torch.testing.assert_close(
+        found[:3, 2:], torch.tensor([[60, 60], [60 * ROOT2, 60 / ROOT2], [60 / ROOT2, 60 * ROOT2]])
+    )
     second = found[1083 : 1083 + 6]
     torch.testing.assert_close(second[:, :2], torch.full((6, 2), 15.0))
-    torch.testing.assert_close(second[:, 2:].prod(dim=1).sqrt(), torch.tensor([105, 15750**0.5, 105, 105, 105, 105]))
-    torch.testing.assert_close(second[:, 2] / second[:, 3], torch.tensor([1, 1, 2, 1 / 2, 3, 1 / 3]))
+    torch.testing.assert_close(
+        second[:, 2:].prod(dim=1).sqrt(), torch.tensor([105, 15750**0.5, 105, 105, 105, 105])
+    )
+    torch.testing.assert_close(
+        second[:, 2] / second[:, 3], torch.tensor([1, 1, 2, 1 / 2, 3, 1 / 3])
+    )
     torch.testing.assert_close(found[-5, 2:], torch.tensor([85500**0.5] * 2))
-    torch.testing.assert_close(priors("mobilenet", size=(600, 320))[0, 2:], torch.tensor([64.0, 64.0]))
+    torch.testing.assert_close(
+        priors("mobilenet", size=(600, 320))[0, 2:], torch.tensor([64.0, 64.0])
+    )
 
 
 def test_boxes_of_hardnet_are_six_a_cell_and_end_at_the_border() -> None:
@@ -168,28 +263,43 @@ def test_boxes_of_hardnet_are_six_a_cell_and_end_at_the_border() -> None:
     assert (float(boxes.min()), float(boxes.max())) == (0, 512)
     inside = to_centres(boxes[6 * (64 * 32 + 32) :][:6])
     torch.testing.assert_close(inside[:, :2], torch.full((6, 2), 260.0))
-    torch.testing.assert_close(inside[:, 2] / inside[:, 3], torch.tensor([1, 1, 2, 1 / 2, 3, 1 / 3]))
+    torch.testing.assert_close(
+        inside[:, 2] / inside[:, 3], torch.tensor([1, 1, 2, 1 / 2, 3, 1 / 3])
+    )
 
 
 def test_pictures_are_prepared_as_each_was_trained() -> None:
     white = torch.full((3, 4, 4), 255, dtype=torch.uint8)
-    for backbone, expected in {"vgg16": [151.0, 138.0, 132.0], "mobilenet": [127.5 * 0.007843] * 3}.items():
+    for backbone, expected in {
+        "vgg16": [151.0, 138.0, 132.0],
+        "mobilenet": [127.5 * 0.007843] * 3,
+    }.items():
         image = network(backbone).prepare(white).image
         torch.testing.assert_close(image[:, 7, 9], torch.tensor(expected))
 
 
 @pytest.mark.parametrize(
     ("backbone", "detector", "classes"),
-    [("vgg16", "ssd", 20), ("vgg16", "ssd-dense", 20), ("mobilenet", "ssd", 20), ("hardnet68", "ssd", 80)],
+    [
+        ("vgg16", "ssd", 20),
+        ("vgg16", "ssd-dense", 20),
+        ("mobilenet", "ssd", 20),
+        ("hardnet68", "ssd", 80),
+    ],
 )
-def test_a_picture_goes_all_the_way_through(picture: Tensor, backbone: str, detector: str, classes: int) -> None:
+def test_a_picture_goes_all_the_way_through(
+    picture: Tensor, backbone: str, detector: str, classes: int
+) -> None:
     built = network(backbone, detector, device="cpu")
     side = built.size[0]
     prepared = built.prepare(picture)
     with torch.inference_mode():
         raw = built(prepared.image[None])
         (found,) = built.postprocess(raw)
-    assert (raw.offsets.shape, raw.logits.shape) == ((1, built.boxes, 4), (1, built.boxes, 1 + classes))
+    assert (raw.offsets.shape, raw.logits.shape) == (
+        (1, built.boxes, 4),
+        (1, built.boxes, 1 + classes),
+    )
     assert all(values.isfinite().all() for values in raw)
     assert 0 < len(found) <= 200
     x1, y1, x2, y2 = found.boxes.unbind(dim=1)

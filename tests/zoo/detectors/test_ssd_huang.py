@@ -17,7 +17,9 @@ from archbench.zoo.ops.boxes import to_centres
 
 
 @cache
-def network(backbone: str = "mobilenet", size: tuple[int, int] = (300, 300), device: str = "cpu") -> SSD:
+def network(
+    backbone: str = "mobilenet", size: tuple[int, int] = (300, 300), device: str = "cpu"
+) -> SSD:
     torch.manual_seed(0)
     built = archbench.build(backbone, "ssd-huang", size=size, device=device)
     assert isinstance(built, SSD)
@@ -27,16 +29,23 @@ def network(backbone: str = "mobilenet", size: tuple[int, int] = (300, 300), dev
 @pytest.mark.parametrize(
     ("backbone", "size", "options", "sides"),
     [
-        ("vgg16", 300, {}, [38, 19, 10, 5, 3, 2, 1]), ("vgg16", 600, {}, [75, 38, 19, 10, 5, 3, 2]),
-        ("resnet101-slim", 300, {}, [19, 10, 5, 3, 2, 1]), ("resnet101-slim", 600, {}, [38, 19, 10, 5, 3, 2]),
+        ("vgg16", 300, {}, [38, 19, 10, 5, 3, 2, 1]),
+        ("vgg16", 600, {}, [75, 38, 19, 10, 5, 3, 2]),
+        ("resnet101-slim", 300, {}, [19, 10, 5, 3, 2, 1]),
+        ("resnet101-slim", 600, {}, [38, 19, 10, 5, 3, 2]),
         ("resnet101-slim", 300, {"output_stride": 8}, [38, 19, 10, 5, 3, 2]),
         ("resnet101-slim", 600, {"output_stride": 8}, [75, 38, 19, 10, 5, 3]),
-        ("inception-v2", 300, {}, [19, 10, 5, 3, 2, 1]), ("inception-v2", 600, {}, [38, 19, 10, 5, 3, 2]),
-        ("inception-resnet-v2", 300, {}, [19, 10, 5, 3, 2]), ("inception-resnet-v2", 600, {}, [38, 19, 10, 5, 3]),
-        ("mobilenet", 300, {}, [19, 10, 5, 3, 2, 1]), ("mobilenet", 600, {}, [38, 19, 10, 5, 3, 2]),
+        ("inception-v2", 300, {}, [19, 10, 5, 3, 2, 1]),
+        ("inception-v2", 600, {}, [38, 19, 10, 5, 3, 2]),
+        ("inception-resnet-v2", 300, {}, [19, 10, 5, 3, 2]),
+        ("inception-resnet-v2", 600, {}, [38, 19, 10, 5, 3]),
+        ("mobilenet", 300, {}, [19, 10, 5, 3, 2, 1]),
+        ("mobilenet", 600, {}, [38, 19, 10, 5, 3, 2]),
     ],
-)  # fmt: skip
-def test_maps_have_the_published_sides(backbone: str, size: int, options: dict[str, int], sides: list[int]) -> None:
+)
+def test_maps_have_the_published_sides(
+    backbone: str, size: int, options: dict[str, int], sides: list[int]
+) -> None:
     detector = archbench.build(backbone, "ssd-huang", size=size, device="meta", **options)
     assert isinstance(detector, SSD)
     assert map_sizes(detector.features, (size, size)) == [(side, side) for side in sides]
@@ -44,13 +53,22 @@ def test_maps_have_the_published_sides(backbone: str, size: int, options: dict[s
 
 
 def test_boxes_grow_from_map_to_map() -> None:
-    """Scales 0.2 to 0.95 over six maps: the first map has sides of 0.1 and 0.2, a later one 0.35 and so on."""
+    """Scales 0.2 to 0.95 over six maps: the first map has sides of 0.1 and 0.2, a later one 0.35
+    and so on.
+    """
     boxes = to_centres(network().priors.boxes)
     centre, sides = boxes.split(2, dim=1)
     first, second, last = sides[:3] / 300, sides[1083 : 1083 + 6] / 300, sides[-6:] / 300
-    torch.testing.assert_close(first, torch.tensor([[0.1, 0.1], [0.2 * 2**0.5, 0.2 / 2**0.5], [0.2 / 2**0.5, 0.2 * 2**0.5]]))
-    torch.testing.assert_close(second.prod(dim=1).sqrt(), torch.tensor([0.35] * 5 + [(0.35 * 0.5) ** 0.5]))
-    torch.testing.assert_close((second[:, 0] / second[:, 1]), torch.tensor([1, 2, 1 / 2, 3, 1 / 3, 1]))
+    torch.testing.assert_close(
+        first,
+        torch.tensor([[0.1, 0.1], [0.2 * 2**0.5, 0.2 / 2**0.5], [0.2 / 2**0.5, 0.2 * 2**0.5]]),
+    )
+    torch.testing.assert_close(
+        second.prod(dim=1).sqrt(), torch.tensor([0.35] * 5 + [(0.35 * 0.5) ** 0.5])
+    )
+    torch.testing.assert_close(
+        (second[:, 0] / second[:, 1]), torch.tensor([1, 2, 1 / 2, 3, 1 / 3, 1])
+    )
     torch.testing.assert_close(last.prod(dim=1).sqrt(), torch.tensor([0.95] * 5 + [0.95**0.5]))
     torch.testing.assert_close(centre[0], torch.tensor([300 / 19 / 2] * 2))
     torch.testing.assert_close(centre[-1], torch.tensor([150.0, 150.0]))

@@ -11,16 +11,28 @@ from archbench.zoo.detectors.ttfnet import Predictions, TTFNet
 
 @pytest.mark.parametrize(
     ("backbone", "ups", "shortcuts", "heat", "distances"),
-    [("resnet18", 1_767_441, 996_032, 231_760, 37_188), ("darknet53", 3_071_505, 1_770_176, 231_760, 74_116)],
+    [
+        ("resnet18", 1_767_441, 996_032, 231_760, 37_188),
+        ("darknet53", 3_071_505, 1_770_176, 231_760, 74_116),
+    ],
 )
-def test_parts_have_their_parameters(backbone: str, ups: int, shortcuts: int, heat: int, distances: int) -> None:
+def test_parts_have_their_parameters(
+    backbone: str, ups: int, shortcuts: int, heat: int, distances: int
+) -> None:
     network = archbench.build(backbone, "ttfnet", device="meta")
     sizes = {name: p.numel() for name, p in network.named_parameters()}
 
     def total(*parts: str) -> int:
-        return sum(size for name, size in sizes.items() if all(part in f".{name}" for part in parts))
+        return sum(
+            size for name, size in sizes.items() if all(part in f".{name}" for part in parts)
+        )
 
-    assert (total(".ups.", ".conv."), total(".ups.", ".shortcut."), total(".heat."), total(".distances.")) == (
+    assert (
+        total(".ups.", ".conv."),
+        total(".ups.", ".shortcut."),
+        total(".heat."),
+        total(".distances."),
+    ) == (
         ups,
         shortcuts,
         heat,
@@ -28,11 +40,23 @@ def test_parts_have_their_parameters(backbone: str, ups: int, shortcuts: int, he
     )
 
 
-@pytest.mark.parametrize(("backbone", "convs"), [("resnet18", 1), ("resnet18-gn", 1), ("resnet34", 2), ("resnet50", 2), ("darknet53", 2)])
-def test_resnet_18_alone_has_one_convolution_in_the_head_for_distances(backbone: str, convs: int) -> None:
-    calls = [call for call in archbench.cost(backbone, "ttfnet").calls if call.path.startswith("distances.")]
+@pytest.mark.parametrize(
+    ("backbone", "convs"),
+    [("resnet18", 1), ("resnet18-gn", 1), ("resnet34", 2), ("resnet50", 2), ("darknet53", 2)],
+)
+def test_resnet_18_alone_has_one_convolution_in_the_head_for_distances(
+    backbone: str, convs: int
+) -> None:
+    calls = [
+        call
+        for call in archbench.cost(backbone, "ttfnet").calls
+        if call.path.startswith("distances.")
+    ]
     assert [call.kernel for call in calls] == [(3, 3)] * convs + [(1, 1)]
-    assert archbench.cost(backbone, "ttfnet", size_convs=3 - convs).params != archbench.cost(backbone, "ttfnet").params
+    assert (
+        archbench.cost(backbone, "ttfnet", size_convs=3 - convs).params
+        != archbench.cost(backbone, "ttfnet").params
+    )
 
 
 def test_a_peak_is_a_box() -> None:

@@ -42,7 +42,9 @@ def network(pair: str) -> TwoStage:
 
 
 def picture(seed: int = 0, height: int = 90, width: int = 140) -> Tensor:
-    return torch.randint(256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed))
+    return torch.randint(
+        256, (3, height, width), dtype=torch.uint8, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def regions(raw: RegionPredictions | MaskPredictions) -> RegionPredictions:
@@ -75,20 +77,120 @@ def check(found: Detections, detector: TwoStage) -> None:
 HUANG = (0.1, 0.1, 0.2, 0.2)
 UNIT = (1, 1, 1, 1)
 PUBLISHED = {
-    ("resnet101-slim", "faster-rcnn"): ("crop", "ReLU6", HUANG, 0, Selection(0, 0.6, 300, per_class=100), 90, "crop", 14),
-    ("inception-resnet-v2", "faster-rcnn"): ("crop", "ReLU6", HUANG, 0, Selection(0, 0.6, 100, per_class=100), 90, "crop", 17),
-    ("inception-v3", "faster-rcnn"): ("crop", "ReLU6", HUANG, 0, Selection(0, 0.6, 300, per_class=100), 90, "crop", 17),
-    ("mobilenet", "rfcn"): ("crop", "ReLU6", HUANG, 0, Selection(0, 0.6, 300, per_class=100), 90, "crop", None),
-    ("vgg16", "faster-rcnn"): ("crop", "ReLU6", HUANG, 0, Selection(0, 0.6, 300, per_class=100), 90, "crop", 14),
-    ("vgg16", "faster-rcnn-caffe"): ("pool", "ReLU", UNIT, 6000, Selection(0.05, 0.3, 100, clip_first=True), 21, "fit", 7),
-    ("resnet101-v1", "faster-rcnn-caffe"): ("pool", "ReLU", UNIT, 6000, Selection(0.05, 0.3, 100, clip_first=True), 21, "fit", 14),
-    ("resnet101-v1", "rfcn-caffe"): ("pool", "ReLU", UNIT, 6000, Selection(0.05, 0.3, 100, clip_first=True), 21, "fit", None),
-    ("resnet101-v1", "faster-rcnn-c4"): ("align", "ReLU", UNIT, 6000, Selection(0.05, 0.5, 100, clip_first=True), 81, "fit", 14),
-    ("resnet101-v1", "faster-rcnn-fpn"): ("align", "ReLU", UNIT, 1000, Selection(0.05, 0.5, 100, clip_first=True), 81, "fit", None),
-    ("vovnet39-gn", "mask-rcnn-fpn"): ("align", "ReLU", UNIT, 1000, Selection(0.05, 0.5, 100, clip_first=True), 81, "fit", None),
-}  # fmt: skip
-"""How regions are read, activation, variances and candidates of the proposals, the choice of detections, classes that have a
-box, how pictures are resized, side of the crops."""
+    ("resnet101-slim", "faster-rcnn"): (
+        "crop",
+        "ReLU6",
+        HUANG,
+        0,
+        Selection(0, 0.6, 300, per_class=100),
+        90,
+        "crop",
+        14,
+    ),
+    ("inception-resnet-v2", "faster-rcnn"): (
+        "crop",
+        "ReLU6",
+        HUANG,
+        0,
+        Selection(0, 0.6, 100, per_class=100),
+        90,
+        "crop",
+        17,
+    ),
+    ("inception-v3", "faster-rcnn"): (
+        "crop",
+        "ReLU6",
+        HUANG,
+        0,
+        Selection(0, 0.6, 300, per_class=100),
+        90,
+        "crop",
+        17,
+    ),
+    ("mobilenet", "rfcn"): (
+        "crop",
+        "ReLU6",
+        HUANG,
+        0,
+        Selection(0, 0.6, 300, per_class=100),
+        90,
+        "crop",
+        None,
+    ),
+    ("vgg16", "faster-rcnn"): (
+        "crop",
+        "ReLU6",
+        HUANG,
+        0,
+        Selection(0, 0.6, 300, per_class=100),
+        90,
+        "crop",
+        14,
+    ),
+    ("vgg16", "faster-rcnn-caffe"): (
+        "pool",
+        "ReLU",
+        UNIT,
+        6000,
+        Selection(0.05, 0.3, 100, clip_first=True),
+        21,
+        "fit",
+        7,
+    ),
+    ("resnet101-v1", "faster-rcnn-caffe"): (
+        "pool",
+        "ReLU",
+        UNIT,
+        6000,
+        Selection(0.05, 0.3, 100, clip_first=True),
+        21,
+        "fit",
+        14,
+    ),
+    ("resnet101-v1", "rfcn-caffe"): (
+        "pool",
+        "ReLU",
+        UNIT,
+        6000,
+        Selection(0.05, 0.3, 100, clip_first=True),
+        21,
+        "fit",
+        None,
+    ),
+    ("resnet101-v1", "faster-rcnn-c4"): (
+        "align",
+        "ReLU",
+        UNIT,
+        6000,
+        Selection(0.05, 0.5, 100, clip_first=True),
+        81,
+        "fit",
+        14,
+    ),
+    ("resnet101-v1", "faster-rcnn-fpn"): (
+        "align",
+        "ReLU",
+        UNIT,
+        1000,
+        Selection(0.05, 0.5, 100, clip_first=True),
+        81,
+        "fit",
+        None,
+    ),
+    ("vovnet39-gn", "mask-rcnn-fpn"): (
+        "align",
+        "ReLU",
+        UNIT,
+        1000,
+        Selection(0.05, 0.5, 100, clip_first=True),
+        81,
+        "fit",
+        None,
+    ),
+}
+"""How regions are read, activation, variances and candidates of the proposals, the choice of
+detections, classes that have a box, how pictures are resized, side of the crops.
+"""
 
 
 @pytest.mark.parametrize("pair", PUBLISHED, ids=" ".join)
@@ -97,7 +199,11 @@ def test_what_surrounds_the_network_is_as_published(pair: tuple[str, str]) -> No
     detector = archbench.build(*pair, device="meta")
     assert isinstance(detector, TwoStage)
     framework = detector.framework
-    assert (framework.region, framework.activation.__name__, framework.variances) == (region, activation, variances)
+    assert (framework.region, framework.activation.__name__, framework.variances) == (
+        region,
+        activation,
+        variances,
+    )
     assert (framework.candidates, framework.selection) == (candidates, selection)
     assert (detector.regressed, detector.preparation.resize) == (regressed, resize)
     assert getattr(detector, "crop", None) == crop
@@ -106,10 +212,11 @@ def test_what_surrounds_the_network_is_as_published(pair: tuple[str, str]) -> No
 @pytest.mark.parametrize(
     ("backbone", "detector", "options", "sides"),
     [
-        ("resnet18", "faster-rcnn", {}, (64, 128, 256, 512)), ("resnet18", "faster-rcnn-caffe", {}, (128, 256, 512)),
+        ("resnet18", "faster-rcnn", {}, (64, 128, 256, 512)),
+        ("resnet18", "faster-rcnn-caffe", {}, (128, 256, 512)),
         ("resnet18", "faster-rcnn-c4", {"anchors": 15}, (32, 64, 128, 256, 512)),
     ],
-)  # fmt: skip
+)
 def test_anchors_of_one_map_come_in_these_sides_and_three_ratios(
     backbone: str, detector: str, options: dict[str, Any], sides: tuple[int, ...]
 ) -> None:
@@ -117,7 +224,9 @@ def test_anchors_of_one_map_come_in_these_sides_and_three_ratios(
     assert isinstance(network, TwoStage)
     first = network.rpn.anchors.boxes[: 3 * len(sides)]
     width, height = (first[:, 2] - first[:, 0]), (first[:, 3] - first[:, 1])
-    torch.testing.assert_close((width * height).sqrt(), torch.tensor(sides).repeat_interleave(3).float())
+    torch.testing.assert_close(
+        (width * height).sqrt(), torch.tensor(sides).repeat_interleave(3).float()
+    )
     torch.testing.assert_close(height / width, torch.tensor([0.5, 1, 2]).repeat(len(sides)))
     torch.testing.assert_close((first[:, :2] + first[:, 2:]) / 2, torch.full((len(first), 2), 8.0))
 
@@ -137,7 +246,11 @@ def test_a_picture_goes_all_the_way_through(pair: str) -> None:
     of_regions = regions(raw)
     assert all(values.isfinite().all() for values in of_regions)
     assert detector.boxes
-    assert of_regions.objectness.shape[:2] == of_regions.anchor_offsets.shape[:2] == (2, detector.boxes)
+    assert (
+        of_regions.objectness.shape[:2]
+        == of_regions.anchor_offsets.shape[:2]
+        == (2, detector.boxes)
+    )
     assert of_regions.proposals.shape == (2, detector.proposals, 4)
     assert of_regions.logits.shape == (2, detector.proposals, 7)
     for found in detector.postprocess(raw):
@@ -151,12 +264,19 @@ def test_images_of_a_batch_do_not_see_each_other(pair: str) -> None:
         alone = regions(detector(detector.prepare(picture(1)).image[None]))
     together = regions(raw_of(pair))
     torch.testing.assert_close(together.objectness[1:], alone.objectness, rtol=1e-3, atol=1e-4)
-    torch.testing.assert_close(together.anchor_offsets[1:], alone.anchor_offsets, rtol=1e-3, atol=1e-4)
-    # What is nearly equal may be ranked the other way round: only proposals that both have are compared.
+    torch.testing.assert_close(
+        together.anchor_offsets[1:], alone.anchor_offsets, rtol=1e-3, atol=1e-4
+    )
+    # What is nearly equal may be ranked the other way round: only proposals that both have are
+    # compared.
     same = (together.proposals[1] - alone.proposals[0]).abs().amax(dim=-1) < 1e-2
     assert same.float().mean() > 0.6
-    torch.testing.assert_close(together.logits[1][same], alone.logits[0][same], rtol=1e-2, atol=1e-3)
-    torch.testing.assert_close(together.offsets[1][same], alone.offsets[0][same], rtol=1e-2, atol=1e-3)
+    torch.testing.assert_close(
+        together.logits[1][same], alone.logits[0][same], rtol=1e-2, atol=1e-3
+    )
+    torch.testing.assert_close(
+        together.offsets[1][same], alone.offsets[0][same], rtol=1e-2, atol=1e-3
+    )
 
 
 @every
@@ -171,7 +291,9 @@ def test_postprocessing_an_image_does_not_depend_on_its_batch(pair: str) -> None
         if isinstance(raw, MaskPredictions):
             single = MaskPredictions(single, *(values[index : index + 1] for values in raw[1:]))
         (alone,) = detector.postprocess(single)
-        torch.testing.assert_close((found.boxes, found.scores, found.labels), (alone.boxes, alone.scores, alone.labels))
+        torch.testing.assert_close(
+            (found.boxes, found.scores, found.labels), (alone.boxes, alone.scores, alone.labels)
+        )
         check(found, detector)
 
 
@@ -182,13 +304,17 @@ def test_the_synthetic_scene_is_found_where_it_is(pair: str) -> None:
     raw, holds = loaded(pair)
     assert [v.shape for v in regions(raw)] == [v.shape for v in regions(raw_of(pair))]
     assert holds["distribution"] == "scene-v1"
-    assert holds["candidates"] == (detector.detections if isinstance(detector, MaskRCNN) else detector.proposals * 6)
+    assert holds["candidates"] == (
+        detector.detections if isinstance(detector, MaskRCNN) else detector.proposals * 6
+    )
     found = detector.postprocess(raw)[0]
     # The first image's objects are drawn first.
     seen = objects(size=SIZE, classes=6, generator=torch.Generator().manual_seed(0))
     confident = found.scores > 0.4
     assert confident.sum() >= 2
-    overlap = iou(found.boxes[confident], seen.boxes) * (found.labels[confident, None] == seen.labels)
+    overlap = iou(found.boxes[confident], seen.boxes) * (
+        found.labels[confident, None] == seen.labels
+    )
     assert overlap.amax(dim=1).median() > 0.4
 
 
@@ -200,7 +326,10 @@ def test_masks_lie_in_their_boxes(pair: str) -> None:
     assert raw.mask_logits.shape == (2, 5, 7, 28, 28)
     for found in detector.postprocess(raw):
         assert found.masks is not None
-        assert (found.masks.shape, found.masks.dtype) == ((len(found), SIZE[1], SIZE[0]), torch.bool)
+        assert (found.masks.shape, found.masks.dtype) == (
+            (len(found), SIZE[1], SIZE[0]),
+            torch.bool,
+        )
         assert len(found) > 0
         for box, mask in zip(found.boxes, found.masks, strict=True):
             rows, columns = mask.nonzero().unbind(dim=1)
@@ -211,9 +340,18 @@ def test_masks_lie_in_their_boxes(pair: str) -> None:
             assert rows.max() <= box[3]
 
 
-@pytest.mark.parametrize("precision", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
-    "pair", ["faster-rcnn", pytest.param("faster-rcnn-caffe", marks=pytest.mark.slow), "mask-rcnn-fpn", "rfcn", "rfcn-caffe"]
+    "precision", [torch.bfloat16, pytest.param(torch.float16, marks=pytest.mark.slow)]
+)
+@pytest.mark.parametrize(
+    "pair",
+    [
+        "faster-rcnn",
+        pytest.param("faster-rcnn-caffe", marks=pytest.mark.slow),
+        "mask-rcnn-fpn",
+        "rfcn",
+        "rfcn-caffe",
+    ],
 )
 def test_half_precision_runs(pair: str, precision: torch.dtype) -> None:
     backbone, name, options = PAIRS[pair]
@@ -236,29 +374,51 @@ def test_half_precision_runs(pair: str, precision: torch.dtype) -> None:
         ("vgg16", "faster-rcnn", 300),
     ],
 )
-def test_counts_are_exact_functions_of_the_proposals(backbone: str, detector: str, size: int) -> None:
-    one, ten, many = (archbench.cost(backbone, detector, size=size, proposals=count) for count in (1, 10, 300))
+def test_counts_are_exact_functions_of_the_proposals(
+    backbone: str, detector: str, size: int
+) -> None:
+    one, ten, many = (
+        archbench.cost(backbone, detector, size=size, proposals=count) for count in (1, 10, 300)
+    )
     assert one.params == ten.params == many.params
     for count in ("macs", "cio", "mac_eq1", "cio_pool"):
         first, second, last = (getattr(report, count) for report in (one, ten, many))
         assert (second - first) * 299 == (last - first) * 9
-        assert last > second > first or (backbone, count) in (("vgg16", "cio"), ("vgg16", "mac_eq1"))
+        assert last > second > first or (backbone, count) in (
+            ("vgg16", "cio"),
+            ("vgg16", "mac_eq1"),
+        )
 
 
-@pytest.mark.parametrize(("backbone", "detector"), [("mobilenet", "rfcn"), ("resnet18", "rfcn-caffe")])
+@pytest.mark.parametrize(
+    ("backbone", "detector"), [("mobilenet", "rfcn"), ("resnet18", "rfcn-caffe")]
+)
 def test_no_count_of_rfcn_depends_on_the_proposals(backbone: str, detector: str) -> None:
-    few, many = (archbench.cost(backbone, detector, size=300, proposals=count) for count in (1, 300))
+    few, many = (
+        archbench.cost(backbone, detector, size=300, proposals=count) for count in (1, 300)
+    )
     assert few.calls == many.calls
     assert few.cio_pool == many.cio_pool
 
 
 def test_masks_are_counted_for_every_detection() -> None:
-    few, many = (archbench.cost("resnet18", "mask-rcnn-fpn", size=320, detections=count) for count in (1, 101))
+    few, many = (
+        archbench.cost("resnet18", "mask-rcnn-fpn", size=320, detections=count)
+        for count in (1, 101)
+    )
     each = (many.macs - few.macs) / 100
     convolutions = 4 * 14 * 14 * 256 * 256 * 9
     assert each == convolutions + 14 * 14 * 256 * 256 * 4 + 28 * 28 * 256 * 81
 
 
 def test_a_batch_counts_as_one_image() -> None:
-    one, two = (archbench.cost("mobilenet", "faster-rcnn", size=300, batch=batch, proposals=20) for batch in (1, 2))
-    assert (one.macs, one.mac_eq1, one.cio, one.cio_pool) == (two.macs, two.mac_eq1, two.cio, two.cio_pool)
+    one, two = (
+        archbench.cost("mobilenet", "faster-rcnn", size=300, batch=batch, proposals=20)
+        for batch in (1, 2)
+    )
+    assert (one.macs, one.mac_eq1, one.cio, one.cio_pool) == (
+        two.macs,
+        two.mac_eq1,
+        two.cio,
+        two.cio_pool,
+    )

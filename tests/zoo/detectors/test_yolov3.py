@@ -13,7 +13,11 @@ from archbench.zoo.layers import SPP
 
 def convolutions(module: nn.Module) -> list[tuple[int, int, int]]:
     """Input, output and kernel of each convolution."""
-    return [(c.in_channels, c.out_channels, c.kernel_size[0]) for c in module.modules() if isinstance(c, nn.Conv2d)]
+    return [
+        (c.in_channels, c.out_channels, c.kernel_size[0])
+        for c in module.modules()
+        if isinstance(c, nn.Conv2d)
+    ]
 
 
 def build(backbone: str, head: str, **options: bool) -> nn.Module:
@@ -23,7 +27,13 @@ def build(backbone: str, head: str, **options: bool) -> nn.Module:
 
 
 def test_a_tower_has_five_convolutions_and_its_predictor_the_sixth() -> None:
-    assert convolutions(tower(96, 16, norm="bn")) == [(96, 16, 1), (16, 32, 3), (32, 16, 1), (16, 32, 3), (32, 16, 1)]
+    assert convolutions(tower(96, 16, norm="bn")) == [
+        (96, 16, 1),
+        (16, 32, 3),
+        (32, 16, 1),
+        (16, 32, 3),
+        (32, 16, 1),
+    ]
     assert convolutions(predictor(16, 255, norm="bn")) == [(16, 32, 3), (32, 255, 1)]
 
 
@@ -38,7 +48,9 @@ def test_what_comes_up_is_concatenated_first() -> None:
     up = Upward(8, 4, norm="bn").eval()
     coarse, fine = torch.randn(1, 8, 2, 3), torch.randn(1, 5, 4, 6)
     out = up(coarse, fine)
-    torch.testing.assert_close(out[:, :4], up.narrow(coarse).repeat_interleave(2, 2).repeat_interleave(2, 3))
+    torch.testing.assert_close(
+        out[:, :4], up.narrow(coarse).repeat_interleave(2, 2).repeat_interleave(2, 3)
+    )
     assert torch.equal(out[:, 4:], fine)
 
 
@@ -53,20 +65,43 @@ def test_yolov3_on_darknet53(head: str, convs: int) -> None:
 
 def test_only_predictions_have_a_bias_and_no_normalisation() -> None:
     features = build("darknet53", "yolov3")
-    biased = [layer.out_channels for layer in features.modules() if isinstance(layer, nn.Conv2d) and layer.bias is not None]
+    biased = [
+        layer.out_channels
+        for layer in features.modules()
+        if isinstance(layer, nn.Conv2d) and layer.bias is not None
+    ]
     assert biased == [255, 255, 255]
 
 
 @pytest.mark.parametrize(
     ("backbone", "head", "options", "coarse", "fine"),
     [
-        ("darknet-reference", "yolov3-tiny", {}, [(256, 512, 3), (512, 255, 1)], [(384, 256, 3), (256, 255, 1)]),
-        ("peleenet", "yolo-fpn", {}, [(256, 256, 3), (256, 255, 1)], [(640, 128, 3), (128, 255, 1)]),
-        ("peleenet", "yolo-fpn", {"merge_bottleneck": True}, [(256, 256, 3), (256, 255, 1)],
-         [(640, 128, 1), (128, 640, 1), (640, 128, 3), (128, 255, 1)]),
+        (
+            "darknet-reference",
+            "yolov3-tiny",
+            {},
+            [(256, 512, 3), (512, 255, 1)],
+            [(384, 256, 3), (256, 255, 1)],
+        ),
+        (
+            "peleenet",
+            "yolo-fpn",
+            {},
+            [(256, 256, 3), (256, 255, 1)],
+            [(640, 128, 3), (128, 255, 1)],
+        ),
+        (
+            "peleenet",
+            "yolo-fpn",
+            {"merge_bottleneck": True},
+            [(256, 256, 3), (256, 255, 1)],
+            [(640, 128, 1), (128, 640, 1), (640, 128, 3), (128, 255, 1)],
+        ),
     ],
-)  # fmt: skip
-def test_two_scales(backbone: str, head: str, options: dict[str, bool], coarse: list[object], fine: list[object]) -> None:
+)
+def test_two_scales(
+    backbone: str, head: str, options: dict[str, bool], coarse: list[object], fine: list[object]
+) -> None:
     features = build(backbone, head, **options)
     assert convolutions(features.coarse) == coarse
     assert convolutions(features.fine) == fine
@@ -75,7 +110,9 @@ def test_two_scales(backbone: str, head: str, options: dict[str, bool], coarse: 
 
 def test_the_bottleneck_adds_163840_weights() -> None:
     """So that WongKinYiu/PartialResidualNetworks' 3.91M and 5.06 BFLOPs come out."""
-    plain, wide = (archbench.cost("peleenet", "yolo-fpn", merge_bottleneck=given) for given in (False, True))
+    plain, wide = (
+        archbench.cost("peleenet", "yolo-fpn", merge_bottleneck=given) for given in (False, True)
+    )
     assert wide.param_kinds.conv_weights - plain.param_kinds.conv_weights == 163_840
     assert wide.params + wide.param_kinds.norm_buffers == pytest.approx(3.91e6, rel=0.002)
     assert wide.flops == pytest.approx(5.06e9, rel=0.002)

@@ -22,7 +22,9 @@ def test_corners_and_centres_are_inverse() -> None:
 
 
 def test_decode_by_hand() -> None:
-    """A prior of 10 x 20 centred at (5, 10): moved by 0.1 * 1 * 10 and 0.1 * 2 * 20, its width doubled by exp(0.2 * 5 ln 2)."""
+    """A prior of 10 x 20 centred at (5, 10): moved by 0.1 * 1 * 10 and 0.1 * 2 * 20, its width
+    doubled by exp(0.2 * 5 ln 2).
+    """
     prior = torch.tensor([[0.0, 0.0, 10.0, 20.0]])
     offsets = torch.tensor([[1.0, 2.0, 5 * math.log(2), 0.0]])
     torch.testing.assert_close(decode(offsets, prior), torch.tensor([[-4.0, 4.0, 16.0, 24.0]]))
@@ -41,13 +43,17 @@ def test_encode_and_decode_are_inverse() -> None:
 
 
 def test_boxes_are_cut_at_the_image() -> None:
-    assert clip(torch.tensor([[-5.0, -6.0, 700.0, 500.0], [1.0, 2.0, 3.0, 4.0]]), (640, 480)).tolist() == [[0, 0, 640, 480], [1, 2, 3, 4]]
+    assert clip(
+        torch.tensor([[-5.0, -6.0, 700.0, 500.0], [1.0, 2.0, 3.0, 4.0]]), (640, 480)
+    ).tolist() == [[0, 0, 640, 480], [1, 2, 3, 4]]
 
 
 def test_overlap_by_hand() -> None:
     first = torch.tensor([[0.0, 0.0, 2.0, 2.0], [5.0, 5.0, 6.0, 6.0]])
     second = torch.tensor([[1.0, 1.0, 3.0, 3.0], [0.0, 0.0, 2.0, 2.0], [2.0, 0.0, 4.0, 2.0]])
-    torch.testing.assert_close(iou(first, second), torch.tensor([[1 / 7, 1.0, 0.0], [0.0, 0.0, 0.0]]))
+    torch.testing.assert_close(
+        iou(first, second), torch.tensor([[1 / 7, 1.0, 0.0], [0.0, 0.0, 0.0]])
+    )
 
 
 def test_the_overlap_of_nothing_with_nothing_is_no_number() -> None:

@@ -23,11 +23,18 @@ from archbench.zoo.ops.nms import nms
 from archbench.zoo.ops.priors import grid_priors
 
 SIZE = (320, 256)
-PRIORS = torch.cat([grid_priors((SIZE[0] // s, SIZE[1] // s), s, [(4 * s, 4 * s), (6 * s, 3 * s)]) for s in (8, 16, 32)])
+PRIORS = torch.cat(
+    [
+        grid_priors((SIZE[0] // s, SIZE[1] // s), s, [(4 * s, 4 * s), (6 * s, 3 * s)])
+        for s in (8, 16, 32)
+    ]
+)
 
 
 def drawn(seed: int = 0, batch: int = 3) -> Scene:
-    return scene(PRIORS, size=SIZE, classes=20, batch=batch, generator=torch.Generator().manual_seed(seed))
+    return scene(
+        PRIORS, size=SIZE, classes=20, batch=batch, generator=torch.Generator().manual_seed(seed)
+    )
 
 
 def test_a_seed_is_a_scene() -> None:
@@ -62,7 +69,12 @@ def test_firing_priors_are_regressed_onto_few_objects() -> None:
     fires = best >= CONFIDENCE * OVERLAP
     boxes = decode(made.offsets[0], PRIORS)[fires]
     assert (iou(boxes, PRIORS[fires]).diagonal() - best[fires] / CONFIDENCE).abs().median() < 0.1
-    assert 2 <= int(nms(boxes, best[fires], torch.zeros(len(boxes), dtype=torch.long), 0.5).sum()) <= OBJECTS < len(boxes)
+    assert (
+        2
+        <= int(nms(boxes, best[fires], torch.zeros(len(boxes), dtype=torch.long), 0.5).sum())
+        <= OBJECTS
+        < len(boxes)
+    )
 
 
 def test_logits_have_the_scores_as_their_softmax() -> None:

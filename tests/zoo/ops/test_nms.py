@@ -16,7 +16,9 @@ Case = tuple[Tensor, Tensor, Tensor]
 
 
 def greedy(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float) -> Tensor:
-    """Take boxes best first, ties in the order of the input, and drop what a kept one of the group overlaps too much."""
+    """Take boxes best first, ties in the order of the input, and drop what a kept one of the group
+    overlaps too much.
+    """
     suppresses = ((iou(boxes, boxes) > threshold) & (groups[:, None] == groups)).tolist()
     kept: list[int] = []
     for i in sorted(range(len(boxes)), key=lambda i: -scores[i].item()):
@@ -27,14 +29,22 @@ def greedy(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float) -> T
     return mask
 
 
-def random_case(n: int, *, groups: int = 1, levels: int = 20, spread: float = 40, seed: int = 0) -> Case:
-    """Draw boxes, a tenth of them without area, scores of a few values so that many tie, and groups."""
+def random_case(
+    n: int, *, groups: int = 1, levels: int = 20, spread: float = 40, seed: int = 0
+) -> Case:
+    """Draw boxes, a tenth of them without area, scores of a few values so that many tie, and
+    groups.
+    """
     generator = torch.Generator().manual_seed(seed)
     corner = torch.rand(n, 2, generator=generator) * spread
     sides = torch.rand(n, 2, generator=generator) * 20 + 5
     sides[torch.rand(n, generator=generator) < 0.1] = 0
     scores = torch.randint(levels, (n,), generator=generator) / levels
-    return torch.cat([corner, corner + sides], dim=1), scores, torch.randint(groups, (n,), generator=generator)
+    return (
+        torch.cat([corner, corner + sides], dim=1),
+        scores,
+        torch.randint(groups, (n,), generator=generator),
+    )
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.3, 0.45, 0.7, 1.0])
@@ -54,7 +64,9 @@ def test_it_is_the_greedy_suppression_across_blocks(n: int) -> None:
 
 
 @pytest.mark.parametrize(("block", "pairs"), [(1, 1 << 24), (7, 1 << 24), (256, 1), (8, 300)])
-def test_the_answer_does_not_depend_on_how_it_is_cut(block: int, pairs: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_answer_does_not_depend_on_how_it_is_cut(
+    block: int, pairs: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Blocks of a group and chunks of groups, which only bound the memory."""
     monkeypatch.setattr(module, "BLOCK", block)
     monkeypatch.setattr(module, "PAIRS", pairs)
@@ -73,7 +85,13 @@ def test_in_a_chain_every_second_box_survives(n: int) -> None:
 
 def test_equal_boxes_of_equal_score_leave_the_first() -> None:
     boxes = torch.tensor([[0.0, 0.0, 10.0, 10.0]]).repeat(5, 1)
-    assert nms(boxes, torch.full((5,), 0.5), torch.tensor([1, 0, 1, 0, 0]), 0.5).tolist() == [True, True, False, False, False]
+    assert nms(boxes, torch.full((5,), 0.5), torch.tensor([1, 0, 1, 0, 0]), 0.5).tolist() == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
 
 
 def test_an_overlap_at_the_threshold_is_kept() -> None:
@@ -85,7 +103,9 @@ def test_an_overlap_at_the_threshold_is_kept() -> None:
 
 def test_boxes_without_area_suppress_nothing() -> None:
     boxes = torch.tensor([[1.0, 1.0, 1.0, 1.0]] * 3 + [[0.0, 0.0, 2.0, 2.0]])
-    assert nms(boxes, torch.tensor([0.9, 0.8, 0.7, 0.6]), torch.zeros(4, dtype=torch.long), 0.0).all()
+    assert nms(
+        boxes, torch.tensor([0.9, 0.8, 0.7, 0.6]), torch.zeros(4, dtype=torch.long), 0.0
+    ).all()
 
 
 def test_nothing_gives_nothing() -> None:
@@ -94,15 +114,24 @@ def test_nothing_gives_nothing() -> None:
 
 
 def test_on_the_meta_device_it_has_its_shape() -> None:
-    kept = nms(torch.empty(7, 4, device="meta"), torch.empty(7, device="meta"), torch.empty(7, dtype=torch.long, device="meta"), 0.5)
+    kept = nms(
+        torch.empty(7, 4, device="meta"),
+        torch.empty(7, device="meta"),
+        torch.empty(7, dtype=torch.long, device="meta"),
+        0.5,
+    )
     assert (kept.shape, kept.dtype, kept.device.type) == ((7,), torch.bool, "meta")
 
 
 def test_torch_accepts_the_operator() -> None:
-    torch.library.opcheck(nms, (*random_case(20, groups=2), 0.5), test_utils=("test_schema", "test_faketensor"))
+    torch.library.opcheck(
+        nms, (*random_case(20, groups=2), 0.5), test_utils=("test_schema", "test_faketensor")
+    )
 
 
-def soft_by_loops(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, sigma: float, floor: float) -> Tensor:
+def soft_by_loops(
+    boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, sigma: float, floor: float
+) -> Tensor:
     """Take the best box, lower what overlaps it, and so on (Bodla et al., Figure 3)."""
     left = {i: score for i, score in enumerate(scores.tolist()) if score > 0}
     out = torch.zeros_like(scores)
@@ -112,7 +141,13 @@ def soft_by_loops(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: floa
         out[best] = left.pop(best)
         for i in [i for i in left if groups[i] == groups[best]]:
             overlap = overlaps[best, i].item()
-            decay = math.exp(-(overlap**2) / sigma) if sigma else 1 - overlap if overlap > threshold else 1.0
+            decay = (
+                math.exp(-(overlap**2) / sigma)
+                if sigma
+                else 1 - overlap
+                if overlap > threshold
+                else 1.0
+            )
             left[i] *= decay
             if decay < 1 and left[i] < floor:
                 del left[i]
@@ -126,21 +161,34 @@ def distinct_case(n: int, *, groups: int = 1, seed: int = 0) -> Case:
 
 @pytest.mark.parametrize(("threshold", "sigma"), [(0.45, 0.0), (0.0, 0.0), (0.5, 0.5), (0.3, 0.1)])
 @pytest.mark.parametrize(("n", "groups", "seed"), [(1, 1, 0), (40, 1, 1), (120, 3, 2), (60, 40, 3)])
-def test_soft_suppression_is_that_of_the_loops(n: int, groups: int, seed: int, threshold: float, sigma: float) -> None:
+def test_soft_suppression_is_that_of_the_loops(
+    n: int, groups: int, seed: int, threshold: float, sigma: float
+) -> None:
     case = distinct_case(n, groups=groups, seed=seed)
     for floor in (0.001, 0.2):
-        torch.testing.assert_close(soft_nms(*case, threshold, sigma, floor), soft_by_loops(*case, threshold, sigma, floor))
+        torch.testing.assert_close(
+            soft_nms(*case, threshold, sigma, floor), soft_by_loops(*case, threshold, sigma, floor)
+        )
 
 
 def test_soft_suppression_by_hand() -> None:
     """The second box overlaps the first by a half, the third the second alone, by a third."""
     boxes = torch.tensor([[0.0, 0.0, 4.0, 1.0], [0.0, 0.0, 2.0, 1.0], [1.0, 0.0, 3.0, 1.0]])
     scores, groups = torch.tensor([0.9, 0.8, 0.1]), torch.tensor([0, 0, 1])
-    torch.testing.assert_close(soft_nms(boxes, scores, groups, 0.3, 0.0, 0.001), torch.tensor([0.9, 0.4, 0.1]))
+    torch.testing.assert_close(
+        soft_nms(boxes, scores, groups, 0.3, 0.0, 0.001), torch.tensor([0.9, 0.4, 0.1])
+    )
     torch.testing.assert_close(soft_nms(boxes, scores, groups, 0.5, 0.0, 0.001), scores)
-    torch.testing.assert_close(soft_nms(boxes, scores, groups, 0.3, 0.0, 0.5), torch.tensor([0.9, 0.0, 0.1]))
-    torch.testing.assert_close(soft_nms(boxes, scores, groups, 0.3, 0.5, 0.001), torch.tensor([0.9, 0.8 * math.exp(-0.5), 0.1]))
-    torch.testing.assert_close(soft_nms(boxes, scores, groups * 0, 0.3, 0.0, 0.001)[2], torch.tensor(0.05 * 2 / 3))
+    torch.testing.assert_close(
+        soft_nms(boxes, scores, groups, 0.3, 0.0, 0.5), torch.tensor([0.9, 0.0, 0.1])
+    )
+    torch.testing.assert_close(
+        soft_nms(boxes, scores, groups, 0.3, 0.5, 0.001),
+        torch.tensor([0.9, 0.8 * math.exp(-0.5), 0.1]),
+    )
+    torch.testing.assert_close(
+        soft_nms(boxes, scores, groups * 0, 0.3, 0.0, 0.001)[2], torch.tensor(0.05 * 2 / 3)
+    )
 
 
 @pytest.mark.parametrize("limit", [1, 5, 500])
@@ -150,12 +198,20 @@ def test_a_limit_leaves_the_best_softly_suppressed_of_each_group(limit: int) -> 
     for group in range(3):
         own = case[2] == group
         kept = whole[own].topk(min(limit, int(own.sum())))
-        torch.testing.assert_close(limited[own], torch.zeros_like(whole[own]).scatter(0, kept.indices, kept.values))
+        torch.testing.assert_close(
+            limited[own], torch.zeros_like(whole[own]).scatter(0, kept.indices, kept.values)
+        )
 
 
 def test_torch_accepts_soft_suppression() -> None:
-    torch.library.opcheck(soft_nms, (*distinct_case(20, groups=2), 0.5, 0.5, 0.001), test_utils=("test_schema", "test_faketensor"))
-    assert soft_nms(torch.empty(0, 4), torch.empty(0), torch.empty(0, dtype=torch.long), 0.5, 0.0, 0.001).shape == (0,)
+    torch.library.opcheck(
+        soft_nms,
+        (*distinct_case(20, groups=2), 0.5, 0.5, 0.001),
+        test_utils=("test_schema", "test_faketensor"),
+    )
+    assert soft_nms(
+        torch.empty(0, 4), torch.empty(0), torch.empty(0, dtype=torch.long), 0.5, 0.0, 0.001
+    ).shape == (0,)
 
 
 def test_a_soft_selection_orders_by_the_lowered_scores() -> None:
@@ -166,13 +222,17 @@ def test_a_soft_selection_orders_by_the_lowered_scores() -> None:
     assert found.boxes.tolist() == boxes[[0, 2]].tolist()
 
 
-def select(boxes: Tensor, scores: Tensor, size: tuple[int, int], how: Selection) -> list[tuple[list[float], float, int]]:
+def select(
+    boxes: Tensor, scores: Tensor, size: tuple[int, int], how: Selection
+) -> list[tuple[list[float], float, int]]:
     """Select from one image's boxes [N, 4] and scores [N, C], loop by loop."""
     found = []
     boxes = clip(boxes, size) if how.clip_first else boxes
     for label in range(scores.shape[1]):
         score = scores[:, label].tolist()
-        best = sorted((i for i in range(len(boxes)) if score[i] > how.score), key=lambda i: -score[i])[: how.candidates]
+        best = sorted(
+            (i for i in range(len(boxes)) if score[i] > how.score), key=lambda i: -score[i]
+        )[: how.candidates]
         mask = greedy(boxes[best], scores[best, label], torch.zeros(len(best)), how.iou)
         survivors = [i for i, kept in zip(best, mask, strict=True) if kept][: how.per_class]
         clipped = [(clip(boxes[i], size).tolist(), score[i], label) for i in survivors]
@@ -201,12 +261,27 @@ def test_selection_is_that_of_the_loops(how: Selection, seed: int) -> None:
     for image in range(2):
         expected = select(boxes[image], scores[image], size, how)
         assert len(found[image]) == len(expected)
-        assert list(zip(found[image].boxes.tolist(), found[image].scores.tolist(), found[image].labels.tolist(), strict=True)) == expected
+        assert (
+            list(
+                zip(
+                    found[image].boxes.tolist(),
+                    found[image].scores.tolist(),
+                    found[image].labels.tolist(),
+                    strict=True,
+                )
+            )
+            == expected
+        )
 
 
 def test_a_class_may_have_boxes_of_its_own() -> None:
     scores = torch.rand(2, 30, 3, generator=torch.Generator().manual_seed(0))
-    boxes = torch.stack([torch.stack([random_case(30, seed=3 * image + label)[0] for label in range(3)], dim=1) for image in range(2)])
+    boxes = torch.stack(
+        [
+            torch.stack([random_case(30, seed=3 * image + label)[0] for label in range(3)], dim=1)
+            for image in range(2)
+        ]
+    )
     how = Selection(0.2, 0.4, 500)
     found = how(boxes, scores, (50, 45))
     for image in range(2):
@@ -224,7 +299,9 @@ def test_a_limit_keeps_the_best_survivors_of_each_group(limit: int) -> None:
     boxes, scores, groups = random_case(1500, groups=3)
     kept, best = nms(boxes, scores, groups, 0.6), nms(boxes, scores, groups, 0.6, limit)
     for group in range(3):
-        whole, limited = (scores[mask & (groups == group)].sort(descending=True).values for mask in (kept, best))
+        whole, limited = (
+            scores[mask & (groups == group)].sort(descending=True).values for mask in (kept, best)
+        )
         assert torch.equal(limited, whole[:limit])
 
 

@@ -9,7 +9,9 @@ from archbench.zoo.ops.peaks import Peaks, detect_peaks, find_peaks
 
 
 def by_loops(scores: Tensor, count: int) -> list[tuple[float, int, int, int]]:
-    """The best cells of one image's [C, H, W] that no neighbour exceeds: score, class, row, column."""
+    """The best cells of one image's [C, H, W] that no neighbour exceeds: score, class, row,
+    column.
+    """
     found = []
     for label, row, column in torch.cartesian_prod(*map(torch.arange, scores.shape)).tolist():
         around = scores[label, max(row - 1, 0) : row + 2, max(column - 1, 0) : column + 2]
@@ -22,7 +24,9 @@ def test_peaks_are_those_of_the_loops() -> None:
     logits = torch.randn(2, 3, 9, 7, generator=torch.Generator().manual_seed(0))
     peaks = find_peaks(logits, 12)
     for image, scores in enumerate(logits.sigmoid()):
-        assert list(zip(*(values[image].tolist() for values in peaks), strict=True)) == by_loops(scores, 12)
+        assert list(zip(*(values[image].tolist() for values in peaks), strict=True)) == by_loops(
+            scores, 12
+        )
 
 
 def test_equal_neighbours_are_both_peaks() -> None:
@@ -43,7 +47,9 @@ def test_a_small_map_gives_what_it_has() -> None:
 
 def test_values_are_read_at_the_peaks() -> None:
     values = torch.arange(24.0).view(1, 2, 3, 4)
-    peaks = Peaks(torch.ones(1, 2), torch.zeros(1, 2).long(), torch.tensor([[2, 0]]), torch.tensor([[1, 3]]))
+    peaks = Peaks(
+        torch.ones(1, 2), torch.zeros(1, 2).long(), torch.tensor([[2, 0]]), torch.tensor([[1, 3]])
+    )
     assert peaks.read(values).tolist() == [[[9.0, 21.0], [3.0, 15.0]]]
 
 

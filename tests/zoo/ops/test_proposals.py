@@ -13,16 +13,28 @@ from archbench.zoo.ops.proposals import detect, propose, refine
 
 SIZE = (96, 64)
 LEVELS = [6 * 4 * 2, 3 * 2 * 2]
-ANCHORS = torch.cat([grid_priors((6, 4), 16, [(20, 20), (30, 15)]), grid_priors((3, 2), 32, [(40, 40), (60, 30)])])
+ANCHORS = torch.cat(
+    [grid_priors((6, 4), 16, [(20, 20), (30, 15)]), grid_priors((3, 2), 32, [(40, 40), (60, 30)])]
+)
 
 
 def drawn(outputs: int, *, batch: int = 2, seed: int = 0) -> tuple[Tensor, Tensor]:
     """Objectness logits and offsets of every anchor."""
     generator = torch.Generator().manual_seed(seed)
-    return torch.randn(batch, len(ANCHORS), outputs, generator=generator), torch.randn(batch, len(ANCHORS), 4, generator=generator)
+    return torch.randn(batch, len(ANCHORS), outputs, generator=generator), torch.randn(
+        batch, len(ANCHORS), 4, generator=generator
+    )
 
 
-def expected(scores: Tensor, offsets: Tensor, *, candidates: int, threshold: float, count: int, clip_first: bool) -> Tensor:
+def expected(
+    scores: Tensor,
+    offsets: Tensor,
+    *,
+    candidates: int,
+    threshold: float,
+    count: int,
+    clip_first: bool,
+) -> Tensor:
     """Choose one image's proposals box by box."""
     boxes = decode(offsets, ANCHORS, SSD_VARIANCES)
     clipped = clip(boxes, SIZE)
@@ -30,11 +42,15 @@ def expected(scores: Tensor, offsets: Tensor, *, candidates: int, threshold: flo
     kept: list[int] = []
     start = 0
     for length in LEVELS:
-        order = sorted(range(start, start + length), key=lambda i: -scores[i].item())[: candidates or length]
+        order = sorted(range(start, start + length), key=lambda i: -scores[i].item())[
+            : candidates or length
+        ]
         here: list[int] = []
         for i in order:
             area = (boxes[i, 2] > boxes[i, 0]) & (boxes[i, 3] > boxes[i, 1])
-            if area and not any(iou(boxes[i][None], boxes[j][None]).item() > threshold for j in here):
+            if area and not any(
+                iou(boxes[i][None], boxes[j][None]).item() > threshold for j in here
+            ):
                 here.append(i)
         kept += here
         start += length
@@ -43,21 +59,54 @@ def expected(scores: Tensor, offsets: Tensor, *, candidates: int, threshold: flo
     return torch.cat([clipped[best], torch.zeros(count - len(best), 4)])
 
 
-@pytest.mark.parametrize(("candidates", "threshold", "count"), [(0, 0.7, 10), (0, 0.3, 50), (7, 0.5, 12), (1, 0.5, 4)])
+@pytest.mark.parametrize(
+    ("candidates", "threshold", "count"), [(0, 0.7, 10), (0, 0.3, 50), (7, 0.5, 12), (1, 0.5, 4)]
+)
 @pytest.mark.parametrize("outputs", [1, 2])
 @pytest.mark.parametrize("clip_first", [True, False])
-def test_proposals_are_those_of_the_loops(clip_first: bool, outputs: int, candidates: int, threshold: float, count: int) -> None:
+def test_proposals_are_those_of_the_loops(
+    clip_first: bool, outputs: int, candidates: int, threshold: float, count: int
+) -> None:
     objectness, offsets = drawn(outputs)
-    chosen = propose(objectness, offsets, ANCHORS, LEVELS, SSD_VARIANCES, SIZE, candidates, threshold, count, clip_first)
+    chosen = propose(
+        objectness,
+        offsets,
+        ANCHORS,
+        LEVELS,
+        SSD_VARIANCES,
+        SIZE,
+        candidates,
+        threshold,
+        count,
+        clip_first,
+    )
     scores = objectness[..., -1] - (objectness[..., 0] if outputs == 2 else 0)
     for image in range(2):
-        wanted = expected(scores[image], offsets[image], candidates=candidates, threshold=threshold, count=count, clip_first=clip_first)
+        wanted = expected(
+            scores[image],
+            offsets[image],
+            candidates=candidates,
+            threshold=threshold,
+            count=count,
+            clip_first=clip_first,
+        )
         torch.testing.assert_close(chosen[image], wanted)
 
 
 def test_what_is_missing_has_no_area() -> None:
     objectness, offsets = drawn(1)
-    chosen = propose(objectness, torch.zeros_like(offsets), ANCHORS, LEVELS, SSD_VARIANCES, SIZE, 0, 0.01, 100, True)
+    chosen = propose(
+        objectness,
+        torch.zeros_like(offsets),
+        ANCHORS,
+        LEVELS,
+        SSD_VARIANCES,
+        SIZE,
+        0,
+        0.01,
+        100,
+        True,
+    )
     has_area = (chosen[..., 2:] > chosen[..., :2]).all(dim=-1)
     assert (has_area.sum(dim=1) >= 1).all()
     assert (has_area.sum(dim=1) < 30).all()
@@ -74,7 +123,9 @@ def test_boxes_outside_the_image_are_not_proposed() -> None:
 @pytest.mark.parametrize("wild", [1e4, float("inf"), float("nan")])
 def test_an_overflowing_offset_stays_finite(wild: float) -> None:
     objectness, offsets = drawn(2)
-    chosen = propose(objectness, wild * offsets, ANCHORS, LEVELS, SSD_VARIANCES, SIZE, 0, 0.7, 20, True)
+    chosen = propose(
+        objectness, wild * offsets, ANCHORS, LEVELS, SSD_VARIANCES, SIZE, 0, 0.7, 20, True
+    )
     assert chosen.isfinite().all()
 
 
@@ -82,14 +133,21 @@ def test_an_overflowing_offset_stays_finite(wild: float) -> None:
 def test_proposals_are_computed_in_fp32(dtype: torch.dtype) -> None:
     objectness, offsets = (values.to(dtype) for values in drawn(1))
     arguments = ANCHORS, LEVELS, SSD_VARIANCES, SIZE, 0, 0.7, 10, True
-    assert torch.equal(propose(objectness, offsets, *arguments), propose(objectness.float(), offsets.float(), *arguments))
+    assert torch.equal(
+        propose(objectness, offsets, *arguments),
+        propose(objectness.float(), offsets.float(), *arguments),
+    )
 
 
 def predictions(groups: int, *, classes: int = 3, seed: int = 0) -> tuple[Tensor, Tensor, Tensor]:
-    """Proposals, logits and offsets of a second stage, the last proposal of each image without area."""
+    """Proposals, logits and offsets of a second stage, the last proposal of each image without
+    area.
+    """
     generator = torch.Generator().manual_seed(seed)
     corners = torch.rand(2, 12, 2, generator=generator) * 50
-    proposals = torch.cat([corners, corners + 5 + torch.rand(2, 12, 2, generator=generator) * 40], dim=-1)
+    proposals = torch.cat(
+        [corners, corners + 5 + torch.rand(2, 12, 2, generator=generator) * 40], dim=-1
+    )
     proposals[:, -1] = 0
     logits = torch.randn(2, 12, 1 + classes, generator=generator) * 2
     return proposals, logits, torch.randn(2, 12, groups, 4, generator=generator)
@@ -128,7 +186,10 @@ def test_shapes_on_the_meta_device_are_those_of_the_cpu() -> None:
         for anchors, objectness, offsets in (choose, [values.to("meta") for values in choose])
     )
     assert (here.shape, here.dtype) == (there.shape, there.dtype)
-    real, meta = (detect(*raw, SIZE, 0.2, 0.5, 7) for raw in (predictions(3), [values.to("meta") for values in predictions(3)]))
+    real, meta = (
+        detect(*raw, SIZE, 0.2, 0.5, 7)
+        for raw in (predictions(3), [values.to("meta") for values in predictions(3)])
+    )
     assert [(v.shape, v.dtype) for v in real] == [(v.shape, v.dtype) for v in meta]
 
 

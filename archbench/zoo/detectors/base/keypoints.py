@@ -1,4 +1,6 @@
-"""What detectors share that find objects as peaks of heatmaps, without anchors: heads, preparation, what is drawn for the load."""
+"""What detectors share that find objects as peaks of heatmaps, without anchors: heads, preparation,
+what is drawn for the load.
+"""
 
 from __future__ import annotations
 
@@ -11,28 +13,47 @@ from archbench.zoo.ops import load
 from archbench.zoo.ops.load import Objects, heatmap, to_cells
 
 PREPARATION = Preparation(
-    order="bgr", mean=(0.40789654, 0.44719302, 0.47026115), std=(0.28863828, 0.27408164, 0.27809835), resize="fit"
-)  # fmt: skip
-"""What CornerNet and CenterNet do to pictures (princeton-vl/CornerNet, xingyizhou/CenterNet), which they pad on all sides."""
+    order="bgr",
+    mean=(0.40789654, 0.44719302, 0.47026115),
+    std=(0.28863828, 0.27408164, 0.27809835),
+    resize="fit",
+)
+"""What CornerNet and CenterNet do to pictures (princeton-vl/CornerNet, xingyizhou/CenterNet), which
+they pad on all sides.
+"""
 RARE = -2.19
 """The bias with which heatmaps begin, so that hardly any cell fires."""
 PEAKS = 100
 
 
-def predictor(c_in: int, width: int, outputs: int, *, depth: int = 1, bias: float = 0.0) -> nn.Sequential:
-    """A head: `depth` 3x3 with ReLU to `width` channels and a 1x1 to the `outputs`, all with bias; the last begins at `bias`."""
+def predictor(
+    c_in: int, width: int, outputs: int, *, depth: int = 1, bias: float = 0.0
+) -> nn.Sequential:
+    """A head: `depth` 3x3 with ReLU to `width` channels and a 1x1 to the `outputs`, all with bias;
+    the last begins at `bias`.
+    """
     last = nn.Conv2d(width, outputs, 1)
     nn.init.constant_(last.bias, bias)  # type: ignore[arg-type]
-    return chain(*(ConvNormReLU(width if i else c_in, width, 3, norm=None) for i in range(depth)), last)
+    return chain(
+        *(ConvNormReLU(width if i else c_in, width, 3, norm=None) for i in range(depth)), last
+    )
 
 
-def draw_objects(raw: Tensor, *, size: tuple[int, int], generator: torch.Generator) -> list[tuple[Objects, Tensor, Tensor]]:
-    """Draw the objects of each image for heatmaps like `raw` [B, C, H, W]: they, their centres' cells [N, 2] and the heatmap's logits."""
+def draw_objects(
+    raw: Tensor, *, size: tuple[int, int], generator: torch.Generator
+) -> list[tuple[Objects, Tensor, Tensor]]:
+    """Draw the objects of each image for heatmaps like `raw` [B, C, H, W]: they, their centres'
+    cells [N, 2] and the heatmap's logits.
+    """
     _, classes, rows, columns = raw.shape
     drawn = []
     for _ in raw:
         seen = load.objects(size=size, classes=classes, generator=generator)
         centres = (seen.boxes[:, :2] + seen.boxes[:, 2:]) / 2
-        heat = heatmap(centres, seen, size=size, cells=(columns, rows), classes=classes, generator=generator)
-        drawn.append((seen, to_cells(centres, size=size, cells=(columns, rows)), heat.logit(eps=1e-6)))
+        heat = heatmap(
+            centres, seen, size=size, cells=(columns, rows), classes=classes, generator=generator
+        )
+        drawn.append(
+            (seen, to_cells(centres, size=size, cells=(columns, rows)), heat.logit(eps=1e-6))
+        )
     return drawn

@@ -1,4 +1,6 @@
-"""What detectors share that refine their anchors before they classify them, as RefineDet does: anchors, decoding, choice, load."""
+"""What detectors share that refine their anchors before they classify them, as RefineDet does:
+anchors, decoding, choice, load.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,9 @@ Maps = Sequence[tuple[Tensor, Tensor]]
 
 
 class Predictions(NamedTuple):
-    """Raw predictions for P priors: offsets [B, P, 4], objectness logits [B, P, 2], class logits [B, P, 1 + classes]."""
+    """Raw predictions for P priors: offsets [B, P, 4], objectness logits [B, P, 2], class logits
+    [B, P, 1 + classes].
+    """
 
     arm_offsets: Tensor
     arm_logits: Tensor
@@ -39,15 +43,19 @@ class Predictions(NamedTuple):
 
 
 class Refinement(Detector):
-    """A detector whose first step (ARM) refines anchors and whose second (ODM) classifies and refines them again.
+    """A detector whose first step (ARM) refines anchors and whose second (ODM) classifies and
+    refines them again.
 
-    Anchors are three a cell on four maps of `sizes` (columns, rows) at strides 8 to 64: a square of four strides, and ratios 2
-    and 1/2 of its area; not clipped. `postprocess` gives boxes inside the image, labels from 0 to classes - 1.
+    Anchors are three a cell on four maps of `sizes` (columns, rows) at strides 8 to 64: a square of
+    four strides, and ratios 2 and 1/2 of its area; not clipped. `postprocess` gives boxes inside
+    the image, labels from 0 to classes - 1.
     """
 
     preparation = CAFFE
 
-    def __init__(self, sizes: Sequence[tuple[int, int]], *, size: tuple[int, int], classes: int) -> None:
+    def __init__(
+        self, sizes: Sequence[tuple[int, int]], *, size: tuple[int, int], classes: int
+    ) -> None:
         super().__init__()
         self.size, self.classes = size, classes
         grids = []
@@ -74,9 +82,17 @@ class Refinement(Detector):
         objects = raw.arm_logits.softmax(dim=-1)[..., 1:] >= OBJECTNESS
         return SELECTION(boxes, scores * objects, self.size)
 
-    def synthesize(self, raw: Predictions, generator: torch.Generator) -> tuple[Predictions, dict[str, str | int]]:
+    def synthesize(
+        self, raw: Predictions, generator: torch.Generator
+    ) -> tuple[Predictions, dict[str, str | int]]:
         batch = len(raw.arm_offsets)
-        drawn = scene(self.priors.boxes, size=self.size, classes=self.classes, batch=batch, generator=generator)
+        drawn = scene(
+            self.priors.boxes,
+            size=self.size,
+            classes=self.classes,
+            batch=batch,
+            generator=generator,
+        )
         made = Predictions(
             arm_offsets=drawn.offsets,
             arm_logits=softmax_logits(drawn.scores.sum(dim=-1, keepdim=True)),

@@ -1,4 +1,6 @@
-"""What single-shot detectors share: a head on every map, default boxes, decoding, the choice of detections, the load."""
+"""What single-shot detectors share: a head on every map, default boxes, decoding, the choice of
+detections, the load.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,8 @@ SSD_SELECTION = Selection(score=0.01, iou=0.45, per_image=200, candidates=400)
 
 
 class Predictions(NamedTuple):
-    """Raw predictions for N default boxes: offsets [B, N, 4] and class logits [B, N, 1 + classes], background first.
+    """Raw predictions for N default boxes: offsets [B, N, 4] and class logits [B, N, 1 + classes],
+    background first.
 
     A detector that scores by sigmoid may have no background: [B, N, classes].
     """
@@ -42,7 +45,9 @@ class Predictions(NamedTuple):
 class Head(nn.Module):
     """Offsets and class logits of one map's default boxes, behind what they share."""
 
-    def __init__(self, offsets: nn.Module, logits: nn.Module, before: nn.Module | None = None) -> None:
+    def __init__(
+        self, offsets: nn.Module, logits: nn.Module, before: nn.Module | None = None
+    ) -> None:
         super().__init__()
         self.before = before or nn.Identity()
         self.offsets = offsets
@@ -53,26 +58,42 @@ class Head(nn.Module):
         return self.offsets(x), self.logits(x)
 
 
-def multibox(c_in: int, boxes: int, outputs: int, *, kernel: int = 3, before: nn.Module | None = None) -> Head:
-    """SSD's head: two convolutions side by side with bias, for so many boxes a cell and `outputs` logits a box."""
+def multibox(
+    c_in: int, boxes: int, outputs: int, *, kernel: int = 3, before: nn.Module | None = None
+) -> Head:
+    """SSD's head: two convolutions side by side with bias, for so many boxes a cell and `outputs`
+    logits a box.
+    """
     padding = kernel // 2
     offsets = nn.Conv2d(c_in, 4 * boxes, kernel, padding=padding)
     return Head(offsets, nn.Conv2d(c_in, outputs * boxes, kernel, padding=padding), before)
 
 
 class SingleStage(Detector):
-    """A detector with a head on each map that `features` gives; its maps' default boxes have the `shapes` of each.
+    """A detector with a head on each map that `features` gives; its maps' default boxes have the
+    `shapes` of each.
 
-    Boxes stand at (index + 0.5) * step in the image, where `steps` says what a cell spans on each map (pixels; without it the
-    image is divided evenly); `clipped` ones are cut at its border. Scores are the `softmax` of the logits or their `sigmoid`,
-    the background's left out where there is one. `postprocess` gives boxes inside the image, labels from 0 to classes - 1.
+    Boxes stand at (index + 0.5) * step in the image, where `steps` says what a cell spans on each
+    map (pixels; without it the image is divided evenly); `clipped` ones are cut at its border.
+    Scores are the `softmax` of the logits or their `sigmoid`, the background's left out where there
+    is one. `postprocess` gives boxes inside the image, labels from 0 to classes - 1.
     """
 
     def __init__(
-        self, features: nn.Module, heads: Sequence[Head], shapes: Sequence[Sequence[Shape]], *, size: tuple[int, int], classes: int,
-        preparation: Preparation = CAFFE, selection: Selection = SSD_SELECTION, steps: Sequence[float] | None = None,
-        activation: Literal["softmax", "sigmoid"] = "softmax", background: bool = True, clipped: bool = False,
-    ) -> None:  # fmt: skip
+        self,
+        features: nn.Module,
+        heads: Sequence[Head],
+        shapes: Sequence[Sequence[Shape]],
+        *,
+        size: tuple[int, int],
+        classes: int,
+        preparation: Preparation = CAFFE,
+        selection: Selection = SSD_SELECTION,
+        steps: Sequence[float] | None = None,
+        activation: Literal["softmax", "sigmoid"] = "softmax",
+        background: bool = True,
+        clipped: bool = False,
+    ) -> None:
         super().__init__()
         self.size, self.classes = size, classes
         self.preparation = replace(preparation, resize="warp")
@@ -81,9 +102,14 @@ class SingleStage(Detector):
         self.features = features
         self.heads = nn.ModuleList(heads)
         sizes = map_sizes(features, size)
-        spans: Sequence[float | tuple[float, float]] = [(size[0] / columns, size[1] / rows) for columns, rows in sizes]
+        spans: Sequence[float | tuple[float, float]] = [
+            (size[0] / columns, size[1] / rows) for columns, rows in sizes
+        ]
         spans = spans if steps is None else steps
-        grids = [grid_priors(cells, span, level) for cells, span, level in zip(sizes, spans, shapes, strict=True)]
+        grids = [
+            grid_priors(cells, span, level)
+            for cells, span, level in zip(sizes, spans, shapes, strict=True)
+        ]
         self.levels = [len(grid) for grid in grids]
         self.priors = Priors(grids, within=size if clipped else None)
         self.boxes = len(self.priors)
@@ -91,7 +117,10 @@ class SingleStage(Detector):
     def forward(self, images: Tensor) -> Predictions:
         maps = [head(m) for head, m in zip(self.heads, self.features(images), strict=True)]
         offsets = flatten_predictions([offsets for offsets, _ in maps], 4)
-        return Predictions(offsets, flatten_predictions([logits for _, logits in maps], self.background + self.classes))
+        return Predictions(
+            offsets,
+            flatten_predictions([logits for _, logits in maps], self.background + self.classes),
+        )
 
     def scores(self, raw: Predictions) -> Tensor:
         """Foreground scores [B, N, classes], in fp32."""
@@ -100,12 +129,26 @@ class SingleStage(Detector):
         return scores[..., 1:] if self.background else scores
 
     def postprocess(self, raw: Predictions) -> list[Detections]:
-        return self.selection(decode(raw.offsets.float(), self.priors.boxes), self.scores(raw), self.size)
+        return self.selection(
+            decode(raw.offsets.float(), self.priors.boxes), self.scores(raw), self.size
+        )
 
-    def synthesize(self, raw: Predictions, generator: torch.Generator) -> tuple[Predictions, dict[str, str | int]]:
+    def synthesize(
+        self, raw: Predictions, generator: torch.Generator
+    ) -> tuple[Predictions, dict[str, str | int]]:
         batch = len(raw.offsets)
-        drawn = scene(self.priors.boxes, size=self.size, classes=self.classes, batch=batch, generator=generator)
-        logits = softmax_logits(drawn.scores) if self.activation == "softmax" else _sigmoid_logits(drawn.scores, self.background)
+        drawn = scene(
+            self.priors.boxes,
+            size=self.size,
+            classes=self.classes,
+            batch=batch,
+            generator=generator,
+        )
+        logits = (
+            softmax_logits(drawn.scores)
+            if self.activation == "softmax"
+            else _sigmoid_logits(drawn.scores, self.background)
+        )
         made = Predictions(drawn.offsets.to(raw.offsets), logits.to(raw.logits))
         counts: dict[str, str | int] = {
             "distribution": load.NAME,
@@ -120,15 +163,27 @@ def _sigmoid_logits(scores: Tensor, background: bool) -> Tensor:
     return torch.cat([torch.zeros_like(logits[..., :1]), logits], dim=-1) if background else logits
 
 
-def ssd_shapes(sides: Sequence[float], ratios: Sequence[Sequence[float]], *, between: Sequence[bool] | None = None) -> list[list[Shape]]:
-    """SSD's default boxes of each map: `sides` are the maps' in pixels and one more (Liu et al., SSD, section 2.2).
+def ssd_shapes(
+    sides: Sequence[float],
+    ratios: Sequence[Sequence[float]],
+    *,
+    between: Sequence[bool] | None = None,
+) -> list[list[Shape]]:
+    """SSD's default boxes of each map: `sides` are the maps' in pixels and one more (Liu et al.,
+    SSD, section 2.2).
 
-    A map has a square of its side, a square of the geometric mean of its side and the next map's (unless `between` says it has
-    none), and boxes of its side's area in every ratio and its inverse.
+    A map has a square of its side, a square of the geometric mean of its side and the next map's
+    (unless `between` says it has none), and boxes of its side's area in every ratio and its
+    inverse.
     """
     shapes = []
     for level, (side, following) in enumerate(pairwise(sides)):
-        squares = [side, math.sqrt(side * following)] if between is None or between[level] else [side]
+        squares = (
+            [side, math.sqrt(side * following)] if between is None or between[level] else [side]
+        )
         both = [r for ratio in ratios[level] for r in (ratio, 1 / ratio)]
-        shapes.append([(square, square) for square in squares] + [(side * math.sqrt(r), side / math.sqrt(r)) for r in both])
+        shapes.append(
+            [(square, square) for square in squares]
+            + [(side * math.sqrt(r), side / math.sqrt(r)) for r in both]
+        )
     return shapes

@@ -1,4 +1,6 @@
-"""What two-stage detectors share: region proposals, decoding, the choice of detections and the synthetic load."""
+"""What two-stage detectors share: region proposals, decoding, the choice of detections and the
+synthetic load.
+"""
 
 from __future__ import annotations
 
@@ -36,9 +38,10 @@ Objectness = Literal["softmax", "sigmoid"]
 class Framework:
     """What a detector has of the framework it was published with rather than of its paper.
 
-    `activation` and `variances` are those of the region proposals, of which `candidates` a map (0: all) come to the
-    suppression; `region` says how regions are read, `background` whether the box regression has outputs for the background
-    class too, `resize` how pictures are brought to the input.
+    `activation` and `variances` are those of the region proposals, of which `candidates` a map (0:
+    all) come to the suppression; `region` says how regions are read, `background` whether the box
+    regression has outputs for the background class too, `resize` how pictures are brought to the
+    input.
     """
 
     activation: type[nn.ReLU | nn.ReLU6]
@@ -53,19 +56,41 @@ class Framework:
     def named(cls, name: str, *, per_image: int | None = None) -> Framework:
         """Find a framework, with another number of detections an image if one is given."""
         found = FRAMEWORKS[name]
-        return replace(found, selection=replace(found.selection, per_image=per_image)) if per_image else found
+        return (
+            replace(found, selection=replace(found.selection, per_image=per_image))
+            if per_image
+            else found
+        )
 
 
 TENSORFLOW = Framework(
-    nn.ReLU6, SSD_VARIANCES, 0, "crop", Selection(score=0, iou=0.6, per_image=300, per_class=100), background=False, resize="crop"
-)  # fmt: skip
+    nn.ReLU6,
+    SSD_VARIANCES,
+    0,
+    "crop",
+    Selection(score=0, iou=0.6, per_image=300, per_class=100),
+    background=False,
+    resize="crop",
+)
 """Huang et al. (tensorflow/models, research/object_detection)."""
 CAFFE = Framework(
-    nn.ReLU, UNIT, 6000, "pool", Selection(score=0.05, iou=0.3, per_image=100, clip_first=True), background=True, resize="fit"
+    nn.ReLU,
+    UNIT,
+    6000,
+    "pool",
+    Selection(score=0.05, iou=0.3, per_image=100, clip_first=True),
+    background=True,
+    resize="fit",
 )
 """Ren et al. and Dai et al. (rbgirshick/py-faster-rcnn, YuwenXiong/py-R-FCN)."""
 DETECTRON = Framework(
-    nn.ReLU, UNIT, 1000, "align", Selection(score=0.05, iou=0.5, per_image=100, clip_first=True), background=True, resize="fit"
+    nn.ReLU,
+    UNIT,
+    1000,
+    "align",
+    Selection(score=0.05, iou=0.5, per_image=100, clip_first=True),
+    background=True,
+    resize="fit",
 )
 """The FPN family (facebookresearch/Detectron, maskrcnn-benchmark)."""
 DETECTRON_C4 = replace(DETECTRON, candidates=6000)
@@ -77,8 +102,9 @@ FRAMEWORKS = {"tensorflow": TENSORFLOW, "caffe": CAFFE, "detectron-c4": DETECTRO
 class RegionPredictions(NamedTuple):
     """Raw predictions for A anchors and P proposals an image.
 
-    objectness: logits [B, A, 2] (background first) or [B, A, 1]; anchor_offsets: [B, A, 4]; proposals: boxes [B, P, 4] in
-    pixels; logits: [B, P, 1 + classes]; offsets: [B, P, G, 4], where G is the classes, with or without background, or 1.
+    objectness: logits [B, A, 2] (background first) or [B, A, 1]; anchor_offsets: [B, A, 4];
+    proposals: boxes [B, P, 4] in pixels; logits: [B, P, 1 + classes]; offsets: [B, P, G, 4], where
+    G is the classes, with or without background, or 1.
     """
 
     objectness: Tensor
@@ -89,22 +115,42 @@ class RegionPredictions(NamedTuple):
 
 
 class RegionProposals(nn.Module):
-    """Propose regions on one map or on each of a pyramid's: a 3x3 convolution and 1x1 ones for objectness and offsets.
+    """Propose regions on one map or on each of a pyramid's: a 3x3 convolution and 1x1 ones for
+    objectness and offsets.
 
-    `sizes` are the maps' (columns, rows), `strides` what a cell spans, `sides` an anchor's side in pixels, on every map or map
-    by map; each side comes in three `ratios` (Ren et al., Faster R-CNN, section 3.1). `conv` may stand in the 3x3's place.
+    `sizes` are the maps' (columns, rows), `strides` what a cell spans, `sides` an anchor's side in
+    pixels, on every map or map by map; each side comes in three `ratios` (Ren et al., Faster R-CNN,
+    section 3.1). `conv` may stand in the 3x3's place.
     """
 
     def __init__(
-        self, c_in: int, width: int, *, sizes: Sequence[tuple[int, int]], strides: Sequence[int], sides: Sequence[Sequence[int]],
-        objectness: Objectness, framework: Framework, dilation: int = 1, ratios: Sequence[float] = RATIOS, conv: nn.Module | None = None,
-    ) -> None:  # fmt: skip
+        self,
+        c_in: int,
+        width: int,
+        *,
+        sizes: Sequence[tuple[int, int]],
+        strides: Sequence[int],
+        sides: Sequence[Sequence[int]],
+        objectness: Objectness,
+        framework: Framework,
+        dilation: int = 1,
+        ratios: Sequence[float] = RATIOS,
+        conv: nn.Module | None = None,
+    ) -> None:
         super().__init__()
-        shapes = [[(side / math.sqrt(r), side * math.sqrt(r)) for side in level for r in ratios] for level in sides]
-        grids = [grid_priors(cells, stride, shape) for cells, stride, shape in zip(sizes, strides, shapes, strict=True)]
+        shapes = [
+            [(side / math.sqrt(r), side * math.sqrt(r)) for side in level for r in ratios]
+            for level in sides
+        ]
+        grids = [
+            grid_priors(cells, stride, shape)
+            for cells, stride, shape in zip(sizes, strides, shapes, strict=True)
+        ]
         anchors = len(shapes[0])
         self.values = 2 if objectness == "softmax" else 1
-        self.conv = conv or ConvNormReLU(c_in, width, 3, dilation=dilation, norm=None, activation=framework.activation)
+        self.conv = conv or ConvNormReLU(
+            c_in, width, 3, dilation=dilation, norm=None, activation=framework.activation
+        )
         self.objectness = nn.Conv2d(width, self.values * anchors, 1)
         self.offsets = nn.Conv2d(width, 4 * anchors, 1)
         self.anchors = Priors(grids)
@@ -112,15 +158,30 @@ class RegionProposals(nn.Module):
 
     @classmethod
     def on(
-        cls, trunk: Backbone, size: tuple[int, int], *, anchors: int, width: int, objectness: Objectness, framework: Framework
+        cls,
+        trunk: Backbone,
+        size: tuple[int, int],
+        *,
+        anchors: int,
+        width: int,
+        objectness: Objectness,
+        framework: Framework,
     ) -> RegionProposals:
-        """Propose on the one map that a trunk gives for images of `size`, with so many `anchors` a cell."""
+        """Propose on the one map that a trunk gives for images of `size`, with so many `anchors` a
+        cell.
+        """
         (tapped,) = trunk.tapped
         sides = SIDES[len(SIDES) - anchors // len(RATIOS) :]
         return cls(
-            tapped.channels, width, sizes=map_sizes(trunk, size), strides=[tapped.stride], sides=[sides],
-            objectness=objectness, framework=framework, dilation=2 if tapped.stride == 8 else 1,
-        )  # fmt: skip
+            tapped.channels,
+            width,
+            sizes=map_sizes(trunk, size),
+            strides=[tapped.stride],
+            sides=[sides],
+            objectness=objectness,
+            framework=framework,
+            dilation=2 if tapped.stride == 8 else 1,
+        )
 
     def forward(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
         """Give objectness logits [B, A, 1 or 2] and offsets [B, A, 4]."""
@@ -135,15 +196,27 @@ class RegionProposals(nn.Module):
 class TwoStage(Detector):
     """A detector that proposes regions, of which `proposals` an image come to its second stage.
 
-    A subclass computes `RegionPredictions` in `forward`; `framework` says how they are made and chosen.
+    A subclass computes `RegionPredictions` in `forward`; `framework` says how they are made and
+    chosen.
     """
 
     def __init__(
-        self, rpn: RegionProposals, preparation: Preparation, *, size: tuple[int, int], classes: int, proposals: int,
+        self,
+        rpn: RegionProposals,
+        preparation: Preparation,
+        *,
+        size: tuple[int, int],
+        classes: int,
+        proposals: int,
         framework: Framework,
-    ) -> None:  # fmt: skip
+    ) -> None:
         super().__init__()
-        self.size, self.classes, self.proposals, self.framework = size, classes, proposals, framework
+        self.size, self.classes, self.proposals, self.framework = (
+            size,
+            classes,
+            proposals,
+            framework,
+        )
         self.preparation = replace(preparation, resize=framework.resize)
         self.rpn = rpn
         self.boxes = len(rpn.anchors)
@@ -154,19 +227,33 @@ class TwoStage(Detector):
         return self.classes + self.framework.background
 
     def propose(self, objectness: Tensor, offsets: Tensor) -> Tensor:
-        """Choose the proposals of each image, boxes [B, P, 4] in pixels; those that are missing have no area."""
+        """Choose the proposals of each image, boxes [B, P, 4] in pixels; those that are missing
+        have no area.
+        """
         framework = self.framework
         return propose(
-            objectness, offsets, self.rpn.anchors.boxes, self.rpn.levels, framework.variances, self.size,
-            framework.candidates, PROPOSAL_IOU, self.proposals, framework.selection.clip_first,
-        )  # fmt: skip
+            objectness,
+            offsets,
+            self.rpn.anchors.boxes,
+            self.rpn.levels,
+            framework.variances,
+            self.size,
+            framework.candidates,
+            PROPOSAL_IOU,
+            self.proposals,
+            framework.selection.clip_first,
+        )
 
     def postprocess(self, raw: RegionPredictions) -> list[Detections]:
         boxes, scores = refine(raw.proposals, raw.logits, raw.offsets)
         return self.framework.selection(boxes, scores, self.size)
 
-    def synthesize(self, raw: RegionPredictions, generator: torch.Generator) -> tuple[RegionPredictions, dict[str, str | int]]:
-        """The scene as both stages see it: anchors respond to its objects, and what is proposed of them does again."""
+    def synthesize(
+        self, raw: RegionPredictions, generator: torch.Generator
+    ) -> tuple[RegionPredictions, dict[str, str | int]]:
+        """The scene as both stages see it: anchors respond to its objects, and what is proposed of
+        them does again.
+        """
         anchors = self.rpn.anchors.boxes.cpu()
         scale = torch.tensor(SSD_VARIANCES) / torch.tensor(self.framework.variances)
         made: dict[str, list[Tensor]] = {name: [] for name in RegionPredictions._fields}
@@ -176,13 +263,23 @@ class TwoStage(Detector):
             objectness = softmax_logits(found.sum(dim=-1, keepdim=True))
             if self.rpn.values == 1:
                 objectness = objectness[:, 1:] - objectness[:, :1]
-            on_device = (values[None].to(raw.proposals.device) for values in (objectness, offsets * scale))
+            on_device = (
+                values[None].to(raw.proposals.device) for values in (objectness, offsets * scale)
+            )
             chosen = self.propose(*on_device)[0].cpu()
             scores, moves = respond(chosen, seen, classes=self.classes, generator=generator)
-            image = (objectness, offsets * scale, chosen, softmax_logits(scores), moves[:, None].expand(raw.offsets.shape[1:]))
+            image = (
+                objectness,
+                offsets * scale,
+                chosen,
+                softmax_logits(scores),
+                moves[:, None].expand(raw.offsets.shape[1:]),
+            )
             for name, values in zip(RegionPredictions._fields, image, strict=True):
                 made[name].append(values)
-        stacked = {name: torch.stack(values).to(getattr(raw, name)) for name, values in made.items()}
+        stacked = {
+            name: torch.stack(values).to(getattr(raw, name)) for name, values in made.items()
+        }
         drawn = RegionPredictions(**stacked)
         _, scores = refine(drawn.proposals, drawn.logits, drawn.offsets)
         counts: dict[str, str | int] = {
