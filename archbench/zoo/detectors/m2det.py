@@ -137,8 +137,8 @@ def m2det(
     built.selection = Selection(
         score=SCORE,
         iou=0.45,
-        per_image=built.boxes * classes,
+        per_image=built.boxes * classes,  # type: ignore[operator]
         per_class=PER_CLASS,
-        soft=Soft(),  # type: ignore[operator]
+        soft=Soft(),
     )
     return built
