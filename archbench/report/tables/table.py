@@ -1,13 +1,10 @@
-"""A table of text cells and how it is written: plain columns, rich on a terminal, Markdown, LaTeX,
-HTML.
-"""
+"""A table of text cells, written as plain columns, rich on a terminal, Markdown or LaTeX."""
 
 from __future__ import annotations
 
-import html
 import sys
 import textwrap
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TextIO, TypeVar
 
@@ -70,14 +67,7 @@ class Table:
         """A Markdown table; pipes in cells are escaped."""
 
         def row(cells: Sequence[str]) -> str:
-            return (
-                "| "
-                + " | ".join(
-                    cell.replace("|", "\\|").replace("-\n", "-").replace("\n", " ")
-                    for cell in cells
-                )
-                + " |"
-            )
+            return "| " + " | ".join(one_line(cell).replace("|", "\\|") for cell in cells) + " |"
 
         marks = ["---:" if column.align == "right" else "---" for column in self.columns]
         lines = [f"**{self.title}**", ""] if self.title else []
@@ -94,7 +84,7 @@ class Table:
         """
 
         def row(cells: Sequence[str]) -> str:
-            texts = (_latex(cell.replace("-\n", "-").replace("\n", " ")) for cell in cells)
+            texts = (_latex(one_line(cell)) for cell in cells)
             return " & ".join(texts) + r" \\"
 
         sides = "".join("r" if column.align == "right" else "l" for column in self.columns)
@@ -120,21 +110,6 @@ class Table:
             )
             + "\n"
         )
-
-    def html(self, marked: Collection[str] = ()) -> str:
-        """An HTML table, its title the caption, with notes below; cells that begin with one of
-        `marked` have it as class.
-
-        A row with nothing beside its name heads those below it.
-        """
-        headings = "".join(
-            _cell("th", column.heading, [column.align], ' scope="col"') for column in self.columns
-        )
-        caption = f"<caption>{html.escape(self.title)}</caption>" if self.title else ""
-        body = "\n".join(f"<tr>{self._html_row(row, marked)}</tr>" for row in self.rows if row)
-        notes = "".join(f"\n<p class=note>{html.escape(note)}</p>" for note in self.notes)
-        head = f"<thead><tr>{headings}</tr></thead>"
-        return f"<table>{caption}\n{head}\n<tbody>\n{body}\n</tbody></table>{notes}\n"
 
     def split(self, width: int) -> list[Table]:
         """Give the table in parts no wider than `width` where columns allow it; each repeats the
@@ -200,20 +175,6 @@ class Table:
         for note in self.notes:
             console.print(escape(note), style="dim")
 
-    def _html_row(self, cells: Sequence[str], marked: Collection[str]) -> str:
-        name, *others = cells
-        if not any(others):
-            return _cell("th", name, ["left"], f' colspan="{len(cells)}" scope="rowgroup"')
-        found = [
-            [column.align, *(word for word in marked if cell.startswith(word))]
-            for cell, column in zip(cells, self.columns, strict=True)
-        ]
-        indent = ["indented"] if name.startswith(" ") else []
-        first = _cell("th", name.strip(), ["left", *indent], ' scope="row"')
-        return first + "".join(
-            _cell("td", cell, classes) for cell, classes in zip(others, found[1:], strict=True)
-        )
-
     def _line(self, cells: Sequence[str], widths: Sequence[int]) -> str:
         padded = (
             cell.rjust(width) if column.align == "right" else cell.ljust(width)
@@ -227,10 +188,9 @@ def _pick(cells: Sequence[T], indices: Iterable[int]) -> list[T]:
     return [cells[0], *(cells[index] for index in indices)] if cells else []
 
 
-def _cell(tag: str, text: str, classes: Sequence[str], attributes: str = "") -> str:
-    """An HTML cell."""
-    text = html.escape(text.replace("-\n", "-").replace("\n", " "))
-    return f'<{tag} class="{" ".join(classes)}"{attributes}>{text}</{tag}>'
+def one_line(text: str) -> str:
+    """Give a cell's text on one line; a hyphen at the end of a line joins what it parted."""
+    return text.replace("-\n", "-").replace("\n", " ")
 
 
 def _latex(text: str) -> str:

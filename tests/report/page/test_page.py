@@ -18,7 +18,7 @@ import pytest
 
 from archbench.records import Metric, Reason, Record
 from archbench.report.data.rows import COLUMNS
-from archbench.report.page.page import Contents, Picture, json_in_script, page
+from archbench.report.page.page import Contents, Picture, page
 from archbench.spec import Spec
 
 PLOTLY = "/* in place of plotly.js */"
@@ -89,7 +89,7 @@ def test_nothing_in_a_record_becomes_markup(record: Callable[..., Record], evil:
         [record(), evil],
         pictures=[Picture(EVIL, EVIL, "<svg></svg>", [EVIL])],
         missing={EVIL: EVIL},
-        made=EVIL,
+        time=EVIL,
         version=EVIL,
     )
     read = Reader(text)
@@ -104,10 +104,13 @@ def test_nothing_in_a_record_becomes_markup(record: Callable[..., Record], evil:
     assert data_of(text)["names"][1].startswith(EVIL)
 
 
-def test_json_cannot_end_its_script() -> None:
-    text = json_in_script({"a": EVIL, "b": "<!--"})
-    assert not re.search("[<>&\u2028\u2029]", text)
-    assert json.loads(text) == {"a": EVIL, "b": "<!--"}
+def test_json_cannot_end_its_script(record: Callable[..., Record], evil: Record) -> None:
+    text = made([record(), replace(evil, time_utc="<!--<script>")])
+    (inside,) = re.findall(r'<script type="application/json" id="data">(.*)</script>', text)
+    assert not re.search("[<>&\u2028\u2029]", inside)
+    columns = {column["name"]: column for column in json.loads(inside)["columns"]}
+    assert columns["time_utc"]["texts"][1] == "<!--<script>"
+    assert columns["record_id"]["texts"][1] == EVIL
 
 
 def test_the_policy_allows_these_scripts_and_nothing_else(record: Callable[..., Record]) -> None:
