@@ -19,7 +19,7 @@ Form = Literal["point", "bar", "step", "cell"]
 a matrix.
 """
 Origin = Literal["ours", "paper"]
-Place = float | str
+Coordinate = float | str
 """A number, or the name of a category."""
 
 
@@ -47,8 +47,8 @@ class Mark:
     """
 
     label: str
-    x: Place
-    y: Place
+    x: Coordinate
+    y: Coordinate
     z: float | None = None
     x_interval: Interval | None = None
     y_interval: Interval | None = None
@@ -140,7 +140,7 @@ class Missing:
     why: str
 
 
-Made = list[Plot | Missing]
+Plots = list[Plot | Missing]
 
 CSV_COLUMNS = (
     "figure",
@@ -164,7 +164,7 @@ CSV_COLUMNS = (
 )
 
 
-def plot_or_missing(plot: Plot, why: Callable[[], str]) -> Made:
+def plot_or_missing(plot: Plot, why: Callable[[], str]) -> Plots:
     """The figure, or why there is none where it has no mark."""
     return [plot] if any(panel.marks for panel in plot.panels) else [Missing(plot.name, why())]
 
@@ -215,7 +215,7 @@ def _bounds(axis: str, interval: Interval | None) -> dict[str, str]:
     )
 
 
-def _plain(value: Place) -> str:
+def _plain(value: Coordinate) -> str:
     return value if isinstance(value, str) else f"{value:.10g}"
 
 

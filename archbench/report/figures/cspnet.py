@@ -17,18 +17,18 @@ from archbench.report.figures.contract import (
     Axis,
     Guide,
     Key,
-    Made,
     Mark,
     Missing,
     Origin,
     Panel,
     Plot,
+    Plots,
 )
 from archbench.report.figures.material import (
     NOTHING,
-    Found,
     Layer,
     Material,
+    Selection,
     Value,
     bars_remark,
     flags_remark,
@@ -52,13 +52,13 @@ FUSIONS = (
 )
 
 
-def csp_overview(material: Material) -> Made:
+def csp_overview(material: Material) -> Plots:
     """Make Figure 1: what partial stages do to computation, memory traffic, speed and accuracy of
     each network.
     """
     pairs = _pairs()
     specs = [member.spec for pair in pairs.values() for member in pair if member.spec]
-    found = measured(material, specs, "fps") if material.wants_ours else NOTHING
+    selection = measured(material, specs, "fps") if material.wants_ours else NOTHING
     counted = (
         {spec: material.counted[spec] for spec in specs if spec in material.counted}
         if material.wants_ours
@@ -93,7 +93,7 @@ def csp_overview(material: Material) -> Made:
             "(c) speed",
             Axis("inference speed", "images/s"),
             pairs,
-            {"ours": lambda member: _of(found.of, member, "fps")},
+            {"ours": lambda member: _of(selection.of, member, "fps")},
             no_speed,
         ),
         _bars(
@@ -109,12 +109,16 @@ def csp_overview(material: Material) -> Made:
         else "Quoted from CSPNet, Table 3; traffic, of one pair, from section 4.5."
     ]
     if counted:
-        remarks += ["Ours of (a) and (b) are counted.", *_unbuilt(pairs), *_of_found(found, "fps")]
+        remarks += [
+            "Ours of (a) and (b) are counted.",
+            *_unbuilt(pairs),
+            *_measuring_remarks(selection, "fps"),
+        ]
     where = (
         "as published"
         if not counted
-        else f"counted; speed measured on {found.where}"
-        if found
+        else f"counted; speed measured on {selection.setup}"
+        if selection
         else "counted"
     )
     title = "Networks with partial stages, after CSPNet's Figure 1"
@@ -123,7 +127,7 @@ def csp_overview(material: Material) -> Made:
     ]
 
 
-def fusion(material: Material) -> Made:
+def fusion(material: Material) -> Plots:
     """Make Figure 4: accuracy over BFLOPs of ways to fuse partial features, and of the pyramids of
     Table 2.
     """
@@ -165,14 +169,14 @@ def fusion(material: Material) -> Made:
     return [Plot("fusion", title, where, panels, tuple(remarks), key, key)]
 
 
-def layers(material: Material) -> Made:
+def layers(material: Material) -> Plots:
     """Make Figure 7: BFLOPs of each layer, and the largest of each network."""
     return _of_layers(
         material, "layers", "cspnet/figure7", "Computation of each layer", _computation
     )
 
 
-def layer_io(material: Material) -> Made:
+def layer_io(material: Material) -> Plots:
     """Make Figure 8: input and output size of each layer, a panel a network."""
     return _of_layers(
         material, "layer-io", "cspnet/figure8", "Input and output size of each layer", _sizes
@@ -207,12 +211,12 @@ def _bars(
     for label, pair in pairs.items():
         for member, stages in zip(pair, (PLAIN, PARTIAL), strict=True):
             for origin, value in values.items():
-                if (found := value(member)).value is not None:
+                if (height := value(member)).value is not None:
                     mark = Mark(
                         member.label,
                         label,
-                        found.value,
-                        y_interval=found.interval,
+                        height.value,
+                        y_interval=height.interval,
                         colour=stages,
                         form="bar",
                         origin=origin,
@@ -222,11 +226,11 @@ def _bars(
 
 
 def _of(
-    found: Mapping[Spec, Configuration], member: Member, word: str, scale: float = 1.0
+    configurations: Mapping[Spec, Configuration], member: Member, word: str, scale: float = 1.0
 ) -> Value:
-    if member.spec is None or member.spec not in found:
+    if member.spec is None or member.spec not in configurations:
         return Value(None)
-    return value_of(found[member.spec], word, scale=scale)
+    return value_of(configurations[member.spec], word, scale=scale)
 
 
 def _published(member: Member, metric: str) -> Value:
@@ -311,7 +315,7 @@ def _of_layers(
     figure: str,
     title: str,
     panels: Callable[[Mapping[str, Sequence[Layer]]], tuple[Panel, ...]],
-) -> Made:
+) -> Plots:
     """A figure of layers: of the networks that were asked for, or of the paper's that can be
     built.
     """
@@ -327,7 +331,7 @@ def _of_layers(
                 f"none of its networks can be built yet ({why}); --network NAME shows any other",
             )
         ]
-    found = {label: material.layers(spec) for label, spec in chosen.items()}
+    counted = {label: material.layers(spec) for label, spec in chosen.items()}
     absent = (
         []
         if material.networks
@@ -338,12 +342,12 @@ def _of_layers(
         "counted."
     ]
     remarks += [f"Not built: {'; '.join(absent)}."] if absent else []
-    made = panels(found)
+    drawn = panels(counted)
     number = figure.removeprefix("cspnet/figure")
     after = "" if material.networks else f", after CSPNet's Figure {number}"
     where = "counted, " + ", ".join(dict.fromkeys(spec.size for spec in chosen.values()))
     key = Key((), "network") if name == "layers" else Key(("input", "output"), "size")
-    return [Plot(name, f"{title}{after}", where, made, tuple(remarks), key, columns=1)]
+    return [Plot(name, f"{title}{after}", where, drawn, tuple(remarks), key, columns=1)]
 
 
 def _computation(networks: Mapping[str, Sequence[Layer]]) -> tuple[Panel, ...]:
@@ -384,11 +388,13 @@ def _unbuilt(pairs: Mapping[str, tuple[Member, Member]]) -> list[str]:
     return [f"Not built: {', '.join(absent)}."] if absent else []
 
 
-def _of_found(found: Found, word: str) -> list[str]:
-    if not found:
+def _measuring_remarks(selection: Selection, word: str) -> list[str]:
+    if not selection:
         return []
     return [
-        *bars_remark((value_of(one, word) for one in found.of.values()), found),
-        *left_out(found),
-        *flags_remark(found, [word]),
+        *bars_remark(
+            (value_of(configuration, word) for configuration in selection.of.values()), selection
+        ),
+        *left_out(selection),
+        *flags_remark(selection, [word]),
     ]

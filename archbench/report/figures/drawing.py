@@ -120,13 +120,13 @@ def _with_palette(picture: Image.Image) -> Image.Image:
     """The picture in few colours, a third of the file: none of them is off by what an eye sees, and
     the page stays white.
     """
-    found = picture.quantize(
+    indexed = picture.quantize(
         PNG_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
     )
-    palette, page = found.getpalette() or [], cast(int, found.getpixel((0, 0)))
+    palette, page = indexed.getpalette() or [], cast(int, indexed.getpixel((0, 0)))
     palette[3 * page : 3 * page + 3] = WHITE
-    found.putpalette(palette)
-    return found
+    indexed.putpalette(palette)
+    return indexed
 
 
 def svg(figure: Figure) -> str:
@@ -256,10 +256,14 @@ def _draw_marks(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
     if "bar" in forms:
         draw_bars(axes, panel, looks, style)
         axes.grid(visible=False, axis="x")
-        place = category_places(panel)
+        positions = category_places(panel)
         draw_points(
             axes,
-            [replace(mark, x=float(place[mark.x])) for mark in panel.marks if mark.form == "point"],
+            [
+                replace(mark, x=float(positions[mark.x]))
+                for mark in panel.marks
+                if mark.form == "point"
+            ],
             looks,
             style,
         )
@@ -303,7 +307,7 @@ def _lay_out(figure: Figure, plot: Plot, looks: Palette, style: Style) -> None:
     above = (
         top
         + sum(_lines_in(text, size) + GAP_IN for text, size, _ in lines)
-        + sum(one.height_in + GAP_IN for one in legends)
+        + sum(legend.height_in + GAP_IN for legend in legends)
     )
     total = panels_in + above + bottom
     figure.set_size_inches(width, total)

@@ -9,17 +9,17 @@ from archbench.papers.suites import Member, suite
 from archbench.report.figures.contract import (
     Axis,
     Key,
-    Made,
     Mark,
     Origin,
     Panel,
     Plot,
+    Plots,
     plot_or_missing,
 )
 from archbench.report.figures.material import (
     NOTHING,
-    Found,
     Material,
+    Selection,
     Value,
     bars_remark,
     flags_remark,
@@ -43,16 +43,16 @@ AXES = {
 TITLES = {"train_memory_mb": "(a) memory", "train_step_s": "(b) time"}
 
 
-def training_cost(material: Material) -> Made:
+def training_cost(material: Material) -> Plots:
     """Make Table 9 as bars, a panel for memory and one for time; both sources together as ratios to
     the first network of both.
     """
     members = suite(TABLE).members
-    specs, found = _found(material, members)
-    words = {"train_memory_mb": _memory(found), "train_step_s": "latency_ms"}
+    specs, selection = _select(material, members)
+    words = {"train_memory_mb": _memory(selection), "train_step_s": "latency_ms"}
     sources: dict[Origin, Mapping[str, Mapping[str, Value]]] = {}
-    if found:
-        sources["ours"] = {metric: _ours(specs, found, word) for metric, word in words.items()}
+    if selection:
+        sources["ours"] = {metric: _ours(specs, selection, word) for metric, word in words.items()}
     if material.wants_paper:
         sources["paper"] = {metric: _published(members, metric) for metric in words}
     base = _base(sources) if len(sources) > 1 else ""
@@ -60,22 +60,22 @@ def training_cost(material: Material) -> Made:
     remarks = ["ImageNet, 224x224, SGD with momentum."]
     if "paper" in sources:
         remarks.append("The paper's figures are of batch 32 a card, and of its own cards.")
-    if found:
-        remarks.append(f"Ours are of batch {next(iter(found.of)).batch}.")
+    if selection:
+        remarks.append(f"Ours are of batch {next(iter(selection.of)).batch}.")
         if PREDICTED in words.values():
             remarks.append(
                 "Our memory is predicted, the least that a step must hold: this device has none of "
                 "its own."
             )
         values = [value for values in sources["ours"].values() for value in values.values()]
-        absent = [label for label, spec in specs.items() if spec not in found.of]
+        absent = [label for label, spec in specs.items() if spec not in selection.of]
         remarks += [
-            *bars_remark(values, found),
-            *left_out(found),
-            *flags_remark(found, [*words.values()]),
+            *bars_remark(values, selection),
+            *left_out(selection),
+            *flags_remark(selection, [*words.values()]),
         ]
         remarks += [f"No record: {', '.join(absent)}."] if absent else []
-    where = f"measured on {found.where}" if found else "as published"
+    where = f"measured on {selection.setup}" if selection else "as published"
     key = Key(("network",))
     plot = Plot(
         "training-cost",
@@ -91,34 +91,38 @@ def training_cost(material: Material) -> Made:
     )
 
 
-def _found(material: Material, members: Sequence[Member]) -> tuple[dict[str, Spec], Found]:
+def _select(material: Material, members: Sequence[Member]) -> tuple[dict[str, Spec], Selection]:
     """The networks at the one batch that has the most records, the paper's where it has as many,
     and these records.
     """
     printed = {member.label: member.spec for member in members if member.spec}
     batches = [spec.batch for spec in printed.values()] + [
-        one.spec.batch for one in material.configurations if one.spec.mode == "train"
+        configuration.spec.batch
+        for configuration in material.configurations
+        if configuration.spec.mode == "train"
     ]
     best, chosen = NOTHING, printed
     for batch in dict.fromkeys(batches if material.wants_ours else ()):
         specs = {label: replace(spec, batch=batch) for label, spec in printed.items()}
-        found = measured(material, specs.values(), "latency_ms")
-        if len(found.of) > len(best.of):
-            best, chosen = found, specs
+        selection = measured(material, specs.values(), "latency_ms")
+        if len(selection.of) > len(best.of):
+            best, chosen = selection, specs
     return chosen, best
 
 
-def _memory(found: Found) -> str:
+def _memory(selection: Selection) -> str:
     """Our column of memory: what was measured, where anything was."""
-    is_measured = not found or any(one.figure(MEASURED) for one in found.of.values())
+    is_measured = not selection or any(
+        configuration.figure(MEASURED) for configuration in selection.of.values()
+    )
     return MEASURED if is_measured else PREDICTED
 
 
-def _ours(specs: Mapping[str, Spec], found: Found, word: str) -> dict[str, Value]:
+def _ours(specs: Mapping[str, Spec], selection: Selection, word: str) -> dict[str, Value]:
     return {
-        label: value_of(found.of[spec], word, scale=SCALES[word])
+        label: value_of(selection.of[spec], word, scale=SCALES[word])
         for label, spec in specs.items()
-        if spec in found.of
+        if spec in selection.of
     }
 
 

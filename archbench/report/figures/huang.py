@@ -18,18 +18,18 @@ from archbench.report.figures.contract import (
     Axis,
     Guide,
     Key,
-    Made,
     Mark,
     Missing,
     Panel,
     Plot,
+    Plots,
     frontier,
     plot_or_missing,
 )
 from archbench.report.figures.material import (
     Device,
-    Found,
     Material,
+    Selection,
     Value,
     bars_remark,
     flags_remark,
@@ -62,7 +62,7 @@ NO_ACCURACY = (
 )
 
 
-def speed_accuracy(material: Material) -> Made:
+def speed_accuracy(material: Material) -> Plots:
     """Make Figure 2: published mAP over measured time, and the frontier that no configuration
     beats.
     """
@@ -75,11 +75,11 @@ def speed_accuracy(material: Material) -> Made:
                 "huang/table3",
             )
         ]
-    found = measured(material, accuracy, "total_ms")
+    selection = measured(material, accuracy, "total_ms")
     marks, values = [], []
     for point in points():
-        if point.spec in found.of:
-            value = value_of(found.of[point.spec], "total_ms")
+        if point.spec in selection.of:
+            value = value_of(selection.of[point.spec], "total_ms")
             values.append(value)
             marks.append(
                 _mark(point, value, Value(accuracy[point.spec]), label=_label(point), is_named=True)
@@ -93,22 +93,32 @@ def speed_accuracy(material: Material) -> Made:
         better="better \N{NORTH WEST ARROW}",
     )
     grid = {point.spec for point in points()} - accuracy.keys()
-    others = sum(one.place == found.where and one.spec in grid for one in material.configurations)
+    others = sum(
+        configuration.place == selection.setup and configuration.spec in grid
+        for configuration in material.configurations
+    )
     remarks = [
         f"{PROTOCOL} mAP quoted from Table 3; the paper prints none of the {others} other "
         "configurations measured here."
         if others
         else f"{PROTOCOL} mAP quoted from Table 3.",
-        *_remarks(found, values, "total_ms"),
+        *_remarks(selection, values, "total_ms"),
     ]
     title = "Accuracy over time, after Huang et al.'s Figure 2"
     plot = Plot(
-        "speed-accuracy", title, _where(found), (panel,), tuple(remarks), COLOURS, SHAPES, columns=1
+        "speed-accuracy",
+        title,
+        _where(selection),
+        (panel,),
+        tuple(remarks),
+        COLOURS,
+        SHAPES,
+        columns=1,
     )
     return plot_or_missing(plot, lambda: _how_to_fill("table3"))
 
 
-def proposals(material: Material) -> Made:
+def proposals(material: Material) -> Plots:
     """Make Figures 6a and 6b: time over the number of proposals, and mAP where it is published."""
     if not material.wants_ours:
         return [Missing("proposals", f"{NO_TIMES}; {_how_to_fill('figure6a')}")]
@@ -121,16 +131,18 @@ def proposals(material: Material) -> Made:
         for size, there in swept.items()
     }
     size = max(of_size, key=lambda size: len(of_size[size].of))
-    found = of_size[size]
+    selection = of_size[size]
     values: list[Value] = []
     panels = []
     for letter, detector in zip("ab", ("faster-rcnn", "rfcn"), strict=True):
         chosen = [
-            point for point in swept[size] if point.detector == detector and point.spec in found.of
+            point
+            for point in swept[size]
+            if point.detector == detector and point.spec in selection.of
         ]
         marks = []
         for point in chosen:
-            values.append(value_of(found.of[point.spec], "total_ms"))
+            values.append(value_of(selection.of[point.spec], "total_ms"))
             marks.append(_time_of(point, values[-1]))
         quoted = [_accuracy_of(point) for point in chosen if point.spec in _accuracy()]
         panels.append(
@@ -143,14 +155,16 @@ def proposals(material: Material) -> Made:
                 empty=f"no measured record; {_how_to_fill('figure6' + letter, is_first=False)}",
             )
         )
-    remarks = [PROTOCOL, *_remarks(found, values, "total_ms")]
+    remarks = [PROTOCOL, *_remarks(selection, values, "total_ms")]
     if any(panel.right for panel in panels):
         remarks.insert(1, "Hollow: mAP as published (Table 3), on the right axis.")
     if size == LOW:
         remarks.insert(1, f"The paper's figure is of {HIGH}x{HIGH}.")
     shapes = Key(("16", "8"), "output stride")
     title = "Time over proposals, after Huang et al.'s Figure 6"
-    plot = Plot("proposals", title, _where(found), tuple(panels), tuple(remarks), COLOURS, shapes)
+    plot = Plot(
+        "proposals", title, _where(selection), tuple(panels), tuple(remarks), COLOURS, shapes
+    )
     return plot_or_missing(plot, lambda: _how_to_fill("figure6a"))
 
 
@@ -170,23 +184,25 @@ PARTS = (
 WHOLE = (Part("network, not told apart", "latency_ms"), PARTS[2])
 
 
-def time_by_part(material: Material) -> Made:
+def time_by_part(material: Material) -> Plots:
     """Make Figure 7: time at 300x300 with 300 proposals, by part, a panel a meta-architecture."""
     if not material.wants_ours:
         return [Missing("time", f"{NO_TIMES}; {_how_to_fill('figure7')}")]
     chosen = [
         point for point in points() if point.size == LOW and point.proposals in (0, MOST_PROPOSALS)
     ]
-    found = measured(material, [point.spec for point in chosen], "total_ms")
+    selection = measured(material, [point.spec for point in chosen], "total_ms")
     values: list[Value] = []
     panels = []
     empty = f"no record; {_how_to_fill('figure7', is_first=False)}"
     for letter, (detector, name) in zip("abc", META.items(), strict=True):
-        of = [point for point in chosen if point.detector == detector and point.spec in found.of]
+        of = [
+            point for point in chosen if point.detector == detector and point.spec in selection.of
+        ]
         marks: list[Mark] = []
         for point in of:
-            values.append(value_of(found.of[point.spec], "total_ms"))
-            marks += _parts(point, found.of[point.spec], values[-1])
+            values.append(value_of(selection.of[point.spec], "total_ms"))
+            marks += _parts(point, selection.of[point.spec], values[-1])
         panels.append(
             Panel(f"({letter}) {name}", Axis(""), TIME, tuple(marks), is_stacked=True, empty=empty)
         )
@@ -195,13 +211,13 @@ def time_by_part(material: Material) -> Made:
         f"{PROTOCOL} {LOW}x{LOW}, {MOST_PROPOSALS} proposals. Points: the whole call, timed as "
         "one; parts are timed in calls of their own"
         f" and may add up to something else. S{DENSE}: output stride {DENSE}.",
-        *_remarks(found, values, "total_ms"),
+        *_remarks(selection, values, "total_ms"),
     ]
     title = "Time by part, after Huang et al.'s Figure 7"
     plot = Plot(
         "time",
         title,
-        _where(found),
+        _where(selection),
         tuple(panels),
         tuple(remarks),
         Key(names, "part"),
@@ -211,7 +227,7 @@ def time_by_part(material: Material) -> Made:
     return plot_or_missing(plot, lambda: _how_to_fill("figure7"))
 
 
-def flops_time(material: Material) -> Made:
+def flops_time(material: Material) -> Plots:
     """Make Figures 8a and 8b: multiply-adds over time on a GPU and on a CPU."""
     macs = Axis("multiply-adds", "G", is_log=True)
     return _over_time(
@@ -223,7 +239,7 @@ def flops_time(material: Material) -> Made:
     )
 
 
-def memory_time(material: Material) -> Made:
+def memory_time(material: Material) -> Plots:
     """Make Figures 10a and 10b: memory over time on a GPU and on a CPU."""
     return _over_time(
         material,
@@ -234,18 +250,18 @@ def memory_time(material: Material) -> Made:
     )
 
 
-def memory(material: Material) -> Made:
+def memory(material: Material) -> Plots:
     """Make Figure 9: memory at 300x300 by extractor and meta-architecture, with the spread over
     proposals and strides.
     """
     if not material.wants_ours:
         return [Missing("memory", f"{NO_TIMES}; {_how_to_fill('figure9')}")]
     chosen = [point for point in points() if point.size == LOW]
-    found = measured(material, [point.spec for point in chosen], "mem_alloc_peak_bytes")
+    selection = measured(material, [point.spec for point in chosen], "mem_alloc_peak_bytes")
     panels = []
     for letter, what, word, of in (
         ("a", "total, as the paper counts", "activation_total_bytes", material.counted),
-        ("b", "peak on the device", "mem_alloc_peak_bytes", found.of),
+        ("b", "peak on the device", "mem_alloc_peak_bytes", selection.of),
     ):
         axis = TOTAL_MEMORY.words if word.startswith("activation") else "allocator's peak"
         marks = tuple(
@@ -263,9 +279,9 @@ def memory(material: Material) -> Made:
         f"({', '.join(map(str, _counts()))}) and output strides that there are;"
         " error bars: the least and the most of them. (a) is counted: all that operators write, "
         "which the paper calls total memory.",
-        *left_out(found),
+        *left_out(selection),
     ]
-    where = f"counted; (b) measured on {found.where}" if found else "counted"
+    where = f"counted; (b) measured on {selection.setup}" if selection else "counted"
     title = "Memory, after Huang et al.'s Figure 9"
     plot = Plot(
         "memory",
@@ -278,34 +294,34 @@ def memory(material: Material) -> Made:
     return plot_or_missing(plot, lambda: _how_to_fill("figure9"))
 
 
-def refused(name: str) -> Callable[[Material], Made]:
+def refused(name: str) -> Callable[[Material], Plots]:
     """A figure that no data can fill."""
     return lambda material: [Missing(name, NO_ACCURACY)]
 
 
 def _over_time(
     material: Material, name: str, title: str, y: Axis, counted: tuple[str, float]
-) -> Made:
+) -> Plots:
     """A counted figure over time, a panel for each kind of device."""
     number = {"flops-time": "8", "memory-time": "10"}[name]
     if not material.wants_ours:
         return [Missing(name, f"{NO_TIMES}; {_how_to_fill(f'figure{number}a')}")]
     word, scale = counted
-    panels, remarks, places = [], [], []
+    panels, remarks, setups = [], [], []
     for letter, (device, kind) in zip("ab", DEVICES.items(), strict=True):
-        found = measured(material, [point.spec for point in points()], "total_ms", device=kind)
+        selection = measured(material, [point.spec for point in points()], "total_ms", device=kind)
         marks, values = [], []
         for point in points():
             if (
-                point.spec in found.of
-                and (height := value_of(found.of[point.spec], word, scale=scale)).value
+                point.spec in selection.of
+                and (height := value_of(selection.of[point.spec], word, scale=scale)).value
             ):
-                values.append(value_of(found.of[point.spec], "total_ms"))
+                values.append(value_of(selection.of[point.spec], "total_ms"))
                 marks.append(_mark(point, values[-1], height, label=_label(point), is_named=False))
-        remarks += bars_remark(values, found) + [
-            f"({letter}) {text}" for text in flags_remark(found, ["total_ms"])
+        remarks += bars_remark(values, selection) + [
+            f"({letter}) {text}" for text in flags_remark(selection, ["total_ms"])
         ]
-        places += [f"({letter}) {found.where}"] if found else []
+        setups += [f"({letter}) {selection.setup}"] if selection else []
         sweep = (
             f"archbench sweep huang/figure{number}{letter} --device "
             f"{'cuda' if kind == 'gpu' else 'cpu'}"
@@ -327,7 +343,7 @@ def _over_time(
     plot = Plot(
         name,
         title,
-        f"measured on {'; '.join(places)}",
+        f"measured on {'; '.join(setups)}",
         tuple(panels),
         tuple(words),
         COLOURS,
@@ -449,12 +465,12 @@ def _spread(chosen: Iterable[Point], value: Callable[[Spec], Value]) -> list[Mar
 
 def _accuracy() -> dict[Spec, float]:
     """The published mAP on minival by network."""
-    found = (
+    quoted = (
         (figure.spec(), figure.value)
         for figure in figures()
         if (figure.paper, figure.dataset) == ("huang", "coco-minival")
     )
-    return {spec: value for spec, value in found if spec}
+    return {spec: value for spec, value in quoted if spec}
 
 
 def _counts() -> list[int]:
@@ -468,17 +484,17 @@ def _label(point: Point) -> str:
     return ", ".join(words)
 
 
-def _where(found: Found) -> str:
-    return f"measured on {found.where}"
+def _where(selection: Selection) -> str:
+    return f"measured on {selection.setup}"
 
 
-def _remarks(found: Found, values: Iterable[Value], word: str) -> list[str]:
-    return [*bars_remark(values, found), *left_out(found), *flags_remark(found, [word])]
+def _remarks(selection: Selection, values: Iterable[Value], word: str) -> list[str]:
+    return [*bars_remark(values, selection), *left_out(selection), *flags_remark(selection, [word])]
 
 
-def _how_to_fill(place: str, *, is_first: bool = True) -> str:
+def _how_to_fill(figure: str, *, is_first: bool = True) -> str:
     """What would make the records of a figure."""
-    command = f"archbench sweep huang/{place}"
+    command = f"archbench sweep huang/{figure}"
     return (
         f"no record of its networks has what it shows; {command} makes them"
         if is_first

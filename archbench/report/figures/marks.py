@@ -161,18 +161,18 @@ def draw_bars(axes: Axes, panel: Panel, palette: Palette, style: Style) -> None:
     points stand among them.
     """
     bars = [mark for mark in panel.marks if mark.form == "bar"]
-    place = category_places(panel)
+    positions = category_places(panel)
     order = list(palette.colours)
     groups = sorted(
         {(mark.colour, mark.origin) for mark in bars},
         key=lambda group: (order.index(group[0]) if group[0] else -1, group[1]),
     )
     width = GROUP_WIDTH / (1 if panel.is_stacked else max(len(groups), 1))
-    height = dict.fromkeys(place, 0.0)
+    height = dict.fromkeys(positions, 0.0)
     for index, group in enumerate(groups):
         chosen = [mark for mark in bars if (mark.colour, mark.origin) == group]
         shift = 0.0 if panel.is_stacked else (index - (len(groups) - 1) / 2) * width
-        x = [place[mark.x] + shift for mark in chosen]
+        x = [positions[mark.x] + shift for mark in chosen]
         y = [float(mark.y) for mark in chosen]
         below = [height[mark.x] for mark in chosen] if panel.is_stacked else [0.0] * len(chosen)
         ink = palette.colour(group[0])
@@ -194,9 +194,13 @@ def draw_bars(axes: Axes, panel: Panel, palette: Palette, style: Style) -> None:
             height[mark.x] += at
         if len(bars) <= FEW_BARS and not panel.is_stacked:
             _write_values(
-                axes, x, chosen, style, width * width_pt(axes) / max(len(place), LEAST_CATEGORIES)
+                axes,
+                x,
+                chosen,
+                style,
+                width * width_pt(axes) / max(len(positions), LEAST_CATEGORIES),
             )
-    _name_categories(axes, [str(category) for category in place], style)
+    _name_categories(axes, [str(category) for category in positions], style)
 
 
 def _raised(mark: Mark, x: float, bottom: float) -> Mark:

@@ -1,4 +1,4 @@
-"""What figures are made of: measured configurations of one place, published figures, counted
+"""What figures are made of: measured configurations of one setup, published figures, counted
 layers, weights.
 """
 
@@ -93,12 +93,20 @@ class Material:
     @cached_property
     def configurations(self) -> list[Configuration]:
         """The records that ended well, repeats put together."""
-        return [one for one in configurations(self.records) if one.status == "ok"]
+        return [
+            configuration
+            for configuration in configurations(self.records)
+            if configuration.status == "ok"
+        ]
 
     @cached_property
     def counted(self) -> dict[Spec, Configuration]:
         """For each network any configuration that was counted: counts depend on no device."""
-        return {one.spec: one for one in self.configurations if one.newest.counted}
+        return {
+            configuration.spec: configuration
+            for configuration in self.configurations
+            if configuration.newest.counted
+        }
 
 
 @dataclass(frozen=True)
@@ -111,12 +119,12 @@ class Value:
 
 
 @dataclass(frozen=True)
-class Found:
-    """The measured configurations of one place by network; `elsewhere` counts those of other places
+class Selection:
+    """The measured configurations of one setup by network; `elsewhere` counts those of other setups
     that were left out.
     """
 
-    where: str
+    setup: str
     of: Mapping[Spec, Configuration]
     elsewhere: Mapping[str, int]
 
@@ -124,27 +132,31 @@ class Found:
         return bool(self.of)
 
 
-NOTHING = Found("", {}, {})
+NOTHING = Selection("", {}, {})
 
 
 def measured(
     material: Material, specs: Collection[Spec], word: str, *, device: Device = ""
-) -> Found:
-    """The configurations of networks that have a figure, all of the one place that has most of
+) -> Selection:
+    """The configurations of networks that have a figure, all of the one setup that has most of
     them, then the newest.
     """
     wanted = set(specs)
     fitting = [
-        one
-        for one in material.configurations
-        if one.spec in wanted and one.figure(word) and (not device or is_on(one, device))
+        configuration
+        for configuration in material.configurations
+        if configuration.spec in wanted
+        and configuration.figure(word)
+        and (not device or is_on(configuration, device))
     ]
-    places = measured_places(fitting)
-    if not places:
+    setups = measured_places(fitting)
+    if not setups:
         return NOTHING
-    (where, chosen), *others = places.items()
-    return Found(
-        where, {one.spec: one for one in chosen}, {name: len(group) for name, group in others}
+    (setup, chosen), *others = setups.items()
+    return Selection(
+        setup,
+        {configuration.spec: configuration for configuration in chosen},
+        {name: len(group) for name, group in others},
     )
 
 
@@ -180,43 +192,43 @@ def listed(names: Sequence[str]) -> str:
     )
 
 
-def bars_remark(values: Iterable[Value], found: Found) -> list[str]:
+def bars_remark(values: Iterable[Value], selection: Selection) -> list[str]:
     """What error bars mean, where there are any."""
     if not any(value.interval for value in values):
         return []
-    is_repeated = any(len(one.records) > 1 for one in found.of.values())
+    is_repeated = any(len(configuration.records) > 1 for configuration in selection.of.values())
     return [
         "Error bars: 95 % interval of the median"
         + (", or the range of the medians of several processes." if is_repeated else ".")
     ]
 
 
-def left_out(found: Found) -> list[str]:
-    """The places whose records are not shown."""
-    if not found.elsewhere:
+def left_out(selection: Selection) -> list[str]:
+    """The setups whose records are not shown."""
+    if not selection.elsewhere:
         return []
     return [
         "Left out, of other devices or settings: "
-        f"{'; '.join(f'{count} on {name}' for name, count in found.elsewhere.items())}."
+        f"{'; '.join(f'{count} on {name}' for name, count in selection.elsewhere.items())}."
     ]
 
 
-def flags_remark(found: Found, words: Sequence[str]) -> list[str]:
+def flags_remark(selection: Selection, words: Sequence[str]) -> list[str]:
     """The flags of the figures that are shown, and of how many networks."""
     counts = Counter(
         flag
-        for one in found.of.values()
+        for configuration in selection.of.values()
         for flag in dict.fromkeys(
             flag
             for word in words
-            for figure in [one.figure(word)]
+            for figure in [configuration.figure(word)]
             if figure
             for flag in figure.flags
         )
     )
     if not counts:
         return []
-    shares = (f"{flag} ({count} of {len(found.of)})" for flag, count in sorted(counts.items()))
+    shares = (f"{flag} ({count} of {len(selection.of)})" for flag, count in sorted(counts.items()))
     return [f"Flags: {', '.join(shares)}."]
 
 

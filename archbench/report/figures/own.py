@@ -16,10 +16,10 @@ from archbench.report.data.explains import (
     explanations,
 )
 from archbench.report.data.names import short_names
-from archbench.report.figures.contract import Axis, Guide, Key, Made, Mark, Missing, Panel, Plot
+from archbench.report.figures.contract import Axis, Guide, Key, Mark, Missing, Panel, Plot, Plots
 from archbench.report.figures.material import (
-    Found,
     Material,
+    Selection,
     bars_remark,
     flags_remark,
     groups_of,
@@ -36,33 +36,34 @@ COUNTED_BYTES = 4
 LETTERS = "abcdefghijklmnop"
 
 
-def roofline(material: Material) -> Made:
+def roofline(material: Material) -> Plots:
     """Draw networks below the roofs of their device: what they reach over how much they compute for
     each byte moved.
     """
     there = [
-        one
-        for one in material.configurations
-        if _intensity(one) is not None and one.figure("flops_per_s")
+        configuration
+        for configuration in material.configurations
+        if _intensity(configuration) is not None and configuration.figure("flops_per_s")
     ]
-    places = measured_places(there)
-    if not places:
+    setups = measured_places(there)
+    if not setups:
         why = (
             "no record holds its device's roofs; archbench sweep vovnet/table4 --roofline makes "
             "some"
         )
         return [Missing("roofline", why)]
-    where, chosen = next(iter(places.items()))
-    named, kinds = short_names(one.spec for one in chosen), groups_of(_kind(one) for one in chosen)
+    setup, chosen = next(iter(setups.items()))
+    named = short_names(configuration.spec for configuration in chosen)
+    kinds = groups_of(_kind(configuration) for configuration in chosen)
     marks = []
-    for one in chosen:
-        rate, at = value_of(one, "flops_per_s", scale=1e-9), _intensity(one)
+    for configuration in chosen:
+        rate, at = value_of(configuration, "flops_per_s", scale=1e-9), _intensity(configuration)
         assert rate.value is not None
         assert at is not None
-        is_few, kind = len(chosen) <= FEW, kinds[_kind(one)]
+        is_few, kind = len(chosen) <= FEW, kinds[_kind(configuration)]
         marks.append(
             Mark(
-                named[one.spec],
+                named[configuration.spec],
                 at,
                 rate.value,
                 y_interval=rate.interval,
@@ -71,19 +72,21 @@ def roofline(material: Material) -> Made:
                 is_named=is_few,
             )
         )
-    found = Found(
-        where,
-        {one.spec: one for one in chosen},
-        {name: len(group) for name, group in list(places.items())[1:]},
+    selection = Selection(
+        setup,
+        {configuration.spec: configuration for configuration in chosen},
+        {name: len(group) for name, group in list(setups.items())[1:]},
     )
     roofs = _conditions(chosen[-1])
     remarks = [
         "Roofs: what the device did at best in probes of its own; bytes: inputs, weights and "
         "outputs of every operator. A network's time is"
         " of its forward pass (protocol model).",
-        *bars_remark((value_of(one, "flops_per_s") for one in chosen), found),
-        *left_out(found),
-        *flags_remark(found, ["flops_per_s"]),
+        *bars_remark(
+            (value_of(configuration, "flops_per_s") for configuration in chosen), selection
+        ),
+        *left_out(selection),
+        *flags_remark(selection, ["flops_per_s"]),
     ]
     panel = Panel(
         "",
@@ -97,7 +100,7 @@ def roofline(material: Material) -> Made:
         Plot(
             "roofline",
             "Networks below their device's roofs",
-            f"measured on {where}",
+            f"measured on {setup}",
             (panel,),
             tuple(remarks),
             key,
@@ -107,13 +110,14 @@ def roofline(material: Material) -> Made:
     ]
 
 
-def explains(material: Material) -> Made:
+def explains(material: Material) -> Plots:
     """Draw each counted figure against time and energy, with the rank correlation."""
     groups: dict[tuple[str, str, int], list[Configuration]] = {}
-    for place, made in measured_places(material.configurations).items():
-        for one in made:
-            if all(one.figure(word) for word in EXPLAINING) and one.figure("latency_ms"):
-                groups.setdefault((place, one.spec.mode, one.spec.batch), []).append(one)
+    for setup, configurations in measured_places(material.configurations).items():
+        for configuration in configurations:
+            if all(configuration.figure(word) for word in (*EXPLAINING, "latency_ms")):
+                group = setup, configuration.spec.mode, configuration.spec.batch
+                groups.setdefault(group, []).append(configuration)
     largest = max(groups, key=lambda key: len(groups[key]), default=None)
     if largest is None or len(groups[largest]) < LEAST_NETWORKS:
         why = (
@@ -121,16 +125,19 @@ def explains(material: Material) -> Made:
             "vovnet/table4 measures six"
         )
         return [Missing("explains", why)]
-    place, mode, batch = largest
-    found = {one.measured: one for one in explanations(groups[largest])}
-    with_flawed = not found
+    setup, mode, batch = largest
+    explained = {explanation.measured: explanation for explanation in explanations(groups[largest])}
+    with_flawed = not explained
     if with_flawed:
-        found = {one.measured: one for one in explanations(groups[largest], with_flawed=True)}
-    kinds = groups_of(_kind(one) for one in groups[largest])
-    panels = _explained(groups[largest], found, kinds, with_flawed=with_flawed)
+        explained = {
+            explanation.measured: explanation
+            for explanation in explanations(groups[largest], with_flawed=True)
+        }
+    kinds = groups_of(_kind(configuration) for configuration in groups[largest])
+    panels = _explained(groups[largest], explained, kinds, with_flawed=with_flawed)
     remarks = [
         "Rho: Spearman's rank correlation, and its 95 % interval over resamples of "
-        f"{' and '.join(str(one.n) for one in found.values())}"
+        f"{' and '.join(str(explanation.n) for explanation in explained.values())}"
         " networks. Forward pass alone (protocol model); axes are logarithmic.",
         f"Inputs: {_inputs(groups[largest])}: figures that grow with the input agree the more, "
         "the more the inputs differ.",
@@ -138,7 +145,7 @@ def explains(material: Material) -> Made:
         if with_flawed
         else "Flawed figures are left out.",
     ]
-    others = sum(len(made) for key, made in groups.items() if key != largest)
+    others = sum(len(members) for key, members in groups.items() if key != largest)
     remarks += (
         [f"Left out, of other devices, settings, modes or batches: {others} configurations."]
         if others
@@ -148,7 +155,7 @@ def explains(material: Material) -> Made:
     key = Key(tuple(dict.fromkeys(kinds.values())), "detector")
     title, where, columns = (
         "What explains time and energy",
-        f"measured on {place}, {call}",
+        f"measured on {setup}, {call}",
         len(EXPLAINING),
     )
     return [
@@ -167,32 +174,32 @@ def explains(material: Material) -> Made:
 
 
 def _explained(
-    made: Sequence[Configuration],
-    found: Mapping[str, Explanation],
+    configurations: Sequence[Configuration],
+    explained: Mapping[str, Explanation],
     kinds: Mapping[str, str],
     *,
     with_flawed: bool,
 ) -> list[Panel]:
     """A panel for each counted figure and each measured one that enough networks have."""
-    named = short_names(one.spec for one in made)
+    named = short_names(configuration.spec for configuration in configurations)
     panels: list[Panel] = []
-    for word in filter(found.__contains__, EXPLAINED):
+    for word in filter(explained.__contains__, EXPLAINED):
         y = SHOWN[word]
         there = [
-            one
-            for one in made
-            if (figure := one.figure(word)) and (with_flawed or not figure.flaws)
+            configuration
+            for configuration in configurations
+            if (figure := configuration.figure(word)) and (with_flawed or not figure.flaws)
         ]
-        heights = [value_of(one, word, scale=y.scale) for one in there]
+        heights = [value_of(configuration, word, scale=y.scale) for configuration in there]
         for name in EXPLAINING:
             x = SHOWN[name]
             marks = []
-            for one, height in zip(there, heights, strict=True):
-                at = value_of(one, name, scale=x.scale)
+            for configuration, height in zip(there, heights, strict=True):
+                at = value_of(configuration, name, scale=x.scale)
                 if at.value is not None and height.value is not None:
-                    kind = kinds[_kind(one)]
+                    kind = kinds[_kind(configuration)]
                     mark = Mark(
-                        named[one.spec],
+                        named[configuration.spec],
                         at.value,
                         height.value,
                         y_interval=height.interval,
@@ -200,26 +207,26 @@ def _explained(
                         shape=kind,
                     )
                     marks.append(mark)
-            title = f"({LETTERS[len(panels)]}) {_rho(found[word], name)}"
+            title = f"({LETTERS[len(panels)]}) {_rho(explained[word], name)}"
             across, up = (Axis(shown.heading, shown.unit, is_log=True) for shown in (x, y))
             panels.append(Panel(title, across, up, tuple(marks)))
     return panels
 
 
-def _kind(one: Configuration) -> str:
-    return one.spec.detector or "classifier"
+def _kind(configuration: Configuration) -> str:
+    return configuration.spec.detector or "classifier"
 
 
 def _rho(explanation: Explanation, name: str) -> str:
-    found = explanation.counted[name]
-    if found.rho is None:
+    correlation = explanation.counted[name]
+    if correlation.rho is None:
         return "rho: none"
     interval = (
-        f" ({_hundredths(found.interval[0])} to {_hundredths(found.interval[1])})"
-        if found.interval
+        f" ({_hundredths(correlation.interval[0])} to {_hundredths(correlation.interval[1])})"
+        if correlation.interval
         else ""
     )
-    return f"rho {_hundredths(found.rho)}{interval}"
+    return f"rho {_hundredths(correlation.rho)}{interval}"
 
 
 def _hundredths(value: float) -> str:
@@ -227,36 +234,36 @@ def _hundredths(value: float) -> str:
     return f"{round(value, 2) + 0.0:.2f}"
 
 
-def _inputs(made: Sequence[Configuration]) -> str:
+def _inputs(configurations: Sequence[Configuration]) -> str:
     counts: dict[str, int] = {}
-    for one in made:
-        counts[one.spec.size] = counts.get(one.spec.size, 0) + 1
+    for configuration in configurations:
+        counts[configuration.spec.size] = counts.get(configuration.spec.size, 0) + 1
     ranked = sorted(counts, key=lambda size: -counts[size])
     return ", ".join(f"{size} ({counts[size]})" for size in ranked[:4]) + (
         " and others" if len(ranked) > 4 else ""
     )
 
 
-def _intensity(one: Configuration) -> float | None:
+def _intensity(configuration: Configuration) -> float | None:
     """Operations for each byte that the forward pass moves, in the precision that it was measured
     in; None without roofs.
     """
-    roofs, counted = _conditions(one), one.newest.counted or {}
+    roofs, counted = _conditions(configuration), configuration.newest.counted or {}
     if not roofs or not counted.get("bytes_all"):
         return None
     return (
         float(counted["flops"])
-        * one.spec.batch
+        * configuration.spec.batch
         / (counted["bytes_all"] * roofs["element_bytes"] / COUNTED_BYTES)
     )
 
 
-def _conditions(one: Configuration) -> Mapping[str, Any]:
+def _conditions(configuration: Configuration) -> Mapping[str, Any]:
     """The roofs that the newest record with some holds; nothing where none does."""
     return next(
         (
             record.conditions["roofline"]
-            for record in reversed(one.records)
+            for record in reversed(configuration.records)
             if record.conditions.get("roofline")
         ),
         {},

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from archbench.report.figures import cspnet, dsnet, huang, own, vovnet
-from archbench.report.figures.contract import Made, Missing
+from archbench.report.figures.contract import Missing, Plots
 from archbench.report.figures.material import Material
 from archbench.report.figures.tradeoff import trade_off
 from archbench.report.tables.table import Column, Table
@@ -32,13 +32,13 @@ class Figure:
     title: str
     origin: str
     needs: str
-    _make: Callable[[Material], Made]
+    _make: Callable[[Material], Plots]
 
     def to_dict(self) -> dict[str, str]:
         """Give what is known of it as plain data."""
         return {"name": self.name, "title": self.title, "after": self.origin, "from": self.needs}
 
-    def make(self, material: Material) -> Made:
+    def make(self, material: Material) -> Plots:
         """Make its data; raises UsageError for a choice that cannot be."""
         if material.source == "paper" and self.needs == RECORDS and self.origin == OWN:
             return [
@@ -91,14 +91,14 @@ FIGURES = (
 
 def find(name: str) -> Figure:
     """Find a figure by name, or raise UsageError with the nearest."""
-    found = {figure.name: figure for figure in FIGURES}
-    if name not in found:
-        near = difflib.get_close_matches(name, found, n=2)
+    figures = {figure.name: figure for figure in FIGURES}
+    if name not in figures:
+        near = difflib.get_close_matches(name, figures, n=2)
         raise UsageError(
             f"no plot is called {name!r}; "
             + (f"did you mean {' or '.join(near)}?" if near else "archbench plot lists them")
         )
-    return found[name]
+    return figures[name]
 
 
 def table() -> Table:

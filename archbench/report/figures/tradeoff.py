@@ -14,7 +14,7 @@ from archbench.report.data.configurations import Configuration
 from archbench.report.data.names import short_names
 from archbench.report.data.rows import COLUMNS, COUNTS, MEASURES, merged
 from archbench.report.data.selection import column
-from archbench.report.figures.contract import Axis, Key, Made, Mark, Missing, Origin, Panel, Plot
+from archbench.report.figures.contract import Axis, Key, Mark, Missing, Origin, Panel, Plot, Plots
 from archbench.report.figures.material import Material, Value, groups_of, value_of
 from archbench.report.tables.words import COUNTED, MEASURED, PUBLISHED, Word
 from archbench.spec import Spec, UsageError
@@ -22,7 +22,7 @@ from archbench.spec import Spec, UsageError
 NAME = "trade-off"
 MEASURED_AXES, PUBLISHED_AXES = ("macs", "latency_ms"), ("fps", "ap")
 """What stands on the axes where nothing is asked for."""
-TELL_PLACES = ("device", "threads", "precision", "memory_format")
+TELL_SETUPS = ("device", "threads", "precision", "memory_format")
 """Groups that tell where and how figures were measured, so that they may stand in one figure."""
 TELL_CALLS = ("batch", "mode")
 """Groups that tell how networks were called, so that several calls may stand in one figure."""
@@ -40,14 +40,14 @@ class Candidate:
     """What may be a point: its name, where and how it was called, its two values and its group."""
 
     label: str
-    place: str
+    setup: str
     call: str
     x: Value
     y: Value
     group: str
 
 
-def trade_off(material: Material) -> Made:
+def trade_off(material: Material) -> Plots:
     """Make the figure of two columns."""
     choice = material.choice
     if choice.log != NO_LOG and set(choice.log) - {"x", "y"}:
@@ -55,7 +55,7 @@ def trade_off(material: Material) -> Made:
     return _published(material) if material.source == "paper" else _measured(material)
 
 
-def _measured(material: Material) -> Made:
+def _measured(material: Material) -> Plots:
     choice = material.choice
     words = _number(choice.x or MEASURED_AXES[0]), _number(choice.y or MEASURED_AXES[1])
     group = column(choice.group or "detector")
@@ -68,17 +68,17 @@ def _measured(material: Material) -> Made:
                 "what they have",
             )
         ]
-    places = Counter(candidate.place for candidate in candidates)
-    place = max(places, key=lambda name: (name != COUNTED_ONLY, places[name]))
+    setups = Counter(candidate.setup for candidate in candidates)
+    setup = max(setups, key=lambda name: (name != COUNTED_ONLY, setups[name]))
     are_counts = all(word not in MEASURES for word in words)
     if are_counts:
         where = "counted"
         candidates = list({candidate.label: candidate for candidate in candidates}.values())
-    elif group in TELL_PLACES:
-        where = f"measured on {'; '.join(places)}"
+    elif group in TELL_SETUPS:
+        where = f"measured on {'; '.join(setups)}"
     else:
-        where = f"measured on {place}"
-        candidates = [candidate for candidate in candidates if candidate.place == place]
+        where = f"measured on {setup}"
+        candidates = [candidate for candidate in candidates if candidate.setup == setup]
     calls = Counter(candidate.call for candidate in candidates)
     call, _ = calls.most_common(1)[0]
     if not are_counts and group not in TELL_CALLS:
@@ -90,7 +90,7 @@ def _measured(material: Material) -> Made:
             "Error bars: 95 % interval of the median, or the range of the medians of several "
             "processes."
         )
-    others = "; ".join(f"{count} of {name}" for name, count in places.items() if name not in where)
+    others = "; ".join(f"{count} of {name}" for name, count in setups.items() if name not in where)
     if others and not are_counts:
         remarks.append(
             f"Left out, of other devices or settings: {others}; --group device shows them together."
@@ -101,7 +101,7 @@ def _measured(material: Material) -> Made:
     return [_plot(material, words, candidates, (where, group), remarks)]
 
 
-def _published(material: Material) -> Made:
+def _published(material: Material) -> Plots:
     choice = material.choice
     if choice.group not in ("", "source"):
         raise UsageError(
@@ -153,27 +153,32 @@ def _published(material: Material) -> Made:
     return [_plot(material, words, candidates, ("as published", "source"), remarks)]
 
 
-def _candidates(made: Sequence[Configuration], words: Sequence[str], group: str) -> list[Candidate]:
+def _candidates(
+    configurations: Sequence[Configuration], words: Sequence[str], group: str
+) -> list[Candidate]:
     """The configurations that have both values."""
-    named = short_names(one.spec for one in made)
-    found = []
-    for one in made:
-        row = merged(one)
+    named = short_names(configuration.spec for configuration in configurations)
+    candidates = []
+    for configuration in configurations:
+        row = merged(configuration)
         if all(row[word] is not None for word in words):
-            x, y = (_value(one, word, row[word]) for word in words)
+            x, y = (_value(configuration, word, row[word]) for word in words)
             own = str(row[group]) if row[group] is not None else NO_GROUP.get(group, "none")
-            found.append(Candidate(named[one.spec], one.place, _call(one.spec), x, y, own))
-    return found
+            spec = configuration.spec
+            candidates.append(Candidate(named[spec], configuration.place, _call(spec), x, y, own))
+    return candidates
 
 
 def _call(spec: Spec) -> str:
     return f"{'training steps, ' if spec.mode == 'train' else ''}batch {spec.batch}"
 
 
-def _value(one: Configuration, word: str, value: float) -> Value:
+def _value(configuration: Configuration, word: str, value: float) -> Value:
     scale = _word(word).scale
     return (
-        value_of(one, word, scale=scale) if word in (*COUNTS, *MEASURES) else Value(value * scale)
+        value_of(configuration, word, scale=scale)
+        if word in (*COUNTS, *MEASURES)
+        else Value(value * scale)
     )
 
 
@@ -189,27 +194,27 @@ def _plot(
     groups = groups_of(candidate.group for candidate in candidates)
     marks = [
         Mark(
-            one.label,
-            one.x.value,
-            one.y.value,
-            x_interval=one.x.interval,
-            y_interval=one.y.interval,
-            colour=groups[one.group],
-            shape=groups[one.group],
+            candidate.label,
+            candidate.x.value,
+            candidate.y.value,
+            x_interval=candidate.x.interval,
+            y_interval=candidate.y.interval,
+            colour=groups[candidate.group],
+            shape=groups[candidate.group],
             origin=origin,
             is_named=len(candidates) <= FEW,
         )
-        for one in candidates
-        if one.x.value is not None and one.y.value is not None
+        for candidate in candidates
+        if candidate.x.value is not None and candidate.y.value is not None
     ]
     values = ([float(mark.x) for mark in marks], [float(mark.y) for mark in marks])
     x, y = (
         Axis(
             _word(word).heading,
             _word(word).unit,
-            is_log=_is_log(material.choice.log, letter, found),
+            is_log=_is_log(material.choice.log, letter, numbers),
         )
-        for letter, word, found in zip("xy", words, values, strict=True)
+        for letter, word, numbers in zip("xy", words, values, strict=True)
     )
     key = Key(tuple(dict.fromkeys(groups.values())), group.replace("_", " "))
     title = f"Trade-off: {y.words} over {x.words}"
@@ -225,12 +230,12 @@ def _is_log(asked: str, letter: str, values: Sequence[float]) -> bool:
 
 def _number(name: str) -> str:
     """A column of numbers; raises UsageError for another."""
-    found = column(name)
-    if COLUMNS[found] is str:
+    known = column(name)
+    if COLUMNS[known] is str:
         raise UsageError(
-            f"{found} is no number: --x and --y take columns of numbers, --group takes any"
+            f"{known} is no number: --x and --y take columns of numbers, --group takes any"
         )
-    return found
+    return known
 
 
 def _quoted(name: str) -> str:

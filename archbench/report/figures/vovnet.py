@@ -14,18 +14,18 @@ from archbench.papers import Published, figures
 from archbench.report.figures.contract import (
     Axis,
     Key,
-    Made,
     Mark,
     Missing,
     Origin,
     Panel,
     Plot,
+    Plots,
     plot_or_missing,
 )
 from archbench.report.figures.material import (
     Block,
-    Found,
     Material,
+    Selection,
     Value,
     bars_remark,
     flags_remark,
@@ -109,20 +109,20 @@ class Point:
     origin: Origin = "ours"
 
 
-def efficiency(material: Material) -> Made:
+def efficiency(material: Material) -> Plots:
     """Make Figures 3 and 4."""
-    made: Made = []
+    plots: Plots = []
     for chart in CHARTS:
         labels = {spec: label for label, spec in chart.specs().items()}
-        found = measured(material, labels, "fps") if material.wants_ours else None
-        points = _measured(chart, found, labels) if found else []
+        selection = measured(material, labels, "fps") if material.wants_ours else None
+        points = _measured(chart, selection, labels) if selection else []
         if material.wants_paper:
             points += _published(chart)
-        made += plot_or_missing(
-            _plot(chart, points, found),
+        plots += plot_or_missing(
+            _plot(chart, points, selection),
             lambda chart=chart: _how_to_fill(chart),  # type: ignore[misc]
         )
-    return made
+    return plots
 
 
 def _published(chart: Chart) -> list[Point]:
@@ -136,8 +136,8 @@ def _published(chart: Chart) -> list[Point]:
     ]
 
 
-def _measured(chart: Chart, found: Found, labels: Mapping[Spec, str]) -> list[Point]:
-    of = {labels[spec]: one for spec, one in found.of.items()}
+def _measured(chart: Chart, selection: Selection, labels: Mapping[Spec, str]) -> list[Point]:
+    of = {labels[spec]: configuration for spec, configuration in selection.of.items()}
     points = []
     for label, row in chart.rows().items():
         if label in of:
@@ -157,12 +157,15 @@ def _family(chart: Chart, label: str) -> str:
     return next(name for prefix, name in FAMILIES.items() if backbone.startswith(prefix))
 
 
-def _plot(chart: Chart, points: Sequence[Point], found: Found | None) -> Plot:
+def _plot(chart: Chart, points: Sequence[Point], selection: Selection | None) -> Plot:
     ours, papers = (
         [point for point in points if point.origin == origin] for origin in ("ours", "paper")
     )
-    remarks = [*_remarks(chart, ours, found), *_quotation(chart, papers, is_overlaid=bool(ours))]
-    where = f"measured on {found.where}" if found else "as published"
+    remarks = [
+        *_remarks(chart, ours, selection),
+        *_quotation(chart, papers, is_overlaid=bool(ours)),
+    ]
+    where = f"measured on {selection.setup}" if selection else "as published"
     key = Key(tuple(FAMILIES.values()))
     panels = tuple(_panel(chart, points, *panel) for panel in PANELS)
     return Plot(
@@ -226,15 +229,15 @@ def _panel(chart: Chart, points: Sequence[Point], title: str, x: str, y: str, be
     return Panel(title, across, up, tuple(ordered), better=better, empty=empty)
 
 
-def _remarks(chart: Chart, points: Sequence[Point], found: Found | None) -> list[str]:
-    if not found:
+def _remarks(chart: Chart, points: Sequence[Point], selection: Selection | None) -> list[str]:
+    if not selection:
         return []
     remarks = [
         f"Batch 1, the forward pass alone (protocol model); accuracy quoted from {chart.origin}. "
         f"{FLOP_REMARK}"
     ]
     remarks += bars_remark(
-        (value for point in points for value in point.quantities.values()), found
+        (value for point in points for value in point.quantities.values()), selection
     )
     for name, what in NAMES.items():
         missing = [point for point in points if point.quantities[name].value is None]
@@ -244,7 +247,7 @@ def _remarks(chart: Chart, points: Sequence[Point], found: Found | None) -> list
     absent = [label for label in chart.rows() if label not in {point.label for point in points}]
     if absent:
         remarks.append(f"No record: {listed(absent)}.")
-    return [*remarks, *left_out(found), *flags_remark(found, list(MEASURED.values()))]
+    return [*remarks, *left_out(selection), *flags_remark(selection, list(MEASURED.values()))]
 
 
 def _how_to_fill(chart: Chart) -> str:
@@ -257,7 +260,7 @@ def _how_to_fill(chart: Chart) -> str:
     )
 
 
-def aggregation(material: Material) -> Made:
+def aggregation(material: Material) -> Plots:
     """Make Figure 2: a matrix of mean absolute weights for each block of a trained network."""
     if not material.blocks:
         why = (

@@ -13,7 +13,7 @@ from synthetic import everything, layers, made_up, of_grid, of_suite
 from archbench.papers.grid import points
 from archbench.papers.suites import suite
 from archbench.records import Record
-from archbench.report.figures.contract import Made, Mark, Missing, Plot, frontier
+from archbench.report.figures.contract import Mark, Missing, Plot, Plots, frontier
 from archbench.report.figures.material import Choice, Material
 from archbench.report.figures.registry import FIGURES, find, table
 from archbench.spec import Settings, UsageError
@@ -26,8 +26,8 @@ def plot(name: str, material: Material) -> Plot:
     return made
 
 
-def why(made: Made) -> str:
-    (missing,) = made
+def why(plots: Plots) -> str:
+    (missing,) = plots
     assert isinstance(missing, Missing)
     return missing.why
 
