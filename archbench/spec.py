@@ -1,47 +1,19 @@
-"""What is asked: which network (`Spec`) and how it is to be measured (`Settings`). Imports nothing
-heavy.
+"""What is asked: which network (`Spec`), and what a user asks for that cannot be (`UsageError`).
+Torch-free.
 """
 
 from __future__ import annotations
 
 import re
 import shlex
-from dataclasses import asdict, dataclass, fields
-from math import inf
+from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
 OptionValue: TypeAlias = bool | int | float | str
 
-DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
-PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
-MAX_SEED = 2**63
 MAX_SIDE = 2**20
 FLAGS = ("backbone", "detector", "size", "classes", "batch", "mode")
 """What a spec has besides options, so that no option has such a name."""
-MEMORY_FORMATS = ("contiguous", "channels_last")
-COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
-VALUED = {
-    "device": "--device",
-    "precision": "--precision",
-    "memory_format": "--memory-format",
-    "threads": "--threads",
-    "seed": "--seed",
-    "budget_s": "--budget",
-    "deadline_s": "--deadline",
-    "images": "--images",
-    "weights": "--weights",
-    "compile": "--compile",
-}
-"""Settings and the flags that take their values."""
-SWITCHES = {
-    "cudnn_benchmark": "--no-cudnn-benchmark",
-    "fold_bn": "--fold-bn",
-    "cuda_graph": "--cuda-graph",
-    "deterministic": "--deterministic",
-    "allow_shared": "--allow-shared",
-    "roofline": "--roofline",
-}
-"""Settings and the flags that turn them from their defaults."""
 
 
 class UsageError(ValueError):
@@ -168,113 +140,3 @@ class Spec:
     def from_dict(cls, data: dict[str, Any]) -> Spec:
         """Read what `to_dict` wrote; raises KeyError or TypeError where it is something else."""
         return cls(**(data | {"options": tuple(sorted(data["options"].items()))}))
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a spec is measured. Every field stands in the record; the defaults are the default
-    protocol.
-    """
-
-    device: str = "auto"
-    precision: str = "fp32"
-    memory_format: str = "contiguous"
-    threads: int | None = None
-    """CPU threads; None: the physical cores that this process may use."""
-    seed: int = 0
-    cudnn_benchmark: bool = True
-    target: float = 0.01
-    """Half-width of the median's 95 % interval at which sampling stops, relative to the median."""
-    n_min: int = 50
-    n_max: int = 20_000
-    t_min_s: float = 3.0
-    budget_s: float = 30.0
-    images: str | None = None
-    """Folder of pictures to time on; None: random normal inputs."""
-    weights: str | None = None
-    """Checkpoint that is loaded; None: weights drawn from the seed and calibrated."""
-    fold_bn: bool = False
-    """Whether batch normalisations are folded into the convolutions before them."""
-    compile: str = "none"
-    """torch.compile's mode for the network without its postprocessing; none: eager."""
-    cuda_graph: bool = False
-    """Whether the network without its postprocessing is replayed as a CUDA graph."""
-    deterministic: bool = False
-    """Whether only deterministic algorithms are used; cuDNN then tries none out."""
-    allow_shared: bool = False
-    """Whether a card is measured, and flagged, although other processes use it."""
-    energy_s: float = 10.0
-    """Seconds of load over which power is averaged."""
-    roofline: bool = False
-    """Whether the device's peaks are measured and the time is set beside what they bound."""
-    deadline_s: float | None = None
-    """Seconds after which the whole job is ended; None: three times its budget and 600 s to start.
-    """
-
-    def __post_init__(self) -> None:
-        if not DEVICES.fullmatch(self.device):
-            raise UsageError(f"device {self.device!r} is none of auto, cpu, cuda, cuda:N")
-        if self.precision not in PRECISIONS:
-            raise UsageError(f"precision {self.precision!r} is none of {', '.join(PRECISIONS)}")
-        if self.memory_format not in MEMORY_FORMATS:
-            raise UsageError(
-                f"memory format {self.memory_format!r} is none of {', '.join(MEMORY_FORMATS)}"
-            )
-        if self.compile not in COMPILE_MODES:
-            raise UsageError(f"compile mode {self.compile!r} is none of {', '.join(COMPILE_MODES)}")
-        if self.cuda_graph and self.compile != "none":
-            raise UsageError(
-                "a network is compiled or replayed as a CUDA graph, not both (compile mode "
-                "reduce-overhead does both)"
-            )
-        for name in ("threads", "n_min", "n_max", "budget_s", "target", "energy_s", "deadline_s"):
-            value = getattr(self, name)
-            if value is not None and not 0 < value < inf:
-                raise UsageError(f"{name} is {value}: it must be above 0 and finite")
-        if not 0 <= self.seed < MAX_SEED:
-            raise UsageError(f"seed is {self.seed}: it must be 0 or more and below 2**63")
-
-    def check(self, spec: Spec) -> None:
-        """Raise UsageError where a spec cannot be measured so."""
-        for asked, what in (
-            (self.fold_bn, "folded batch norms are"),
-            (self.cuda_graph, "a CUDA graph is"),
-        ):
-            if asked and spec.mode == "train":
-                raise UsageError(f"{what} for inference only, not for training steps")
-
-    @property
-    def deadline(self) -> float:
-        """Seconds after which the supervisor ends the job."""
-        return self.deadline_s if self.deadline_s is not None else 3 * self.budget_s + 600
-
-    def flags(self) -> str:
-        """The flags of `archbench profile` that make these settings, with a space before each."""
-        quick = (self.target, self.n_min, self.t_min_s) == (
-            QUICK.target,
-            QUICK.n_min,
-            QUICK.t_min_s,
-        )
-        usual = QUICK if quick else Settings()
-        words = ["--quick"] if quick else []
-        for name, flag in VALUED.items():
-            if getattr(self, name) != getattr(usual, name):
-                words += [flag, f"{getattr(self, name)}"]
-        words += [
-            flag for name, flag in SWITCHES.items() if getattr(self, name) != getattr(usual, name)
-        ]
-        return "".join(f" {shlex.quote(word)}" for word in words)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Give the settings as plain data, the form that records hold."""
-        return asdict(self)
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Settings:
-        """Read what `to_dict` wrote, ignoring what this version does not know."""
-        known = {field.name for field in fields(cls)}
-        return cls(**{key: value for key, value in data.items() if key in known})
-
-
-QUICK = Settings(target=0.02, n_min=20, t_min_s=0.5, budget_s=5.0, energy_s=5.0)
-"""The quick protocol: a wider interval in a few seconds."""

@@ -24,7 +24,7 @@ from selenium import webdriver
 from archbench.papers.suites import suite
 from archbench.records import Metric, Record
 from archbench.report.page.page import Contents, page
-from archbench.spec import Settings
+from archbench.settings import Settings
 
 OPENINGS = 5
 FLAGS = (

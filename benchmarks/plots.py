@@ -24,7 +24,7 @@ from unittest import mock
 
 from archbench.papers.grid import points
 from archbench.records import Metric, Record, Store
-from archbench.spec import Settings
+from archbench.settings import Settings
 
 RECORDS = 1000
 NAMES = (

@@ -21,14 +21,15 @@ MODULES = {
 
 MAY_IMPORT = {
     "spec": [],
+    "settings": ["spec"],
     "shapes": [],
     "zoo": ["spec", "shapes", "zoo"],
     "counting": ["spec", "shapes", "counting"],
-    "records": ["spec", "records"],
+    "records": ["spec", "settings", "records"],
     "api": ["spec", "zoo", "counting", "papers"],
-    "measure": ["spec", "api", "records", "measure"],
+    "measure": ["spec", "settings", "api", "records", "measure"],
     "papers": ["spec", "zoo.catalogue", "papers"],
-    "report": ["spec", "records", "papers", "report"],
+    "report": ["spec", "settings", "records", "papers", "report"],
 }
 FACE = {
     "build": "archbench.api",
@@ -46,6 +47,7 @@ LIGHT = [
     in (
         "archbench",
         "archbench.spec",
+        "archbench.settings",
         "archbench.zoo.catalogue.registry",
         "archbench.counting.report",
     )

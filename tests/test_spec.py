@@ -1,4 +1,4 @@
-"""What is asked: sizes, options, specs and settings as text and as data."""
+"""What is asked: sizes, options and specs as text and as data."""
 
 from __future__ import annotations
 
@@ -8,16 +8,7 @@ from typing import Literal
 
 import pytest
 
-from archbench.spec import (
-    QUICK,
-    Settings,
-    Spec,
-    UsageError,
-    format_value,
-    parse_options,
-    parse_size,
-    parse_value,
-)
+from archbench.spec import Spec, UsageError, format_value, parse_options, parse_size, parse_value
 from archbench.zoo.catalogue import registry
 
 SPECS = [
@@ -137,34 +128,3 @@ def test_a_spec_reads_as_one_line() -> None:
     spec = registry.resolve("VGG-16", "RefineDet320", batch=2, pool_ceil=True)
     assert str(spec) == "vgg16 + refinedet, 320x320, 80 classes, pool_ceil=true, batch 2"
     assert str(registry.resolve("resnet50", classes=0)) == "resnet50, 224x224, trunk alone"
-
-
-@pytest.mark.parametrize(
-    "wrong",
-    [
-        {"device": "gpu"},
-        {"device": "cuda:"},
-        {"precision": "fp8"},
-        {"memory_format": "nhwc"},
-        {"threads": 0},
-        {"n_min": 0},
-        {"budget_s": 0.0},
-        {"target": -0.1},
-        {"deadline_s": 0.0},
-        {"seed": -1},
-    ],
-    ids=str,
-)
-def test_settings_refuse(wrong: dict[str, object]) -> None:
-    with pytest.raises(UsageError, match=next(iter(wrong)).partition("_")[0]):
-        Settings(**wrong)  # type: ignore[arg-type]
-
-
-def test_settings_survive_plain_data_and_what_a_later_version_adds() -> None:
-    data = json.loads(json.dumps(QUICK.to_dict())) | {"added_later": 1}
-    assert Settings.from_dict(data) == QUICK
-
-
-def test_a_deadline_follows_the_budget_unless_it_is_given() -> None:
-    assert Settings(budget_s=30).deadline == 690
-    assert Settings(budget_s=30, deadline_s=5).deadline == 5

@@ -26,7 +26,8 @@ from archbench.cli.plugins import Plugins
 from archbench.cli.reproduce import counting
 from archbench.cli.sweep import REPEATS
 from archbench.records import DEFAULT_FOLDER, Record, Store
-from archbench.spec import QUICK, Settings, UsageError
+from archbench.settings import QUICK, Settings
+from archbench.spec import UsageError
 
 if TYPE_CHECKING:
     from archbench.papers.claims import Claim

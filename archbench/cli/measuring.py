@@ -10,7 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
-from archbench.spec import QUICK, Settings
+from archbench.settings import QUICK, Settings
 
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
 Precision = Annotated[str, typer.Option("--precision", help="fp32 (IEEE), tf32, fp16 or bf16.")]

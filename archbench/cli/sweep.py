@@ -19,7 +19,8 @@ from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, tab
 from archbench.cli.live import Teller, live
 from archbench.cli.plugins import Plugins
 from archbench.records import DEFAULT_FOLDER, Record, Store
-from archbench.spec import Settings, Spec, UsageError
+from archbench.settings import Settings
+from archbench.spec import Spec, UsageError
 
 if TYPE_CHECKING:
     from archbench.measure.sweep.places import Place

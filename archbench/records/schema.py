@@ -9,7 +9,8 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from archbench.spec import Settings, Spec
+from archbench.settings import Settings
+from archbench.spec import Spec
 
 SCHEMA_VERSION = 1
 NOT_NUMBERS = ("param_kinds", "activation_peak_at", "uncounted")

@@ -19,7 +19,8 @@ from archbench.measure.sweep.places import Place
 from archbench.papers.claims import claims, claims_of
 from archbench.records import Metric, Reason, Record, Store
 from archbench.report.data.claims import COLUMNS
-from archbench.spec import Settings, Spec
+from archbench.settings import Settings
+from archbench.spec import Spec
 
 
 def made(spec: Spec, latency_ms: float, *, status: str = "ok") -> Record:

@@ -14,7 +14,7 @@ import pytest
 from archbench.cli.main import run
 from archbench.records import Metric, Record, Store
 from archbench.report.data.rows import COLUMNS
-from archbench.spec import Settings
+from archbench.settings import Settings
 from archbench.zoo.catalogue import registry
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from archbench.cli.main import run
 from archbench.records import Metric, Record, Store
-from archbench.spec import Settings
+from archbench.settings import Settings
 from archbench.zoo.catalogue import registry
 
 

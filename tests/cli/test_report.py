@@ -15,7 +15,8 @@ import pytest
 
 from archbench.cli.main import run
 from archbench.records import Metric, Record, Store
-from archbench.spec import Settings, Spec
+from archbench.settings import Settings
+from archbench.spec import Spec
 from archbench.zoo.catalogue import registry
 
 EVIL = "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned = 1'>"

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from archbench.records import Metric, Reason, Record, Store
-from archbench.spec import Settings, UsageError
+from archbench.settings import Settings
+from archbench.spec import UsageError
 from archbench.zoo.catalogue.registry import resolve
 
 SPEC = resolve("resnet50-v1", "refinedet320", stem_pool="pad")

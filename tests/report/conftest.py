@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from archbench.records import Metric, Reason, Record
-from archbench.spec import Settings
+from archbench.settings import Settings
 from archbench.zoo.catalogue import registry
 
 GPU = {"device": "cuda:0", "device_name": "Example GPU", "threads": 4}

@@ -10,7 +10,7 @@ from statistics import median
 from archbench.api import Backbone
 from archbench.measure.job.bench import Bench
 from archbench.records import Metric
-from archbench.spec import Settings
+from archbench.settings import Settings
 
 QUEUE_S = 0.05
 """Work that may be given to the device before the host waits for it, so that the two do not drift

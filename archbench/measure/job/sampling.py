@@ -10,7 +10,7 @@ from itertools import pairwise
 from math import ceil, floor, sqrt
 from typing import Any
 
-from archbench.spec import Settings
+from archbench.settings import Settings
 
 NORMAL_95 = 1.96
 MAD_TO_SD = 1.4826

@@ -24,7 +24,8 @@ from typing import Any, TypeVar
 from archbench.measure.machine import host
 from archbench.records import Reason, Record, Store
 from archbench.records.schema import metric_from_dict
-from archbench.spec import Settings, Spec, UsageError
+from archbench.settings import Settings
+from archbench.spec import Spec, UsageError
 
 POLL_S = 0.05
 GRACE_S = 5.0

@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.sampling import MIN_FOR_INTERVAL, Collected, collect, spread
 from archbench.records import Metric
-from archbench.spec import Settings, Spec
+from archbench.settings import Settings
+from archbench.spec import Spec
 
 LEAST_SAMPLES = 3
 """Samples of the slowest call: a median and its spread, whatever the budget."""

@@ -45,7 +45,8 @@ from archbench.measure.power.meter import GpuLostError
 from archbench.measure.roofline import bounds as roofline
 from archbench.measure.roofline.probes import peaks_of
 from archbench.records import Metric, Reason
-from archbench.spec import Settings, Spec, UsageError
+from archbench.settings import Settings
+from archbench.spec import Spec, UsageError
 
 MEMORY_CALLS = 2
 TRAINING_SAMPLES = 20

@@ -19,7 +19,8 @@ from archbench.measure.job.pictures import load_pictures
 from archbench.measure.job.training import TrainingStep
 from archbench.measure.job.weights import calibrate, fold_batch_norms, initialise
 from archbench.measure.machine.device import Device
-from archbench.spec import Settings, Spec
+from archbench.settings import Settings
+from archbench.spec import Spec
 
 CALIBRATION_BATCH = 2
 """Images that set the statistics: two, so that a 1x1 map has some."""

@@ -13,7 +13,8 @@ import torch
 from archbench.measure.machine import exclusive, host
 from archbench.measure.power.nvml import NvmlCard
 from archbench.records import Metric
-from archbench.spec import Settings, UsageError
+from archbench.settings import Settings
+from archbench.spec import UsageError
 
 DEVICE_MEMORY = (
     "mem_alloc_peak_bytes",

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from archbench.records import Metric
-from archbench.spec import Settings
+from archbench.settings import Settings
 
 if TYPE_CHECKING:
     from archbench.api import Call, CostReport

@@ -23,7 +23,7 @@ from archbench.measure.machine import cache, host
 from archbench.measure.machine.device import Device
 from archbench.measure.roofline.bounds import Peaks, Probe, Roof
 from archbench.records.store import host_id
-from archbench.spec import Settings
+from archbench.settings import Settings
 
 Call = Callable[[], object]
 

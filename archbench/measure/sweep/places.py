@@ -17,7 +17,8 @@ from typing import Literal
 from archbench.measure.machine import host
 from archbench.records import Record
 from archbench.records.store import host_id
-from archbench.spec import Settings, UsageError
+from archbench.settings import Settings
+from archbench.spec import UsageError
 
 
 @dataclass(frozen=True)

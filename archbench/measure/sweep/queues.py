@@ -26,7 +26,8 @@ from archbench.measure.job.supervisor import Job, RefusedError, Watch
 from archbench.measure.machine import host
 from archbench.measure.sweep.places import Place
 from archbench.records import Reason, Record
-from archbench.spec import Settings, Spec
+from archbench.settings import Settings, same_job
+from archbench.spec import Spec
 
 FINISHED = ("ok", "oom", "timeout", "error")
 """How a job ends that has a result, be it that it cannot be done."""
@@ -129,11 +130,7 @@ def _alike(record: Record, settings: Settings) -> bool:
     """Whether a record was measured with settings that give the same figures; `Place.ran` knows
     better which device it was.
     """
-    if record.settings is None:
-        return False
-    return replace(record.settings, deadline_s=None, device="auto") == replace(
-        settings, deadline_s=None, device="auto"
-    )
+    return record.settings is not None and same_job(record.settings, settings)
 
 
 def _jobs(

@@ -25,7 +25,8 @@ from archbench.measure.machine import host
 from archbench.measure.sweep.places import Place, only
 from archbench.measure.sweep.queues import Keep, Runner
 from archbench.records import Reason, Record
-from archbench.spec import Settings, UsageError
+from archbench.settings import Settings
+from archbench.spec import UsageError
 
 CONNECT_S = 5.0
 WAIT_S = 60.0

@@ -9,50 +9,21 @@ peak of activations on the batch alone.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import fields
 from functools import cache
 from types import MappingProxyType
 from typing import Any
 
 from archbench.records import Record
-from archbench.spec import Settings
+from archbench.settings import DEFAULT, SETTINGS, Bearing, Settings
 
-SAMPLING = (
-    "device",
-    "threads",
-    "seed",
-    "target",
-    "n_min",
-    "n_max",
-    "t_min_s",
-    "budget_s",
-    "energy_s",
-    "deadline_s",
-    "allow_shared",
-    "roofline",
-)
-"""Settings that say how well a figure is known, or that the environment tells better. All others
-define what was measured.
-"""
 FLAWS = ("throttled", "contended", "cpu_contended", "ci_not_met")
 """Flags of figures that are compared only where that is asked for."""
 OF_A_CARD = ("energy", "power")
 """What the names of figures begin with that are of one card, not of its model: sensors differ."""
-CUDA_ONLY = ("cudnn_benchmark",)
-PLAIN = ("precision", "memory_format")
-"""Settings whose values stand for themselves."""
-FILES = ("weights", "images")
-"""Settings that name a file: what counts is whether there is one."""
-WORDS = {
-    "fold_bn": "batch norms folded",
-    "compile": "compiled",
-    "cuda_graph": "CUDA graph",
-    "deterministic": "deterministic",
-    "cudnn_benchmark": "cudnn.benchmark",
-    "weights": "loaded weights",
-    "images": "pictures",
-    "memory_format": "memory format",
+DEFINING = {
+    name: declared for name, declared in SETTINGS.items() if declared.bearing is Bearing.FIGURE
 }
+"""The settings that define what was measured."""
 COUNTED_ONLY = "counted, not measured"
 
 
@@ -143,9 +114,11 @@ def _title(found: dict[str, str], versions: Sequence[str]) -> str:
     if not found:
         return COUNTED_ONLY
     silent = [key for key in ("torch", "driver", "cuDNN") if key not in versions]
-    usual = {key: _setting(key, getattr(Settings(), key)) for key in _settings()} | dict.fromkeys(
-        PLAIN, ""
-    )
+    usual = {
+        name: declared.tell(getattr(DEFAULT, name))
+        for name, declared in DEFINING.items()
+        if not declared.stands_alone
+    }
     return ", ".join(
         text for key, text in found.items() if text and key not in silent and text != usual.get(key)
     )
@@ -155,24 +128,16 @@ def _is_cpu(record: Record) -> bool:
     return record.environment.get("device") == "cpu"
 
 
-def _settings() -> list[str]:
-    return [field.name for field in fields(Settings) if field.name not in SAMPLING]
-
-
 @cache
 def _defining(settings: Settings, *, is_cpu: bool) -> Mapping[str, str]:
     """The settings that define what was measured, in words; many records share theirs."""
-    keys = [key for key in _settings() if not (is_cpu and key in CUDA_ONLY)]
-    return MappingProxyType({key: _setting(key, getattr(settings, key)) for key in keys})
-
-
-def _setting(key: str, value: Any) -> str:
-    """A setting's value in words that stand for themselves."""
-    if key in FILES:
-        value = value is not None
-    if isinstance(value, bool):
-        return f"{'' if value else 'no '}{_key(key)}"
-    return str(value) if key in PLAIN else f"{_key(key)} ({value})"
+    return MappingProxyType(
+        {
+            name: declared.tell(getattr(settings, name))
+            for name, declared in DEFINING.items()
+            if not (is_cpu and declared.cuda_only)
+        }
+    )
 
 
 def _brief(key: str, text: str | None) -> str:
@@ -183,7 +148,7 @@ def _brief(key: str, text: str | None) -> str:
 
 
 def _key(key: str) -> str:
-    return WORDS.get(key, key.replace("_", " "))
+    return SETTINGS[key].words if key in SETTINGS else key
 
 
 def _version(name: str, version: Any, *, parts: int) -> str:

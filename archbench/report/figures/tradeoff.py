@@ -17,12 +17,17 @@ from archbench.report.data.selection import column
 from archbench.report.figures.contract import Axis, Key, Mark, Missing, Origin, Panel, Plot, Plots
 from archbench.report.figures.material import Material, Value, groups_of, value_of
 from archbench.report.tables.words import COUNTED, MEASURED, PUBLISHED, Word
+from archbench.settings import SETTINGS
 from archbench.spec import Spec, UsageError
 
 NAME = "trade-off"
 MEASURED_AXES, PUBLISHED_AXES = ("macs", "latency_ms"), ("fps", "ap")
 """What stands on the axes where nothing is asked for."""
-TELL_SETUPS = ("device", "threads", "precision", "memory_format")
+TELL_SETUPS = (
+    "device",
+    "threads",
+    *(name for name, declared in SETTINGS.items() if declared.stands_alone),
+)
 """Groups that tell where and how figures were measured, so that they may stand in one figure."""
 TELL_CALLS = ("batch", "mode")
 """Groups that tell how networks were called, so that several calls may stand in one figure."""

@@ -8,26 +8,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from archbench.records import Record
-from archbench.report.data.comparable import WORDS, places
+from archbench.report.data.comparable import places
 from archbench.report.tables.table import Column, Table
+from archbench.settings import SETTINGS
 
-SETTINGS = {
-    "precision": "precision",
-    "memory_format": "memory format",
-    "target": "interval aimed at, half of it over the median",
-    "n_min": "samples at least",
-    "t_min_s": "timed at least (s)",
-    "budget_s": "timed at most (s)",
-    "energy_s": "power averaged over (s)",
-    "seed": "seed",
-    "weights": "weights loaded from",
-    "images": "pictures from",
-    **{
-        key: WORDS[key]
-        for key in ("fold_bn", "compile", "cuda_graph", "deterministic", "cudnn_benchmark")
-    },
-    "allow_shared": "shared cards allowed",
-}
 CONDITIONS = {"inputs": "inputs", "postprocess_load": "postprocessed"}
 MANY = 6
 """Different values of a setting or a sensor that are named one by one."""
@@ -69,7 +53,9 @@ def _protocol(records: Sequence[Record]) -> list[tuple[str, str]]:
     settings = [record.settings.to_dict() for record in records if record.settings]
     if settings:
         facts += [
-            (words, _distinct(each[name] for each in settings)) for name, words in SETTINGS.items()
+            (declared.heading, _distinct(each[name] for each in settings))
+            for name, declared in SETTINGS.items()
+            if declared.heading
         ]
     for name, words in CONDITIONS.items():
         values = [record.conditions[name] for record in records if name in record.conditions]

@@ -15,7 +15,7 @@ from archbench.measure.job.passes import copies, parts, throughput
 from archbench.measure.job.weights import calibrate, fold_batch_norms, initialise
 from archbench.measure.machine.device import Device
 from archbench.report.tables.profile import repeats_note
-from archbench.spec import Settings
+from archbench.settings import Settings
 
 
 def bench(

@@ -14,7 +14,7 @@ from archbench.measure.job.sampling import (
     median_interval,
     spread,
 )
-from archbench.spec import Settings
+from archbench.settings import Settings
 
 
 def stream(seed: int, *, correlation: float = 0.0, sd: float = 0.02):

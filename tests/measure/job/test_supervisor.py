@@ -14,7 +14,8 @@ import pytest
 
 from archbench.measure.job.supervisor import Ending, Watch, judge, run_job, supervise
 from archbench.records import Store
-from archbench.spec import Settings, UsageError
+from archbench.settings import Settings
+from archbench.spec import UsageError
 from archbench.zoo.catalogue.registry import resolve
 
 SPEC = resolve("resnet18")

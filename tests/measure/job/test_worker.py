@@ -21,7 +21,8 @@ from archbench.measure.machine import host
 from archbench.measure.machine.device import DEVICE_MEMORY, open_device
 from archbench.measure.power.rapl import RaplInstrument
 from archbench.records import Record, Store
-from archbench.spec import QUICK, Settings, UsageError
+from archbench.settings import QUICK, Settings
+from archbench.spec import UsageError
 from archbench.zoo.catalogue.registry import resolve
 from archbench.zoo.contracts import Preparation
 

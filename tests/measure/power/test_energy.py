@@ -350,7 +350,7 @@ import json, sys, time
 from pathlib import Path
 from archbench.measure.job.supervisor import run_job
 from archbench.records import Store
-from archbench.spec import Settings
+from archbench.settings import Settings
 from archbench.zoo.registry import resolve
 
 folder, t0_file = sys.argv[1:]

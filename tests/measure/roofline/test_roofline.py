@@ -19,7 +19,7 @@ from archbench.measure.roofline import probes
 from archbench.measure.roofline.bounds import Bound, Peaks, Probe, Roofline, bounds, describe
 from archbench.measure.roofline.probes import SIZES, Sizes, measure_peaks, peaks_of
 from archbench.records import Store
-from archbench.spec import QUICK
+from archbench.settings import QUICK
 
 FAST = replace(QUICK, device="cpu", roofline=True)
 TINY = Sizes(buffers_mib=(4,), channels=(8,), maps=(14,), sides=(64,), budget_s=5)

@@ -18,7 +18,8 @@ from archbench.measure.job.supervisor import measure
 from archbench.measure.sweep.places import Place, places
 from archbench.measure.sweep.queues import Order, Runner, plan, run
 from archbench.records import Record, Store
-from archbench.spec import QUICK, UsageError
+from archbench.settings import QUICK
+from archbench.spec import UsageError
 from archbench.zoo.catalogue.registry import resolve
 
 pytestmark = pytest.mark.slow

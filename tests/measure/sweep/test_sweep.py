@@ -30,7 +30,8 @@ from archbench.measure.sweep.queues import (
     run,
 )
 from archbench.records import Reason, Record, Store
-from archbench.spec import QUICK, Settings, Spec, UsageError
+from archbench.settings import QUICK, Settings
+from archbench.spec import Spec, UsageError
 from archbench.zoo.catalogue.registry import resolve
 
 SPECS = [resolve("resnet18", size=side) for side in (32, 64, 96, 128, 160)]

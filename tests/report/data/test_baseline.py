@@ -16,7 +16,8 @@ from archbench.report.data.baseline import (
 )
 from archbench.report.data.configurations import configurations
 from archbench.report.tables.compare import Layout
-from archbench.spec import Settings, UsageError
+from archbench.settings import Settings
+from archbench.spec import UsageError
 
 Make = Callable[..., Record]
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from archbench.records import Metric, Record
-from archbench.report.data.comparable import SAMPLING, differing, flaws, places, where
-from archbench.spec import Settings
+from archbench.report.data.comparable import conditions, differing, flaws, places, where
+from archbench.settings import SETTINGS, Bearing, Settings
 
 Make = Callable[..., Record]
 CARD = {
@@ -42,6 +42,8 @@ def on_card(record: Make, **changes: Any) -> Record:
         ({"settings": Settings(cuda_graph=True)}, ["CUDA graph (no, yes)"]),
         ({"settings": Settings(cudnn_benchmark=False)}, ["cudnn.benchmark (yes, no)"]),
         ({"settings": Settings(weights="a.pt")}, ["loaded weights (no, yes)"]),
+        ({"settings": Settings(images="folder")}, ["pictures (no, yes)"]),
+        ({"settings": Settings(deterministic=True)}, ["deterministic (no, yes)"]),
         (
             {"gpu": False},
             [
@@ -55,6 +57,12 @@ def on_card(record: Make, **changes: Any) -> Record:
 def test_a_difference_is_named(record: Make, changes: dict[str, Any], expected: list[str]) -> None:
     spec = {"detector": "refinedet"} if "size" in changes else {}
     assert differing(record(**spec), record(**spec, **changes), "latency_ms") == expected
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_a_setting_keeps_figures_apart_as_it_declares(record: Make, name: str) -> None:
+    keys = conditions(record())
+    assert (name in keys) == (SETTINGS[name].bearing is Bearing.FIGURE or name == "device")
 
 
 def test_protocol_and_unit_are_part_of_a_figure(record: Make) -> None:
@@ -73,26 +81,18 @@ def test_what_only_says_how_well_a_figure_is_known_may_differ(record: Make) -> N
     other = Settings(
         target=0.02,
         n_min=20,
+        n_max=30,
+        t_min_s=0.5,
         budget_s=5.0,
+        energy_s=5.0,
+        threads=1,
         seed=3,
+        roofline=True,
         deadline_s=9.0,
         device="cuda:1",
         allow_shared=True,
     )
     assert differing(record(), record(settings=other), "latency_ms") == []
-
-
-def test_every_other_setting_counts_until_it_is_named() -> None:
-    assert {field.name for field in fields(Settings)} >= {*SAMPLING} - {"energy_s"}
-    assert not {
-        "precision",
-        "memory_format",
-        "fold_bn",
-        "compile",
-        "cuda_graph",
-        "deterministic",
-        "cudnn_benchmark",
-    } & {*SAMPLING}
 
 
 @pytest.mark.parametrize(

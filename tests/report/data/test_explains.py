@@ -9,7 +9,7 @@ import pytest
 from archbench.records import Record
 from archbench.report.data.configurations import configurations
 from archbench.report.data.explains import COLUMNS, EXPLAINING, explanations, rows, tables
-from archbench.spec import Settings
+from archbench.settings import Settings
 
 Make = Callable[..., Record]
 

@@ -15,7 +15,7 @@ from archbench.records import Metric, Record
 from archbench.report.data.configurations import configurations
 from archbench.report.data.rows import COLUMNS, frame, rows, rows_with_published, write_csv
 from archbench.report.tables.compare import Layout, tables
-from archbench.spec import Settings
+from archbench.settings import Settings
 
 Make = Callable[..., Record]
 

@@ -11,7 +11,8 @@ import pytest
 from archbench.papers.claims import ALL, Claim, claims, claims_of
 from archbench.records import Metric, Record
 from archbench.report.data.claims import COLUMNS, Figures, Verdict, judge, rows, tables
-from archbench.spec import Settings, Spec
+from archbench.settings import Settings
+from archbench.spec import Spec
 from archbench.zoo.catalogue import registry
 
 Make = Callable[..., Record]

@@ -18,7 +18,8 @@ from archbench.records import Metric, Record
 from archbench.report.figures.contract import Plot, write_csv
 from archbench.report.figures.material import Choice, Material
 from archbench.report.figures.registry import FIGURES, find
-from archbench.spec import Settings, Spec
+from archbench.settings import Settings
+from archbench.spec import Spec
 
 GOLDEN = Path(__file__).parents[2] / "data" / "plots"
 GPU = {"device": "cuda:0", "device_name": "Example GPU", "threads": 4}

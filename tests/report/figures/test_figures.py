@@ -16,7 +16,8 @@ from archbench.records import Record
 from archbench.report.figures.contract import Mark, Missing, Plot, Plots, frontier
 from archbench.report.figures.material import Choice, Material
 from archbench.report.figures.registry import FIGURES, find, table
-from archbench.spec import Settings, UsageError
+from archbench.settings import Settings
+from archbench.spec import UsageError
 from archbench.zoo.catalogue import registry
 
 

@@ -14,7 +14,7 @@ from archbench.records import Metric, Record
 from archbench.report.figures.contract import Mark, Missing, Plot
 from archbench.report.figures.material import Material
 from archbench.report.figures.vovnet import aggregation, efficiency
-from archbench.spec import Settings
+from archbench.settings import Settings
 from archbench.zoo.catalogue import registry
 
 Make = Callable[..., Record]

@@ -11,7 +11,7 @@ import pytest
 from archbench.records import Metric, Record
 from archbench.report.data.rows import COLUMNS
 from archbench.report.page.sheet import COMMAND, SheetColumn, decimals_for, sheet
-from archbench.spec import QUICK, Settings
+from archbench.settings import QUICK, Settings
 
 
 def columns(*records: Record) -> dict[str, SheetColumn]:

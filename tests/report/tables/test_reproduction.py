@@ -10,7 +10,8 @@ import pytest
 from archbench.papers.suites import Suite, suite
 from archbench.records import Metric, Record
 from archbench.report.tables.reproduce import COLUMNS, Reproduction, reproduce, rows, tables
-from archbench.spec import Settings, Spec
+from archbench.settings import Settings
+from archbench.spec import Spec
 
 Make = Callable[..., Record]
 

@@ -1,0 +1,409 @@
+"""How a spec is measured (`Settings`). A field declares, once, all that follows from it: its flag
+and help, its words in titles and on the page, whether it keeps records apart. Torch-free.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field, fields
+from enum import Enum
+from math import inf
+from types import MappingProxyType
+from typing import Any, TypeAlias, TypeVar
+
+from archbench.spec import Spec, UsageError
+
+T = TypeVar("T")
+Check: TypeAlias = Callable[[str, Any], None]
+"""Raises UsageError where a setting, by its name, cannot have a value."""
+
+DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
+MEMORY_FORMATS = ("contiguous", "channels_last")
+COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
+MAX_SEED = 2**63
+
+
+class Bearing(Enum):
+    """What follows where two records differ in a setting."""
+
+    FIGURE = "Something else was measured: the figures are not compared."
+    JOB = "The same was measured, better or worse known: compared, but measured again by a sweep."
+    NOTHING = "Neither: the record's environment tells better, or no figure depends on it."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a field of `Settings` declares besides its type and its default."""
+
+    words: str
+    """What it is called for people: a switch as what it does when on ("batch norms folded")."""
+    bearing: Bearing
+    flag: str | None
+    """The flag that gives it; None: `--quick` alone changes it. A switch that is on by default is
+    turned off by its `--no-` form.
+    """
+    help: str = ""
+    metavar: str | None = None
+    check: Check | None = None
+    quick: Any = None
+    """Its value in the quick protocol; None: the default."""
+    page: str | None = ""
+    """Its heading on the page; empty: its words; None: not shown there."""
+    stands_alone: bool = False
+    """Whether a value tells without the words which setting it is of (fp16), and is always told."""
+    is_path: bool = False
+    """Whether it names a file or a folder: in words, there is one or not."""
+    cuda_only: bool = False
+    """Whether it means nothing on a CPU."""
+    of_one_network: bool = False
+    """Whether it fits one network alone, so that a sweep does not take it."""
+
+    def arguments(self, value: Any) -> list[str]:
+        """The words of a command line that give a value."""
+        if self.flag is None:
+            return []
+        if isinstance(value, bool):
+            return [self.flag if value else self.flag.replace("--", "--no-", 1)]
+        return [self.flag, str(value)]
+
+    def tell(self, value: Any) -> str:
+        """A value in words that stand for themselves."""
+        if self.is_path:
+            value = value is not None
+        if isinstance(value, bool):
+            return self.words if value else f"no {self.words}"
+        return str(value) if self.stands_alone else f"{self.words} ({value})"
+
+    @property
+    def heading(self) -> str | None:
+        """Its heading on the page; None: it is not shown there."""
+        return self.words if self.page == "" else self.page
+
+
+def setting(default: T, declared: Setting) -> T:
+    """Declare a field of `Settings`."""
+    return field(default=default, metadata={"setting": declared})
+
+
+def _one_of(what: str, choices: tuple[str, ...]) -> Check:
+    def check(_: str, value: Any) -> None:
+        if value not in choices:
+            raise UsageError(f"{what} {value!r} is none of {', '.join(choices)}")
+
+    return check
+
+
+def _a_device(_: str, value: Any) -> None:
+    if not DEVICES.fullmatch(value):
+        raise UsageError(f"device {value!r} is none of auto, cpu, cuda, cuda:N")
+
+
+def _above_0(name: str, value: Any) -> None:
+    if value is not None and not 0 < value < inf:
+        raise UsageError(f"{name} is {value}: it must be above 0 and finite")
+
+
+def _a_seed(name: str, value: Any) -> None:
+    if not 0 <= value < MAX_SEED:
+        raise UsageError(f"{name} is {value}: it must be 0 or more and below 2**63")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a spec is measured. Every field stands in the record; the defaults are the default
+    protocol.
+    """
+
+    device: str = setting(
+        "auto",
+        Setting(
+            words="device",
+            bearing=Bearing.NOTHING,
+            flag="--device",
+            help="auto, cpu, cuda or cuda:N.",
+            check=_a_device,
+            page=None,
+        ),
+    )
+    precision: str = setting(
+        "fp32",
+        Setting(
+            words="precision",
+            bearing=Bearing.FIGURE,
+            flag="--precision",
+            help="fp32 (IEEE), tf32, fp16 or bf16.",
+            check=_one_of("precision", PRECISIONS),
+            stands_alone=True,
+        ),
+    )
+    memory_format: str = setting(
+        "contiguous",
+        Setting(
+            words="memory format",
+            bearing=Bearing.FIGURE,
+            flag="--memory-format",
+            help="contiguous or channels_last.",
+            check=_one_of("memory format", MEMORY_FORMATS),
+            stands_alone=True,
+        ),
+    )
+    threads: int | None = setting(
+        None,
+        Setting(
+            words="threads",
+            bearing=Bearing.JOB,  # The environment tells how many there were.
+            flag="--threads",
+            help="CPU threads. Default: the physical cores this process may use.",
+            check=_above_0,
+            page=None,
+        ),
+    )
+    """CPU threads; None: the physical cores that this process may use."""
+    seed: int = setting(
+        0,
+        Setting(
+            words="seed",
+            bearing=Bearing.JOB,
+            flag="--seed",
+            help="Seed of weights and inputs.",
+            check=_a_seed,
+        ),
+    )
+    cudnn_benchmark: bool = setting(
+        True,
+        Setting(
+            words="cudnn.benchmark",
+            bearing=Bearing.FIGURE,
+            flag="--cudnn-benchmark",
+            help="Let cuDNN try out its algorithms.",
+            cuda_only=True,
+        ),
+    )
+    target: float = setting(
+        0.01,
+        Setting(
+            words="interval aimed at, half of it over the median",
+            bearing=Bearing.JOB,
+            flag=None,
+            check=_above_0,
+            quick=0.02,
+        ),
+    )
+    """Half-width of the median's 95 % interval at which sampling stops, relative to the median."""
+    n_min: int = setting(
+        50,
+        Setting(words="samples at least", bearing=Bearing.JOB, flag=None, check=_above_0, quick=20),
+    )
+    n_max: int = setting(
+        20_000,
+        Setting(words="samples at most", bearing=Bearing.JOB, flag=None, check=_above_0, page=None),
+    )
+    t_min_s: float = setting(
+        3.0,
+        Setting(
+            words="timed at least (s)", bearing=Bearing.JOB, flag=None, check=_above_0, quick=0.5
+        ),
+    )
+    budget_s: float = setting(
+        30.0,
+        Setting(
+            words="timed at most (s)",
+            bearing=Bearing.JOB,
+            flag="--budget",
+            help="Seconds of timing at most.",
+            check=_above_0,
+            quick=5.0,
+        ),
+    )
+    images: str | None = setting(
+        None,
+        Setting(
+            words="pictures",
+            bearing=Bearing.FIGURE,
+            flag="--images",
+            help="Time on the pictures of a folder instead of random inputs.",
+            metavar="DIR",
+            page="pictures from",
+            is_path=True,
+            of_one_network=True,
+        ),
+    )
+    """Folder of pictures to time on; None: random normal inputs."""
+    weights: str | None = setting(
+        None,
+        Setting(
+            words="loaded weights",
+            bearing=Bearing.FIGURE,
+            flag="--weights",
+            help="Checkpoint to load: PyTorch or safetensors, tensors only.",
+            metavar="FILE",
+            page="weights loaded from",
+            is_path=True,
+            of_one_network=True,
+        ),
+    )
+    """Checkpoint that is loaded; None: weights drawn from the seed and calibrated."""
+    fold_bn: bool = setting(
+        False,
+        Setting(
+            words="batch norms folded",
+            bearing=Bearing.FIGURE,
+            flag="--fold-bn",
+            help="Fold batch norms into the convolutions before them.",
+        ),
+    )
+    """Whether batch normalisations are folded into the convolutions before them."""
+    compile: str = setting(
+        "none",
+        Setting(
+            words="compiled",
+            bearing=Bearing.FIGURE,
+            flag="--compile",
+            help="torch.compile's mode, such as default.",
+            metavar="MODE",
+            check=_one_of("compile mode", COMPILE_MODES),
+        ),
+    )
+    """torch.compile's mode for the network without its postprocessing; none: eager."""
+    cuda_graph: bool = setting(
+        False,
+        Setting(
+            words="CUDA graph",
+            bearing=Bearing.FIGURE,
+            flag="--cuda-graph",
+            help="Replay the network as a CUDA graph.",
+        ),
+    )
+    """Whether the network without its postprocessing is replayed as a CUDA graph."""
+    deterministic: bool = setting(
+        False,
+        Setting(
+            words="deterministic",
+            bearing=Bearing.FIGURE,
+            flag="--deterministic",
+            help="Deterministic algorithms only.",
+        ),
+    )
+    """Whether only deterministic algorithms are used; cuDNN then tries none out."""
+    allow_shared: bool = setting(
+        False,
+        Setting(
+            words="shared cards allowed",
+            bearing=Bearing.JOB,
+            flag="--allow-shared",
+            help="Measure, and flag, a card that others use.",
+        ),
+    )
+    """Whether a card is measured, and flagged, although other processes use it."""
+    energy_s: float = setting(
+        10.0,
+        Setting(
+            words="power averaged over (s)",
+            bearing=Bearing.JOB,
+            flag=None,
+            check=_above_0,
+            quick=5.0,
+        ),
+    )
+    """Seconds of load over which power is averaged."""
+    roofline: bool = setting(
+        False,
+        Setting(
+            words="roofline",
+            bearing=Bearing.JOB,
+            flag="--roofline",
+            help="Measure the device's peaks (10 s, then kept) and how near to them a network "
+            "comes.",
+            page=None,
+        ),
+    )
+    """Whether the device's peaks are measured and the time is set beside what they bound."""
+    deadline_s: float | None = setting(
+        None,
+        Setting(
+            words="deadline (s)",
+            bearing=Bearing.NOTHING,
+            flag="--deadline",
+            help="Seconds after which a job is ended. Default: 3 x budget + 600.",
+            check=_above_0,
+            page=None,
+        ),
+    )
+    """Seconds after which the whole job is ended; None: three times its budget and 600 s to start.
+    """
+
+    def __post_init__(self) -> None:
+        for name, declared in SETTINGS.items():
+            if declared.check:
+                declared.check(name, getattr(self, name))
+        if self.cuda_graph and self.compile != "none":
+            raise UsageError(
+                "a network is compiled or replayed as a CUDA graph, not both (compile mode "
+                "reduce-overhead does both)"
+            )
+
+    def check(self, spec: Spec) -> None:
+        """Raise UsageError where a spec cannot be measured so."""
+        for asked, what in (
+            (self.fold_bn, "folded batch norms are"),
+            (self.cuda_graph, "a CUDA graph is"),
+        ):
+            if asked and spec.mode == "train":
+                raise UsageError(f"{what} for inference only, not for training steps")
+
+    @property
+    def deadline(self) -> float:
+        """Seconds after which the supervisor ends the job."""
+        return self.deadline_s if self.deadline_s is not None else 3 * self.budget_s + 600
+
+    def flags(self) -> str:
+        """The flags of `archbench profile` that make these settings, with a space before each."""
+        protocol = min((DEFAULT, QUICK), key=self._distance)
+        words = ["--quick"] if protocol is QUICK else []
+        for name in sorted(SETTINGS, key=lambda name: isinstance(getattr(DEFAULT, name), bool)):
+            if getattr(self, name) != getattr(protocol, name):
+                words += SETTINGS[name].arguments(getattr(self, name))
+        return "".join(f" {shlex.quote(word)}" for word in words)
+
+    def _distance(self, protocol: Settings) -> int:
+        """In how many of what no flag gives these settings differ from a protocol's: none, unless
+        their record is older than one of the fields.
+        """
+        return sum(
+            getattr(self, name) != getattr(protocol, name)
+            for name, declared in SETTINGS.items()
+            if declared.flag is None
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give the settings as plain data, the form that records hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Settings:
+        """Read what `to_dict` wrote, ignoring what this version does not know."""
+        return cls(**{key: value for key, value in data.items() if key in SETTINGS})
+
+
+SETTINGS: Mapping[str, Setting] = MappingProxyType(
+    {field.name: field.metadata["setting"] for field in fields(Settings)}
+)
+"""What each field declares, by its name."""
+DEFAULT = Settings()
+"""The default protocol."""
+QUICK = Settings(
+    **{name: declared.quick for name, declared in SETTINGS.items() if declared.quick is not None}
+)
+"""The quick protocol: a wider interval in a few seconds."""
+
+
+def same_job(one: Settings, other: Settings) -> bool:
+    """Whether a record with the one settings is a result of a job with the other."""
+    return all(
+        getattr(one, name) == getattr(other, name)
+        for name, declared in SETTINGS.items()
+        if declared.bearing is not Bearing.NOTHING
+    )
