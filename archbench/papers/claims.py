@@ -12,6 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib import resources
+from itertools import chain
 from typing import Any, Literal, get_args
 
 from archbench.papers.grid import Point, points
@@ -76,7 +77,7 @@ class Claim:
         """Every network that it is of, once."""
         paired = [
             spec
-            for pair in (*self.pairs, *(pair for found in self.paired.values() for pair in found))
+            for pair in (*self.pairs, *chain.from_iterable(self.paired.values()))
             for spec in pair
         ]
         return tuple(
@@ -107,20 +108,20 @@ def claims_of(source: str | None) -> list[Claim]:
     if source is None:
         return list(claims())
     folded = registry.fold(source)
-    found = [
+    chosen = [
         claim
         for claim in claims()
         if folded in (registry.fold(claim.paper), registry.fold(claim.source))
     ]
-    if not found:
+    if not chosen:
         papers = ", ".join(dict.fromkeys(claim.paper for claim in claims()))
-        places = ", ".join(
+        sources = ", ".join(
             dict.fromkeys(
                 claim.source for claim in claims() if source.lower().startswith(claim.paper)
             )
         )
-        raise UsageError(f"no claim stands in {source!r}; there are {places or papers}")
-    return found
+        raise UsageError(f"no claim stands in {source!r}; there are {sources or papers}")
+    return chosen
 
 
 def _of_row(row: Mapping[str, str]) -> Claim:
@@ -132,9 +133,9 @@ def _of_row(row: Mapping[str, str]) -> Claim:
         row["paper"],
         row["where"],
         row["claim"],
-        _one_of(Device, row["device"]),
+        _checked(Device, row["device"]),
         (rule.ours if rule else "") or metric.ours,
-        direction=_one_of(Direction, row["direction"]),
+        direction=_checked(Direction, row["direction"]),
         published=float(row["published_ratio"]),
         formula=rule.formula if rule else "",
     )
@@ -153,7 +154,7 @@ def _published(row: Mapping[str, str], side: str) -> Published | None:
     of the same paper.
     """
     wanted = row["paper"], row[f"{side}_backbone"], row[f"{side}_detector"] or None
-    found = [
+    candidates = [
         figure
         for figure in figures()
         if (figure.paper, figure.backbone, figure.detector) == wanted
@@ -161,7 +162,7 @@ def _published(row: Mapping[str, str], side: str) -> Published | None:
     ]
     table = row["where"].removeprefix("Table ").lower()
     ranked = sorted(
-        found, key=lambda figure: (figure.table != table, figure.metric != row["metric"])
+        candidates, key=lambda figure: (figure.table != table, figure.metric != row["metric"])
     )
     return ranked[0] if ranked else None
 
@@ -204,9 +205,9 @@ def _of_form(form: Mapping[str, Any]) -> Claim:
     claim = replace(
         claim,
         **plain,
-        device=_one_of(Device, form["device"]),
-        kind=_one_of(Kind, form["kind"]),
-        direction=_one_of(Direction, form["direction"]),
+        device=_checked(Device, form["device"]),
+        kind=_checked(Kind, form["kind"]),
+        direction=_checked(Direction, form["direction"]),
         first=tuple(form.get("first", ())),
     )
     chosen = _select(form.get("select", {}))
@@ -245,13 +246,14 @@ def _pairs(chosen: Iterable[Point], vary: Mapping[str, Sequence[Any]]) -> tuple[
     """The pairs of configurations that differ in one attribute alone."""
     ((name, (left, right)),) = vary.items()
     others = [key for key in Point.__dataclass_fields__ if key not in ("spec", name)]
-    found: dict[tuple[Any, ...], dict[Any, Spec]] = {}
+    by_others: dict[tuple[Any, ...], dict[Any, Spec]] = {}
     for point in chosen:
-        found.setdefault(tuple(getattr(point, key) for key in others), {})[getattr(point, name)] = (
-            point.spec
-        )
+        shared = tuple(getattr(point, key) for key in others)
+        by_others.setdefault(shared, {})[getattr(point, name)] = point.spec
     return tuple(
-        (specs[left], specs[right]) for specs in found.values() if left in specs and right in specs
+        (specs[left], specs[right])
+        for specs in by_others.values()
+        if left in specs and right in specs
     )
 
 
@@ -262,7 +264,7 @@ def _groups(chosen: Iterable[Point], by: Sequence[str]) -> dict[str, list[Point]
     return groups
 
 
-def _one_of(choices: Any, word: str) -> Any:
+def _checked(choices: Any, word: str) -> Any:
     """A word of a data file that must be one of those of a type."""
     if word not in get_args(choices):
         raise ValueError(f"{word!r} is none of {', '.join(get_args(choices))}")

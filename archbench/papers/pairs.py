@@ -34,18 +34,20 @@ def pairs() -> list[Pair]:
     for figure in figures():
         if figure.detector:
             rows.setdefault((figure.backbone, figure.detector), []).append(figure)
-    return [_pair(backbone, detector, found) for (backbone, detector), found in rows.items()]
+    return [
+        _pair(backbone, detector, published) for (backbone, detector), published in rows.items()
+    ]
 
 
 def approximation(backbone: Entry, detector: Entry | None) -> str:
     """Say in what networks are only near the paper's, of both where both are; empty where they are
     known layer by layer.
     """
-    found = {
+    approximate = {
         "backbone": backbone.approximate,
         "detector": detector.on_family(backbone.stands_as).approximate if detector else "",
     }
-    reasons = {part: reason for part, reason in found.items() if reason}
+    reasons = {part: reason for part, reason in approximate.items() if reason}
     return (
         "; ".join(f"{part}: {reason}" for part, reason in reasons.items())
         if len(reasons) > 1
@@ -93,10 +95,10 @@ def approximations(spec: Spec) -> list[str]:
     ]
 
 
-def _pair(backbone: str, detector: str, found: list[Published]) -> Pair:
-    inputs = tuple(dict.fromkeys(figure.input for figure in found if figure.input))
-    sources = tuple(dict.fromkeys(figure.source for figure in found))
-    status, why = _standing(found[0])
+def _pair(backbone: str, detector: str, published: list[Published]) -> Pair:
+    inputs = tuple(dict.fromkeys(figure.input for figure in published if figure.input))
+    sources = tuple(dict.fromkeys(figure.source for figure in published))
+    status, why = _standing(published[0])
     return Pair(backbone, detector, inputs, sources, status, why)
 
 

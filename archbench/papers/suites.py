@@ -101,15 +101,15 @@ def names() -> list[str]:
     """The names of all suites: paper by paper, its figures and tables in order; `pairs` and `all`
     last.
     """
-    found = dict.fromkeys([*_published(), GRID, *_described()])
-    papers = list(dict.fromkeys(name.partition("/")[0] for name in found))
+    known = dict.fromkeys([*_published(), GRID, *_described()])
+    papers = list(dict.fromkeys(name.partition("/")[0] for name in known))
 
     def order(name: str) -> tuple[int, str, float, str]:
-        paper, _, place = name.partition("/")
-        word, number, letter = re.findall(r"^([a-z]*)([\d.]*)(.*)", place)[0]
+        paper, _, label = name.partition("/")
+        word, number, letter = re.findall(r"^([a-z]*)([\d.]*)(.*)", label)[0]
         return papers.index(paper), word, float(number or 0), letter
 
-    return [*sorted(found.keys() - {PAIRS, ALL}, key=order), PAIRS, ALL]
+    return [*sorted(known.keys() - {PAIRS, ALL}, key=order), PAIRS, ALL]
 
 
 def suites() -> list[Suite]:
@@ -125,7 +125,7 @@ def suite(name: str) -> Suite:
     if known is None:
         near = difflib.get_close_matches(registry.fold(name), folded, n=2, cutoff=0.7)
         hint = (
-            f"did you mean {' or '.join(folded[one] for one in near)}?"
+            f"did you mean {' or '.join(folded[spelling] for spelling in near)}?"
             if near
             else "archbench list suites shows them"
         )
@@ -140,7 +140,7 @@ def suite(name: str) -> Suite:
         return Suite(known, title, tuple(_row(spec) for spec in grid()))
     if known in _published():
         return Suite(known, title, _published()[known])
-    return _made(known, _Table(f"suites.toml, {known}", described))
+    return _suite_of(known, _Table(f"suites.toml, {known}", described))
 
 
 def read_suite(path: Path) -> Suite:
@@ -154,10 +154,10 @@ def read_suite(path: Path) -> Suite:
     except ValueError as error:
         raise UsageError(f"suite {path} is no TOML: {error}") from None
     table = _Table(str(path), data)
-    found = _made(path.stem, table)
+    own = _suite_of(path.stem, table)
     for grid_table in (table, *table.tables("include")):
         grid_table.check_networks()
-    return found
+    return own
 
 
 @cache
@@ -294,8 +294,8 @@ class _Table:
         """The tables under a key, one or a list of them; a text is the table of the suite that it
         names.
         """
-        found = self.data.get(key, [])
-        listed = found if isinstance(found, list) else [found]
+        listed = self.data.get(key, [])
+        listed = listed if isinstance(listed, list) else [listed]
         numbered = [
             (f"{key} {number}" if len(listed) > 1 else key, data)
             for number, data in enumerate(listed, start=1)
@@ -349,7 +349,7 @@ class _Table:
             raise self.error(str(error)) from None
 
 
-def _made(name: str, table: _Table) -> Suite:
+def _suite_of(name: str, table: _Table) -> Suite:
     """Make the suite that a table of a TOML file describes."""
     table.check_keys("title", *NETWORK, "options", "include", "only", "exclude")
     members = _networks(table)

@@ -26,12 +26,12 @@ def ranks(values: Sequence[float]) -> list[float]:
     """The rank of each value, from 1 for the smallest; equal values share the mean of theirs."""
     order = sorted(range(len(values)), key=values.__getitem__)
     ranked = [0.0] * len(values)
-    place = 0
+    before = 0
     for _, tied in groupby(order, key=values.__getitem__):
         indices = list(tied)
         for index in indices:
-            ranked[index] = place + (len(indices) + 1) / 2
-        place += len(indices)
+            ranked[index] = before + (len(indices) + 1) / 2
+        before += len(indices)
     return ranked
 
 
@@ -64,10 +64,10 @@ def correlations(columns: Sequence[Sequence[float]], target: Sequence[float]) ->
     """Correlate each column with a target, row by row."""
     import numpy as np
 
-    found = [spearman(column, target) for column in columns]
+    rhos = [spearman(column, target) for column in columns]
     rows = len(target)
     if rows < LEAST_ROWS:
-        return [Correlation(rho) for rho in found]
+        return [Correlation(rho) for rho in rhos]
     counts = np.random.default_rng(0).multinomial(rows, [1 / rows] * rows, size=RESAMPLES)
     wanted = _deviations(target, counts)
     drawn = np.array([_weighted(_deviations(column, counts), wanted, counts) for column in columns])
@@ -76,7 +76,7 @@ def correlations(columns: Sequence[Sequence[float]], target: Sequence[float]) ->
         Correlation(
             rho, percentiles(resampled[~np.isnan(resampled)].tolist()), float(firsts.mean())
         )
-        for rho, resampled, firsts in zip(found, drawn, best, strict=True)
+        for rho, resampled, firsts in zip(rhos, drawn, best, strict=True)
     ]
 
 
@@ -91,11 +91,11 @@ def _deviations(values: Sequence[float], counts: Array) -> Array:
     last = np.flatnonzero(np.append(ordered[1:] != ordered[:-1], True))
     ends = np.cumsum(counts[:, order], axis=1)[:, last]
     starts = np.concatenate([np.zeros_like(ends[:, :1]), ends[:, :-1]], axis=1)
-    found = np.empty(counts.shape)
-    found[:, order] = np.repeat(
+    deviations = np.empty(counts.shape)
+    deviations[:, order] = np.repeat(
         (starts + ends - counts.shape[1]) / 2, np.diff(last, prepend=-1), axis=1
     )
-    return found
+    return deviations
 
 
 def _weighted(left: Array, right: Array, counts: Array) -> Array:
