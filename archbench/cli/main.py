@@ -16,6 +16,7 @@ import typer
 
 from archbench import __version__
 from archbench.cli.exit import Exit
+from archbench.measure.child import leave_start_folder
 from archbench.spec import UsageError
 
 COMMANDS = {
@@ -37,6 +38,7 @@ GARBAGE = 50_000
 def main() -> None:
     """Run the command line that this process was started with."""
     gc.set_threshold(GARBAGE)
+    leave_start_folder()
     code = run(sys.argv[1:])
     # What is left ends with the process; a last search for cycles in it would take a tenth of a
     # plot's time.

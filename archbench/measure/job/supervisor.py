@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from archbench.measure import child
 from archbench.measure.machine import host
 from archbench.records import Reason, Record, Store
 from archbench.records.schema import metric_from_dict
@@ -31,7 +31,7 @@ POLL_S = 0.05
 GRACE_S = 5.0
 INTERRUPT_GRACE_S = 10.0
 STDERR_TAIL = 4096
-WORKER = (sys.executable, "-m", "archbench.measure.job.worker")
+WORKER = (*child.command("archbench.measure.job.worker"),)
 ATTEMPTS = 2
 RETRIED = ("gpu_busy", "gpu_lost")
 """Reasons that are the moment's, not the network's."""
@@ -159,26 +159,27 @@ def supervise(
         (folder / "stderr").open("wb") as err,
         listening as heard,
     ):
-        environment = {**os.environ, **(variables or {})}
-        child = subprocess.Popen(
+        process = subprocess.Popen(
             command,
             stdin=subprocess.DEVNULL,
             stdout=out,
             stderr=err,
             start_new_session=True,
-            env=environment,
+            env=child.environment(variables or {}),
         )
         try:
-            ending = _watch(child, folder, time.monotonic() + deadline_s, heard, watch.on_progress)
+            ending = _watch(
+                process, folder, time.monotonic() + deadline_s, heard, watch.on_progress
+            )
         finally:
-            _signal_group(child, signal.SIGKILL)
-            child.wait()
+            _signal_group(process, signal.SIGKILL)
+            process.wait()
     tail = (folder / "stderr").read_bytes()[-STDERR_TAIL:].decode(errors="replace")
-    return Ending(child.returncode, ending.timed_out, ending.interrupted, tail)
+    return Ending(process.returncode, ending.timed_out, ending.interrupted, tail)
 
 
 def _watch(
-    child: subprocess.Popen[bytes],
+    process: subprocess.Popen[bytes],
     folder: Path,
     deadline: float,
     interruptions: Sequence[int],
@@ -187,22 +188,22 @@ def _watch(
     news = _News(folder / "progress.jsonl")
     kill_at = float("inf")
     timed_out = interrupted = False
-    while child.poll() is None:
+    while process.poll() is None:
         now = time.monotonic()
         if now >= deadline and not timed_out:
             timed_out, kill_at = True, now + GRACE_S
-            _signal_group(child, signal.SIGTERM)
+            _signal_group(process, signal.SIGTERM)
         if interruptions and not interrupted:
             interrupted, kill_at = True, min(kill_at, now + INTERRUPT_GRACE_S)
-            _signal_group(child, signal.SIGINT)
+            _signal_group(process, signal.SIGINT)
         if now >= kill_at or len(interruptions) > 1:
-            _signal_group(child, signal.SIGKILL)
+            _signal_group(process, signal.SIGKILL)
         for item in news.read():
             # Whoever read the progress may be gone; the job is not the worse for it.
             with suppress(OSError):
                 on_progress(item)
         time.sleep(POLL_S)
-    return Ending(child.returncode, timed_out, interrupted)
+    return Ending(process.returncode, timed_out, interrupted)
 
 
 class _News:
@@ -242,9 +243,9 @@ def interruptions() -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def _signal_group(child: subprocess.Popen[bytes], number: int) -> None:
+def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
     try:
-        os.killpg(child.pid, number)
+        os.killpg(process.pid, number)
     except (ProcessLookupError, PermissionError):
         return
 

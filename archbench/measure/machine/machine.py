@@ -5,13 +5,11 @@ folders. Torch-free.
 from __future__ import annotations
 
 import importlib.util
-import json
 import os
 import platform
 import runpy
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -19,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from archbench.measure.machine import cache, host
+from archbench.measure.machine.cards import answer, ask
 from archbench.measure.power.integral import refresh_of
 from archbench.measure.power.meter import GpuLostError, SampledMeter
 from archbench.measure.power.nvml import NvmlCard, NvmlInstrument
@@ -31,16 +30,6 @@ WATCH_S, WATCH_PERIOD_S = 1.0, 0.002
 TORCH_S = 120.0
 """The longest that torch may take to name its cards."""
 COMPILERS = ("c++", "g++", "clang++")
-
-ASK_TORCH = """
-import json, torch
-cards = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
-found = {"cards": [{"name": card.name, "uuid": str(getattr(card, "uuid", ""))} for card in cards]}
-if cards:
-    torch.zeros(1, device="cuda").add(1).item()
-print(json.dumps(found))
-"""
-"""Run in a process of its own: a torch that cannot use its cards may end in any way."""
 
 Tell = Callable[[str], None]
 
@@ -90,19 +79,13 @@ def look_at_torch(tell: Tell) -> dict[str, Any]:
         return found
     tell("asking torch for its cards")
     try:
-        done = subprocess.run(
-            [sys.executable, "-c", ASK_TORCH],
-            capture_output=True,
-            text=True,
-            timeout=TORCH_S,
-            check=False,
-        )
+        done = ask(use=True, timeout_s=TORCH_S)
     except subprocess.TimeoutExpired:
         return found | {"error": f"no answer within {TORCH_S:g} s"}
     lines = done.stderr.strip().splitlines()
     if done.returncode:
         return found | {"error": lines[-1] if lines else f"it ended with {done.returncode}"}
-    cards = json.loads(done.stdout.strip().splitlines()[-1])["cards"]
+    cards = answer(done)
     return found | {"cards": cards, "error": "" if cards or not lines else lines[-1]}
 
 

@@ -1,20 +1,13 @@
-"""Where jobs can run on this machine: each of its NVIDIA cards, or its processors. Torch-free; a
-child process asks torch.
-
-`python -m archbench.measure.sweep.places` is that child: it prints what torch sees, so that this
-process never touches a card.
-"""
+"""Where jobs can run on this machine: each of its NVIDIA cards, or its processors. Torch-free."""
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
 from archbench.measure.machine import host
+from archbench.measure.machine.cards import answer, ask
 from archbench.records import Record
 from archbench.records.store import host_id
 from archbench.settings import Settings
@@ -84,28 +77,16 @@ def _cards() -> list[Place]:
         pynvml.nvmlInit()
     except pynvml.NVMLError:
         return []
-    done = subprocess.run(
-        [sys.executable, "-m", "archbench.measure.sweep.places"], capture_output=True, text=True
-    )
+    done = ask()
     if done.returncode:
         raise UsageError(
             f"the cards of this machine cannot be listed: {done.stderr.strip().splitlines()[-1]}"
         )
-    found = json.loads(done.stdout.splitlines()[-1])
-    return [Place(f"cuda:{index}", "cuda", name, uuid) for index, (name, uuid) in enumerate(found)]
+    return [
+        Place(f"cuda:{index}", "cuda", card["name"], f"GPU-{_bare(card['uuid'])}")
+        for index, card in enumerate(answer(done))
+    ]
 
 
 def _bare(uuid: str) -> str:
     return uuid.removeprefix("GPU-")
-
-
-def main() -> None:
-    """Print the name and UUID of every card that torch sees, as one line of JSON."""
-    import torch
-
-    cards = [torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count())]
-    print(json.dumps([[card.name, f"GPU-{_bare(str(card.uuid))}"] for card in cards]))
-
-
-if __name__ == "__main__":
-    main()

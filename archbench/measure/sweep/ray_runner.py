@@ -12,6 +12,7 @@ import logging
 import os
 import re
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -34,6 +35,8 @@ WAIT_S = 60.0
 POLL_S = 0.2
 CORES_A_CARD = 2
 """Processors that a job on a card keeps free for itself: launches are the host's work."""
+PATH = tuple(sys.path)
+"""Where an actor imports from: read before Ray puts the folder of the driver in front."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class Supervisor:
     """What runs in an actor: jobs one after another, and meanwhile answers to how they go."""
 
     def __init__(self, kind: Literal["cpu", "cuda"], name: str) -> None:
+        sys.path[:] = PATH
         # Ray limits the threads of what it starts; here the settings do.
         os.environ.pop("OMP_NUM_THREADS", None)
         self._interruptions: list[int] = []
@@ -103,7 +107,10 @@ def cluster(address: str, settings: Settings) -> Iterator[dict[Place, Runner]]:
     try:
         ray.init(
             address,
-            runtime_env={"env_vars": variables},
+            runtime_env={
+                "env_vars": {**variables, "PYTHONSAFEPATH": "1"},
+                "worker_process_setup_hook": f"{__name__}.{load.__name__}",
+            },
             include_dashboard=False if address == "local" else None,
             log_to_driver=False,
             logging_level=logging.ERROR,
@@ -116,6 +123,12 @@ def cluster(address: str, settings: Settings) -> Iterator[dict[Place, Runner]]:
         yield _runners(_actors(settings))
     finally:
         ray.shutdown()
+
+
+def load() -> None:
+    """Have a process of Ray load this module, and `PATH` with it, before the driver's folder is on
+    its path.
+    """
 
 
 def _check_listening(address: str) -> None:

@@ -176,7 +176,7 @@ from archbench.measure.job import supervisor
 supervisor.INTERRUPT_GRACE_S = {grace}
 folder = pathlib.Path({folder!r})
 child = '''
-import signal, time
+import signal, sys, time
 signal.signal(signal.SIGINT, {handler})
 print("ready", flush=True)
 time.sleep(60)
