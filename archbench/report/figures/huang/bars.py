@@ -1,0 +1,204 @@
+"""Figures 7 and 9 of Huang et al.: the time of each part of a call, and memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from statistics import fmean
+
+from archbench.papers.grid import Point, points
+from archbench.report.data.configurations import Configuration
+from archbench.report.figures.contract import (
+    Axis,
+    Key,
+    Mark,
+    Missing,
+    Panel,
+    Plot,
+    Plots,
+    plot_or_missing,
+)
+from archbench.report.figures.huang.grid import (
+    DENSE,
+    EXTRACTORS,
+    LOW,
+    META,
+    MOST_PROPOSALS,
+    NO_TIMES,
+    PROTOCOL,
+    SHAPES,
+    TIME,
+    TOTAL_MEMORY,
+    how_to_fill,
+    label_of,
+    measured_on,
+    remarks_of,
+)
+from archbench.report.figures.material import Material, Value, left_out, measured, value_of
+from archbench.spec import Spec
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a call: what the bar is named, and our column."""
+
+    name: str
+    word: str
+
+
+PARTS = (
+    Part("backbone", "backbone_ms"),
+    Part("all else of the network", "heads_ms"),
+    Part("postprocessing", "postprocess_ms"),
+)
+WHOLE = (Part("network, not told apart", "latency_ms"), PARTS[2])
+
+
+def time_by_part(material: Material) -> Plots:
+    """Make Figure 7: time at 300x300 with 300 proposals, by part, a panel a meta-architecture."""
+    if not material.wants_ours:
+        return [Missing("time", f"{NO_TIMES}; {how_to_fill('figure7')}")]
+    chosen = [
+        point for point in points() if point.size == LOW and point.proposals in (0, MOST_PROPOSALS)
+    ]
+    selection = measured(material, [point.spec for point in chosen], "total_ms")
+    values: list[Value] = []
+    panels = []
+    empty = f"no record; {how_to_fill('figure7', is_first=False)}"
+    for letter, (detector, name) in zip("abc", META.items(), strict=True):
+        of = [
+            point for point in chosen if point.detector == detector and point.spec in selection.of
+        ]
+        marks: list[Mark] = []
+        for point in of:
+            values.append(value_of(selection.of[point.spec], "total_ms"))
+            marks += _parts(point, selection.of[point.spec], values[-1])
+        panels.append(
+            Panel(f"({letter}) {name}", Axis(""), TIME, tuple(marks), is_stacked=True, empty=empty)
+        )
+    names = (PARTS[0].name, PARTS[1].name, WHOLE[0].name, PARTS[2].name)
+    remarks = [
+        f"{PROTOCOL} {LOW}x{LOW}, {MOST_PROPOSALS} proposals. Points: the whole call, timed as "
+        "one; parts are timed in calls of their own"
+        f" and may add up to something else. S{DENSE}: output stride {DENSE}.",
+        *remarks_of(selection, values, "total_ms"),
+    ]
+    title = "Time by part, after Huang et al.'s Figure 7"
+    plot = Plot(
+        "time",
+        title,
+        measured_on(selection),
+        tuple(panels),
+        tuple(remarks),
+        Key(names, "part"),
+        columns=3,
+        has_one_scale=True,
+    )
+    return plot_or_missing(plot, lambda: how_to_fill("figure7"))
+
+
+def memory(material: Material) -> Plots:
+    """Make Figure 9: memory at 300x300 by extractor and meta-architecture, with the spread over
+    proposals and strides.
+    """
+    if not material.wants_ours:
+        return [Missing("memory", f"{NO_TIMES}; {how_to_fill('figure9')}")]
+    chosen = [point for point in points() if point.size == LOW]
+    selection = measured(material, [point.spec for point in chosen], "mem_alloc_peak_bytes")
+    panels = []
+    for letter, what, word, of in (
+        ("a", "total, as the paper counts", "activation_total_bytes", material.counted),
+        ("b", "peak on the device", "mem_alloc_peak_bytes", selection.of),
+    ):
+        axis = TOTAL_MEMORY.words if word.startswith("activation") else "allocator's peak"
+        marks = tuple(
+            _spread(
+                chosen,
+                lambda spec, of=of, word=word: (  # type: ignore[misc]
+                    value_of(of[spec], word, scale=1e-6) if spec in of else Value(None)
+                ),
+            )
+        )
+        empty = f"no record has it; {how_to_fill('figure9', is_first=False)} on a GPU"
+        panels.append(Panel(f"({letter}) {what}", Axis(""), Axis(axis, "MB"), marks, empty=empty))
+    remarks = [
+        f"{LOW}x{LOW}, batch 1, fp32. Bars: mean over the proposals "
+        f"({', '.join(map(str, _counts()))}) and output strides that there are;"
+        " error bars: the least and the most of them. (a) is counted: all that operators write, "
+        "which the paper calls total memory.",
+        *left_out(selection),
+    ]
+    where = f"counted; (b) measured on {selection.setup}" if selection else "counted"
+    title = "Memory, after Huang et al.'s Figure 9"
+    plot = Plot(
+        "memory",
+        title,
+        where,
+        tuple(panels),
+        tuple(remarks),
+        Key(SHAPES.groups, "meta-architecture"),
+    )
+    return plot_or_missing(plot, lambda: how_to_fill("figure9"))
+
+
+def _parts(point: Point, configuration: Configuration, whole: Value) -> list[Mark]:
+    """The bars of one configuration, one on the other, and the whole call as a point."""
+    category = EXTRACTORS[point.backbone] + (f", S{DENSE}" if point.output_stride == DENSE else "")
+    parts = PARTS if configuration.figure(PARTS[0].word) else WHOLE
+    marks = []
+    for part in parts:
+        value = value_of(configuration, part.word)
+        if value.value is not None:
+            marks.append(
+                Mark(
+                    f"{label_of(point)}: {part.name}",
+                    category,
+                    value.value,
+                    colour=part.name,
+                    form="bar",
+                )
+            )
+    assert whole.value is not None
+    return [
+        *marks,
+        Mark(
+            f"{label_of(point)}: whole call",
+            category,
+            whole.value,
+            y_interval=whole.interval,
+            shape="whole call",
+        ),
+    ]
+
+
+def _spread(chosen: Iterable[Point], value: Callable[[Spec], Value]) -> list[Mark]:
+    """A bar for each extractor and meta-architecture, with the range over its configurations."""
+    groups: dict[tuple[str, str], list[float]] = {}
+    chosen = list(chosen)
+    for point in sorted(
+        chosen,
+        key=lambda point: (
+            list(EXTRACTORS).index(point.backbone),
+            list(META).index(point.detector),
+        ),
+    ):
+        figure = value(point.spec).value
+        if figure is not None:
+            groups.setdefault((EXTRACTORS[point.backbone], META[point.detector]), []).append(figure)
+    marks = []
+    for (extractor, meta), values in groups.items():
+        several = len(values) > 1
+        label = (
+            f"{meta} {extractor}, {len(values)} configurations"
+            if several
+            else f"{meta} {extractor}"
+        )
+        spread = (min(values), max(values)) if several else None
+        marks.append(
+            Mark(label, extractor, fmean(values), y_interval=spread, colour=meta, form="bar")
+        )
+    return marks
+
+
+def _counts() -> list[int]:
+    return sorted({point.proposals for point in points() if point.proposals})
