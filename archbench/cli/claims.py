@@ -94,7 +94,8 @@ def claims(
         _explain(read_records(results), form, device=device, with_flawed=flagged)
         return Exit.DONE
     from archbench.papers.claims import claims_of
-    from archbench.report.data import claims as report
+    from archbench.report.data.claims import Figures, judge
+    from archbench.report.tables import claims as report
 
     chosen = claims_of(source)
     code = Exit.DONE
@@ -102,13 +103,13 @@ def claims(
         store = Store((results or [DEFAULT_FOLDER])[0])
         store.check_writable()
         code = _measure(
-            chosen, report.Figures(read_records(results), chosen, device=device), store, quick=quick
+            chosen, Figures(read_records(results), chosen, device=device), store, quick=quick
         )
     with counting(wanted=not no_count) as count:
-        figures = report.Figures(
+        figures = Figures(
             read_records(results), chosen, device=device, with_flawed=flagged, count=count
         )
-        verdicts = [report.judge(claim, figures) for claim in chosen]
+        verdicts = [judge(claim, figures) for claim in chosen]
     if form in ("csv", "json"):
         print_rows(report.rows(verdicts), report.COLUMNS, form)
     else:

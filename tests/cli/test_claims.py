@@ -18,7 +18,7 @@ from archbench.measure.job.supervisor import Job, Watch
 from archbench.measure.sweep.places import Place
 from archbench.papers.claims import claims, claims_of
 from archbench.records import Metric, Reason, Record, Store
-from archbench.report.data.claims import COLUMNS
+from archbench.report.tables.claims import COLUMNS
 from archbench.settings import Settings
 from archbench.spec import Spec
 

@@ -9,18 +9,14 @@ of a figure that has neither (memory, energy of one process) 3 %; of counts noth
 
 from __future__ import annotations
 
-import re
-import textwrap
-from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, Literal
+from typing import Literal
 
 from archbench.papers.claims import Claim, Pair
 from archbench.papers.suites import suites
 from archbench.records import Record
-from archbench.report.data.comparable import flaws
 from archbench.report.data.configurations import (
     REPEATABLE,
     Configuration,
@@ -30,56 +26,13 @@ from archbench.report.data.configurations import (
 )
 from archbench.report.data.counts import Count, Counts
 from archbench.report.data.statistics import Interval, correlations, spearman
-from archbench.report.tables.compare import name_width, named_lines
-from archbench.report.tables.table import MISSING, Column, Table
 from archbench.spec import Spec
 
 Outcome = Literal["holds", "fails", "undecided", "not measured", "not counted", "not testable"]
 Side = Literal["low", "value", "high"]
 
 OTHER: dict[Side, Side] = {"low": "high", "value": "value", "high": "low"}
-PLURAL = {"holds": "hold", "fails": "fail"}
-SIGNS = {"more": ">", "less": "<", "equal": "="}
 NEEDS_CUDA, NEEDS_CPU, FLAGGED = "needs_cuda_device", "needs_cpu_device", "flagged"
-REASONS = {
-    NEEDS_CUDA: ", needs a CUDA device",
-    NEEDS_CPU: ", needs records of a CPU",
-    "not_counted": "",
-}
-UNKNOWN = re.compile(r"^no (backbone|detector) is called .*")
-WIDTH = 80
-FLAWED = "*"
-COLUMNS = (
-    "paper",
-    "where",
-    "claim",
-    "device",
-    "metric",
-    "kind",
-    "left",
-    "right",
-    "direction",
-    "reference",
-    "tolerance",
-    "published",
-    "ours",
-    "ours_lo",
-    "ours_hi",
-    "ours_over_published",
-    "outcome",
-    "reason",
-    "figures",
-    "of",
-    "measured_on",
-    "flags",
-    "command",
-)
-RULE = (
-    "holds: the whole range of ours is on the paper's side of equality (or of the number named); "
-    "fails: on the other; undecided: "
-    "across. Ranges: of the medians' 95 % intervals, or of several processes' medians; counts are "
-    "exact."
-)
 
 
 @dataclass(frozen=True)
@@ -379,166 +332,6 @@ def _outcome(claim: Claim, interval: Interval | None) -> Outcome:
         if low < high
         else "fails"
     )
-
-
-def rows(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
-    """Give a row for each claim."""
-    return [_row(verdict) for verdict in verdicts]
-
-
-def _row(verdict: Verdict) -> dict[str, Any]:
-    claim, ours = verdict.claim, verdict.ours
-    one = claim.pairs[0] if len(claim.pairs) == 1 else (None, None)
-    return {
-        "paper": claim.paper,
-        "where": claim.where,
-        "claim": claim.text,
-        "device": claim.device,
-        "metric": claim.metric or None,
-        "kind": claim.kind,
-        "left": str(one[0]) if one[0] else None,
-        "right": str(one[1]) if one[1] else None,
-        "direction": claim.direction,
-        "reference": claim.reference,
-        "tolerance": claim.tolerance if claim.direction == "equal" else None,
-        "published": claim.published,
-        "ours": ours,
-        "ours_lo": verdict.interval[0] if verdict.interval else None,
-        "ours_hi": verdict.interval[1] if verdict.interval else None,
-        "ours_over_published": ours / claim.published
-        if ours is not None and claim.published
-        else None,
-        "outcome": verdict.outcome,
-        "reason": verdict.reason or None,
-        "figures": verdict.found,
-        "of": verdict.wanted,
-        "measured_on": verdict.place or None,
-        "flags": ";".join(verdict.flags) or None,
-        "command": verdict.command or None,
-    }
-
-
-def tables(verdicts: Sequence[Verdict], *, width: int | None = WIDTH) -> list[Table]:
-    """Give the claims as tables for people, one for each paper, no wider than `width`; None leaves
-    texts whole.
-    """
-    papers: dict[str, list[Verdict]] = {}
-    for verdict in verdicts:
-        papers.setdefault(verdict.claim.paper, []).append(verdict)
-    drawn = [_table(paper, found, width) for paper, found in papers.items()]
-    return [*drawn[:-1], *(replace(table, notes=[*table.notes, RULE]) for table in drawn[-1:])]
-
-
-def _table(paper: str, verdicts: Sequence[Verdict], width: int | None) -> Table:
-    places = list(dict.fromkeys(verdict.claim.where for verdict in verdicts))
-    ranked = sorted(verdicts, key=lambda verdict: places.index(verdict.claim.where))
-    columns = [Column("paper"), Column("ours"), Column("range"), Column("", "left")]
-    cells = [_cells(verdict) for verdict in ranked]
-    left = name_width(columns, cells, width)
-    lines: list[list[str]] = []
-    where = ""
-    for verdict, found in zip(ranked, cells, strict=True):
-        if verdict.claim.where != where:
-            where = verdict.claim.where
-            lines += [*([[]] if lines else []), [where, *[""] * len(columns)]]
-        text = textwrap.wrap(
-            verdict.claim.text,
-            left,
-            initial_indent="  ",
-            subsequent_indent="    ",
-            break_on_hyphens=False,
-        )
-        lines += named_lines(text, found)
-    outcomes = Counter(verdict.outcome for verdict in verdicts)
-    told = ", ".join(
-        f"{count} {PLURAL.get(outcome, outcome) if count > 1 else outcome}"
-        for outcome, count in outcomes.items()
-    )
-    return Table(
-        [Column("claim", "left"), *columns], lines, title=f"{paper}: {told}", notes=_notes(verdicts)
-    )
-
-
-def _cells(verdict: Verdict) -> list[str]:
-    """What the paper says, our value, its range, and the verdict."""
-    claim = verdict.claim
-    if not claim.metric:
-        return ["", "", "", verdict.outcome]
-    sign = SIGNS[claim.direction]
-    near = (
-        f" ±{100 * claim.tolerance:.0f} %" if claim.direction == "equal" and claim.tolerance else ""
-    )
-    paper = (
-        f"{claim.published:.3g}{near}"
-        if claim.published is not None
-        else f"{sign} {claim.reference:g}{near}"
-    )
-    interval = verdict.interval
-    is_wide = interval is not None and interval[1] - interval[0] > 1e-9
-    span = f"{_brief(interval[0])} - {_brief(interval[1])}" if interval and is_wide else ""
-    some = (
-        f" {verdict.found}/{verdict.wanted}"
-        if verdict.ours is not None and verdict.found < verdict.wanted
-        else ""
-    )
-    flawed = FLAWED if flaws(verdict.flags) else ""
-    return [
-        paper,
-        MISSING if verdict.ours is None else f"{_brief(verdict.ours)}{flawed}",
-        span,
-        verdict.outcome + some,
-    ]
-
-
-def _brief(value: float) -> str:
-    return f"{value:.3g}" if abs(value) < 100 else f"{value:.0f}"
-
-
-def _notes(verdicts: Sequence[Verdict]) -> list[str]:
-    """Where figures are from, and for what is not tested the reason and the command."""
-    notes = [
-        f"measured on {place}"
-        for place in dict.fromkeys(
-            verdict.place for verdict in verdicts if verdict.ours is not None
-        )
-        if place
-    ]
-    flagged = dict.fromkeys(flag for verdict in verdicts for flag in flaws(verdict.flags))
-    notes += [f"{FLAWED} of figures that are flagged: {', '.join(flagged)}"] if flagged else []
-    untested: dict[str, list[str]] = {}
-    for verdict in verdicts:
-        if verdict.outcome == "not testable":
-            untested.setdefault(
-                UNKNOWN.sub(r"the zoo has no \1 of that name", verdict.reason), []
-            ).append(verdict.claim.text)
-    notes += [
-        f"not testable, {why}: {len(texts)} claims" if len(texts) > 1 else f"not testable, {why}"
-        for why, texts in untested.items()
-    ]
-    lacking: dict[str, Counter[str]] = {}
-    for verdict in verdicts:
-        if verdict.command:
-            because = REASONS.get(verdict.reason, f", {verdict.reason}" if verdict.reason else "")
-            lacking.setdefault(f"{verdict.outcome}{because}", Counter())[verdict.command] += 1
-    for what, commands in lacking.items():
-        notes.append(
-            f"{what}: " + "; ".join(f"{command} ({count})" for command, count in commands.items())
-        )
-    partly = [
-        verdict
-        for verdict in verdicts
-        if verdict.ours is not None and verdict.found < verdict.wanted
-    ]
-    if partly:
-        notes.append("n/m: on n of the m networks that the claim is of")
-    return [
-        *notes,
-        *dict.fromkeys(
-            verdict.claim.note
-            for verdict in verdicts
-            if verdict.claim.note and verdict.ours is not None
-        ),
-    ]
 
 
 def _mean(values: Sequence[float]) -> float | None:

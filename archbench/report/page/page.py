@@ -21,11 +21,12 @@ from markupsafe import Markup
 from archbench.papers.claims import claims_of
 from archbench.papers.suites import ALL, Suite, suites
 from archbench.records import Record
-from archbench.report.data import claims
+from archbench.report.data.claims import Figures, judge
 from archbench.report.data.comparable import COUNTED_ONLY, places
+from archbench.report.data.reproduction import reproduce_suite
 from archbench.report.page.devices import device_cards
 from archbench.report.page.sheet import COMMAND, Sheet, SheetColumn, decimals_of, sheet
-from archbench.report.tables import reproduce
+from archbench.report.tables import claims, reproduce
 from archbench.report.tables.table import Table, one_line
 
 TEMPLATE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
@@ -198,7 +199,7 @@ def _papers(records: Sequence[Record]) -> list[Paper]:
 
 
 def _paper(suite: Suite, records: Sequence[Record]) -> Paper | None:
-    reproduction = reproduce.reproduce(suite, records)
+    reproduction = reproduce_suite(suite, records)
     lines = reproduction.lines
     ours = sum(any(cell.ours is not None for cell in line.cells.values()) for line in lines)
     if not ours:
@@ -209,8 +210,8 @@ def _paper(suite: Suite, records: Sequence[Record]) -> Paper | None:
 
 def _claims(records: Sequence[Record]) -> Claims:
     chosen = claims_of(None)
-    figures = claims.Figures(records, chosen)
-    verdicts = [claims.judge(claim, figures) for claim in chosen]
+    figures = Figures(records, chosen)
+    verdicts = [judge(claim, figures) for claim in chosen]
     decided = [verdict for verdict in verdicts if verdict.outcome in VERDICTS]
     undecided = [verdict for verdict in verdicts if verdict.outcome not in VERDICTS]
     counts = Counter(verdict.outcome for verdict in verdicts)

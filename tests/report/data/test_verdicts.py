@@ -10,7 +10,8 @@ import pytest
 
 from archbench.papers.claims import ALL, Claim, claims, claims_of
 from archbench.records import Metric, Record
-from archbench.report.data.claims import COLUMNS, Figures, Verdict, judge, rows, tables
+from archbench.report.data.claims import Figures, Verdict, judge
+from archbench.report.tables.claims import COLUMNS, rows, tables
 from archbench.settings import Settings
 from archbench.spec import Spec
 from archbench.zoo.catalogue import registry

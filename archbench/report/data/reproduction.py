@@ -1,0 +1,210 @@
+"""Our figures beside those of a paper's table: what was counted, and what one device measured."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from archbench.papers import Published, metrics, own_rule
+from archbench.papers.suites import Member, Suite
+from archbench.records import Record
+from archbench.report.data.configurations import (
+    Configuration,
+    Figure,
+    configurations,
+    measured_places,
+)
+from archbench.report.data.counts import Count, Counts
+from archbench.report.data.statistics import spearman
+
+LEAST_RANKED = 3
+"""Rows below which an order says nothing."""
+NOT_COUNTED, NOT_MEASURED, NOT_BUILT, PROCEDURE = (
+    "not_counted",
+    "not_measured",
+    "not_built",
+    "procedure",
+)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A published figure, ours in the paper's unit, or why there is none."""
+
+    published: Published
+    column: str
+    """Our word for it; empty where it is quoted only."""
+    ours: float | None = None
+    figure: Figure | None = None
+    missing: str = ""
+    place: str = ""
+    """Where it was measured."""
+
+    @property
+    def ratio(self) -> float | None:
+        """Ours over the paper's."""
+        return (
+            self.ours / self.published.value
+            if self.ours is not None and self.published.value
+            else None
+        )
+
+    @property
+    def flaws(self) -> list[str]:
+        """The flags for which our figure is not ranked."""
+        return self.figure.flaws if self.figure else []
+
+
+@dataclass(frozen=True)
+class Line:
+    """A row of the table: its label, its network, and its figures by column."""
+
+    label: str
+    member: Member
+    cells: Mapping[str, Cell]
+
+
+@dataclass(frozen=True)
+class Reproduction:
+    """A table with ours beside it. `places`: where the measured figures are from; `others`: rows
+    measured elsewhere, by place.
+    """
+
+    suite: Suite
+    lines: Sequence[Line]
+    places: Sequence[str]
+    others: Mapping[str, int]
+    with_flawed: bool = False
+
+    @cached_property
+    def columns(self) -> list[str]:
+        """The keys of the columns, in the paper's order: a metric, and the data set where a row has
+        it for several.
+        """
+        return list(dict.fromkeys(key for line in self.lines for key in line.cells))
+
+    @cached_property
+    def compared(self) -> list[str]:
+        """The columns that have one of ours."""
+        return [key for key in self.columns if metrics()[metric_of(key)].ours]
+
+    def agreement(self, key: str) -> tuple[float | None, int]:
+        """Spearman's rho between the paper's figures and ours in a column, and of how many rows;
+        approximate rows are left out.
+        """
+        cells = [
+            line.cells[key]
+            for line in self.lines
+            if key in line.cells and not line.member.approximate
+        ]
+        pairs = [
+            (cell.published.value, cell.ours)
+            for cell in cells
+            if cell.ours is not None and (self.with_flawed or not cell.flaws)
+        ]
+        rho = (
+            spearman([paper for paper, _ in pairs], [ours for _, ours in pairs])
+            if len(pairs) >= LEAST_RANKED
+            else None
+        )
+        return rho, len(pairs)
+
+
+def reproduce_suite(
+    suite: Suite,
+    records: Sequence[Record],
+    *,
+    device: str = "",
+    with_flawed: bool = False,
+    count: Count | None = None,
+) -> Reproduction:
+    """Set what records have of the suite's networks beside the paper's figures.
+
+    Measured figures are of one place, that with most rows among those whose name has `device` in
+    it; figures that the paper has of a CPU are of a CPU.
+    """
+    source = _Source(suite, records, device, count)
+    labels = Counter(member.label for member in suite.members)
+    lines = []
+    for member in suite.members:
+        cells = {key: source.cell(member, figure) for key, figure in _keys(member).items()}
+        where = (
+            f", {member.figures[0].dataset}" if labels[member.label] > 1 and member.figures else ""
+        )
+        lines.append(Line(f"{member.label}{where}", member, cells))
+    places = dict.fromkeys(
+        place for place in (source.place, source.cpu_place) if place in source.used
+    )
+    others = {place: len(found) for place, found in source.places.items() if place not in places}
+    return Reproduction(suite, lines, list(places), others, with_flawed)
+
+
+def metric_of(key: str) -> str:
+    """The metric of a column's key."""
+    return key.partition(" ")[0]
+
+
+def _keys(member: Member) -> dict[str, Published]:
+    """A row's figures by the key of their column."""
+    found: dict[str, Published] = {}
+    times = Counter(figure.metric for figure in member.figures)
+    for figure in member.figures:
+        found.setdefault(
+            f"{figure.metric} {figure.dataset}" if times[figure.metric] > 1 else figure.metric,
+            figure,
+        )
+    return found
+
+
+class _Source:
+    """Where our figures come from: the counts of each network, and the configurations of one
+    place.
+    """
+
+    def __init__(
+        self, suite: Suite, records: Sequence[Record], device: str, count: Count | None
+    ) -> None:
+        wanted = set(suite.specs)
+        self.counts = Counts(records, count)
+        made = [one for one in configurations(records) if one.spec in wanted]
+        self.places = {
+            place: found
+            for place, found in measured_places(made).items()
+            if device.casefold() in place.casefold()
+        }
+        self.place = next(iter(self.places), "")
+        self.cpu_place = next(
+            (place for place, found in self.places.items() if _is_cpu(found[0])), ""
+        )
+        self.used: set[str] = set()
+
+    def cell(self, member: Member, published: Published) -> Cell:
+        metric = metrics()[published.metric]
+        rule = own_rule(published)
+        word = (rule.ours if rule else "") or metric.ours
+        if not word:
+            return Cell(published, "")
+        if member.spec is None:
+            return Cell(published, word, missing=NOT_BUILT)
+        if metric.is_counted:
+            value = self.counts.value(member.spec, word, rule.formula if rule else "")
+            return (
+                Cell(published, word, missing=NOT_COUNTED)
+                if value is None
+                else Cell(published, word, value * float(metric.convert))
+            )
+        if not published.holds_for(member.spec):
+            return Cell(published, word, missing=PROCEDURE)
+        place = self.cpu_place if published.metric.startswith("cpu_") else self.place
+        one = next((one for one in self.places.get(place, ()) if one.spec == member.spec), None)
+        figure = one.figure(word) if one else None
+        if one is None or figure is None:
+            return Cell(published, word, missing=one.reason(word) if one else NOT_MEASURED)
+        self.used.add(place)
+        return Cell(published, word, figure.value * float(metric.convert), figure, place=place)
+
+
+def _is_cpu(one: Configuration) -> bool:
+    return one.newest.environment.get("device") == "cpu"
