@@ -13,6 +13,7 @@ from math import inf
 from types import MappingProxyType
 from typing import Any, TypeAlias, TypeVar
 
+from archbench.escaping import storable
 from archbench.spec import Spec, UsageError
 
 T = TypeVar("T")
@@ -403,7 +404,7 @@ QUICK = Settings(
 def same_job(one: Settings, other: Settings) -> bool:
     """Whether a record with the one settings is a result of a job with the other."""
     return all(
-        getattr(one, name) == getattr(other, name)
+        storable(getattr(one, name)) == storable(getattr(other, name))
         for name, declared in SETTINGS.items()
         if declared.bearing is not Bearing.NOTHING
     )

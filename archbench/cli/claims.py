@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -22,6 +21,7 @@ from archbench.cli.formats import (
     the_format,
 )
 from archbench.cli.live import Teller, live
+from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
 from archbench.cli.reproduce import counting
 from archbench.cli.sweep import REPEATS
@@ -164,7 +164,7 @@ def _explain(records: Sequence[Record], form: str, *, device: str, with_flawed: 
         needed = f"{report.LEAST_NETWORKS} networks measured on one device" + (
             "" if with_flawed else " without a flaw (--flagged takes all)"
         )
-        print(f"nothing to explain: it takes {needed}", file=sys.stderr)
+        say(f"nothing to explain: it takes {needed}")
     if form in ("csv", "json"):
         print_rows(report.rows(explained), report.COLUMNS, form)
     else:

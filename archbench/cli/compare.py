@@ -4,7 +4,6 @@ them.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -20,6 +19,7 @@ from archbench.cli.formats import (
     print_tables,
     the_format,
 )
+from archbench.cli.messages import say
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import UsageError
 from archbench.zoo.catalogue import registry
@@ -96,7 +96,7 @@ def compare(
     detectors = [(entry.name, side) for entry, side in map(registry.find_detector, detector or ())]
     records = selection.select(every, selection.Filters(backbones, detectors, device, where or ()))
     if every and not records:
-        print(f"none of {len(every)} records is what the filters ask for", file=sys.stderr)
+        say(f"none of {len(every)} records is what the filters ask for")
     against = _baseline(every, baseline, force=force)
     if form in ("csv", "json"):
         _print_rows(records, layout, form, against)
@@ -122,7 +122,7 @@ def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> li
             )
         found = Store(folder).read()
         if not found and not quietly:
-            print(f"no records in {folder}; a command that makes one: {EXAMPLE}", file=sys.stderr)
+            say(f"no records in {folder}; a command that makes one: {EXAMPLE}")
         records |= {record.record_id: record for record in found}
     return sorted(records.values(), key=lambda record: record.time_utc)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
@@ -11,6 +10,7 @@ from typing import Annotated
 import typer
 
 from archbench.cli.formats import AsLatex, AsMarkdown, print_tables, table_width, the_format
+from archbench.cli.messages import say
 from archbench.records import DEFAULT_FOLDER
 
 
@@ -34,7 +34,7 @@ def doctor(
     from archbench.measure.machine.machine import look
     from archbench.report.tables.doctor import abilities_table, machine_tables
 
-    facts = look(results, tell=lambda what: print(f"{what} ...", file=sys.stderr))
+    facts = look(results, tell=lambda what: say(f"{what} ..."))
     abilities = judge(facts)
     if form == "json":
         print(

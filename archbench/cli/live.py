@@ -7,11 +7,13 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from archbench.cli.messages import say
 from archbench.cli.profile import doing
+from archbench.escaping import message
 from archbench.records import Record
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ class Live:
 def live() -> Iterator[Live]:
     """Tell on stderr for a while."""
     if not sys.stderr.isatty():
-        yield Live(_print, lambda _: None)
+        yield Live(say, lambda _: None)
         return
     from rich.console import Console
     from rich.markup import escape
@@ -39,14 +41,9 @@ def live() -> Iterator[Live]:
     console = Console(stderr=True, highlight=False)
     with console.status("starting") as status:
         yield Live(
-            lambda text: console.print(escape(text)), lambda text: status.update(escape(text))
+            lambda text: console.print(escape(message(text))),
+            lambda text: status.update(escape(message(text))),
         )
-
-
-def _print(text: str) -> None:
-    # Whoever read may be gone; a sweep goes on.
-    with suppress(OSError):
-        print(text, file=sys.stderr, flush=True)
 
 
 class Teller:

@@ -8,7 +8,6 @@ import gc
 import os
 import sys
 from collections.abc import Iterable
-from contextlib import suppress
 from importlib import import_module
 from typing import Annotated
 
@@ -16,6 +15,7 @@ import typer
 
 from archbench import __version__
 from archbench.cli.exit import Exit
+from archbench.cli.messages import say
 from archbench.measure.child import leave_start_folder
 from archbench.spec import UsageError
 
@@ -66,7 +66,7 @@ def run(arguments: list[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return Exit.DONE
     except OSError as error:
-        _say(f"error: {error.strerror}")
+        say(f"error: {error.strerror}")
         return Exit.FAILED
     except Exception as error:
         if not hasattr(error, "format_message"):
@@ -103,11 +103,5 @@ def _without_command(
 
 
 def _fail(message: str) -> int:
-    _say(f"error: {' '.join(message.split())}")
+    say(f"error: {' '.join(message.split())}")
     return Exit.USAGE
-
-
-def _say(line: str) -> None:
-    """Print to stderr, if anybody still reads it."""
-    with suppress(OSError):
-        print(line, file=sys.stderr)

@@ -4,7 +4,6 @@ or from counts.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -14,7 +13,9 @@ import typer
 from archbench.cli.compare import Results, read_records
 from archbench.cli.exit import Exit
 from archbench.cli.formats import AsLatex, AsMarkdown, print_tables, the_format
+from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
+from archbench.escaping import visible
 from archbench.spec import Spec, UsageError, parse_value
 
 if TYPE_CHECKING:
@@ -115,10 +116,10 @@ def plot(
     drawn = 0
     for made in (made for figure in chosen for made in figure.make(material)):
         if isinstance(made, Missing):
-            print(f"{made.name}: not drawn, {made.why}", file=sys.stderr)
+            say(f"{made.name}: not drawn, {made.why}")
             continue
         for path in _write(made, out, STYLES[style], data=data):
-            print(path, flush=True)
+            print(visible(str(path)), flush=True)
         drawn += 1
     return Exit.DONE if drawn else Exit.USAGE
 

@@ -15,6 +15,7 @@ import typer
 from archbench.cli import measuring
 from archbench.cli.exit import Exit
 from archbench.cli.formats import AsLatex, AsMarkdown, print_tables, table_width, the_format
+from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import Spec, UsageError, parse_options, parse_size
@@ -137,7 +138,7 @@ def profile(
         **options,
     )
     if size is not None and parse_size(size) != (spec.width, spec.height):
-        print(f"{spec.detector} pads images: the input is {spec.size}", file=sys.stderr)
+        say(f"{spec.detector} pads images: the input is {spec.size}")
     settings = measuring.settings_of(
         quick=quick,
         device=device,
@@ -260,7 +261,7 @@ def _progress() -> Iterator[Any]:
             nonlocal last
             if news["phase"] != last:
                 last = news["phase"]
-                print(f"{PHASES.get(last, last)} ...", file=sys.stderr)
+                say(f"{PHASES.get(last, last)} ...")
 
         yield line
         return
@@ -315,16 +316,13 @@ def _print_tables(record: Record, extra: dict[str, Any], form: str) -> None:
     print_tables(tables, form)
     if record.reason:
         message = f" {record.reason.message}" if record.reason.message else ""
-        print(
-            f"{record.status} ({record.reason.code}) in phase {record.reason.phase}:{message}",
-            file=sys.stderr,
-        )
+        say(f"{record.status} ({record.reason.code}) in phase {record.reason.phase}:{message}")
 
 
 def _noted(tables: list[Table], note: str) -> list[Table]:
     """Put a note below the last table; on stderr where a job ended before it had any."""
     if not tables:
-        print(note, file=sys.stderr)
+        say(note)
         return tables
     return [*tables[:-1], replace(tables[-1], notes=[*tables[-1].notes, note])]
 

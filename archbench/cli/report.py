@@ -13,6 +13,7 @@ from archbench import __version__
 from archbench.cli.compare import EXAMPLE, Results, read_records
 from archbench.cli.live import live
 from archbench.cli.plugins import Plugins
+from archbench.escaping import visible
 from archbench.records import DEFAULT_FOLDER, Record
 from archbench.spec import UsageError
 
@@ -64,7 +65,7 @@ def report(
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror}") from None
-    print(out)
+    print(visible(str(out)))
 
 
 def _plotly_js() -> str:

@@ -9,6 +9,7 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from archbench.escaping import storable
 from archbench.settings import Settings
 from archbench.spec import Spec
 
@@ -96,16 +97,19 @@ class Record:
         return self.spec.command() + (self.settings.flags() if self.settings else " --no-measure")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give the record as plain data, ready for JSON."""
+        """Give the record as plain data, ready for JSON and UTF-8."""
         data = asdict(self)
-        return data | {
-            "spec": self.spec.to_dict(),
-            "command": self.command(),
-            "settings": self.settings.to_dict() if self.settings else None,
-            "measured": {
-                name: _without_blanks(asdict(metric)) for name, metric in self.measured.items()
-            },
-        }
+        return storable(
+            data
+            | {
+                "spec": self.spec.to_dict(),
+                "command": self.command(),
+                "settings": self.settings.to_dict() if self.settings else None,
+                "measured": {
+                    name: _without_blanks(asdict(metric)) for name, metric in self.measured.items()
+                },
+            }
+        )
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Record:

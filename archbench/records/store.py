@@ -17,6 +17,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from archbench import escaping
 from archbench.records.schema import Record
 from archbench.spec import UsageError
 
@@ -31,7 +32,7 @@ def host_id() -> str:
 
 def warn_on_stderr(message: str) -> None:
     """Print a warning where it does not mix with results."""
-    print(f"warning: {message}", file=sys.stderr)
+    print(escaping.message(f"warning: {message}"), file=sys.stderr)
 
 
 class Store:

@@ -11,6 +11,7 @@ import csv
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, TextIO
 
+from archbench.escaping import csv_cell
 from archbench.papers import Published, figures_for, metrics, row_for, value_in_our_units
 from archbench.records import Record
 from archbench.report.data.configurations import Configuration
@@ -143,11 +144,11 @@ def frame(records: Iterable[Record]) -> pd.DataFrame:
 
 def write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], file: TextIO) -> None:
     """Write some columns of rows as CSV, a heading even where there is no row; what is missing is
-    empty.
+    empty, and no text is taken for a formula.
     """
-    writer = csv.DictWriter(file, list(columns), lineterminator="\n", extrasaction="ignore")
+    writer = csv.DictWriter(file, list(columns), lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: csv_cell(row.get(name)) for name in columns} for row in rows)
 
 
 def merged(configuration: Configuration) -> dict[str, Any]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Any, Literal, TextIO
 
+from archbench.escaping import csv_cell, visible
 from archbench.report.data.statistics import Interval
 
 Form = Literal["point", "bar", "step", "cell"]
@@ -164,6 +165,18 @@ CSV_COLUMNS = (
 )
 
 
+def legible(part: Any) -> Any:
+    """Give a figure, or a part of one, with what is hidden in its texts written out."""
+    if isinstance(part, str):
+        return visible(part)
+    if isinstance(part, tuple):
+        return tuple(map(legible, part))
+    if is_dataclass(part) and not isinstance(part, type):
+        texts = {field.name: legible(getattr(part, field.name)) for field in fields(part)}
+        return replace(part, **texts)
+    return part
+
+
 def plot_or_missing(plot: Plot, why: Callable[[], str]) -> Plots:
     """The figure, or why there is none where it has no mark."""
     return [plot] if any(panel.marks for panel in plot.panels) else [Missing(plot.name, why())]
@@ -173,10 +186,15 @@ def write_csv(plot: Plot, file: TextIO) -> None:
     """Write a row for each mark and each point of a guide."""
     writer = csv.DictWriter(file, CSV_COLUMNS, restval="", lineterminator="\n")
     writer.writeheader()
+    for row in _rows(plot):
+        writer.writerow({name: _cell(value) for name, value in row.items()})
+
+
+def _rows(plot: Plot) -> Iterator[dict[str, Any]]:
     for panel in plot.panels:
         about = {"figure": plot.name, "panel": panel.title}
         for mark in panel.marks:
-            writer.writerow(about | _row(panel, mark))
+            yield about | _row(panel, mark)
         for guide in panel.guides:
             axes = {
                 "kind": "guide",
@@ -186,7 +204,8 @@ def write_csv(plot: Plot, file: TextIO) -> None:
                 "y_axis": panel.y.label,
             }
             points = [("", guide.points[0][1])] if guide.is_limit else guide.points
-            writer.writerows(about | axes | {"x": _plain(x), "y": _plain(y)} for x, y in points)
+            for x, y in points:
+                yield about | axes | {"x": x, "y": y}
 
 
 def _row(panel: Panel, mark: Mark) -> dict[str, Any]:
@@ -199,24 +218,22 @@ def _row(panel: Panel, mark: Mark) -> dict[str, Any]:
         "shape": mark.shape,
         "line": mark.line,
         "x_axis": panel.x.label,
-        "x": _plain(mark.x),
+        "x": mark.x,
         **_bounds("x", mark.x_interval),
         "y_axis": y_axis.label,
-        "y": _plain(mark.y),
+        "y": mark.y,
         **_bounds("y", mark.y_interval),
         "z_axis": panel.z.label if panel.z else "",
-        "z": "" if mark.z is None else _plain(mark.z),
+        "z": "" if mark.z is None else mark.z,
     }
 
 
-def _bounds(axis: str, interval: Interval | None) -> dict[str, str]:
-    return (
-        {f"{axis}_lo": _plain(interval[0]), f"{axis}_hi": _plain(interval[1])} if interval else {}
-    )
+def _bounds(axis: str, interval: Interval | None) -> dict[str, float]:
+    return {f"{axis}_lo": interval[0], f"{axis}_hi": interval[1]} if interval else {}
 
 
-def _plain(value: Coordinate) -> str:
-    return value if isinstance(value, str) else f"{value:.10g}"
+def _cell(value: Coordinate) -> Any:
+    return csv_cell(value) if isinstance(value, str) else f"{value:.10g}"
 
 
 def frontier(marks: Sequence[Mark], label: str) -> tuple[Guide, ...]:

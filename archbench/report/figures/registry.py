@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from archbench.report.figures import cspnet, dsnet, huang, own, vovnet
-from archbench.report.figures.contract import Missing, Plots
+from archbench.report.figures.contract import Missing, Plots, legible
 from archbench.report.figures.material import Material
 from archbench.report.figures.tradeoff import trade_off
 from archbench.report.tables.table import Column, Table
@@ -47,7 +47,7 @@ class Figure:
                     "it is of records alone; without --source paper it is drawn from yours",
                 )
             ]
-        return self._make(material)
+        return [legible(plot) for plot in self._make(material)]
 
 
 OWN = "ours"

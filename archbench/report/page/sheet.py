@@ -10,6 +10,7 @@ from functools import cached_property
 from math import floor, log10
 from typing import Any
 
+from archbench.escaping import visible
 from archbench.records import Record
 from archbench.report.data.configurations import interval_of
 from archbench.report.data.names import short_names
@@ -164,7 +165,7 @@ def sheet(records: Sequence[Record]) -> Sheet:
     named = short_names(record.spec for record in records)
     made = rows(records)
     columns = [_column(name, [row[name] for row in made], records) for name in COLUMNS]
-    commands = [record.command() for record in records]
+    commands = [visible(record.command()) for record in records]
     columns.append(
         SheetColumn(
             COMMAND,
@@ -177,7 +178,7 @@ def sheet(records: Sequence[Record]) -> Sheet:
             [""] * len(commands),
         )
     )
-    return Sheet([named[record.spec] for record in records], columns)
+    return Sheet([visible(named[record.spec]) for record in records], columns)
 
 
 def decimals_of(text: str) -> int:
@@ -200,7 +201,7 @@ def _column(name: str, values: Sequence[Any], records: Sequence[Record]) -> Shee
     group = next((group for group, names in GROUPS.items() if name in names), "published")
     heading = heading_of(name)
     if COLUMNS[name] is str:
-        texts = [MISSING if value is None else str(value) for value in values]
+        texts = [MISSING if value is None else visible(str(value)) for value in values]
         return SheetColumn(name, heading, "", group, False, values, texts, [""] * len(texts))
     word = _word(name)
     scale = word.scale if word else 1.0

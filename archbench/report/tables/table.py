@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TextIO, TypeVar
+
+from archbench.escaping import visible, visible_lines
 
 T = TypeVar("T")
 
@@ -27,6 +30,9 @@ LATEX = str.maketrans(
     }
 )
 """What stands for itself in text only in this form."""
+TAG, ENTITY = re.compile(r"<(?=[A-Za-z/!?])"), re.compile(r"&(?=#?\w+;)")
+"""Where Markdown would take a text for HTML: a comparison such as "< 0.9" is none."""
+PIPE = re.compile(r"(\\*)\|")
 
 
 @dataclass(frozen=True)
@@ -46,6 +52,16 @@ class Table:
     title: str = ""
     notes: Sequence[str] = field(default_factory=tuple)
 
+    def __post_init__(self) -> None:
+        # Here every text comes by, in whatever form the table is written.
+        columns = [
+            replace(column, heading=visible_lines(column.heading)) for column in self.columns
+        ]
+        object.__setattr__(self, "columns", columns)
+        object.__setattr__(self, "rows", [list(map(visible, row)) for row in self.rows])
+        object.__setattr__(self, "title", visible(self.title))
+        object.__setattr__(self, "notes", list(map(visible, self.notes)))
+
     def plain(self) -> str:
         """Aligned columns two spaces apart, no frame, no colour."""
         headings = [column.heading.split("\n") for column in self.columns]
@@ -64,19 +80,20 @@ class Table:
         return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
     def markdown(self) -> str:
-        """A Markdown table; pipes in cells are escaped."""
+        """A Markdown table; pipes in cells are escaped, and nothing in a text is taken for HTML."""
 
         def row(cells: Sequence[str]) -> str:
-            return "| " + " | ".join(one_line(cell).replace("|", "\\|") for cell in cells) + " |"
+            return "| " + " | ".join(_markdown_cell(cell) for cell in cells) + " |"
 
         marks = ["---:" if column.align == "right" else "---" for column in self.columns]
-        lines = [f"**{self.title}**", ""] if self.title else []
+        lines = [f"**{_markdown(self.title)}**", ""] if self.title else []
         lines += [
             row([column.heading for column in self.columns]),
             row(marks),
             *(row(cells) for cells in self.rows if cells),
         ]
-        return "\n".join([*lines, *(line for note in self.notes for line in ("", note))]) + "\n"
+        notes = (line for note in self.notes for line in ("", _markdown(note)))
+        return "\n".join([*lines, *notes]) + "\n"
 
     def latex(self) -> str:
         """A LaTeX table, for any document class and without a package: the title is its caption,
@@ -191,6 +208,16 @@ def _pick(cells: Sequence[T], indices: Iterable[int]) -> list[T]:
 def one_line(text: str) -> str:
     """Give a cell's text on one line; a hyphen at the end of a line joins what it parted."""
     return text.replace("-\n", "-").replace("\n", " ")
+
+
+def _markdown(text: str) -> str:
+    """A text as Markdown has it where a tag or an entity of HTML would begin."""
+    return TAG.sub("&lt;", ENTITY.sub("&amp;", text))
+
+
+def _markdown_cell(text: str) -> str:
+    # A backslash before a pipe would itself be escaped by the pipe's.
+    return PIPE.sub(r"\1\1\|", _markdown(one_line(text)))
 
 
 def _latex(text: str) -> str:

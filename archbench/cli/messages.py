@@ -1,0 +1,14 @@
+"""What commands say on stderr, beside the result on stdout."""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+
+from archbench.escaping import message
+
+
+def say(text: str) -> None:
+    """Print a message, fit for a terminal; whoever read may be gone, and the command goes on."""
+    with suppress(OSError):
+        print(message(text), file=sys.stderr, flush=True)
