@@ -25,7 +25,8 @@ from archbench.spec import Spec, UsageError
 if TYPE_CHECKING:
     from archbench.measure.sweep.places import Place
     from archbench.measure.sweep.queues import Order, Queue, Runner
-    from archbench.papers.suites import Member, Suite
+    from archbench.papers.member import Member
+    from archbench.papers.suites import Suite
 
 T = TypeVar("T")
 REPEATS = 3

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from archbench.papers import Published, metrics, own_rule
-from archbench.papers.suites import Member, Suite
+from archbench.papers.member import Member
+from archbench.papers.suites import Suite
 from archbench.records import Record
 from archbench.report.data.configurations import (
     Configuration,

@@ -10,7 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 
 from archbench.papers import Published
-from archbench.papers.suites import Member, suite
+from archbench.papers.member import Member
+from archbench.papers.suites import suite
 from archbench.report.data.configurations import Configuration
 from archbench.report.data.names import short_name
 from archbench.report.figures.contract import (

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from archbench.papers.suites import Member, suite
+from archbench.papers.member import Member
+from archbench.papers.suites import suite
 from archbench.report.figures.contract import (
     Axis,
     Key,

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from archbench.papers.suites import Member
+from archbench.papers.member import Member
 from archbench.records import Record
 from archbench.report.data.configurations import REPEATABLE
 from archbench.report.data.names import short_names, wrap_name

@@ -1,0 +1,140 @@
+"""The tables of a suite's TOML file: what they may hold, read with the file and the place in it for
+what cannot be.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from archbench.papers.member import Member, resolved
+from archbench.spec import OptionValue, UsageError
+from archbench.zoo.catalogue import registry
+
+NETWORK: dict[str, tuple[type, ...]] = {
+    "backbone": (str,),
+    "detector": (str,),
+    "size": (int, str),
+    "classes": (int,),
+    "batch": (int,),
+    "mode": (str,),
+}
+"""The keys of a network in a suite's file and the types of their values; its options have a table.
+"""
+OPTION_TYPES = (bool, int, float, str)
+TYPE_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a TOML file, and the words for where it stands."""
+
+    place: str
+    data: dict[str, Any]
+
+    def error(self, message: str) -> UsageError:
+        """Give an error that names the file and the place in it."""
+        return UsageError(f"{self.place}: {message}")
+
+    def check_keys(self, *known: str) -> None:
+        """Raise UsageError for a key that is none of the known."""
+        for key in self.data:
+            if key not in known:
+                near = difflib.get_close_matches(key, known, n=1)
+                raise self.error(
+                    f"no key {key}; "
+                    f"{f'did you mean {near[0]}?' if near else 'there are ' + ', '.join(known)}"
+                )
+
+    def values(self, key: str, types: tuple[type, ...]) -> list[Any]:
+        """The values under a key, one or a list of them; none where it is not there."""
+        listed = self.data.get(key, [])
+        listed = listed if isinstance(listed, list) else [listed]
+        for value in listed:
+            if type(value) not in types:
+                raise self.error(
+                    f"{key} is {value!r}: it takes "
+                    f"{' or '.join(TYPE_WORDS[kind] for kind in types)}"
+                )
+        if key in self.data and not listed:
+            raise self.error(f"{key} is an empty list")
+        return listed
+
+    def text(self, key: str) -> str:
+        """The text under a key; empty where it is not there."""
+        return "".join(self.values(key, (str,))[:1])
+
+    def tables(self, key: str) -> list[Table]:
+        """The tables under a key, one or a list of them; a text is the table of the suite that it
+        names.
+        """
+        listed = self.data.get(key, [])
+        listed = listed if isinstance(listed, list) else [listed]
+        numbered = [
+            (f"{key} {number}" if len(listed) > 1 else key, data)
+            for number, data in enumerate(listed, start=1)
+        ]
+        return [
+            self._table(place, {"suite": data} if isinstance(data, str) else data)
+            for place, data in numbered
+        ]
+
+    def _table(self, key: str, data: Any) -> Table:
+        if not isinstance(data, dict):
+            raise self.error(f"{key} is {data!r}: it takes a table, such as {{ KEY = VALUE }}")
+        return Table(f"{self.place}, {key}", data)
+
+    def network(self) -> dict[str, list[Any]]:
+        """The values of each key of a network that is there."""
+        return {key: self.values(key, types) for key, types in NETWORK.items() if key in self.data}
+
+    def options(self) -> dict[str, list[OptionValue]]:
+        """The values of each option of a network that is there."""
+        table = self._table("options", self.data.get("options", {}))
+        return {key: table.values(key, OPTION_TYPES) for key in table.data}
+
+    def combinations(self) -> list[tuple[dict[str, Any], dict[str, OptionValue]]]:
+        """Every network of the grid, as `resolve` takes it; the first key's values change last."""
+        network, options = self.network(), self.options()
+        rows = product(*network.values(), *options.values())
+        return [
+            (
+                dict(zip(network, row, strict=False)),
+                dict(zip(options, row[len(network) :], strict=True)),
+            )
+            for row in rows
+        ]
+
+    def check_networks(self) -> None:
+        """Raise UsageError for a name that nothing has, and for a grid of which nothing can be
+        built.
+        """
+        if "backbone" not in self.data:
+            return
+        try:
+            for name in self.values("backbone", (str,)):
+                registry.find("backbone", name)
+            for name in self.values("detector", (str,)):
+                registry.find_detector(name)
+            if not any(resolved(*asked).spec for asked in self.combinations()):
+                given, options = self.combinations()[0]
+                registry.resolve(**given | options)
+        except UsageError as error:
+            raise self.error(str(error)) from None
+
+
+def fits(rule: Table) -> Callable[[Member], bool]:
+    """Whether a row has one of the values that a rule gives for each key."""
+    rule.check_keys(*NETWORK, "options", "label")
+    labels = {"label": rule.values("label", (str,))} if "label" in rule.data else {}
+    network, options = labels | rule.network(), rule.options()
+    return lambda member: (
+        all(any(member.has(key, value) for value in values) for key, values in network.items())
+        and all(
+            any(member.has_option(key, value) for value in values)
+            for key, values in options.items()
+        )
+    )
