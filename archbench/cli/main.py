@@ -15,6 +15,7 @@ import typer
 
 from archbench import __version__
 from archbench.cli.exit import Exit
+from archbench.cli.groups import GroupedCommand
 from archbench.cli.messages import say
 from archbench.measure.child import leave_start_folder
 from archbench.spec import UsageError
@@ -85,7 +86,9 @@ def _app(names: Iterable[str]) -> typer.Typer:
     )
     app.callback(invoke_without_command=True)(_without_command)
     for name in names:
-        app.command(name)(getattr(import_module(f"archbench.cli.{name}"), COMMANDS[name]))
+        app.command(name, cls=GroupedCommand)(
+            getattr(import_module(f"archbench.cli.{name}"), COMMANDS[name])
+        )
     return app
 
 

@@ -1,75 +1,90 @@
-"""The options that say how to measure, for every command that does, and the settings that they
-make.
+"""What every command that measures takes: how it is measured, as the settings declare it, and where
+the records go.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_type_hints
 
 import typer
 
-from archbench.settings import QUICK, Settings
-
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or cuda:N.")]
-Precision = Annotated[str, typer.Option("--precision", help="fp32 (IEEE), tf32, fp16 or bf16.")]
-MemoryFormat = Annotated[str, typer.Option("--memory-format", help="contiguous or channels_last.")]
-Threads = Annotated[
-    int | None,
-    typer.Option(
-        "--threads", help="CPU threads. Default: the physical cores this process may use."
-    ),
-]
-Seed = Annotated[int, typer.Option("--seed", help="Seed of weights and inputs.")]
-Quick = Annotated[
-    bool, typer.Option("--quick", help="Seconds instead of half a minute, a wider interval.")
-]
-Budget = Annotated[
-    float | None, typer.Option("--budget", help="Seconds of timing at most. Default: 30, quick 5.")
-]
-Deadline = Annotated[
-    float | None,
-    typer.Option(
-        "--deadline", help="Seconds after which a job is ended. Default: 3 x budget + 600."
-    ),
-]
-FoldBn = Annotated[
-    bool, typer.Option("--fold-bn", help="Fold batch norms into the convolutions before them.")
-]
-Compile = Annotated[
-    str, typer.Option("--compile", metavar="MODE", help="torch.compile's mode, such as default.")
-]
-CudaGraph = Annotated[
-    bool, typer.Option("--cuda-graph", help="Replay the network as a CUDA graph.")
-]
-CudnnBenchmark = Annotated[
-    bool,
-    typer.Option(
-        "--cudnn-benchmark/--no-cudnn-benchmark", help="Let cuDNN try out its algorithms."
-    ),
-]
-Deterministic = Annotated[
-    bool, typer.Option("--deterministic", help="Deterministic algorithms only.")
-]
-Roofline = Annotated[
-    bool,
-    typer.Option(
-        "--roofline",
-        help="Measure the device's peaks (10 s, then kept) and how near to them a network comes.",
-    ),
-]
-AllowShared = Annotated[
-    bool, typer.Option("--allow-shared", help="Measure, and flag, a card that others use.")
-]
-Results = Annotated[
-    Path, typer.Option("--results", metavar="DIR", help="Folder that records are appended to.")
-]
+from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, the_format
+from archbench.cli.groups import Several
+from archbench.records import DEFAULT_FOLDER
+from archbench.settings import DEFAULT, QUICK, SETTINGS, Setting, Settings
 
 
-def settings_of(*, quick: bool, **given: Any) -> Settings:
-    """The quick or the default protocol with what was given; None leaves the protocol's own."""
-    return replace(
-        QUICK if quick else Settings(),
-        **{key: value for key, value in given.items() if value is not None},
+def _option(name: str, kind: Any) -> Any:
+    """The option that gives a setting; nothing given leaves the protocol's own."""
+    declared = SETTINGS[name]
+    flag = declared.flag or ""
+    if getattr(DEFAULT, name) is True:
+        flag = "/".join((flag, *declared.arguments(False)))
+    info = typer.Option(
+        flag,
+        metavar=declared.metavar,
+        help=declared.help + _default(name, declared),
+        show_default=False,
     )
+    return Annotated[(Path if declared.is_path else kind) | None, info]
+
+
+def _default(name: str, declared: Setting) -> str:
+    """What the help says of a setting's default."""
+    value, quick = getattr(DEFAULT, name), getattr(QUICK, name)
+    if value != quick:
+        return f" Default: {value:g}, quick {quick:g}."
+    if value is None or value is False:
+        return ""
+    return f"  [default: {(declared.flag or '').strip('-') if value is True else value}]"
+
+
+OPTIONS = {
+    name: _option(name, kind)
+    for name, kind in get_type_hints(Settings).items()
+    if SETTINGS[name].flag
+}
+"""The options that give settings, by the names of these."""
+TO_ALL = {name: option for name, option in OPTIONS.items() if not SETTINGS[name].of_one_network}
+"""Those that fit any number of networks."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """How networks are measured, if at all."""
+
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Seconds instead of half a minute, a wider interval.")
+    ] = False
+    given: Annotated[Mapping[str, Any], Several(TO_ALL)]
+    """The settings that were given, by name."""
+    no_measure: Annotated[bool, typer.Option("--no-measure", help="Count only.")] = False
+
+    @property
+    def settings(self) -> Settings:
+        """The quick or the default protocol with what was given."""
+        given: dict[str, Any] = {
+            name: str(value) if isinstance(value, Path) else value
+            for name, value in self.given.items()
+        }
+        return replace(QUICK if self.quick else DEFAULT, **given)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """What is printed and kept, and where."""
+
+    as_json: AsJson = False
+    as_markdown: AsMarkdown = False
+    as_latex: AsLatex = False
+    results: Annotated[
+        Path, typer.Option("--results", metavar="DIR", help="Folder that records are appended to.")
+    ] = DEFAULT_FOLDER
+
+    @property
+    def form(self) -> str:
+        """json, markdown, latex, or empty for tables for people."""
+        return the_format(json=self.as_json, markdown=self.as_markdown, latex=self.as_latex)

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archbench.cli import measuring
 from archbench.cli.exit import Exit
-from archbench.cli.formats import AsLatex, AsMarkdown, print_tables, table_width, the_format
+from archbench.cli.formats import print_tables, table_width
+from archbench.cli.groups import Several, grouped
+from archbench.cli.measuring import OPTIONS, Output, Protocol
 from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
-from archbench.records import DEFAULT_FOLDER, Record, Store
+from archbench.records import Record, Store
+from archbench.settings import Settings
 from archbench.spec import Spec, UsageError, parse_options, parse_size
 from archbench.zoo.catalogue import registry
 
@@ -40,171 +42,164 @@ PHASES = {
 }
 
 
-def profile(
+@dataclass(frozen=True, kw_only=True)
+class NetworkFlags:
+    """Which network is asked for."""
+
     backbone: Annotated[
         str, typer.Argument(help="Backbone, such as vovnet39 (archbench list shows all).")
-    ],
+    ]
     detector: Annotated[
         str | None,
         typer.Option(
             "--detector", "-d", help="Detector, such as refinedet320; none: a classifier."
         ),
-    ] = None,
+    ] = None
     size: Annotated[
         str | None,
         typer.Option(
             "--size", "-s", help="Input in pixels: SIDE or WIDTHxHEIGHT. Default: as published."
         ),
-    ] = None,
+    ] = None
     classes: Annotated[
-        int | None, typer.Option(help="Foreground classes; 0 without a detector: the trunk alone.")
-    ] = None,
+        int | None,
+        typer.Option(
+            "--classes", help="Foreground classes; 0 without a detector: the trunk alone."
+        ),
+    ] = None
     proposals: Annotated[
-        int | None, typer.Option(help="Regions that a two-stage detector's second stage sees.")
-    ] = None,
+        int | None,
+        typer.Option("--proposals", help="Regions that a two-stage detector's second stage sees."),
+    ] = None
     option: Annotated[
         list[str] | None,
         typer.Option("--option", "-o", metavar="KEY=VALUE", help="Network option; repeatable."),
-    ] = None,
-    batch: Annotated[int, typer.Option("--batch", "-b", help="Images a call.")] = 1,
-    device: measuring.Device = "auto",
-    precision: measuring.Precision = "fp32",
-    memory_format: measuring.MemoryFormat = "contiguous",
-    threads: measuring.Threads = None,
-    seed: measuring.Seed = 0,
-    quick: measuring.Quick = False,
-    budget: measuring.Budget = None,
-    deadline: measuring.Deadline = None,
+    ] = None
+    batch: Annotated[int, typer.Option("--batch", "-b", help="Images a call.")] = 1
     train: Annotated[
         bool,
         typer.Option(
             "--train", help="Measure training steps (SGD with momentum) instead of forward passes."
         ),
-    ] = False,
-    weights: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Checkpoint to load: PyTorch or safetensors, tensors only."
-        ),
-    ] = None,
-    images: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Time on the pictures of a folder instead of random inputs."
-        ),
-    ] = None,
-    fold_bn: measuring.FoldBn = False,
-    compile_mode: measuring.Compile = "none",
-    cuda_graph: measuring.CudaGraph = False,
-    cudnn_benchmark: measuring.CudnnBenchmark = True,
-    deterministic: measuring.Deterministic = False,
-    allow_shared: measuring.AllowShared = False,
+    ] = False
+    plugin: Plugins = None
+
+    def resolve(self) -> Spec:
+        """Find the spec; a detector that pads its input is told of."""
+        proposals = [f"proposals={self.proposals}"] if self.proposals is not None else []
+        spec = registry.resolve(
+            self.backbone,
+            self.detector,
+            size=self.size,
+            classes=self.classes,
+            batch=self.batch,
+            mode="train" if self.train else "infer",
+            **parse_options([*(self.option or []), *proposals]),
+        )
+        if self.size is not None and parse_size(self.size) != (spec.width, spec.height):
+            say(f"{spec.detector} pads images: the input is {spec.size}")
+        return spec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileProtocol(Protocol):
+    """How one network is measured: settings that fit it alone are among those given."""
+
+    given: Annotated[Mapping[str, Any], Several(OPTIONS)]
     repeats: Annotated[
-        int, typer.Option(min=1, help="Fresh processes to measure in; a record each.")
-    ] = 1,
-    no_measure: Annotated[bool, typer.Option("--no-measure", help="Count only.")] = False,
+        int,
+        typer.Option("--repeats", min=1, help="Fresh processes to measure in; a record each."),
+    ] = 1
     check: Annotated[
         bool, typer.Option("--check", help="Hold the counts against fvcore on real weights.")
-    ] = False,
+    ] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProfileOutput(Output):
+    """What is printed of one network."""
+
     layers: Annotated[
         bool,
         typer.Option(
             "--layers",
             help="Show a row for each convolution and linear layer; measuring, with --roofline.",
         ),
-    ] = False,
-    roofline: measuring.Roofline = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
-    as_markdown: AsMarkdown = False,
-    as_latex: AsLatex = False,
-    results: measuring.Results = DEFAULT_FOLDER,
-    plugin: Plugins = None,
-) -> int:
+    ] = False
+
+
+@grouped
+def profile(network: NetworkFlags, protocol: ProfileProtocol, output: ProfileOutput) -> int:
     """Count one network and measure it on this machine; append the record to the results.
 
     Example: archbench profile vovnet39 --detector refinedet320
     """
-    form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
-    options = parse_options(
-        [*(option or []), *([f"proposals={proposals}"] if proposals is not None else [])]
-    )
-    spec = registry.resolve(
-        backbone,
-        detector,
-        size=size,
-        classes=classes,
-        batch=batch,
-        mode="train" if train else "infer",
-        **options,
-    )
-    if size is not None and parse_size(size) != (spec.width, spec.height):
-        say(f"{spec.detector} pads images: the input is {spec.size}")
-    settings = measuring.settings_of(
-        quick=quick,
-        device=device,
-        precision=precision,
-        memory_format=memory_format,
-        threads=threads,
-        seed=seed,
-        budget_s=budget,
-        deadline_s=deadline,
-        images=str(images) if images else None,
-        fold_bn=fold_bn,
-        weights=str(weights) if weights else None,
-        compile=compile_mode,
-        cuda_graph=cuda_graph,
-        cudnn_benchmark=cudnn_benchmark,
-        deterministic=deterministic,
-        allow_shared=allow_shared,
-        roofline=roofline or layers,
-    )
-    if roofline and no_measure:
+    form = output.form
+    spec = network.resolve()
+    settings = protocol.settings
+    if output.layers:
+        settings = replace(settings, roofline=True)
+    if protocol.no_measure and "roofline" in protocol.given:
         raise UsageError("a roofline is measured: leave out --roofline or --no-measure")
-    if weights:
-        from archbench.measure.job.checkpoint import check_weights
-
-        check_weights(weights)
-    settings.check(spec)
-    if train:
-        from archbench.measure.job.training import check_trainable
-
-        check_trainable(spec)
-    if images:
-        from archbench.measure.job.pictures import check_pictures
-
-        check_pictures(images)
-    store = Store(results)
+    _check(spec, settings)
+    store = Store(output.results)
     store.check_writable()
     extra: dict[str, Any] = {}
-    if layers or check or no_measure:
-        extra = _counted_here(spec, check=check, layers=layers)
-    if no_measure:
-        from archbench.measure.machine.host import fingerprint
-
-        record = Record(
-            spec=spec,
-            settings=None,
-            status="ok",
-            counted=extra["report"].totals(),
-            environment=fingerprint(),
-        )
-        record = store.append(record)
+    if output.layers or protocol.check or protocol.no_measure:
+        extra = _counted_here(spec, check=protocol.check, layers=output.layers)
+    if protocol.no_measure:
+        record = store.append(_counted_record(spec, extra["report"]))
     else:
-        from archbench.measure.job.supervisor import run_job
-
-        records: list[Record] = []
-        while len(records) < repeats and not (records and records[-1].status == "interrupted"):
-            with _progress() as tell:
-                records.append(run_job(spec, settings, store, on_progress=tell))
+        records = _measured(spec, settings, store, repeats=protocol.repeats)
         record = _typical(records)
-        if layers:
+        if output.layers:
             extra["bounds"] = _bounds(record, extra["report"])
-        extra["repeats"] = [one.value("latency_ms") for one in records]
+        extra["repeats"] = [each.value("latency_ms") for each in records]
     if form == "json":
         _print_json(record, extra)
     else:
         _print_tables(record, extra, form)
     return _exit_code(record, extra)
+
+
+def _check(spec: Spec, settings: Settings) -> None:
+    """Raise UsageError where a network cannot be measured as asked, before anything is built."""
+    if settings.weights:
+        from archbench.measure.job.checkpoint import check_weights
+
+        check_weights(Path(settings.weights))
+    settings.check(spec)
+    if spec.mode == "train":
+        from archbench.measure.job.training import check_trainable
+
+        check_trainable(spec)
+    if settings.images:
+        from archbench.measure.job.pictures import check_pictures
+
+        check_pictures(Path(settings.images))
+
+
+def _counted_record(spec: Spec, report: CostReport) -> Record:
+    from archbench.measure.machine.host import fingerprint
+
+    return Record(
+        spec=spec,
+        settings=None,
+        status="ok",
+        counted=report.totals(),
+        environment=fingerprint(),
+    )
+
+
+def _measured(spec: Spec, settings: Settings, store: Store, *, repeats: int) -> list[Record]:
+    """Measure in fresh processes, one after the other, until one is interrupted."""
+    from archbench.measure.job.supervisor import run_job
+
+    records: list[Record] = []
+    while len(records) < repeats and not (records and records[-1].status == "interrupted"):
+        with _progress() as tell:
+            records.append(run_job(spec, settings, store, on_progress=tell))
+    return records
 
 
 def _typical(records: list[Record]) -> Record:

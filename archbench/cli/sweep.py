@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
-from archbench.cli import measuring
 from archbench.cli.exit import Exit
-from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, table_width, the_format
+from archbench.cli.formats import print_tables, table_width
+from archbench.cli.groups import grouped
 from archbench.cli.live import Teller, live
+from archbench.cli.measuring import Output, Protocol
 from archbench.cli.plugins import Plugins
-from archbench.records import DEFAULT_FOLDER, Record, Store
+from archbench.records import Record, Store
 from archbench.settings import Settings
 from archbench.spec import Spec, UsageError
 
@@ -60,110 +61,94 @@ class Asked:
         return [member for member in self.members if not member.spec]
 
 
-def sweep(
+@dataclass(frozen=True, kw_only=True)
+class SuiteFlags:
+    """Which networks are asked for."""
+
     suites: Annotated[
         list[str],
         typer.Argument(
             metavar="SUITE...", help="Suites (archbench list suites) or TOML files of your own."
         ),
-    ],
+    ]
+    shard: Annotated[
+        str, typer.Option("--shard", metavar="I/N", help="The I-th of N parts of the networks.")
+    ] = "1/1"
+    plugin: Plugins = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobFlags:
+    """How often, in which order and where the jobs are run."""
+
     repeats: Annotated[
         int | None,
-        typer.Option(min=1, help="Fresh processes for each network. Default: 3, quick 1."),
-    ] = None,
+        typer.Option(
+            "--repeats", min=1, help="Fresh processes for each network. Default: 3, quick 1."
+        ),
+    ] = None
     order_seed: Annotated[
-        int, typer.Option(help="Seed of the order of the jobs; records have it.")
-    ] = 0,
+        int, typer.Option("--order-seed", help="Seed of the order of the jobs; records have it.")
+    ] = 0
     resume: Annotated[
         bool, typer.Option("--resume", help="Run what the results folder has no result of.")
-    ] = False,
-    shard: Annotated[
-        str, typer.Option(metavar="I/N", help="The I-th of N parts of the networks.")
-    ] = "1/1",
-    no_measure: Annotated[
-        bool, typer.Option("--no-measure", help="Count only, all in this process.")
-    ] = False,
+    ] = False
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show the plan and about how long it takes.")
-    ] = False,
+    ] = False
     ray: Annotated[
         str | None,
-        typer.Option(metavar="ADDRESS", help="Run on a Ray cluster; local starts one here."),
-    ] = None,
-    device: measuring.Device = "auto",
-    precision: measuring.Precision = "fp32",
-    memory_format: measuring.MemoryFormat = "contiguous",
-    threads: measuring.Threads = None,
-    seed: measuring.Seed = 0,
-    quick: measuring.Quick = False,
-    budget: measuring.Budget = None,
-    deadline: measuring.Deadline = None,
-    fold_bn: measuring.FoldBn = False,
-    compile_mode: measuring.Compile = "none",
-    cuda_graph: measuring.CudaGraph = False,
-    cudnn_benchmark: measuring.CudnnBenchmark = True,
-    deterministic: measuring.Deterministic = False,
-    roofline: measuring.Roofline = False,
-    allow_shared: measuring.AllowShared = False,
-    as_json: AsJson = False,
-    as_markdown: AsMarkdown = False,
-    as_latex: AsLatex = False,
-    results: measuring.Results = DEFAULT_FOLDER,
-    plugin: Plugins = None,
-) -> int:
+        typer.Option(
+            "--ray", metavar="ADDRESS", help="Run on a Ray cluster; local starts one here."
+        ),
+    ] = None
+
+
+@grouped
+def sweep(network: SuiteFlags, jobs: JobFlags, protocol: Protocol, output: Output) -> int:
     """Count and measure the networks of suites, each in processes of its own, and append a record
     for every one.
 
     Example: archbench sweep vovnet/table4 --quick
     """
-    from archbench.measure.sweep.queues import Order, new_run_id, part, plan
+    from archbench.measure.sweep.queues import Order, new_run_id, plan
 
-    form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
-    settings = measuring.settings_of(
-        quick=quick,
-        device=device,
-        precision=precision,
-        memory_format=memory_format,
-        threads=threads,
-        seed=seed,
-        budget_s=budget,
-        deadline_s=deadline,
-        fold_bn=fold_bn,
-        compile=compile_mode,
-        cuda_graph=cuda_graph,
-        cudnn_benchmark=cudnn_benchmark,
-        deterministic=deterministic,
-        allow_shared=allow_shared,
-        roofline=roofline,
-    )
-    chosen = [_suite(name) for name in suites]
-    parts = _parts(shard)
-    store = Store(results)
-    if not dry_run:
-        store.check_writable()
-    asked = Asked(
-        part(_distinct(spec for suite in chosen for spec in suite.specs), *parts),
-        _distinct(member for suite in chosen for member in suite.members),
-        store,
-        store.read(),
-        resume,
-        form,
-    )
-    if no_measure:
-        if ray:
+    form, settings = output.form, protocol.settings
+    asked = _asked(network, output, form, jobs)
+    if protocol.no_measure:
+        if jobs.ray:
             raise UsageError(
                 "networks are counted in one process, without a cluster: leave out --ray or "
                 "--no-measure"
             )
-        if roofline:
+        if settings.roofline:
             raise UsageError("a roofline is measured: leave out --roofline or --no-measure")
-        return _count(asked, dry_run=dry_run)
+        return _count(asked, dry_run=jobs.dry_run)
     for spec in asked.specs:
         settings.check(spec)
-    order = Order(repeats or (1 if quick else REPEATS), order_seed, new_run_id())
-    with _runners(settings, ray) as runners:
+    repeats = jobs.repeats or (1 if protocol.quick else REPEATS)
+    order = Order(repeats, jobs.order_seed, new_run_id())
+    with _runners(settings, jobs.ray) as runners:
         queues = plan(asked.specs, settings, runners, order, asked.done)
-        return _show_plan(queues, asked) if dry_run else _measure(queues, order, asked)
+        return _show_plan(queues, asked) if jobs.dry_run else _measure(queues, order, asked)
+
+
+def _asked(network: SuiteFlags, output: Output, form: str, jobs: JobFlags) -> Asked:
+    from archbench.measure.sweep.queues import part
+
+    chosen = [_suite(name) for name in network.suites]
+    parts = _parts(network.shard)
+    store = Store(output.results)
+    if not jobs.dry_run:
+        store.check_writable()
+    return Asked(
+        part(_distinct(spec for suite in chosen for spec in suite.specs), *parts),
+        _distinct(member for suite in chosen for member in suite.members),
+        store,
+        store.read(),
+        jobs.resume,
+        form,
+    )
 
 
 def _suite(name: str) -> Suite:

@@ -18,6 +18,7 @@ from archbench.report.data.selection import ordered
 from archbench.report.data.statistics import apart
 from archbench.report.tables.table import MISSING, Column, Table
 from archbench.report.tables.words import COUNTED, MEASURED
+from archbench.settings import SETTINGS
 from archbench.spec import Spec
 
 OPERATIONS = ("paper_flops", "flops", "macs")
@@ -33,9 +34,10 @@ QUOTED_NOTE = (
     "A line that names a paper's table quotes it: its figures are of the paper's own device. fps: "
     "images/s."
 )
+*TOLD, LAST_TOLD = (declared.words for declared in SETTINGS.values() if declared.stands_alone)
 TABLES_NOTE = (
-    "Each table is of one device, precision and memory format: times are not to be compared from "
-    "table to table."
+    f"Each table is of one {', '.join(('device', *TOLD))} and {LAST_TOLD}: times are not to be "
+    "compared from table to table."
 )
 FIGURES = [
     Column(heading)

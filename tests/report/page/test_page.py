@@ -19,7 +19,9 @@ import pytest
 from archbench.escaping import visible
 from archbench.records import Metric, Reason, Record
 from archbench.report.data.rows import COLUMNS
+from archbench.report.page.devices import device_cards
 from archbench.report.page.page import Contents, Picture, page
+from archbench.settings import QUICK, SETTINGS
 from archbench.spec import Spec
 
 PLOTLY = "/* in place of plotly.js */"
@@ -186,6 +188,18 @@ def test_numbers_with_fewer_decimals_are_padded_to_the_point(record: Callable[..
     text = made([timed(509.0, 9.0), timed(12.346, 0.005), timed(75.0, 2.0)])
     cells = re.findall(r'<td class="(right[^"]*)" title="95 % interval[^>]*>([\d.]+)</td>', text)
     assert cells == [("right pad3p", "509"), ("right", "12.346"), ("right pad2", "75.0")]
+
+
+def test_a_device_s_protocol_has_the_settings_that_the_page_shows(
+    record: Callable[..., Record],
+) -> None:
+    (card,) = device_cards([record(settings=QUICK)])
+    facts = dict(card.tables[0].rows)
+    shown = {name: facts.get(str(declared.heading)) for name, declared in SETTINGS.items()}
+    assert {name for name, value in shown.items() if value is None} == {
+        name for name, declared in SETTINGS.items() if declared.page is None
+    }
+    assert (shown["precision"], shown["target"], shown["fold_bn"]) == ("fp32", "0.02", "no")
 
 
 def test_devices_have_protocol_and_fingerprint(record: Callable[..., Record]) -> None:

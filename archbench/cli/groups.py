@@ -1,0 +1,100 @@
+"""Commands whose options stand in groups: each a dataclass of flags, declared once and shown under
+a heading of its own in `--help`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping
+from copy import copy
+from dataclasses import MISSING, dataclass, fields
+from typing import Annotated, Any, get_type_hints
+
+from typer.core import TyperCommand
+
+
+@dataclass(frozen=True)
+class Several:
+    """Annotates a field of a group that takes several options together: it is the mapping of those
+    that were given.
+    """
+
+    options: Mapping[str, Any]
+    """The annotated type of each option, by the key of its value."""
+
+
+def grouped(command: Callable[..., int]) -> Callable[..., int]:
+    """Make a function that takes groups of flags one that takes the flags themselves; a group is
+    headed by the name of its parameter.
+    """
+    groups = get_type_hints(command)
+    del groups["return"]
+    parameters = [
+        parameter for name, group in groups.items() for parameter in _parameters(group, name)
+    ]
+
+    def spread(**values: Any) -> int:
+        return command(**{name: _filled(group, values) for name, group in groups.items()})
+
+    spread.__doc__ = command.__doc__
+    spread.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    spread.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    return spread
+
+
+def _parameters(group: type, heading: str) -> Iterator[inspect.Parameter]:
+    """Give the options of a group as parameters, as typer reads them."""
+    hints = get_type_hints(group, include_extras=True)
+    for field in fields(group):
+        several = _several(hints[field.name])
+        if several:
+            for name, annotation in several.options.items():
+                yield _parameter(name, annotation, None, heading)
+        else:
+            default = inspect.Parameter.empty if field.default is MISSING else field.default
+            yield _parameter(field.name, hints[field.name], default, heading)
+
+
+def _parameter(name: str, annotation: Any, default: Any, heading: str) -> inspect.Parameter:
+    info = copy(annotation.__metadata__[0])
+    info.rich_help_panel = heading
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=default,
+        annotation=Annotated[annotation.__origin__, info],
+    )
+
+
+def _filled(group: type, values: Mapping[str, Any]) -> Any:
+    hints = get_type_hints(group, include_extras=True)
+    content = {}
+    for field in fields(group):
+        several = _several(hints[field.name])
+        content[field.name] = (
+            {name: values[name] for name in several.options if values[name] is not None}
+            if several
+            else values[field.name]
+        )
+    return group(**content)
+
+
+def _several(annotation: Any) -> Several | None:
+    (info,) = annotation.__metadata__
+    return info if isinstance(info, Several) else None
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose help shows its options group by group, in plain text."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each group, in the order of its first option."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for param in self.get_params(ctx):
+            row = param.get_help_record(ctx)
+            if row:
+                heading = getattr(param, "rich_help_panel", None) or f"{param.param_type_name}s"
+                sections.setdefault(heading.capitalize(), []).append(row)
+        for heading, rows in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
