@@ -95,6 +95,7 @@ def claims(
         return Exit.DONE
     from archbench.papers.claims import claims_of
     from archbench.report.data.claims import Figures, judge
+    from archbench.report.data.evidence import Evidence
     from archbench.report.tables import claims as report
 
     chosen = claims_of(source)
@@ -103,11 +104,14 @@ def claims(
         store = Store((results or [DEFAULT_FOLDER])[0])
         store.check_writable()
         code = _measure(
-            chosen, Figures(read_records(results), chosen, device=device), store, quick=quick
+            chosen,
+            Figures(Evidence(read_records(results)), chosen, device=device),
+            store,
+            quick=quick,
         )
     with counting(wanted=not no_count) as count:
         figures = Figures(
-            read_records(results), chosen, device=device, with_flawed=flagged, count=count
+            Evidence(read_records(results)), chosen, device=device, with_flawed=flagged, count=count
         )
         verdicts = [judge(claim, figures) for claim in chosen]
     if form in ("csv", "json"):

@@ -38,10 +38,17 @@ def report(
             "--no-figures", help="Leave out the papers' figures, whose drawing takes seconds."
         ),
     ] = False,
+    every: Annotated[
+        bool,
+        typer.Option("--all", help="Show every record, not only the newest of each configuration."),
+    ] = False,
     plugin: Plugins = None,
 ) -> None:
     """Write one HTML page of all records: tables, a plot of any two columns, the papers' tables,
     claims and figures.
+
+    The newest record of each configuration (a network, its device and settings) stands in it in
+    full; what older ones there are is a row that sums them up, which keeps the page small.
 
     The page is one file that loads nothing from anywhere. It needs plotly: pip install
     'archbench[report]'.
@@ -59,8 +66,8 @@ def report(
     from archbench.report.page.page import Contents, page
 
     pictures, missing = ([], {}) if no_figures else _figures(records)
-    made = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
-    text = page(Contents(records, pictures, missing, made, __version__, plotly_js))
+    time = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+    text = page(Contents(records, pictures, missing, time, __version__, plotly_js, is_whole=every))
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:

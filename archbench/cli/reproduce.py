@@ -69,6 +69,7 @@ def reproduce(
     if table is None:
         _print_list(records, form)
         return
+    from archbench.report.data.evidence import Evidence
     from archbench.report.data.reproduction import reproduce_suite
     from archbench.report.tables import reproduce as report
 
@@ -79,7 +80,9 @@ def reproduce(
             "the tables that have"
         )
     with counting(wanted=count) as count_now:
-        made = reproduce_suite(chosen, records, device=device, with_flawed=flagged, count=count_now)
+        made = reproduce_suite(
+            chosen, Evidence(records), device=device, with_flawed=flagged, count=count_now
+        )
     if form in ("csv", "json"):
         print_rows(report.rows(made), report.COLUMNS, form)
     else:

@@ -16,15 +16,14 @@ from typing import Literal
 
 from archbench.papers.claims import Claim, Pair
 from archbench.papers.suites import suites
-from archbench.records import Record
 from archbench.report.data.configurations import (
     REPEATABLE,
     Configuration,
     Figure,
-    configurations,
     measured_places,
 )
 from archbench.report.data.counts import Count, Counts
+from archbench.report.data.evidence import Evidence
 from archbench.report.data.statistics import Interval, correlations, spearman
 from archbench.spec import Spec
 
@@ -82,7 +81,7 @@ class Figures:
 
     def __init__(
         self,
-        records: Sequence[Record],
+        evidence: Evidence,
         claims: Iterable[Claim],
         *,
         device: str = "",
@@ -90,7 +89,7 @@ class Figures:
         count: Count | None = None,
     ) -> None:
         wanted = {spec for claim in claims for spec in claim.specs}
-        made = [one for one in configurations(records) if one.spec in wanted]
+        made = [one for one in evidence.configurations if one.spec in wanted]
         places = {
             place: found
             for place, found in measured_places(made).items()
@@ -104,7 +103,7 @@ class Figures:
             kind: {one.spec: one for one in places.get(place, ())}
             for kind, place in self.place.items()
         }
-        self.counts = Counts(records, count)
+        self.counts = Counts(evidence.counted, count)
         self.with_flawed = with_flawed
 
     def get(self, spec: Spec, word: str, claim: Claim) -> Figure | None:

@@ -4,7 +4,7 @@ them with its interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -59,6 +59,8 @@ class Configuration:
     spec: Spec
     place: str
     records: tuple[Record, ...] = field(repr=False)
+    earlier: tuple[Record, ...] = field(default=(), repr=False)
+    """Records of earlier versions of archbench, of which no figure is taken."""
     _figures: dict[str, Figure | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -134,16 +136,20 @@ def configurations(records: Iterable[Record]) -> list[Configuration]:
     Of records of several versions of archbench the newest version's are taken, since the code that
     is timed is its own.
     """
-    made = []
-    for place, found in places(records).items():
+    return put_together(places(records))
+
+
+def put_together(setups: Mapping[str, Iterable[Record]]) -> list[Configuration]:
+    """Put together the records of each setup, as `configurations` does."""
+    together = []
+    for setup, records in setups.items():
         groups: dict[tuple[Spec, str], list[Record]] = {}
-        for record in found:
+        for record in records:
             groups.setdefault((record.spec, record.status), []).append(record)
-        made += [
-            Configuration(spec, place, _of_newest_version(group))
-            for (spec, _), group in groups.items()
+        together += [
+            Configuration(spec, setup, *_by_version(group)) for (spec, _), group in groups.items()
         ]
-    return made
+    return together
 
 
 def measured_places(made: Iterable[Configuration]) -> dict[str, list[Configuration]]:
@@ -195,7 +201,10 @@ def _interval(metric: Metric) -> Interval | None:
     return (bounds[0], bounds[1]) if bounds else None
 
 
-def _of_newest_version(records: list[Record]) -> tuple[Record, ...]:
+def _by_version(records: list[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
+    """The records of the newest version of archbench, oldest first, and those of the others."""
     by_time = sorted(records, key=lambda record: record.time_utc)
     version = by_time[-1].environment.get("archbench")
-    return tuple(record for record in by_time if record.environment.get("archbench") == version)
+    newest = [record for record in by_time if record.environment.get("archbench") == version]
+    earlier = [record for record in by_time if record.environment.get("archbench") != version]
+    return tuple(newest), tuple(earlier)

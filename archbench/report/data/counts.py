@@ -27,15 +27,20 @@ def recorded(record: Record, name: str) -> float | None:
     return found
 
 
+def counted_networks(records: Iterable[Record]) -> dict[Spec, Mapping[str, Any]]:
+    """Give what was counted of each network, of several records the last's."""
+    return {network(record.spec): record.counted for record in records if record.counted}
+
+
 class Counts:
-    """The counts of networks; `count` counts those that no record has, without it they are
-    missing.
+    """The counts of networks, of those that were counted by `network`; `count` counts others,
+    without it they are missing.
     """
 
-    def __init__(self, records: Iterable[Record], count: Count | None = None) -> None:
-        self._found: dict[Spec, Mapping[str, Any]] = {
-            network(record.spec): record.counted for record in records if record.counted
-        }
+    def __init__(
+        self, counted: Mapping[Spec, Mapping[str, Any]], count: Count | None = None
+    ) -> None:
+        self._found = dict(counted)
         self._count = count
         self._counted: set[Spec] = set()
 

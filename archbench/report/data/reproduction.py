@@ -10,14 +10,13 @@ from functools import cached_property
 from archbench.papers import Published, metrics, own_rule
 from archbench.papers.member import Member
 from archbench.papers.suites import Suite
-from archbench.records import Record
 from archbench.report.data.configurations import (
     Configuration,
     Figure,
-    configurations,
     measured_places,
 )
 from archbench.report.data.counts import Count, Counts
+from archbench.report.data.evidence import Evidence
 from archbench.report.data.statistics import spearman
 
 LEAST_RANKED = 3
@@ -115,7 +114,7 @@ class Reproduction:
 
 def reproduce_suite(
     suite: Suite,
-    records: Sequence[Record],
+    evidence: Evidence,
     *,
     device: str = "",
     with_flawed: bool = False,
@@ -126,7 +125,7 @@ def reproduce_suite(
     Measured figures are of one place, that with most rows among those whose name has `device` in
     it; figures that the paper has of a CPU are of a CPU.
     """
-    source = _Source(suite, records, device, count)
+    source = _Source(suite, evidence, device, count)
     labels = Counter(member.label for member in suite.members)
     lines = []
     for member in suite.members:
@@ -164,12 +163,10 @@ class _Source:
     place.
     """
 
-    def __init__(
-        self, suite: Suite, records: Sequence[Record], device: str, count: Count | None
-    ) -> None:
+    def __init__(self, suite: Suite, evidence: Evidence, device: str, count: Count | None) -> None:
         wanted = set(suite.specs)
-        self.counts = Counts(records, count)
-        made = [one for one in configurations(records) if one.spec in wanted]
+        self.counts = Counts(evidence.counted, count)
+        made = [one for one in evidence.configurations if one.spec in wanted]
         self.places = {
             place: found
             for place, found in measured_places(made).items()

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from archbench.records import Record
-from archbench.report.data.comparable import places
 from archbench.report.tables.table import Column, Table
 from archbench.settings import SETTINGS
 
@@ -28,9 +27,9 @@ class DeviceCard:
     tables: Sequence[Table]
 
 
-def device_cards(records: Sequence[Record]) -> list[DeviceCard]:
-    """Give a card for each device and settings among the records."""
-    return [_card(name, measured) for name, measured in places(records).items()]
+def device_cards(setups: Mapping[str, Sequence[Record]]) -> list[DeviceCard]:
+    """Give a card for each setup, a device and the settings that it measured with."""
+    return [_card(name, records) for name, records in setups.items()]
 
 
 def _card(name: str, records: Sequence[Record]) -> DeviceCard:
@@ -50,10 +49,10 @@ def _protocol(records: Sequence[Record]) -> list[tuple[str, str]]:
         ("records", ", ".join(f"{count:,} {status}" for status, count in statuses.items())),
         ("made", f"{days[0]} to {days[-1]}" if len(days) > 1 else days[0]),
     ]
-    settings = [record.settings.to_dict() for record in records if record.settings]
+    settings = dict.fromkeys(record.settings for record in records if record.settings)
     if settings:
         facts += [
-            (declared.heading, _distinct(each[name] for each in settings))
+            (declared.heading, _distinct(getattr(each, name) for each in settings))
             for name, declared in SETTINGS.items()
             if declared.heading
         ]

@@ -23,9 +23,11 @@ from archbench.papers.claims import claims_of
 from archbench.papers.suites import ALL, Suite, suites
 from archbench.records import Record
 from archbench.report.data.claims import Figures, judge
-from archbench.report.data.comparable import COUNTED_ONLY, places
+from archbench.report.data.comparable import COUNTED_ONLY
+from archbench.report.data.evidence import Evidence
 from archbench.report.data.reproduction import reproduce_suite
 from archbench.report.page.devices import device_cards
+from archbench.report.page.older import older_table
 from archbench.report.page.sheet import COMMAND, Sheet, SheetColumn, decimals_of, sheet
 from archbench.report.tables import claims, reproduce
 from archbench.report.tables.table import Table, one_line
@@ -58,6 +60,8 @@ class Contents:
     time: str
     version: str
     plotly_js: str
+    is_whole: bool = False
+    """Whether every record has a row of its own, not the newest of each configuration alone."""
 
 
 @dataclass(frozen=True)
@@ -86,8 +90,8 @@ class Claims:
 
 def page(contents: Contents) -> str:
     """Give the whole page as text."""
-    records = contents.records
-    whole = sheet(records)
+    evidence = Evidence(contents.records)
+    rows = sheet(contents.records if contents.is_whole else _newest(evidence))
     script = _file(SCRIPT)
     return (
         _templates()
@@ -98,12 +102,14 @@ def page(contents: Contents) -> str:
             style=Markup(_file(STYLE)),
             script=Markup(script),
             plotly=Markup(contents.plotly_js),
-            summary=_summary(records),
-            devices=device_cards(records),
-            sheet=whole,
-            data=_data(whole),
-            papers=_papers(records),
-            claims=_claims(records),
+            summary=_summary(evidence),
+            devices=device_cards(evidence.setups),
+            sheet=rows,
+            data=_data(rows),
+            older_count=len(contents.records) - len(rows.names),
+            older=older_table(evidence.configurations),
+            papers=_papers(evidence),
+            claims=_claims(evidence),
             verdicts=VERDICTS,
         )
     )
@@ -144,10 +150,17 @@ def _policy(scripts: Iterable[str]) -> str:
     )
 
 
-def _summary(records: Sequence[Record]) -> str:
+def _newest(evidence: Evidence) -> list[Record]:
+    """The newest record of each configuration, in the order of the records."""
+    newest = {configuration.newest.record_id for configuration in evidence.configurations}
+    return [record for record in evidence.records if record.record_id in newest]
+
+
+def _summary(evidence: Evidence) -> str:
+    records = evidence.records
     failed = sum(record.status != "ok" for record in records)
     networks = len({record.spec for record in records})
-    devices = [name for name in places(records) if name != COUNTED_ONLY]
+    devices = [name for name in evidence.setups if name != COUNTED_ONLY]
     text = f"{_counted(len(records), 'record')} of {_counted(networks, 'network')}"
     if len(devices) == 1:
         text += f", measured on {devices[0]}"
@@ -185,23 +198,23 @@ def _data(whole: Sheet) -> dict[str, Any]:
     }
 
 
-def _papers(records: Sequence[Record]) -> list[Paper]:
+def _papers(evidence: Evidence) -> list[Paper]:
     """The papers' tables that have a figure of ours, each once: a figure's networks may be those of
     a table.
     """
-    recorded = {record.spec for record in records if record.status == "ok"}
+    recorded = {record.spec for record in evidence.records if record.status == "ok"}
     known = {
         frozenset(figure for member in suite.members for figure in member.figures): suite
         for suite in suites()
         if suite.name != ALL
     }
     candidates = [suite for suite in known.values() if recorded & set(suite.specs)]
-    papers = (_paper(suite, records) for suite in candidates)
+    papers = (_paper(suite, evidence) for suite in candidates)
     return [paper for paper in papers if paper]
 
 
-def _paper(suite: Suite, records: Sequence[Record]) -> Paper | None:
-    reproduction = reproduce_suite(suite, records)
+def _paper(suite: Suite, evidence: Evidence) -> Paper | None:
+    reproduction = reproduce_suite(suite, evidence)
     lines = reproduction.lines
     ours = sum(any(cell.ours is not None for cell in line.cells.values()) for line in lines)
     if not ours:
@@ -210,9 +223,9 @@ def _paper(suite: Suite, records: Sequence[Record]) -> Paper | None:
     return Paper(first.title, ours, len(lines), [replace(first, title=""), *others])
 
 
-def _claims(records: Sequence[Record]) -> Claims:
+def _claims(evidence: Evidence) -> Claims:
     chosen = claims_of(None)
-    figures = Figures(records, chosen)
+    figures = Figures(evidence, chosen)
     verdicts = [judge(claim, figures) for claim in chosen]
     decided = [verdict for verdict in verdicts if verdict.outcome in VERDICTS]
     undecided = [verdict for verdict in verdicts if verdict.outcome not in VERDICTS]

@@ -11,6 +11,7 @@ import pytest
 from archbench.papers.claims import ALL, Claim, claims, claims_of
 from archbench.records import Metric, Record
 from archbench.report.data.claims import Figures, Verdict, judge
+from archbench.report.data.evidence import Evidence
 from archbench.report.tables.claims import COLUMNS, rows, tables
 from archbench.settings import Settings
 from archbench.spec import Spec
@@ -34,7 +35,7 @@ FASTER = Claim(
 
 
 def verdict(claim: Claim, records: list[Record], **options: Any) -> Verdict:
-    return judge(claim, Figures(records, [claim], **options))
+    return judge(claim, Figures(Evidence(records), [claim], **options))
 
 
 def timed(
@@ -338,7 +339,7 @@ def test_rows_have_every_column() -> None:
 def test_the_people_s_table(record: Make) -> None:
     chosen = claims_of("vovnet/section3.2") + claims_of("vovnet/table3")
     figures = Figures(
-        [],
+        Evidence([]),
         chosen,
         count=lambda spec: {
             "mac_eq1": 2.5e6 if "osa" in spec.backbone else 3.7e6,
@@ -377,6 +378,6 @@ def test_tables_fit_80_columns(record: Make) -> None:
         timed(record, spec, 12.3 + n)
         for n, spec in enumerate(dict.fromkeys(spec for claim in claims() for spec in claim.specs))
     ]
-    figures = Figures(records, claims())
+    figures = Figures(Evidence(records), claims())
     for table in tables([judge(claim, figures) for claim in claims()]):
         assert max(map(len, table.plain().splitlines())) <= 80

@@ -185,7 +185,7 @@ def test_numbers_with_fewer_decimals_are_padded_to_the_point(record: Callable[..
             }
         )
 
-    text = made([timed(509.0, 9.0), timed(12.346, 0.005), timed(75.0, 2.0)])
+    text = made([timed(509.0, 9.0), timed(12.346, 0.005), timed(75.0, 2.0)], is_whole=True)
     cells = re.findall(r'<td class="(right[^"]*)" title="95 % interval[^>]*>([\d.]+)</td>', text)
     assert cells == [("right pad3p", "509"), ("right", "12.346"), ("right pad2", "75.0")]
 
@@ -242,3 +242,33 @@ def test_figures_stand_in_the_page_and_those_not_drawn_say_why(
 
 def test_who_made_it_when_is_told(record: Callable[..., Record]) -> None:
     assert "Made 2025-01-02 03:04 UTC by archbench 9.9." in made([record()])
+
+
+def test_older_records_are_a_row_a_configuration(
+    record: Callable[..., Record], failed: Record
+) -> None:
+    repeats = [record(latency_ms=20.0 + day, day=day) for day in range(1, 6)]
+    earlier = record(latency_ms=90.0, environment={**repeats[0].environment, "archbench": "0.1"})
+    records = [earlier, *repeats, failed]
+    text = made(records)
+    assert data_of(text)["names"] == ["vovnet39 + refinedet320", "vgg16 + refinedet320"]
+    assert "5 older records of the same networks, devices and settings" in text
+    (row,) = re.findall(r'<tr><th class="left" scope="row">vovnet39 \+.*</tr>', text)
+    cells = re.findall(r"<td[^>]*>([^<]*)</td>", row)
+    assert cells[1:] == ["ok", "5", "2025-01-01 to 2025-01-04", "23.00", "21.00 to 90.00"]
+    assert "7 records of 2 networks" in text, "all of them count"
+
+
+def test_every_record_has_a_row_where_that_is_asked_for(record: Callable[..., Record]) -> None:
+    records = [record(day=day) for day in range(1, 4)]
+    text = made(records, is_whole=True)
+    assert len(data_of(text)["names"]) == 3
+    assert "older record" not in text
+    assert "Every record" in text
+
+
+def test_a_page_of_many_records_grows_by_what_tells_them_apart(
+    record: Callable[..., Record],
+) -> None:
+    few, many = ([record(day=1 + n % 28) for n in range(count)] for count in (10, 300))
+    assert len(made(many)) < len(made(few)) + 500

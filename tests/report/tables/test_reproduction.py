@@ -9,6 +9,7 @@ import pytest
 
 from archbench.papers.suites import Suite, suite
 from archbench.records import Metric, Record
+from archbench.report.data.evidence import Evidence
 from archbench.report.data.reproduction import Reproduction, reproduce_suite
 from archbench.report.tables.reproduce import COLUMNS, rows, tables
 from archbench.settings import Settings
@@ -27,13 +28,17 @@ def of_suite(
     ]
 
 
+def reproduced(chosen: Suite, records: list[Record], **options: Any) -> Reproduction:
+    return reproduce_suite(chosen, Evidence(records), **options)
+
+
 def column(made: Reproduction, key: str) -> list[float | None]:
     return [line.cells[key].ours for line in made.lines]
 
 
 def test_counts_come_by_the_paper_s_own_rule(record: Make) -> None:
     table4 = suite("vovnet/table4")
-    made = reproduce_suite(table4, of_suite(record, table4, {"VoVNet-39": 20.0}))
+    made = reproduced(table4, of_suite(record, table4, {"VoVNet-39": 20.0}))
     line = next(line for line in made.lines if line.label == "VoVNet-39")
     assert line.cells["gmacs"].column == "paper_flops"
     assert line.cells["gmacs"].ours == pytest.approx(32.6554816)
@@ -43,7 +48,7 @@ def test_counts_come_by_the_paper_s_own_rule(record: Make) -> None:
 def test_a_formula_is_applied_to_the_record_s_counts(record: Make) -> None:
     prose = suite("dsod/prose")
     counted = {"params": 14_000_000, "macs": 1, "param_kinds": {"norm_buffers": 800_000}}
-    made = reproduce_suite(
+    made = reproduced(
         prose, of_suite(record, prose, {"DSOD300 dense prediction": 20.0}, counted=counted)
     )
     line = next(line for line in made.lines if line.label == "DSOD300 dense prediction")
@@ -58,10 +63,8 @@ def test_what_no_record_counted_is_counted_when_asked() -> None:
         return {"mac_eq1": 3.6e6}
 
     chosen = suite("vovnet/section3.2")
-    assert column(reproduce_suite(chosen, []), "mac_eq1_m") == [None, None]
-    assert column(reproduce_suite(chosen, [], count=count), "mac_eq1_m") == pytest.approx(
-        [3.6, 3.6]
-    )
+    assert column(reproduced(chosen, []), "mac_eq1_m") == [None, None]
+    assert column(reproduced(chosen, [], count=count), "mac_eq1_m") == pytest.approx([3.6, 3.6])
     assert [spec.backbone for spec in asked] == ["densenet40", "osa-5x43"]
 
 
@@ -69,23 +72,23 @@ def test_times_are_of_the_device_with_most_rows(record: Make) -> None:
     table4 = suite("vovnet/table4")
     gpu = of_suite(record, table4, {"VoVNet-39": 20.0})
     cpu = of_suite(record, table4, {"VoVNet-39": 500.0, "ResNet-50": 400.0}, gpu=False)
-    made = reproduce_suite(table4, [*gpu, *cpu])
+    made = reproduced(table4, [*gpu, *cpu])
     assert column(made, "fps") == [2.5, None, 2.0, None, None, None]
     assert made.places == ["Example CPU, 2 threads, fp32, contiguous"]
     assert made.others == {"Example GPU, fp32, contiguous": 1}
-    chosen = reproduce_suite(table4, [*gpu, *cpu], device="example gpu")
+    chosen = reproduced(table4, [*gpu, *cpu], device="example gpu")
     assert column(chosen, "fps") == [None, None, 50.0, None, None, None]
 
 
 def test_another_batch_or_input_is_no_row_of_the_table(record: Make) -> None:
-    made = reproduce_suite(suite("vovnet/table4"), [record(batch=8), record(classes=20)])
+    made = reproduced(suite("vovnet/table4"), [record(batch=8), record(classes=20)])
     assert set(column(made, "fps")) == {None}
     assert column(made, "params_m")[2] == pytest.approx(56.283844)
 
 
 def test_training_rows_are_of_training_steps_at_their_batch(record: Make) -> None:
     table9 = suite("dsnet/table9")
-    made = reproduce_suite(table9, of_suite(record, table9, {"ResNet50": 250.0}))
+    made = reproduced(table9, of_suite(record, table9, {"ResNet50": 250.0}))
     cell = made.lines[0].cells["train_step_s"]
     assert (cell.ours, cell.column) == (pytest.approx(0.25), "latency_ms")
 
@@ -93,10 +96,10 @@ def test_training_rows_are_of_training_steps_at_their_batch(record: Make) -> Non
 def test_rank_agreement_is_rho_over_what_is_comparable(record: Make) -> None:
     table4 = suite("vovnet/table4")
     times = {"ResNet-50": 20.0, "DenseNet-201": 50.0, "VoVNet-39": 21.0, "ResNet-101": 30.0}
-    made = reproduce_suite(table4, of_suite(record, table4, times))
+    made = reproduced(table4, of_suite(record, table4, times))
     rho, n = made.agreement("fps")
     assert (rho, n) == (pytest.approx(0.8), 4)  # the paper: VoVNet-39 before ResNet-50
-    assert reproduce_suite(
+    assert reproduced(
         table4, of_suite(record, table4, {"ResNet-50": 20.0, "VoVNet-39": 21.0})
     ).agreement("fps") == (None, 2)
 
@@ -109,11 +112,11 @@ def test_flawed_figures_are_shown_and_ranked_only_when_asked(record: Make) -> No
         {"ResNet-50": 20.0, "VoVNet-39": 18.0, "VoVNet-57": 30.0},
         flags=("ci_not_met",),
     )
-    made = reproduce_suite(table4, records)
+    made = reproduced(table4, records)
     assert made.agreement("fps") == (None, 0)
     assert "50.0*" not in tables(made)[0].plain()
     assert "50.00*" in tables(made)[0].plain()
-    assert reproduce_suite(table4, records, with_flawed=True).agreement("fps")[1] == 3
+    assert reproduced(table4, records, with_flawed=True).agreement("fps")[1] == 3
 
 
 def test_approximate_rows_are_marked_and_not_ranked(record: Make) -> None:
@@ -127,7 +130,7 @@ def test_approximate_rows_are_marked_and_not_ranked(record: Make) -> None:
         record(latency_ms=float(10 + i), spec=member.spec)
         for i, member in enumerate(chosen.members)
     ]
-    made = reproduce_suite(near, records)
+    made = reproduced(near, records)
     assert made.agreement("fps")[1] == 3
     text = tables(made)[0].plain()
     assert "ResNet-50 ~" in text
@@ -141,7 +144,7 @@ def test_the_people_s_table(record: Make) -> None:
         record(latency_ms=50.0, spec=first.spec),
         record(latency_ms=80.0, spec=second.spec, flags=("ci_not_met",)),
     ]
-    compared, quoted = tables(reproduce_suite(chosen, records))
+    compared, quoted = tables(reproduced(chosen, records))
     assert compared.plain() == COMPARED
     assert quoted.plain() == QUOTED
 
@@ -195,12 +198,12 @@ def test_every_table_fits_80_columns(record: Make) -> None:
 
     for chosen in suites():
         if any(member.figures for member in chosen.members):
-            for table in tables(reproduce_suite(chosen, [record()])):
+            for table in tables(reproduced(chosen, [record()])):
                 assert max(map(len, table.plain().splitlines())) <= 80, chosen.name
 
 
 def test_rows_have_every_column_and_a_reason_for_what_is_missing(record: Make) -> None:
-    made = rows(reproduce_suite(suite("vovnet/table4"), [record(gpu=False)]))
+    made = rows(reproduced(suite("vovnet/table4"), [record(gpu=False)]))
     assert all(list(row) == list(COLUMNS) for row in made)
     by_metric = {row["metric"]: row for row in made if row["label"] == "VoVNet-39"}
     assert by_metric["memory_mb"]["missing"] == "cpu_device"
@@ -225,13 +228,13 @@ def test_cpu_figures_are_of_a_cpu(record: Make) -> None:
     )
     more = of_suite(record, prose, {"DSOD300 plain prediction": 10.0})
     line = next(
-        line for line in reproduce_suite(prose, [*gpu, *cpu, *more]).lines if line.label == label
+        line for line in reproduced(prose, [*gpu, *cpu, *more]).lines if line.label == label
     )
     assert (line.cells["gpu_ms"].ours, line.cells["cpu_ms"].ours) == (20.0, 600.0)
 
 
 def test_two_settings_are_two_places(record: Make) -> None:
-    made = reproduce_suite(
+    made = reproduced(
         suite("vovnet/table4"),
         [record(), record(settings=Settings(precision="fp16"), day=2, latency_ms=10.0)],
     )
@@ -244,9 +247,7 @@ def test_a_figure_of_several_processes_says_how_many(record: Make) -> None:
     (row,) = [
         row
         for row in rows(
-            reproduce_suite(
-                suite("vovnet/table4"), [record(measured=memory), record(measured=memory)]
-            )
+            reproduced(suite("vovnet/table4"), [record(measured=memory), record(measured=memory)])
         )
         if row["label"] == "VoVNet-39" and row["metric"] == "memory_mb"
     ]
