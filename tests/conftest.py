@@ -1,5 +1,5 @@
 """The tests run in several processes, one a core: each is pinned to its own, so that none disturbs
-another's times.
+another's times. No card is used unasked, whatever `-m` says.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ MOST = 4
 CANDIDATES = ("cpu", "bf16", "channels_last", "max-autotune", "a folder/file", 7, 7.5, True, False)
 """Values of which every setting takes one that is not its default."""
 
+ASKED = "ARCHBENCH_GPU"
+"""Set to 1 it lets tests use a card."""
+
 
 def pytest_xdist_auto_num_workers() -> int:
     """As many processes as cores, and no more than memory is sure to suffice for."""
@@ -29,6 +32,9 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def pytest_configure(config: pytest.Config) -> None:
+    if os.environ.get(ASKED) != "1":
+        # A test that names no device takes the CPU, and so do the processes that it starts.
+        os.environ["CUDA_VISIBLE_DEVICES"] = ""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if worker and hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))
@@ -50,3 +56,14 @@ def another() -> Callable[[str], Any]:
         raise LookupError(f"no candidate for {name}: add one")
 
     return choose
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") is None:
+        return
+    if os.environ.get(ASKED) != "1":
+        pytest.skip(f"measures on a card: {ASKED}=1 asks for it")
+    import torch
+
+    if not torch.cuda.is_available():
+        pytest.skip("needs a CUDA device")

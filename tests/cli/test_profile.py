@@ -18,6 +18,8 @@ from archbench.records import Store
 
 FAST = ["--quick", "--budget", "1"]
 
+CPU = ["--device", "cpu"]
+
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +119,7 @@ def test_check_says_when_it_disagrees(capsys, monkeypatch):
 
 
 def test_measuring_prints_medians_with_intervals_and_reasons(capsys):
-    assert run(["profile", "resnet18", "--size", "64", "--quick"]) == 0
+    assert run(["profile", "resnet18", "--size", "64", "--quick", *CPU]) == 0
     captured = capsys.readouterr()
     assert "95 % interval" in captured.out
     assert "forward" in captured.out
@@ -190,7 +192,7 @@ BAD = {
 
 @pytest.mark.parametrize(("arguments", "says"), BAD.values(), ids=BAD.keys())
 def test_bad_input_is_one_line_and_exit_2_and_leaves_no_record(arguments, says, capsys):
-    assert run(["profile", *arguments]) == 2
+    assert run(["profile", *CPU, *arguments]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
     lines = [line for line in captured.err.splitlines() if not line.endswith("...")]
@@ -218,7 +220,7 @@ def test_an_unwritable_results_folder_is_found_before_any_work(tmp_path, capsys)
 
 
 def test_a_deadline_is_a_record_and_exit_1(capsys):
-    assert run(["profile", "resnet50", "--deadline", "1"]) == 1
+    assert run(["profile", "resnet50", "--deadline", "1", *CPU]) == 1
     assert "timeout (deadline)" in capsys.readouterr().err
     (record,) = Store("results").read()
     assert record.status == "timeout"
@@ -234,7 +236,7 @@ def wait_for_worker(child: subprocess.Popen[str]) -> int:
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="finds the worker in /proc")
 def test_a_killed_worker_is_a_record_and_exit_1():
-    child = started("profile", "resnet18", "--budget", "60", "--json")
+    child = started("profile", "resnet18", *CPU, "--budget", "60", "--json")
     worker = wait_for_worker(child)
     for line in child.stderr:
         if line.startswith("warming up"):
@@ -253,7 +255,7 @@ def test_a_killed_worker_is_a_record_and_exit_1():
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="finds the worker in /proc")
 def test_an_interruption_is_a_record_with_what_was_measured_and_exit_130():
-    child = started("profile", "resnet18", "--budget", "60")
+    child = started("profile", "resnet18", *CPU, "--budget", "60")
     wait_for_worker(child)
     for line in child.stderr:
         if line.startswith("timing"):

@@ -11,7 +11,7 @@ import torch
 import archbench
 from archbench.cli.main import run
 
-QUICK = ["--quick", "--budget", "1", "--size", "64"]
+QUICK = ["--device", "cpu", "--quick", "--budget", "1", "--size", "64"]
 
 
 @pytest.mark.parametrize(

@@ -125,6 +125,8 @@ def test_repeats_are_records_and_a_sentence(tmp_path, capsys: pytest.CaptureFixt
         "resnet18",
         "--size",
         "64",
+        "--device",
+        "cpu",
         "--quick",
         "--budget",
         "0.3",

@@ -18,7 +18,8 @@ from archbench.measure.job.weights import calibrate, initialise
 from archbench.measure.job.worker import is_out_of_memory
 from archbench.measure.job.workload import batches
 from archbench.measure.machine import host
-from archbench.measure.machine.device import DEVICE_MEMORY, open_device
+from archbench.measure.machine.device import DEVICE_MEMORY
+from archbench.measure.machine.devices import open_device
 from archbench.measure.power.rapl import RaplInstrument
 from archbench.records import Record, Store
 from archbench.settings import QUICK, Settings
@@ -26,7 +27,7 @@ from archbench.spec import UsageError
 from archbench.zoo.catalogue.registry import resolve
 from archbench.zoo.contracts import Preparation
 
-FAST = Settings(target=0.5, n_min=3, t_min_s=0.01, budget_s=2)
+FAST = Settings(device="cpu", target=0.5, n_min=3, t_min_s=0.01, budget_s=2)
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +35,9 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Path]:
     """One small classifier, measured for real."""
     folder = tmp_path_factory.mktemp("results")
     return run_job(
-        resolve("resnet18", size=64), Settings(n_min=20, t_min_s=0.2, budget_s=2), Store(folder)
+        resolve("resnet18", size=64),
+        Settings(device="cpu", n_min=20, t_min_s=0.2, budget_s=2),
+        Store(folder),
     ), folder
 
 
@@ -120,6 +123,7 @@ def test_a_detector_is_timed_with_postprocessing_on_a_stated_load(tmp_path):
 
 def test_precision_format_and_batch_are_taken_and_recorded(tmp_path):
     settings = Settings(
+        device="cpu",
         target=0.5,
         n_min=3,
         t_min_s=0.01,
@@ -142,7 +146,7 @@ def test_a_failure_in_a_phase_is_a_record_with_the_counts(tmp_path):
     with pytest.raises(UsageError, match="cannot be read"):
         run_job(
             resolve("resnet18", size=64),
-            Settings(images=str(tmp_path / "gone")),
+            Settings(device="cpu", images=str(tmp_path / "gone")),
             Store(tmp_path / "results"),
         )
     assert Store(tmp_path / "results").read() == []
@@ -177,7 +181,9 @@ def test_libraries_of_a_card_say_that_memory_was_not_enough_in_words_of_their_ow
 
 
 def test_a_deadline_leaves_a_record(tmp_path):
-    record = run_job(resolve("vovnet57", "refinedet512"), Settings(deadline_s=4), Store(tmp_path))
+    record = run_job(
+        resolve("vovnet57", "refinedet512"), Settings(device="cpu", deadline_s=4), Store(tmp_path)
+    )
     assert (record.status, record.reason.code) == ("timeout", "deadline")
     assert Store(tmp_path).read() == [record]
 
@@ -284,7 +290,7 @@ def test_folders_without_readable_pictures_are_usage_errors(tmp_path):
 def test_a_job_is_timed_on_pictures(tmp_path):
     for number in range(3):
         picture(tmp_path / f"{number}.png", (number * 50, 0, 0))
-    settings = Settings(target=0.5, n_min=3, t_min_s=0.01, budget_s=2, images=str(tmp_path))
+    settings = replace(FAST, images=str(tmp_path))
     record = run_job(resolve("resnet18", size=64), settings, Store(tmp_path / "results"))
     assert (record.status, record.conditions["inputs"]) == ("ok", "3 pictures")
 
@@ -326,14 +332,8 @@ def test_what_neighbours_of_a_virtual_machine_took_is_kept_and_flagged_beyond_2_
     )
 
 
-needs_cuda = [
-    pytest.mark.gpu,
-    pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
-]
-
-
+@pytest.mark.gpu
 class TestOnACard:
-    pytestmark = needs_cuda
     settings = Settings(device="cuda", budget_s=5)
 
     @pytest.fixture(scope="class")

@@ -359,7 +359,9 @@ def begin(news):
     if news["phase"] == "energy" and t0_file:
         Path(t0_file).write_text(str(time.clock_gettime(time.CLOCK_MONOTONIC)))
 
-settings = Settings(target=0.5, n_min=3, t_min_s=0.01, budget_s=1, energy_s=2, threads=1)
+settings = Settings(
+    device="cpu", target=0.5, n_min=3, t_min_s=0.01, budget_s=1, energy_s=2, threads=1
+)
 run_job(resolve("resnet18", size=64), settings, Store(folder), on_progress=begin, meter="nvml")
 """
 

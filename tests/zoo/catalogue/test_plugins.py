@@ -20,7 +20,7 @@ from archbench.zoo.catalogue import registry
 from archbench.zoo.contracts import Detector
 
 EXAMPLE = Path(__file__).parents[3] / "examples" / "ssd_slim.py"
-QUICK = ["--quick", "--budget", "0.2", "--size", "96"]
+QUICK = ["--device", "cpu", "--quick", "--budget", "0.2", "--size", "96"]
 
 
 @pytest.fixture(autouse=True)

@@ -194,7 +194,6 @@ def test_shapes_on_the_meta_device_are_those_of_the_cpu() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_gpu_chooses_the_same() -> None:
     arguments = LEVELS, SSD_VARIANCES, SIZE, 0, 0.7, 20, True
     objectness, offsets = drawn(2)

@@ -708,7 +708,6 @@ def test_pooling_is_torchvision_s() -> None:
 
 
 @pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @every_operator
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_cuda_gives_what_the_cpu_gives(name: str, dtype: torch.dtype) -> None:
