@@ -64,9 +64,13 @@ class TrainingStep:
         """Whether the last step's loss was no finite number."""
         return not bool(self._last_loss.isfinite())
 
+    def forget(self) -> None:
+        """Free the gradients of the last step, as the next one does before anything else."""
+        self._optimiser.zero_grad(set_to_none=True)
+
     def step(self, images: Tensor) -> None:
         """Train on images [B, 3, H, W], every time as many."""
-        self._optimiser.zero_grad(set_to_none=True)
+        self.forget()
         loss = self.compute_loss(images)
         loss.backward()
         self._optimiser.step()

@@ -38,7 +38,7 @@ from archbench.measure.job.timing import (
 )
 from archbench.measure.job.workload import add_load, prepare
 from archbench.measure.machine import host
-from archbench.measure.machine.device import open_device
+from archbench.measure.machine.devices import open_device
 from archbench.measure.machine.exclusive import BusyError
 from archbench.measure.power.energy import METERS, EnergyJob, Load, open_meter
 from archbench.measure.power.meter import GpuLostError
@@ -248,6 +248,9 @@ def add_roofline(
 
 def memory(bench: Bench) -> dict[str, Metric]:
     """Peaks of memory over some calls in the steady state."""
+    if bench.training:
+        # Gradients that the step frees first would lie below the activations' peak.
+        bench.training.forget()
     bench.device.reset_memory()
     for _ in range(MEMORY_CALLS):
         bench.forward()

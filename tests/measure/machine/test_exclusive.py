@@ -12,7 +12,7 @@ from archbench.measure.machine.exclusive import BusyError, contention, hold
 
 HOLD = """
 import sys, time
-from archbench.measure.exclusive import hold
+from archbench.measure.machine.exclusive import hold
 lock = hold("GPU-test", lambda: 0)
 print("held", flush=True)
 time.sleep(60)

@@ -14,7 +14,7 @@ import archbench
 from archbench.api import Call
 from archbench.cli.main import run
 from archbench.measure.machine import cache, host
-from archbench.measure.machine.device import open_device
+from archbench.measure.machine.devices import open_device
 from archbench.measure.roofline import probes
 from archbench.measure.roofline.bounds import Bound, Peaks, Probe, Roofline, bounds, describe
 from archbench.measure.roofline.probes import SIZES, Sizes, measure_peaks, peaks_of

@@ -1,0 +1,206 @@
+"""An NVIDIA card as the device of a job."""
+
+from __future__ import annotations
+
+import os
+from typing import IO, Any
+
+import torch
+
+from archbench.measure.machine import exclusive
+from archbench.measure.machine.device import Clock, Device
+from archbench.measure.power.nvml import NvmlCard
+from archbench.records import Metric
+from archbench.settings import PRECISIONS, Settings
+from archbench.spec import UsageError
+
+NEEDS_CAPABILITY = {"tf32": (8, 0), "bf16": (8, 0)}
+"""The least compute capability whose tensor cores compute in a precision. Below it TF32 is fp32
+(CUDA C++ Programming Guide, "Compute Capabilities"), and bf16 is emulated (pytorch/pytorch,
+torch/cuda/__init__.py, is_bf16_supported).
+"""
+GRAPH_MODES = ("reduce-overhead", "max-autotune")
+"""Modes of torch.compile that replay CUDA graphs (pytorch/pytorch, torch/_inductor/__init__.py,
+list_mode_options).
+"""
+
+
+class CudaDevice(Device):
+    """An NVIDIA card."""
+
+    kind = "cuda"
+    warmup_s, warmup_calls, warmup_limit_s = 1.0, 20, 10.0
+    steady = True
+
+    def __init__(self, settings: Settings) -> None:
+        index = int(settings.device.partition(":")[2] or 0)
+        if index >= torch.cuda.device_count():
+            raise UsageError(
+                f"device cuda:{index}: there are {torch.cuda.device_count()} CUDA devices here"
+            )
+        self.torch_device = torch.device("cuda", index)
+        self._index = index
+        check_precision(settings.precision, torch.cuda.get_device_properties(index))
+        self.card = NvmlCard(_uuid(index))
+        self._lock = self._take(_uuid(index), settings)
+        self._used_before = self.card.used_bytes()
+        self._replays = settings.cuda_graph or settings.compile in GRAPH_MODES
+        # cuBLAS reads it when the context is made, and is deterministic with no other value.
+        os.environ |= {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"} if settings.deterministic else {}
+        self._put_in_force(settings)
+        allow_tf32(settings.precision == "tf32")
+        torch.backends.cudnn.benchmark = settings.cudnn_benchmark and not settings.deterministic
+        torch.backends.cudnn.deterministic = settings.deterministic
+
+    def _take(self, uuid: str, settings: Settings) -> IO[bytes] | None:
+        """Hold the card for this process alone, unless sharing is allowed; raises BusyError."""
+        return None if settings.allow_shared else exclusive.hold(uuid, self.card.process_count)
+
+    @property
+    def label(self) -> str:
+        return f"cuda:{self._index}"
+
+    @property
+    def name(self) -> str:
+        return torch.cuda.get_device_name(self._index)
+
+    @property
+    def uuid(self) -> str | None:
+        return _uuid(self._index)
+
+    def activate(self) -> None:
+        torch.cuda.set_device(self._index)
+        self._clock = CudaClock()
+
+    def fingerprint(self) -> dict[str, Any]:
+        properties = torch.cuda.get_device_properties(self._index)
+        return super().fingerprint() | {
+            "uuid": self.uuid,
+            "compute_capability": f"{properties.major}.{properties.minor}",
+            "device_memory_bytes": properties.total_memory,
+            "cuda": torch.version.cuda,
+            "cudnn": torch.backends.cudnn.version(),
+            **self.card.fingerprint(),
+            "fp32_precision_matmul": _fp32(torch.backends.cuda.matmul.allow_tf32),
+            "fp32_precision_conv": _fp32(torch.backends.cudnn.allow_tf32),
+            "cudnn_benchmark": torch.backends.cudnn.benchmark,
+        }
+
+    def clock(self) -> Clock:
+        return self._clock
+
+    def contention(self) -> list[str]:
+        return exclusive.contention(self.card.process_count())
+
+    def synchronize(self) -> None:
+        torch.cuda.synchronize(self._index)
+
+    def reset_memory(self) -> None:
+        super().reset_memory()
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(self._index)
+        self._allocated_before = torch.cuda.memory_allocated(self._index)
+
+    def memory(self, *, protocol: str) -> dict[str, Metric]:
+        reserved = torch.cuda.max_memory_reserved(self._index)
+        return {
+            **self._allocated(protocol),
+            "mem_reserved_peak_bytes": Metric(reserved, "bytes", "caching allocator", protocol),
+            "mem_device_delta_bytes": self._delta(protocol),
+            "mem_process_bytes": self._of_process(protocol),
+            "mem_host_peak_bytes": self._host_metric(protocol),
+        }
+
+    def _allocated(self, protocol: str) -> dict[str, Metric]:
+        """The peaks of what was allocated.
+
+        A graph's memory was allocated when it was captured, into a pool of its own, and is neither
+        allocated nor freed when it is replayed (PyTorch, CUDA semantics, "Graph memory
+        management"): the allocator sees no peak.
+        """
+        if self._replays:
+            return {
+                name: Metric(None, "bytes", reason="graph_pool")
+                for name in ("mem_alloc_peak_bytes", "mem_act_peak_bytes")
+            }
+        peak = torch.cuda.max_memory_allocated(self._index)
+        return {
+            "mem_alloc_peak_bytes": Metric(peak, "bytes", "caching allocator", protocol),
+            "mem_act_peak_bytes": Metric(
+                peak - self._allocated_before, "bytes", "caching allocator", protocol
+            ),
+        }
+
+    def _delta(self, protocol: str) -> Metric:
+        """What is in use on the card more than before this process had a context there."""
+        used = self.card.used_bytes()
+        if used is None or self._used_before is None:
+            why_not = self.card.why_not or self.card.failures["nvmlDeviceGetMemoryInfo"]
+            return Metric(None, "bytes", reason=why_not)
+        source = "NVML used less used before the context"
+        return Metric(used - self._used_before, "bytes", source, protocol)
+
+    def _of_process(self, protocol: str) -> Metric:
+        """What the driver says that this process has on the card."""
+        held = self.card.process_bytes()
+        if not held:
+            return Metric(None, "bytes", reason="not_told_by_process")
+        return Metric(held, "bytes", "NVML", protocol)
+
+
+class CudaClock(Clock):
+    """A pair of events on the current stream, used again and again.
+
+    An event is created when it is first recorded (pytorch/pytorch, aten/src/ATen/cuda/CUDAEvent.h,
+    record): that must not fall into what is timed.
+    """
+
+    def __init__(self) -> None:
+        self._first, self._last = (torch.cuda.Event(enable_timing=True) for _ in range(2))
+        self.begin()
+        self.end()
+
+    def begin(self) -> None:
+        self._first.record()
+
+    def end(self) -> None:
+        self._last.record()
+
+    def seconds(self) -> float | None:
+        return float(self._first.elapsed_time(self._last)) / 1e3
+
+
+def check_precision(precision: str, properties: Any) -> None:
+    """Raise UsageError where a card computes a precision as another one, or emulates it."""
+    has = properties.major, properties.minor
+    if has >= NEEDS_CAPABILITY.get(precision, has):
+        return
+    others = [name for name in PRECISIONS if has >= NEEDS_CAPABILITY.get(name, has)]
+    major, minor = NEEDS_CAPABILITY[precision]
+    raise UsageError(
+        f"precision {precision} needs a card of compute capability {major}.{minor} or newer; "
+        f"{properties.name} has {has[0]}.{has[1]} (choose from {', '.join(others)})"
+    )
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Let products and convolutions of fp32 use TF32 or not, through the older of torch's two ways.
+
+    The newer one, `fp32_precision`, leaves the getters of the older behind, which then raise; and
+    `torch.compile` asks them (pytorch/pytorch, issue 166387; rasbt/reasoning-from-scratch, issue
+    256). The older one sets both.
+    """
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.cudnn.allow_tf32 = allowed
+
+
+def _fp32(allows_tf32: bool) -> str:
+    return "tf32" if allows_tf32 else "ieee"
+
+
+def _uuid(index: int) -> str:
+    """The card's UUID, since CUDA and NVML may number cards differently; asking makes no
+    context.
+    """
+    uuid = str(torch.cuda.get_device_properties(index).uuid)
+    return uuid if uuid.startswith("GPU-") else f"GPU-{uuid}"

@@ -1,0 +1,116 @@
+"""A card as a device: what is set on it, what is refused, what its memory figures hold."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import cycle
+
+import pytest
+import torch
+from make_believe import Card
+
+import archbench
+from archbench.measure.job.bench import Bench
+from archbench.measure.job.training import TrainingStep
+from archbench.measure.job.worker import memory
+from archbench.measure.machine.cuda import allow_tf32
+from archbench.settings import Settings
+from archbench.spec import UsageError
+
+ALONE = Settings(device="cuda", allow_shared=True)
+
+
+@pytest.mark.parametrize(
+    ("capability", "refused"),
+    [((7, 0), ["tf32", "bf16"]), ((7, 5), ["tf32", "bf16"]), ((8, 0), []), ((12, 0), [])],
+)
+def test_a_precision_that_a_card_has_not_is_refused_in_one_line(monkeypatch, capability, refused):
+    for precision in ("fp32", "tf32", "fp16", "bf16"):
+        card = Card(capability=capability)
+        if precision not in refused:
+            card.open(monkeypatch, replace(ALONE, precision=precision))
+            continue
+        with pytest.raises(UsageError, match=rf"precision {precision} needs .* 8\.0") as refusal:
+            card.open(monkeypatch, replace(ALONE, precision=precision))
+        assert str(refusal.value).endswith("(choose from fp32, fp16)")
+        assert "\n" not in str(refusal.value)
+
+
+@pytest.fixture
+def fp32_as_it_was():
+    matmul, conv = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
+    yield
+    torch.set_float32_matmul_precision(matmul)
+    torch.backends.cudnn.allow_tf32 = conv
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+def test_no_getter_of_torchs_two_ways_rejects_what_was_set_of_tf32(fp32_as_it_was, allowed):
+    """torch.compile reads the older way while it makes its keys, so that none may raise."""
+    for before in (not allowed, allowed):
+        allow_tf32(before)
+    assert torch.get_float32_matmul_precision() == ("high" if allowed else "highest")
+    assert torch.backends.cuda.matmul.allow_tf32 is allowed
+    assert torch.backends.cudnn.allow_tf32 is allowed
+    newer = (torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision)
+    assert all((precision == "tf32") is allowed for precision in newer)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "tf32"])
+def test_a_job_sets_tf32_and_reads_back_what_is_in_force(monkeypatch, fp32_as_it_was, precision):
+    found = Card().open(monkeypatch, replace(ALONE, precision=precision)).fingerprint()
+    expected = "tf32" if precision == "tf32" else "ieee"
+    assert found["fp32_precision_matmul"] == found["fp32_precision_conv"] == expected
+    assert (found["device"], found["uuid"]) == ("cuda:0", "GPU-stub")
+
+
+def test_events_come_to_be_before_anything_is_timed(monkeypatch):
+    card = Card()
+    device = card.open(monkeypatch)
+    assert card.calls.count("event made") == 2
+    bench = Bench(torch.nn.Identity(), device, cycle([torch.zeros(1)]))
+    card.calls.clear()
+    for _ in range(3):
+        assert bench.timed(bench.forward, 2).device_s > 0
+    assert card.calls == 3 * ["synchronize", "record", "record", "synchronize"]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"cuda_graph": True}, {"compile": "reduce-overhead"}, {"compile": "max-autotune"}]
+)
+def test_the_allocator_sees_no_peak_of_what_is_replayed(monkeypatch, changes):
+    card = Card(peak=1000)
+    device = card.open(monkeypatch, replace(ALONE, **changes))
+    device.reset_memory()
+    found = device.memory(protocol="model")
+    assert {found[f"mem_{kind}_peak_bytes"].reason for kind in ("alloc", "act")} == {"graph_pool"}
+    assert found["mem_reserved_peak_bytes"].value == 2000
+
+
+@pytest.mark.parametrize("mode", ["none", "default"])
+def test_the_allocators_peaks_stand_where_nothing_is_replayed(monkeypatch, mode):
+    card = Card(allocated=400)
+    device = card.open(monkeypatch, replace(ALONE, compile=mode))
+    device.reset_memory()
+    card.peak = 1000
+    found = device.memory(protocol="model")
+    assert found["mem_alloc_peak_bytes"].value == 1000
+    assert found["mem_act_peak_bytes"].value == 600
+
+
+def test_gradients_of_the_last_step_are_not_below_the_peak_of_activations(monkeypatch):
+    card = Card()
+    device = card.open(monkeypatch)
+    network = archbench.build("resnet18", size=32)
+    bench = Bench(network, device, cycle([torch.randn(2, 3, 32, 32)]))
+    bench.training = TrainingStep(network, classes=1000, seed=0)
+    bench.forward()
+    held = []
+    monkeypatch.setattr(
+        torch.cuda,
+        "memory_allocated",
+        lambda *_: held.append([p.grad for p in network.parameters() if p.grad is not None]) or 0,
+    )
+    memory(bench)
+    assert held == [[]]
+    assert any(p.grad is not None for p in network.parameters())
