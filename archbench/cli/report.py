@@ -97,19 +97,19 @@ def _figures(records: Sequence[Record]) -> tuple[list[Picture], dict[str, str]]:
     material = Material(records)
     pictures: list[Picture] = []
     missing: dict[str, str] = {}
-    with live() as told:
+    with live() as progress:
         for figure in registry.FIGURES:
             if figure.name in ELSEWHERE:
                 missing[figure.name] = ELSEWHERE[figure.name]
                 continue
-            for made in figure.make(material):
-                if isinstance(made, Missing):
-                    missing[made.name] = made.why
+            for plot in figure.make(material):
+                if isinstance(plot, Missing):
+                    missing[plot.name] = plot.why
                     continue
-                told.now(f"drawing {made.name}")
+                progress.now(f"drawing {plot.name}")
                 pictures.append(
                     Picture(
-                        made.name, made.title, inline_svg(made), [f"{made.where}.", *made.remarks]
+                        plot.name, plot.title, inline_svg(plot), [f"{plot.where}.", *plot.remarks]
                     )
                 )
     return pictures, missing

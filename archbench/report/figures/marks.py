@@ -319,7 +319,10 @@ def choose_ticks(axis: XAxis | YAxis) -> None:
     powers = range(floor(log10(low)), floor(log10(high)) + 1, 1 + int(decades / MOST_POWERS))
     # A tick is costly even where it is not seen: there are none but those within the limits.
     ticks = [
-        at for power in powers for one in multiples if low <= (at := one * 10.0**power) <= high
+        at
+        for power in powers
+        for multiple in multiples
+        if low <= (at := multiple * 10.0**power) <= high
     ]
     axis.set_major_locator(FixedLocator(ticks) if len(ticks) > 1 else AutoLocator())
 

@@ -41,10 +41,10 @@ def older_table(configurations: Sequence[Configuration]) -> Table:
 
 def _summary(records: Sequence[Record]) -> list[str]:
     days = sorted({record.time_utc[:10] for record in records})
-    made = f"{days[0]} to {days[-1]}" if len(days) > 1 else days[0]
+    dates = f"{days[0]} to {days[-1]}" if len(days) > 1 else days[0]
     values = [record.value(TIME) for record in records]
     times = [time for time in values if time is not None]
     if not times:
-        return [f"{len(records):,}", made, MISSING, MISSING]
+        return [f"{len(records):,}", dates, MISSING, MISSING]
     span = f"{min(times):,.2f} to {max(times):,.2f}" if len(times) > 1 else ""
-    return [f"{len(records):,}", made, f"{median(times):,.2f}", span]
+    return [f"{len(records):,}", dates, f"{median(times):,.2f}", span]

@@ -114,13 +114,13 @@ def _load(load: Facts) -> str:
     return f"{average}; {waited}"
 
 
-def _folder(found: Facts) -> str:
-    if found["folder"] is None:
+def _folder(results: Facts) -> str:
+    if results["folder"] is None:
         return "none"
-    can = "can be written" if found["writable"] else "cannot be written"
+    can = "can be written" if results["writable"] else "cannot be written"
     return (
-        f"{found['folder']}: {found['files']} file{'s' * (found['files'] != 1)}, {can}, "
-        f"{_bytes(found['free_bytes'])} free"
+        f"{results['folder']}: {results['files']} file{'s' * (results['files'] != 1)}, {can}, "
+        f"{_bytes(results['free_bytes'])} free"
     )
 
 
