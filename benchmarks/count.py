@@ -6,7 +6,7 @@
 Everything runs in one process, warm (torch's compiler, which some meta kernels load, is in memory),
 in interleaved rounds, so that a slow moment of the machine falls on all alike; the table has the
 median time of a call and its ratio to the bare pass. archbench's count takes less than the bare
-pass because it has its own output shapes for the commonest operators (archbench/shapes.py), where
+pass because it has its own output shapes for the commonest operators (archbench/shapes), where
 torch's meta kernels are Python. All but fvcore count a network on the meta device, without weights;
 fvcore traces real tensors, so it computes the network on the CPU as it counts it.
 

@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "spec": [],
     "escaping": [],
     "settings": ["spec", "escaping"],
-    "shapes": [],
+    "shapes": ["shapes"],
     "zoo": ["spec", "shapes", "zoo"],
     "counting": ["spec", "shapes", "counting"],
     "records": ["spec", "escaping", "settings", "records"],

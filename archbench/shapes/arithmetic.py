@@ -1,0 +1,210 @@
+"""Shapes of what is computed between layers: element by element, reductions, resizing, joining."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from itertools import zip_longest
+from typing import Any
+
+import torch
+from torch import Tensor
+
+aten = torch.ops.aten
+
+
+def _reduce(
+    source: Tensor, over: Sequence[int] | None = None, keepdim: bool = False, **__: Any
+) -> Tensor | None:
+    over = over or range(source.ndim)
+    if any(not -source.ndim <= dim < source.ndim for dim in over) or not source.is_floating_point():
+        return None
+    gone = {dim % source.ndim for dim in over}
+    shape = [
+        1 if dim in gone else side
+        for dim, side in enumerate(source.shape)
+        if keepdim or dim not in gone
+    ]
+    return source.new_empty(shape) if len(gone) == len(over) else None
+
+
+def _broadcast(first: Any, second: Any, *_: Any, **__: Any) -> Tensor | None:
+    if isinstance(first, Tensor) and first.is_floating_point() and isinstance(second, int | float):
+        return first.new_empty(first.shape)
+    if (
+        not isinstance(first, Tensor)
+        or not isinstance(second, Tensor)
+        or first.dtype != second.dtype
+    ):
+        return None
+    # torch.broadcast_shapes would load sympy.
+    sides = list(zip_longest(reversed(first.shape), reversed(second.shape), fillvalue=1))
+    if any(one != other and 1 not in (one, other) for one, other in sides):
+        return None
+    return first.new_empty([other if one == 1 else one for one, other in reversed(sides)])
+
+
+def _compare(first: Any, second: Any) -> Tensor | None:
+    out = _broadcast(first, second)
+    return None if out is None else out.new_empty(out.shape, dtype=torch.bool)
+
+
+def _compare_tensors(first: Any, second: Any) -> Tensor | None:
+    return _compare(first, second) if isinstance(second, Tensor) else None
+
+
+def _addcmul(source: Tensor, first: Tensor, second: Tensor, **__: Any) -> Tensor | None:
+    product = _broadcast(first, second)
+    total = None if product is None else _broadcast(source, product)
+    return total if total is not None and total.shape == source.shape else None
+
+
+def _vector_norm(
+    source: Tensor,
+    order: float = 2,
+    dim: Sequence[int] | None = None,
+    keepdim: bool = False,
+    **__: Any,
+) -> Tensor | None:
+    if source.ndim != 4 or not keepdim or dim is None or len(dim) != 1 or not 0 <= dim[0] < 4:
+        return None
+    return source.new_empty(
+        [1 if index == dim[0] else side for index, side in enumerate(source.shape)]
+    )
+
+
+def _cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
+    if not tensors or not -tensors[0].ndim <= dim < tensors[0].ndim:
+        return None
+    first = tensors[0]
+    shape = list(first.shape)
+    dim %= first.ndim
+    for other in tensors[1:]:
+        if (
+            other.ndim != first.ndim
+            or other.dtype != first.dtype
+            or _without(other.shape, dim) != _without(first.shape, dim)
+        ):
+            return None
+    shape[dim] = sum(tensor.shape[dim] for tensor in tensors)
+    return first.new_empty(shape)
+
+
+def _of_source(grad: Tensor, source: Tensor, *_: Any) -> Tensor:
+    return grad.new_empty(source.shape)
+
+
+def _sized(grad: Tensor, sizes: Sequence[int], *_: Any) -> Tensor:
+    return grad.new_empty(sizes)
+
+
+def _upsample_nearest2d_backward(
+    grad: Tensor, sides: Sequence[int], sizes: Sequence[int], *_: Any
+) -> Tensor:
+    return grad.new_empty(sizes)
+
+
+def _alike(source: Tensor, *_: Any, **__: Any) -> Tensor:
+    return source.new_empty(source.shape)
+
+
+def _ones_like(source: Tensor, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor | None:
+    return source.new_empty(source.shape) if dtype in (None, source.dtype) else None
+
+
+def _flip(source: Tensor, dims: Sequence[int]) -> Tensor | None:
+    return (
+        source.new_empty(source.shape)
+        if len(dims) == 1 and -source.ndim <= dims[0] < source.ndim
+        else None
+    )
+
+
+def _in_place(source: Tensor, *_: Any) -> Tensor:
+    return source
+
+
+def _pixel_unshuffle(source: Tensor, factor: int) -> Tensor | None:
+    if source.ndim != 4 or factor < 1 or source.shape[2] % factor or source.shape[3] % factor:
+        return None
+    return source.new_empty(
+        source.shape[0],
+        source.shape[1] * factor**2,
+        source.shape[2] // factor,
+        source.shape[3] // factor,
+    )
+
+
+def _upsample_nearest2d(
+    source: Tensor, sides: Sequence[int] | None, factors: Sequence[float] | None = None
+) -> Tensor | None:
+    fits = (
+        source.ndim == 4
+        and sides is not None
+        and len(sides) == 2
+        and min(*source.shape, *sides) > 0
+    )
+    return source.new_empty(*source.shape[:2], *sides) if fits and sides is not None else None
+
+
+def _upsample_bilinear2d(
+    source: Tensor,
+    sides: Sequence[int] | None,
+    align_corners: bool,
+    factors: Sequence[float] | None = None,
+) -> Tensor | None:
+    return _upsample_nearest2d(source, sides, factors)
+
+
+def _without(shape: Sequence[int], dim: int) -> list[int]:
+    return [side for index, side in enumerate(shape) if index != dim]
+
+
+ARITHMETIC: dict[Any, Callable[..., Any]] = {
+    aten.cat.default: _cat,
+    aten.add.Tensor: _broadcast,
+    aten.sub.Tensor: _broadcast,
+    aten.mul.Tensor: _broadcast,
+    aten.div.Tensor: _broadcast,
+    aten.mul.Scalar: _broadcast,
+    aten.div.Scalar: _broadcast,
+    aten.maximum.default: _broadcast,
+    aten.linalg_vector_norm.default: _vector_norm,
+    aten.clamp.default: _alike,
+    aten.clamp_min.default: _alike,
+    aten.exp.default: _alike,
+    aten.flip.default: _flip,
+    aten.relu.default: _alike,
+    aten.hardtanh.default: _alike,
+    aten.hardtanh_.default: _in_place,
+    aten.leaky_relu.default: _alike,
+    aten.leaky_relu_.default: _in_place,
+    aten.silu.default: _alike,
+    aten.silu_.default: _in_place,
+    aten.neg.default: _alike,
+    aten.eq.Tensor: _compare_tensors,
+    aten.ge.Scalar: _compare,
+    aten.ones_like.default: _ones_like,
+    aten.sigmoid.default: _alike,
+    aten.sigmoid_backward.default: _alike,
+    aten.pixel_unshuffle.default: _pixel_unshuffle,
+    aten.upsample_nearest2d.vec: _upsample_nearest2d,
+    aten.upsample_bilinear2d.vec: _upsample_bilinear2d,
+    aten.upsample_nearest2d.default: _upsample_nearest2d,
+    aten.addcmul.default: _addcmul,
+    aten.addcmul_.default: _in_place,
+    aten.pow.Tensor_Scalar: _broadcast,
+    aten.mean.dim: _reduce,
+    aten.mean.default: _reduce,
+    aten.sum.default: _reduce,
+    aten.sum.dim_IntList: _reduce,
+    aten.amax.default: _reduce,
+    aten.max_pool2d_with_indices_backward.default: _of_source,
+    aten.adaptive_max_pool2d_backward.default: _of_source,
+    aten.avg_pool2d_backward.default: _of_source,
+    aten.slice_backward.default: _sized,
+    aten.upsample_nearest2d_backward.default: _upsample_nearest2d_backward,
+    aten.threshold_backward.default: _alike,
+    aten.hardtanh_backward.default: _alike,
+    aten.leaky_relu_backward.default: _alike,
+    aten.silu_backward.default: _alike,
+}

@@ -1,0 +1,261 @@
+"""Shapes of what layers compute: convolutions, pools, normalisations, matrix products."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+aten = torch.ops.aten
+
+
+def _conv2d(
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sequence[int] = (1,),
+    padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,),
+    groups: int = 1,
+) -> Tensor | None:
+    c_out, c_in, *kernel = weight.shape
+    if source.ndim != 4 or source.shape[1] != c_in * groups:
+        return None
+    sides = []
+    for i, n in enumerate(source.shape[2:]):
+        s, p, d = (values[i % len(values)] for values in (stride, padding, dilation))
+        sides.append((n + 2 * p - d * (kernel[i] - 1) - 1) // s + 1)
+    return source.new_empty(source.shape[0], c_out, *sides) if min(sides) > 0 else None
+
+
+def _conv_transpose2d(
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None = None,
+    stride: Sequence[int] = (1,),
+    padding: Sequence[int] = (0,),
+    output_padding: Sequence[int] = (0,),
+    groups: int = 1,
+    dilation: Sequence[int] = (1,),
+) -> Tensor | None:
+    c_in, c_out, *kernel = weight.shape
+    if source.ndim != 4 or source.shape[1] != c_in:
+        return None
+    sides = []
+    for i, n in enumerate(source.shape[2:]):
+        s, p, extra, d = (
+            values[i % len(values)] for values in (stride, padding, output_padding, dilation)
+        )
+        sides.append((n - 1) * s - 2 * p + d * (kernel[i] - 1) + extra + 1)
+    return source.new_empty(source.shape[0], c_out * groups, *sides) if min(sides) > 0 else None
+
+
+def _convolution(
+    source: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+) -> Tensor | None:
+    if weight.ndim != 4:
+        return None
+    if transposed:
+        return _conv_transpose2d(
+            source, weight, bias, stride, padding, output_padding, groups, dilation
+        )
+    return _conv2d(source, weight, bias, stride, padding, dilation, groups)
+
+
+def _convolution_backward(
+    grad: Tensor, source: Tensor, weight: Tensor, bias_sizes: Sequence[int] | None, *_: Any
+) -> tuple[Tensor | None, ...] | None:
+    wanted = _[-1]
+    shapes = (source.shape, weight.shape, [weight.shape[0]] if bias_sizes is None else bias_sizes)
+    return _wanted(grad, shapes, wanted)
+
+
+def _max_pool2d(
+    source: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    dilation: Sequence[int] = (1,),
+    ceil_mode: bool = False,
+) -> Tensor | None:
+    stride = stride or kernel
+    sides = []
+    for i, n in enumerate(source.shape[-2:]):
+        k, s, p, d = (values[i % len(values)] for values in (kernel, stride, padding, dilation))
+        if 2 * p > k:
+            return None
+        span = n + 2 * p - d * (k - 1) - 1
+        side = (-(-span // s) if ceil_mode else span // s) + 1
+        # A last window that would start in the padding is left out.
+        sides.append(side - 1 if ceil_mode and (side - 1) * s >= n + p else side)
+    return (
+        source.new_empty(*source.shape[:-2], *sides)
+        if source.ndim == 4 and min(sides) > 0
+        else None
+    )
+
+
+def _max_pool2d_with_indices(source: Tensor, *others: Any) -> tuple[Tensor, Tensor] | None:
+    out = _max_pool2d(source, *others)
+    return None if out is None else (out, out.new_empty(out.shape, dtype=torch.int64))
+
+
+def _adaptive_max_pool2d(source: Tensor, sides: Sequence[int]) -> tuple[Tensor, Tensor] | None:
+    out = _adaptive_avg_pool2d(source, sides)
+    return None if out is None else (out, out.new_empty(out.shape, dtype=torch.int64))
+
+
+def _batch_norm(source: Tensor, *others: Any, **__: Any) -> Tensor | None:
+    fits = source.ndim > 1 and all(
+        t.numel() == source.shape[1] for t in others if isinstance(t, Tensor)
+    )
+    return source.new_empty(source.shape) if fits else None
+
+
+def _group_norm(source: Tensor, groups: int, *others: Any, **__: Any) -> Tensor | None:
+    fits = (
+        source.ndim > 1
+        and source.shape[1] % groups == 0
+        and all(t.numel() == source.shape[1] for t in others if isinstance(t, Tensor))
+    )
+    return source.new_empty(source.shape) if fits else None
+
+
+def _wanted(
+    grad: Tensor, shapes: Sequence[Sequence[int]], wanted: Sequence[bool]
+) -> tuple[Tensor | None, ...]:
+    """Gradients of these shapes, None for those that are not wanted."""
+    return tuple(
+        grad.new_empty(shape) if needed else None
+        for shape, needed in zip(shapes, wanted, strict=True)
+    )
+
+
+def _native_batch_norm(source: Tensor, *others: Any) -> tuple[Tensor, ...] | None:
+    training = others[4]
+    if not training or _batch_norm(source, *others[:4]) is None:
+        return None
+    return (
+        source.new_empty(source.shape),
+        source.new_empty(source.shape[1]),
+        source.new_empty(source.shape[1]),
+    )
+
+
+def _native_batch_norm_backward(
+    grad: Tensor, source: Tensor, *others: Any
+) -> tuple[Tensor | None, ...]:
+    channels = [source.shape[1]]
+    return _wanted(grad, (source.shape, channels, channels), others[-1])
+
+
+def _native_group_norm(
+    source: Tensor,
+    weight: Tensor | None,
+    bias: Tensor | None,
+    batch: int,
+    channels: int,
+    positions: int,
+    groups: int,
+    eps: float,
+) -> tuple[Tensor, ...] | None:
+    if _group_norm(source, groups, weight, bias) is None or (batch, channels) != source.shape[:2]:
+        return None
+    return (
+        source.new_empty(source.shape),
+        source.new_empty(batch, groups),
+        source.new_empty(batch, groups),
+    )
+
+
+def _native_group_norm_backward(
+    grad: Tensor, source: Tensor, *others: Any
+) -> tuple[Tensor | None, ...]:
+    channels = [source.shape[1]]
+    return _wanted(grad, (source.shape, channels, channels), others[-1])
+
+
+def _avg_pool2d(
+    source: Tensor,
+    kernel: Sequence[int],
+    stride: Sequence[int] = (),
+    padding: Sequence[int] = (0,),
+    ceil_mode: bool = False,
+    *_: Any,
+) -> Tensor | None:
+    return _max_pool2d(source, kernel, stride, padding, (1,), ceil_mode)
+
+
+def _adaptive_avg_pool2d(source: Tensor, sides: Sequence[int]) -> Tensor | None:
+    return (
+        source.new_empty(*source.shape[:2], *sides)
+        if source.ndim == 4 and len(sides) == 2 and min(*source.shape, *sides) > 0
+        else None
+    )
+
+
+def _linear(source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
+    fits = (
+        source.ndim > 0
+        and weight.ndim == 2
+        and source.shape[-1] == weight.shape[1]
+        and source.dtype == weight.dtype
+    )
+    fits = fits and (bias is None or bias.shape == weight.shape[:1])
+    return source.new_empty(*source.shape[:-1], weight.shape[0]) if fits else None
+
+
+def _addmm(bias: Tensor, source: Tensor, weight: Tensor, **__: Any) -> Tensor | None:
+    if (
+        source.ndim != 2
+        or weight.ndim != 2
+        or source.shape[1] != weight.shape[0]
+        or bias.shape != weight.shape[1:]
+    ):
+        return None
+    return (
+        source.new_empty(source.shape[0], weight.shape[1])
+        if bias.dtype == source.dtype == weight.dtype
+        else None
+    )
+
+
+def _mm(source: Tensor, weight: Tensor) -> Tensor | None:
+    fits = (
+        source.ndim == weight.ndim == 2
+        and source.shape[1] == weight.shape[0]
+        and source.dtype == weight.dtype
+    )
+    return source.new_empty(source.shape[0], weight.shape[1]) if fits else None
+
+
+LAYERS: dict[Any, Callable[..., Any]] = {
+    aten.conv2d.default: _conv2d,
+    aten.conv_transpose2d.input: _conv_transpose2d,
+    aten.max_pool2d.default: _max_pool2d,
+    aten.avg_pool2d.default: _avg_pool2d,
+    aten.adaptive_avg_pool2d.default: _adaptive_avg_pool2d,
+    aten.linear.default: _linear,
+    aten.batch_norm.default: _batch_norm,
+    aten.group_norm.default: _group_norm,
+    aten.max_pool2d_with_indices.default: _max_pool2d_with_indices,
+    aten.adaptive_max_pool2d.default: _adaptive_max_pool2d,
+    aten.addmm.default: _addmm,
+    aten.mm.default: _mm,
+    aten.convolution.default: _convolution,
+    aten.convolution_backward.default: _convolution_backward,
+    aten.native_batch_norm.default: _native_batch_norm,
+    aten.native_batch_norm_backward.default: _native_batch_norm_backward,
+    aten.native_group_norm.default: _native_group_norm,
+    aten.native_group_norm_backward.default: _native_group_norm_backward,
+}
