@@ -20,17 +20,28 @@ MODULES = {
 }
 
 MAY_IMPORT = {
+    "quantity": [],
+    "quantities": ["quantity"],
     "spec": [],
     "escaping": [],
     "settings": ["spec", "escaping"],
     "shapes": ["shapes"],
     "zoo": ["spec", "shapes", "zoo"],
-    "counting": ["spec", "shapes", "counting"],
-    "records": ["spec", "escaping", "settings", "records"],
+    "counting": ["quantities", "spec", "shapes", "counting"],
+    "records": ["quantity", "quantities", "spec", "escaping", "settings", "records"],
     "api": ["spec", "zoo", "counting", "papers"],
-    "measure": ["spec", "settings", "api", "records", "measure"],
+    "measure": ["quantities", "spec", "settings", "api", "records", "measure"],
     "papers": ["spec", "zoo.catalogue", "papers"],
-    "report": ["spec", "escaping", "settings", "records", "papers", "report"],
+    "report": [
+        "quantity",
+        "quantities",
+        "spec",
+        "escaping",
+        "settings",
+        "records",
+        "papers",
+        "report",
+    ],
 }
 FACE = {
     "build": "archbench.api",
@@ -50,6 +61,7 @@ LIGHT = [
         "archbench.spec",
         "archbench.escaping",
         "archbench.settings",
+        "archbench.quantities",
         "archbench.zoo.catalogue.registry",
         "archbench.counting.report",
     )

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any
 
+from archbench.quantities import QUANTITIES, ROWS
+
 
 @dataclass(frozen=True)
 class Call:
@@ -90,14 +92,14 @@ class CostReport:
     @cached_property
     def flops(self) -> int:
         """Two operations a multiply-accumulate."""
-        return 2 * self.macs
+        return int(self._derived("flops"))
 
     @cached_property
     def paper_flops(self) -> int:
         """What VoVNet calls FLOPs: multiply-accumulates and one operation per element of every
         batch norm's output.
         """
-        return self.macs + self.bn_elements
+        return int(self._derived("paper_flops"))
 
     @cached_property
     def mac_eq1(self) -> int:
@@ -114,22 +116,19 @@ class CostReport:
     def totals(self) -> dict[str, Any]:
         """Every counted figure without the calls, the form that records hold."""
         return {
-            "params": self.params,
-            "paper_params": self.paper_params,
-            "param_kinds": asdict(self.param_kinds),
-            "macs": self.macs,
-            "flops": self.flops,
-            "paper_flops": self.paper_flops,
-            "mac_eq1": self.mac_eq1,
-            "mac_bound": self.mac_bound,
-            "cio": self.cio,
-            "cio_pool": self.cio_pool,
-            "bn_elements": self.bn_elements,
-            "activation_peak_bytes": self.activation_peak_bytes,
-            "activation_peak_at": self.activation_peak_at,
-            "activation_total_bytes": self.activation_total_bytes,
-            "bytes_all": self.bytes_all,
-            "train_memory_bytes": self.train_memory_bytes,
-            "boxes": self.boxes,
-            "uncounted": [list(row) for row in self.uncounted],
+            row.name: self._derived(row.name) if row.rule else _plain(getattr(self, row.name))
+            for row in ROWS
+            if row.group == "counted"
         }
+
+    def _derived(self, name: str) -> Any:
+        rule = QUANTITIES[name].rule
+        assert rule
+        return rule.value({source: getattr(self, source) for source in rule.sources})
+
+
+def _plain(value: Any) -> Any:
+    """The value as JSON holds it."""
+    if isinstance(value, ParamKinds):
+        return asdict(value)
+    return [list(row) for row in value] if isinstance(value, tuple) else value

@@ -117,6 +117,8 @@ class MetricMap:
     ours: str
     protocol: str
     convert: Decimal
+    unit: str
+    """The unit of what is quoted only."""
     note: str
 
     @property

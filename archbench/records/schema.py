@@ -6,15 +6,19 @@ from __future__ import annotations
 
 import datetime
 import uuid
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any
 
 from archbench.escaping import storable
+from archbench.quantities import DERIVED, QUANTITIES, ROWS, completed
+from archbench.quantity import Quantity, Rule
 from archbench.settings import Settings
 from archbench.spec import Spec
 
 SCHEMA_VERSION = 1
-NOT_NUMBERS = ("param_kinds", "activation_peak_at", "uncounted")
+NOT_NUMBERS = [row.name for row in ROWS if row.group == "counted" and not row.is_number]
 """What is counted without being one figure."""
 STATUSES = ("ok", "oom", "timeout", "error", "skipped", "interrupted")
 
@@ -39,6 +43,25 @@ class Metric:
     def __post_init__(self) -> None:
         if (self.value is None) != bool(self.reason):
             raise ValueError("a metric has a value or a reason why not, never both or neither")
+
+    @classmethod
+    def of(
+        cls, name: str, value: float, source: str = "", protocol: str = "", **notes: Any
+    ) -> Metric:
+        """Make the figure of a declared word in its unit; `notes` are its flags and spread."""
+        return cls(value, QUANTITIES[name].unit, source, protocol, **notes)
+
+    @classmethod
+    def derived(cls, name: str, known: Mapping[str, Any], protocol: str = "") -> Metric:
+        """Make the figure of a declared word by its rule out of what is known, all of it there."""
+        rule = QUANTITIES[name].rule
+        assert rule
+        return cls.of(name, rule.value(known), rule.text, protocol)
+
+    @classmethod
+    def lacking(cls, names: Iterable[str], reason: str) -> dict[str, Metric]:
+        """Make figures of declared words that are missing for a reason."""
+        return {name: cls(None, QUANTITIES[name].unit, reason=reason) for name in names}
 
 
 @dataclass(frozen=True)
@@ -86,9 +109,44 @@ class Record:
 
     def value(self, name: str) -> float | None:
         """A figure by its word, counted or measured; None where it was not found."""
-        if name in self.measured:
-            return self.measured[name].value
-        return (self.counted or {}).get(name)
+        if name in self.metrics:
+            return self.metrics[name].value
+        return self.counts.get(name)
+
+    @cached_property
+    def counts(self) -> Mapping[str, Any]:
+        """What was counted, and what follows from it by a rule where the record lacks it."""
+        return completed(self.counted or {})
+
+    @cached_property
+    def metrics(self) -> Mapping[str, Metric]:
+        """What was measured, and what follows from it by a rule where the record lacks it."""
+        known = self.measured
+        for row, rule in DERIVED:
+            if row.group == "measured" and row.name not in known:
+                found = self._derived(row, rule, known)
+                known = {**known, row.name: found} if found else known
+        return known
+
+    def _derived(self, row: Quantity, rule: Rule, known: Mapping[str, Metric]) -> Metric | None:
+        """A figure by its rule, with the reason, flags and protocol of the figures that it follows
+        from.
+        """
+        sources = [known[name] for name in rule.sources if name in known]
+        if not sources or (rule.is_of_inference and self.spec.mode == "train"):
+            return None
+        reasons = [metric.reason for metric in sources if metric.value is None]
+        if reasons:
+            return Metric(None, row.unit, reason=reasons[0])
+        values = {name: metric.value for name, metric in known.items()}
+        value = rule.value({"batch": self.spec.batch, **self.counts, **values})
+        flags = dict.fromkeys(flag for metric in sources for flag in metric.flags)
+        protocol = sources[-1].protocol
+        return (
+            None
+            if value is None
+            else Metric.of(row.name, value, rule.text, protocol, flags=tuple(flags))
+        )
 
     def command(self) -> str:
         """The command line that makes such a record: of the same network, with the same

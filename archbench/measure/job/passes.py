@@ -43,9 +43,9 @@ def throughput(bench: Bench, settings: Settings, *, batch: int, call_s: float) -
     elapsed = time.perf_counter() - start
     spread = {"calls": calls, "elapsed_s": elapsed}
     return {
-        "throughput_img_s": Metric(
+        "throughput_img_s": Metric.of(
+            "throughput_img_s",
             batch * calls / elapsed,
-            "images/s",
             "host clock, total over total",
             "model",
             spread=spread,
@@ -68,7 +68,7 @@ def parts(bench: Bench, settings: Settings) -> dict[str, Metric]:
         else ""
     )
     if why_not:
-        return {name: Metric(None, "ms", reason=why_not) for name in ("backbone_ms", "heads_ms")}
+        return Metric.lacking(("backbone_ms", "heads_ms"), why_not)
     assert trunk is not None
     marks: list[float] = []
 
@@ -91,10 +91,8 @@ def parts(bench: Bench, settings: Settings) -> dict[str, Metric]:
         for handle in handles:
             handle.remove()
     source = f"host clock, median of {len(inside)} passes of their own"
-    return {
-        "backbone_ms": Metric(1e3 * median(inside), "ms", source, "model"),
-        "heads_ms": Metric(1e3 * median(outside), "ms", source, "model"),
-    }
+    medians = {"backbone_ms": median(inside), "heads_ms": median(outside)}
+    return {name: Metric.of(name, 1e3 * value, source, "model") for name, value in medians.items()}
 
 
 def copies(bench: Bench) -> dict[str, Metric]:
@@ -102,15 +100,15 @@ def copies(bench: Bench) -> dict[str, Metric]:
     the CPU.
     """
     if bench.device.kind == "cpu":
-        return {"copy_ms": Metric(None, "ms", reason="cpu_device")}
+        return Metric.lacking(["copy_ms"], "cpu_device")
     images = next(bench.inputs).cpu()
     times = [
         bench.timed(lambda: images.to(bench.device.torch_device), 1).host_s for _ in range(PASSES)
     ]
     return {
-        "copy_ms": Metric(
+        "copy_ms": Metric.of(
+            "copy_ms",
             1e3 * median(times),
-            "ms",
             f"host clock, median of {PASSES} copies from pageable memory",
             "model",
         )

@@ -5,7 +5,7 @@ medians.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -125,7 +125,7 @@ def times(collected: Collected, spec: Spec, flags: Sequence[str]) -> dict[str, M
     metrics = {
         name: _median(collected, name, "train" if trains else protocol, flags)
         if name in collected.columns
-        else Metric(None, "ms", reason=WHY_NOT[name])
+        else Metric.lacking([name], WHY_NOT[name])[name]
         for name, protocol in PROTOCOLS.items()
         if not (trains and WHY_NOT.get(name) == "no_postprocess")
     }
@@ -133,23 +133,17 @@ def times(collected: Collected, spec: Spec, flags: Sequence[str]) -> dict[str, M
     assert latency is not None
     if on_device is not None and latency - on_device > LAUNCH_BOUND * latency:
         metrics["latency_ms"] = _flagged(metrics["latency_ms"], "launch_bound")
-    metrics["fps"] = Metric(
-        1e3 * spec.batch / latency, "images/s", "batch / latency_ms", "train" if trains else "model"
-    )
-    return metrics
+    protocol = metrics["latency_ms"].protocol
+    return metrics | {"fps": Metric.derived("fps", _known(metrics, spec), protocol)}
 
 
 def rates(timed: dict[str, Metric], spec: Spec, macs: int) -> dict[str, Metric]:
     """Operations a second of the forward pass, and images a second with postprocessing."""
-    images_per_s, total = timed["fps"].value, timed["total_ms"].value
-    assert images_per_s is not None
-    return {
-        "gmacs_per_s": Metric(macs * images_per_s / 1e9, "1e9/s", "macs * fps", "model"),
-        "flops_per_s": Metric(2 * macs * images_per_s, "1/s", "2 * macs * fps", "model"),
-        "fps_total": Metric(1e3 * spec.batch / total, "images/s", "batch / total_ms", "model+post")
-        if total is not None
-        else Metric(None, "images/s", reason="no_postprocess"),
-    }
+    known = _known(timed, spec) | {"macs": macs}
+    found = {name: Metric.derived(name, known, "model") for name in ("gmacs_per_s", "flops_per_s")}
+    if known["total_ms"] is None:
+        return found | Metric.lacking(["fps_total"], "no_postprocess")
+    return found | {"fps_total": Metric.derived("fps_total", known, PROTOCOLS["total_ms"])}
 
 
 def arrays_of(collected: Collected) -> Arrays:
@@ -178,9 +172,9 @@ def _median(collected: Collected, name: str, protocol: str, flags: Sequence[str]
         "stop_reason": collected.stop_reason,
     }
     own = [*flags, *(["ci_not_met"] if collected.stop_reason != "converged" else [])]
-    return Metric(
+    return Metric.of(
+        name,
         described["median"],
-        "ms",
         SOURCES.get(name, "host clock"),
         protocol,
         flags=tuple(own),
@@ -190,3 +184,8 @@ def _median(collected: Collected, name: str, protocol: str, flags: Sequence[str]
 
 def _flagged(metric: Metric, flag: str) -> Metric:
     return replace(metric, flags=(*metric.flags, flag))
+
+
+def _known(metrics: Mapping[str, Metric], spec: Spec) -> dict[str, float | None]:
+    """What rules may read."""
+    return {"batch": spec.batch} | {name: metric.value for name, metric in metrics.items()}

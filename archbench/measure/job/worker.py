@@ -152,7 +152,11 @@ def run(
                 bench.capture()
             cold = bench.timed(bench.forward, 1).host_s
             report.measured(
-                {"cold_ms": Metric(1e3 * cold, "ms", "host clock", "train" if trains else "model")}
+                {
+                    "cold_ms": Metric.of(
+                        "cold_ms", 1e3 * cold, "host clock", "train" if trains else "model"
+                    )
+                }
             )
             add_load(bench, settings, conditions)
         with report.phase("warmup"):
@@ -202,16 +206,15 @@ def run(
 def sizes(network: nn.Module) -> dict[str, Metric]:
     """Bytes of the parameters and buffers as they are held."""
 
-    def held(tensors: Iterator[Tensor]) -> Metric:
-        return Metric(
-            sum(tensor.numel() * tensor.element_size() for tensor in tensors),
-            "bytes",
-            source="module",
-        )
-
+    held: dict[str, Iterator[Tensor]] = {
+        "mem_params_bytes": network.parameters(),
+        "mem_buffers_bytes": network.buffers(),
+    }
     return {
-        "mem_params_bytes": held(network.parameters()),
-        "mem_buffers_bytes": held(network.buffers()),
+        name: Metric.of(
+            name, sum(tensor.numel() * tensor.element_size() for tensor in tensors), "module"
+        )
+        for name, tensors in held.items()
     }
 
 
@@ -236,9 +239,7 @@ def add_roofline(
     forward pass alone is counted.
     """
     if why_not:
-        report.measured(
-            {name: Metric(None, unit, reason=why_not) for name, unit in roofline.UNITS.items()}
-        )
+        report.measured(Metric.lacking(roofline.METRICS, why_not))
         return
     peaks, cached = peaks_of(bench.device, settings)
     report.data["conditions"]["roofline"] = roofline.describe(peaks, settings, cached=cached)

@@ -102,14 +102,13 @@ class CudaDevice(Device):
         self._allocated_before = torch.cuda.memory_allocated(self._index)
 
     def memory(self, *, protocol: str) -> dict[str, Metric]:
-        reserved = torch.cuda.max_memory_reserved(self._index)
-        return {
-            **self._allocated(protocol),
-            "mem_reserved_peak_bytes": Metric(reserved, "bytes", "caching allocator", protocol),
-            "mem_device_delta_bytes": self._delta(protocol),
-            "mem_process_bytes": self._of_process(protocol),
-            "mem_host_peak_bytes": self._host_metric(protocol),
-        }
+        return (
+            self._allocated(protocol)
+            | self._reserved(protocol)
+            | self._delta(protocol)
+            | self._of_process(protocol)
+            | self._host_memory(protocol)
+        )
 
     def _allocated(self, protocol: str) -> dict[str, Metric]:
         """The peaks of what was allocated.
@@ -119,33 +118,36 @@ class CudaDevice(Device):
         management"): the allocator sees no peak.
         """
         if self._replays:
-            return {
-                name: Metric(None, "bytes", reason="graph_pool")
-                for name in ("mem_alloc_peak_bytes", "mem_act_peak_bytes")
-            }
+            return Metric.lacking(("mem_alloc_peak_bytes", "mem_act_peak_bytes"), "graph_pool")
         peak = torch.cuda.max_memory_allocated(self._index)
+        peaks = {
+            "mem_alloc_peak_bytes": peak,
+            "mem_act_peak_bytes": peak - self._allocated_before,
+        }
         return {
-            "mem_alloc_peak_bytes": Metric(peak, "bytes", "caching allocator", protocol),
-            "mem_act_peak_bytes": Metric(
-                peak - self._allocated_before, "bytes", "caching allocator", protocol
-            ),
+            name: Metric.of(name, value, "caching allocator", protocol)
+            for name, value in peaks.items()
         }
 
-    def _delta(self, protocol: str) -> Metric:
+    def _reserved(self, protocol: str) -> dict[str, Metric]:
+        name, reserved = "mem_reserved_peak_bytes", torch.cuda.max_memory_reserved(self._index)
+        return {name: Metric.of(name, reserved, "caching allocator", protocol)}
+
+    def _delta(self, protocol: str) -> dict[str, Metric]:
         """What is in use on the card more than before this process had a context there."""
-        used = self.card.used_bytes()
+        name, used = "mem_device_delta_bytes", self.card.used_bytes()
         if used is None or self._used_before is None:
             why_not = self.card.why_not or self.card.failures["nvmlDeviceGetMemoryInfo"]
-            return Metric(None, "bytes", reason=why_not)
+            return Metric.lacking([name], why_not)
         source = "NVML used less used before the context"
-        return Metric(used - self._used_before, "bytes", source, protocol)
+        return {name: Metric.of(name, used - self._used_before, source, protocol)}
 
-    def _of_process(self, protocol: str) -> Metric:
+    def _of_process(self, protocol: str) -> dict[str, Metric]:
         """What the driver says that this process has on the card."""
-        held = self.card.process_bytes()
+        name, held = "mem_process_bytes", self.card.process_bytes()
         if not held:
-            return Metric(None, "bytes", reason="not_told_by_process")
-        return Metric(held, "bytes", "NVML", protocol)
+            return Metric.lacking([name], "not_told_by_process")
+        return {name: Metric.of(name, held, "NVML", protocol)}
 
 
 class CudaClock(Clock):

@@ -10,17 +10,12 @@ from typing import Any
 import torch
 
 from archbench.measure.machine import host
+from archbench.quantities import about
 from archbench.records import Metric
 from archbench.settings import Settings
 from archbench.spec import UsageError
 
-DEVICE_MEMORY = (
-    "mem_alloc_peak_bytes",
-    "mem_act_peak_bytes",
-    "mem_reserved_peak_bytes",
-    "mem_device_delta_bytes",
-    "mem_process_bytes",
-)
+DEVICE_MEMORY = about("allocator", "device memory")
 DTYPES = {
     "fp32": torch.float32,
     "tf32": torch.float32,
@@ -120,14 +115,13 @@ class Device:
 
     def memory(self, *, protocol: str) -> dict[str, Metric]:
         """The memory peaks since `reset_memory`, each under its own word."""
-        metrics = {name: Metric(None, "bytes", reason="cpu_device") for name in DEVICE_MEMORY}
-        return metrics | {"mem_host_peak_bytes": self._host_metric(protocol)}
+        return Metric.lacking(DEVICE_MEMORY, "cpu_device") | self._host_memory(protocol)
 
-    def _host_metric(self, protocol: str) -> Metric:
-        peak = host.peak_bytes() if self._host_peak else None
+    def _host_memory(self, protocol: str) -> dict[str, Metric]:
+        name, peak = "mem_host_peak_bytes", host.peak_bytes() if self._host_peak else None
         if peak is None:
-            return Metric(None, "bytes", reason="no_peak_from_kernel")
-        return Metric(peak, "bytes", "VmHWM after clear_refs", protocol)
+            return Metric.lacking([name], "no_peak_from_kernel")
+        return {name: Metric.of(name, peak, "VmHWM after clear_refs", protocol)}
 
 
 def set_threads(threads: int | None) -> None:

@@ -37,22 +37,12 @@ from archbench.measure.power.meter import (
 from archbench.measure.power.nvml import NvmlCard, NvmlInstrument
 from archbench.measure.power.rapl import RaplInstrument
 from archbench.measure.power.validity import conditions_of, flags_of, sharing
+from archbench.quantities import about
 from archbench.records import Metric
 
 METERS = {"cuda": "nvml", "cpu": "rapl"}
 """The meter of each kind of device."""
-UNITS = {
-    "energy_per_image_j": "J",
-    "energy_net_per_image_j": "J",
-    "energy_eq2_per_image_j": "J",
-    "power_mean_w": "W",
-    "power_idle_w": "W",
-    "power_idle_no_context_w": "W",
-    "energy_counter_j": "J",
-    "energy_integrated_j": "J",
-    "energy_counter_ratio": "ratio",
-    "energy_throughput_img_s": "images/s",
-}
+METRICS = about("power", "energy")
 """Every metric of this module."""
 IDLES = {"no_context": "power_idle_no_context_w", "context": "power_idle_w"}
 """The moments at which idle power is measured."""
@@ -63,7 +53,7 @@ ENERGY_AND_RATE = (
     "power_mean_w",
     "energy_throughput_img_s",
 )
-UNDER_LOAD = [name for name in UNITS if name not in IDLES.values()]
+UNDER_LOAD = [name for name in METRICS if name not in IDLES.values()]
 
 QUIET_S, IDLE_S = 1.5, 2.0
 """Seconds of quiet before idle power is measured, and of measuring it."""
@@ -179,7 +169,7 @@ class EnergyJob:
         self.metrics: dict[str, Metric] = {}
         self.arrays: dict[str, NDArray[Any]] = {}
         self._idle = Idle(None, "not_reached")
-        self._lack(meter.why_not or "not_reached", UNITS)
+        self._lack(meter.why_not or "not_reached", METRICS)
 
     @property
     def possible(self) -> bool:
@@ -397,23 +387,25 @@ class EnergyJob:
         return np.rint((np.array(times) - self.origin) * 1e9).astype(np.int64)
 
     def _give(self, name: str, value: float | None, reason: str, notes: Notes) -> None:
-        if value is None:
-            self.metrics[name] = Metric(None, UNITS[name], reason=reason)
-        else:
-            self.metrics[name] = Metric(
-                value,
-                UNITS[name],
-                notes.source,
-                notes.protocol,
-                flags=notes.flags,
-                spread=notes.spread,
-            )
+        self.metrics |= (
+            Metric.lacking([name], reason)
+            if value is None
+            else {
+                name: Metric.of(
+                    name,
+                    value,
+                    notes.source,
+                    notes.protocol,
+                    flags=notes.flags,
+                    spread=notes.spread,
+                )
+            }
+        )
 
     def _lack(self, reason: str, names: Iterable[str]) -> None:
         lacks = self.meter.traits.lacks
-        self.metrics |= {
-            name: Metric(None, UNITS[name], reason=lacks.get(name, reason)) for name in names
-        }
+        for name in names:
+            self.metrics |= Metric.lacking([name], lacks.get(name, reason))
 
 
 def _times(value: float | None, factor: float) -> float | None:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from archbench.quantities import about
 from archbench.records import Metric
 from archbench.settings import Settings
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 ELEMENT_BYTES = {"fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2}
 COUNTED_BYTES = 4
 """An element's bytes in a cost report."""
-UNITS = {"roofline_bound_ms": "ms", "roofline_bound_all_ms": "ms", "roofline_attainable": "1"}
+METRICS = about("roofline")
 
 Roof = Literal["compute", "memory"]
 
@@ -146,21 +147,14 @@ def bounds(
     flags = tuple(conditions["roofline"]["flags"])
     layers_ms = 1e3 * roofline.bound_layers(report.calls)
     source = "layers: max(flops / peak, bytes / peak bandwidth)"
-    every = (
-        Metric(None, "ms", reason="fused")
-        if settings.fold_bn or settings.compile != "none"
-        else Metric(
+    found = {
+        "roofline_bound_ms": (layers_ms, source),
+        "roofline_bound_all_ms": (
             1e3 * roofline.bound_all(report),
-            "ms",
             f"{source}; other operators: bytes / peak bandwidth",
-            "model",
-            flags=flags,
-        )
-    )
-    return {
-        "roofline_bound_ms": Metric(layers_ms, "ms", source, "model", flags=flags),
-        "roofline_bound_all_ms": every,
-        "roofline_attainable": Metric(
-            layers_ms / latency_ms, "1", "roofline_bound_ms / latency_ms", "model", flags=flags
         ),
+        "roofline_attainable": (layers_ms / latency_ms, "roofline_bound_ms / latency_ms"),
     }
+    made = {name: Metric.of(name, *one, "model", flags=flags) for name, one in found.items()}
+    is_fused = settings.fold_bn or settings.compile != "none"
+    return made | (Metric.lacking(["roofline_bound_all_ms"], "fused") if is_fused else {})

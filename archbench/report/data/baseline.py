@@ -8,18 +8,18 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from archbench.quantities import COUNTED, FIGURES
 from archbench.records import Record
 from archbench.report.data.comparable import conditions, differing
 from archbench.report.data.configurations import REPEATABLE, Configuration, configurations
 from archbench.report.data.names import folded, short_name, short_names, wrap_name
-from archbench.report.data.rows import COLUMNS, COUNTS, MEASURES, heading, in_base_units, merged
+from archbench.report.data.rows import heading, in_base_units, merged
 from archbench.report.data.selection import ordered
 from archbench.report.data.statistics import Interval, ratio_interval
 from archbench.report.tables.compare import Layout, grouped, name_width, named_lines
 from archbench.report.tables.table import MISSING, Column, Table
 from archbench.spec import UsageError
 
-FIGURES = [word for word in (*COUNTS, *MEASURES) if COLUMNS[word] is not str]
 DEFAULT_COLUMNS = ("params", "macs", "latency_ms")
 FORCED = "!"
 SHORTEST_ID = 6
@@ -109,7 +109,7 @@ class Baseline:
         base = self.of(one)
         against = (
             obstacles(one, base, word)
-            if word not in COUNTS or word == "activation_peak_bytes"
+            if word not in COUNTED or word == "activation_peak_bytes"
             else []
         )
         return (ratio(one, base, word) if self.is_forced or not against else None), against
@@ -251,7 +251,7 @@ def _table(
 
 
 def _columns(word: str) -> list[Column]:
-    if word in COUNTS:
+    if word in COUNTED:
         return [Column(f"{heading(word)}\nx")]
     return [Column(heading(word)), Column("x"), Column("range", "left")]
 
@@ -261,7 +261,7 @@ def _cells(one: Configuration, word: str, baseline: Baseline) -> list[str]:
     found, against = baseline.against(one, word)
     mark = FORCED if against and not baseline.has(one) else ""
     times = f"{found.value:.3f}{mark}" if found else MISSING
-    if word in COUNTS:
+    if word in COUNTED:
         return [times]
     shown = in_base_units(figure.value if figure else None)
     if baseline.has(one):

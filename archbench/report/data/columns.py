@@ -6,46 +6,22 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from archbench.report.data.rows import ASKED, COLUMNS, COUNTS, MEASURES, QUOTED, SOURCES
-from archbench.report.page.sheet import heading_of
+from archbench.quantities import COUNTED, MEASURED, QUANTITIES
+from archbench.quantity import PLAIN_UNITS, Quantity
+from archbench.report.data.rows import ASKED, COLUMNS, QUOTED, SOURCES
 from archbench.report.tables.table import Column, Table
+from archbench.report.tables.words import PUBLISHED
 
+QUOTES = "published_"
 GROUPS = {
     "asked, and how it ended": ASKED,
-    "counted": COUNTS,
-    "measured": MEASURES,
+    "counted": COUNTED,
+    "measured": MEASURED,
     "quoted from a paper": SOURCES | QUOTED,
 }
 TYPES = {str: "text", int: "whole number", float: "number"}
-UNITS = {
-    "macs": "multiply-adds",
-    "flops": "operations",
-    "paper_flops": "operations",
-    "gmacs_per_s": "1e9/s",
-    "flops_per_s": "1/s",
-    "fps_total": "images/s",
-    "mac_eq1": "elements",
-    "mac_bound": "elements",
-    "cio": "elements",
-    "cio_pool": "elements",
-    "bn_elements": "elements",
-    "bytes_all": "bytes",
-    "ap_batch20": "%",
-    "ap_batch32": "%",
-}
-"""Units that a name does not end in."""
-ENDINGS = {
-    "_ms": "ms",
-    "_bytes": "bytes",
-    "_j": "J",
-    "_w": "W",
-    "_img_s": "images/s",
-    "fps": "images/s",
-    "_ms_ci95_lo": "ms",
-    "_ms_ci95_hi": "ms",
-    **dict.fromkeys(("ap", "ap50", "ap75", "ap_s", "ap_m", "ap_l", "top1", "top5", "error"), "%"),
-}
-"""Units of names that end so."""
+HEADINGS = {"record_id": "record", "time_utc": "made (UTC)", "device_uuid": "card"}
+"""Headings of what was asked, where a name says too little."""
 NOTE = (
     "These names and units are those of compare --csv and --json; tables for people round and "
     "scale. What was not measured is empty, and "
@@ -85,10 +61,26 @@ def described() -> list[Described]:
 
 def unit_of(name: str) -> str:
     """The unit in which a column is stored; empty for texts, plain numbers and ratios."""
-    ours = name.removeprefix("published_")
-    return UNITS.get(ours) or next(
-        (unit for ending, unit in ENDINGS.items() if ours.endswith(ending)), ""
-    )
+    row = quantity_of(name)
+    if row:
+        return "" if row.unit in PLAIN_UNITS else row.unit
+    return QUOTED[name].unit if name in QUOTED else ""
+
+
+def heading_of(name: str) -> str:
+    """A column's heading for people; of a published figure, with whose it is."""
+    ours = name.removeprefix(QUOTES)
+    if ours in QUANTITIES:
+        heading = QUANTITIES[ours].title
+    else:
+        plain = ours.removesuffix(f"_{unit_of(name)}").replace("_", " ")
+        heading = HEADINGS.get(ours) or PUBLISHED.get(ours, plain).replace("\n", " ")
+    return f"paper: {heading}" if name.startswith(QUOTES) else heading
+
+
+def quantity_of(name: str) -> Quantity | None:
+    """The figure that a column holds, ours or a paper's; None for what is none of our words."""
+    return QUANTITIES.get(QUOTED[name].ours if name in QUOTED else name)
 
 
 def tables() -> list[Table]:

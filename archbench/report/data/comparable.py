@@ -13,13 +13,12 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
+from archbench.quantities import is_of_one_card
 from archbench.records import Record
 from archbench.settings import DEFAULT, SETTINGS, Bearing, Settings
 
 FLAWS = ("throttled", "contended", "cpu_contended", "ci_not_met")
 """Flags of figures that are compared only where that is asked for."""
-OF_A_CARD = ("energy", "power")
-"""What the names of figures begin with that are of one card, not of its model: sensors differ."""
 DEFINING = {
     name: declared for name, declared in SETTINGS.items() if declared.bearing is Bearing.FIGURE
 }
@@ -94,9 +93,9 @@ def flaws(flags: Iterable[str]) -> list[str]:
 
 
 def _keys(record: Record, metric: str) -> dict[str, str]:
-    if metric not in record.measured:
+    if metric not in record.metrics:
         return {"batch": str(record.spec.batch)} if metric == "activation_peak_bytes" else {}
-    figure, spec = record.measured[metric], record.spec
+    figure, spec = record.metrics[metric], record.spec
     keys = {
         "unit": figure.unit,
         "protocol": figure.protocol,
@@ -104,7 +103,7 @@ def _keys(record: Record, metric: str) -> dict[str, str]:
         "batch": str(spec.batch),
         "input": spec.size,
     }
-    if metric.startswith(OF_A_CARD):
+    if is_of_one_card(metric):
         keys["card"] = str(record.environment.get("uuid") or record.environment.get("host") or "")
     return keys | conditions(record)
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from statistics import median
 
+from archbench.quantities import is_of_one_card, time_of
 from archbench.records import Metric, Record
-from archbench.report.data.comparable import COUNTED_ONLY, OF_A_CARD, flaws, places
+from archbench.report.data.comparable import COUNTED_ONLY, flaws, places
 from archbench.report.data.counts import recorded
 from archbench.report.data.statistics import Interval, apart
 from archbench.spec import Spec
@@ -17,13 +18,6 @@ from archbench.spec import Spec
 REPEATABLE = 0.03
 """How far the medians of several processes may lie apart, as a share of the middle one."""
 NOT_REPEATABLE = "not_repeatable"
-INVERSE_OF = {
-    "fps": "latency_ms",
-    "gmacs_per_s": "latency_ms",
-    "flops_per_s": "latency_ms",
-    "fps_total": "total_ms",
-}
-"""Figures that are computed from a time, whose interval and flags are the time's."""
 
 
 @dataclass(frozen=True)
@@ -87,9 +81,9 @@ class Configuration:
 
     def _figure(self, name: str) -> Figure | None:
         metrics = [
-            (record, record.measured[name])
+            (record, record.metrics[name])
             for record in self._of_one_card(name)
-            if name in record.measured
+            if name in record.metrics
         ]
         found = [(record, metric) for record, metric in metrics if metric.value is not None]
         if not found:
@@ -112,9 +106,9 @@ class Configuration:
         for.
         """
         reasons = [
-            record.measured[name].reason
+            record.metrics[name].reason
             for record in reversed(self.records)
-            if name in record.measured
+            if name in record.metrics
         ]
         if reasons:
             return reasons[0]
@@ -125,7 +119,7 @@ class Configuration:
         return [
             record
             for record in self.records
-            if not name.startswith(OF_A_CARD) or record.environment.get("uuid") == card
+            if not is_of_one_card(name) or record.environment.get("uuid") == card
         ]
 
 
@@ -170,11 +164,11 @@ def interval_of(record: Record, name: str) -> Interval | None:
     """The 95 % interval of a figure's median; what is inverse to a time has its interval from the
     time's.
     """
-    metric = record.measured.get(name)
+    metric = record.metrics.get(name)
     if metric is None or metric.value is None:
         return None
     own = _interval(metric)
-    time = record.measured.get(INVERSE_OF.get(name, ""))
+    time = record.metrics.get(time_of(name))
     times = _interval(time) if time else None
     if own or time is None or time.value is None or times is None:
         return own
@@ -183,7 +177,7 @@ def interval_of(record: Record, name: str) -> Interval | None:
 
 def metric_flags(record: Record, name: str) -> tuple[str, ...]:
     """The flags of a figure and of the time that it is computed from."""
-    metrics = [record.measured.get(name), record.measured.get(INVERSE_OF.get(name, ""))]
+    metrics = [record.metrics.get(name), record.metrics.get(time_of(name))]
     return tuple(dict.fromkeys(flag for metric in metrics if metric for flag in metric.flags))
 
 
@@ -191,7 +185,7 @@ def _middle(name: str, found: list[tuple[Record, Metric]], values: list[float]) 
     """The median; of what is computed from a time that of the median time, so that both are of one
     process or of the same two.
     """
-    times = [record.value(INVERSE_OF.get(name, "")) for record, _ in found]
+    times = [record.value(time_of(name)) for record, _ in found]
     known = [time for time in times if time]
     return values[0] * known[0] / median(known) if len(known) == len(values) else median(values)
 

@@ -8,6 +8,7 @@ from decimal import InvalidOperation
 from typing import Any
 
 from archbench.papers.published import by_formula, paper_params
+from archbench.quantities import completed
 from archbench.records import Record
 from archbench.spec import Spec
 
@@ -21,7 +22,7 @@ def recorded(record: Record, name: str) -> float | None:
     Parameters as a paper counts them are made of the kinds that were counted where a record of an
     earlier version lacks them.
     """
-    found, counted = record.value(name), record.counted or {}
+    found, counted = record.value(name), record.counts
     if found is None and name == "paper_params" and "param_kinds" in counted:
         return paper_params(record.spec, {"params": counted["params"], **counted["param_kinds"]})
     return found
@@ -29,7 +30,7 @@ def recorded(record: Record, name: str) -> float | None:
 
 def counted_networks(records: Iterable[Record]) -> dict[Spec, Mapping[str, Any]]:
     """Give what was counted of each network, of several records the last's."""
-    return {network(record.spec): record.counted for record in records if record.counted}
+    return {network(record.spec): record.counts for record in records if record.counted}
 
 
 class Counts:
@@ -53,7 +54,7 @@ class Counts:
         found = _value(self._found.get(key), word, formula)
         if found is None and self._count and key not in self._counted:
             self._counted.add(key)
-            self._found[key] = self._count(key)
+            self._found[key] = completed(self._count(key))
             found = _value(self._found[key], word, formula)
         return found
 

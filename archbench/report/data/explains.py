@@ -12,12 +12,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from archbench.quantities import QUANTITIES, explaining
 from archbench.report.data.configurations import Configuration, measured_places
 from archbench.report.data.statistics import Correlation, correlations
 from archbench.report.tables.table import MISSING, Column, Table
-from archbench.report.tables.words import COUNTED, MEASURED
 
-EXPLAINING = ("macs", "params", "mac_eq1", "cio", "activation_peak_bytes")
+EXPLAINING = explaining()
 EXPLAINED = ("latency_ms", "energy_per_image_j")
 LEAST_NETWORKS = 3
 COLUMNS = ("place", "mode", "batch", "measured", "counted", "rho", "rho_lo", "rho_hi", "best", "n")
@@ -112,7 +112,7 @@ def _table(one: Explanation) -> Table:
     )
     lines = [
         [
-            COUNTED[name].heading,
+            QUANTITIES[name].title,
             MISSING if found.rho is None else f"{found.rho:.2f}",
             f"{found.interval[0]:.2f} - {found.interval[1]:.2f}" if found.interval else "",
             MISSING if found.best is None else f"{100 * found.best:.0f} %",
@@ -120,7 +120,7 @@ def _table(one: Explanation) -> Table:
         for name, found in ranked
     ]
     call = "training steps" if one.mode == "train" else f"batch {one.batch}"
-    heading = f"what explains {MEASURED[one.measured].heading}\nof {one.n} networks, {call}"
+    heading = f"what explains {QUANTITIES[one.measured].heading}\nof {one.n} networks, {call}"
     return Table(
         [Column(heading, "left"), Column("rho"), Column("95 % interval"), Column("best in")],
         lines,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from archbench.escaping import csv_cell
 from archbench.papers import Published, figures_for, metrics, row_for, value_in_our_units
+from archbench.quantities import COUNTED, FIGURES, MEASURED, QUANTITIES
 from archbench.records import Record
 from archbench.report.data.configurations import Configuration
 from archbench.report.data.counts import recorded
@@ -41,69 +42,18 @@ ASKED = {
     "precision": str,
     "memory_format": str,
 }
-COUNTS = {
-    "params": int,
-    "paper_params": int,
-    "macs": int,
-    "flops": int,
-    "paper_flops": int,
-    "mac_eq1": int,
-    "mac_bound": float,
-    "cio": int,
-    "cio_pool": int,
-    "bn_elements": int,
-    "activation_peak_bytes": int,
-    "activation_total_bytes": int,
-    "bytes_all": int,
-    "train_memory_bytes": int,
-    "boxes": int,
-}
-MEASURES = {
-    "latency_ms": float,
-    "latency_ms_ci95_lo": float,
-    "latency_ms_ci95_hi": float,
-    "gpu_ms": float,
-    "postprocess_ms": float,
-    "total_ms": float,
-    "fps": float,
-    "fps_total": float,
-    "throughput_img_s": float,
-    "gmacs_per_s": float,
-    "flops_per_s": float,
-    "backbone_ms": float,
-    "heads_ms": float,
-    "copy_ms": float,
-    "roofline_bound_ms": float,
-    "roofline_bound_all_ms": float,
-    "roofline_attainable": float,
-    "energy_per_image_j": float,
-    "energy_net_per_image_j": float,
-    "energy_eq2_per_image_j": float,
-    "energy_source": str,
-    "energy_throughput_img_s": float,
-    "power_mean_w": float,
-    "power_idle_w": float,
-    "power_idle_no_context_w": float,
-    "energy_counter_j": float,
-    "energy_integrated_j": float,
-    "energy_counter_ratio": float,
-    "mem_params_bytes": int,
-    "mem_buffers_bytes": int,
-    "mem_alloc_peak_bytes": int,
-    "mem_act_peak_bytes": int,
-    "mem_reserved_peak_bytes": int,
-    "mem_device_delta_bytes": int,
-    "mem_process_bytes": int,
-    "mem_host_peak_bytes": int,
-    "flags": str,
-}
 SOURCES = {"published_source": str, "published_label": str, "published_dataset": str}
-QUOTED = {
-    f"published_{metric.column}": (COUNTS | MEASURES).get(metric.ours, float)
-    for metric in metrics().values()
-}
+QUOTED = {f"published_{metric.column}": metric for metric in metrics().values()}
 HEADING_WIDTH = 12
-COLUMNS: dict[str, type] = {**ASKED, **COUNTS, **MEASURES, **SOURCES, **QUOTED}
+COLUMNS: dict[str, type] = {
+    **ASKED,
+    **{row.name: row.type for row in (*COUNTED.values(), *MEASURED.values())},
+    **SOURCES,
+    **{
+        name: QUANTITIES[metric.ours].type if metric.ours else float
+        for name, metric in QUOTED.items()
+    },
+}
 
 
 def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
@@ -122,7 +72,7 @@ def rows_with_published(records: Iterable[Record]) -> list[dict[str, Any]]:
         | {
             "missing": {
                 name: metric.reason
-                for name, metric in record.measured.items()
+                for name, metric in record.metrics.items()
                 if metric.value is None
             },
             "published": [_quotation(figure) for figure in figures_for(record.spec)],
@@ -155,11 +105,7 @@ def merged(configuration: Configuration) -> dict[str, Any]:
     """Give the repeats of a configuration as one row: the newest record's, with the median of the
     processes' medians.
     """
-    figures = {
-        name: configuration.figure(name)
-        for name in (*COUNTS, *MEASURES)
-        if COLUMNS[name] is not str
-    }
+    figures = {name: configuration.figure(name) for name in FIGURES}
     found = {
         name: _typed(COLUMNS[name], figure.value) for name, figure in figures.items() if figure
     }
@@ -169,7 +115,7 @@ def merged(configuration: Configuration) -> dict[str, Any]:
 
 def _row(record: Record) -> dict[str, Any]:
     spec, settings, environment = record.spec, record.settings, record.environment
-    latency, energy = (record.measured.get(name) for name in ("latency_ms", "energy_per_image_j"))
+    latency, energy = (record.metrics.get(name) for name in ("latency_ms", "energy_per_image_j"))
     interval = (latency.spread or {}).get("ci95") if latency else None
     found = {
         "record_id": record.record_id,
@@ -194,9 +140,7 @@ def _row(record: Record) -> dict[str, Any]:
         "energy_source": (energy.source if energy else "") or None,
         "flags": ";".join(flags_of(record)) or None,
     }
-    found = (
-        {name: recorded(record, name) for name in (*COUNTS, *MEASURES)} | found | _published(spec)
-    )
+    found = {name: recorded(record, name) for name in FIGURES} | found | _published(spec)
     return {name: _typed(kind, found.get(name)) for name, kind in COLUMNS.items()}
 
 
@@ -216,7 +160,6 @@ def _published(spec: Spec) -> dict[str, Any]:
 
 def _quotation(figure: Published) -> dict[str, Any]:
     word, value = value_in_our_units(figure)
-    ours = metrics()[figure.metric].ours
     return {
         "source": figure.source,
         "label": figure.label,
@@ -224,7 +167,7 @@ def _quotation(figure: Published) -> dict[str, Any]:
         "metric": figure.metric,
         "value": figure.value,
         "column": word,
-        "value_in_our_units": _typed((COUNTS | MEASURES).get(ours, float), value),
+        "value_in_our_units": _typed(COLUMNS[f"published_{word}"], value),
     }
 
 
@@ -237,7 +180,7 @@ def _typed(kind: type, value: Any) -> Any:
 
 def flags_of(record: Record) -> list[str]:
     """Every flag of a record's figures."""
-    return list(dict.fromkeys(flag for metric in record.measured.values() for flag in metric.flags))
+    return list(dict.fromkeys(flag for metric in record.metrics.values() for flag in metric.flags))
 
 
 def heading(column: str) -> str:

@@ -10,10 +10,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
+from archbench.quantities import QUANTITIES
 from archbench.records import Record
 from archbench.report.data.configurations import Configuration, configurations, measured_places
 from archbench.report.data.statistics import Interval
-from archbench.report.tables.words import COUNTED, MEASURED, explain
+from archbench.report.tables.words import explain
 from archbench.spec import Spec
 
 Source = Literal["records", "paper", "both"]
@@ -243,5 +244,4 @@ def groups_of(values: Iterable[str]) -> dict[str, str]:
 
 def heading(word: str) -> str:
     """One of our words for people."""
-    known = COUNTED | MEASURED
-    return known[word].heading if word in known else word.replace("_", " ")
+    return QUANTITIES[word].title if word in QUANTITIES else word.replace("_", " ")

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from archbench.quantities import QUANTITIES
 from archbench.report.data.configurations import Configuration, measured_places
 from archbench.report.data.explains import (
     EXPLAINED,
@@ -26,11 +27,9 @@ from archbench.report.figures.material import (
     left_out,
     value_of,
 )
-from archbench.report.tables.words import COUNTED, MEASURED
 
 FEW = 24
 """Points of a panel up to which each is named."""
-SHOWN = COUNTED | MEASURED
 COUNTED_BYTES = 4
 """An element's bytes in a cost report."""
 LETTERS = "abcdefghijklmnop"
@@ -184,18 +183,18 @@ def _explained(
     named = short_names(configuration.spec for configuration in configurations)
     panels: list[Panel] = []
     for word in filter(explained.__contains__, EXPLAINED):
-        y = SHOWN[word]
+        y = QUANTITIES[word]
         there = [
             configuration
             for configuration in configurations
             if (figure := configuration.figure(word)) and (with_flawed or not figure.flaws)
         ]
-        heights = [value_of(configuration, word, scale=y.scale) for configuration in there]
+        heights = [value_of(configuration, word, scale=y.scale.factor) for configuration in there]
         for name in EXPLAINING:
-            x = SHOWN[name]
+            x = QUANTITIES[name]
             marks = []
             for configuration, height in zip(there, heights, strict=True):
-                at = value_of(configuration, name, scale=x.scale)
+                at = value_of(configuration, name, scale=x.scale.factor)
                 if at.value is not None and height.value is not None:
                     kind = kinds[_kind(configuration)]
                     mark = Mark(
@@ -208,7 +207,7 @@ def _explained(
                     )
                     marks.append(mark)
             title = f"({LETTERS[len(panels)]}) {_rho(explained[word], name)}"
-            across, up = (Axis(shown.heading, shown.unit, is_log=True) for shown in (x, y))
+            across, up = (Axis(row.title, row.scale.unit, is_log=True) for row in (x, y))
             panels.append(Panel(title, across, up, tuple(marks)))
     return panels
 
@@ -248,7 +247,7 @@ def _intensity(configuration: Configuration) -> float | None:
     """Operations for each byte that the forward pass moves, in the precision that it was measured
     in; None without roofs.
     """
-    roofs, counted = _conditions(configuration), configuration.newest.counted or {}
+    roofs, counted = _conditions(configuration), configuration.newest.counts
     if not roofs or not counted.get("bytes_all"):
         return None
     return (

@@ -6,17 +6,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from archbench.papers import figures, value_in_our_units
+from archbench.quantities import FIGURES, MEASURED, QUANTITIES
+from archbench.quantity import Scale
 from archbench.report.data.comparable import COUNTED_ONLY
 from archbench.report.data.configurations import Configuration
 from archbench.report.data.names import short_names
-from archbench.report.data.rows import COLUMNS, COUNTS, MEASURES, merged
+from archbench.report.data.rows import COLUMNS, merged
 from archbench.report.data.selection import column
 from archbench.report.figures.contract import Axis, Key, Mark, Missing, Origin, Panel, Plot, Plots
 from archbench.report.figures.material import Material, Value, groups_of, value_of
-from archbench.report.tables.words import COUNTED, MEASURED, PUBLISHED, Word
+from archbench.report.tables.words import PUBLISHED
 from archbench.settings import SETTINGS
 from archbench.spec import Spec, UsageError
 
@@ -75,7 +77,7 @@ def _measured(material: Material) -> Plots:
         ]
     setups = Counter(candidate.setup for candidate in candidates)
     setup = max(setups, key=lambda name: (name != COUNTED_ONLY, setups[name]))
-    are_counts = all(word not in MEASURES for word in words)
+    are_counts = all(word not in MEASURED for word in words)
     if are_counts:
         where = "counted"
         candidates = list({candidate.label: candidate for candidate in candidates}.values())
@@ -146,7 +148,7 @@ def _published(material: Material) -> Plots:
                 "take other columns",
             )
         ]
-    x, y = ([Value(row[word] * _word(word).scale) for row in there.values()] for word in words)
+    x, y = ([Value(row[word] * _scale(word).factor) for row in there.values()] for word in words)
     candidates = [
         Candidate(key[3], "", "", at, height, key[0])
         for key, at, height in zip(there, x, y, strict=True)
@@ -179,12 +181,8 @@ def _call(spec: Spec) -> str:
 
 
 def _value(configuration: Configuration, word: str, value: float) -> Value:
-    scale = _word(word).scale
-    return (
-        value_of(configuration, word, scale=scale)
-        if word in (*COUNTS, *MEASURES)
-        else Value(value * scale)
-    )
+    scale = _scale(word).factor
+    return value_of(configuration, word, scale=scale) if word in FIGURES else Value(value * scale)
 
 
 def _plot(
@@ -215,8 +213,8 @@ def _plot(
     values = ([float(mark.x) for mark in marks], [float(mark.y) for mark in marks])
     x, y = (
         Axis(
-            _word(word).heading,
-            _word(word).unit,
+            _heading(word),
+            _scale(word).unit,
             is_log=_is_log(material.choice.log, letter, numbers),
         )
         for letter, word, numbers in zip("xy", words, values, strict=True)
@@ -248,15 +246,18 @@ def _quoted(name: str) -> str:
     return _number(name if name.startswith("published_") else f"published_{name}")
 
 
-def _word(name: str) -> Word:
-    """How a column is shown; the papers' accuracies and speeds by their own names."""
+def _heading(name: str) -> str:
+    """How a column is called; the papers' accuracies and speeds by their own names."""
     plain = name.removeprefix("published_")
-    known = (COUNTED | MEASURED).get(plain) or Word(plain.replace("_", " "))
+    heading = QUANTITIES[plain].title if plain in QUANTITIES else plain.replace("_", " ")
     if name == plain:
-        return known
-    heading = " ".join(PUBLISHED.get(plain, known.heading).split())
-    return Word(
-        f"{heading}, as published",
-        known.unit if plain not in PUBLISHED or known.scale != 1 else "",
-        known.scale,
-    )
+        return heading
+    return f"{' '.join(PUBLISHED.get(plain, heading).split())}, as published"
+
+
+def _scale(name: str) -> Scale:
+    """How a column is shown; what a paper prints in its own unit says that unit itself."""
+    plain = name.removeprefix("published_")
+    scale = QUANTITIES[plain].scale if plain in QUANTITIES else Scale()
+    says_it = name != plain and plain in PUBLISHED and scale.factor == 1
+    return replace(scale, unit="") if says_it else scale

@@ -11,78 +11,26 @@ from math import floor, log10
 from typing import Any
 
 from archbench.escaping import visible
+from archbench.quantities import COUNTED, MEASURED, QUANTITIES
+from archbench.quantity import Scale
 from archbench.records import Record
+from archbench.report.data.columns import heading_of, quantity_of
 from archbench.report.data.configurations import interval_of
 from archbench.report.data.names import short_names
-from archbench.report.data.rows import ASKED, COLUMNS, COUNTS, MEASURES, rows
+from archbench.report.data.rows import ASKED, COLUMNS, rows
 from archbench.report.data.statistics import Interval
 from archbench.report.tables.table import MISSING
-from archbench.report.tables.words import COUNTED, MEASURED, PUBLISHED, Word
 
-QUOTES, BOUND = "published_", "_ci95"
+BOUND = "_ci95"
 SIGNIFICANT = 4
 """Digits of a figure of which nothing says how many."""
-UNITS = {
-    "_ci95_lo": Word("", "ms", digits=2),
-    "_ci95_hi": Word("", "ms", digits=2),
-    "_bytes": Word("", "MB", 1e-6, 1),
-    "bytes_all": Word("", "MB", 1e-6, 1),
-    "_ms": Word("", "ms", digits=2),
-    "_per_image_j": Word("", "J", digits=3),
-    "_j": Word("", "J", digits=1),
-    "_w": Word("", "W", digits=1),
-    "_img_s": Word("", "images/s", digits=2),
-    "flops_per_s": Word("", "G", 1e-9, 1),
-    "bn_elements": Word("", "M", 1e-6, 2),
-}
-"""How figures are shown that have no word for people, by how their names end."""
-HEADINGS = {
-    "record_id": "record",
-    "time_utc": "made (UTC)",
-    "device_uuid": "card",
-    "latency_ms_ci95_lo": "forward, 95 % from",
-    "latency_ms_ci95_hi": "forward, 95 % to",
-    "flops_per_s": "FLOP/s, two a multiply-add",
-    "mac_bound": "lower bound of MAC (Eq. 1)",
-    "bn_elements": "outputs of batch norms",
-    "bytes_all": "read and written by all operators",
-    "mem_params_bytes": "parameters in memory",
-    "mem_buffers_bytes": "buffers in memory",
-    "mem_act_peak_bytes": "allocator's peak above weights and input",
-    "energy_counter_ratio": "counter's energy / integrated",
-    "energy_counter_j": "energy by the counter",
-    "energy_integrated_j": "energy, integrated",
-    "power_idle_no_context_w": "idle power, no process",
-    "energy_throughput_img_s": "images/s while energy was measured",
-    "roofline_attainable": "layers' roofline bound / forward",
-}
-"""Headings that stand alone, where a word's own leans on its neighbour or there is none."""
 COMMAND = "command"
-SHOWN = (
-    "status",
-    "reason",
-    "device",
-    "precision",
-    "batch",
-    "mode",
-    "params",
-    "macs",
-    "mac_eq1",
-    "activation_peak_bytes",
-    "latency_ms",
-    "latency_ms_ci95_lo",
-    "latency_ms_ci95_hi",
-    "fps",
-    "energy_per_image_j",
-    "mem_device_delta_bytes",
-    "mem_host_peak_bytes",
-    "flags",
-    COMMAND,
-)
+ASKED_FIRST = ("status", "reason", "device", "precision", "batch", "mode")
+SHOWN = (*ASKED_FIRST, *(row.name for row in QUANTITIES.values() if row.is_leading), COMMAND)
 """What is shown first, where it tells records apart or has figures."""
 TELLING = ("status", "device", "precision", "batch", "mode")
 """Columns that are shown first only where not all records are alike in them."""
-GROUPS = {"asked": ASKED, "counted": COUNTS, "measured": MEASURES}
+GROUPS = {"asked": ASKED, "counted": COUNTED, "measured": MEASURED}
 DIGITS_KEPT = 7
 """Digits of the values that are sorted and plotted."""
 
@@ -203,9 +151,9 @@ def _column(name: str, values: Sequence[Any], records: Sequence[Record]) -> Shee
     if COLUMNS[name] is str:
         texts = [MISSING if value is None else visible(str(value)) for value in values]
         return SheetColumn(name, heading, "", group, False, values, texts, [""] * len(texts))
-    word = _word(name)
-    scale = word.scale if word else 1.0
-    scaled = [None if value is None else value * scale for value in values]
+    row = quantity_of(name)
+    scale = row.scale if row else Scale()
+    scaled = [None if value is None else value * scale.factor for value in values]
     if group == "published":
         texts, spans = (
             [MISSING if value is None else f"{value:.10g}" for value in scaled],
@@ -217,35 +165,38 @@ def _column(name: str, values: Sequence[Any], records: Sequence[Record]) -> Shee
             found or _range(record, name) for found, record in zip(intervals, records, strict=True)
         ]
         texts = [
-            _text(value, _scaled(found, scale), word)
+            _text(value, _scaled(found, scale.factor), scale)
             for value, found in zip(scaled, ranges, strict=True)
         ]
-        spans = ["" if BOUND in name else _span(_scaled(interval, scale)) for interval in intervals]
-    return SheetColumn(name, heading, word.unit if word else "", group, True, scaled, texts, spans)
+        spans = [
+            "" if BOUND in name else _span(_scaled(interval, scale.factor))
+            for interval in intervals
+        ]
+    return SheetColumn(name, heading, scale.unit, group, True, scaled, texts, spans)
 
 
 def _range(record: Record, name: str) -> Interval | None:
     """The range of the samples, where they are too few for an interval."""
-    metric = record.measured.get(name)
+    metric = record.metrics.get(name)
     spread = (metric.spread or {}) if metric else {}
     least, most = spread.get("min"), spread.get("max")
     return None if least is None or most is None else (least, most)
 
 
-def _scaled(interval: Interval | None, scale: float) -> Interval | None:
-    return (interval[0] * scale, interval[1] * scale) if interval else None
+def _scaled(interval: Interval | None, factor: float) -> Interval | None:
+    return (interval[0] * factor, interval[1] * factor) if interval else None
 
 
-def _text(value: float | None, interval: Interval | None, word: Word | None) -> str:
-    """A figure rounded to the interval or range of it, or to the word's digits where there is
+def _text(value: float | None, interval: Interval | None, scale: Scale) -> str:
+    """A figure rounded to the interval or range of it, or to the scale's digits where there is
     none.
     """
     if value is None:
         return MISSING
     if interval and interval[1] > interval[0]:
         return f"{value:,.{_decimals_of_interval(interval)}f}"
-    if word:
-        return f"{value:,.{word.digits}f}"
+    if scale.digits is not None:
+        return f"{value:,.{scale.digits}f}"
     return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.{SIGNIFICANT}g}"
 
 
@@ -258,25 +209,3 @@ def _span(interval: Interval | None) -> str:
 
 def _decimals_of_interval(interval: Interval) -> int:
     return decimals_for((interval[1] - interval[0]) / 2)
-
-
-def _word(name: str) -> Word | None:
-    ours = name.removeprefix(QUOTES)
-    known = COUNTED | MEASURED
-    return known.get(ours) or next(
-        (word for ending, word in UNITS.items() if ours.endswith(ending)), None
-    )
-
-
-def heading_of(name: str) -> str:
-    """A column's heading for people; of a published figure, with whose it is."""
-    ours = name.removeprefix(QUOTES)
-    word = (COUNTED | MEASURED).get(ours)
-    known = HEADINGS.get(ours) or (
-        word.heading if word else PUBLISHED.get(ours, "").replace("\n", " ")
-    )
-    unit = next(
-        (ending for ending in UNITS if ending.startswith("_") and ours.endswith(ending)), ""
-    )
-    heading = known or ours.removesuffix(unit).replace("_", " ")
-    return f"paper: {heading}" if name.startswith(QUOTES) else heading

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from archbench.papers import beside, row_for, rule_notes
 from archbench.papers.pairs import approximations
+from archbench.quantities import QUANTITIES
 from archbench.records import Record
 from archbench.report.data.configurations import Configuration, Figure, configurations
 from archbench.report.data.names import short_names, wrap_name
@@ -17,7 +18,6 @@ from archbench.report.data.rows import COLUMNS, heading, in_base_units, merged
 from archbench.report.data.selection import ordered
 from archbench.report.data.statistics import apart
 from archbench.report.tables.table import MISSING, Column, Table
-from archbench.report.tables.words import COUNTED, MEASURED
 from archbench.settings import SETTINGS
 from archbench.spec import Spec
 
@@ -29,7 +29,6 @@ LEAST_NAME_WIDTH = 20
 MANY = 8
 """Networks of which a note tells no more one by one."""
 NAMES = Column("network: our figures\n  paper/table: its own", "left")
-SHOWN = COUNTED | MEASURED
 QUOTED_NOTE = (
     "A line that names a paper's table quotes it: its figures are of the paper's own device. fps: "
     "images/s."
@@ -136,14 +135,15 @@ def repeats_note(
     for one in made:
         figure = one.figure(word)
         if figure and figure.processes > 1 and figure.interval:
-            least, most = (SHOWN[word].show(bound) for bound in figure.interval)
+            least, most = (QUANTITIES[word].show(bound) for bound in figure.interval)
             told = f"{named[one.spec]} {least} to {most}"
             ranges.setdefault(figure.processes, []).append((apart(figure.interval), told))
+    unit = QUANTITIES[word].scale.unit
     return [
-        f"Medians of {count} processes, and their range in {SHOWN[word].unit}: "
+        f"Medians of {count} processes, and their range in {unit}: "
         f"{'; '.join(told for _, told in found)}"
         if len(found) <= MANY
-        else f"Medians of {count} processes; furthest apart, in {SHOWN[word].unit}: {max(found)[1]}"
+        else f"Medians of {count} processes; furthest apart, in {unit}: {max(found)[1]}"
         for count, found in ranges.items()
     ]
 
@@ -222,17 +222,17 @@ def _lines(
 
 def _our_figures(one: Configuration) -> list[str]:
     words = (_parameters(one.spec), "macs", _operations(one.spec), "mac_eq1", "latency_ms", "fps")
-    return [SHOWN[word].show(_value(one.figure(word))) if word else "" for word in words]
+    return [_shown(word, one.figure(word)) if word else "" for word in words]
 
 
-def _value(figure: Figure | None) -> float | None:
-    return figure.value if figure else None
+def _shown(word: str, figure: Figure | None) -> str:
+    return QUANTITIES[word].show(figure.value) if figure else MISSING
 
 
 def _paper_figures(spec: Spec) -> list[str]:
     named, _ = beside(spec)
     words = (_parameters(spec), "", _operations(spec), "mac_eq1", "latency_ms", "fps")
-    figures = [SHOWN[word].quote(named[word]) if word in named else "" for word in words]
+    figures = [QUANTITIES[word].quote(named[word]) if word in named else "" for word in words]
     return figures if any(figures) else []
 
 

@@ -10,11 +10,13 @@ from typing import Any, Protocol
 
 from archbench.papers import beside, rule_notes
 from archbench.papers.pairs import approximations, default_form
+from archbench.quantities import profiled
+from archbench.quantity import Quantity
 from archbench.records import Metric, Record
 from archbench.report.data.comparable import where
 from archbench.report.data.configurations import REPEATABLE
 from archbench.report.tables.table import MISSING, NOTE_WIDTH, Column, Table
-from archbench.report.tables.words import COUNTED, MEASURED, Word, explain
+from archbench.report.tables.words import explain
 from archbench.spec import Spec
 
 BACKBONE = "backbone."
@@ -41,13 +43,6 @@ FLAGS = {
 }
 
 
-TRAINED = {
-    "latency_ms": "training step",
-    "fps": "images/s, training",
-    "energy_per_image_j": "energy an image, training",
-    "energy_net_per_image_j": "energy above idle, training",
-}
-"""Headings of what is measured in training."""
 COUNT_COLUMNS = (Column("params\n(K)"), Column("multiply-\nadds (M)"), Column("MAC\n(Eq. 1)\n(K)"))
 BOUND_COLUMNS = (
     Column("multiply-\nadds (M)"),
@@ -91,17 +86,19 @@ class Paper:
     source: str
     notes: Sequence[str] = ()
 
-    def among(self, words: Mapping[str, Word]) -> Paper:
+    def among(self, words: Mapping[str, Quantity]) -> Paper:
         """The same for a table of some words, without a source where it has none of them."""
         figures = {name: figure for name, figure in self.figures.items() if name in words}
         return Paper(figures, self.source if figures else "", self.notes if figures else ())
 
-    def beside(self, name: str, word: Word) -> list[str]:
+    def beside(self, row: Quantity) -> list[str]:
         """The cell to set beside a figure; no cell at all where the paper has none for the
         table.
         """
         return (
-            [word.quote(self.figures[name]) if name in self.figures else ""] if self.source else []
+            [row.quote(self.figures[row.name]) if row.name in self.figures else ""]
+            if self.source
+            else []
         )
 
     @property
@@ -117,11 +114,11 @@ def paper_for(spec: Spec) -> Paper:
 
 def counted_table(record: Record, paper: Paper) -> Table:
     """What was counted, of one image, with the paper's figures beside it where there are some."""
-    counted = record.counted or {}
-    paper = paper.among(COUNTED)
+    counted, shown = record.counts, profiled("counted")
+    paper = paper.among(shown)
     rows = [
-        [word.heading, word.show(counted.get(name)), word.unit, *paper.beside(name, word)]
-        for name, word in COUNTED.items()
+        [row.heading, row.show(counted[name]), row.scale.unit, *paper.beside(row)]
+        for name, row in shown.items()
         if counted.get(name) is not None and (name != "paper_flops" or name in paper.figures)
     ]
     notes = [
@@ -158,26 +155,19 @@ def measured_table(record: Record, paper: Paper) -> Table:
     """What was measured: medians with their intervals, the paper's figures beside them, and reasons
     for what is missing.
     """
-    rows = []
-    paper = paper.among(MEASURED)
+    rows, shown = [], profiled("measured")
+    paper = paper.among(shown)
     missing: dict[str, list[str]] = {}
-    for name, word in MEASURED.items():
-        metric = record.measured.get(name)
+    for name, row in shown.items():
+        metric = record.metrics.get(name)
         if metric is None:
             continue
         if metric.value is None:
-            missing.setdefault(metric.reason, []).append(word.heading)
+            missing.setdefault(metric.reason, []).append(row.heading)
             continue
-        heading = TRAINED.get(name, word.heading) if metric.protocol == "train" else word.heading
-        rows.append(
-            [
-                heading,
-                word.show(metric.value),
-                _interval(metric),
-                word.unit,
-                *paper.beside(name, word),
-            ]
-        )
+        heading = row.trained if metric.protocol == "train" and row.trained else row.heading
+        cells = [heading, row.show(metric.value), _interval(metric), row.scale.unit]
+        rows.append([*cells, *paper.beside(row)])
     notes = [
         f"{explain(reason)} ({reason}): {', '.join(names)}" for reason, names in missing.items()
     ]
@@ -310,7 +300,7 @@ def _interval(metric: Metric) -> str:
 def _energy(record: Record) -> list[str]:
     """What energy was measured with, and what warns of it."""
     found = record.conditions.get("energy", {})
-    energy = record.measured.get("energy_per_image_j")
+    energy = record.metrics.get("energy_per_image_j")
     notes = [f"energy: {found['message']}"] if found.get("message") else []
     if energy is None or energy.value is None:
         return notes
@@ -331,7 +321,7 @@ def _energy(record: Record) -> list[str]:
 
 def _conditions(record: Record) -> list[str]:
     notes = []
-    latency = record.measured.get("latency_ms")
+    latency = record.metrics.get("latency_ms")
     if latency and latency.spread:
         spread = latency.spread
         sampled = (

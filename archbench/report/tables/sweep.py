@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from statistics import median
 
 from archbench.papers.member import Member
+from archbench.quantities import QUANTITIES
 from archbench.records import Record
 from archbench.report.data.configurations import REPEATABLE
 from archbench.report.data.names import short_names, wrap_name
 from archbench.report.data.rows import flags_of
 from archbench.report.tables.compare import WIDTH, endings, name_width, named_lines
 from archbench.report.tables.table import MISSING, Column, Table
-from archbench.report.tables.words import COUNTED
 from archbench.spec import Spec
 
 NETWORK = Column("network", "left")
@@ -119,10 +119,7 @@ def counted_table(
 ) -> Table:
     """A row for each network that was counted, in the order of the records."""
     names = short_names([record.spec for record in records])
-    cells = [
-        [COUNTED[word].show(record.value(word)) for word in ("params", "macs")]
-        for record in records
-    ]
+    cells = [[_shown(record, word) for word in ("params", "macs")] for record in records]
     columns = [Column("params\n(M)"), Column("multiply-\nadds (G)")]
     notes = [*endings(records, names), *rows_notes(members)]
     return Table(
@@ -176,3 +173,8 @@ def _rows(
         for name, row in zip(names, cells, strict=True)
         for line in named_lines(wrap_name(name, left), row)
     ]
+
+
+def _shown(record: Record, word: str) -> str:
+    value = record.value(word)
+    return MISSING if value is None else QUANTITIES[word].show(value)

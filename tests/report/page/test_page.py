@@ -187,7 +187,9 @@ def test_numbers_with_fewer_decimals_are_padded_to_the_point(record: Callable[..
 
     text = made([timed(509.0, 9.0), timed(12.346, 0.005), timed(75.0, 2.0)], is_whole=True)
     cells = re.findall(r'<td class="(right[^"]*)" title="95 % interval[^>]*>([\d.]+)</td>', text)
-    assert cells == [("right pad3p", "509"), ("right", "12.346"), ("right pad2", "75.0")]
+    times, rates = cells[::2], cells[1::2]
+    assert times == [("right pad3p", "509"), ("right", "12.346"), ("right pad2", "75.0")]
+    assert rates == [("right", "1.965"), ("right", "80.998"), ("right pad2", "13.3")]
 
 
 def test_a_device_s_protocol_has_the_settings_that_the_page_shows(
