@@ -86,11 +86,13 @@ def quantity_of(name: str) -> Quantity | None:
 def tables() -> list[Table]:
     """A table for each group."""
     columns = [Column("column", "left"), Column("unit", "left"), Column("", "left")]
-    made = [
-        Table(columns, [_row(one) for one in described() if one.group == group], title=group)
+    drawn = [
+        Table(
+            columns, [_row(column) for column in described() if column.group == group], title=group
+        )
         for group in GROUPS
     ]
-    return [*made[:-1], Table(columns, made[-1].rows, made[-1].title, (NOTE,))]
+    return [*drawn[:-1], Table(columns, drawn[-1].rows, drawn[-1].title, (NOTE,))]
 
 
 def _row(column: Described) -> list[str]:

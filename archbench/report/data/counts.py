@@ -22,10 +22,10 @@ def recorded(record: Record, name: str) -> float | None:
     Parameters as a paper counts them are made of the kinds that were counted where a record of an
     earlier version lacks them.
     """
-    found, counted = record.value(name), record.counts
-    if found is None and name == "paper_params" and "param_kinds" in counted:
+    value, counted = record.value(name), record.counts
+    if value is None and name == "paper_params" and "param_kinds" in counted:
         return paper_params(record.spec, {"params": counted["params"], **counted["param_kinds"]})
-    return found
+    return value
 
 
 def counted_networks(records: Iterable[Record]) -> dict[Spec, Mapping[str, Any]]:
@@ -41,7 +41,7 @@ class Counts:
     def __init__(
         self, counted: Mapping[Spec, Mapping[str, Any]], count: Count | None = None
     ) -> None:
-        self._found = dict(counted)
+        self._by_network = dict(counted)
         self._count = count
         self._counted: set[Spec] = set()
 
@@ -51,26 +51,26 @@ class Counts:
         A record of an earlier version may lack it: the network is then counted anew.
         """
         key = network(spec)
-        found = _value(self._found.get(key), word, formula)
-        if found is None and self._count and key not in self._counted:
+        figure = _value(self._by_network.get(key), word, formula)
+        if figure is None and self._count and key not in self._counted:
             self._counted.add(key)
-            self._found[key] = completed(self._count(key))
-            found = _value(self._found[key], word, formula)
-        return found
+            self._by_network[key] = completed(self._count(key))
+            figure = _value(self._by_network[key], word, formula)
+        return figure
 
 
 def _value(counted: Mapping[str, Any] | None, word: str, formula: str) -> float | None:
     if counted is None:
         return None
     try:
-        found = (
+        figure = (
             by_formula(formula, {"params": counted["params"], **counted["param_kinds"]})
             if formula
             else counted.get(word)
         )
     except (KeyError, InvalidOperation):
         return None
-    return None if found is None else float(found)
+    return None if figure is None else float(figure)
 
 
 def network(spec: Spec) -> Spec:

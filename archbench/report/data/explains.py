@@ -1,5 +1,5 @@
 """Which counted figure explains measured time and energy best: the papers' question, asked of all
-records of one place.
+records of one setup.
 
 Spearman's rank correlation of each counted figure with what was measured, over the configurations
 that share device, settings, batch and mode. Networks that are only near a paper's count too: what
@@ -31,9 +31,9 @@ RULE = (
 
 @dataclass(frozen=True)
 class Explanation:
-    """How well each counted figure orders one measured one, over `n` networks of a place."""
+    """How well each counted figure orders one measured one, over `n` networks of a setup."""
 
-    place: str
+    setup: str
     mode: str
     batch: int
     measured: str
@@ -42,33 +42,35 @@ class Explanation:
 
 
 def explanations(
-    made: Iterable[Configuration], *, device: str = "", with_flawed: bool = False
+    configurations: Iterable[Configuration], *, device: str = "", with_flawed: bool = False
 ) -> list[Explanation]:
-    """Correlate counts with times and energies, one place, mode and batch after the other; too few
+    """Correlate counts with times and energies, one setup, mode and batch after the other; too few
     networks make none.
     """
-    found = []
-    for place, there in measured_places(made).items():
-        if device.casefold() not in place.casefold():
+    explained = []
+    for setup, there in measured_places(configurations).items():
+        if device.casefold() not in setup.casefold():
             continue
         groups: dict[tuple[str, int], list[Configuration]] = {}
-        for one in there:
-            groups.setdefault((one.spec.mode, one.spec.batch), []).append(one)
+        for configuration in there:
+            spec = configuration.spec
+            groups.setdefault((spec.mode, spec.batch), []).append(configuration)
         for (mode, batch), group in groups.items():
             for word in EXPLAINED:
                 counted, n = _explain(group, word, with_flawed=with_flawed)
                 if n >= LEAST_NETWORKS:
-                    found.append(Explanation(place, mode, batch, word, counted, n))
-    return found
+                    explained.append(Explanation(setup, mode, batch, word, counted, n))
+    return explained
 
 
 def _explain(
-    made: Sequence[Configuration], word: str, *, with_flawed: bool
+    configurations: Sequence[Configuration], word: str, *, with_flawed: bool
 ) -> tuple[dict[str, Correlation], int]:
     columns: list[list[float]] = [[] for _ in EXPLAINING]
     target = []
-    for one in made:
-        measured, counted = one.figure(word), [one.figure(name) for name in EXPLAINING]
+    for configuration in configurations:
+        measured = configuration.figure(word)
+        counted = [configuration.figure(name) for name in EXPLAINING]
         values = [figure.value for figure in counted if figure]
         if measured and len(values) == len(EXPLAINING) and (with_flawed or not measured.flaws):
             target.append(measured.value)
@@ -81,48 +83,52 @@ def rows(explained: Sequence[Explanation]) -> list[dict[str, Any]]:
     """Give a row for each correlation."""
     return [
         {
-            "place": one.place,
-            "mode": one.mode,
-            "batch": one.batch,
-            "measured": one.measured,
+            "place": explanation.setup,
+            "mode": explanation.mode,
+            "batch": explanation.batch,
+            "measured": explanation.measured,
             "counted": name,
-            "rho": found.rho,
-            "rho_lo": found.interval[0] if found.interval else None,
-            "rho_hi": found.interval[1] if found.interval else None,
-            "best": found.best,
-            "n": one.n,
+            "rho": correlation.rho,
+            "rho_lo": correlation.interval[0] if correlation.interval else None,
+            "rho_hi": correlation.interval[1] if correlation.interval else None,
+            "best": correlation.best,
+            "n": explanation.n,
         }
-        for one in explained
-        for name, found in one.counted.items()
+        for explanation in explained
+        for name, correlation in explanation.counted.items()
     ]
 
 
 def tables(explained: Sequence[Explanation]) -> list[Table]:
-    """Give a table for each measured figure of a place, the best explanation first."""
-    drawn = [_table(one) for one in explained]
+    """Give a table for each measured figure of a setup, the best explanation first."""
+    drawn = [_table(explanation) for explanation in explained]
     return [
         Table(table.columns, table.rows, table.title, [RULE] if table is drawn[-1] else ())
         for table in drawn
     ]
 
 
-def _table(one: Explanation) -> Table:
+def _table(explanation: Explanation) -> Table:
     ranked = sorted(
-        one.counted.items(), key=lambda item: -(item[1].rho if item[1].rho is not None else -2)
+        explanation.counted.items(),
+        key=lambda item: -(item[1].rho if item[1].rho is not None else -2),
     )
     lines = [
         [
             QUANTITIES[name].title,
-            MISSING if found.rho is None else f"{found.rho:.2f}",
-            f"{found.interval[0]:.2f} - {found.interval[1]:.2f}" if found.interval else "",
-            MISSING if found.best is None else f"{100 * found.best:.0f} %",
+            MISSING if correlation.rho is None else f"{correlation.rho:.2f}",
+            f"{correlation.interval[0]:.2f} - {correlation.interval[1]:.2f}"
+            if correlation.interval
+            else "",
+            MISSING if correlation.best is None else f"{100 * correlation.best:.0f} %",
         ]
-        for name, found in ranked
+        for name, correlation in ranked
     ]
-    call = "training steps" if one.mode == "train" else f"batch {one.batch}"
-    heading = f"what explains {QUANTITIES[one.measured].heading}\nof {one.n} networks, {call}"
+    call = "training steps" if explanation.mode == "train" else f"batch {explanation.batch}"
+    measured = QUANTITIES[explanation.measured].heading
+    heading = f"what explains {measured}\nof {explanation.n} networks, {call}"
     return Table(
         [Column(heading, "left"), Column("rho"), Column("95 % interval"), Column("best in")],
         lines,
-        title=one.place,
+        title=explanation.setup,
     )

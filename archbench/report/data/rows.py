@@ -106,18 +106,18 @@ def merged(configuration: Configuration) -> dict[str, Any]:
     processes' medians.
     """
     figures = {name: configuration.figure(name) for name in FIGURES}
-    found = {
+    values = {
         name: _typed(COLUMNS[name], figure.value) for name, figure in figures.items() if figure
     }
     flags = dict.fromkeys(flag for figure in figures.values() if figure for flag in figure.flags)
-    return _row(configuration.newest) | found | {"flags": ";".join(flags) or None}
+    return _row(configuration.newest) | values | {"flags": ";".join(flags) or None}
 
 
 def _row(record: Record) -> dict[str, Any]:
     spec, settings, environment = record.spec, record.settings, record.environment
     latency, energy = (record.metrics.get(name) for name in ("latency_ms", "energy_per_image_j"))
     interval = (latency.spread or {}).get("ci95") if latency else None
-    found = {
+    fields = {
         "record_id": record.record_id,
         "time_utc": record.time_utc,
         "status": record.status,
@@ -140,8 +140,8 @@ def _row(record: Record) -> dict[str, Any]:
         "energy_source": (energy.source if energy else "") or None,
         "flags": ";".join(flags_of(record)) or None,
     }
-    found = {name: recorded(record, name) for name in FIGURES} | found | _published(spec)
-    return {name: _typed(kind, found.get(name)) for name, kind in COLUMNS.items()}
+    fields = {name: recorded(record, name) for name in FIGURES} | fields | _published(spec)
+    return {name: _typed(kind, fields.get(name)) for name, kind in COLUMNS.items()}
 
 
 def _published(spec: Spec) -> dict[str, Any]:

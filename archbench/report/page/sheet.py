@@ -111,8 +111,8 @@ class Sheet:
 def sheet(records: Sequence[Record]) -> Sheet:
     """Give the records as a sheet."""
     named = short_names(record.spec for record in records)
-    made = rows(records)
-    columns = [_column(name, [row[name] for row in made], records) for name in COLUMNS]
+    data = rows(records)
+    columns = [_column(name, [row[name] for row in data], records) for name in COLUMNS]
     commands = [visible(record.command()) for record in records]
     columns.append(
         SheetColumn(
@@ -162,11 +162,12 @@ def _column(name: str, values: Sequence[Any], records: Sequence[Record]) -> Shee
     else:
         intervals = [interval_of(record, name.partition(BOUND)[0]) for record in records]
         ranges = [
-            found or _range(record, name) for found, record in zip(intervals, records, strict=True)
+            interval or _range(record, name)
+            for interval, record in zip(intervals, records, strict=True)
         ]
         texts = [
-            _text(value, _scaled(found, scale.factor), scale)
-            for value, found in zip(scaled, ranges, strict=True)
+            _text(value, _scaled(span, scale.factor), scale)
+            for value, span in zip(scaled, ranges, strict=True)
         ]
         spans = [
             "" if BOUND in name else _span(_scaled(interval, scale.factor))
