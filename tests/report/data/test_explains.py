@@ -54,7 +54,7 @@ def test_places_batches_and_modes_are_apart(record: Make) -> None:
         *series(record, settings=Settings(precision="fp16")),
     ]
     found = [
-        (one.place, one.batch, one.n)
+        (one.setup, one.batch, one.n)
         for one in explanations(configurations(records))
         if one.measured == "latency_ms"
     ]

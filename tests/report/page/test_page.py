@@ -195,7 +195,7 @@ def test_numbers_with_fewer_decimals_are_padded_to_the_point(record: Callable[..
 def test_a_device_s_protocol_has_the_settings_that_the_page_shows(
     record: Callable[..., Record],
 ) -> None:
-    (card,) = device_cards([record(settings=QUICK)])
+    (card,) = device_cards({"Example GPU": [record(settings=QUICK)]})
     facts = dict(card.tables[0].rows)
     shown = {name: facts.get(str(declared.heading)) for name, declared in SETTINGS.items()}
     assert {name for name, value in shown.items() if value is None} == {
