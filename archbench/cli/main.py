@@ -64,10 +64,14 @@ def run(arguments: list[str]) -> int:
     except (BrokenPipeError, SystemExit):
         # Whoever reads stdout (head, a pager) has seen enough; typer makes a SystemExit of it, and
         # of nothing else.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _discard_output()
         return Exit.DONE
     except OSError as error:
         say(f"error: {error.strerror}")
+        try:
+            sys.stdout.flush()
+        except OSError:  # Or the interpreter would fail of it again, at its end.
+            _discard_output()
         return Exit.FAILED
     except Exception as error:
         if not hasattr(error, "format_message"):
@@ -103,6 +107,11 @@ def _without_command(
     else:
         return
     raise typer.Exit
+
+
+def _discard_output() -> None:
+    """Send what is still to be printed nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(message: str) -> int:

@@ -93,8 +93,10 @@ def test_light_commands_load_no_torch(arguments, tmp_path):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
-def test_a_full_disk_is_one_line_and_exit_1(tmp_path):
-    command = f"{sys.executable} -c 'from archbench.cli.main import main; main()' list > /dev/full"
+@pytest.mark.parametrize("asked", ["list", "--version"], ids=["more than a buffer", "less"])
+def test_a_full_disk_is_one_line_and_exit_1(tmp_path, asked):
+    code = "from archbench.cli.main import main; main()"
+    command = f"env -u PYTHONUNBUFFERED {sys.executable} -c '{code}' {asked} > /dev/full"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, cwd=tmp_path)
     assert done.returncode == 1
     assert done.stderr.startswith("error: No space left")

@@ -65,8 +65,9 @@ class Card:
         }
         for function, answer in answers.items():
             patch.setattr(torch.cuda, function, lambda *_, answer=answer: answer)
-        for function in ("synchronize", "empty_cache", "reset_peak_memory_stats"):
+        for function in ("synchronize", "empty_cache"):
             patch.setattr(torch.cuda, function, self._noting(function))
+        patch.setattr(torch.cuda, "reset_peak_memory_stats", self._reset_peak)
         patch.setattr(torch.cuda, "memory_allocated", lambda *_: self.allocated)
         patch.setattr(torch.cuda, "max_memory_allocated", lambda *_: self.peak)
         patch.setattr(torch.cuda, "max_memory_reserved", lambda *_: 2 * self.peak)
@@ -82,6 +83,10 @@ class Card:
 
     def _noting(self, call: str) -> Any:
         return lambda *_: self.calls.append(call)
+
+    def _reset_peak(self, *_: object) -> None:
+        self.calls.append("reset_peak_memory_stats")
+        self.peak = self.allocated
 
     def _within(self, call: str) -> Any:
         @contextmanager

@@ -126,6 +126,16 @@ def test_a_pyramid_of_plain_sums_is_worked_by_hand() -> None:
     assert fine[0, 0].tolist() == [[11, 11, 21, 21], [11, 11, 21, 21], [31, 31, 41, 41]]
 
 
+def test_a_level_of_a_pyramid_adds_the_sum_of_the_next_coarser_one() -> None:
+    pyramid = FPN([1, 1, 1, 1], 1, norm=None)
+    for conv in pyramid.modules():
+        if isinstance(conv, nn.Conv2d):
+            nn.init.dirac_(conv.weight)
+            nn.init.zeros_(conv.bias)
+    levels = [torch.full((1, 1, 8 >> n, 8 >> n), 10.0**n) for n in range(4)]
+    assert [m.unique().tolist() for m in pyramid(levels)] == [[1111], [1110], [1100], [1000]]
+
+
 def test_darknet_s_convolution_is_leaky() -> None:
     layers = list(conv_leaky(3, 4, 3, stride=2, groups=1))
     assert [type(layer) for layer in layers] == [nn.Conv2d, nn.BatchNorm2d, nn.LeakyReLU]

@@ -143,6 +143,17 @@ def test_percentiles_are_null_below_their_floors(n, known):
     assert [name for name in ("p90", "p95", "p99") if described[name] is not None] == known
 
 
+@pytest.mark.parametrize(
+    ("n", "ranks"),
+    [(29, {"p90": 27}), (60, {"p90": 54, "p95": 57}), (301, {"p95": 286, "p99": 298})],
+)
+def test_a_percentile_is_the_least_sample_that_so_many_do_not_exceed(n, ranks):
+    samples = [float(rank) for rank in range(1, n + 1)]
+    random.Random(1).shuffle(samples)
+    described = spread(samples)
+    assert {name: described[name] for name in ranks} == ranks
+
+
 def test_constant_samples_have_no_outliers_and_no_correlation():
     described = spread([2.0] * 30)
     assert (described["autocorrelation"], described["outliers"], described["ci95"]) == (

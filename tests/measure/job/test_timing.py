@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-import pytest
+from itertools import cycle
 
+import pytest
+import torch
+
+from archbench.measure.job.bench import Bench
 from archbench.measure.job.sampling import Collected
-from archbench.measure.job.timing import is_steady, rates, times
+from archbench.measure.job.timing import is_steady, rates, times, warm_up
+from archbench.measure.machine.cuda import CudaDevice
+from archbench.measure.machine.device import Device
+from archbench.settings import Settings
 from archbench.zoo.catalogue.registry import resolve
 
 CLASSIFIER = resolve("resnet18", batch=4)
@@ -64,6 +71,45 @@ def test_samples_that_did_not_converge_and_disturbances_are_flags():
         "cpu_contended",
         "ci_not_met",
     )
+
+
+class Cold(Device):
+    """A device that is warm at once, but for the calls that it asks for."""
+
+    warmup_s = 0.0
+
+
+def calls_of_warm_up(device: Device, *, stop_after: int | None = None) -> tuple[int, bool]:
+    """How often a warm-up calls the network, and whether it became steady."""
+    calls: list[int] = []
+    network = torch.nn.Identity()
+    network.register_forward_hook(lambda *_: calls.append(1))
+    bench = Bench(network, device, cycle([torch.zeros(1)]))
+    steady = warm_up(bench, lambda: stop_after is not None and len(calls) >= stop_after)
+    return len(calls), steady
+
+
+def test_warm_up_makes_the_calls_that_the_device_asks_for():
+    assert (Device.warmup_calls, CudaDevice.warmup_calls) == (5, 20)
+    assert calls_of_warm_up(Cold(Settings(threads=1))) == (5, True)
+
+
+def test_warm_up_that_may_take_no_time_makes_two_calls_all_the_same():
+    device = Cold(Settings(threads=1))
+    device.warmup_limit_s = 0.0
+    assert calls_of_warm_up(device) == (2, True)
+    device.steady = True
+    assert calls_of_warm_up(device) == (2, False)
+
+
+def test_warm_up_lasts_as_long_as_the_device_asks_for():
+    device = Cold(Settings(threads=1))
+    device.warmup_s, device.warmup_calls = 0.05, 1
+    assert calls_of_warm_up(device)[0] > 10
+
+
+def test_an_interruption_ends_the_warm_up():
+    assert calls_of_warm_up(Cold(Settings(threads=1)), stop_after=3) == (3, False)
 
 
 def test_warm_up_is_steady_when_the_last_two_blocks_agree():

@@ -11,9 +11,11 @@ from make_believe import Card
 
 import archbench
 from archbench.measure.job.bench import Bench
+from archbench.measure.job.passes import parts, throughput
 from archbench.measure.job.training import TrainingStep
 from archbench.measure.job.worker import memory
 from archbench.measure.machine.cuda import allow_tf32
+from archbench.measure.roofline import probes
 from archbench.settings import Settings
 from archbench.spec import UsageError
 
@@ -75,13 +77,68 @@ def test_events_come_to_be_before_anything_is_timed(monkeypatch):
     assert card.calls == 3 * ["synchronize", "record", "record", "synchronize"]
 
 
+def noting(card: Card) -> torch.nn.Module:
+    """A network whose calls stand among those of the card."""
+    network = torch.nn.Identity()
+    network.register_forward_hook(lambda *_: card.calls.append("call"))
+    return network
+
+
+def test_the_host_waits_for_the_card_at_both_ends_of_what_it_times(monkeypatch):
+    """What was given before would be timed with a call, and what a call gives would not."""
+    card = Card()
+    device = card.open(monkeypatch)
+    bench = Bench(noting(card), device, cycle([torch.zeros(1)]))
+    for timed, calls in (
+        (lambda: bench.timed(bench.forward, 2), ["record", "call", "call", "record"]),
+        (lambda: probes._timed(device, bench.forward, 2), ["call", "call"]),
+    ):
+        card.calls.clear()
+        assert timed()
+        assert card.calls == ["synchronize", *calls, "synchronize"]
+
+
+def test_calls_back_to_back_begin_and_end_on_an_idle_card(monkeypatch):
+    card = Card()
+    bench = Bench(noting(card), card.open(monkeypatch), cycle([torch.zeros(1)]))
+    card.calls.clear()
+    found = throughput(bench, replace(ALONE, budget_s=1e-9), batch=1, call_s=0.02)
+    assert card.calls == ["synchronize", "call", "call", "synchronize"]
+    assert found["throughput_img_s"].spread["calls"] == 2
+
+
+def test_the_parts_of_a_call_begin_and_end_on_an_idle_card(monkeypatch):
+    card = Card()
+    device = card.open(monkeypatch)
+    network = archbench.build("resnet18", size=32)
+    network.backbone.register_forward_hook(lambda *_: card.calls.append("trunk"))
+    card.calls.clear()
+    with torch.inference_mode():
+        parts(Bench(network, device, cycle([torch.zeros(1, 3, 32, 32)])), replace(ALONE))
+    around = ["synchronize", "record", "synchronize", "trunk", "synchronize", "record"]
+    assert card.calls[:7] == [*around, "synchronize"]
+
+
+def test_the_peak_of_memory_is_of_the_calls_after_it_was_reset(monkeypatch):
+    card = Card(allocated=100, peak=5000)
+    device = card.open(monkeypatch)
+    network = noting(card)
+    network.register_forward_hook(lambda *_: setattr(card, "peak", max(card.peak, 700)))
+    card.calls.clear()
+    found = memory(Bench(network, device, cycle([torch.zeros(1)])))
+    assert found["mem_alloc_peak_bytes"].value == 700
+    assert found["mem_act_peak_bytes"].value == 600
+    assert card.calls == ["empty_cache", "reset_peak_memory_stats", "call", "call", "synchronize"]
+
+
 @pytest.mark.parametrize(
     "changes", [{"cuda_graph": True}, {"compile": "reduce-overhead"}, {"compile": "max-autotune"}]
 )
 def test_the_allocator_sees_no_peak_of_what_is_replayed(monkeypatch, changes):
-    card = Card(peak=1000)
+    card = Card()
     device = card.open(monkeypatch, replace(ALONE, **changes))
     device.reset_memory()
+    card.peak = 1000
     found = device.memory(protocol="model")
     assert {found[f"mem_{kind}_peak_bytes"].reason for kind in ("alloc", "act")} == {"graph_pool"}
     assert found["mem_reserved_peak_bytes"].value == 2000

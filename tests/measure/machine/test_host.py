@@ -49,6 +49,29 @@ def test_the_stolen_share_is_of_the_time_that_was_wanted() -> None:
     assert ProcessorTime(200, 5).stolen_share(ProcessorTime(200, 5)) is None
 
 
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"cpu.max": "150000 100000"}, 1.5),
+        ({"cpu.max": "max 100000"}, None),
+        ({"cpu/cpu.cfs_quota_us": "250000", "cpu/cpu.cfs_period_us": "100000"}, 2.5),
+        ({"cpu/cpu.cfs_quota_us": "50000", "cpu/cpu.cfs_period_us": "100000"}, 0.5),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, None),
+        ({}, None),
+    ],
+)
+def test_a_cgroup_grants_its_quota_of_each_period(
+    monkeypatch: pytest.MonkeyPatch, files: dict[str, str], quota: float | None
+) -> None:
+    """In version 2, then in version 1; cores are as many as the quota begins."""
+    monkeypatch.setattr(
+        host, "_read", lambda path: files.get(str(path).removeprefix("/sys/fs/cgroup/"))
+    )
+    monkeypatch.setattr(host, "affinity", lambda: set(range(4)))
+    assert host.cgroup_quota() == quota
+    assert host.usable_cores() == {1.5: 2, 2.5: 3, 0.5: 1, None: 4}[quota]
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the account is Linux's")
 def test_work_is_in_the_account() -> None:
     before = processor_time()

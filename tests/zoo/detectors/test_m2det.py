@@ -72,7 +72,7 @@ def test_a_module_s_maps_by_hand() -> None:
 def test_each_module_after_the_first_reads_the_largest_map_of_the_one_before(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("archbench.zoo.detectors.m2det.TUMS", 2)
+    monkeypatch.setattr("archbench.zoo.detectors.m2det.TUMS", 3)
     torch.manual_seed(0)
     pyramid = archbench.build("snet49", "m2det", size=272, classes=2).features
     with torch.inference_mode():
@@ -80,9 +80,11 @@ def test_each_module_after_the_first_reads_the_largest_map_of_the_one_before(
         base = pyramid.base(*pyramid.backbone(images))
         first = pyramid.tums[0](pyramid.reduce[0](base))
         second = pyramid.tums[1](torch.cat([pyramid.reduce[1](base), first[0]], dim=1))
+        third = pyramid.tums[2](torch.cat([pyramid.reduce[2](base), second[0]], dim=1))
         maps = pyramid(images)
-        torch.testing.assert_close(maps[0], pyramid.norm(torch.cat([first[0], second[0]], dim=1)))
-        torch.testing.assert_close(maps[3], torch.cat([first[3], second[3]], dim=1))
+        largest = torch.cat([first[0], second[0], third[0]], dim=1)
+        torch.testing.assert_close(maps[0], pyramid.norm(largest))
+        torch.testing.assert_close(maps[3], torch.cat([first[3], second[3], third[3]], dim=1))
 
 
 def test_boxes_are_six_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
