@@ -29,6 +29,7 @@ __all__ = [
     "cost",
     "cost_spec",
     "count",
+    "is_users_own",
     "mean_square",
 ]
 
@@ -86,9 +87,31 @@ def cost(
 
 
 def cost_spec(spec: Spec) -> CostReport:
-    """Count the network of a spec; raises UsageError for an input that it cannot take or be trained
-    on.
+    """Count the network of a spec.
+
+    Raises UsageError for an input that it cannot take or be trained on, and for whatever a user's
+    own network raises.
     """
+    try:
+        return _counted(spec)
+    except UsageError:
+        raise
+    except Exception as error:
+        if not is_users_own(spec):
+            raise
+        line = (str(error).strip().splitlines() or [""])[0]
+        raise UsageError(f"{spec} cannot be counted: {type(error).__name__}: {line}") from error
+
+
+def is_users_own(spec: Spec) -> bool:
+    """Say whether a part of a spec's network comes from a plug-in."""
+    entries = [registry.find("backbone", spec.backbone)]
+    if spec.detector:
+        entries.append(registry.find("detector", spec.detector))
+    return any(entry.plugin for entry in entries)
+
+
+def _counted(spec: Spec) -> CostReport:
     network = build_spec(spec, device="meta")
     try:
         images = torch.empty(spec.batch, 3, spec.height, spec.width, device="meta")
@@ -97,8 +120,6 @@ def cost_spec(spec: Spec) -> CostReport:
             report = replace(report, train_memory_bytes=train_memory(network, (images,)))
     except (RuntimeError, ValueError) as error:
         line = str(error).strip().splitlines()[0]
-        if "no autograd formula" in line:
-            line = "the operators that read its regions have no gradient here"
         raise UsageError(
             f"{spec} cannot {'be trained' if spec.mode == 'train' else 'run'}: {line}"
         ) from error

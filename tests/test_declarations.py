@@ -14,9 +14,13 @@ from pathlib import Path
 import pytest
 
 from archbench.quantities import QUANTITIES
+from archbench.reasons import Flag, Reason, Status
 
 PACKAGE = Path(__file__).parent.parent / "archbench"
-DECLARED: dict[str, Collection[str]] = {"quantities.py": QUANTITIES.keys()}
+DECLARED: dict[str, Collection[str]] = {
+    "quantities.py": QUANTITIES.keys(),
+    "reasons.py": {*Status, *Reason, *Flag},
+}
 """Names by the module that declares them."""
 MANY = 5
 FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)

@@ -25,6 +25,7 @@ from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
 from archbench.cli.reproduce import counting
 from archbench.cli.sweep import REPEATS
+from archbench.reasons import Status
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.settings import QUICK, Settings
 from archbench.spec import UsageError
@@ -154,7 +155,9 @@ def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, *, quick: 
                 for event in events:
                     teller.tell(event)
                     code = (
-                        Exit.PARTLY_DONE if event.record and event.record.status != "ok" else code
+                        Exit.PARTLY_DONE
+                        if event.record and event.record.status != Status.OK
+                        else code
                     )
     return Exit.INTERRUPTED if heard else code
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from archbench.cli.messages import say
 from archbench.cli.profile import doing
 from archbench.escaping import message
+from archbench.reasons import Status
 from archbench.records import Record
 
 if TYPE_CHECKING:
@@ -100,7 +101,7 @@ class Teller:
         self._forecast.ended(place, time.monotonic() - self._begun[place])
         self._running.pop(place)
         self._ended += 1
-        self._failed += record.status != "ok"
+        self._failed += record.status != Status.OK
         latency = record.value("latency_ms")
         how = "" if latency is None else f", {latency:,.2f} ms"
         why = (

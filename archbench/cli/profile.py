@@ -18,6 +18,7 @@ from archbench.cli.groups import Several, grouped
 from archbench.cli.measuring import OPTIONS, Output, Protocol
 from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
+from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import Settings
 from archbench.spec import Spec, UsageError, parse_options, parse_size
@@ -185,7 +186,7 @@ def _counted_record(spec: Spec, report: CostReport) -> Record:
     return Record(
         spec=spec,
         settings=None,
-        status="ok",
+        status=Status.OK,
         counted=report.totals(),
         environment=fingerprint(),
     )
@@ -196,7 +197,7 @@ def _measured(spec: Spec, settings: Settings, store: Store, *, repeats: int) -> 
     from archbench.measure.job.supervisor import run_job
 
     records: list[Record] = []
-    while len(records) < repeats and not (records and records[-1].status == "interrupted"):
+    while len(records) < repeats and not (records and records[-1].status == Status.INTERRUPTED):
         with _progress() as tell:
             records.append(run_job(spec, settings, store, on_progress=tell))
     return records
@@ -206,7 +207,7 @@ def _typical(records: list[Record]) -> Record:
     """The record to show of several processes: the first that did not end well, else that of the
     median time.
     """
-    failed = [record for record in records if record.status != "ok"]
+    failed = [record for record in records if record.status != Status.OK]
     ranked = sorted(records, key=lambda record: record.value("latency_ms") or 0.0)
     return failed[0] if failed else ranked[len(ranked) // 2]
 
@@ -323,7 +324,7 @@ def _noted(tables: list[Table], note: str) -> list[Table]:
 
 
 def _exit_code(record: Record, extra: dict[str, Any]) -> Exit:
-    if record.status == "interrupted":
+    if record.status == Status.INTERRUPTED:
         return Exit.INTERRUPTED
-    failed = record.status != "ok" or ("check" in extra and not extra["check"].agrees)
+    failed = record.status != Status.OK or ("check" in extra and not extra["check"].agrees)
     return Exit.FAILED if failed else Exit.DONE

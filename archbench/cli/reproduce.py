@@ -21,6 +21,7 @@ from archbench.cli.formats import (
 from archbench.cli.live import live
 from archbench.cli.plugins import Plugins
 from archbench.papers.suites import ALL, suite, suites
+from archbench.reasons import Status
 from archbench.records import Record
 from archbench.report.tables.table import Column, Table
 from archbench.spec import Spec, UsageError
@@ -108,7 +109,7 @@ def counting(*, wanted: bool) -> Iterator[Count | None]:
 
 def _print_list(records: Sequence[Record], form: str) -> None:
     """Print the tables that have published figures, and how much of each there is."""
-    recorded = {record.spec for record in records if record.status == "ok" and record.settings}
+    recorded = {record.spec for record in records if record.status == Status.OK and record.settings}
     found = []
     for one in suites():
         if one.name != ALL and any(member.figures for member in one.members):

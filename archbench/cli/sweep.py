@@ -19,6 +19,7 @@ from archbench.cli.groups import grouped
 from archbench.cli.live import Teller, live
 from archbench.cli.measuring import Output, Protocol
 from archbench.cli.plugins import Plugins
+from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import Settings
 from archbench.spec import Spec, UsageError
@@ -304,7 +305,7 @@ def _exit(records: Sequence[Record], asked: Asked, *, interrupted: bool) -> Exit
         return Exit.INTERRUPTED
     return (
         Exit.PARTLY_DONE
-        if asked.missing or any(record.status != "ok" for record in records)
+        if asked.missing or any(record.status != Status.OK for record in records)
         else Exit.DONE
     )
 

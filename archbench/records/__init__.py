@@ -2,7 +2,7 @@
 writer of results.
 """
 
-from archbench.records.schema import SCHEMA_VERSION, STATUSES, Metric, Reason, Record
+from archbench.records.schema import SCHEMA_VERSION, Cause, Metric, Record
 from archbench.records.store import DEFAULT_FOLDER, Store
 
-__all__ = ["DEFAULT_FOLDER", "SCHEMA_VERSION", "STATUSES", "Metric", "Reason", "Record", "Store"]
+__all__ = ["DEFAULT_FOLDER", "SCHEMA_VERSION", "Cause", "Metric", "Record", "Store"]

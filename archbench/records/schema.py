@@ -14,18 +14,18 @@ from typing import Any
 from archbench.escaping import storable
 from archbench.quantities import DERIVED, QUANTITIES, ROWS, completed
 from archbench.quantity import Quantity, Rule
+from archbench.reasons import Flag, Reason, Status
 from archbench.settings import Settings
 from archbench.spec import Spec
 
 SCHEMA_VERSION = 1
 NOT_NUMBERS = [row.name for row in ROWS if row.group == "counted" and not row.is_number]
 """What is counted without being one figure."""
-STATUSES = ("ok", "oom", "timeout", "error", "skipped", "interrupted")
 
 
 @dataclass(frozen=True)
 class Metric:
-    """One measured figure, or why there is none: `value` is null exactly where `reason` is a code.
+    """One measured figure, or why there is none: `value` is null exactly where there is a `reason`.
 
     `protocol` is model (the forward pass) or model+post (with decoding and suppression). `spread`
     holds n, median, ci95 and what else `sampling.spread` gives of the samples; `flags` warn of the
@@ -36,8 +36,8 @@ class Metric:
     unit: str
     source: str = ""
     protocol: str = ""
-    reason: str = ""
-    flags: tuple[str, ...] = ()
+    reason: Reason | None = None
+    flags: tuple[Flag, ...] = ()
     spread: dict[str, Any] | None = None
 
     def __post_init__(self) -> None:
@@ -59,18 +59,16 @@ class Metric:
         return cls.of(name, rule.value(known), rule.text, protocol)
 
     @classmethod
-    def lacking(cls, names: Iterable[str], reason: str) -> dict[str, Metric]:
+    def lacking(cls, names: Iterable[str], reason: Reason) -> dict[str, Metric]:
         """Make figures of declared words that are missing for a reason."""
         return {name: cls(None, QUANTITIES[name].unit, reason=reason) for name in names}
 
 
 @dataclass(frozen=True)
-class Reason:
-    """Why a job did not end well: a code, the phase that it had reached, and a message for
-    people.
-    """
+class Cause:
+    """Why a job did not end well, the phase that it had reached, and a message for people."""
 
-    code: str
+    code: Reason
     phase: str = ""
     message: str = ""
 
@@ -83,8 +81,8 @@ class Record:
 
     spec: Spec
     settings: Settings | None
-    status: str
-    reason: Reason | None = None
+    status: Status
+    reason: Cause | None = None
     counted: dict[str, Any] | None = None
     measured: dict[str, Metric] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
@@ -102,10 +100,6 @@ class Record:
         default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     )
     schema_version: int = SCHEMA_VERSION
-
-    def __post_init__(self) -> None:
-        if self.status not in STATUSES:
-            raise ValueError(f"status {self.status!r} is none of {', '.join(STATUSES)}")
 
     def value(self, name: str) -> float | None:
         """A figure by its word, counted or measured; None where it was not found."""
@@ -189,7 +183,8 @@ class Record:
             | {
                 "spec": spec,
                 "settings": settings,
-                "reason": Reason(**data["reason"]) if data["reason"] else None,
+                "status": Status(data["status"]),
+                "reason": cause_from_dict(data["reason"]) if data["reason"] else None,
                 "measured": {
                     name: metric_from_dict(metric) for name, metric in data["measured"].items()
                 },
@@ -218,7 +213,17 @@ def _check_types(data: dict[str, Any]) -> None:
 
 def metric_from_dict(data: dict[str, Any]) -> Metric:
     """Read one measured figure."""
-    return Metric(**data | {"flags": tuple(data.get("flags", ()))})
+    reason = data.get("reason")
+    known = {
+        "reason": Reason(reason) if reason else None,
+        "flags": tuple(map(Flag, data.get("flags", ()))),
+    }
+    return Metric(**data | known)
+
+
+def cause_from_dict(data: dict[str, Any]) -> Cause:
+    """Read why a job did not end well."""
+    return Cause(**data | {"code": Reason(data["code"])})
 
 
 def _without_blanks(metric: dict[str, Any]) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from archbench.cli.main import run
 from archbench.measure.job.supervisor import Job, Watch
 from archbench.measure.sweep.places import Place
 from archbench.papers.claims import claims, claims_of
-from archbench.records import Metric, Reason, Record, Store
+from archbench.reasons import Reason, Status
+from archbench.records import Cause, Metric, Record, Store
 from archbench.report.tables.claims import COLUMNS
 from archbench.settings import Settings
 from archbench.spec import Spec
@@ -29,9 +30,9 @@ def made(spec: Spec, latency_ms: float, *, status: str = "ok") -> Record:
     return Record(
         spec=spec,
         settings=Settings(),
-        status=status,
+        status=Status(status),
         counted={"params": 1, "macs": 2, "mac_eq1": 3, "cio": 4, "activation_peak_bytes": 5},
-        reason=None if status == "ok" else Reason("out_of_memory"),
+        reason=None if status == "ok" else Cause(Reason.OUT_OF_MEMORY),
         measured={
             "latency_ms": Metric(latency_ms, "ms", spread=spread),
             "fps": Metric(1e3 / latency_ms, "images/s"),

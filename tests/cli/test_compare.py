@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from archbench.cli.main import run
+from archbench.reasons import Status
 from archbench.records import Metric, Record, Store
 from archbench.report.data.rows import COLUMNS
 from archbench.settings import Settings
@@ -25,7 +26,7 @@ def results(tmp_path: Path) -> Path:
     record = Record(
         spec=registry.resolve("vovnet39", "refinedet320"),
         settings=Settings(),
-        status="ok",
+        status=Status.OK,
         counted={
             "params": 56283844,
             "macs": 32626201600,
@@ -51,7 +52,10 @@ def test_an_approximate_network_says_so(results: Path, capsys: pytest.CaptureFix
     for backbone in ("csp-peleenet", "csp-peleenet-g25"):
         Store(results).append(
             Record(
-                spec=registry.resolve(backbone), settings=None, status="ok", counted={"params": 1}
+                spec=registry.resolve(backbone),
+                settings=None,
+                status=Status.OK,
+                counted={"params": 1},
             )
         )
     assert run(["compare", "--results", str(results)]) == 0
@@ -163,7 +167,7 @@ def several(tmp_path: Path) -> Path:
         record = Record(
             spec=registry.resolve(name, detector, batch=batch),
             settings=Settings(),
-            status="ok",
+            status=Status.OK,
             counted={"params": 56283844},
             measured={
                 "latency_ms": Metric(latency_ms, "ms", spread={"ci95": [latency_ms, latency_ms]})
@@ -361,7 +365,7 @@ def test_of_many_repeats_the_widest_is_told(
             record = Record(
                 spec=registry.resolve("vovnet39", "refinedet", size=64 * side),
                 settings=Settings(),
-                status="ok",
+                status=Status.OK,
                 measured={"latency_ms": Metric(latency_ms, "ms")},
                 environment={"device": "cuda:0", "device_name": "Example GPU"},
             )

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from archbench.cli.main import run
+from archbench.reasons import Status
 from archbench.records import Metric, Record, Store
 from archbench.settings import Settings
 from archbench.zoo.catalogue import registry
@@ -28,7 +29,7 @@ def store_one(folder: Path) -> None:
         Record(
             spec=spec,
             settings=Settings(),
-            status="ok",
+            status=Status.OK,
             measured=measured,
             counted={"macs": 1},
             environment=environment,

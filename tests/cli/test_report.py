@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from archbench.cli.main import run
+from archbench.reasons import Status
 from archbench.records import Metric, Record, Store
 from archbench.settings import Settings
 from archbench.spec import Spec
@@ -41,7 +42,7 @@ def results(tmp_path: Path) -> Path:
         record = Record(
             spec=spec,
             settings=Settings(),
-            status="ok",
+            status=Status.OK,
             counted={"params": int(1e6 * latency_ms), "macs": int(1e9 * latency_ms)},
             measured={
                 "latency_ms": Metric(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from archbench.cli.main import run
+from archbench.reasons import Status
 from archbench.records import Metric, Record, Store
 from archbench.report.tables.reproduce import COLUMNS
 from archbench.settings import Settings
@@ -25,7 +26,7 @@ def results(tmp_path: Path) -> Path:
     record = Record(
         spec=registry.resolve("vovnet39", "refinedet320"),
         settings=Settings(),
-        status="ok",
+        status=Status.OK,
         counted={"params": 56283844, "macs": 32626201600, "paper_flops": 32655481600},
         measured={"latency_ms": Metric(20.0, "ms"), "fps": Metric(50.0, "images/s")},
         environment={"device": "cuda:0", "device_name": "Example GPU"},

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from archbench.records import Metric, Reason, Record
+from archbench.reasons import Flag, Reason, Status
+from archbench.records import Cause, Metric, Record
 from archbench.settings import Settings
 from archbench.zoo.catalogue import registry
 
@@ -48,7 +49,12 @@ def make_record(
         spread = {"n": 50, "median": latency_ms, "ci95": [0.95 * latency_ms, 1.1 * latency_ms]}
         measured = {
             "latency_ms": Metric(
-                latency_ms, "ms", "host clock", "model", flags=flags, spread=spread
+                latency_ms,
+                "ms",
+                "host clock",
+                "model",
+                flags=tuple(map(Flag, flags)),
+                spread=spread,
             ),
             "fps": Metric(1e3 / latency_ms, "images/s", "batch / latency_ms", "model"),
             "gmacs_per_s": Metric(
@@ -57,15 +63,15 @@ def make_record(
             "mem_params_bytes": Metric(225135376, "bytes", "module"),
             "mem_device_delta_bytes": Metric(2e9, "bytes")
             if gpu
-            else Metric(None, "bytes", reason="cpu_device"),
+            else Metric(None, "bytes", reason=Reason.CPU_DEVICE),
             "energy_per_image_j": Metric(energy_j, "J")
             if energy_j
-            else Metric(None, "J", reason="cpu_device"),
+            else Metric(None, "J", reason=Reason.CPU_DEVICE),
         }
     fields: dict[str, Any] = {
         "spec": registry.resolve(backbone, detector, **network),
         "settings": Settings(),
-        "status": "ok",
+        "status": Status.OK,
         "counted": COUNTED,
         "measured": measured,
         "environment": GPU if gpu else CPU,
@@ -83,5 +89,5 @@ def record() -> Callable[..., Record]:
 @pytest.fixture
 def failed() -> Record:
     """A record of a job that ran out of memory while it was timed."""
-    reason = Reason("out_of_memory", "latency", "CUDA out of memory, tried to allocate 3 GiB")
-    return make_record("vgg16", latency_ms=None, status="oom", reason=reason, day=9)
+    reason = Cause(Reason.OUT_OF_MEMORY, "latency", "CUDA out of memory, tried to allocate 3 GiB")
+    return make_record("vgg16", latency_ms=None, status=Status.OOM, reason=reason, day=9)

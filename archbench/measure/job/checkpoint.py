@@ -17,6 +17,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, TypeGuard
 
+from archbench.measure.job.out_of_memory import is_out_of_memory
 from archbench.spec import UsageError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _read(path: Path) -> object:
     except (
         Exception
     ) as error:  # Whatever the bytes lead the reader to: KeyError, EOFError, SafetensorError, ...
-        if "can't allocate memory" in str(error):
+        if is_out_of_memory(error):
             raise
         raise UsageError(
             f"weights {path} are not a checkpoint that can be loaded: the file is {_identify(path)}"
@@ -130,6 +131,7 @@ def _read_torch(path: Path) -> object:
             )  # Of the pickle's protocol and the like: what comes of it is said in one line.
             return torch.load(path, map_location="cpu", weights_only=True)
     except UnpicklingError as error:
+        # Only the message says which code the file asks for.
         wanted = re.search(r"GLOBAL ([\w.]+)", str(error))
         if not wanted:
             raise

@@ -9,6 +9,7 @@ from statistics import median
 
 from archbench.api import Backbone
 from archbench.measure.job.bench import Bench
+from archbench.reasons import Reason
 from archbench.records import Metric
 from archbench.settings import Settings
 
@@ -61,11 +62,11 @@ def parts(bench: Bench, settings: Settings) -> dict[str, Metric]:
         (module for module in bench.network.modules() if isinstance(module, Backbone)), None
     )
     why_not = (
-        "no_parts"
+        Reason.NO_PARTS
         if trunk is None or trunk is bench.network
-        else "one_graph"
+        else Reason.ONE_GRAPH
         if bench.is_one_graph
-        else ""
+        else None
     )
     if why_not:
         return Metric.lacking(("backbone_ms", "heads_ms"), why_not)
@@ -100,7 +101,7 @@ def copies(bench: Bench) -> dict[str, Metric]:
     the CPU.
     """
     if bench.device.kind == "cpu":
-        return Metric.lacking(["copy_ms"], "cpu_device")
+        return Metric.lacking(["copy_ms"], Reason.CPU_DEVICE)
     images = next(bench.inputs).cpu()
     times = [
         bench.timed(lambda: images.to(bench.device.torch_device), 1).host_s for _ in range(PASSES)

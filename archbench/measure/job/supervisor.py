@@ -21,9 +21,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from archbench.measure import child
+from archbench.measure.job.result import Outcome, Result
 from archbench.measure.machine import host
-from archbench.records import Reason, Record, Store
-from archbench.records.schema import metric_from_dict
+from archbench.reasons import Reason, Status
+from archbench.records import Cause, Record, Store
 from archbench.settings import Settings
 from archbench.spec import Spec, UsageError
 
@@ -33,8 +34,6 @@ INTERRUPT_GRACE_S = 10.0
 STDERR_TAIL = 4096
 WORKER = (*child.command("archbench.measure.job.worker"),)
 ATTEMPTS = 2
-RETRIED = ("gpu_busy", "gpu_lost")
-"""Reasons that are the moment's, not the network's."""
 
 Progress = Callable[[dict[str, Any]], None]
 T = TypeVar("T")
@@ -132,8 +131,8 @@ def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
                 watch=watch,
                 variables=job.variables,
             )
-            record = judge(job.spec, job.settings, ending, _result(folder))
-            if attempt == ATTEMPTS or record.reason is None or record.reason.code not in RETRIED:
+            record = judge(job.spec, job.settings, ending, Result.read(folder))
+            if attempt == ATTEMPTS or record.reason is None or not record.reason.code.is_retried:
                 conditions = {**record.conditions, **job.conditions}
                 return keep(
                     replace(record, run_id=job.run_id, attempt=attempt, conditions=conditions),
@@ -250,32 +249,24 @@ def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:
         return
 
 
-def _result(folder: Path) -> dict[str, Any]:
-    try:
-        data: dict[str, Any] = json.loads((folder / "result.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return data
+def judge(spec: Spec, settings: Settings, ending: Ending, result: Result) -> Record:
+    """Make the record of a job from the evidence: how its process ended and what it had written.
 
-
-def judge(spec: Spec, settings: Settings, ending: Ending, result: dict[str, Any]) -> Record:
-    """Make the record of a job from the evidence: how its process ended and what it had written."""
+    Raises RefusedError where the job could not be what was asked for.
+    """
     status, reason = _verdict(ending, result, settings)
-    refused = status == "usage"
     record = Record(
         spec=spec,
         settings=settings,
-        status="error" if refused else status,
+        status=status,
         reason=reason,
-        counted=result.get("counted"),
-        measured={
-            name: metric_from_dict(metric) for name, metric in result.get("measured", {}).items()
-        },
-        environment=result.get("environment") or host.fingerprint(),
-        conditions=result.get("conditions", {}),
-        phases=result.get("phases", {}),
+        counted=result.counted,
+        measured=result.measured,
+        environment=result.environment or host.fingerprint(),
+        conditions=result.conditions,
+        phases=result.phases,
     )
-    if refused:
+    if ending.code == 0 and result.outcome == Outcome.REFUSED:
         raise RefusedError(record)
     return record
 
@@ -287,35 +278,32 @@ def _signal_name(number: int) -> str:
         return str(number)
 
 
-def _verdict(
-    ending: Ending, result: dict[str, Any], settings: Settings
-) -> tuple[str, Reason | None]:
-    phase = result.get("phase", "start")
-    said = result.get("status")
-    if ending.code == 0 and said not in (None, "running"):
-        reason = result.get("reason")
-        return said, Reason(**reason) if reason else None
+def _verdict(ending: Ending, result: Result, settings: Settings) -> tuple[Status, Cause | None]:
+    phase = result.phase
+    if ending.code == 0 and result.outcome == Outcome.REFUSED:
+        return Status.ERROR, result.reason
+    if ending.code == 0 and result.status:
+        return result.status, result.reason
     if ending.timed_out:
-        return "timeout", Reason(
-            "deadline", phase, f"not done after {settings.deadline:g} s; ended in phase {phase}"
-        )
+        message = f"not done after {settings.deadline:g} s; ended in phase {phase}"
+        return Status.TIMEOUT, Cause(Reason.DEADLINE, phase, message)
     if ending.interrupted:
-        return "interrupted", Reason("interrupted", phase, "ended on request before it was done")
+        message = "ended on request before it was done"
+        return Status.INTERRUPTED, Cause(Reason.INTERRUPTED, phase, message)
+    return Status.ERROR, _crash(ending, phase)
+
+
+def _crash(ending: Ending, phase: str) -> Cause:
+    """Why a worker ended that nobody had asked to, without its last word."""
     if ending.code == 0:
-        return "error", Reason("no_result", phase, "the worker ended without a result")
+        return Cause(Reason.NO_RESULT, phase, "the worker ended without a result")
     if ending.code == -signal.SIGKILL:
-        return "error", Reason(
-            "killed", phase, "the worker was killed from outside: likely the host ran out of memory"
-        )
+        message = "the worker was killed from outside: likely the host ran out of memory"
+        return Cause(Reason.KILLED, phase, message)
+    said = ending.stderr[-STDERR_TAIL:]
     if ending.code < 0:
         name = _signal_name(-ending.code)
-        return "error", Reason(
-            f"signal:{name}",
-            phase,
-            f"the worker died of {name}. {ending.stderr[-STDERR_TAIL:]}".strip(),
-        )
-    return "error", Reason(
-        f"exit:{ending.code}",
-        phase,
-        ending.stderr[-STDERR_TAIL:].strip() or f"the worker exited with {ending.code}",
-    )
+        message = f"the worker died of {name}. {said}".strip()
+        return Cause(Reason(f"signal:{name}"), phase, message)
+    message = said.strip() or f"the worker exited with {ending.code}"
+    return Cause(Reason(f"exit:{ending.code}"), phase, message)

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.sampling import MIN_FOR_INTERVAL, Collected, collect, spread
+from archbench.reasons import Flag, Reason
 from archbench.records import Metric
 from archbench.settings import Settings
 from archbench.spec import Spec
@@ -36,7 +37,11 @@ PROTOCOLS = {
     "total_ms": "model+post",
 }
 SOURCES = {"gpu_ms": "CUDA events"}
-WHY_NOT = {"gpu_ms": "cpu_device", "postprocess_ms": "no_postprocess", "total_ms": "no_postprocess"}
+WHY_NOT = {
+    "gpu_ms": Reason.CPU_DEVICE,
+    "postprocess_ms": Reason.NO_POSTPROCESS,
+    "total_ms": Reason.NO_POSTPROCESS,
+}
 
 
 def warm_up(bench: Bench, interrupted: Callable[[], bool]) -> bool:
@@ -117,7 +122,7 @@ def sample(
     return collected
 
 
-def times(collected: Collected, spec: Spec, flags: Sequence[str]) -> dict[str, Metric]:
+def times(collected: Collected, spec: Spec, flags: Sequence[Flag]) -> dict[str, Metric]:
     """The medians of what was sampled, with their spread, and images a second; a training job's
     calls are its steps.
     """
@@ -127,12 +132,12 @@ def times(collected: Collected, spec: Spec, flags: Sequence[str]) -> dict[str, M
         if name in collected.columns
         else Metric.lacking([name], WHY_NOT[name])[name]
         for name, protocol in PROTOCOLS.items()
-        if not (trains and WHY_NOT.get(name) == "no_postprocess")
+        if not (trains and WHY_NOT.get(name) == Reason.NO_POSTPROCESS)
     }
     latency, on_device = metrics["latency_ms"].value, metrics["gpu_ms"].value
     assert latency is not None
     if on_device is not None and latency - on_device > LAUNCH_BOUND * latency:
-        metrics["latency_ms"] = _flagged(metrics["latency_ms"], "launch_bound")
+        metrics["latency_ms"] = _flagged(metrics["latency_ms"], Flag.LAUNCH_BOUND)
     protocol = metrics["latency_ms"].protocol
     return metrics | {"fps": Metric.derived("fps", _known(metrics, spec), protocol)}
 
@@ -142,7 +147,7 @@ def rates(timed: dict[str, Metric], spec: Spec, macs: int) -> dict[str, Metric]:
     known = _known(timed, spec) | {"macs": macs}
     found = {name: Metric.derived(name, known, "model") for name in ("gmacs_per_s", "flops_per_s")}
     if known["total_ms"] is None:
-        return found | Metric.lacking(["fps_total"], "no_postprocess")
+        return found | Metric.lacking(["fps_total"], Reason.NO_POSTPROCESS)
     return found | {"fps_total": Metric.derived("fps_total", known, PROTOCOLS["total_ms"])}
 
 
@@ -164,14 +169,14 @@ def save_samples(arrays: Arrays, path: Path) -> None:
     temporary.replace(path)
 
 
-def _median(collected: Collected, name: str, protocol: str, flags: Sequence[str]) -> Metric:
+def _median(collected: Collected, name: str, protocol: str, flags: Sequence[Flag]) -> Metric:
     described = spread([1e3 * value for value in collected.columns[name]])
     described |= {
         "calls_per_sample": collected.calls,
         "elapsed_s": collected.elapsed_s,
         "stop_reason": collected.stop_reason,
     }
-    own = [*flags, *(["ci_not_met"] if collected.stop_reason != "converged" else [])]
+    own = [*flags, *([Flag.CI_NOT_MET] if collected.stop_reason != "converged" else [])]
     return Metric.of(
         name,
         described["median"],
@@ -182,7 +187,7 @@ def _median(collected: Collected, name: str, protocol: str, flags: Sequence[str]
     )
 
 
-def _flagged(metric: Metric, flag: str) -> Metric:
+def _flagged(metric: Metric, flag: Flag) -> Metric:
     return replace(metric, flags=(*metric.flags, flag))
 
 

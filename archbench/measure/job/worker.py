@@ -16,7 +16,7 @@ import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -24,9 +24,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archbench.api import CostReport, cost_spec
+from archbench.api import CostReport, cost_spec, is_users_own
 from archbench.measure.job.bench import Bench
+from archbench.measure.job.out_of_memory import is_out_of_memory
 from archbench.measure.job.passes import copies, parts, throughput
+from archbench.measure.job.result import Outcome, Result
 from archbench.measure.job.timing import (
     Arrays,
     arrays_of,
@@ -44,17 +46,16 @@ from archbench.measure.power.energy import METERS, EnergyJob, Load, open_meter
 from archbench.measure.power.meter import GpuLostError
 from archbench.measure.roofline import bounds as roofline
 from archbench.measure.roofline.probes import peaks_of
-from archbench.records import Metric, Reason
+from archbench.reasons import Flag, Reason, Status
+from archbench.records import Cause, Metric
 from archbench.settings import Settings
 from archbench.spec import Spec, UsageError
 
+BEFORE_RUNNING = ("count", "build")
+"""Phases in which a user's own network shows whether it is one: what it raises there is refused."""
 MEMORY_CALLS = 2
 TRAINING_SAMPLES = 20
 """The fewest steps that are timed."""
-NO_MEMORY = ("can't allocate memory", "CUDA error: out of memory", "STATUS_ALLOC_FAILED")
-"""What errors say of memory that is not enough: torch's allocator of a CPU, the driver, cuBLAS and
-cuDNN.
-"""
 
 
 class Interruption:
@@ -76,24 +77,18 @@ class Report:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.data: dict[str, Any] = {
-            "status": "running",
-            "phase": "",
-            "measured": {},
-            "phases": {},
-            "conditions": {},
-        }
+        self.result = Result()
         self._progress = (folder / "progress.jsonl").open("a", buffering=1, encoding="utf-8")
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
         """Run a phase: announce it, time it, write what was found."""
-        self.data["phase"] = name
+        self.result.phase = name
         self.write()
         self.tell(phase=name)
         start = time.perf_counter()
         yield
-        self.data["phases"][name] = round(time.perf_counter() - start, 4)
+        self.result.phases[name] = round(time.perf_counter() - start, 4)
         self.write()
 
     def tell(self, **news: Any) -> None:
@@ -102,21 +97,23 @@ class Report:
 
     def measured(self, metrics: dict[str, Metric]) -> None:
         """Add figures."""
-        self.data["measured"] |= {name: asdict(metric) for name, metric in metrics.items()}
+        self.result.measured |= metrics
 
-    def end(self, status: str, reason: Reason | None = None) -> None:
+    def end(self, status: Status, reason: Reason | None = None, message: str = "") -> None:
         """Write the last word."""
-        self.data |= {"status": status, "reason": asdict(reason) if reason else None}
+        self.result.outcome, self.result.status = Outcome.ENDED, status
+        self.result.reason = Cause(reason, self.result.phase, message) if reason else None
+        self.write()
+
+    def refuse(self, message: str) -> None:
+        """Write that the job cannot be what was asked for."""
+        self.result.outcome = Outcome.REFUSED
+        self.result.reason = Cause(Reason.REFUSED, self.result.phase, message)
         self.write()
 
     def write(self) -> None:
-        """Replace the result file, whole or not at all."""
-        temporary = self.folder / "result.tmp"
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump(self.data, file, allow_nan=False)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(self.folder / "result.json")
+        """Write down what was found so far."""
+        self.result.write(self.folder)
 
 
 def run(
@@ -128,19 +125,19 @@ def run(
 ) -> None:
     """Go through the phases of one job; `meter` is the device's own where none is named."""
     settings.check(spec)
-    conditions = report.data["conditions"]
+    conditions = report.result.conditions
     with report.phase("preflight"):
-        report.data["environment"] = host.fingerprint()
+        report.result.environment = host.fingerprint()
         device = open_device(settings)
         power = open_meter(meter or METERS[device.kind], uuid=device.uuid)
         energy = EnergyJob(power, interrupted=interrupted, allow_shared=settings.allow_shared)
         energy.rest("no_context")
         device.activate()
-        report.data["environment"] |= device.fingerprint()
+        report.result.environment |= device.fingerprint()
         conditions["host_before"] = host.load()
     with report.phase("count"):
         counted = cost_spec(spec)
-        report.data["counted"] = counted.totals()
+        report.result.counted = counted.totals()
     trains = spec.mode == "train"
     with nullcontext() if trains else torch.inference_mode():
         with report.phase("build"):
@@ -177,7 +174,7 @@ def run(
             timed = times(
                 collected,
                 spec,
-                [*([] if steady else ["warmup_not_steady"]), *contention(bench, conditions)],
+                [*([] if steady else [Flag.WARMUP_NOT_STEADY]), *contention(bench, conditions)],
             )
             report.measured(timed if trains else timed | rates(timed, spec, counted.macs))
             samples = arrays_of(collected)
@@ -199,7 +196,11 @@ def run(
                     bench,
                     settings,
                     report,
-                    why_not="training" if trains else "interrupted" if interrupted() else "",
+                    why_not=Reason.TRAINING
+                    if trains
+                    else Reason.INTERRUPTED
+                    if interrupted()
+                    else None,
                 )
 
 
@@ -218,22 +219,22 @@ def sizes(network: nn.Module) -> dict[str, Metric]:
     }
 
 
-def contention(bench: Bench, conditions: dict[str, Any]) -> list[str]:
+def contention(bench: Bench, conditions: dict[str, Any]) -> list[Flag]:
     """Flags of what may have disturbed the times: others on the CPU or the card, a training that
     left the finite numbers.
     """
     disturbed = any(host.is_contended(conditions[when]) for when in ("host_before", "host_after"))
     diverged = bench.training is not None and bench.training.diverged
     return [
-        *(["cpu_contended"] if disturbed else []),
-        *(["cpu_stolen"] if (conditions["cpu_stolen_share"] or 0.0) > host.STOLEN_SHARE else []),
+        *([Flag.CPU_CONTENDED] if disturbed else []),
+        *([Flag.CPU_STOLEN] if (conditions["cpu_stolen_share"] or 0.0) > host.STOLEN_SHARE else []),
         *bench.device.contention(),
-        *(["loss_not_finite"] if diverged else []),
+        *([Flag.LOSS_NOT_FINITE] if diverged else []),
     ]
 
 
 def add_roofline(
-    counted: CostReport, bench: Bench, settings: Settings, report: Report, *, why_not: str
+    counted: CostReport, bench: Bench, settings: Settings, report: Report, *, why_not: Reason | None
 ) -> None:
     """Set the time that was measured beside the device's roofline, or say why not: of training the
     forward pass alone is counted.
@@ -242,9 +243,10 @@ def add_roofline(
         report.measured(Metric.lacking(roofline.METRICS, why_not))
         return
     peaks, cached = peaks_of(bench.device, settings)
-    report.data["conditions"]["roofline"] = roofline.describe(peaks, settings, cached=cached)
-    latency_ms = report.data["measured"]["latency_ms"]["value"]
-    report.measured(roofline.bounds(counted, report.data["conditions"], settings, latency_ms))
+    report.result.conditions["roofline"] = roofline.describe(peaks, settings, cached=cached)
+    latency_ms = report.result.measured["latency_ms"].value
+    assert latency_ms is not None
+    report.measured(roofline.bounds(counted, report.result.conditions, settings, latency_ms))
 
 
 def memory(bench: Bench) -> dict[str, Metric]:
@@ -271,7 +273,7 @@ def measure_energy(
                 energy.measure(load, settings.energy_s)
     finally:
         report.measured(energy.metrics)
-        report.data["conditions"]["energy"] = energy.conditions
+        report.result.conditions["energy"] = energy.conditions
         save_samples(samples | energy.arrays, report.folder / "samples.npz")
 
 
@@ -311,36 +313,25 @@ def main(folder: Path) -> int:
     try:
         run(spec, settings, report, interrupted, job.get("meter"))
     except GpuLostError as error:
-        report.end("error", Reason("gpu_lost", report.data["phase"], str(error)))
+        report.end(Status.ERROR, Reason.GPU_LOST, str(error))
     except UsageError as error:
-        report.end("usage", Reason("usage", report.data["phase"], str(error)))
+        report.refuse(str(error))
     except BusyError as error:
-        report.end("skipped", Reason("gpu_busy", report.data["phase"], str(error)))
+        report.end(Status.SKIPPED, Reason.GPU_BUSY, str(error))
     except Exception as error:
         if is_out_of_memory(error):
-            report.end("oom", Reason("out_of_memory", report.data["phase"], _last_line(error)))
+            report.end(Status.OOM, Reason.OUT_OF_MEMORY, _last_line(error))
+        elif report.result.phase in BEFORE_RUNNING and is_users_own(spec):
+            report.refuse(f"{spec} cannot be built: {type(error).__name__}: {_last_line(error)}")
         else:
             traceback.print_exc()
-            report.end(
-                "error", Reason(type(error).__name__, report.data["phase"], _last_line(error))
-            )
+            report.end(Status.ERROR, Reason(type(error).__name__), _last_line(error))
     else:
-        reason = (
-            Reason("interrupted", report.data["phase"], "ended early on request")
-            if interrupted()
-            else None
-        )
-        report.end("interrupted" if interrupted() else "ok", reason)
+        if interrupted():
+            report.end(Status.INTERRUPTED, Reason.INTERRUPTED, "ended early on request")
+        else:
+            report.end(Status.OK)
     return 0
-
-
-def is_out_of_memory(error: Exception) -> bool:
-    """Whether an error says that memory was not enough; libraries of a card have words and no class
-    for it.
-    """
-    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        words in str(error) for words in NO_MEMORY
-    )
 
 
 def _last_line(error: BaseException) -> str:

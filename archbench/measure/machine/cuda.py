@@ -10,6 +10,7 @@ import torch
 from archbench.measure.machine import exclusive
 from archbench.measure.machine.device import Clock, Device
 from archbench.measure.power.nvml import NvmlCard
+from archbench.reasons import Flag, Reason
 from archbench.records import Metric
 from archbench.settings import PRECISIONS, Settings
 from archbench.spec import UsageError
@@ -89,7 +90,7 @@ class CudaDevice(Device):
     def clock(self) -> Clock:
         return self._clock
 
-    def contention(self) -> list[str]:
+    def contention(self) -> list[Flag]:
         return exclusive.contention(self.card.process_count())
 
     def synchronize(self) -> None:
@@ -118,7 +119,7 @@ class CudaDevice(Device):
         management"): the allocator sees no peak.
         """
         if self._replays:
-            return Metric.lacking(("mem_alloc_peak_bytes", "mem_act_peak_bytes"), "graph_pool")
+            return Metric.lacking(("mem_alloc_peak_bytes", "mem_act_peak_bytes"), Reason.GRAPH_POOL)
         peak = torch.cuda.max_memory_allocated(self._index)
         peaks = {
             "mem_alloc_peak_bytes": peak,
@@ -146,7 +147,7 @@ class CudaDevice(Device):
         """What the driver says that this process has on the card."""
         name, held = "mem_process_bytes", self.card.process_bytes()
         if not held:
-            return Metric.lacking([name], "not_told_by_process")
+            return Metric.lacking([name], Reason.NOT_TOLD_BY_PROCESS)
         return {name: Metric.of(name, held, "NVML", protocol)}
 
 

@@ -11,6 +11,7 @@ import torch
 
 from archbench.measure.machine import host
 from archbench.quantities import about
+from archbench.reasons import Flag, Reason
 from archbench.records import Metric
 from archbench.settings import Settings
 from archbench.spec import UsageError
@@ -102,7 +103,7 @@ class Device:
         """A stopwatch of the device's own."""
         return Clock()
 
-    def contention(self) -> list[str]:
+    def contention(self) -> list[Flag]:
         """Flags of a device that others use meanwhile, as far as the device itself can tell."""
         return []
 
@@ -115,12 +116,12 @@ class Device:
 
     def memory(self, *, protocol: str) -> dict[str, Metric]:
         """The memory peaks since `reset_memory`, each under its own word."""
-        return Metric.lacking(DEVICE_MEMORY, "cpu_device") | self._host_memory(protocol)
+        return Metric.lacking(DEVICE_MEMORY, Reason.CPU_DEVICE) | self._host_memory(protocol)
 
     def _host_memory(self, protocol: str) -> dict[str, Metric]:
         name, peak = "mem_host_peak_bytes", host.peak_bytes() if self._host_peak else None
         if peak is None:
-            return Metric.lacking([name], "no_peak_from_kernel")
+            return Metric.lacking([name], Reason.NO_PEAK_FROM_KERNEL)
         return {name: Metric.of(name, peak, "VmHWM after clear_refs", protocol)}
 
 

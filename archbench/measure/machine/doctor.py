@@ -5,65 +5,18 @@ and what would help. Torch-free.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from archbench.measure.machine.host import CONTENDED_PRESSURE
 from archbench.measure.power.validity import EVENTS, THROTTLED
+from archbench.reasons import Flag, Reason
 
 State = Literal["yes", "but", "no"]
 Facts = dict[str, Any]
 
 LEAST_FREE_BYTES = 100_000_000
 HELD_DOWN = {name for bit, name in EVENTS.items() if bit & THROTTLED}
-
-NVML: dict[str, tuple[str, str]] = {
-    "nvml_library_missing": (
-        "there is no NVIDIA driver here",
-        "with an NVIDIA card, install its driver; in a container, start it with --gpus all",
-    ),
-    "no_card": (
-        "the NVIDIA driver runs but shows no card",
-        "see whether nvidia-smi lists one; in a container, start it with --gpus all",
-    ),
-    "driver_not_loaded": (
-        "the NVIDIA driver is installed but not loaded",
-        "sudo modprobe nvidia, or restart the machine",
-    ),
-    "driver_library_mismatch": (
-        "the NVIDIA driver was updated and its old version still runs",
-        "restart the machine",
-    ),
-    "nvml_binding_missing": ("the driver cannot be asked", "pip install nvidia-ml-py"),
-    "no_permission": ("the NVIDIA driver refuses this user", "ask for access to /dev/nvidia*"),
-    "nvml_transient": (
-        "the NVIDIA driver does not answer",
-        "see whether nvidia-smi does; restart the machine if not",
-    ),
-    "driver_too_old": ("the NVIDIA driver is too old to be asked", "install a newer one"),
-    "gpu_lost": (
-        "a card is lost: off its bus, or in need of a reset",
-        "restart the machine; check its power and cooling",
-    ),
-    "mig": (
-        "the card is cut into slices (MIG) and its power is that of all of them",
-        "use a card that is not cut",
-    ),
-    "not_supported": (
-        "the card has no power sensor that its driver would read",
-        "time and memory do not need it",
-    ),
-}
-RAPL: dict[str, tuple[str, str]] = {
-    "rapl_absent": (
-        "the kernel shows no energy counters, as in most virtual machines",
-        "measure on the machine itself, under Linux with the module intel_rapl_msr",
-    ),
-    "rapl_no_permission": (
-        "only root may read the energy counters",
-        "sudo chmod o+r /sys/class/powercap/intel-rapl:*/energy_uj",
-    ),
-}
 
 
 @dataclass(frozen=True)
@@ -95,6 +48,12 @@ def judge(facts: Facts) -> list[Ability]:
     ]
 
 
+def _lacking(name: str, why_not: Reason) -> Ability:
+    """What cannot be measured here, by the reason that the machine gives."""
+    cause = why_not.cause or f"the NVIDIA driver says {why_not}"
+    return Ability(name, "no", cause, why_not.remedy or "see whether nvidia-smi works", why_not)
+
+
 def _on_the_cpu(facts: Facts) -> Iterator[Ability]:
     found = facts["host"]
     cores = f"{found['cores']} core{'s' * (found['cores'] != 1)} for this process"
@@ -113,8 +72,8 @@ def _on_the_cpu(facts: Facts) -> Iterator[Ability]:
             "time on the CPU",
             "but",
             f"{cores}; other programs use the CPU now: {busy}{above}",
-            "stop them, or wait",
-            "cpu_contended",
+            Flag.CPU_CONTENDED.remedy,
+            Flag.CPU_CONTENDED,
         )
     elif governor not in (None, "performance"):
         remedy = "sudo cpupower frequency-set -g performance"
@@ -129,14 +88,7 @@ def _on_the_cpu(facts: Facts) -> Iterator[Ability]:
     if found["memory_peak"]:
         yield Ability("memory of the host", "yes", "the kernel's own peak of this process")
     else:
-        cause = "the kernel keeps no peak that can be reset (/proc/self/clear_refs)"
-        yield Ability(
-            "memory of the host",
-            "no",
-            cause,
-            "use Linux; in a container, one that leaves /proc writable",
-            "no_peak_from_kernel",
-        )
+        yield _lacking("memory of the host", Reason.NO_PEAK_FROM_KERNEL)
     yield _energy_of_the_cpu(facts["rapl"])
 
 
@@ -153,8 +105,7 @@ def _neighbours(found: Facts) -> str:
 
 def _energy_of_the_cpu(rapl: Facts) -> Ability:
     if rapl["why_not"]:
-        cause, remedy = RAPL[rapl["why_not"]]
-        return Ability("energy of the CPU", "no", cause, remedy, rapl["why_not"])
+        return _lacking("energy of the CPU", Reason(rapl["why_not"]))
     packages = rapl["domains"]["packages"]
     return Ability(
         "energy of the CPU",
@@ -164,14 +115,11 @@ def _energy_of_the_cpu(rapl: Facts) -> Ability:
 
 
 def _on_cards(facts: Facts) -> Iterator[Ability]:
-    why_not = facts["nvml"]["why_not"]
-    if why_not:
-        cause, remedy = NVML.get(
-            why_not, (f"the NVIDIA driver says {why_not}", "see whether nvidia-smi works")
-        )
+    if facts["nvml"]["why_not"]:
+        why_not = Reason(facts["nvml"]["why_not"])
+        lacking = _lacking("another card" if facts["cards"] else "anything of a card", why_not)
         said = facts["nvml"]["message"]
-        what = "another card" if facts["cards"] else "anything of a card"
-        yield Ability(what, "no", f"{cause}: {said}" if said else cause, remedy, why_not)
+        yield replace(lacking, found=f"{lacking.found}: {said}") if said else lacking
     for index, card in enumerate(facts["cards"]):
         name = f"card {index}" if len(facts["cards"]) > 1 else "the card"
         time = _time_of(f"time on {name}", card, facts["torch"])
@@ -206,8 +154,8 @@ def _time_of(name: str, card: Facts, torch: Facts) -> Ability:
             name,
             "but",
             f"its clocks are held down: {', '.join(held)}",
-            "let it cool; check its power and cooling",
-            "throttled",
+            Flag.THROTTLED.remedy,
+            Flag.THROTTLED,
         )
     if card["processes"]:
         others = f"{card['processes']} program{'s' * (card['processes'] != 1)}"
@@ -215,16 +163,16 @@ def _time_of(name: str, card: Facts, torch: Facts) -> Ability:
             name,
             "but",
             f"{others} run on it now",
-            "nvidia-smi lists them: stop them, or wait",
-            "contended",
+            Flag.CONTENDED.remedy,
+            Flag.CONTENDED,
         )
     if card["processes"] is None:
         return Ability(
             name,
             "but",
             "its driver does not say whether others use it",
-            "see that nobody does",
-            "exclusivity_unknown",
+            Flag.EXCLUSIVITY_UNKNOWN.remedy,
+            Flag.EXCLUSIVITY_UNKNOWN,
         )
     return Ability(name, "yes", f"{card['name']}, nobody else on it")
 
@@ -247,11 +195,7 @@ def _memory_of(name: str, card: Facts) -> Ability:
 def _energy_of(name: str, card: Facts, *, usable: bool) -> Ability:
     power = card["power"]
     if power["why_not"]:
-        cause, remedy = NVML.get(
-            power["why_not"],
-            (f"the driver says {power['why_not']}", "see whether nvidia-smi shows its power"),
-        )
-        return Ability(name, "no", cause, remedy, power["why_not"])
+        return _lacking(name, Reason(power["why_not"]))
     found = (
         "by its power "
         f"({', '.join(power['sensors'])}){' and its energy counter' if power['counter'] else ''}"

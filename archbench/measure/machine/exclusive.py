@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from archbench.reasons import Flag
+
 WAIT_S = 60.0
 """How long a job waits for a card that is in use."""
 POLL_S = 0.5
@@ -44,11 +46,11 @@ def hold(uuid: str, others: Callable[[], int | None], *, wait_s: float = WAIT_S)
         time.sleep(POLL_S)
 
 
-def contention(processes: int | None) -> list[str]:
+def contention(processes: int | None) -> list[Flag]:
     """The flags of a card that should run this process alone, by the number of processes there."""
     if processes is None:
-        return ["exclusivity_unknown"]
-    return ["contended"] if processes > 1 else []
+        return [Flag.EXCLUSIVITY_UNKNOWN]
+    return [Flag.CONTENDED] if processes > 1 else []
 
 
 def _lock_file(uuid: str) -> Path:

@@ -23,8 +23,9 @@ from archbench.measure.power.meter import GpuLostError, SampledMeter
 from archbench.measure.power.nvml import NvmlCard, NvmlInstrument
 from archbench.measure.power.rapl import RaplInstrument
 from archbench.measure.power.validity import EVENTS
+from archbench.reasons import Reason
 
-NO_SUCH_CARD = "nvml_error_2"
+NO_SUCH_CARD = Reason("nvml_error_2")
 """NVML's answer to an index above its cards."""
 WATCH_S, WATCH_PERIOD_S = 1.0, 0.002
 TORCH_S = 120.0
@@ -42,7 +43,7 @@ def look(results: Path, *, tell: Tell = lambda _: None) -> dict[str, Any]:
     return {
         "host": look_at_host(),
         "torch": look_at_torch(tell),
-        "nvml": {"why_not": why_not, "message": message},
+        "nvml": {"why_not": why_not or "", "message": message},
         "cards": cards,
         "rapl": look_at_packages(),
         "folders": {"results": look_at_folder(results), "cache": look_at_folder(cache.folder())},
@@ -89,8 +90,8 @@ def look_at_torch(tell: Tell) -> dict[str, Any]:
     return found | {"cards": cards, "error": "" if cards or not lines else lines[-1]}
 
 
-def look_at_cards(tell: Tell) -> tuple[list[dict[str, Any]], str, str]:
-    """Every card that the driver shows; with none, a reason code and what there is to say
+def look_at_cards(tell: Tell) -> tuple[list[dict[str, Any]], Reason | None, str]:
+    """Every card that the driver shows; with none, a reason and what there is to say
     besides.
     """
     found: list[dict[str, Any]] = []
@@ -98,12 +99,12 @@ def look_at_cards(tell: Tell) -> tuple[list[dict[str, Any]], str, str]:
         while True:
             card = NvmlCard(index=len(found))
             if card.why_not:
-                absent = "no_card" if card.why_not == NO_SUCH_CARD else card.why_not
-                return found, "" if found else absent, card.message
+                absent = Reason.NO_CARD if card.why_not == NO_SUCH_CARD else card.why_not
+                return found, None if found else absent, card.message
             tell(f"watching the sensors of card {len(found)}")
             found.append(look_at_card(card))
     except GpuLostError as error:
-        return found, "gpu_lost", str(error)
+        return found, Reason.GPU_LOST, str(error)
 
 
 def look_at_card(card: NvmlCard) -> dict[str, Any]:
@@ -170,7 +171,11 @@ def look_at_power(card: NvmlCard) -> dict[str, Any]:
 def look_at_packages() -> dict[str, Any]:
     """The energy counters of CPU packages."""
     instrument = RaplInstrument()
-    return {"why_not": instrument.why_not, "message": instrument.message, **instrument.conditions}
+    return {
+        "why_not": instrument.why_not or "",
+        "message": instrument.message,
+        **instrument.conditions,
+    }
 
 
 def look_at_folder(folder: Path | None) -> dict[str, Any]:

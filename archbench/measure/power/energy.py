@@ -38,6 +38,7 @@ from archbench.measure.power.nvml import NvmlCard, NvmlInstrument
 from archbench.measure.power.rapl import RaplInstrument
 from archbench.measure.power.validity import conditions_of, flags_of, sharing
 from archbench.quantities import about
+from archbench.reasons import Flag, Reason
 from archbench.records import Metric
 
 METERS = {"cuda": "nvml", "cpu": "rapl"}
@@ -107,7 +108,7 @@ class Idle:
     """Power of the device at rest, or the reason why it is not known."""
 
     watts: float | None
-    reason: str = ""
+    reason: Reason | None = None
     source: str = ""
     seconds: float = IDLE_S
     quiet: bool = False
@@ -122,7 +123,7 @@ class Notes:
 
     source: str
     protocol: str = ""
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
     spread: dict[str, Any] | None = None
 
 
@@ -168,8 +169,8 @@ class EnergyJob:
             self.conditions["message"] = meter.message
         self.metrics: dict[str, Metric] = {}
         self.arrays: dict[str, NDArray[Any]] = {}
-        self._idle = Idle(None, "not_reached")
-        self._lack(meter.why_not or "not_reached", METRICS)
+        self._idle = Idle(None, Reason.NOT_REACHED)
+        self._lack(meter.why_not or Reason.NOT_REACHED, METRICS)
 
     @property
     def possible(self) -> bool:
@@ -187,10 +188,12 @@ class EnergyJob:
         self._wait(window.end + MARGIN_S - time.perf_counter())
         trace = self._stop(f"idle_{moment}_")
         idle = (
-            Idle(None, "interrupted") if self.interrupted() else idle_of(self.meter, trace, window)
+            Idle(None, Reason.INTERRUPTED)
+            if self.interrupted()
+            else idle_of(self.meter, trace, window)
         )
         self._idle = idle
-        self.conditions[f"idle_{moment}"] = asdict(idle)
+        self.conditions[f"idle_{moment}"] = asdict(idle) | {"reason": idle.reason or ""}
         self._give(IDLES[moment], idle.watts, idle.reason, Notes(idle.source))
 
     def measure(self, load: Load, seconds: float) -> None:
@@ -204,11 +207,12 @@ class EnergyJob:
             ]
         )
         if self.interrupted() or seconds < self.meter.traits.least_window_s:
-            self._lack("interrupted" if self.interrupted() else "window_too_short", UNDER_LOAD)
+            why_not = Reason.INTERRUPTED if self.interrupted() else Reason.WINDOW_TOO_SHORT
+            self._lack(why_not, UNDER_LOAD)
             return
         self._window(load, seconds)
         if load.protocol == "train":
-            self._lack("no_inference", [EQ2])
+            self._lack(Reason.NO_INFERENCE, [EQ2])
         elif EQ2 not in self.meter.traits.lacks:
             self._eq2(load, max(seconds / 2, LEAST_EQ2_S))
 
@@ -249,18 +253,18 @@ class EnergyJob:
             Notes(power.source, load.protocol, (*power.flags, *flags)),
         )
 
-    def _fitness(self, trace: Trace, window: Window, load: Load) -> tuple[str, list[str]]:
+    def _fitness(
+        self, trace: Trace, window: Window, load: Load
+    ) -> tuple[Reason | None, list[Flag]]:
         """Why nothing that was measured within a window counts, if so, and the flags of what
         does.
         """
         shared = sharing(trace, window, load.processes)
-        unfit = (
-            "interrupted"
-            if self.interrupted()
-            else shared
-            if shared == "contended" and not self.allow_shared
-            else ""
-        )
+        unfit = None
+        if self.interrupted():
+            unfit = Reason.INTERRUPTED
+        elif shared == Flag.CONTENDED and not self.allow_shared:
+            unfit = Reason.CONTENDED
         return unfit, [*flags_of(trace, window), *([shared] if shared else [])]
 
     def _figures(self, power: Power, window: Window, images: float, notes: Notes) -> None:
@@ -286,16 +290,19 @@ class EnergyJob:
                 "energy_counter_ratio", power.ratio, power.counter_reason or power.reason, ratio
             )
         if power.watts is None:
+            assert power.reason
             self._lack(power.reason, ENERGY_AND_RATE)
             return
         per_image = window.seconds / images
         spread = {"window_s": window.seconds, "images": images}
-        self._give("power_mean_w", power.watts, "", notes)
-        self._give("energy_per_image_j", power.watts * per_image, "", replace(notes, spread=spread))
+        self._give("power_mean_w", power.watts, None, notes)
+        self._give(
+            "energy_per_image_j", power.watts * per_image, None, replace(notes, spread=spread)
+        )
         self._give(
             "energy_throughput_img_s",
             1 / per_image,
-            "",
+            None,
             replace(bare, source="host clock, the seconds of the energy"),
         )
         idle = self._idle
@@ -303,7 +310,10 @@ class EnergyJob:
         rest = {"idle_w": idle.watts, "idle_s": idle.seconds, **idle.conditions}
         above = replace(notes, source=f"{notes.source}, less idle power", spread=rest)
         self._give(
-            "energy_net_per_image_j", _times(net, per_image), idle.reason or "idle_not_quiet", above
+            "energy_net_per_image_j",
+            _times(net, per_image),
+            idle.reason or Reason.IDLE_NOT_QUIET,
+            above,
         )
 
     def _eq2(self, load: Load, seconds: float) -> None:
@@ -325,8 +335,8 @@ class EnergyJob:
         trace = self._stop("eq2_")
         _, watts = trace.power("usage")
         unfit, flags = self._fitness(trace, window, load)
-        failure = self.meter.conditions["source_failures"].get("usage", "")
-        reason = unfit or failure or ("" if len(watts) else "no_valid_samples")
+        failure = self.meter.conditions["source_failures"].get("usage")
+        reason = unfit or failure or (None if len(watts) else Reason.NO_VALID_SAMPLES)
         if reason:
             self._lack(reason, [EQ2])
             return
@@ -340,7 +350,7 @@ class EnergyJob:
         self._give(
             EQ2,
             eq2_joules(watts, rate),
-            "",
+            None,
             Notes("mean of usage / inference images per second", "vovnet", tuple(flags), spread),
         )
 
@@ -378,7 +388,8 @@ class EnergyJob:
         self.arrays |= trace.arrays(prefix, self.origin)
         if trace.lost:
             self._lack(
-                "gpu_lost", [name for name, metric in self.metrics.items() if metric.value is None]
+                Reason.GPU_LOST,
+                [name for name, metric in self.metrics.items() if metric.value is None],
             )
             raise GpuLostError("the card was lost while its power was read")
         return trace
@@ -386,23 +397,15 @@ class EnergyJob:
     def _since(self, times: Sequence[float]) -> NDArray[np.int64]:
         return np.rint((np.array(times) - self.origin) * 1e9).astype(np.int64)
 
-    def _give(self, name: str, value: float | None, reason: str, notes: Notes) -> None:
-        self.metrics |= (
-            Metric.lacking([name], reason)
-            if value is None
-            else {
-                name: Metric.of(
-                    name,
-                    value,
-                    notes.source,
-                    notes.protocol,
-                    flags=notes.flags,
-                    spread=notes.spread,
-                )
-            }
-        )
+    def _give(self, name: str, value: float | None, reason: Reason | None, notes: Notes) -> None:
+        if value is None:
+            assert reason
+            self.metrics |= Metric.lacking([name], reason)
+        else:
+            said = {"flags": notes.flags, "spread": notes.spread}
+            self.metrics[name] = Metric.of(name, value, notes.source, notes.protocol, **said)
 
-    def _lack(self, reason: str, names: Iterable[str]) -> None:
+    def _lack(self, reason: Reason, names: Iterable[str]) -> None:
         lacks = self.meter.traits.lacks
         for name in names:
             self.metrics |= Metric.lacking([name], lacks.get(name, reason))
@@ -445,7 +448,7 @@ def power_in(meter: Meter, trace: Trace, window: Window) -> Power:
     """Mean power within a window: the headline, with what it was chosen from."""
     failures = meter.conditions.get("source_failures", {})
     name = next(iter(trace.joules), "")
-    counter = count(*trace.counter(name), window) if name else Counted("not_supported")
+    counter = count(*trace.counter(name), window) if name else Counted(Reason.NOT_SUPPORTED)
     if "counter" in failures:
         counter = Counted(failures["counter"])
     if not meter.sensors:
@@ -457,21 +460,21 @@ def power_in(meter: Meter, trace: Trace, window: Window) -> Power:
             None, failures.get(source, reason), counted=counter.watts, counter_reason=counter.reason
         )
     power = believe(joules / window.seconds, f"{source} power, integrated", counter)
-    gap = ["sampler_gap"] if gaps(trace.power(source)[0], window, trace.period_s).flagged else []
+    gap = [Flag.SAMPLER_GAP] if gaps(trace.power(source)[0], window, trace.period_s).flagged else []
     return replace(power, source=f"{meter.traits.label} {power.source}", flags=(*power.flags, *gap))
 
 
-def integral_of(trace: Trace, source: str, window: Window) -> tuple[float | None, str]:
+def integral_of(trace: Trace, source: str, window: Window) -> tuple[float | None, Reason | None]:
     """Joules of a source within a window, or the reason why there are none."""
     times, watts = trace.power(source)
     if len(times) == 0:
-        return None, "no_valid_samples"
+        return None, Reason.NO_VALID_SAMPLES
     joules = integrate(times, watts, window)
     if joules is None:
-        return None, "window_not_covered"
+        return None, Reason.WINDOW_NOT_COVERED
     if gaps(times, window, trace.period_s).starved_s > STARVED * window.seconds:
-        return None, "sampler_starved"
-    return joules, ""
+        return None, Reason.SAMPLER_STARVED
+    return joules, None
 
 
 def idle_of(meter: Meter, trace: Trace, window: Window) -> Idle:

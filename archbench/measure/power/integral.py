@@ -12,6 +12,7 @@ from itertools import pairwise
 import numpy as np
 
 from archbench.measure.power.meter import FINE_S, HUNT_S, Floats
+from archbench.reasons import Flag, Reason
 
 LEAST_CHANGES = 5
 """Changes of a sensor's figure below which its refresh cannot be told."""
@@ -87,7 +88,7 @@ class Counted:
     holds nothing.
     """
 
-    reason: str = ""
+    reason: Reason | None = None
     joules: float = 0.0
     seconds: float = 1.0
 
@@ -107,16 +108,16 @@ def count(times: Floats, joules: Floats, window: Window) -> Counted:
     steps = np.diff(joules)
     near = (times[1:] >= window.start) & (times[:-1] <= window.end)
     if np.any(steps[near] < 0):
-        return Counted("counter_reset")
+        return Counted(Reason.COUNTER_RESET)
     changed = np.flatnonzero(steps)
     at, width = (times[changed] + times[changed + 1]) / 2, times[changed + 1] - times[changed]
     first, last = _change_after(at, width, window.start), _change_after(at, width, window.end)
     if last is None:
         last = len(at) - 1
     if first is None or last - first < LEAST_COUNTS:
-        return Counted("counter_stuck")
+        return Counted(Reason.COUNTER_STUCK)
     return Counted(
-        "",
+        None,
         float(joules[changed[last] + 1] - joules[changed[first] + 1]),
         float(at[last] - at[first]),
     )
@@ -141,13 +142,13 @@ class Power:
     """
 
     watts: float | None
-    reason: str = ""
+    reason: Reason | None = None
     source: str = ""
     integral_source: str = ""
     integrated: float | None = None
     counted: float | None = None
-    counter_reason: str = ""
-    flags: tuple[str, ...] = ()
+    counter_reason: Reason | None = None
+    flags: tuple[Flag, ...] = ()
 
     @property
     def ratio(self) -> float | None:
@@ -162,9 +163,9 @@ DISAGREE = 0.05
 
 def believe(integrated: float, source: str, counter: Counted) -> Power:
     """Take the counter where it is within 5 % of the integral, else the integral."""
-    power = Power(integrated, "", source, source, integrated, counter.watts, counter.reason)
+    power = Power(integrated, None, source, source, integrated, counter.watts, counter.reason)
     if counter.watts is None:
         return power
     if abs(counter.watts / integrated - 1) > DISAGREE:
-        return replace(power, flags=("counter_power_disagree",))
+        return replace(power, flags=(Flag.COUNTER_POWER_DISAGREE,))
     return replace(power, watts=counter.watts, source="energy counter")

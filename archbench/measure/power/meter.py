@@ -18,6 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from archbench.reasons import Reason
+
 Floats = NDArray[np.float64]
 
 HUNT_PERIOD_S = 0.004
@@ -57,7 +59,7 @@ class Traits:
     label: str
     settle_s: float
     least_window_s: float
-    lacks: Mapping[str, str] = field(default_factory=dict)
+    lacks: Mapping[str, Reason] = field(default_factory=dict)
     """Metrics that this kind of meter never gives, with the reason."""
     systematic_pct: float | None = None
     """Error of one device's sensor against another's, percent; None: not known."""
@@ -173,12 +175,12 @@ class Meter(Protocol):
         """What kind of meter this is."""
 
     @property
-    def why_not(self) -> str:
-        """A reason code where this meter cannot measure here; empty where it can."""
+    def why_not(self) -> Reason | None:
+        """Why this meter cannot measure here; None where it can."""
 
     @property
     def message(self) -> str:
-        """The reason in words, where there is more to say than its code does."""
+        """The reason in words, where there is more to say than its own."""
 
     @property
     def sensors(self) -> dict[str, Sensor]:
@@ -217,7 +219,7 @@ class NullMeter:
     lost = False
     probed = True
 
-    def __init__(self, why_not: str, traits: Traits, message: str = "") -> None:
+    def __init__(self, why_not: Reason, traits: Traits, message: str = "") -> None:
         self.why_not = why_not
         self.traits = traits
         self.message = message
@@ -242,7 +244,7 @@ class SampledMeter:
     for.
     """
 
-    why_not = ""
+    why_not = None
     message = ""
 
     def __init__(self, instrument: Instrument) -> None:

@@ -16,21 +16,22 @@ from typing import Any, TypeVar
 
 from archbench.measure.machine import cache
 from archbench.measure.power.meter import GpuLostError, Sensor, Traits
+from archbench.reasons import Reason
 
 T = TypeVar("T")
 
 REASONS = {
-    3: "not_supported",
-    4: "no_permission",
-    9: "driver_not_loaded",
-    10: "nvml_transient",
-    12: "nvml_library_missing",
-    13: "driver_too_old",
-    18: "driver_library_mismatch",
-    21: "nvml_transient",
-    999: "nvml_transient",
+    3: Reason.NOT_SUPPORTED,
+    4: Reason.NO_PERMISSION,
+    9: Reason.DRIVER_NOT_LOADED,
+    10: Reason.NVML_TRANSIENT,
+    12: Reason.NVML_LIBRARY_MISSING,
+    13: Reason.DRIVER_TOO_OLD,
+    18: Reason.DRIVER_LIBRARY_MISMATCH,
+    21: Reason.NVML_TRANSIENT,
+    999: Reason.NVML_TRANSIENT,
 }
-"""NVML's return codes as reason codes."""
+"""What NVML's return codes say."""
 NOT_SUPPORTED = 3
 NOT_FOUND = 6
 TRANSIENT = (10, 21, 999)
@@ -97,16 +98,16 @@ class NvmlCard:
     """A card as its driver sees it, found by UUID or by NVML's own index.
 
     Each question is answered with None where the driver does not answer; `failures` then holds the
-    reason code by NVML's function, and `why_not` a reason code where nothing at all can be asked.
+    reason by NVML's function, and `why_not` a reason where nothing at all can be asked.
     Once the card is lost every question raises GpuLostError.
     """
 
     def __init__(self, uuid: str | None = None, *, index: int = 0) -> None:
-        self.failures: dict[str, str] = {}
+        self.failures: dict[str, Reason] = {}
         self.retries = 0
         self._handle: Any = None
         self._nvml, self.message = load_binding()
-        self.why_not = "" if self._nvml else "nvml_binding_missing"
+        self.why_not = None if self._nvml else Reason.NVML_BINDING_MISSING
         self._mig_slice = False
         if self._nvml:
             self._open(uuid, index)
@@ -184,7 +185,7 @@ class NvmlCard:
 
     def process_count(self) -> int | None:
         """Processes that compute or draw on the card; None where the driver lists none of the two
-        (`exclusivity_unknown`).
+        (`Flag.EXCLUSIVITY_UNKNOWN`).
 
         In containers their ids are the host's, so only their number says something.
         """
@@ -248,7 +249,7 @@ class NvmlCard:
         modes = self.ask("nvmlDeviceGetMigMode")
         if modes is not None:
             return bool(modes[0])
-        return False if self.failures.get("nvmlDeviceGetMigMode") == "not_supported" else None
+        return False if self.failures.get("nvmlDeviceGetMigMode") == Reason.NOT_SUPPORTED else None
 
     def fingerprint(self) -> dict[str, Any]:
         """What of the card bears on a measurement and stays as it is."""
@@ -289,9 +290,9 @@ class NvmlCard:
         return code, None if millijoules is None else millijoules / 1e3
 
 
-def reason_of(code: int) -> str:
-    """A return code of NVML as a reason code."""
-    return REASONS.get(code, f"nvml_error_{code}")
+def reason_of(code: int) -> Reason:
+    """What a return code of NVML says; most are their own number."""
+    return REASONS.get(code) or Reason(f"nvml_error_{code}")
 
 
 def prior(capability: float | None, source: str) -> Sensor:
@@ -313,9 +314,7 @@ Reader = Callable[[], tuple[int, float | None]]
 
 
 class NvmlInstrument:
-    """A card's power sources and energy counter. `why_not` is a reason code where none of the
-    sources can be read.
-    """
+    """A card's power sources and energy counter. `why_not` says why none can be read."""
 
     traits = TRAITS
 
@@ -327,9 +326,9 @@ class NvmlInstrument:
         self._readers: dict[str, Reader] = {}
         self._counts = False
         self.message = card.message
-        self.why_not = card.why_not or ("mig" if card.mig_enabled() else "") or self._choose()
+        self.why_not = card.why_not or (Reason.MIG if card.mig_enabled() else self._choose())
 
-    def _choose(self) -> str:
+    def _choose(self) -> Reason | None:
         """Try each source once; give the reason where none can be read."""
         card = self.card
         found = {"instant": self._instant(), "usage": card.usage_w}
@@ -352,7 +351,7 @@ class NvmlInstrument:
         capability = card.capability()
         self.sensors = {name: prior(capability, name) for name in self._readers}
         self._recall()
-        return "" if self._readers else failures.get("usage", "not_supported")
+        return None if self._readers else failures.get("usage", Reason.NOT_SUPPORTED)
 
     def _instant(self) -> Reader:
         """The reader of instantaneous power: of the card, or of its module where only that is

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from archbench.measure.power.meter import Sensor, Traits
+from archbench.reasons import Reason
 
 POWERCAP = Path("/sys/class/powercap")
 TRAITS = Traits(
@@ -25,7 +26,7 @@ TRAITS = Traits(
             "energy_integrated_j",
             "energy_counter_ratio",
         ),
-        "cpu_device",
+        Reason.CPU_DEVICE,
     ),
 )
 
@@ -62,17 +63,18 @@ class RaplInstrument:
     def __init__(self, root: Path = POWERCAP) -> None:
         self.sensors: dict[str, Sensor] = {}
         self.conditions: dict[str, Any] = {}
-        self.message = self.why_not = ""
+        self.message = ""
+        self.why_not: Reason | None = None
         self._domains: dict[str, list[Domain]] = {}
         try:
             self._open(root)
         except PermissionError as error:
-            self.why_not = "rapl_no_permission"
+            self.why_not = Reason.RAPL_NO_PERMISSION
             self.message = f"{error.filename} is readable for root only"
         except (OSError, ValueError):
-            self.why_not = "rapl_absent"
+            self.why_not = Reason.RAPL_ABSENT
         else:
-            self.why_not = "" if "packages" in self._domains else "rapl_absent"
+            self.why_not = None if "packages" in self._domains else Reason.RAPL_ABSENT
 
     def _open(self, root: Path) -> None:
         found: dict[str, list[Domain]] = {"packages": [], "dram": []}

@@ -8,6 +8,7 @@ from typing import Any
 
 from archbench.measure.power.integral import Window
 from archbench.measure.power.meter import Floats, Trace
+from archbench.reasons import Flag
 
 EVENTS = {
     0x1: "idle",
@@ -50,7 +51,7 @@ def conditions_of(trace: Trace, window: Window) -> dict[str, Any]:
     return found
 
 
-def flags_of(trace: Trace, window: Window) -> list[str]:
+def flags_of(trace: Trace, window: Window) -> list[Flag]:
     """Warn of clocks that were held down, drifting clocks, a device still warming up, and a sensor
     asked less often.
     """
@@ -58,27 +59,26 @@ def flags_of(trace: Trace, window: Window) -> list[str]:
     clocks = trace.state("sm_clock_mhz", window.start, window.end)
     temperatures = trace.state("temperature_c", window.start, window.end)
     raised = {
-        "power_capped": len(events) and ((events & POWER_CAP) != 0).mean() > CAPPED_SHARE,
-        "throttled": len(events) and ((events & THROTTLED) != 0).any(),
-        "clock_drift": len(clocks) and clocks.max() - clocks.min() > CLOCK_DRIFT * clocks.max(),
-        "hot_start": len(temperatures) and temperatures[-1] - temperatures[0] > HOT_START_C,
-        "poll_rate_reduced": trace.reduced,
+        Flag.POWER_CAPPED: len(events) and ((events & POWER_CAP) != 0).mean() > CAPPED_SHARE,
+        Flag.THROTTLED: len(events) and ((events & THROTTLED) != 0).any(),
+        Flag.CLOCK_DRIFT: len(clocks) and clocks.max() - clocks.min() > CLOCK_DRIFT * clocks.max(),
+        Flag.HOT_START: len(temperatures) and temperatures[-1] - temperatures[0] > HOT_START_C,
+        Flag.POLL_RATE_REDUCED: trace.reduced,
     }
     return [name for name, holds in raised.items() if holds]
 
 
-def sharing(trace: Trace, window: Window, expected: int) -> str:
-    """Whether others were on the device: "contended", "exclusivity_unknown" where that cannot be
-    told, or nothing.
+def sharing(trace: Trace, window: Window, expected: int) -> Flag | None:
+    """Whether others were on the device, or that this cannot be told; None where nobody was.
 
     `expected` processes are the job's own. Meters of what is never exclusive look for none.
     """
     if "processes" not in trace.states:
-        return ""
+        return None
     seen = trace.state("processes", window.start, window.end)
     if len(seen) and seen.max() > expected:
-        return "contended"
-    return "exclusivity_unknown" if len(seen) == 0 or seen.min() < expected else ""
+        return Flag.CONTENDED
+    return Flag.EXCLUSIVITY_UNKNOWN if len(seen) == 0 or seen.min() < expected else None
 
 
 def _events(trace: Trace, window: Window) -> Any:

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from archbench.quantities import about
+from archbench.reasons import Flag, Reason
 from archbench.records import Metric
 from archbench.settings import Settings
 
@@ -47,7 +48,7 @@ class Peaks:
 
     probes: tuple[Probe, ...]
     skipped: tuple[str, ...]
-    flags: tuple[str, ...]
+    flags: tuple[Flag, ...]
     time_utc: str
 
     def best(self, roof: Roof) -> Probe:
@@ -66,7 +67,7 @@ class Peaks:
         return cls(
             tuple(Probe(**probe) for probe in data["probes"]),
             tuple(data["skipped"]),
-            tuple(data["flags"]),
+            tuple(map(Flag, data["flags"])),
             data["time_utc"],
         )
 
@@ -144,7 +145,7 @@ def bounds(
     """
     roofline = Roofline.from_conditions(conditions)
     assert roofline is not None
-    flags = tuple(conditions["roofline"]["flags"])
+    flags = tuple(map(Flag, conditions["roofline"]["flags"]))
     layers_ms = 1e3 * roofline.bound_layers(report.calls)
     source = "layers: max(flops / peak, bytes / peak bandwidth)"
     found = {
@@ -157,4 +158,4 @@ def bounds(
     }
     made = {name: Metric.of(name, *one, "model", flags=flags) for name, one in found.items()}
     is_fused = settings.fold_bn or settings.compile != "none"
-    return made | (Metric.lacking(["roofline_bound_all_ms"], "fused") if is_fused else {})
+    return made | (Metric.lacking(["roofline_bound_all_ms"], Reason.FUSED) if is_fused else {})

@@ -22,6 +22,7 @@ from torch.nn import functional as F
 from archbench.measure.machine import cache, host
 from archbench.measure.machine.device import Device
 from archbench.measure.roofline.bounds import Peaks, Probe, Roof
+from archbench.reasons import Flag
 from archbench.records.store import host_id
 from archbench.settings import Settings
 
@@ -39,7 +40,6 @@ LEAST_CALLS = 3
 """The first call and two samples."""
 SHORTEST_S = 2e-3
 """Time below which several calls in a row are timed as one."""
-DISTURBED = {"cpu_contended", "contended"}
 """Flags of peaks that other programs may have lowered."""
 VERSION = 1
 """Goes up whenever other probes are run, so that the peaks of the former are not read."""
@@ -90,7 +90,7 @@ def peaks_of(device: Device, settings: Settings, sizes: Sizes = SIZES) -> tuple[
     if kept:
         return Peaks.from_dict(kept), True
     peaks = measure_peaks(device, sizes)
-    if not DISTURBED & set(peaks.flags):
+    if not any(flag.disturbs for flag in peaks.flags):
         cache.write("roofline", key, asdict(peaks))
     return peaks, False
 
@@ -133,9 +133,10 @@ def measure_peaks(device: Device, sizes: Sizes = SIZES) -> Peaks:
                 skipped.append(f"{work.name}: {why_not}")
             else:
                 probes.append(_run(device, work))
-    contended = ["cpu_contended"] if device.kind == "cpu" and host.is_contended(host.load()) else []
+    disturbed = device.kind == "cpu" and host.is_contended(host.load())
+    flags = [*([Flag.CPU_CONTENDED] if disturbed else []), *device.contention()]
     now = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    return Peaks(tuple(probes), tuple(skipped), (*contended, *device.contention()), now)
+    return Peaks(tuple(probes), tuple(skipped), tuple(flags), now)
 
 
 def _why_not(work: Work, probes: list[Probe], *, left_s: float, free: int) -> str:

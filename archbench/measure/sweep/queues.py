@@ -25,14 +25,11 @@ from archbench import __version__
 from archbench.measure.job.supervisor import Job, RefusedError, Watch
 from archbench.measure.machine import host
 from archbench.measure.sweep.places import Place
-from archbench.records import Reason, Record
+from archbench.reasons import Reason, Status
+from archbench.records import Cause, Record
 from archbench.settings import Settings, same_job
-from archbench.spec import Spec
+from archbench.spec import Spec, UsageError
 
-FINISHED = ("ok", "oom", "timeout", "error")
-"""How a job ends that has a result, be it that it cannot be done."""
-LOST = ("gpu_lost", "node_lost")
-"""Reasons for which a place is left alone."""
 START_S = 8.0
 """About what a job takes besides its timing: to start, count, build and warm up."""
 TIMED = 1.1
@@ -123,7 +120,7 @@ def plan(
 
 def _counts(record: Record, settings: Settings, place: Place) -> bool:
     """Whether a record is a result of the same settings from a place."""
-    return record.status in FINISHED and _alike(record, settings) and place.ran(record)
+    return record.status.is_finished and _alike(record, settings) and place.ran(record)
 
 
 def _alike(record: Record, settings: Settings) -> bool:
@@ -167,7 +164,7 @@ def counted(specs: Sequence[Spec], done: Sequence[Record]) -> list[Record]:
         record.spec: record
         for record in done
         if record.settings is None
-        and record.status in FINISHED
+        and record.status.is_finished
         and record.environment.get("archbench") == __version__
     }
     return [last[spec] for spec in specs if spec in last]
@@ -185,7 +182,7 @@ class Forecast:
             wanted = {job.spec: job.settings for job in one.jobs}
             for record in done:
                 if (
-                    record.status == "ok"
+                    record.status == Status.OK
                     and record.spec in wanted
                     and _alike(record, wanted[record.spec])
                     and one.place.ran(record)
@@ -266,7 +263,7 @@ def _work(one: Queue, shared: _Shared) -> None:
     """Run the jobs of a queue, as long as nobody interrupts; those of a place that is lost are
     skipped.
     """
-    lost: Reason | None = None
+    lost: Cause | None = None
     try:
         for planned in one.jobs:
             if shared.interruptions:
@@ -280,7 +277,7 @@ def _work(one: Queue, shared: _Shared) -> None:
                 if lost
                 else _run(one, job, shared.keep, watch)
             )
-            lost = record.reason if record.reason and record.reason.code in LOST else None
+            lost = record.reason if record.reason and record.reason.code.loses_place else None
             shared.events.put(Event(one.place, job, record=record))
     except BaseException as error:
         shared.events.put(error)
@@ -320,12 +317,12 @@ def _run(one: Queue, job: Job, keep: Keep, watch: Watch) -> Record:
         )
 
 
-def _skipped(job: Job, lost: Reason) -> Record:
+def _skipped(job: Job, lost: Cause) -> Record:
     return Record(
         spec=job.spec,
         settings=job.settings,
-        status="skipped",
-        reason=Reason(lost.code, "", f"not begun: {lost.message}"),
+        status=Status.SKIPPED,
+        reason=Cause(lost.code, "", f"not begun: {lost.message}"),
         environment=host.fingerprint(),
         conditions=dict(job.conditions),
         run_id=job.run_id,
@@ -348,13 +345,13 @@ def count(
         if interruptions:
             return
         record = Record(
-            spec=spec, settings=None, status="ok", environment=environment, run_id=run_id
+            spec=spec, settings=None, status=Status.OK, environment=environment, run_id=run_id
         )
         try:
             record = replace(record, counted=cost_spec(spec).totals())
         except Exception as error:
+            refused = isinstance(error, UsageError)
+            code = Reason.REFUSED if refused else Reason(type(error).__name__)
             message = (str(error).strip().splitlines() or [""])[0]
-            record = replace(
-                record, status="error", reason=Reason(type(error).__name__, "count", message)
-            )
+            record = replace(record, status=Status.ERROR, reason=Cause(code, "count", message))
         yield keep(record)

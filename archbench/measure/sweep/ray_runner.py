@@ -25,7 +25,8 @@ from archbench.measure.job.supervisor import Job, RefusedError, Watch, measure
 from archbench.measure.machine import host
 from archbench.measure.sweep.places import Place, only
 from archbench.measure.sweep.queues import Keep, Runner
-from archbench.records import Reason, Record
+from archbench.reasons import Reason, Status
+from archbench.records import Cause, Record
 from archbench.settings import Settings
 from archbench.spec import UsageError
 
@@ -199,15 +200,15 @@ def _run(actor: Any, job: Job, keep: Keep, watch: Watch) -> Record:
     try:
         answer = _awaited(actor, actor.measure.remote(job), watch)
     except ray.exceptions.RayError as error:
-        reason = Reason(
-            "node_lost",
+        reason = Cause(
+            Reason.NODE_LOST,
             "",
             f"the cluster lost the node or its process: {str(error).strip().splitlines()[0]}",
         )
         lost = Record(
             job.spec,
             job.settings,
-            "error",
+            Status.ERROR,
             reason,
             environment=host.fingerprint(),
             run_id=job.run_id,

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from archbench.quantities import COUNTED, FIGURES
+from archbench.reasons import Flag, Status
 from archbench.records import Record
 from archbench.report.data.comparable import conditions, differing
 from archbench.report.data.configurations import REPEATABLE, Configuration, configurations
@@ -38,7 +39,7 @@ class Ratio:
 
     value: float
     interval: Interval | None
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
     is_counted: bool = False
 
     @property
@@ -126,7 +127,7 @@ def find_baseline(records: Sequence[Record], name: str, *, is_forced: bool = Fal
     """Find the configurations that a name (vovnet39+refinedet320) or the beginning of a record_id
     stands for, or raise UsageError.
     """
-    made = [one for one in configurations(records) if one.status == "ok"]
+    made = [one for one in configurations(records) if one.status == Status.OK]
     by_id = [
         one
         for one in made
@@ -177,7 +178,7 @@ def ratio_tables(records: Sequence[Record], baseline: Baseline, layout: Layout) 
     refused = [
         baseline.against_any(one, words)
         for one in made
-        if one.status == "ok" and not baseline.has(one)
+        if one.status == Status.OK and not baseline.has(one)
     ]
     if refused and all(refused) and not baseline.is_forced:
         keys = "; ".join(dict.fromkeys(key for keys in refused for key in keys))

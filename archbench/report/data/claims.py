@@ -16,6 +16,7 @@ from typing import Literal
 
 from archbench.papers.claims import Claim, Pair
 from archbench.papers.suites import suites
+from archbench.reasons import Flag, Reason
 from archbench.report.data.configurations import (
     REPEATABLE,
     Configuration,
@@ -31,7 +32,6 @@ Outcome = Literal["holds", "fails", "undecided", "not measured", "not counted", 
 Side = Literal["low", "value", "high"]
 
 OTHER: dict[Side, Side] = {"low": "high", "value": "value", "high": "low"}
-NEEDS_CUDA, NEEDS_CPU, FLAGGED = "needs_cuda_device", "needs_cpu_device", "flagged"
 
 
 @dataclass(frozen=True)
@@ -46,9 +46,9 @@ class Verdict:
     interval: Interval | None = None
     found: int = 0
     wanted: int = 0
-    reason: str = ""
+    reason: Reason | str = ""
     place: str = ""
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     @property
     def command(self) -> str:
@@ -150,11 +150,13 @@ def judge(claim: Claim, figures: Figures) -> Verdict:
     value = evaluation.value("value")
     if value is None:
         if claim.is_counted:
-            return Verdict(claim, "not counted", found=found, wanted=wanted, reason="not_counted")
+            return Verdict(
+                claim, "not counted", found=found, wanted=wanted, reason=Reason.NOT_COUNTED
+            )
         flaws = figures.flagged(claim)
-        needs = NEEDS_CUDA if claim.device == "gpu" else NEEDS_CPU
+        needs = Reason.NEEDS_CUDA_DEVICE if claim.device == "gpu" else Reason.NEEDS_CPU_DEVICE
         reason = (
-            f"{FLAGGED} {', '.join(flaws)} (--flagged takes such figures)"
+            f"flagged {', '.join(flaws)} (--flagged takes such figures)"
             if flaws
             else ""
             if place
@@ -182,7 +184,7 @@ class Evaluation:
     def __init__(self, claim: Claim, figures: Figures) -> None:
         self.claim = claim
         self.figures = figures
-        self.flags: list[str] = []
+        self.flags: list[Flag] = []
 
     def figure(self, spec: Spec, word: str) -> Figure | None:
         """A figure of a network, its flags kept."""

@@ -14,11 +14,10 @@ from types import MappingProxyType
 from typing import Any
 
 from archbench.quantities import is_of_one_card
+from archbench.reasons import Flag
 from archbench.records import Record
 from archbench.settings import DEFAULT, SETTINGS, Bearing, Settings
 
-FLAWS = ("throttled", "contended", "cpu_contended", "ci_not_met")
-"""Flags of figures that are compared only where that is asked for."""
 DEFINING = {
     name: declared for name, declared in SETTINGS.items() if declared.bearing is Bearing.FIGURE
 }
@@ -87,9 +86,9 @@ def places(records: Iterable[Record]) -> dict[str, list[Record]]:
     return {named[group]: found for group, found in groups.items()}
 
 
-def flaws(flags: Iterable[str]) -> list[str]:
+def flaws(flags: Iterable[Flag]) -> list[Flag]:
     """Those of a figure's flags for which it is not compared by default."""
-    return [flag for flag in flags if flag in FLAWS]
+    return [flag for flag in flags if flag.is_flaw]
 
 
 def _keys(record: Record, metric: str) -> dict[str, str]:

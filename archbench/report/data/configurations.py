@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from archbench.quantities import is_of_one_card, time_of
+from archbench.reasons import Flag, Reason, Status
 from archbench.records import Metric, Record
 from archbench.report.data.comparable import COUNTED_ONLY, flaws, places
 from archbench.report.data.counts import recorded
@@ -17,7 +18,6 @@ from archbench.spec import Spec
 
 REPEATABLE = 0.03
 """How far the medians of several processes may lie apart, as a share of the middle one."""
-NOT_REPEATABLE = "not_repeatable"
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Figure:
     value: float
     interval: Interval | None
     processes: int = 0
-    flags: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     @property
     def is_counted(self) -> bool:
@@ -39,7 +39,7 @@ class Figure:
         return not self.processes
 
     @property
-    def flaws(self) -> list[str]:
+    def flaws(self) -> list[Flag]:
         """The flags for which it is not compared by default."""
         return flaws(self.flags)
 
@@ -96,23 +96,20 @@ class Configuration:
         if len(values) == 1:
             return Figure(values[0], interval_of(found[0][0], name), 1, tuple(flags))
         if apart(values) > REPEATABLE:
-            flags[NOT_REPEATABLE] = None
+            flags[Flag.NOT_REPEATABLE] = None
         return Figure(
             _middle(name, found, values), (min(values), max(values)), len(values), tuple(flags)
         )
 
-    def reason(self, name: str) -> str:
-        """Why a figure is missing: its reason code, how the job ended, or that it was not asked
+    def reason(self, name: str) -> Reason:
+        """Why a figure is missing: its own reason, how the job ended, or that it was not asked
         for.
         """
-        reasons = [
-            record.metrics[name].reason
-            for record in reversed(self.records)
-            if name in record.metrics
-        ]
-        if reasons:
-            return reasons[0]
-        return self.newest.reason.code if self.newest.reason else "not_asked_for"
+        metrics = [record.metrics.get(name) for record in reversed(self.records)]
+        own = next((metric.reason for metric in metrics if metric and metric.reason), None)
+        if own:
+            return own
+        return self.newest.reason.code if self.newest.reason else Reason.NOT_ASKED_FOR
 
     def _of_one_card(self, name: str) -> Iterable[Record]:
         card = self.newest.environment.get("uuid")
@@ -152,7 +149,7 @@ def measured_places(made: Iterable[Configuration]) -> dict[str, list[Configurati
     """
     found: dict[str, list[Configuration]] = {}
     for configuration in made:
-        if configuration.place != COUNTED_ONLY and configuration.status == "ok":
+        if configuration.place != COUNTED_ONLY and configuration.status == Status.OK:
             found.setdefault(configuration.place, []).append(configuration)
     newest = {place: max(one.newest.time_utc for one in group) for place, group in found.items()}
     return dict(
@@ -175,7 +172,7 @@ def interval_of(record: Record, name: str) -> Interval | None:
     return metric.value * time.value / times[1], metric.value * time.value / times[0]
 
 
-def metric_flags(record: Record, name: str) -> tuple[str, ...]:
+def metric_flags(record: Record, name: str) -> tuple[Flag, ...]:
     """The flags of a figure and of the time that it is computed from."""
     metrics = [record.metrics.get(name), record.metrics.get(time_of(name))]
     return tuple(dict.fromkeys(flag for metric in metrics if metric for flag in metric.flags))

@@ -10,6 +10,7 @@ from functools import cached_property
 from archbench.papers import Published, metrics, own_rule
 from archbench.papers.member import Member
 from archbench.papers.suites import Suite
+from archbench.reasons import Flag, Reason
 from archbench.report.data.configurations import (
     Configuration,
     Figure,
@@ -21,12 +22,6 @@ from archbench.report.data.statistics import spearman
 
 LEAST_RANKED = 3
 """Rows below which an order says nothing."""
-NOT_COUNTED, NOT_MEASURED, NOT_BUILT, PROCEDURE = (
-    "not_counted",
-    "not_measured",
-    "not_built",
-    "procedure",
-)
 
 
 @dataclass(frozen=True)
@@ -38,7 +33,7 @@ class Cell:
     """Our word for it; empty where it is quoted only."""
     ours: float | None = None
     figure: Figure | None = None
-    missing: str = ""
+    missing: Reason | None = None
     place: str = ""
     """Where it was measured."""
 
@@ -52,7 +47,7 @@ class Cell:
         )
 
     @property
-    def flaws(self) -> list[str]:
+    def flaws(self) -> list[Flag]:
         """The flags for which our figure is not ranked."""
         return self.figure.flaws if self.figure else []
 
@@ -185,21 +180,21 @@ class _Source:
         if not word:
             return Cell(published, "")
         if member.spec is None:
-            return Cell(published, word, missing=NOT_BUILT)
+            return Cell(published, word, missing=Reason.NOT_BUILT)
         if metric.is_counted:
             value = self.counts.value(member.spec, word, rule.formula if rule else "")
             return (
-                Cell(published, word, missing=NOT_COUNTED)
+                Cell(published, word, missing=Reason.NOT_COUNTED)
                 if value is None
                 else Cell(published, word, value * float(metric.convert))
             )
         if not published.holds_for(member.spec):
-            return Cell(published, word, missing=PROCEDURE)
+            return Cell(published, word, missing=Reason.PROCEDURE)
         place = self.cpu_place if published.metric.startswith("cpu_") else self.place
         one = next((one for one in self.places.get(place, ()) if one.spec == member.spec), None)
         figure = one.figure(word) if one else None
         if one is None or figure is None:
-            return Cell(published, word, missing=one.reason(word) if one else NOT_MEASURED)
+            return Cell(published, word, missing=one.reason(word) if one else Reason.NOT_MEASURED)
         self.used.add(place)
         return Cell(published, word, figure.value * float(metric.convert), figure, place=place)
 

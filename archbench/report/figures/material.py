@@ -11,10 +11,10 @@ from functools import cached_property
 from typing import Literal, Protocol
 
 from archbench.quantities import QUANTITIES
+from archbench.reasons import Reason, Status
 from archbench.records import Record
 from archbench.report.data.configurations import Configuration, configurations, measured_places
 from archbench.report.data.statistics import Interval
-from archbench.report.tables.words import explain
 from archbench.spec import Spec
 
 Source = Literal["records", "paper", "both"]
@@ -97,7 +97,7 @@ class Material:
         return [
             configuration
             for configuration in configurations(self.records)
-            if configuration.status == "ok"
+            if configuration.status == Status.OK
         ]
 
     @cached_property
@@ -116,7 +116,7 @@ class Value:
 
     value: float | None
     interval: Interval | None = None
-    reason: str = ""
+    reason: Reason | None = None
 
 
 @dataclass(frozen=True)
@@ -180,10 +180,12 @@ def why_missing(values: Iterable[Value]) -> str:
     reasons = dict.fromkeys(
         value.reason for value in values if value.value is None and value.reason
     )
-    return ", ".join(
-        f"{explain(code)} ({code})" if explain(code) != code else code.replace("_", " ")
-        for code in reasons
-    )
+    return ", ".join(map(_said, reasons))
+
+
+def _said(reason: Reason) -> str:
+    plain = reason.replace("_", " ")
+    return plain if reason.text in (reason, plain) else f"{reason.text} ({reason})"
 
 
 def listed(names: Sequence[str]) -> str:

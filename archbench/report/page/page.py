@@ -21,6 +21,7 @@ from markupsafe import Markup
 from archbench.escaping import visible
 from archbench.papers.claims import claims_of
 from archbench.papers.suites import ALL, Suite, suites
+from archbench.reasons import Status
 from archbench.records import Record
 from archbench.report.data.claims import Figures, judge
 from archbench.report.data.comparable import COUNTED_ONLY
@@ -158,7 +159,7 @@ def _newest(evidence: Evidence) -> list[Record]:
 
 def _summary(evidence: Evidence) -> str:
     records = evidence.records
-    failed = sum(record.status != "ok" for record in records)
+    failed = sum(record.status != Status.OK for record in records)
     networks = len({record.spec for record in records})
     devices = [name for name in evidence.setups if name != COUNTED_ONLY]
     text = f"{_counted(len(records), 'record')} of {_counted(networks, 'network')}"
@@ -202,7 +203,7 @@ def _papers(evidence: Evidence) -> list[Paper]:
     """The papers' tables that have a figure of ours, each once: a figure's networks may be those of
     a table.
     """
-    recorded = {record.spec for record in evidence.records if record.status == "ok"}
+    recorded = {record.spec for record in evidence.records if record.status == Status.OK}
     known = {
         frozenset(figure for member in suite.members for figure in member.figures): suite
         for suite in suites()

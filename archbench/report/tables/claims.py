@@ -9,18 +9,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Any
 
-from archbench.report.data.claims import NEEDS_CPU, NEEDS_CUDA, Verdict
+from archbench.reasons import Reason
+from archbench.report.data.claims import Verdict
 from archbench.report.data.comparable import flaws
 from archbench.report.tables.compare import name_width, named_lines
 from archbench.report.tables.table import MISSING, Column, Table
 
 PLURAL = {"holds": "hold", "fails": "fail"}
 SIGNS = {"more": ">", "less": "<", "equal": "="}
-REASONS = {
-    NEEDS_CUDA: ", needs a CUDA device",
-    NEEDS_CPU: ", needs records of a CPU",
-    "not_counted": "",
-}
 UNKNOWN = re.compile(r"^no (backbone|detector) is called .*")
 WIDTH = 80
 FLAWED = "*"
@@ -194,8 +190,9 @@ def _notes(verdicts: Sequence[Verdict]) -> list[str]:
     lacking: dict[str, Counter[str]] = {}
     for verdict in verdicts:
         if verdict.command:
-            because = REASONS.get(verdict.reason, f", {verdict.reason}" if verdict.reason else "")
-            lacking.setdefault(f"{verdict.outcome}{because}", Counter())[verdict.command] += 1
+            lacking.setdefault(f"{verdict.outcome}{_because(verdict)}", Counter())[
+                verdict.command
+            ] += 1
     for what, commands in lacking.items():
         notes.append(
             f"{what}: " + "; ".join(f"{command} ({count})" for command, count in commands.items())
@@ -215,3 +212,10 @@ def _notes(verdicts: Sequence[Verdict]) -> list[str]:
             if verdict.claim.note and verdict.ours is not None
         ),
     ]
+
+
+def _because(verdict: Verdict) -> str:
+    """The reason after an outcome, where it says more than that."""
+    if not verdict.reason or verdict.reason == Reason.NOT_COUNTED:
+        return ""
+    return f", {verdict.reason.text if isinstance(verdict.reason, Reason) else verdict.reason}"

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from archbench.papers import beside, row_for, rule_notes
 from archbench.papers.pairs import approximations
 from archbench.quantities import QUANTITIES
+from archbench.reasons import Status
 from archbench.records import Record
 from archbench.report.data.configurations import Configuration, Figure, configurations
 from archbench.report.data.names import short_names, wrap_name
@@ -213,7 +214,7 @@ def _lines(
     """
     blank = [""] * len(FIGURES)
     lines = named_lines(name, ours)
-    if one.status != "ok":
+    if one.status != Status.OK:
         lines.append([f"  {one.status}", *blank])
     if papers:
         lines.append([f"  {row_for(one.spec)[0].source}", *papers])
@@ -254,7 +255,7 @@ def endings(records: Iterable[Record], named: Mapping[Spec, str]) -> list[str]:
         f"{named[record.spec]}: {record.status} ({record.reason.code}) in phase "
         f"{record.reason.phase or '?'}: {record.reason.message}"
         for record in records
-        if record.status != "ok" and record.reason
+        if record.status != Status.OK and record.reason
     ]
 
 

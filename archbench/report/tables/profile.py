@@ -12,37 +12,14 @@ from archbench.papers import beside, rule_notes
 from archbench.papers.pairs import approximations, default_form
 from archbench.quantities import profiled
 from archbench.quantity import Quantity
+from archbench.reasons import Flag, Reason
 from archbench.records import Metric, Record
 from archbench.report.data.comparable import where
 from archbench.report.data.configurations import REPEATABLE
 from archbench.report.tables.table import MISSING, NOTE_WIDTH, Column, Table
-from archbench.report.tables.words import explain
 from archbench.spec import Spec
 
 BACKBONE = "backbone."
-FLAGS = {
-    "ci_not_met": "the interval is wider than asked: give it more time (--budget) or quiet the "
-    "machine",
-    "warmup_not_steady": "times were still drifting when warm-up ended",
-    "cpu_contended": "other programs were using the CPU",
-    "cpu_stolen": "the host gave more than 2 % of this virtual machine's processor time to others",
-    "contended": "other programs were using the card",
-    "exclusivity_unknown": "the driver does not say whether other programs used the card",
-    "launch_bound": "the card waited for the host: --cuda-graph or a larger batch would show its "
-    "own speed",
-    "loss_not_finite": "the loss was no number any more",
-    "power_capped": "the card held its clocks down to stay within its power limit, as heavy load "
-    "makes it",
-    "throttled": "heat or the supply held the card's clocks down: not to be compared",
-    "clock_drift": "the card's clock moved by more than 5 %",
-    "hot_start": "the card was still warming up",
-    "poll_rate_reduced": "the power sensor failed too often and was asked less often",
-    "sampler_gap": "samples of power were far apart somewhere",
-    "counter_power_disagree": "the energy counter and the sensor are more than 5 % apart: the "
-    "figure is the sensor's",
-}
-
-
 COUNT_COLUMNS = (Column("params\n(K)"), Column("multiply-\nadds (M)"), Column("MAC\n(Eq. 1)\n(K)"))
 BOUND_COLUMNS = (
     Column("multiply-\nadds (M)"),
@@ -157,20 +134,19 @@ def measured_table(record: Record, paper: Paper) -> Table:
     """
     rows, shown = [], profiled("measured")
     paper = paper.among(shown)
-    missing: dict[str, list[str]] = {}
+    missing: dict[Reason, list[str]] = {}
     for name, row in shown.items():
         metric = record.metrics.get(name)
         if metric is None:
             continue
         if metric.value is None:
+            assert metric.reason
             missing.setdefault(metric.reason, []).append(row.heading)
             continue
         heading = row.trained if metric.protocol == "train" and row.trained else row.heading
         cells = [heading, row.show(metric.value), _interval(metric), row.scale.unit]
         rows.append([*cells, *paper.beside(row)])
-    notes = [
-        f"{explain(reason)} ({reason}): {', '.join(names)}" for reason, names in missing.items()
-    ]
+    notes = [f"{reason.text} ({reason}): {', '.join(names)}" for reason, names in missing.items()]
     notes += [*_conditions(record), *_energy(record)]
     if paper.figures:
         notes.append(f"{paper.source}: the paper's figures, measured on its own device")
@@ -316,7 +292,12 @@ def _energy(record: Record) -> list[str]:
         else ""
     )
     notes.append(f"energy of {found['window_s']:.1f} s of load: {energy.source}{agrees}{error}")
-    return [*notes, *(f"{flag}: {FLAGS.get(flag, '')}".rstrip(": ") for flag in energy.flags)]
+    return [*notes, *map(_warning, energy.flags)]
+
+
+def _warning(flag: Flag) -> str:
+    """A flag with what it means and what would help."""
+    return ": ".join(filter(None, (flag, flag.text, flag.remedy)))
 
 
 def _conditions(record: Record) -> list[str]:
@@ -330,7 +311,7 @@ def _conditions(record: Record) -> list[str]:
         )
         loss = f"; loss: {record.conditions['loss']}" if "loss" in record.conditions else ""
         notes.append(f"{sampled}; inputs: {record.conditions.get('inputs')}{loss}")
-        notes += [f"{flag}: {FLAGS.get(flag, '')}".rstrip(": ") for flag in latency.flags]
+        notes += map(_warning, latency.flags)
     notes += _roofline(record.conditions.get("roofline"))
     load = record.conditions.get("postprocess_load")
     if load:
@@ -356,7 +337,7 @@ def _roofline(found: Mapping[str, Any] | None) -> list[str]:
         "algorithms multiply less, caches move more, a "
         "probe may stay below the peak. More in the README: Roofline."
     ]
-    if {"cpu_contended", "contended"} & set(found["flags"]):
+    if any(Flag(flag).disturbs for flag in found["flags"]):
         notes.append(
             "Other programs disturbed while the peaks were measured: bounds are too long. They are "
             "measured anew next time."

@@ -15,18 +15,15 @@ from dataclasses import replace
 from typing import Any
 
 from archbench.papers import own_rule
+from archbench.reasons import Reason
 from archbench.report.data.reproduction import (
-    NOT_BUILT,
-    NOT_COUNTED,
-    NOT_MEASURED,
-    PROCEDURE,
     Cell,
     Line,
     Reproduction,
 )
 from archbench.report.tables.compare import named_lines
 from archbench.report.tables.table import MISSING, Column, Table
-from archbench.report.tables.words import PUBLISHED, explain
+from archbench.report.tables.words import PUBLISHED
 
 WIDTH = 80
 LABEL_WIDTH = 32
@@ -214,18 +211,18 @@ def _missing(made: Reproduction, cells: Sequence[Cell]) -> list[str]:
             why = UNKNOWN.sub(r"the zoo has no \1 of that name", line.member.why)
             unbuilt.setdefault(why, []).append(line.label)
     notes += [f"not built, {why}: {'; '.join(who)}" for why, who in unbuilt.items()]
-    reasons: dict[str, dict[str, None]] = {}
+    reasons: dict[Reason, dict[str, None]] = {}
     for cell in cells:
-        if cell.missing and cell.missing != NOT_BUILT:
+        if cell.missing and cell.missing != Reason.NOT_BUILT:
             reasons.setdefault(cell.missing, {})[
                 PUBLISHED[cell.published.metric].replace("\n", " ")
             ] = None
-    if reasons.pop(PROCEDURE, None):
+    if reasons.pop(Reason.PROCEDURE, None):
         notes.append(
             "A row of several passes an image (multi-scale, several crops) has counts of its "
             "network alone."
         )
-    counts, times = reasons.pop(NOT_COUNTED, {}), reasons.pop(NOT_MEASURED, {})
+    counts, times = reasons.pop(Reason.NOT_COUNTED, {}), reasons.pop(Reason.NOT_MEASURED, {})
     if counts:
         notes.append(
             "No record has the counts of some rows: --count counts them now, archbench sweep "
@@ -234,5 +231,5 @@ def _missing(made: Reproduction, cells: Sequence[Cell]) -> list[str]:
     if times:
         notes.append(f"No record of some rows: archbench sweep {made.suite.name} measures them.")
     return notes + [
-        f"{explain(reason)} ({reason}): {', '.join(words)}" for reason, words in reasons.items()
+        f"{reason.text} ({reason}): {', '.join(words)}" for reason, words in reasons.items()
     ]

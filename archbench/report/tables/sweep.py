@@ -9,6 +9,7 @@ from statistics import median
 
 from archbench.papers.member import Member
 from archbench.quantities import QUANTITIES
+from archbench.reasons import Status
 from archbench.records import Record
 from archbench.report.data.configurations import REPEATABLE
 from archbench.report.data.names import short_names, wrap_name
@@ -49,7 +50,7 @@ class Outcome:
     @property
     def ok(self) -> int:
         """How many ended well."""
-        return sum(record.status == "ok" for record in self.records)
+        return sum(record.status == Status.OK for record in self.records)
 
     @property
     def is_repeatable(self) -> bool:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from archbench.measure.job.result import Result
 from archbench.measure.job.supervisor import Ending, Watch, judge, run_job, supervise
+from archbench.reasons import Status
 from archbench.records import Store
 from archbench.settings import Settings
 from archbench.spec import UsageError
@@ -28,7 +30,7 @@ def run(code: str, folder: Path, *, deadline_s: float = 30) -> Ending:
 
 
 def verdict(code: str, folder: Path, result: dict | None = None, **limits: float):
-    record = judge(SPEC, Settings(), run(code, folder, **limits), result or {})
+    record = judge(SPEC, Settings(), run(code, folder, **limits), Result.from_dict(result or {}))
     assert record.reason is not None
     return record.status, record.reason.code
 
@@ -42,7 +44,7 @@ def alive(pid: int) -> bool:
 
 def test_an_exception_is_an_error_with_its_traceback(tmp_path):
     ending = run("raise ValueError('no such thing')", tmp_path)
-    record = judge(SPEC, Settings(), ending, {"phase": "build"})
+    record = judge(SPEC, Settings(), ending, Result(phase="build"))
     assert (record.status, record.reason.code, record.reason.phase) == ("error", "exit:1", "build")
     assert "no such thing" in record.reason.message
 
@@ -58,7 +60,7 @@ def test_a_signal_is_named(tmp_path, name):
 
 def test_an_exit_without_a_result_is_an_error(tmp_path):
     assert verdict("pass", tmp_path) == ("error", "no_result")
-    assert verdict("pass", tmp_path, {"status": "running", "phase": "latency"}) == (
+    assert verdict("pass", tmp_path, {"outcome": "running", "phase": "latency"}) == (
         "error",
         "no_result",
     )
@@ -66,12 +68,14 @@ def test_an_exit_without_a_result_is_an_error(tmp_path):
 
 def test_a_crash_keeps_what_was_found_before(tmp_path):
     found = {
-        "status": "running",
+        "outcome": "running",
         "phase": "memory",
         "counted": {"params": 3},
         "measured": {"latency_ms": {"value": 1.5, "unit": "ms"}},
     }
-    record = judge(SPEC, Settings(), run("import os; os.abort()", tmp_path), found)
+    record = judge(
+        SPEC, Settings(), run("import os; os.abort()", tmp_path), Result.from_dict(found)
+    )
     assert (record.status, record.counted, record.value("latency_ms")) == (
         "error",
         {"params": 3},
@@ -116,13 +120,13 @@ def test_a_job_that_is_done_just_at_its_deadline_is_what_it_says():
         SPEC,
         Settings(),
         Ending(code=0, timed_out=True),
-        {"status": "ok", "phase": "memory", "reason": None},
+        Result(status=Status.OK, phase="memory"),
     )
     assert record.status == "ok"
 
 
 def test_a_signal_without_a_name_is_its_number():
-    record = judge(SPEC, Settings(), Ending(code=-35), {})
+    record = judge(SPEC, Settings(), Ending(code=-35), Result())
     assert record.reason.code == "signal:35"
 
 
@@ -137,11 +141,11 @@ def test_nobody_reading_the_progress_does_not_end_the_job(tmp_path):
 
 def test_a_usage_error_of_the_worker_is_one_here_and_leaves_no_record():
     result = {
-        "status": "usage",
-        "reason": {"code": "usage", "phase": "build", "message": "not this pair"},
+        "outcome": "refused",
+        "reason": {"code": "refused", "phase": "build", "message": "not this pair"},
     }
     with pytest.raises(UsageError, match="not this pair"):
-        judge(SPEC, Settings(), Ending(code=0), result)
+        judge(SPEC, Settings(), Ending(code=0), Result.from_dict(result))
 
 
 BUSY_ONCE = """

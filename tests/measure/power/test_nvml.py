@@ -26,7 +26,7 @@ ANSWERS = {
     "performance_state": 2,
     "power_limit_w": 350.0,
     "mig_enabled": False,
-    "why_not": "",
+    "why_not": None,
     "retries": 0,
 }
 
@@ -74,7 +74,7 @@ POWERLESS = {
 @pytest.mark.parametrize(("variables", "reason"), POWERLESS.values(), ids=POWERLESS)
 def test_a_card_without_power_says_why_and_answers_the_rest(nvml_stub, child, variables, reason):
     found = child(nvml_stub(**variables), "card")
-    assert (found["why_not"], found["card_why_not"]) == (reason, "")
+    assert (found["why_not"], found["card_why_not"]) == (reason, None)
     assert (found["used_bytes"], found["process_count"]) == (1 << 30, 0)
 
 
@@ -154,7 +154,7 @@ def test_power_that_only_the_module_has_says_so(nvml_stub, child):
         nvml_stub(STUB_USAGE="none", STUB_INSTANT="20,20", STUB_INSTANT_SCOPE="1"), "card"
     )
     assert (found["why_not"], list(found["sensors"]), found["conditions"]["power_scope"]) == (
-        "",
+        None,
         ["instant"],
         "module",
     )
@@ -166,11 +166,11 @@ def test_a_counter_without_its_symbol_leaves_power(nvml_stub, child):
         found["why_not"],
         found["joules"],
         found["conditions"]["source_failures"]["counter"],
-    ) == ("", {}, "driver_too_old")
+    ) == (None, {}, "driver_too_old")
 
 
 def test_a_card_is_found_by_uuid_and_a_slice_by_its_own(nvml_stub, child):
-    assert child(nvml_stub(), "card", uuid="GPU-stub")["why_not"] == ""
+    assert child(nvml_stub(), "card", uuid="GPU-stub")["why_not"] is None
     assert child(nvml_stub(), "card", uuid="GPU-slice")["why_not"] == "mig"
     assert child(nvml_stub(), "card", uuid="GPU-other")["why_not"] == "nvml_error_6"
 

@@ -29,7 +29,8 @@ from archbench.measure.sweep.queues import (
     plan,
     run,
 )
-from archbench.records import Reason, Record, Store
+from archbench.reasons import Reason, Status
+from archbench.records import Cause, Record, Store
 from archbench.settings import QUICK, Settings
 from archbench.spec import Spec, UsageError
 from archbench.zoo.catalogue.registry import resolve
@@ -50,8 +51,10 @@ def environment(place: Place) -> dict[str, Any]:
 
 
 def done(spec: Spec, status: str = "ok", place: Place = HERE, **changes: Any) -> Record:
-    reason = None if status == "ok" else Reason("a_code")
-    return replace(Record(spec, QUICK, status, reason, environment=environment(place)), **changes)
+    reason = None if status == "ok" else Cause(Reason("a_code"))
+    return replace(
+        Record(spec, QUICK, Status(status), reason, environment=environment(place)), **changes
+    )
 
 
 class Jobs:
@@ -72,8 +75,8 @@ class Jobs:
         record = Record(
             job.spec,
             job.settings,
-            status,
-            Reason(code or status, "build") if status != "ok" else None,
+            Status(status),
+            Cause(Reason(code or status), "build") if status != "ok" else None,
         )
         record = replace(
             record,
@@ -183,8 +186,8 @@ def test_a_network_that_cannot_be_measured_so_is_a_row(tmp_path: Path) -> None:
             Record(
                 job.spec,
                 job.settings,
-                "error",
-                Reason("usage", "build", "two stages are not trained"),
+                Status.ERROR,
+                Cause(Reason.REFUSED, "build", "two stages are not trained"),
             )
         )
 
@@ -207,8 +210,8 @@ def test_settings_that_the_device_cannot_have_are_an_error_and_no_row(tmp_path: 
             Record(
                 job.spec,
                 job.settings,
-                "error",
-                Reason("usage", "preflight", "tf32 is a CUDA device's"),
+                Status.ERROR,
+                Cause(Reason.REFUSED, "preflight", "tf32 is a CUDA device's"),
             )
         )
 

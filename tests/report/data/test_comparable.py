@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from archbench.reasons import Flag
 from archbench.records import Metric, Record
 from archbench.report.data.comparable import conditions, differing, flaws, places, where
 from archbench.settings import SETTINGS, Bearing, Settings
@@ -152,7 +153,6 @@ def test_places_that_differ_in_versions_alone_tell_them(record: Make) -> None:
 
 
 def test_flaws_are_the_flags_that_forbid_comparing() -> None:
-    assert flaws(["power_capped", "ci_not_met", "launch_bound", "throttled"]) == [
-        "ci_not_met",
-        "throttled",
-    ]
+    flags = [Flag.POWER_CAPPED, Flag.CI_NOT_MET, Flag.LAUNCH_BOUND, Flag.THROTTLED]
+    assert flaws(flags) == [Flag.CI_NOT_MET, Flag.THROTTLED]
+    assert flaws([Flag("of_a_later_version")]) == []

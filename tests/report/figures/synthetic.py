@@ -14,6 +14,7 @@ from typing import Any
 
 from archbench.papers.grid import Point, points
 from archbench.papers.suites import suite
+from archbench.reasons import Status
 from archbench.records import Metric, Record
 from archbench.report.figures.contract import Plot, write_csv
 from archbench.report.figures.material import Choice, Material
@@ -73,7 +74,7 @@ def made_up(spec: Spec, number: int, *, gpu: bool = True, **changes: Any) -> Rec
     fields: dict[str, Any] = {
         "spec": spec,
         "settings": Settings(),
-        "status": "ok",
+        "status": Status.OK,
         "counted": counted,
         "measured": measured,
         "environment": GPU if gpu else CPU,

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 
 from archbench.escaping import visible
-from archbench.records import Metric, Reason, Record
+from archbench.reasons import Flag, Reason, Status
+from archbench.records import Cause, Metric, Record
 from archbench.report.data.rows import COLUMNS
 from archbench.report.page.devices import device_cards
 from archbench.report.page.page import Contents, Picture, page
@@ -68,15 +69,15 @@ def evil() -> Record:
     """A record with markup in every text that it has."""
     spec = Spec(EVIL, EVIL, 320, 320, 80, options=((EVIL, EVIL),))
     measured = {
-        "latency_ms": Metric(20.0, EVIL, EVIL, EVIL, flags=(EVIL,)),
-        "fps": Metric(None, EVIL, reason=EVIL),
+        "latency_ms": Metric(20.0, EVIL, EVIL, EVIL, flags=(Flag(EVIL),)),
+        "fps": Metric(None, EVIL, reason=Reason(EVIL)),
     }
     environment = {"device": EVIL, "device_name": EVIL, "uuid": EVIL, EVIL: {EVIL: [EVIL]}}
     return Record(
         spec,
         None,
-        "error",
-        Reason(EVIL, EVIL, EVIL),
+        Status.ERROR,
+        Cause(Reason(EVIL), EVIL, EVIL),
         {"params": 1},
         measured,
         environment,

@@ -19,6 +19,22 @@ from archbench.zoo.ops.regions.position_sensitive import (
     position_sensitive_pool,
 )
 
+
+def _refuse(*_: object) -> None:
+    raise RuntimeError("the operators that read its regions have no gradient here")
+
+
+# Torch itself would speak of a formula that is not registered.
+for _pooling in (
+    crop_and_resize,
+    roi_align,
+    roi_pool,
+    position_sensitive_crop,
+    position_sensitive_align,
+    position_sensitive_pool,
+):
+    _pooling.register_autograd(_refuse)
+
 __all__ = [
     "crop_and_resize",
     "position_sensitive_align",

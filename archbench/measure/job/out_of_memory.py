@@ -1,0 +1,19 @@
+"""Tell an error that means too little memory from every other."""
+
+from __future__ import annotations
+
+# Some libraries have no class for it, only words.
+WORDS = (
+    "can't allocate memory",  # torch's allocator on a CPU
+    "CUDA error: out of memory",  # the driver
+    "STATUS_ALLOC_FAILED",  # cuBLAS and cuDNN
+)
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Say whether an error means that memory was not enough."""
+    import torch
+
+    return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
+        words in str(error) for words in WORDS
+    )
