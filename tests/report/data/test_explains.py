@@ -64,7 +64,7 @@ def test_places_batches_and_modes_are_apart(record: Make) -> None:
         ("Example GPU, fp32, contiguous", 1, 8),
         ("Example GPU, fp32, contiguous", 4, 8),
     ]
-    assert {one.place for one in explanations(configurations(records), device="cpu")} == {
+    assert {one.setup for one in explanations(configurations(records), device="cpu")} == {
         "Example CPU, 2 threads, fp32, contiguous"
     }
 
