@@ -11,7 +11,8 @@ Importing archbench imports no torch; the three functions do when they are first
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+TYPE_CHECKING = False
+"""typing's own would load it: every command begins here."""
 
 __version__ = "0.1.0"
 __all__ = ["UsageError", "build", "cost", "count"]

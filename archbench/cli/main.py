@@ -1,46 +1,33 @@
-"""The `archbench` command: its subcommands, and how their errors become one line and an exit
-code.
-"""
+"""The `archbench` command: how its errors and interruptions become one line and an exit code."""
 
 from __future__ import annotations
 
-import gc
 import os
+import signal
 import sys
-from collections.abc import Iterable
-from importlib import import_module
-from typing import Annotated
+from types import FrameType
 
-import typer
-
-from archbench import __version__
 from archbench.cli.exit import Exit
-from archbench.cli.groups import GroupedCommand
-from archbench.cli.messages import say
-from archbench.measure.child import leave_start_folder
-from archbench.spec import UsageError
 
-COMMANDS = {
-    "profile": "profile",
-    "sweep": "sweep",
-    "list": "list_networks",
-    "compare": "compare",
-    "reproduce": "reproduce",
-    "claims": "claims",
-    "plot": "plot",
-    "report": "report",
-    "doctor": "doctor",
-}
-"""The function behind each command, in the module of the command's name."""
 GARBAGE = 50_000
 """Objects made between two searches for cycles: a command makes many for good and few in cycles."""
 
 
 def main() -> None:
     """Run the command line that this process was started with."""
+    listens = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    if listens:
+        signal.signal(signal.SIGINT, _leave)
+    import gc
+
+    from archbench.cli.streams import close_streams, open_streams
+    from archbench.measure.child import leave_start_folder
+
     gc.set_threshold(GARBAGE)
     leave_start_folder()
-    code = run(sys.argv[1:])
+    open_streams()
+    code = _interruptible(sys.argv[1:]) if listens else run(sys.argv[1:])
+    close_streams()
     # What is left ends with the process; a last search for cycles in it would take a tenth of a
     # plot's time.
     gc.freeze()
@@ -51,10 +38,13 @@ def run(arguments: list[str]) -> int:
     """Run one command line and give its exit code (`Exit`); what a user can cause is one line on
     stderr.
     """
-    asked = next((word for word in arguments if not word.startswith("-")), "")
-    command = typer.main.get_command(_app([asked] if asked in COMMANDS else COMMANDS))
+    from archbench.cli.commands import command_line
+    from archbench.cli.messages import say
+    from archbench.cli.streams import discard
+    from archbench.spec import UsageError
+
     try:
-        code = command.main(arguments, prog_name="archbench", standalone_mode=False)
+        code = command_line(arguments).main(arguments, prog_name="archbench", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else Exit.DONE
     except UsageError as error:
@@ -64,14 +54,11 @@ def run(arguments: list[str]) -> int:
     except (BrokenPipeError, SystemExit):
         # Whoever reads stdout (head, a pager) has seen enough; typer makes a SystemExit of it, and
         # of nothing else.
-        _discard_output()
+        discard(sys.stdout)
         return Exit.DONE
     except OSError as error:
-        say(f"error: {error.strerror}")
-        try:
-            sys.stdout.flush()
-        except OSError:  # Or the interpreter would fail of it again, at its end.
-            _discard_output()
+        place = f"{error.filename}: " if error.filename else ""
+        say(f"error: {place}{error.strerror}")
         return Exit.FAILED
     except Exception as error:
         if not hasattr(error, "format_message"):
@@ -79,41 +66,37 @@ def run(arguments: list[str]) -> int:
         return _fail(error.format_message())
 
 
-def _app(names: Iterable[str]) -> typer.Typer:
-    """The command line with these commands; their modules alone are loaded."""
-    app = typer.Typer(
-        help="Name a detection network, get its true cost: counted exactly, measured honestly, "
-        "beside what the papers printed.",
-        add_completion=False,
-        rich_markup_mode=None,
-        pretty_exceptions_enable=False,
-    )
-    app.callback(invoke_without_command=True)(_without_command)
-    for name in names:
-        app.command(name, cls=GroupedCommand)(
-            getattr(import_module(f"archbench.cli.{name}"), COMMANDS[name])
-        )
-    return app
+def _leave(_number: int, _frame: FrameType | None) -> None:
+    """End at once: nothing has begun that would have to be ended in good order."""
+    os._exit(Exit.INTERRUPTED)
 
 
-def _without_command(
-    context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
-) -> None:
-    if version:
-        print(f"archbench {__version__}")
-    elif context.invoked_subcommand is None:
-        print(context.get_help())
-    else:
-        return
-    raise typer.Exit
+def _interruptible(arguments: list[str]) -> int:
+    """Run a command line until it ends or the user interrupts.
 
+    What an interruption becomes on its way is not told: a library that is being loaded may make
+    anything of it.
+    """
+    heard: list[int] = []
 
-def _discard_output() -> None:
-    """Send what is still to be printed nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    def interrupt(number: int, _: FrameType | None) -> None:
+        heard.append(number)
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGINT, interrupt)
+    code: int = Exit.INTERRUPTED
+    try:
+        code = run(arguments)
+    except BaseException:
+        if not heard:
+            raise
+    finally:
+        signal.signal(signal.SIGINT, _leave)
+    return Exit.INTERRUPTED if heard and code != Exit.DONE else code
 
 
 def _fail(message: str) -> int:
+    from archbench.cli.messages import say
+
     say(f"error: {' '.join(message.split())}")
     return Exit.USAGE
