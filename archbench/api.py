@@ -14,8 +14,8 @@ from archbench.counting.trace import trace
 from archbench.counting.training import mean_square, train_memory
 from archbench.papers import paper_params
 from archbench.spec import OptionValue, Spec, UsageError
+from archbench.zoo import catalogue
 from archbench.zoo.assemble import assemble
-from archbench.zoo.catalogue import registry
 from archbench.zoo.contracts import Backbone, Detector
 
 __all__ = [
@@ -53,14 +53,14 @@ def build(
     Options are listed by `archbench list`. On the device "meta" nothing is allocated. Raises
     UsageError (a ValueError) for a name, option, size or pair that cannot be.
     """
-    spec = registry.resolve(backbone, detector, size=size, classes=classes, **options)  # type: ignore[arg-type]
+    spec = catalogue.resolve(backbone, detector, size=size, classes=classes, **options).spec  # type: ignore[arg-type]
     return build_spec(spec, device=device)
 
 
 def build_spec(spec: Spec, *, device: str = "cpu") -> nn.Module:
     """Build the network of a spec."""
     with torch.device(device):
-        return assemble(spec)
+        return assemble(catalogue.network(spec))
 
 
 def cost(
@@ -80,9 +80,9 @@ def cost(
     `train_memory_bytes`.
     """
     return cost_spec(
-        registry.resolve(
+        catalogue.resolve(
             backbone, detector, size=size, classes=classes, batch=batch, mode=mode, **options
-        )
+        ).spec
     )
 
 
@@ -105,10 +105,8 @@ def cost_spec(spec: Spec) -> CostReport:
 
 def is_users_own(spec: Spec) -> bool:
     """Say whether a part of a spec's network comes from a plug-in."""
-    entries = [registry.find("backbone", spec.backbone)]
-    if spec.detector:
-        entries.append(registry.find("detector", spec.detector))
-    return any(entry.plugin for entry in entries)
+    network = catalogue.network(spec)
+    return any(entry.plugin for entry in (network.backbone, network.detector) if entry)
 
 
 def _counted(spec: Spec) -> CostReport:

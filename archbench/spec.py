@@ -84,8 +84,8 @@ def _classes(count: int) -> str:
 class Spec:
     """One network at one input, in normal form: two spellings of the same network give equal specs.
 
-    `registry.resolve` makes specs. Sizes are pixels; `classes` counts foreground classes (0: the
-    trunk alone); `options` holds those that differ from their defaults, sorted by key.
+    `zoo.catalogue.resolve` makes specs. Sizes are pixels; `classes` counts foreground classes (0:
+    the trunk alone); `options` holds those that differ from their defaults, sorted by key.
     """
 
     backbone: str

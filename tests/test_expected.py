@@ -13,7 +13,7 @@ import archbench
 from archbench.papers import figures
 from archbench.papers.published import Published
 from archbench.spec import UsageError, parse_options
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 EXPECTED = Path(__file__).parent / "data" / "expected.csv"
 NETWORK = ("backbone", "detector", "input", "classes", "options")
@@ -64,7 +64,7 @@ def is_registered(row: Row) -> bool:
     test.
     """
     try:
-        registry.resolve(row["backbone"], row["detector"] or None)
+        catalogue.resolve(row["backbone"], row["detector"] or None)
     except UsageError:
         return False
     return True

@@ -24,7 +24,7 @@ from archbench.quantities import (
 )
 from archbench.quantity import Quantity
 from archbench.records import Metric, Record
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 RESULTS = Path(__file__).parent.parent / "results"
 MACS, MS = 3_000_000_007, 12.345678
@@ -36,7 +36,7 @@ def record(
     counted: dict[str, Any] | None = None,
     **measured: Metric,
 ) -> Record:
-    spec = registry.resolve("vovnet39", batch=8, mode=mode)
+    spec = catalogue.resolve("vovnet39", batch=8, mode=mode).spec
     return Record(spec, None, "ok", counted=counted or {"macs": MACS}, measured=measured)
 
 

@@ -9,17 +9,17 @@ from typing import Literal
 import pytest
 
 from archbench.spec import Spec, UsageError, format_value, parse_options, parse_size, parse_value
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 SPECS = [
-    registry.resolve("vovnet39"),
-    registry.resolve("vovnet39", "refinedet512", stem="conv"),
-    registry.resolve("vovnet39", "refinedet", size=(640, 384), classes=20, batch=8),
-    registry.resolve("vgg16", classes=0, fc="conv-s2", pool_ceil=True),
-    registry.resolve("resnet38-v1", size=320, width=1.5),
-    registry.resolve("osa-12x21"),
-    registry.resolve("resnet50", batch=32, mode="train"),
-    registry.resolve("resnet50-x0.25-wrn", classifier="conv", output_stride=16),
+    catalogue.resolve("vovnet39").spec,
+    catalogue.resolve("vovnet39", "refinedet512", stem="conv").spec,
+    catalogue.resolve("vovnet39", "refinedet", size=(640, 384), classes=20, batch=8).spec,
+    catalogue.resolve("vgg16", classes=0, fc="conv-s2", pool_ceil=True).spec,
+    catalogue.resolve("resnet38-v1", size=320, width=1.5).spec,
+    catalogue.resolve("osa-12x21").spec,
+    catalogue.resolve("resnet50", batch=32, mode="train").spec,
+    catalogue.resolve("resnet50-x0.25-wrn", classifier="conv", output_stride=16).spec,
 ]
 
 
@@ -39,7 +39,7 @@ def read(command: str) -> Spec:
     }
     detector, size = flags.pop("--detector", [None])[0], flags.pop("--size")[0]
     assert not flags
-    return registry.resolve(backbone, detector, size=size, mode=mode, **numbers, **options)
+    return catalogue.resolve(backbone, detector, size=size, mode=mode, **numbers, **options).spec
 
 
 @pytest.mark.parametrize(
@@ -125,6 +125,6 @@ def test_other_data_is_no_spec(data: dict[str, object]) -> None:
 
 
 def test_a_spec_reads_as_one_line() -> None:
-    spec = registry.resolve("VGG-16", "RefineDet320", batch=2, pool_ceil=True)
+    spec = catalogue.resolve("VGG-16", "RefineDet320", batch=2, pool_ceil=True).spec
     assert str(spec) == "vgg16 + refinedet, 320x320, 80 classes, pool_ceil=true, batch 2"
-    assert str(registry.resolve("resnet50", classes=0)) == "resnet50, 224x224, trunk alone"
+    assert str(catalogue.resolve("resnet50", classes=0).spec) == "resnet50, 224x224, trunk alone"

@@ -22,7 +22,7 @@ from archbench.cli.formats import (
 from archbench.cli.messages import say
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import UsageError
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 if TYPE_CHECKING:
     from archbench.report.data.baseline import Baseline
@@ -92,8 +92,8 @@ def compare(
         None if form else WIDTH, sort, selection.column(group) if group else None, chosen
     )
     every = read_records(results)
-    backbones = [registry.find("backbone", name).name for name in backbone or ()]
-    detectors = [(entry.name, side) for entry, side in map(registry.find_detector, detector or ())]
+    backbones = [catalogue.find("backbone", name).name for name in backbone or ()]
+    detectors = [(entry.name, side) for entry, side in map(catalogue.find_detector, detector or ())]
     records = selection.select(every, selection.Filters(backbones, detectors, device, where or ()))
     if every and not records:
         say(f"none of {len(every)} records is what the filters ask for")

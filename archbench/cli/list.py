@@ -13,8 +13,8 @@ from archbench.cli.plugins import Plugins
 from archbench.papers.pairs import Pair, pairs
 from archbench.report.tables.table import MISSING, Column, Table
 from archbench.spec import UsageError, format_value
-from archbench.zoo.catalogue import registry
-from archbench.zoo.catalogue.registry import Entry, Kind
+from archbench.zoo import catalogue
+from archbench.zoo.catalogue import Entry, Kind
 
 if TYPE_CHECKING:
     from archbench.papers.suites import Suite
@@ -63,7 +63,7 @@ def _data(what: str, kinds: list[Kind]) -> Any:
         return [column.to_dict() for column in described()]
     if what == "pairs":
         return [asdict(pair) for pair in pairs()]
-    return {f"{kind}s": [_plain(entry) for entry in registry.entries(kind)] for kind in kinds}
+    return {f"{kind}s": [_plain(entry) for entry in catalogue.entries(kind)] for kind in kinds}
 
 
 def _tables(what: str, kinds: list[Kind], width: int | None) -> list[Table]:
@@ -165,7 +165,7 @@ def _places(pair: Pair) -> str:
 
 def _networks(kind: Kind, width: int | None) -> Table:
     rows = []
-    listed = registry.entries(kind)
+    listed = catalogue.entries(kind)
     taken = (
         max(len(entry.name) for entry in listed)
         + max(len(_input(entry)) for entry in listed)
@@ -204,13 +204,13 @@ def _options(kinds: list[Kind]) -> Table:
     """A row for each option, with the families that take it."""
     families: dict[tuple[str, str, str], list[str]] = {}
     for kind in kinds:
-        for entry in registry.entries(kind):
+        for entry in catalogue.entries(kind):
             for option in entry.options.values():
                 choices = " ".join(map(format_value, option.values)) or option.type
                 takers = families.setdefault((option.name, choices, option.help), [])
                 if entry.family not in takers:
                     takers.append(entry.family)
-    every = len({entry.family for entry in registry.entries("backbone")})
+    every = len({entry.family for entry in catalogue.entries("backbone")})
     rows = [
         [
             "every backbone" if len(takers) == every > 1 else ", ".join(takers),

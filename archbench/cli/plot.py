@@ -151,7 +151,7 @@ def _check(kind: str, word: str, words: tuple[str, ...]) -> None:
 
 def _network(text: str) -> Spec:
     """Read NAME[+DETECTOR][,KEY=VALUE...]; size and classes are keys as options are."""
-    from archbench.zoo.catalogue import registry
+    from archbench.zoo import catalogue
 
     name, *settings = text.split(",")
     backbone, _, detector = name.partition("+")
@@ -162,7 +162,7 @@ def _network(text: str) -> Spec:
             raise UsageError(f"--network {text}: {setting.strip()!r} is not of the form KEY=VALUE")
         key = key.strip().replace("-", "_")
         given[key] = value.strip() if key == "size" else parse_value(value.strip())
-    return registry.resolve(backbone.strip(), detector.strip() or None, **given)
+    return catalogue.resolve(backbone.strip(), detector.strip() or None, **given).spec
 
 
 def _layers(spec: Spec) -> Sequence[Layer]:

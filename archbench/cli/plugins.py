@@ -7,12 +7,12 @@ from typing import Annotated
 
 import typer
 
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 
 def _use(files: list[Path] | None) -> list[Path] | None:
     for file in files or ():
-        registry.use_plugin(file)
+        catalogue.use_plugin(file)
     return files
 
 

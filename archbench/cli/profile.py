@@ -22,7 +22,7 @@ from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import Settings
 from archbench.spec import Spec, UsageError, parse_options, parse_size
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 if TYPE_CHECKING:
     from archbench.api import CostReport
@@ -88,7 +88,7 @@ class NetworkFlags:
     def resolve(self) -> Spec:
         """Find the spec; a detector that pads its input is told of."""
         proposals = [f"proposals={self.proposals}"] if self.proposals is not None else []
-        spec = registry.resolve(
+        spec = catalogue.resolve(
             self.backbone,
             self.detector,
             size=self.size,
@@ -96,7 +96,7 @@ class NetworkFlags:
             batch=self.batch,
             mode="train" if self.train else "infer",
             **parse_options([*(self.option or []), *proposals]),
-        )
+        ).spec
         if self.size is not None and parse_size(self.size) != (spec.width, spec.height):
             say(f"{spec.detector} pads images: the input is {spec.size}")
         return spec

@@ -18,7 +18,8 @@ from typing import Any, Literal, get_args
 from archbench.papers.grid import Point, points
 from archbench.papers.published import Published, figures, metrics, own_rule, read_table
 from archbench.spec import Spec, UsageError
-from archbench.zoo.catalogue import registry
+from archbench.spelling import fold
+from archbench.zoo import catalogue
 
 Device = Literal["any", "gpu", "cpu"]
 Kind = Literal[
@@ -107,12 +108,8 @@ def claims_of(source: str | None) -> list[Claim]:
     """
     if source is None:
         return list(claims())
-    folded = registry.fold(source)
-    chosen = [
-        claim
-        for claim in claims()
-        if folded in (registry.fold(claim.paper), registry.fold(claim.source))
-    ]
+    folded = fold(source)
+    chosen = [claim for claim in claims() if folded in (fold(claim.paper), fold(claim.source))]
     if not chosen:
         papers = ", ".join(dict.fromkeys(claim.paper for claim in claims()))
         sources = ", ".join(
@@ -173,14 +170,14 @@ def _network(row: Mapping[str, str], side: str, published: Published | None) -> 
     """
     trains = row["mode"] == "train"
     batch = re.search(r"\(batch (\d+)\)", row["claim"])
-    return registry.resolve(
+    return catalogue.resolve(
         row[f"{side}_backbone"],
         row[f"{side}_detector"] or None,
         size=row[f"{side}_input"] or None,
         classes=published.classes if published else None,
         batch=int(batch[1]) if batch else 1,
         mode="train" if trains else "infer",
-    )
+    ).spec
 
 
 def _of_form(form: Mapping[str, Any]) -> Claim:
@@ -228,7 +225,7 @@ def _of_form(form: Mapping[str, Any]) -> Claim:
 def _side(form: Mapping[str, Any], side: str) -> tuple[Spec, ...]:
     """One side of a ratio of groups: configurations of the grid, or a network."""
     if f"{side}_network" in form:
-        return (registry.resolve(**form[f"{side}_network"]),)
+        return (catalogue.resolve(**form[f"{side}_network"]).spec,)
     return tuple(point.spec for point in _select(form[side]))
 
 

@@ -14,7 +14,7 @@ from functools import cache
 
 from archbench.papers.published import read_table
 from archbench.spec import OptionValue, Spec
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Cell:
         if self.lacking:
             return []
         options: dict[str, OptionValue] = {}
-        if "output_stride" in registry.find("backbone", self.backbone).options:
+        if "output_stride" in catalogue.find("backbone", self.backbone).options:
             options["output_stride"] = self.output_stride
         return [
             Point(
@@ -66,9 +66,9 @@ class Cell:
         ]
 
     def _spec(self, size: str, options: dict[str, OptionValue]) -> Spec:
-        return registry.resolve(
+        return catalogue.resolve(
             self.backbone, self.detector, size=size, classes=None, batch=1, mode="infer", **options
-        )
+        ).spec
 
 
 @cache

@@ -8,7 +8,9 @@ from typing import Any
 from archbench.papers.pairs import approximation
 from archbench.papers.published import Published
 from archbench.spec import OptionValue, Spec, UsageError, format_value, parse_size
-from archbench.zoo.catalogue import registry
+from archbench.spelling import fold
+from archbench.zoo import catalogue
+from archbench.zoo.catalogue import Network
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,9 @@ class Member:
             "batch": old.batch,
             "mode": old.mode,
         }
-        spec = registry.resolve(old.backbone, old.detector, **given | call | dict(old.options))
+        spec = catalogue.resolve(
+            old.backbone, old.detector, **given | call | dict(old.options)
+        ).spec
         return replace(
             self,
             spec=spec,
@@ -71,23 +75,21 @@ class Member:
         """Whether its network has this value of an option, set or by default."""
         if self.spec is None:
             return False
-        base, head = registry.values(self.spec)
-        options = base | head
+        options = catalogue.network(self.spec).options
         return key in options and format_value(options[key]) == format_value(value)
 
 
-def row_of(spec: Spec) -> Member:
+def row_of(network: Network) -> Member:
     """Give the row of a network that no paper labels."""
-    base = registry.find("backbone", spec.backbone)
-    head = registry.find("detector", spec.detector) if spec.detector else None
-    return Member(str(spec), spec, "", approximation(base, head), spec.backbone, spec.detector)
+    spec = network.spec
+    return Member(str(spec), spec, "", approximation(network), spec.backbone, spec.detector)
 
 
 def resolved(given: dict[str, Any], options: dict[str, OptionValue]) -> Member:
     """Give the row of a network as `resolve` takes it, or of why it cannot be built."""
     backbone, detector = given["backbone"], given.get("detector")
     try:
-        row = row_of(registry.resolve(**given | options))
+        row = row_of(catalogue.resolve(**given | options))
     except UsageError as error:
         row = Member(
             " + ".join(filter(None, (backbone, detector))), None, str(error).partition(";")[0]
@@ -97,14 +99,14 @@ def resolved(given: dict[str, Any], options: dict[str, OptionValue]) -> Member:
 
 def _canonical(backbone: str) -> str:
     try:
-        return registry.find("backbone", backbone).name
+        return catalogue.find("backbone", backbone).name
     except UsageError:
-        return registry.fold(backbone)
+        return fold(backbone)
 
 
 def _detector(name: str) -> tuple[str, int | None]:
     try:
-        entry, side = registry.find_detector(name)
+        entry, side = catalogue.find_detector(name)
     except UsageError:
-        return registry.fold(name), None
+        return fold(name), None
     return entry.name, side

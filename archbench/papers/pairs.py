@@ -10,8 +10,8 @@ from typing import Literal
 from archbench.papers.grid import cells
 from archbench.papers.published import Published, figures, root
 from archbench.spec import Spec, UsageError, parse_options
-from archbench.zoo.catalogue import registry
-from archbench.zoo.catalogue.registry import Entry
+from archbench.zoo import catalogue
+from archbench.zoo.catalogue import Network
 
 
 @dataclass(frozen=True)
@@ -39,15 +39,13 @@ def pairs() -> list[Pair]:
     ]
 
 
-def approximation(backbone: Entry, detector: Entry | None) -> str:
-    """Say in what networks are only near the paper's, of both where both are; empty where they are
-    known layer by layer.
+def approximation(network: Network) -> str:
+    """Say in what a network is only near the paper's, of both its parts where both are; empty where
+    it is known layer by layer.
     """
-    approximate = {
-        "backbone": backbone.approximate,
-        "detector": detector.on_family(backbone.stands_as).approximate if detector else "",
-    }
-    reasons = {part: reason for part, reason in approximate.items() if reason}
+    parts = {"backbone": network.backbone, "detector": network.detector}
+    reasons = {part: entry.approximate for part, entry in parts.items() if entry}
+    reasons = {part: reason for part, reason in reasons.items() if reason}
     return (
         "; ".join(f"{part}: {reason}" for part, reason in reasons.items())
         if len(reasons) > 1
@@ -61,7 +59,9 @@ def default_form(spec: Spec) -> str:
     """
     if spec.detector is None:
         return ""
-    base, head = registry.find("backbone", spec.backbone), registry.find("detector", spec.detector)
+    network = catalogue.network(spec)
+    base, head = network.backbone, network.detector
+    assert head
     wanted = base.same_as or base.name, head.same_as or head.name
     named = {(figure.backbone, figure.detector) for figure in figures() if figure.detector}
     named |= {(cell.backbone, cell.detector) for cell in cells() if not cell.lacking}
@@ -69,7 +69,7 @@ def default_form(spec: Spec) -> str:
         (root("backbone", backbone), root("detector", detector)) == wanted
         for backbone, detector in named
     )
-    return "" if published else head.on_family(base.stands_as).form
+    return "" if published else head.form
 
 
 def approximations(spec: Spec) -> list[str]:
@@ -80,18 +80,13 @@ def approximations(spec: Spec) -> list[str]:
     not there.
     """
     try:
-        base = registry.find("backbone", spec.backbone)
-        heads = (
-            [registry.find("detector", spec.detector).on_family(base.stands_as)]
-            if spec.detector
-            else []
-        )
+        network = catalogue.network(spec)
     except UsageError:
         return []
     return [
         f"{entry.name} is approximate: {entry.approximate}."
-        for entry in (base, *heads)
-        if entry.approximate
+        for entry in (network.backbone, network.detector)
+        if entry and entry.approximate
     ]
 
 
@@ -109,8 +104,8 @@ def _standing(
     if not figure.backbone:
         return "published", "the paper does not say what its backbone is"
     try:
-        base = registry.find("backbone", figure.backbone)
-        head, _ = registry.find_detector(figure.detector or "")
+        base = catalogue.find("backbone", figure.backbone)
+        head, _ = catalogue.find_detector(figure.detector or "")
     except UsageError as error:
         return "not built", str(error).partition(";")[0]
     published_only = base.published_only or head.published_only
@@ -118,7 +113,7 @@ def _standing(
         return "published", published_only
     try:
         options = parse_options(figure.options.split(";") if figure.options else [])
-        registry.resolve(
+        network = catalogue.resolve(
             base.name,
             head.name,
             size=figure.input or None,
@@ -129,5 +124,5 @@ def _standing(
         )
     except UsageError as error:
         return "not built", str(error)
-    approximate = approximation(base, head)
+    approximate = approximation(network)
     return ("approximate", approximate) if approximate else ("builds", "")

@@ -17,7 +17,7 @@ from importlib import resources
 from math import prod
 
 from archbench.spec import Spec, UsageError, parse_options
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 CLASSES = {"coco": 80, "voc": 20, "imagenet": 1000, "cifar100": 100, "cifar10": 10}
 """Foreground classes of a data set, by the beginning of its name."""
@@ -292,9 +292,9 @@ def _resolved(
 ) -> Spec | None:
     try:
         given = parse_options(options.split(";") if options else [])
-        return registry.resolve(
+        return catalogue.resolve(
             backbone, detector, size=size or None, classes=classes, batch=1, mode="infer", **given
-        )
+        ).spec
     except UsageError:
         return None
 
@@ -316,14 +316,16 @@ def _figures_for(spec: Spec) -> tuple[Published, ...]:
 
 
 @cache
-def root(kind: registry.Kind, name: str | None) -> str | None:
+def root(kind: catalogue.Kind, name: str | None) -> str | None:
     """The network that a name is an ending or a row of; an empty word where the zoo does not know
     it, None for no name.
     """
     if name is None:
         return None
     try:
-        entry = registry.find(kind, name) if kind == "backbone" else registry.find_detector(name)[0]
+        entry = (
+            catalogue.find(kind, name) if kind == "backbone" else catalogue.find_detector(name)[0]
+        )
     except UsageError:
         return ""
     return entry.same_as or entry.name

@@ -4,7 +4,6 @@ what cannot be.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
@@ -12,7 +11,8 @@ from typing import Any
 
 from archbench.papers.member import Member, resolved
 from archbench.spec import OptionValue, UsageError
-from archbench.zoo.catalogue import registry
+from archbench.spelling import did_you_mean
+from archbench.zoo import catalogue
 
 NETWORK: dict[str, tuple[type, ...]] = {
     "backbone": (str,),
@@ -43,11 +43,8 @@ class Table:
         """Raise UsageError for a key that is none of the known."""
         for key in self.data:
             if key not in known:
-                near = difflib.get_close_matches(key, known, n=1)
-                raise self.error(
-                    f"no key {key}; "
-                    f"{f'did you mean {near[0]}?' if near else 'there are ' + ', '.join(known)}"
-                )
+                hint = did_you_mean(key, known, f"there are {', '.join(known)}", at_most=1)
+                raise self.error(f"no key {key}; {hint}")
 
     def values(self, key: str, types: tuple[type, ...]) -> list[Any]:
         """The values under a key, one or a list of them; none where it is not there."""
@@ -116,12 +113,12 @@ class Table:
             return
         try:
             for name in self.values("backbone", (str,)):
-                registry.find("backbone", name)
+                catalogue.find("backbone", name)
             for name in self.values("detector", (str,)):
-                registry.find_detector(name)
+                catalogue.find_detector(name)
             if not any(resolved(*asked).spec for asked in self.combinations()):
                 given, options = self.combinations()[0]
-                registry.resolve(**given | options)
+                catalogue.resolve(**given | options)
         except UsageError as error:
             raise self.error(str(error)) from None
 

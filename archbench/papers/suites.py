@@ -24,7 +24,6 @@ does.
 
 from __future__ import annotations
 
-import difflib
 import re
 import tomllib
 from dataclasses import dataclass, replace
@@ -39,7 +38,8 @@ from archbench.papers.member import Member, resolved, row_of
 from archbench.papers.published import Published, figures, metrics
 from archbench.papers.suite_file import NETWORK, Table, fits
 from archbench.spec import Spec, UsageError, parse_options
-from archbench.zoo.catalogue import registry
+from archbench.spelling import did_you_mean, match
+from archbench.zoo import catalogue
 
 GRID = "huang/grid"
 PAIRS = "pairs"
@@ -90,15 +90,9 @@ def suites() -> list[Suite]:
 @cache
 def suite(name: str) -> Suite:
     """Find a suite by any spelling of its name, or raise UsageError with names that are near it."""
-    folded = {registry.fold(known): known for known in names()}
-    known = folded.get(registry.fold(name))
+    known = match(name, names())
     if known is None:
-        near = difflib.get_close_matches(registry.fold(name), folded, n=2, cutoff=0.7)
-        hint = (
-            f"did you mean {' or '.join(folded[spelling] for spelling in near)}?"
-            if near
-            else "archbench list suites shows them"
-        )
+        hint = did_you_mean(name, names(), "archbench list suites shows them")
         raise UsageError(f"no suite is called {name!r}; {hint}")
     described = _described().get(known, {})
     title = described.get("title", "")
@@ -107,7 +101,7 @@ def suite(name: str) -> Suite:
     if known == PAIRS:
         return Suite(known, title, _every_pair())
     if known == GRID:
-        return Suite(known, title, tuple(row_of(spec) for spec in grid()))
+        return Suite(known, title, tuple(row_of(catalogue.network(spec)) for spec in grid()))
     if known in _published():
         return Suite(known, title, _published()[known])
     return _suite_of(known, Table(f"suites.toml, {known}", described))

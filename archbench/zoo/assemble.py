@@ -1,4 +1,4 @@
-"""Build the network that a spec names."""
+"""Build the network that was resolved."""
 
 from __future__ import annotations
 
@@ -13,73 +13,68 @@ from typing import Any
 
 from torch import nn
 
-from archbench.spec import Spec, UsageError
-from archbench.zoo.catalogue import registry
+from archbench.spec import UsageError
+from archbench.zoo.catalogue import Entry, Network
 from archbench.zoo.contracts import Classifier
 
 
-def assemble(spec: Spec) -> nn.Module:
-    """Build a spec's network on torch's default device, with torch's initial weights, in evaluation
-    mode.
+def assemble(network: Network) -> nn.Module:
+    """Build a network on torch's default device, with torch's initial weights, in evaluation mode.
 
     Gives a `Detector`, a `Classifier` or, for no classes, a `Backbone`. Raises UsageError for a
     pair that does not fit.
     """
-    base = registry.find("backbone", spec.backbone)
-    head = (
-        registry.find("detector", spec.detector).on_family(base.stands_as)
-        if spec.detector
-        else None
-    )
-    of_base, of_head = registry.values(spec)
-    form = str(of_base.pop("classifier"))
     try:
         with warnings.catch_warnings():
             # A layer without channels is refused below, in our words.
             warnings.filterwarnings("ignore", "Initializing zero-element tensors")
-            backbone = _builder(base)(**base.arguments, **of_base, taps=head.taps if head else None)
-            if head:
-                network = _builder(head)(
-                    backbone,
-                    size=(spec.width, spec.height),
-                    classes=spec.classes,
-                    **head.arguments,
-                    **of_head,
-                )
-            else:
-                network = (
-                    Classifier(backbone, classes=spec.classes, form=form)
-                    if spec.classes
-                    else backbone
-                )
-        if any(parameter.numel() == 0 for parameter in network.parameters()):
+            module = _module(network)
+        if any(parameter.numel() == 0 for parameter in module.parameters()):
             raise ValueError("a layer would have no channels")
     except UsageError as error:
-        raise UsageError(f"{_named(spec)} cannot be built: {error}") from None
+        raise UsageError(f"{_named(network)} cannot be built: {error}") from None
     except (ValueError, TypeError, OverflowError, RuntimeError) as error:
         line = str(error).strip().partition("\n")[0]
-        raise UsageError(f"{_named(spec)} cannot be built: {line}") from error
-    return network.eval()
+        raise UsageError(f"{_named(network)} cannot be built: {line}") from error
+    return module.eval()
 
 
-def _named(spec: Spec) -> str:
+def _module(network: Network) -> nn.Module:
+    base, head, spec = network.backbone, network.detector, network.spec
+    options = dict(network.backbone_options)
+    form = str(options.pop("classifier"))
+    backbone = _builder(base)(**base.arguments, **options, taps=head.taps if head else None)
+    if head:
+        module: nn.Module = _builder(head)(
+            backbone,
+            size=(spec.width, spec.height),
+            classes=spec.classes,
+            **head.arguments,
+            **network.detector_options,
+        )
+        return module
+    return Classifier(backbone, classes=spec.classes, form=form) if spec.classes else backbone
+
+
+def _named(network: Network) -> str:
+    spec = network.spec
     pair = f"{spec.detector} on {spec.backbone}" if spec.detector else spec.backbone
     return f"{pair} ({spec.options_text})" if spec.options else pair
 
 
-def _builder(entry: registry.Entry) -> Callable[..., Any]:
+def _builder(entry: Entry) -> Callable[..., Any]:
     """Find what builds an entry, in the zoo or in the plug-in that it comes from."""
-    module, _, function = entry.builder.rpartition(":")
-    found = (
+    name, _, function = entry.builder.rpartition(":")
+    module = (
         _plugin(entry.plugin)
         if entry.plugin
-        else importlib.import_module(f"archbench.zoo.{entry.kind}s.{module}")
+        else importlib.import_module(f"archbench.zoo.{entry.kind}s.{name}")
     )
     try:
-        builder: Callable[..., Any] = getattr(found, function)
+        builder: Callable[..., Any] = getattr(module, function)
     except AttributeError:
         raise UsageError(
-            f"{entry.plugin or found.__name__} has no {function}, the builder of {entry.name}"
+            f"{entry.plugin or module.__name__} has no {function}, the builder of {entry.name}"
         ) from None
     return builder
 

@@ -16,7 +16,7 @@ from archbench.reasons import Status
 from archbench.records import Metric, Record, Store
 from archbench.report.data.rows import COLUMNS
 from archbench.settings import Settings
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def results(tmp_path: Path) -> Path:
     """A results folder with one measured record."""
     folder = tmp_path / "results"
     record = Record(
-        spec=registry.resolve("vovnet39", "refinedet320"),
+        spec=catalogue.resolve("vovnet39", "refinedet320").spec,
         settings=Settings(),
         status=Status.OK,
         counted={
@@ -52,7 +52,7 @@ def test_an_approximate_network_says_so(results: Path, capsys: pytest.CaptureFix
     for backbone in ("csp-peleenet", "csp-peleenet-g25"):
         Store(results).append(
             Record(
-                spec=registry.resolve(backbone),
+                spec=catalogue.resolve(backbone).spec,
                 settings=None,
                 status=Status.OK,
                 counted={"params": 1},
@@ -165,7 +165,7 @@ def several(tmp_path: Path) -> Path:
         ("vgg16", None, 5.0, "Example GPU", 8),
     ):
         record = Record(
-            spec=registry.resolve(name, detector, batch=batch),
+            spec=catalogue.resolve(name, detector, batch=batch).spec,
             settings=Settings(),
             status=Status.OK,
             counted={"params": 56283844},
@@ -363,7 +363,7 @@ def test_of_many_repeats_the_widest_is_told(
     for side in range(2, 12):
         for latency_ms in (20.0, 20.0 + side / 100):
             record = Record(
-                spec=registry.resolve("vovnet39", "refinedet", size=64 * side),
+                spec=catalogue.resolve("vovnet39", "refinedet", size=64 * side).spec,
                 settings=Settings(),
                 status=Status.OK,
                 measured={"latency_ms": Metric(latency_ms, "ms")},

@@ -12,14 +12,14 @@ import pytest
 
 from archbench import __version__
 from archbench.cli.main import run
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 
 def test_list_shows_every_network_with_its_input(capsys):
     assert run(["list"]) == 0
     lines = capsys.readouterr().out.splitlines()
     for kind in ("backbone", "detector"):
-        for entry in registry.entries(kind):
+        for entry in catalogue.entries(kind):
             row = next(line.split() for line in lines if line.split()[:1] == [entry.name])
             assert row[1] == entry.input
 
@@ -43,7 +43,7 @@ def test_list_as_json(capsys):
     assert by_name["resnet50-v1"]["preset"] == {"stride_on": "1x1"}
     assert by_name["vovnet39"]["options"]["stem"]["values"] == ["conv", "pool"]
     assert [row["name"] for row in data["detectors"]] == [
-        entry.name for entry in registry.entries("detector")
+        entry.name for entry in catalogue.entries("detector")
     ]
 
 

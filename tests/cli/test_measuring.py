@@ -13,7 +13,7 @@ import pytest
 from archbench.cli.main import run
 from archbench.records import Record
 from archbench.settings import DEFAULT, QUICK, SETTINGS, Settings
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 Another = Callable[[str], Any]
 GIVEN = [name for name, declared in SETTINGS.items() if declared.flag]
@@ -41,7 +41,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Se
 
 
 def command(settings: Settings) -> str:
-    return Record(spec=registry.resolve("resnet50"), settings=settings, status="ok").command()
+    return Record(spec=catalogue.resolve("resnet50").spec, settings=settings, status="ok").command()
 
 
 @pytest.mark.parametrize("protocol", [DEFAULT, QUICK], ids=["default", "quick"])

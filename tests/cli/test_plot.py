@@ -13,7 +13,7 @@ from archbench.cli.main import run
 from archbench.reasons import Status
 from archbench.records import Metric, Record, Store
 from archbench.settings import Settings
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 
 def store_one(folder: Path) -> None:
@@ -23,7 +23,7 @@ def store_one(folder: Path) -> None:
         "fps": Metric(3.3, "images/s"),
         "gmacs_per_s": Metric(108.0, "1e9/s"),
     }
-    spec = registry.resolve("vovnet39", "refinedet320")
+    spec = catalogue.resolve("vovnet39", "refinedet320").spec
     environment = {"device_name": "Example CPU"}
     Store(folder).append(
         Record(

@@ -18,7 +18,7 @@ from archbench.reasons import Status
 from archbench.records import Metric, Record, Store
 from archbench.settings import Settings
 from archbench.spec import Spec
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 EVIL = "</script><script>window.pwned = 1</script><img src=x onerror='window.pwned = 1'>"
 NETWORKS = {"vovnet39": 20.0, "resnet50-v1": 30.0, "vgg16": 10.0, "densenet201": 40.0}
@@ -31,7 +31,8 @@ def results(tmp_path: Path) -> Path:
     """
     folder = tmp_path / "results"
     specs = {
-        registry.resolve(name, "refinedet320"): latency_ms for name, latency_ms in NETWORKS.items()
+        catalogue.resolve(name, "refinedet320").spec: latency_ms
+        for name, latency_ms in NETWORKS.items()
     }
     for spec, latency_ms in {
         **specs,

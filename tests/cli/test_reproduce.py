@@ -16,7 +16,7 @@ from archbench.reasons import Status
 from archbench.records import Metric, Record, Store
 from archbench.report.tables.reproduce import COLUMNS
 from archbench.settings import Settings
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def results(tmp_path: Path) -> Path:
     """A results folder with one row of VoVNet's Table 4."""
     folder = tmp_path / "results"
     record = Record(
-        spec=registry.resolve("vovnet39", "refinedet320"),
+        spec=catalogue.resolve("vovnet39", "refinedet320").spec,
         settings=Settings(),
         status=Status.OK,
         counted={"params": 56283844, "macs": 32626201600, "paper_flops": 32655481600},

@@ -13,7 +13,7 @@ import archbench
 from archbench.counting.liveness import ALIGNMENT
 from archbench.counting.report import CostReport
 from archbench.counting.trace import trace
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 MIB = 1 << 20
 
@@ -35,7 +35,7 @@ def test_both_spellings_of_the_operators_count_alike(pair: tuple[str, ...]) -> N
     """Whole operators under inference mode, decomposed ones under no_grad; views of the decomposed
     ones may round differently.
     """
-    spec = registry.resolve(*pair)
+    spec = catalogue.resolve(*pair).spec
     network = archbench.build(*pair, device="meta")
     images = torch.empty(1, 3, spec.height, spec.width, device="meta")
     whole, decomposed = (

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from archbench.api import build_spec
 from archbench.measure.aggregation import Block, aggregation, follow, group_layers, weigh
 from archbench.spec import UsageError
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 
 class Dense(nn.Module):
@@ -89,7 +89,7 @@ def test_branches_that_read_nothing_of_each_other_are_no_block() -> None:
     ],
 )
 def test_blocks_of_networks_in_the_zoo(name: str, inner: int, end: list[str]) -> None:
-    spec = registry.resolve(name)
+    spec = catalogue.resolve(name).spec
     groups = group_layers(follow(build_spec(spec, device="meta"), (1, 3, spec.height, spec.width)))
     for group, last in zip(groups, end, strict=False):
         numbers = list(map(str, range(1, inner + 1)))
@@ -103,7 +103,7 @@ def test_blocks_of_networks_in_the_zoo(name: str, inner: int, end: list[str]) ->
 
 
 def test_a_checkpoint_s_weights_are_those_that_are_weighed(tmp_path: Path) -> None:
-    spec = registry.resolve("osa-5x43")
+    spec = catalogue.resolve("osa-5x43").spec
     network = build_spec(spec)
     with torch.no_grad():
         for parameter in network.parameters():
@@ -120,4 +120,4 @@ def test_a_network_without_blocks_is_refused_before_its_weights_are_read(tmp_pat
     with pytest.raises(
         UsageError, match=r"resnet50.* has no block whose layers read several others"
     ):
-        aggregation(registry.resolve("resnet50"), tmp_path / "nowhere.pth")
+        aggregation(catalogue.resolve("resnet50").spec, tmp_path / "nowhere.pth")

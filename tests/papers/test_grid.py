@@ -9,7 +9,7 @@ import pytest
 import archbench.api
 from archbench.papers.grid import cells, grid
 from archbench.spec import Spec
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 EXTRACTORS = {
     "vgg16",
@@ -65,7 +65,7 @@ def test_strides_sizes_and_classes_are_the_paper_s() -> None:
         ("300x300", 90, 1),
         ("600x600", 90, 1),
     }
-    assert registry.resolve("vgg16", "faster-rcnn", size=300, proposals=50) in specs
+    assert catalogue.resolve("vgg16", "faster-rcnn", size=300, proposals=50).spec in specs
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 import archbench
 from archbench.papers import figures, own_rule, paper_params, row_for
 from archbench.papers.published import OwnRule
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 TABLE_2 = [
     figure
@@ -20,7 +20,7 @@ TABLE_2 = [
 def test_huang_table_2_is_met_to_the_unit(figure) -> None:
     report = archbench.cost(figure.backbone, classes=0)
     assert report.paper_params == figure.value
-    assert row_for(registry.resolve(figure.backbone, classes=0))[0].source == "huang/table2"
+    assert row_for(catalogue.resolve(figure.backbone, classes=0).spec)[0].source == "huang/table2"
 
 
 def test_table_2_has_six_extractors() -> None:
@@ -73,7 +73,7 @@ def test_the_figure_that_vovnet_quotes_from_dsod_has_the_running_statistics() ->
 def test_a_network_that_no_paper_counts_so_has_no_such_figure() -> None:
     assert archbench.cost("resnet50").paper_params is None
     assert archbench.cost("vovnet39", "refinedet320").paper_params is None
-    assert paper_params(registry.resolve("mobilenet", size=192, classes=0), {}) is None
+    assert paper_params(catalogue.resolve("mobilenet", size=192, classes=0).spec, {}) is None
 
 
 @pytest.mark.parametrize(

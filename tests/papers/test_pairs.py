@@ -9,7 +9,7 @@ import pytest
 from archbench.papers import figures
 from archbench.papers.pairs import approximations, default_form, pairs
 from archbench.spec import Spec
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 
 def test_every_row_with_a_detector_is_of_a_pair() -> None:
@@ -22,7 +22,7 @@ def test_what_does_not_build_says_why() -> None:
     for pair in pairs():
         assert bool(pair.why) is (pair.status != "builds")
         if pair.status == "builds":
-            assert registry.resolve(pair.backbone, pair.detector)
+            assert catalogue.resolve(pair.backbone, pair.detector).spec
 
 
 @pytest.mark.parametrize(
@@ -56,16 +56,16 @@ def test_some_pairs(backbone: str, detector: str, sources: tuple[str, ...], stat
 def test_a_pair_that_no_paper_has_says_in_which_form_it_is(
     backbone: str, detector: str | None, marked: bool
 ) -> None:
-    form = default_form(registry.resolve(backbone, detector))
-    assert form == (registry.find("detector", detector or "").form if marked else "")
+    form = default_form(catalogue.resolve(backbone, detector).spec)
+    assert form == (catalogue.find("detector", detector or "").form if marked else "")
 
 
 @pytest.mark.parametrize(
     "entry",
-    [entry for entry in registry.entries("detector") if not entry.published_only],
+    [entry for entry in catalogue.entries("detector") if not entry.published_only],
     ids=lambda entry: entry.name,
 )
-def test_every_detector_says_its_default_form(entry: registry.Entry) -> None:
+def test_every_detector_says_its_default_form(entry: catalogue.Entry) -> None:
     assert entry.form
     assert not entry.form.endswith(".")
 
@@ -84,7 +84,7 @@ def test_every_detector_says_its_default_form(entry: registry.Entry) -> None:
 def test_what_is_approximate_says_what_it_is_built_to(
     backbone: str, detector: str | None, named: list[str]
 ) -> None:
-    said = approximations(registry.resolve(backbone, detector))
+    said = approximations(catalogue.resolve(backbone, detector).spec)
     assert [sentence.partition(" is approximate: ")[0] for sentence in said] == named
     assert all(
         re.search(r"fitted to|stand-in", sentence) and sentence.endswith(".") for sentence in said

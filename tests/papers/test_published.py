@@ -20,7 +20,7 @@ from archbench.papers import (
     value_in_our_units,
 )
 from archbench.spec import Spec, UsageError
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 TABLE_4 = {
     "ResNet-50": "resnet50-v1",
@@ -174,7 +174,7 @@ def test_options_are_part_of_the_network() -> None:
         options="output_stride=16;stride_on=1x1",
         dataset="imagenet",
     ).spec()
-    assert spec == registry.resolve("resnet50-v1", output_stride=16)
+    assert spec == catalogue.resolve("resnet50-v1", output_stride=16).spec
 
 
 @pytest.mark.parametrize(
@@ -187,8 +187,8 @@ def test_a_name_that_the_zoo_does_not_know_gives_no_spec(fields: dict[str, objec
 def test_every_row_whose_names_are_known_is_a_network() -> None:
     def is_known(figure: Published) -> bool:
         try:
-            base = registry.find("backbone", figure.backbone)
-            head = registry.find_detector(figure.detector)[0] if figure.detector else None
+            base = catalogue.find("backbone", figure.backbone)
+            head = catalogue.find_detector(figure.detector)[0] if figure.detector else None
         except UsageError:
             return False
         return not (base.published_only or (head and head.published_only))
@@ -214,13 +214,13 @@ def test_several_passes_an_image_are_a_procedure() -> None:
 
 def test_a_multi_scale_row_is_not_set_beside_the_single_scale_network() -> None:
     for name in ("resnet101-v1", "vovnet39"):
-        found = figures_for(registry.resolve(name, "refinedet512"))
+        found = figures_for(catalogue.resolve(name, "refinedet512").spec)
         assert found
         assert {figure.dataset for figure in found} == {"coco-test-dev"}
 
 
 def test_of_a_procedure_only_the_counts_are_the_network_s() -> None:
-    spec = registry.resolve("resnet50")
+    spec = catalogue.resolve("resnet50").spec
     ten_crop = {
         "backbone": "resnet50",
         "detector": None,
@@ -234,19 +234,19 @@ def test_of_a_procedure_only_the_counts_are_the_network_s() -> None:
 
 
 def test_figures_for_takes_no_account_of_batch_and_mode() -> None:
-    spec = registry.resolve("vovnet39", "refinedet320")
+    spec = catalogue.resolve("vovnet39", "refinedet320").spec
     assert len(figures_for(spec)) == 17
     assert figures_for(replace(spec, batch=8, mode="train")) == figures_for(spec)
     assert figures_for(replace(spec, classes=20)) == []
 
 
 def test_figures_for_finds_other_spellings_of_a_name() -> None:
-    spec = registry.resolve("resnet50", stride_on="1x1", detector="RefineDet-320")
+    spec = catalogue.resolve("resnet50", stride_on="1x1", detector="RefineDet-320").spec
     assert {figure.table for figure in figures_for(spec)} == {"4", "6"}
 
 
 def test_figures_for_gives_the_order_of_the_file() -> None:
-    found = figures_for(registry.resolve("resnet50"))
+    found = figures_for(catalogue.resolve("resnet50").spec)
     assert found == sorted(found, key=figures().index)
 
 
@@ -276,26 +276,26 @@ def test_no_digit_is_added_by_the_change_of_units() -> None:
 
 
 def test_the_table_with_most_comparable_figures_is_set_beside_a_network() -> None:
-    assert {figure.source for figure in row_for(registry.resolve("vovnet39", "refinedet320"))} == {
-        "vovnet/table4"
-    }
-    assert {figure.source for figure in row_for(registry.resolve("vgg16", "refinedet320"))} == {
-        "vovnet/table6"
-    }
-    assert row_for(registry.resolve("vovnet39", "refinedet320", classes=20)) == ()
+    assert {
+        figure.source for figure in row_for(catalogue.resolve("vovnet39", "refinedet320").spec)
+    } == {"vovnet/table4"}
+    assert {
+        figure.source for figure in row_for(catalogue.resolve("vgg16", "refinedet320").spec)
+    } == {"vovnet/table6"}
+    assert row_for(catalogue.resolve("vovnet39", "refinedet320", classes=20).spec) == ()
 
 
 def test_times_stand_beside_their_own_batch_and_mode_alone() -> None:
-    spec = registry.resolve("resnet50")
+    spec = catalogue.resolve("resnet50").spec
     assert {figure.source for figure in row_for(spec)} == {"dsnet/table7"}
     training, source = beside(replace(spec, batch=32, mode="train"))
     assert (training["latency_ms"], source) == (310, "dsnet/table9")
-    batch_8, _ = beside(registry.resolve("vovnet39", "refinedet320", batch=8))
+    batch_8, _ = beside(catalogue.resolve("vovnet39", "refinedet320", batch=8).spec)
     assert batch_8.keys() == {"params", "paper_flops", "ap", "ap_s", "ap_m", "ap_l"}
 
 
 def test_a_figure_by_the_paper_s_own_rule_stands_beside_ours_by_that_rule() -> None:
-    named, source = beside(registry.resolve("vovnet39", "refinedet320"))
+    named, source = beside(catalogue.resolve("vovnet39", "refinedet320").spec)
     assert source == "vovnet/table4"
     assert named["paper_flops"] == 32.6e9
     assert "macs" not in named

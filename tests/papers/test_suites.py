@@ -10,8 +10,8 @@ from archbench.papers.grid import grid
 from archbench.papers.published import figures
 from archbench.papers.suites import Suite, names, read_suite, suite, suites
 from archbench.spec import UsageError
-from archbench.zoo.catalogue import registry
-from archbench.zoo.catalogue.registry import resolve, values
+from archbench.zoo import catalogue
+from archbench.zoo.catalogue import network, resolve
 
 
 def read(tmp_path: Path, text: str) -> Suite:
@@ -38,7 +38,7 @@ def test_every_suite_has_a_title_and_rows_with_a_network_or_the_reason_why_not()
 
 def test_a_row_carries_its_figures() -> None:
     row = next(member for member in suite("vovnet/table4").members if member.label == "VoVNet-39")
-    assert row.spec == resolve("vovnet39", "refinedet320")
+    assert row.spec == resolve("vovnet39", "refinedet320").spec
     assert {figure.metric: figure.value for figure in row.figures}["params_m"] == 56.28
 
 
@@ -65,7 +65,7 @@ def test_the_figures_of_huang_are_parts_of_the_grid() -> None:
     assert {(spec.detector, spec.size) for spec in of_figure} == {("faster-rcnn", "600x600")}
     assert len(of_figure) == 48
     at_300 = suite("huang/figure7").specs
-    assert {values(spec)[1].get("proposals", 300) for spec in at_300} == {300}
+    assert {network(spec).detector_options.get("proposals", 300) for spec in at_300} == {300}
     assert {spec.detector for spec in at_300} == {"faster-rcnn", "rfcn", "ssd-huang"}
 
 
@@ -87,7 +87,7 @@ def test_pairs_is_each_published_pair_and_each_of_the_grid_at_its_smallest_input
     assert len(small) == len(suite("pairs").specs)
     assert small.keys() == {(spec.backbone, spec.detector) for spec in every}
     assert all(small[spec.backbone, spec.detector].width <= spec.width for spec in every)
-    assert small["mobilenet", "faster-rcnn"] == resolve("mobilenet", "faster-rcnn", size=300)
+    assert small["mobilenet", "faster-rcnn"] == resolve("mobilenet", "faster-rcnn", size=300).spec
     assert [member.label for member in suite("pairs").missing] == ["DSOD lite"]
 
 
@@ -109,9 +109,9 @@ def test_lists_make_a_grid(tmp_path: Path) -> None:
     )
     assert (found.name, found.title, len(found.members)) == ("my", "mine", 8)
     assert found.specs[:3] == (
-        resolve("resnet18", size=64),
-        resolve("resnet18", size=64, batch=2),
-        resolve("resnet18", size="96x64"),
+        resolve("resnet18", size=64).spec,
+        resolve("resnet18", size=64, batch=2).spec,
+        resolve("resnet18", size="96x64").spec,
     )
 
 
@@ -121,7 +121,7 @@ def test_options_are_part_of_the_grid_and_a_combination_that_cannot_be_is_a_row_
     found = read(
         tmp_path, 'backbone = ["vovnet39", "resnet50"]\noptions = { stem = ["pool", "conv"] }'
     )
-    assert found.specs == (resolve("vovnet39", stem="pool"), resolve("vovnet39"))
+    assert found.specs == (resolve("vovnet39", stem="pool").spec, resolve("vovnet39").spec)
     assert [member.why for member in found.missing] == [
         "option stem=pool: it takes imagenet, cifar",
         "option stem=conv: it takes imagenet, cifar",
@@ -154,7 +154,7 @@ def test_rows_that_fit_stay_or_go(tmp_path: Path) -> None:
     )
     assert {(spec.detector, spec.size) for spec in found.specs} == {("faster-rcnn", "300x300")}
     assert {spec.backbone for spec in found.specs} == {"resnet101-slim"}
-    assert [values(spec)[1]["proposals"] for spec in found.specs] == [100, 200, 300]
+    assert [network(spec).detector_options["proposals"] for spec in found.specs] == [100, 200, 300]
 
 
 def test_a_row_of_a_paper_is_left_out_by_its_label_and_by_the_name_of_a_network_that_is_not_built(
@@ -229,14 +229,14 @@ def test_a_file_that_is_not_there_is_one_line(tmp_path: Path) -> None:
 def test_an_approximate_network_is_marked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     plugin = tmp_path / "near.py"
     plugin.write_text(
-        'ENTRY = """\nkind = "backbone"\nbuilder = "near"\ninput = '
+        'ENTRY = """\nkind = "backbone"\nbuilder = "near"\nsource = "a test"\ninput = '
         '"32x32"\n[networks.near]\napproximate = "fitted"\n"""'
     )
-    monkeypatch.setenv(registry.PLUGIN_FILES, "")
-    registry.use_plugin(plugin)
+    monkeypatch.setenv(catalogue.PLUGIN_FILES, "")
+    catalogue.use_plugin(plugin)
     try:
         (row,) = read(tmp_path, 'backbone = "near"').members
     finally:
         monkeypatch.undo()
-        registry.forget()
+        catalogue.forget()
     assert (row.approximate, row.why) == ("fitted", "")

@@ -16,9 +16,9 @@ from archbench.reasons import Flag, Reason, Status
 from archbench.records import Cause, Metric, Record, Store
 from archbench.settings import Settings
 from archbench.spec import UsageError
-from archbench.zoo.catalogue.registry import resolve
+from archbench.zoo.catalogue import resolve
 
-SPEC = resolve("resnet50-v1", "refinedet320", stem_pool="pad")
+SPEC = resolve("resnet50-v1", "refinedet320", stem_pool="pad").spec
 
 
 def record(**changes: object) -> Record:

@@ -10,7 +10,7 @@ import pytest
 from archbench.reasons import Flag, Reason, Status
 from archbench.records import Cause, Metric, Record
 from archbench.settings import Settings
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 GPU = {"device": "cuda:0", "device_name": "Example GPU", "threads": 4}
 CPU = {"device": "cpu", "device_name": "Example CPU", "threads": 2}
@@ -69,7 +69,7 @@ def make_record(
             else Metric(None, "J", reason=Reason.CPU_DEVICE),
         }
     fields: dict[str, Any] = {
-        "spec": registry.resolve(backbone, detector, **network),
+        "spec": catalogue.resolve(backbone, detector, **network).spec,
         "settings": Settings(),
         "status": Status.OK,
         "counted": COUNTED,

@@ -14,12 +14,12 @@ import torch
 import archbench
 from archbench.counting.report import CostReport
 from archbench.spec import UsageError
-from archbench.zoo.catalogue import registry
-from archbench.zoo.catalogue.registry import Entry
+from archbench.zoo import catalogue
+from archbench.zoo.catalogue import Entry
 from archbench.zoo.contracts import Backbone, Classifier, Detector
 
-BACKBONES = [entry for entry in registry.entries("backbone") if not entry.published_only]
-DETECTORS = [entry for entry in registry.entries("detector") if not entry.published_only]
+BACKBONES = [entry for entry in catalogue.entries("backbone") if not entry.published_only]
+DETECTORS = [entry for entry in catalogue.entries("detector") if not entry.published_only]
 FAMILIES = list({entry.family: entry for entry in reversed(BACKBONES)}.values())
 WITHOUT_BOXES = {"cornernet", "centernet", "ttfnet"}
 """Detectors that find objects as points."""
@@ -67,8 +67,8 @@ def make(
     not hold.
     """
     classes = None if detector else 0
-    options, _ = registry.values(registry.resolve(entry.name, detector, classes=classes))
-    del options["classifier"]
+    network = catalogue.resolve(entry.name, detector, classes=classes)
+    options = {key: v for key, v in network.backbone_options.items() if key != "classifier"}
     builder = pkgutil.resolve_name(f"archbench.zoo.backbones.{entry.builder}")
     with torch.device("meta"):
         backbone: Backbone = builder(**entry.arguments, **options, taps=taps)
@@ -78,7 +78,7 @@ def make(
 @cache
 def whole(name: str, detector: str | None = None) -> Backbone:
     """The trunk to its last map."""
-    return make(registry.find("backbone", name), detector=detector)
+    return make(catalogue.find("backbone", name), detector=detector)
 
 
 def run(
@@ -100,7 +100,7 @@ def run(
 @cache
 def tapped_everywhere(name: str) -> tuple[Backbone, list[tuple[int, ...]], CostReport]:
     """A trunk tapped at each of its stages, the last first, its maps' shapes and its cost."""
-    entry = registry.find("backbone", name)
+    entry = catalogue.find("backbone", name)
     backbone = make(entry, tuple(stage.name for stage in reversed(whole(name).stages)))
     return backbone, *run(backbone, entry)
 
@@ -154,12 +154,12 @@ def test_a_tap_computes_nothing_past_itself(entry: Entry) -> None:
 
 def test_a_tap_that_is_not_there_is_a_usage_error() -> None:
     with pytest.raises(UsageError, match=r"no c9.*c2 \(stage2, stride 4\)"):
-        make(registry.find("backbone", "resnet18"), ("c9",))
+        make(catalogue.find("backbone", "resnet18"), ("c9",))
 
 
 @by_network
 def test_a_detector_fits_every_backbone_that_offers_its_taps(entry: Entry) -> None:
-    detector = registry.find("detector", "refinedet")
+    detector = catalogue.find("detector", "refinedet")
     if set(detector.taps) <= set(entry.levels) & {
         stage.level for stage in whole(entry.name, detector.name).stages
     }:

@@ -4,7 +4,6 @@ of `compare` mean.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 from archbench.records import Record
 from archbench.report.data.rows import COLUMNS, rows
 from archbench.spec import UsageError
+from archbench.spelling import did_you_mean
 
 T = TypeVar("T")
 
@@ -54,12 +54,8 @@ def column(name: str) -> str:
     """A column's name as it is written; raises UsageError with the nearest where there is none."""
     known = name.strip().lower()
     if known not in COLUMNS:
-        near = difflib.get_close_matches(known, COLUMNS, n=3)
-        hint = (
-            f"did you mean {' or '.join(near)}?"
-            if near
-            else "archbench compare --csv shows them all"
-        )
+        otherwise = "archbench compare --csv shows them all"
+        hint = did_you_mean(known, COLUMNS, otherwise, at_most=3)
         raise UsageError(f"there is no column {name.strip()!r}; {hint}")
     return known
 

@@ -4,7 +4,6 @@ a row here.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from archbench.report.figures.material import Material
 from archbench.report.figures.tradeoff import trade_off
 from archbench.report.tables.table import Column, Table
 from archbench.spec import UsageError
+from archbench.spelling import did_you_mean
 
 RECORDS, PAPER, COUNTS, WEIGHTS, NOTHING = (
     "records",
@@ -93,11 +93,8 @@ def find(name: str) -> Figure:
     """Find a figure by name, or raise UsageError with the nearest."""
     figures = {figure.name: figure for figure in FIGURES}
     if name not in figures:
-        near = difflib.get_close_matches(name, figures, n=2)
-        raise UsageError(
-            f"no plot is called {name!r}; "
-            + (f"did you mean {' or '.join(near)}?" if near else "archbench plot lists them")
-        )
+        hint = did_you_mean(name, figures, "archbench plot lists them")
+        raise UsageError(f"no plot is called {name!r}; {hint}")
     return figures[name]
 
 

@@ -18,9 +18,9 @@ from archbench.reasons import Status
 from archbench.records import Store
 from archbench.settings import Settings
 from archbench.spec import UsageError
-from archbench.zoo.catalogue.registry import resolve
+from archbench.zoo.catalogue import resolve
 
-SPEC = resolve("resnet18")
+SPEC = resolve("resnet18").spec
 WRITE = "import json, pathlib, sys; folder = pathlib.Path(sys.argv[1]);"
 
 

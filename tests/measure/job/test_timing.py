@@ -13,10 +13,10 @@ from archbench.measure.job.timing import is_steady, rates, times, warm_up
 from archbench.measure.machine.cuda import CudaDevice
 from archbench.measure.machine.device import Device
 from archbench.settings import Settings
-from archbench.zoo.catalogue.registry import resolve
+from archbench.zoo.catalogue import resolve
 
-CLASSIFIER = resolve("resnet18", batch=4)
-DETECTOR = resolve("vovnet39", "refinedet320")
+CLASSIFIER = resolve("resnet18", batch=4).spec
+DETECTOR = resolve("vovnet39", "refinedet320").spec
 
 
 def collected(**columns: float) -> Collected:
@@ -58,7 +58,7 @@ def test_a_card_that_waits_for_its_host_a_fifth_of_the_time_is_flagged(on_device
 
 def test_a_training_step_is_its_own_protocol():
     timed = times(
-        collected(latency_ms=0.5, gpu_ms=0.5), resolve("resnet18", batch=4, mode="train"), []
+        collected(latency_ms=0.5, gpu_ms=0.5), resolve("resnet18", batch=4, mode="train").spec, []
     )
     assert {metric.protocol for metric in timed.values()} == {"train"}
     assert set(timed) == {"latency_ms", "gpu_ms", "fps"}

@@ -10,16 +10,16 @@ from archbench.api import build_spec
 from archbench.measure.job.training import TrainingStep, check_trainable
 from archbench.measure.job.weights import calibrate, initialise
 from archbench.spec import Spec, UsageError
-from archbench.zoo.catalogue import registry
-from archbench.zoo.catalogue.registry import resolve
+from archbench.zoo import catalogue
+from archbench.zoo.catalogue import resolve
 from archbench.zoo.layers import SqueezeExcite
 
 SURROGATE = "surrogate: sum over raw outputs of their mean square"
 SPECS = {
-    "classifier": resolve("resnet18", size=64, batch=2, mode="train"),
-    "trunk": resolve("resnet18", size=64, classes=0, batch=2, mode="train"),
-    "ssd": resolve("resnet18", "ssd-huang", size=128, batch=2, mode="train"),
-    "dsod": resolve("vovnet27-slim", "dsod", size=128, batch=2, mode="train"),
+    "classifier": resolve("resnet18", size=64, batch=2, mode="train").spec,
+    "trunk": resolve("resnet18", size=64, classes=0, batch=2, mode="train").spec,
+    "ssd": resolve("resnet18", "ssd-huang", size=128, batch=2, mode="train").spec,
+    "dsod": resolve("vovnet27-slim", "dsod", size=128, batch=2, mode="train").spec,
 }
 
 
@@ -65,12 +65,12 @@ def test_a_step_reaches_every_parameter_and_values_stay_finite(spec):
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "entry",
-    [one for one in registry.entries("backbone") if not one.published_only],
+    [one for one in catalogue.entries("backbone") if not one.published_only],
     ids=lambda one: one.name,
 )
 def test_every_backbone_trains_a_step(entry):
     side = min(entry.size[0], 96)
-    training, images = prepared(resolve(entry.name, size=side, batch=2, mode="train"))
+    training, images = prepared(resolve(entry.name, size=side, batch=2, mode="train").spec)
     training.step(images)
     assert not training.diverged
     gradients = {name: parameter.grad for name, parameter in training.network.named_parameters()}
@@ -162,7 +162,7 @@ def test_fp16_is_refused():
 
 @pytest.mark.parametrize("detector", ["faster-rcnn", "rfcn", "faster-rcnn-fpn", "mask-rcnn-fpn"])
 def test_two_stage_detectors_are_refused(detector):
-    spec = resolve("resnet50", detector, batch=2, mode="train")
+    spec = resolve("resnet50", detector, batch=2, mode="train").spec
     with pytest.raises(UsageError, match=r"^two-stage detectors .*no gradient$"):
         check_trainable(spec)
     with pytest.raises(UsageError, match=r"^two-stage detectors .*no gradient$"):
@@ -170,9 +170,9 @@ def test_two_stage_detectors_are_refused(detector):
 
 
 TINY = [
-    resolve("resnet18", size=32, mode="train"),
-    resolve("peleenet", "pelee", mode="train"),
-    resolve("resnet18", "ssd-huang", size=128, mode="train"),
+    resolve("resnet18", size=32, mode="train").spec,
+    resolve("peleenet", "pelee", mode="train").spec,
+    resolve("resnet18", "ssd-huang", size=128, mode="train").spec,
 ]
 
 
@@ -192,11 +192,11 @@ def test_a_1x1_map_under_batch_normalisation_needs_a_larger_batch(spec):
     "spec",
     [
         *SPECS.values(),
-        resolve("peleenet", "pelee", batch=2),
-        resolve("resnet18", size=64),
-        resolve("vgg16", "ssd"),
-        resolve("resnet50", size=32, norm="gn"),
-        resolve("vovnet57", "refinedet512", batch=10_000_000),
+        resolve("peleenet", "pelee", batch=2).spec,
+        resolve("resnet18", size=64).spec,
+        resolve("vgg16", "ssd").spec,
+        resolve("resnet50", size=32, norm="gn").spec,
+        resolve("vovnet57", "refinedet512", batch=10_000_000).spec,
     ],
     ids=str,
 )

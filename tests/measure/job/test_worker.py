@@ -24,7 +24,7 @@ from archbench.measure.power.rapl import RaplInstrument
 from archbench.records import Record, Store
 from archbench.settings import QUICK, Settings
 from archbench.spec import UsageError
-from archbench.zoo.catalogue.registry import resolve
+from archbench.zoo.catalogue import resolve
 from archbench.zoo.contracts import Preparation
 
 FAST = Settings(device="cpu", target=0.5, n_min=3, t_min_s=0.01, budget_s=2)
@@ -35,7 +35,7 @@ def measured(tmp_path_factory: pytest.TempPathFactory) -> tuple[Record, Path]:
     """One small classifier, measured for real."""
     folder = tmp_path_factory.mktemp("results")
     return run_job(
-        resolve("resnet18", size=64),
+        resolve("resnet18", size=64).spec,
         Settings(device="cpu", n_min=20, t_min_s=0.2, budget_s=2),
         Store(folder),
     ), folder
@@ -109,7 +109,7 @@ def test_the_environment_names_the_device_and_the_libraries_but_not_the_host(mea
 
 
 def test_a_detector_is_timed_with_postprocessing_on_a_stated_load(tmp_path):
-    record = run_job(resolve("resnet18", "refinedet", size=128), FAST, Store(tmp_path))
+    record = run_job(resolve("resnet18", "refinedet", size=128).spec, FAST, Store(tmp_path))
     assert record.status == "ok"
     load = record.conditions["postprocess_load"]
     assert load["candidates"] == record.counted["boxes"] * 80
@@ -132,7 +132,7 @@ def test_precision_format_and_batch_are_taken_and_recorded(tmp_path):
         memory_format="channels_last",
         threads=1,
     )
-    record = run_job(resolve("resnet18", size=64, batch=2), settings, Store(tmp_path))
+    record = run_job(resolve("resnet18", size=64, batch=2).spec, settings, Store(tmp_path))
     assert record.status == "ok"
     assert record.settings == settings
     assert record.environment["threads"] == 1
@@ -145,7 +145,7 @@ def test_a_failure_in_a_phase_is_a_record_with_the_counts(tmp_path):
     """
     with pytest.raises(UsageError, match="cannot be read"):
         run_job(
-            resolve("resnet18", size=64),
+            resolve("resnet18", size=64).spec,
             Settings(device="cpu", images=str(tmp_path / "gone")),
             Store(tmp_path / "results"),
         )
@@ -154,7 +154,7 @@ def test_a_failure_in_a_phase_is_a_record_with_the_counts(tmp_path):
 
 def test_what_does_not_fit_into_memory_is_oom_and_not_a_smaller_batch(tmp_path):
     # More bytes than there are addresses, so that no kernel grants them.
-    record = run_job(resolve("resnet18", batch=4_000_000_000), FAST, Store(tmp_path))
+    record = run_job(resolve("resnet18", batch=4_000_000_000).spec, FAST, Store(tmp_path))
     assert (record.status, record.reason.phase) == ("oom", "build")
     assert record.counted["params"] == 11_689_512
     assert record.spec.batch == 4_000_000_000
@@ -182,7 +182,9 @@ def test_libraries_of_a_card_say_that_memory_was_not_enough_in_words_of_their_ow
 
 def test_a_deadline_leaves_a_record(tmp_path):
     record = run_job(
-        resolve("vovnet57", "refinedet512"), Settings(device="cpu", deadline_s=4), Store(tmp_path)
+        resolve("vovnet57", "refinedet512").spec,
+        Settings(device="cpu", deadline_s=4),
+        Store(tmp_path),
     )
     assert (record.status, record.reason.code) == ("timeout", "deadline")
     assert Store(tmp_path).read() == [record]
@@ -291,13 +293,13 @@ def test_a_job_is_timed_on_pictures(tmp_path):
     for number in range(3):
         picture(tmp_path / f"{number}.png", (number * 50, 0, 0))
     settings = replace(FAST, images=str(tmp_path))
-    record = run_job(resolve("resnet18", size=64), settings, Store(tmp_path / "results"))
+    record = run_job(resolve("resnet18", size=64).spec, settings, Store(tmp_path / "results"))
     assert (record.status, record.conditions["inputs"]) == ("ok", "3 pictures")
 
 
 def test_deterministic_algorithms_are_put_in_force_and_read_back(tmp_path):
     record = run_job(
-        resolve("resnet18", size=32), replace(FAST, deterministic=True), Store(tmp_path)
+        resolve("resnet18", size=32).spec, replace(FAST, deterministic=True), Store(tmp_path)
     )
     assert (record.status, record.environment["deterministic"]) == ("ok", True)
 
@@ -305,7 +307,7 @@ def test_deterministic_algorithms_are_put_in_force_and_read_back(tmp_path):
 @pytest.mark.slow
 def test_a_compiled_network_is_timed_as_a_whole(tmp_path):
     record = run_job(
-        resolve("resnet18", size=32), replace(FAST, compile="default"), Store(tmp_path)
+        resolve("resnet18", size=32).spec, replace(FAST, compile="default"), Store(tmp_path)
     )
     if record.status == "error":
         pytest.skip(f"nothing compiles here: {record.reason.message}")
@@ -339,7 +341,7 @@ class TestOnACard:
     @pytest.fixture(scope="class")
     def record(self, tmp_path_factory):
         return run_job(
-            resolve("resnet50"), self.settings, Store(tmp_path_factory.mktemp("results"))
+            resolve("resnet50").spec, self.settings, Store(tmp_path_factory.mktemp("results"))
         )
 
     def test_memory_columns_enclose_one_another(self, record):
@@ -367,7 +369,7 @@ class TestOnACard:
 
     def test_a_captured_network_is_no_slower(self, record, tmp_path):
         graph = run_job(
-            resolve("resnet50"), replace(self.settings, cuda_graph=True), Store(tmp_path)
+            resolve("resnet50").spec, replace(self.settings, cuda_graph=True), Store(tmp_path)
         )
         assert graph.status == "ok"
         assert graph.value("latency_ms") <= 1.05 * record.value("latency_ms")
@@ -376,31 +378,36 @@ class TestOnACard:
     def test_a_network_that_waits_for_its_own_proposals_is_not_captured(self, tmp_path):
         with pytest.raises(UsageError, match="cannot hold"):
             run_job(
-                resolve("mobilenet", "faster-rcnn300"),
+                resolve("mobilenet", "faster-rcnn300").spec,
                 replace(self.settings, cuda_graph=True),
                 Store(tmp_path),
             )
 
     def test_deterministic_cudnn_tries_nothing_out(self, tmp_path):
         record = run_job(
-            resolve("resnet18"), replace(self.settings, deterministic=True), Store(tmp_path)
+            resolve("resnet18").spec, replace(self.settings, deterministic=True), Store(tmp_path)
         )
         assert (record.status, record.environment["cudnn_benchmark"]) == ("ok", False)
 
     def test_what_does_not_fit_is_oom_and_the_next_job_succeeds(self, tmp_path):
         assert (
-            run_job(resolve("vgg16", batch=2**14), self.settings, Store(tmp_path)).status == "oom"
+            run_job(resolve("vgg16", batch=2**14).spec, self.settings, Store(tmp_path)).status
+            == "oom"
         )
-        assert run_job(resolve("resnet18"), self.settings, Store(tmp_path)).status == "ok"
+        assert run_job(resolve("resnet18").spec, self.settings, Store(tmp_path)).status == "ok"
 
     def test_a_training_step_needs_more_memory_than_a_forward_pass(self, record, tmp_path):
-        step = run_job(resolve("resnet50", mode="train", batch=1), self.settings, Store(tmp_path))
+        step = run_job(
+            resolve("resnet50", mode="train", batch=1).spec, self.settings, Store(tmp_path)
+        )
         assert step.value("mem_act_peak_bytes") > record.value("mem_act_peak_bytes")
 
     def test_energy_of_twice_the_images_is_twice_as_much(self, tmp_path):
         one, two = (
             run_job(
-                resolve("resnet50", batch=batch), replace(QUICK, device="cuda"), Store(tmp_path)
+                resolve("resnet50", batch=batch).spec,
+                replace(QUICK, device="cuda"),
+                Store(tmp_path),
             )
             for batch in (32, 64)
         )

@@ -350,9 +350,8 @@ import json, sys, time
 from pathlib import Path
 from archbench.measure.job.supervisor import run_job
 from archbench.records import Store
-from archbench.zoo.catalogue.registry import resolve
 from archbench.settings import Settings
-from archbench.zoo.catalogue.registry import resolve
+from archbench.zoo.catalogue import resolve
 
 folder, t0_file = sys.argv[1:]
 
@@ -363,7 +362,8 @@ def begin(news):
 settings = Settings(
     device="cpu", target=0.5, n_min=3, t_min_s=0.01, budget_s=1, energy_s=2, threads=1
 )
-run_job(resolve("resnet18", size=64), settings, Store(folder), on_progress=begin, meter="nvml")
+spec = resolve("resnet18", size=64).spec
+run_job(spec, settings, Store(folder), on_progress=begin, meter="nvml")
 """
 
 

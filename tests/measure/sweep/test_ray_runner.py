@@ -20,12 +20,12 @@ from archbench.measure.sweep.queues import Order, Runner, plan, run
 from archbench.records import Record, Store
 from archbench.settings import QUICK
 from archbench.spec import UsageError
-from archbench.zoo.catalogue.registry import resolve
+from archbench.zoo.catalogue import resolve
 
 pytestmark = pytest.mark.slow
 
 FAST = replace(QUICK, budget_s=0.3, threads=1, device="cpu")
-SPECS = [resolve("resnet18", size=side) for side in (32, 64)]
+SPECS = [resolve("resnet18", size=side).spec for side in (32, 64)]
 ORDER = Order(repeats=1, seed=0, run_id="a run")
 
 

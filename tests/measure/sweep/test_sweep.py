@@ -33,9 +33,9 @@ from archbench.reasons import Reason, Status
 from archbench.records import Cause, Record, Store
 from archbench.settings import QUICK, Settings
 from archbench.spec import Spec, UsageError
-from archbench.zoo.catalogue.registry import resolve
+from archbench.zoo.catalogue import resolve
 
-SPECS = [resolve("resnet18", size=side) for side in (32, 64, 96, 128, 160)]
+SPECS = [resolve("resnet18", size=side).spec for side in (32, 64, 96, 128, 160)]
 HERE = Place("cpu", "cpu", "A CPU", host="here")
 CARDS = [Place(f"cuda:{i}", "cuda", "A card", f"GPU-{i}", host="here") for i in range(2)]
 ORDER = Order(repeats=3, seed=7, run_id="a run")
@@ -317,7 +317,7 @@ def test_run_ids_differ() -> None:
 
 def test_counting_makes_a_row_of_each_network_and_of_what_cannot_be_counted(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    impossible = replace(resolve("resnet18"), backbone="no-such-network")
+    impossible = replace(resolve("resnet18").spec, backbone="no-such-network")
     records = list(count([SPECS[0], impossible, SPECS[1]], store.append, "a run", []))
     assert [record.status for record in records] == ["ok", "error", "ok"]
     assert [(record.settings, record.run_id) for record in records] == [(None, "a run")] * 3

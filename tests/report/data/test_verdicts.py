@@ -15,11 +15,11 @@ from archbench.report.data.evidence import Evidence
 from archbench.report.tables.claims import COLUMNS, rows, tables
 from archbench.settings import Settings
 from archbench.spec import Spec
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 Make = Callable[..., Record]
 A, B, C, D = (
-    registry.resolve(name, "refinedet320")
+    catalogue.resolve(name, "refinedet320").spec
     for name in ("vovnet39", "resnet50-v1", "densenet161", "densenet201")
 )
 FASTER = Claim(
@@ -277,7 +277,7 @@ def test_a_share_of_a_time(record: Make) -> None:
 
 
 def test_a_correlation_has_the_interval_of_its_resamples(record: Make) -> None:
-    specs = [registry.resolve("vovnet39", "refinedet", size=64 * n) for n in range(2, 12)]
+    specs = [catalogue.resolve("vovnet39", "refinedet", size=64 * n).spec for n in range(2, 12)]
     claim = replace(
         FASTER,
         kind="correlation",
@@ -312,7 +312,7 @@ def test_what_cannot_be_tested_says_why() -> None:
 
 
 def test_a_claim_of_no_suite_names_each_command() -> None:
-    claim = replace(FASTER, pairs=((A, registry.resolve("vgg16", None)),))
+    claim = replace(FASTER, pairs=((A, catalogue.resolve("vgg16", None).spec),))
     command = verdict(claim, []).command
     assert command.startswith(
         "archbench profile vovnet39 --detector refinedet --size 320x320 --classes 80; archbench "

@@ -18,7 +18,7 @@ from archbench.report.figures.material import Choice, Material
 from archbench.report.figures.registry import FIGURES, find, table
 from archbench.settings import Settings
 from archbench.spec import UsageError
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 
 def plot(name: str, material: Material) -> Plot:
@@ -230,7 +230,7 @@ def test_counted_computation_comes_from_records() -> None:
 
 
 def test_a_training_step_of_both_sources_is_a_ratio_to_the_first_network_of_both() -> None:
-    spec = registry.resolve("resnet152", classes=1000, batch=32, mode="train")
+    spec = catalogue.resolve("resnet152", classes=1000, batch=32, mode="train").spec
     made = plot("training-cost", Material([made_up(spec, 500)], "both"))
     assert made.panels[1].y.label == "a training step, times ResNet152's"
     assert {(mark.label, mark.origin): mark.y for mark in made.panels[1].marks}[
@@ -256,13 +256,13 @@ def test_training_steps_are_shown_at_the_batch_of_most_records() -> None:
 
 
 def test_layers_of_any_network() -> None:
-    made = plot("layers", Material(networks=[registry.resolve("vovnet39")], layers=layers))
+    made = plot("layers", Material(networks=[catalogue.resolve("vovnet39").spec], layers=layers))
     assert made.title == "Computation of each layer"
     assert [(mark.label, mark.x) for mark in made.marks] == [("stem", 1), ("last", 2)]
 
 
 def test_sizes_of_layers_are_told_in_all() -> None:
-    made = plot("layer-io", Material(networks=[registry.resolve("osa-5x43")], layers=layers))
+    made = plot("layer-io", Material(networks=[catalogue.resolve("osa-5x43").spec], layers=layers))
     assert made.panels[0].title == "osa-5x43, 32x32: 0.01 M elements in, 0.00 M out"
     assert [mark.y for mark in made.marks if mark.line == "input"] == [3072e-6, 2048e-6]
 
@@ -301,7 +301,7 @@ def test_two_columns_and_a_group() -> None:
 
 
 def test_places_are_mixed_only_where_the_group_tells_them() -> None:
-    spec = registry.resolve("vovnet39", "refinedet320")
+    spec = catalogue.resolve("vovnet39", "refinedet320").spec
     records = [
         made_up(spec, 5),
         made_up(spec, 6, gpu=False),
@@ -316,7 +316,7 @@ def test_places_are_mixed_only_where_the_group_tells_them() -> None:
 
 
 def test_counts_need_no_place() -> None:
-    spec = registry.resolve("vovnet39", "refinedet320")
+    spec = catalogue.resolve("vovnet39", "refinedet320").spec
     made = plot(
         "trade-off",
         Material([made_up(spec, 5), made_up(spec, 5, gpu=False)], choice=Choice("params", "macs")),

@@ -15,7 +15,7 @@ from archbench.report.figures.contract import Mark, Missing, Plot
 from archbench.report.figures.material import Material
 from archbench.report.figures.vovnet import aggregation, efficiency
 from archbench.settings import Settings
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 Make = Callable[..., Record]
 
@@ -189,7 +189,9 @@ def test_without_records_the_command_is_named() -> None:
 
 def test_blocks_are_matrices_of_source_by_target() -> None:
     (plot,) = aggregation(
-        Material(networks=[registry.resolve("densenet40")], blocks=BLOCKS, checkpoint="example.pth")
+        Material(
+            networks=[catalogue.resolve("densenet40").spec], blocks=BLOCKS, checkpoint="example.pth"
+        )
     )
     assert isinstance(plot, Plot)
     cells = {(mark.y, mark.x): mark.z for mark in plot.panels[0].marks}

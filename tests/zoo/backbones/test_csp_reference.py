@@ -12,7 +12,7 @@ import pytest
 import archbench
 from archbench.counting.report import CostReport
 from archbench.papers import figures
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 
 NAMES = ("csp-peleenet-reference", "csp-densenet-reference", "csp-densenet-b-reference")
 TOTALS = [
@@ -61,7 +61,7 @@ def test_every_total_is_looked_at() -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_it_says_that_it_is_a_stand_in_and_ends_in_512_channels(name: str) -> None:
-    assert "stand-in" in registry.find("backbone", name).approximate
+    assert "stand-in" in catalogue.find("backbone", name).approximate
     stages = archbench.build(name, classes=0, device="meta").stages
     assert [(stage.channels, stage.level) for stage in stages] == [
         (64, "c2"),

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 import archbench
+from archbench.zoo import catalogue
 from archbench.zoo.backbones.dsnet import (
     DenseStage,
     InnerShortcut,
@@ -24,7 +25,6 @@ from archbench.zoo.backbones.dsnet import (
     groups_of,
 )
 from archbench.zoo.backbones.resnet import Shape, bottleneck
-from archbench.zoo.catalogue import registry
 from archbench.zoo.contracts import Backbone
 
 DEFAULTS = {"reading": "r2", "shortcut_norm": "gn", "shortcut_weight": True, "shortcut_source": "y"}
@@ -269,6 +269,7 @@ def test_the_ablations_are_names_of_options() -> None:
         "dsnet50-noweight-x0.25": {"shortcut_weight": False},
         "resnet50-dense-x0.25": {"shortcut_norm": "none", "shortcut_weight": False},
     }.items():
-        assert registry.resolve(
-            "dsnet50", size=32, classes=100, **cifar, **options
-        ) == registry.resolve(name)  # type: ignore[arg-type]
+        assert (
+            catalogue.resolve("dsnet50", size=32, classes=100, **cifar, **options).spec
+            == catalogue.resolve(name).spec
+        )  # type: ignore[arg-type]

@@ -9,8 +9,8 @@ import torch
 from torch import nn
 
 import archbench
+from archbench.zoo import catalogue
 from archbench.zoo.backbones.rgsnet import rg_shortcut, rgsnet
-from archbench.zoo.catalogue import registry
 from archbench.zoo.contracts import Backbone
 
 
@@ -29,7 +29,7 @@ def test_it_costs_what_resnet_50_does_and_is_approximate(name: str, norms: int) 
     ]
     network = archbench.build(name, device="meta")
     assert sum(isinstance(layer, nn.GroupNorm) for layer in network.modules()) == norms
-    assert registry.find("backbone", name).approximate
+    assert catalogue.find("backbone", name).approximate
 
 
 @pytest.mark.parametrize("identity", [True, False])

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from archbench.spec import OptionValue, Spec, UsageError
-from archbench.zoo.catalogue import registry
-from archbench.zoo.catalogue.registry import Entry, Kind, entries, find, resolve, values
+from archbench.spelling import fold
+from archbench.zoo import catalogue
+from archbench.zoo.catalogue import Entry, Kind, entries, family, find, network, resolve
 
 BACKBONES = entries("backbone")
 DETECTORS = entries("detector")
@@ -41,14 +42,15 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     }
     for folder in folders.values():
         folder.mkdir()
-    monkeypatch.setattr(registry, "FOLDERS", folders)
-    registry.forget()
+    monkeypatch.setattr(family, "FOLDERS", folders)
+    catalogue.forget()
     yield tmp_path
-    registry.forget()
+    catalogue.forget()
 
 
 TRUNK = """
 builder = "trunk:trunk"
+source = "a test"
 input = "32x32"
 classes = 10
 [options.activation]
@@ -60,6 +62,7 @@ values = ["conv", "pool"]
 published_only = "no public layer list"
 """
 HEADS = """
+source = "a test"
 input = "416x416"
 classes = 80
 [options.activation]
@@ -79,19 +82,17 @@ class TestNames:
             with pytest.raises(UsageError, match="cannot be built"):
                 resolve(entry.name)
         else:
-            spec = resolve(entry.name)
+            spec = resolve(entry.name).spec
             assert (spec.backbone, spec.options) == (entry.name, ())
             assert (spec.width, spec.height, spec.classes) == (*entry.size, entry.classes)
 
     @pytest.mark.parametrize("entry", DETECTORS, ids=lambda entry: entry.name)
     def test_a_listed_detector_is_found_under_its_name(self, entry: Entry) -> None:
-        assert registry.find_detector(entry.name) == (entry, None)
+        assert catalogue.find_detector(entry.name) == (entry, None)
 
     @pytest.mark.parametrize("kind", ["backbone", "detector"])
     def test_no_two_names_fold_alike(self, kind: Kind) -> None:
-        every = [
-            registry.fold(name) for entry in entries(kind) for name in (entry.name, *entry.aliases)
-        ]
+        every = [fold(name) for entry in entries(kind) for name in (entry.name, *entry.aliases)]
         assert len(set(every)) == len(every)
 
     @pytest.mark.parametrize(
@@ -109,8 +110,8 @@ class TestNames:
         ],
     )
     def test_case_and_punctuation_do_not_matter(self, spelling: str, name: str) -> None:
-        assert resolve(spelling) == resolve(name)
-        assert resolve(spelling).backbone == name
+        assert resolve(spelling).spec == resolve(name).spec
+        assert resolve(spelling).spec.backbone == name
 
     @pytest.mark.parametrize(
         ("spelling", "size"),
@@ -123,11 +124,14 @@ class TestNames:
         ],
     )
     def test_a_number_after_a_detector_is_its_side(self, spelling: str, size: int) -> None:
-        assert resolve("vovnet39", spelling) == resolve("vovnet39", "refinedet", size=size)
+        assert (
+            resolve("vovnet39", spelling).spec == resolve("vovnet39", "refinedet", size=size).spec
+        )
 
     def test_a_side_and_the_same_size_agree(self) -> None:
-        assert resolve("vovnet39", "refinedet512", size="512x512") == resolve(
-            "vovnet39", "refinedet", size=512
+        assert (
+            resolve("vovnet39", "refinedet512", size="512x512").spec
+            == resolve("vovnet39", "refinedet", size=512).spec
         )
 
     def test_a_side_and_another_size_do_not(self) -> None:
@@ -138,10 +142,10 @@ class TestNames:
         """yolov3608 is yolov3 at 608, though it could be yolov at 3608 (the names' rule 2)."""
         (zoo / "backbones/trunk.toml").write_text(TRUNK)
         (zoo / "detectors/heads.toml").write_text(HEADS)
-        assert resolve("trunk", "yolov3-608") == resolve("trunk", "yolov3", size=608)
-        assert resolve("trunk", "YOLOv3").detector == "yolov3"
-        assert resolve("trunk", "yolov-96") == resolve("trunk", "yolov", size=96)
-        assert resolve("trunk", "ssd-300x").size == "416x416"
+        assert resolve("trunk", "yolov3-608").spec == resolve("trunk", "yolov3", size=608).spec
+        assert resolve("trunk", "YOLOv3").spec.detector == "yolov3"
+        assert resolve("trunk", "yolov-96").spec == resolve("trunk", "yolov", size=96).spec
+        assert resolve("trunk", "ssd-300x").spec.size == "416x416"
 
     @pytest.mark.parametrize("name", ["refinedet0", "refinedet99999", "refinedet320x320"])
     def test_a_number_that_is_no_side_is_no_name(self, name: str) -> None:
@@ -150,7 +154,7 @@ class TestNames:
 
     @pytest.mark.parametrize("spelling", ["osa-12x21", "OSA-12x21", "osa_12x21", "osa12x21"])
     def test_a_name_may_carry_its_numbers(self, spelling: str) -> None:
-        spec = resolve(spelling)
+        spec = resolve(spelling).spec
         assert spec.backbone == "osa-12x21"
         assert find("backbone", spec.backbone).arguments == {"layers": 12, "channels": 21}
 
@@ -170,7 +174,7 @@ class TestNames:
     )
     def test_an_unknown_name_says_what_is_near(self, kind: Kind, name: str, hint: str) -> None:
         with pytest.raises(UsageError, match=hint):
-            resolve("vovnet39", name) if kind == "detector" else resolve(name)
+            resolve("vovnet39", name).spec if kind == "detector" else resolve(name)
 
     def test_two_networks_of_one_name_are_a_mistake_in_the_files(self, zoo: Path) -> None:
         (zoo / "backbones/trunk.toml").write_text(TRUNK + '[networks."trun-k"]\n')
@@ -197,8 +201,8 @@ class TestShorthand:
     def test_a_listed_shorthand_is_its_expansion(
         self, name: str, base: str, options: dict[str, OptionValue]
     ) -> None:
-        assert resolve(name) == resolve(base, **options)
-        assert resolve(base, **options).backbone == name
+        assert resolve(name).spec == resolve(base, **options).spec
+        assert resolve(base, **options).spec.backbone == name
 
     @pytest.mark.parametrize(
         ("name", "base", "options"),
@@ -215,8 +219,8 @@ class TestShorthand:
     def test_endings_combine_where_no_row_lists_them(
         self, name: str, base: str, options: dict[str, OptionValue]
     ) -> None:
-        assert resolve(name) == resolve(base, **options)
-        assert resolve(name).options == ()
+        assert resolve(name).spec == resolve(base, **options).spec
+        assert resolve(name).spec.options == ()
 
     @pytest.mark.parametrize(
         ("spelling", "name"),
@@ -232,7 +236,7 @@ class TestShorthand:
         ],
     )
     def test_names_with_endings_ignore_punctuation_too(self, spelling: str, name: str) -> None:
-        assert resolve(spelling) == resolve(name)
+        assert resolve(spelling).spec == resolve(name).spec
 
     @pytest.mark.parametrize(
         ("name", "base", "options"),
@@ -250,7 +254,7 @@ class TestShorthand:
     def test_a_beginning_works_on_the_whole_family(
         self, name: str, base: str, options: dict[str, OptionValue]
     ) -> None:
-        assert resolve(name) == resolve(base, **options)
+        assert resolve(name).spec == resolve(base, **options).spec
 
     @pytest.mark.parametrize("name", ["se-vgg16", "se-resnet101", "se-"])
     def test_it_does_not_on_others(self, name: str) -> None:
@@ -271,7 +275,7 @@ class TestShorthand:
     def test_an_option_takes_a_shorthand_back(
         self, name: str, options: dict[str, OptionValue], plain: str
     ) -> None:
-        assert resolve(name, **options) == resolve(plain)
+        assert resolve(name, **options).spec == resolve(plain).spec
 
     @pytest.mark.parametrize(
         "name",
@@ -289,11 +293,11 @@ class TestShorthand:
             resolve(name)
 
     def test_the_small_networks_bring_their_input_and_classes(self) -> None:
-        spec = resolve("resnet50", stem="cifar", width=0.25)
+        spec = resolve("resnet50", stem="cifar", width=0.25).spec
         assert (spec.size, spec.classes) == ("32x32", 100)
         assert (
-            resolve("resnet50-x0.25", size=64, classes=10).size,
-            resolve("resnet50-x0.25", classes=10).classes,
+            resolve("resnet50-x0.25", size=64, classes=10).spec.size,
+            resolve("resnet50-x0.25", classes=10).spec.classes,
         ) == ("64x64", 10)
 
 
@@ -314,9 +318,8 @@ class TestOptions:
                 options.pop("classifier", None)
             if detector:
                 options |= random_options(find("detector", detector), draw)
-            spec = resolve(backbone, detector, **options)
-            of_base, of_head = values(spec)
-            kept = of_base | of_head
+            network = resolve(backbone, detector, **options)
+            spec, kept = network.spec, network.options
             assert {key: kept[key] for key in options} == options, detector
             again = resolve(
                 spec.backbone,
@@ -324,15 +327,16 @@ class TestOptions:
                 size=spec.size,
                 classes=spec.classes,
                 **dict(spec.options),
-            )
+            ).spec
             assert again == spec
 
     def test_defaults_are_not_written(self) -> None:
-        assert resolve(
-            "resnet50", stem="imagenet", width=1, stride_on="3x3", classifier="linear"
-        ) == resolve("resnet50")
-        assert resolve("vgg16", fc="linear") == resolve("vgg16")
-        assert resolve("vgg16", classes=0, fc="none") == resolve("vgg16", classes=0)
+        assert (
+            resolve("resnet50", stem="imagenet", width=1, stride_on="3x3", classifier="linear").spec
+            == resolve("resnet50").spec
+        )
+        assert resolve("vgg16", fc="linear").spec == resolve("vgg16").spec
+        assert resolve("vgg16", classes=0, fc="none").spec == resolve("vgg16", classes=0).spec
 
     @pytest.mark.parametrize(
         ("detector", "options", "stem", "identity"),
@@ -350,12 +354,12 @@ class TestOptions:
     def test_the_identity_follows_the_stem_and_the_stem_the_detector(
         self, detector: str | None, options: dict[str, OptionValue], stem: str, identity: bool
     ) -> None:
-        of_backbone, _ = values(resolve("vovnet39", detector, **options))
-        assert (of_backbone["stem"], of_backbone["identity"]) == (stem, identity)
+        settled = resolve("vovnet39", detector, **options).backbone_options
+        assert (settled["stem"], settled["identity"]) == (stem, identity)
 
     def test_an_option_that_follows_another_is_not_written(self) -> None:
-        assert resolve("vovnet39", "refinedet", stem="conv").options == (("stem", "conv"),)
-        assert resolve("vovnet39", "refinedet", stem="conv", identity=True).options == (
+        assert resolve("vovnet39", "refinedet", stem="conv").spec.options == (("stem", "conv"),)
+        assert resolve("vovnet39", "refinedet", stem="conv", identity=True).spec.options == (
             ("stem", "conv"),
         )
 
@@ -370,17 +374,21 @@ class TestOptions:
     def test_a_detector_fills_in_but_never_overrides(
         self, backbone: str, option: str, set_to: str, other: str
     ) -> None:
-        assert values(resolve(backbone, "refinedet"))[0][option] == set_to
-        assert resolve(backbone, "refinedet", **{option: set_to}) == resolve(backbone, "refinedet")
-        assert values(resolve(backbone, "refinedet", **{option: other}))[0][option] == other
-        assert values(resolve(backbone))[0][option] != set_to
+        assert resolve(backbone, "refinedet").backbone_options[option] == set_to
+        assert (
+            resolve(backbone, "refinedet", **{option: set_to}).spec
+            == resolve(backbone, "refinedet").spec
+        )
+        assert resolve(backbone, "refinedet", **{option: other}).backbone_options[option] == other
+        assert resolve(backbone).backbone_options[option] != set_to
 
     def test_an_option_that_both_declare_goes_to_both(self, zoo: Path) -> None:
         (zoo / "backbones/trunk.toml").write_text(TRUNK)
         (zoo / "detectors/heads.toml").write_text(HEADS)
-        of_backbone, of_detector = values(resolve("trunk", "yolov3", activation="swish"))
-        assert (of_backbone["activation"], of_detector["activation"]) == ("swish", "swish")
-        assert values(resolve("trunk", "yolov3"))[1]["activation"] == "relu"
+        network = resolve("trunk", "yolov3", activation="swish")
+        assert network.backbone_options["activation"] == "swish"
+        assert network.detector_options["activation"] == "swish"
+        assert resolve("trunk", "yolov3").detector_options["activation"] == "relu"
 
     def test_a_published_only_network_says_why(self, zoo: Path) -> None:
         (zoo / "backbones/trunk.toml").write_text(TRUNK)
@@ -398,7 +406,7 @@ class TestOptions:
             ("resnet50", {"stme": "cifar"}, "did you mean stem"),
             ("densenet121", {"norm": "gn"}, "classifier"),
             ("vovnet27-slim", {"norm": "gn"}, "32 groups do not divide"),
-            ("resnet18", {"stride_on": "1x1"}, "about bottlenecks"),
+            ("resnet18", {"stride_on": "1x1"}, "no option stride_on: it is about bottlenecks"),
             ("resnet50", {"stem": "conv"}, "imagenet, cifar"),
             ("resnet50", {"output_stride": 4}, "32, 16, 8"),
             ("vovnet39", {"identity": "yes"}, "false, true"),
@@ -458,13 +466,14 @@ class TestRequests:
             resolve("vovnet39", **asked)  # type: ignore[arg-type]
 
     def test_size_classes_and_batch_stand_in_the_spec(self) -> None:
-        spec = resolve("vovnet39", "refinedet", size="640x384", classes=20, batch=4)
+        spec = resolve("vovnet39", "refinedet", size="640x384", classes=20, batch=4).spec
         assert spec == Spec("vovnet39", "refinedet", 640, 384, 20, batch=4)
-        assert resolve("vovnet39", classes=0, size=300) == Spec("vovnet39", None, 300, 300, 0)
+        assert resolve("vovnet39", classes=0, size=300).spec == Spec("vovnet39", None, 300, 300, 0)
 
 
 PAIRED = """
 builder = "heads:heads"
+source = "a test"
 input = "64x64"
 classes = 2
 taps = ["c3"]
@@ -496,6 +505,7 @@ options = { activation = "swish" }
 """
 KIN = """
 builder = "kin:kin"
+source = "a test"
 input = "32x32"
 classes = 10
 like = "trunk:trunk"
@@ -532,50 +542,54 @@ class TestPairing:
     def test_the_nearest_default_holds_and_is_not_written(
         self, backbone: str, detector: str, votes: int
     ) -> None:
-        spec = resolve(backbone, detector)
-        assert values(spec)[1]["votes"] == votes
-        assert resolve(backbone, detector, votes=votes) == spec
-        assert resolve(backbone, detector, votes=3).options == (("votes", 3),)
+        spec = resolve(backbone, detector).spec
+        assert network(spec).detector_options["votes"] == votes
+        assert resolve(backbone, detector, votes=votes).spec == spec
+        assert resolve(backbone, detector, votes=3).spec.options == (("votes", 3),)
 
     def test_a_family_like_another_takes_its_options_and_stands_as_it(self, zoo: Path) -> None:
         (zoo / "backbones/kin.toml").write_text(KIN)
-        registry.forget()
+        catalogue.forget()
         kin, odd = (find("backbone", name) for name in ("kin", "odd"))
         assert (kin.stands_as, odd.stands_as) == ("trunk", "kin")
         assert kin.options.keys() == {"activation", "stem", "classifier", "depth"}
         assert odd.options.keys() == {"classifier", "depth"}
         assert find("backbone", "kin-swish").preset == {"activation": "swish"}
         assert (
-            values(resolve("kin", "near"))[0]["stem"]
-            == values(resolve("trunk", "near"))[0]["stem"]
+            resolve("kin", "near").backbone_options["stem"]
+            == resolve("trunk", "near").backbone_options["stem"]
             == "pool"
         )
-        assert [values(resolve(name, "near"))[1]["votes"] for name in ("kin", "odd")] == [7, 5]
+        assert [resolve(name, "near").detector_options["votes"] for name in ("kin", "odd")] == [
+            7,
+            5,
+        ]
         with pytest.raises(UsageError, match=r"^odd takes no option stem; there are classifier"):
             resolve("odd", stem="pool")
 
     def test_a_row_adds_to_what_its_family_sets(self) -> None:
-        assert values(resolve("trunk", "far"))[0] == {
+        assert resolve("trunk", "far").backbone_options == {
             "activation": "swish",
             "stem": "pool",
             "classifier": "linear",
         }
-        assert values(resolve("trunk", "near"))[0]["activation"] == "relu"
+        assert resolve("trunk", "near").backbone_options["activation"] == "relu"
 
     def test_a_detector_s_default_may_follow_the_backbone(self) -> None:
-        assert values(resolve("trunk", "near"))[1]["neck"] == "plain"
-        assert values(resolve("trunk", "near", activation="swish"))[1]["neck"] == "rich"
-        assert resolve("trunk", "near", activation="swish", neck="rich") == resolve(
-            "trunk", "near", activation="swish"
+        assert resolve("trunk", "near").detector_options["neck"] == "plain"
+        assert resolve("trunk", "near", activation="swish").detector_options["neck"] == "rich"
+        assert (
+            resolve("trunk", "near", activation="swish", neck="rich").spec
+            == resolve("trunk", "near", activation="swish").spec
         )
-        assert values(resolve("trunk", "far"))[1]["neck"] == "rich"
+        assert resolve("trunk", "far").detector_options["neck"] == "rich"
 
     @pytest.mark.parametrize(
         ("asked", "size"),
         [(64, "64x64"), ("65x64", "96x64"), ("1333x800", "1344x800"), (1, "32x32")],
     )
     def test_sides_are_rounded_up(self, asked: str | int, size: str) -> None:
-        assert resolve("trunk", "near", size=asked).size == size
+        assert resolve("trunk", "near", size=asked).spec.size == size
 
 
 @pytest.mark.parametrize(
@@ -590,7 +604,7 @@ class TestPairing:
 def test_a_default_may_follow_the_detector(
     detector: str | None, given: dict[str, OptionValue], padding: str
 ) -> None:
-    assert values(resolve("inception-v3", detector, **given))[0]["padding"] == padding
+    assert resolve("inception-v3", detector, **given).backbone_options["padding"] == padding
 
 
 @pytest.mark.parametrize(
@@ -616,9 +630,9 @@ def test_a_default_may_follow_the_detector(
     ],
 )
 def test_published_defaults(backbone: str, detector: str, name: str, value: OptionValue) -> None:
-    assert values(resolve(backbone, detector))[1][name] == value
+    assert resolve(backbone, detector).detector_options[name] == value
 
 
 def test_a_width_without_a_point_is_not_another_width() -> None:
-    assert registry.resolve("resnet50-x10").backbone == "resnet50-x10.0"
-    assert registry.resolve("ResNet50_x0.25").backbone == "resnet50-x0.25"
+    assert catalogue.resolve("resnet50-x10").spec.backbone == "resnet50-x10.0"
+    assert catalogue.resolve("ResNet50_x0.25").spec.backbone == "resnet50-x0.25"

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 
 import archbench
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 from archbench.zoo.detectors.prn import Rise
 
 
@@ -77,8 +77,9 @@ def test_swish_is_in_the_head_and_in_the_backbone() -> None:
         if isinstance(layer, nn.ReLU | nn.LeakyReLU | nn.SiLU)
     }
     assert kinds == {nn.SiLU}
-    assert registry.resolve("csp-peleenet", "prn", activation="swish") == registry.resolve(
-        "csp-peleenet", "prn-swish"
+    assert (
+        catalogue.resolve("csp-peleenet", "prn", activation="swish").spec
+        == catalogue.resolve("csp-peleenet", "prn-swish").spec
     )
     swish, leaky = (archbench.cost("csp-peleenet", head) for head in ("prn-swish", "prn"))
     assert (swish.params, swish.macs, swish.cio) == (leaky.params, leaky.macs, leaky.cio)

@@ -13,14 +13,14 @@ from torch import nn
 
 import archbench
 from archbench.spec import UsageError
-from archbench.zoo.catalogue import registry
+from archbench.zoo import catalogue
 from archbench.zoo.detectors.base.yolo import ANCHORS, YOLO, Level, Predictions, decode
 from archbench.zoo.ops.boxes import iou, to_centres
 from archbench.zoo.ops.load import objects
 
 HEADS = [
     entry.name
-    for entry in registry.entries("detector")
+    for entry in catalogue.entries("detector")
     if entry.family in ("yolov3", "panet", "prn", "efm")
 ]
 SIZE = (96, 64)

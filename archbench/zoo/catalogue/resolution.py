@@ -1,0 +1,123 @@
+"""From what a user wrote to the network that it means, looked up and settled once. Torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from archbench.spec import OptionValue, Spec, UsageError, parse_size
+from archbench.zoo.catalogue.entry import MAX_NUMBER, Entry, Options
+from archbench.zoo.catalogue.memory import remembered
+from archbench.zoo.catalogue.names import find, find_detector
+from archbench.zoo.catalogue.settling import Pair
+
+MAX_BATCH = 2**40
+MODES = ("infer", "train")
+
+Size = str | int | tuple[int, int] | None
+Mode = Literal["infer", "train"]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network as it was asked for: its spec, what the zoo knows of it, every option settled."""
+
+    spec: Spec
+    backbone: Entry
+    detector: Entry | None
+    """As it is on backbones of this one's family."""
+    backbone_options: Options
+    detector_options: Options
+
+    @property
+    def options(self) -> Options:
+        """Every option of both with its value; where both have one of a name, it has one value."""
+        return self.backbone_options | self.detector_options
+
+
+def resolve(
+    backbone: str,
+    detector: str | None = None,
+    *,
+    size: Size = None,
+    classes: int | None = None,
+    batch: int = 1,
+    mode: Mode = "infer",
+    **options: OptionValue,
+) -> Network:
+    """Find the network that is asked for; raises UsageError for what cannot be.
+
+    `size` is a side, (width, height) or their text; `classes` counts foreground classes, 0 without
+    a detector is the trunk alone; `options` are those of the backbone and of the detector together.
+    """
+    base = find("backbone", backbone)
+    head, side = find_detector(detector) if detector is not None else (None, None)
+    for entry in filter(None, (base, head)):
+        if entry.published_only:
+            raise UsageError(f"{entry.name} cannot be built: {entry.published_only}")
+    asked = _asked_size(detector, side, size)
+    _check_call(head, classes, batch, mode)
+    classified = head is None and (base.classes if classes is None else classes) > 0
+    owner = head.on_family(base.stands_as) if head else base
+    pair = Pair.of((base, head), options, owner.rounded(asked or owner.size), classified=classified)
+    if "classifier" in options and not classified:
+        where = f"under {head.name}" if head else "with classes=0"
+        raise UsageError(f"option classifier: there is no classifier {where}")
+    base, head, left = pair.normal()
+    owner = head.on_family(base.stands_as) if head else base
+    width, height = owner.rounded(asked or owner.size)
+    if width % owner.multiple or height % owner.multiple:
+        raise UsageError(
+            f"{owner.name} takes sides that are multiples of {owner.multiple}, not {width}x{height}"
+        )
+    return network(
+        Spec(
+            backbone=base.name,
+            detector=head.name if head else None,
+            width=width,
+            height=height,
+            classes=owner.classes if classes is None else classes,
+            batch=batch,
+            mode=mode,
+            options=tuple(sorted(left.items())),
+        )
+    )
+
+
+@remembered
+def network(spec: Spec) -> Network:
+    """Find the network of a spec in normal form; raises UsageError where there is none."""
+    base = find("backbone", spec.backbone)
+    head = find("detector", spec.detector) if spec.detector else None
+    pair = Pair.of(
+        (base, head),
+        dict(spec.options),
+        (spec.width, spec.height),
+        classified=head is None and spec.classes > 0,
+    )
+    detector = head.on_family(base.stands_as) if head else None
+    return Network(spec, base, detector, *pair.settled())
+
+
+def _asked_size(detector: str | None, side: int | None, size: Size) -> tuple[int, int] | None:
+    """The input that is asked for, by the detector's name or by itself; None where by neither."""
+    asked, named = parse_size(size), parse_size(side)
+    if asked and named and asked != named:
+        raise UsageError(
+            f"{detector} asks for {side}x{side} and the size for {asked[0]}x{asked[1]}: leave one "
+            "out"
+        )
+    return asked or named
+
+
+def _check_call(head: Entry | None, classes: int | None, batch: int, mode: str) -> None:
+    """Raise UsageError for classes, a batch or a mode that cannot be."""
+    if mode not in MODES:
+        raise UsageError(f"mode {mode!r} is none of {', '.join(MODES)}")
+    if not 1 <= batch < MAX_BATCH:
+        raise UsageError(f"batch is {batch}: it must be 1 or more and below 2**40")
+    if classes is not None and classes < (1 if head else 0):
+        least = "1 or more" if head else "0 (the trunk alone) or more"
+        raise UsageError(f"classes is {classes}: it must be {least}")
+    if classes is not None and classes > MAX_NUMBER:
+        raise UsageError(f"classes is {classes}: it must be at most {MAX_NUMBER}")
