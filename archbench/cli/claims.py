@@ -32,7 +32,7 @@ from archbench.spec import UsageError
 
 if TYPE_CHECKING:
     from archbench.papers.claims import Claim
-    from archbench.report.data.claims import Figures
+    from archbench.report.data.claims import Estimates
 
 DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 """What a claim's kind of device is in settings."""
@@ -95,7 +95,7 @@ def claims(
         _explain(read_records(results), form, device=device, with_flawed=flagged)
         return Exit.DONE
     from archbench.papers.claims import claims_of
-    from archbench.report.data.claims import Figures, judge
+    from archbench.report.data.claims import Estimates, judge
     from archbench.report.data.evidence import Evidence
     from archbench.report.tables import claims as report
 
@@ -106,15 +106,15 @@ def claims(
         store.check_writable()
         code = _measure(
             chosen,
-            Figures(Evidence(read_records(results)), chosen, device=device),
+            Estimates(Evidence(read_records(results)), chosen, device=device),
             store,
             quick=quick,
         )
     with counting(wanted=not no_count) as count:
-        figures = Figures(
+        estimates = Estimates(
             Evidence(read_records(results)), chosen, device=device, with_flawed=flagged, count=count
         )
-        verdicts = [judge(claim, figures) for claim in chosen]
+        verdicts = [judge(claim, estimates) for claim in chosen]
     if form in ("csv", "json"):
         print_rows(report.rows(verdicts), report.COLUMNS, form)
     else:
@@ -122,7 +122,7 @@ def claims(
     return code
 
 
-def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, *, quick: bool) -> Exit:
+def _measure(chosen: Sequence[Claim], estimates: Estimates, store: Store, *, quick: bool) -> Exit:
     """Measure the networks that claims lack, as a sweep does, on the kinds of device that this
     machine has.
     """
@@ -132,14 +132,14 @@ def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, *, quick: 
 
     order = Order(1 if quick else REPEATS, 0, new_run_id())
     code = Exit.DONE
-    with live() as told, interruptions() as heard:
+    with live() as progress, interruptions() as heard:
         for kind, device in DEVICES.items():
             specs = list(
                 dict.fromkeys(
                     spec
                     for claim in chosen
                     if claim.device == kind
-                    for spec in figures.unmeasured(claim)
+                    for spec in estimates.unmeasured(claim)
                 )
             )
             if not specs or heard:
@@ -148,9 +148,9 @@ def _measure(chosen: Sequence[Claim], figures: Figures, store: Store, *, quick: 
             try:
                 queues = plan(specs, settings, dict.fromkeys(places(settings), measure), order, ())
             except UsageError as error:
-                told.line(f"{error}: {len(specs)} networks are left out")
+                progress.line(f"{error}: {len(specs)} networks are left out")
                 continue
-            teller = Teller(told, queues, store.read(), heard)
+            teller = Teller(progress, queues, store.read(), heard)
             with closing(run(queues, store.append, heard)) as events:
                 for event in events:
                     teller.tell(event)

@@ -120,10 +120,10 @@ def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> li
             raise UsageError(
                 f"there is no results folder {folder}; {EXAMPLE} --results {folder} would make it"
             )
-        found = Store(folder).read()
-        if not found and not quietly:
+        read = Store(folder).read()
+        if not read and not quietly:
             say(f"no records in {folder}; a command that makes one: {EXAMPLE}")
-        records |= {record.record_id: record for record in found}
+        records |= {record.record_id: record for record in read}
     return sorted(records.values(), key=lambda record: record.time_utc)
 
 
@@ -144,17 +144,17 @@ def _print_rows(
     from archbench.report.data.rows import COLUMNS, rows, rows_with_published
     from archbench.report.data.selection import ordered
 
-    made = rows_with_published(records) if form == "json" else rows(records)
+    data = rows_with_published(records) if form == "json" else rows(records)
     names = list(layout.columns or COLUMNS)
     if baseline:
         from archbench.report.data.baseline import against, ratio_columns
 
-        made = [
+        data = [
             row | against(record, baseline, layout.columns)
-            for record, row in zip(records, made, strict=True)
+            for record, row in zip(records, data, strict=True)
         ]
         names += ratio_columns(layout.columns)
-    made = ordered(made, layout.sort, dict)
+    data = ordered(data, layout.sort, dict)
     if layout.columns:
-        made = [{name: row[name] for name in names} for row in made]
-    print_rows(made, names, form)
+        data = [{name: row[name] for name in names} for row in data]
+    print_rows(data, names, form)

@@ -90,7 +90,7 @@ def _pairs() -> Table:
     """A row for each pair of the papers' tables, and whether it builds."""
     listed = pairs()
     rows = [
-        [pair.backbone or MISSING, pair.detector, _places(pair), pair.status] for pair in listed
+        [pair.backbone or MISSING, pair.detector, _labels(pair), pair.status] for pair in listed
     ]
     reasons: dict[str, list[str]] = {}
     for pair in listed:
@@ -154,13 +154,13 @@ def _plain_suite(suite: Suite) -> dict[str, Any]:
     }
 
 
-def _places(pair: Pair) -> str:
+def _labels(pair: Pair) -> str:
     """The papers and their tables: vovnet 4 6, cspnet 4."""
     papers: dict[str, list[str]] = {}
     for source in pair.sources:
-        paper, _, place = source.partition("/")
-        papers.setdefault(paper, []).append(place.removeprefix("table"))
-    return ", ".join(" ".join([paper, *places]) for paper, places in papers.items())
+        paper, _, label = source.partition("/")
+        papers.setdefault(paper, []).append(label.removeprefix("table"))
+    return ", ".join(" ".join([paper, *labels]) for paper, labels in papers.items())
 
 
 def _networks(kind: Kind, width: int | None) -> Table:

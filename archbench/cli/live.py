@@ -51,12 +51,16 @@ class Teller:
     """Tells of every job that ends, and of what runs at the moment."""
 
     def __init__(
-        self, told: Live, queues: Sequence[Queue], earlier: Sequence[Record], heard: Sequence[int]
+        self,
+        progress: Live,
+        queues: Sequence[Queue],
+        earlier: Sequence[Record],
+        heard: Sequence[int],
     ) -> None:
         from archbench.measure.sweep.queues import Forecast
         from archbench.report.data.names import short_names
 
-        self._told, self._heard = told, heard
+        self._progress, self._heard = progress, heard
         self._forecast = Forecast(queues, earlier)
         self._names = short_names([job.spec for queue in queues for job in queue.jobs])
         self._total = sum(len(queue.jobs) for queue in queues)
@@ -64,7 +68,7 @@ class Teller:
         self._begun: dict[Place, float] = {}
         self._ended = self._failed = 0
         self._warned = False
-        told.line(
+        progress.line(
             f"{self._total} job{'s' * (self._total != 1)}{self._left}"
             if self._total
             else "nothing is left to run"
@@ -82,9 +86,9 @@ class Teller:
             self._running[event.place] = f"{name}: starting"
         if self._heard and not self._warned:
             self._warned = True
-            self._told.line("ending in good order; once more ends it at once")
+            self._progress.line("ending in good order; once more ends it at once")
         failed = f", {self._failed} failed" if self._failed else ""
-        self._told.now(
+        self._progress.now(
             f"{'; '.join(self._running.values())}\n  {self._ended} of {self._total} "
             f"done{failed}{self._left}"
         )
@@ -110,6 +114,6 @@ class Teller:
             else ""
         )
         number = f"{self._ended:>{len(str(self._total))}}/{self._total}"
-        self._told.line(
+        self._progress.line(
             f"{number}  {self._names[record.spec]}: {record.status}{how}{why}{self._left}"
         )

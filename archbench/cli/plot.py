@@ -114,11 +114,11 @@ def plot(
         *_weighed(networks, weights),
     )
     drawn = 0
-    for made in (made for figure in chosen for made in figure.make(material)):
-        if isinstance(made, Missing):
-            say(f"{made.name}: not drawn, {made.why}")
+    for drawing in (drawing for figure in chosen for drawing in figure.make(material)):
+        if isinstance(drawing, Missing):
+            say(f"{drawing.name}: not drawn, {drawing.why}")
             continue
-        for path in _write(made, out, STYLES[style], data=data):
+        for path in _write(drawing, out, STYLES[style], data=data):
             print(visible(str(path)), flush=True)
         drawn += 1
     return Exit.DONE if drawn else Exit.USAGE

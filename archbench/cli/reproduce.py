@@ -81,13 +81,13 @@ def reproduce(
             "the tables that have"
         )
     with counting(wanted=count) as count_now:
-        made = reproduce_suite(
+        reproduction = reproduce_suite(
             chosen, Evidence(records), device=device, with_flawed=flagged, count=count_now
         )
     if form in ("csv", "json"):
-        print_rows(report.rows(made), report.COLUMNS, form)
+        print_rows(report.rows(reproduction), report.COLUMNS, form)
     else:
-        print_tables(report.tables(made, width=None if form else report.WIDTH), form)
+        print_tables(report.tables(reproduction, width=None if form else report.WIDTH), form)
 
 
 @contextmanager
@@ -100,31 +100,31 @@ def counting(*, wanted: bool) -> Iterator[Count | None]:
     def count(spec: Spec) -> Mapping[str, Any]:
         from archbench.api import cost_spec
 
-        told.now(f"counting {spec}")
+        progress.now(f"counting {spec}")
         return cost_spec(spec).totals()
 
-    with live() as told:
+    with live() as progress:
         yield count
 
 
 def _print_list(records: Sequence[Record], form: str) -> None:
     """Print the tables that have published figures, and how much of each there is."""
     recorded = {record.spec for record in records if record.status == Status.OK and record.settings}
-    found = []
-    for one in suites():
-        if one.name != ALL and any(member.figures for member in one.members):
-            found.append(
+    listed = []
+    for table in suites():
+        if table.name != ALL and any(member.figures for member in table.members):
+            listed.append(
                 {
-                    "name": one.name,
-                    "title": one.title,
-                    "rows": len(one.members),
-                    "built": len(one.members) - len(one.missing),
-                    "networks": len(one.specs),
-                    "measured": sum(spec in recorded for spec in one.specs),
+                    "name": table.name,
+                    "title": table.title,
+                    "rows": len(table.members),
+                    "built": len(table.members) - len(table.missing),
+                    "networks": len(table.specs),
+                    "measured": sum(spec in recorded for spec in table.specs),
                 }
             )
     if form in ("csv", "json"):
-        print_rows(found, list(found[0]), form)
+        print_rows(listed, list(listed[0]), form)
         return
     columns = [Column("table", "left"), Column("", "left"), Column("built"), Column("measured")]
     lines = [
@@ -134,6 +134,6 @@ def _print_list(records: Sequence[Record], form: str) -> None:
             f"{row['built']}/{row['rows']}",
             f"{row['measured']}/{row['networks']}",
         ]
-        for row in found
+        for row in listed
     ]
     print_tables([Table(columns, lines, notes=[LIST_NOTE])], form)

@@ -230,17 +230,17 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
     records = [record for queue in queues for record in queue.done]
     before = len(records)
     with (
-        live() as told,
+        live() as progress,
         interruptions() as heard,
         closing(run(queues, asked.store.append, heard)) as events,
     ):
-        teller = Teller(told, queues, asked.earlier, heard)
+        teller = Teller(progress, queues, asked.earlier, heard)
         for event in events:
             teller.tell(event)
             if event.record:
                 records.append(event.record)
     ended = _exit(records, asked, interrupted=bool(heard))
-    found = outcomes(records)
+    per_network = outcomes(records)
     if asked.form == "json":
         run_data = {"run_id": order.run_id, "order_seed": order.seed, "repeats": order.repeats}
         networks = [
@@ -250,17 +250,17 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
                 "latency_ms": outcome.times_ms,
                 "is_repeatable": outcome.is_repeatable,
             }
-            for outcome in found
+            for outcome in per_network
         ]
         return _print_json(
             asked, {**run_data, "networks": networks, "records": _endings(records)}, ended
         )
-    if found:
+    if per_network:
         title = f"run {order.run_id}, {_jobs(len(records) - before)}" + (
             f"; {before} from before" if before else ""
         )
         print_tables(
-            [summary_table(found, asked.members, title=title, width=table_width(asked.form))],
+            [summary_table(per_network, asked.members, title=title, width=table_width(asked.form))],
             asked.form,
         )
     return ended
@@ -280,19 +280,19 @@ def _count(asked: Asked, *, dry_run: bool) -> Exit:
             "without a network"
         )
         return Exit.DONE
-    with live() as told, interruptions() as heard:
+    with live() as progress, interruptions() as heard:
         for number, record in enumerate(
             count(left, asked.store.append, new_run_id(), heard), start=1
         ):
             records.append(record)
-            told.now(f"counting: {number} of {len(left)}")
+            progress.now(f"counting: {number} of {len(left)}")
             if record.reason:
-                told.line(
+                progress.line(
                     f"{record.spec}: {record.status} ({record.reason.code}): "
                     f"{record.reason.message}"
                 )
             if number % 50 == 0:
-                told.line(f"counted {number} of {len(left)}")
+                progress.line(f"counted {number} of {len(left)}")
     ended = _exit(records, asked, interrupted=bool(heard))
     if asked.form == "json":
         return _print_json(asked, {"records": _endings(records)}, ended)

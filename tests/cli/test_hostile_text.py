@@ -13,7 +13,8 @@ from unicodedata import category
 import pytest
 
 from archbench.cli.main import run
-from archbench.records import Metric, Reason, Record, Store
+from archbench.reasons import Flag, Reason, Status
+from archbench.records import Cause, Metric, Record, Store
 from archbench.settings import Settings, same_job
 from archbench.spec import Spec
 
@@ -34,10 +35,10 @@ def results(tmp_path: Path) -> Path:
         record = Record(
             spec,
             Settings(images=HOSTILE),
-            "ok",
-            Reason(HOSTILE, HOSTILE, HOSTILE),
+            Status.OK,
+            Cause(Reason(HOSTILE), HOSTILE, HOSTILE),
             {"params": 10, "macs": 20},
-            {"latency_ms": Metric(20.0, HOSTILE, HOSTILE, HOSTILE, flags=(HOSTILE,))},
+            {"latency_ms": Metric(20.0, HOSTILE, HOSTILE, HOSTILE, flags=(Flag(HOSTILE),))},
             {"device": HOSTILE, "device_name": HOSTILE, HOSTILE: HOSTILE},
             {"inputs": HOSTILE},
         )
@@ -162,7 +163,7 @@ def test_a_warning_of_a_file_shows_its_name_as_text(
 
 def test_a_name_that_is_not_utf8_is_written_escaped_and_resumed(tmp_path: Path) -> None:
     settings = Settings(images="pictures/caf\udce9")
-    record = Record(Spec("vovnet39", None, 224, 224, 1000), settings, "ok")
+    record = Record(Spec("vovnet39", None, 224, 224, 1000), settings, Status.OK)
     Store(tmp_path).append(record)
     (stored,) = Store(tmp_path).read()
     assert stored.settings is not None

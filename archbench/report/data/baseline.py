@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 from archbench.quantities import COUNTED, FIGURES
@@ -53,9 +54,9 @@ class Ratio:
         return "more" if self.value > 1 else "less"
 
 
-def ratio(one: Configuration, other: Configuration, word: str) -> Ratio | None:
-    """The figure of `one` over that of `other`; None where one of them has none above 0."""
-    left, right = one.figure(word), other.figure(word)
+def ratio(configuration: Configuration, other: Configuration, word: str) -> Ratio | None:
+    """The figure of one configuration over that of another; None where either has none above 0."""
+    left, right = configuration.estimate(word), other.estimate(word)
     if left is None or right is None or left.value <= 0 or right.value <= 0:
         return None
     interval = (
@@ -70,88 +71,95 @@ def ratio(one: Configuration, other: Configuration, word: str) -> Ratio | None:
 
 
 def obstacles(
-    one: Configuration, other: Configuration, word: str, *, ignore: Collection[str] = ()
+    configuration: Configuration, other: Configuration, word: str, *, ignore: Collection[str] = ()
 ) -> list[str]:
     """In words, why a figure of two configurations is not to be compared: what they differ in, and
     flaws of either.
     """
-    figures = [figure for figure in (one.figure(word), other.figure(word)) if figure]
-    flaws = dict.fromkeys(flaw for figure in figures for flaw in figure.flaws)
-    return [*differing(one.newest, other.newest, word, ignore=ignore), *flaws]
+    both = configuration.estimate(word), other.estimate(word)
+    flaws = dict.fromkeys(flaw for estimate in both if estimate for flaw in estimate.flaws)
+    return [*differing(configuration.newest, other.newest, word, ignore=ignore), *flaws]
 
 
 @dataclass(frozen=True)
 class Baseline:
-    """The configurations that a name stands for, one for each place where it was measured;
+    """The configurations that a name stands for, one for each setup that it was measured with;
     `is_forced` compares what differs too.
     """
 
     name: str
-    made: Sequence[Configuration]
+    configurations: Sequence[Configuration]
     is_forced: bool = False
 
-    def has(self, one: Configuration) -> bool:
+    def has(self, configuration: Configuration) -> bool:
         """Whether a configuration is the baseline itself."""
-        return any(one.newest in base.records for base in self.made)
+        return any(configuration.newest in base.records for base in self.configurations)
 
-    def of(self, one: Configuration) -> Configuration:
-        """The baseline that a configuration is set against: that of its own place, else the
+    def of(self, configuration: Configuration) -> Configuration:
+        """The baseline that a configuration is set against: that of its own setup, else the
         newest.
         """
-        there = conditions(one.newest)
+        there = conditions(configuration.newest)
         return max(
-            self.made, key=lambda base: (conditions(base.newest) == there, base.newest.time_utc)
+            self.configurations,
+            key=lambda base: (conditions(base.newest) == there, base.newest.time_utc),
         )
 
-    def against(self, one: Configuration, word: str) -> tuple[Ratio | None, list[str]]:
+    def against(self, configuration: Configuration, word: str) -> tuple[Ratio | None, list[str]]:
         """A figure's ratio to the baseline's, and what stands against it; no ratio then, unless it
         is forced.
         """
-        base = self.of(one)
+        base = self.of(configuration)
         against = (
-            obstacles(one, base, word)
+            obstacles(configuration, base, word)
             if word not in COUNTED or word == "activation_peak_bytes"
             else []
         )
-        return (ratio(one, base, word) if self.is_forced or not against else None), against
+        return (
+            ratio(configuration, base, word) if self.is_forced or not against else None
+        ), against
 
-    def against_any(self, one: Configuration, words: Iterable[str]) -> list[str]:
+    def against_any(self, configuration: Configuration, words: Iterable[str]) -> list[str]:
         """What stands against comparing some of the figures that both have."""
-        found = {
-            word: self.against(one, word)[1] for word in words if ratio(one, self.of(one), word)
-        }
-        return list(dict.fromkeys(obstacle for against in found.values() for obstacle in against))
+        base = self.of(configuration)
+        shared = [word for word in words if ratio(configuration, base, word)]
+        against = (self.against(configuration, word)[1] for word in shared)
+        return list(dict.fromkeys(chain.from_iterable(against)))
 
 
 def find_baseline(records: Sequence[Record], name: str, *, is_forced: bool = False) -> Baseline:
     """Find the configurations that a name (vovnet39+refinedet320) or the beginning of a record_id
     stands for, or raise UsageError.
     """
-    made = [one for one in configurations(records) if one.status == Status.OK]
+    candidates = [each for each in configurations(records) if each.status == Status.OK]
     by_id = [
-        one
-        for one in made
+        candidate
+        for candidate in candidates
         if len(name) >= SHORTEST_ID
-        and any(record.record_id.startswith(name) for record in one.records)
+        and any(record.record_id.startswith(name) for record in candidate.records)
     ]
-    named = short_names(one.spec for one in made)
+    named = short_names(candidate.spec for candidate in candidates)
     spellings = (
         lambda spec: named[spec],
         short_name,
         lambda spec: f"{spec.backbone} {spec.detector or ''}",
         lambda spec: spec.backbone,
     )
-    found = by_id or next(
+    chosen = by_id or next(
         filter(
             None,
             (
-                [one for one in made if folded(spell(one.spec)) == folded(name)]
+                [
+                    candidate
+                    for candidate in candidates
+                    if folded(spell(candidate.spec)) == folded(name)
+                ]
                 for spell in spellings
             ),
         ),
         [],
     )
-    specs = dict.fromkeys(one.spec for one in found)
+    specs = dict.fromkeys(candidate.spec for candidate in chosen)
     if not specs:
         there = "; ".join(list(dict.fromkeys(named.values()))[:4]) or "none that ended well"
         raise UsageError(
@@ -162,11 +170,11 @@ def find_baseline(records: Sequence[Record], name: str, *, is_forced: bool = Fal
         raise UsageError(
             f"--baseline {name} may be {'; '.join(named[spec] for spec in specs)}: say which"
         )
-    return Baseline(named[next(iter(specs))], found, is_forced)
+    return Baseline(named[next(iter(specs))], chosen, is_forced)
 
 
 def ratio_tables(records: Sequence[Record], baseline: Baseline, layout: Layout) -> list[Table]:
-    """Give records as tables of ratios to the baseline, one for each place.
+    """Give records as tables of ratios to the baseline, one for each setup.
 
     Raises UsageError, naming what differs, where nothing may be compared and it is not forced.
     """
@@ -174,11 +182,11 @@ def ratio_tables(records: Sequence[Record], baseline: Baseline, layout: Layout) 
     wrong = [word for word in words if word not in FIGURES]
     if wrong:
         raise UsageError(f"--baseline needs figures, and {', '.join(wrong)} is none")
-    made = ordered(configurations(records), layout.sort, merged)
+    shown = ordered(configurations(records), layout.sort, merged)
     refused = [
-        baseline.against_any(one, words)
-        for one in made
-        if one.status == Status.OK and not baseline.has(one)
+        baseline.against_any(configuration, words)
+        for configuration in shown
+        if configuration.status == Status.OK and not baseline.has(configuration)
     ]
     if refused and all(refused) and not baseline.is_forced:
         keys = "; ".join(dict.fromkeys(key for keys in refused for key in keys))
@@ -187,8 +195,8 @@ def ratio_tables(records: Sequence[Record], baseline: Baseline, layout: Layout) 
             "--force shows it, marked"
         )
     drawn = [
-        _table(place, group, baseline, words, layout.width)
-        for place, group in grouped(made, layout.group).items()
+        _table(title, group, baseline, words, layout.width)
+        for title, group in grouped(shown, layout.group).items()
     ]
     drawn = drawn[:-1] + [replace(table, notes=[*table.notes, RULE]) for table in drawn[-1:]]
     return [
@@ -209,34 +217,39 @@ def against(record: Record, baseline: Baseline, columns: Sequence[str]) -> dict[
     """What a record's row has more with a baseline: its record_id, what is not comparable, and
     ratios.
     """
-    (one,) = configurations([record])
+    (configuration,) = configurations([record])
     words = [word for word in columns or FIGURES if word in FIGURES]
-    ratios = {f"ratio_{word}": baseline.against(one, word)[0] for word in words}
+    ratios = {f"ratio_{word}": baseline.against(configuration, word)[0] for word in words}
     return {
-        "baseline": baseline.of(one).newest.record_id,
-        "not_comparable": "; ".join(baseline.against_any(one, words)) or None,
+        "baseline": baseline.of(configuration).newest.record_id,
+        "not_comparable": "; ".join(baseline.against_any(configuration, words)) or None,
         **{name: times.value if times else None for name, times in ratios.items()},
     }
 
 
 def _table(
-    place: str,
-    made: Sequence[Configuration],
+    title: str,
+    configurations: Sequence[Configuration],
     baseline: Baseline,
     words: Sequence[str],
     width: int | None,
 ) -> Table:
-    named = short_names(one.spec for one in made)
+    named = short_names(configuration.spec for configuration in configurations)
     columns = [column for word in words for column in _columns(word)]
-    cells = [[cell for word in words for cell in _cells(one, word, baseline)] for one in made]
+    cells = [
+        [cell for word in words for cell in _cells(configuration, word, baseline)]
+        for configuration in configurations
+    ]
     left = name_width(columns, cells, width)
     lines = [
         line
-        for one, found in zip(made, cells, strict=True)
-        for line in named_lines(wrap_name(named[one.spec], left), found)
+        for configuration, row in zip(configurations, cells, strict=True)
+        for line in named_lines(wrap_name(named[configuration.spec], left), row)
     ]
     refused = {
-        named[one.spec]: baseline.against_any(one, words) for one in made if not baseline.has(one)
+        named[configuration.spec]: baseline.against_any(configuration, words)
+        for configuration in configurations
+        if not baseline.has(configuration)
     }
     how = f"{FORCED} forced" if baseline.is_forced else "not comparable"
     by_reason: dict[str, list[str]] = {}
@@ -246,7 +259,7 @@ def _table(
     return Table(
         [Column(f"network, against\n  {baseline.name}", "left"), *columns],
         lines,
-        title=place,
+        title=title,
         notes=notes,
     )
 
@@ -257,15 +270,15 @@ def _columns(word: str) -> list[Column]:
     return [Column(heading(word)), Column("x"), Column("range", "left")]
 
 
-def _cells(one: Configuration, word: str, baseline: Baseline) -> list[str]:
-    figure = one.figure(word)
-    found, against = baseline.against(one, word)
-    mark = FORCED if against and not baseline.has(one) else ""
-    times = f"{found.value:.3f}{mark}" if found else MISSING
+def _cells(configuration: Configuration, word: str, baseline: Baseline) -> list[str]:
+    estimate = configuration.estimate(word)
+    times, against = baseline.against(configuration, word)
+    mark = FORCED if against and not baseline.has(configuration) else ""
+    text = f"{times.value:.3f}{mark}" if times else MISSING
     if word in COUNTED:
-        return [times]
-    shown = in_base_units(figure.value if figure else None)
-    if baseline.has(one):
+        return [text]
+    shown = in_base_units(estimate.value if estimate else None)
+    if baseline.has(configuration):
         return [shown, "1", "baseline"]
-    span = f"{found.interval[0]:.2f}-{found.interval[1]:.2f}" if found and found.interval else ""
-    return [shown, times, f"{span} {found.verdict}".strip() if found else ""]
+    span = f"{times.interval[0]:.2f}-{times.interval[1]:.2f}" if times and times.interval else ""
+    return [shown, text, f"{span} {times.verdict}".strip() if times else ""]

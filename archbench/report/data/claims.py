@@ -20,8 +20,8 @@ from archbench.reasons import Flag, Reason
 from archbench.report.data.configurations import (
     REPEATABLE,
     Configuration,
-    Figure,
-    measured_places,
+    Estimate,
+    measured_setups,
 )
 from archbench.report.data.counts import Count, Counts
 from archbench.report.data.evidence import Evidence
@@ -36,7 +36,7 @@ OTHER: dict[Side, Side] = {"low": "high", "value": "value", "high": "low"}
 
 @dataclass(frozen=True)
 class Verdict:
-    """What became of a claim. `ours` is its value here, over `found` of `wanted` networks; `reason`
+    """What became of a claim. `ours` is its value here, over `known` of `wanted` networks; `reason`
     a code where there is none.
     """
 
@@ -44,10 +44,10 @@ class Verdict:
     outcome: Outcome
     ours: float | None = None
     interval: Interval | None = None
-    found: int = 0
+    known: int = 0
     wanted: int = 0
     reason: Reason | str = ""
-    place: str = ""
+    setup: str = ""
     flags: tuple[Flag, ...] = ()
 
     @property
@@ -74,9 +74,9 @@ class Verdict:
         return "; ".join(spec.command() for spec in self.claim.specs)
 
 
-class Figures:
-    """Figures of networks out of records: counted, or measured at the one place of a kind of device
-    that has most of them.
+class Estimates:
+    """Figures of networks out of records: counted, or measured with the one setup of a kind of
+    device that has most of them.
     """
 
     def __init__(
@@ -89,81 +89,84 @@ class Figures:
         count: Count | None = None,
     ) -> None:
         wanted = {spec for claim in claims for spec in claim.specs}
-        made = [one for one in evidence.configurations if one.spec in wanted]
-        places = {
-            place: found
-            for place, found in measured_places(made).items()
-            if device.casefold() in place.casefold()
+        asked = [each for each in evidence.configurations if each.spec in wanted]
+        setups = {
+            setup: measured
+            for setup, measured in measured_setups(asked).items()
+            if device.casefold() in setup.casefold()
         }
-        self.place = {
-            kind: next((place for place, found in places.items() if _kind(found[0]) == kind), "")
+        self.setup = {
+            kind: next((setup for setup, (each, *_) in setups.items() if _kind(each) == kind), "")
             for kind in ("gpu", "cpu")
         }
-        self.made = {
-            kind: {one.spec: one for one in places.get(place, ())}
-            for kind, place in self.place.items()
+        self.measured = {
+            kind: {each.spec: each for each in setups.get(setup, ())}
+            for kind, setup in self.setup.items()
         }
         self.counts = Counts(evidence.counted, count)
         self.with_flawed = with_flawed
 
-    def get(self, spec: Spec, word: str, claim: Claim) -> Figure | None:
+    def get(self, spec: Spec, word: str, claim: Claim) -> Estimate | None:
         """A figure for a claim, None where there is none that may be compared."""
         if claim.is_counted:
             value = self.counts.value(spec, word, claim.formula)
-            return None if value is None else Figure(value, (value, value))
-        one = self.made[claim.device].get(spec)
-        figure = one.figure(word) if one else None
-        return figure if figure and (self.with_flawed or not figure.flaws) else None
+            return None if value is None else Estimate(value, (value, value))
+        configuration = self.measured[claim.device].get(spec)
+        estimate = configuration.estimate(word) if configuration else None
+        return estimate if estimate and (self.with_flawed or not estimate.flaws) else None
 
     def unmeasured(self, claim: Claim) -> list[Spec]:
         """The networks of a claim that no record of its kind of device has, whatever its flags."""
         return (
             []
             if claim.is_counted
-            else [spec for spec in claim.specs if spec not in self.made[claim.device]]
+            else [spec for spec in claim.specs if spec not in self.measured[claim.device]]
         )
 
     def flagged(self, claim: Claim) -> list[str]:
         """The flaws for which figures of a claim are left out."""
-        found = (
-            [self.made[claim.device].get(spec) for spec in claim.specs]
-            if not claim.is_counted
-            else []
-        )
-        figures = [
-            one.figure(word) for one in found if one for word in (claim.metric, claim.of) if word
+        if claim.is_counted:
+            return []
+        measured = self.measured[claim.device]
+        estimates = [
+            measured[spec].estimate(word)
+            for spec in claim.specs
+            if spec in measured
+            for word in (claim.metric, claim.of)
+            if word
         ]
-        return list(dict.fromkeys(flaw for figure in figures if figure for flaw in figure.flaws))
+        flaws = (flaw for estimate in estimates if estimate for flaw in estimate.flaws)
+        return list(dict.fromkeys(flaws))
 
 
-def judge(claim: Claim, figures: Figures) -> Verdict:
+def judge(claim: Claim, estimates: Estimates) -> Verdict:
     """Evaluate a claim on what there is."""
     if claim.why:
         return Verdict(claim, "not testable", reason=claim.why)
-    evaluation = Evaluation(claim, figures)
+    evaluation = Evaluation(claim, estimates)
     wanted = len(claim.specs)
-    found = sum(
-        all(evaluation.figure(spec, word) for word in filter(None, (claim.metric, claim.of)))
+    known = sum(
+        all(evaluation.estimate(spec, word) for word in filter(None, (claim.metric, claim.of)))
         for spec in claim.specs
     )
-    place = "" if claim.is_counted else figures.place[claim.device]
+    setup = "" if claim.is_counted else estimates.setup[claim.device]
     value = evaluation.value("value")
     if value is None:
         if claim.is_counted:
             return Verdict(
-                claim, "not counted", found=found, wanted=wanted, reason=Reason.NOT_COUNTED
+                claim, "not counted", known=known, wanted=wanted, reason=Reason.NOT_COUNTED
             )
-        flaws = figures.flagged(claim)
+        flaws = estimates.flagged(claim)
         needs = Reason.NEEDS_CUDA_DEVICE if claim.device == "gpu" else Reason.NEEDS_CPU_DEVICE
         reason = (
             f"flagged {', '.join(flaws)} (--flagged takes such figures)"
             if flaws
             else ""
-            if place
+            if setup
             else needs
         )
         return Verdict(
-            claim, "not measured", found=found, wanted=wanted, reason=reason, place=place
+            claim, "not measured", known=known, wanted=wanted, reason=reason, setup=setup
         )
     interval = evaluation.interval(value)
     return Verdict(
@@ -171,9 +174,9 @@ def judge(claim: Claim, figures: Figures) -> Verdict:
         _outcome(claim, interval),
         value,
         interval,
-        found,
+        known,
         wanted,
-        place=place,
+        setup=setup,
         flags=tuple(dict.fromkeys(evaluation.flags)),
     )
 
@@ -181,25 +184,25 @@ def judge(claim: Claim, figures: Figures) -> Verdict:
 class Evaluation:
     """The value of one claim: the figures that it asks for, and what its kind computes of them."""
 
-    def __init__(self, claim: Claim, figures: Figures) -> None:
+    def __init__(self, claim: Claim, estimates: Estimates) -> None:
         self.claim = claim
-        self.figures = figures
+        self.estimates = estimates
         self.flags: list[Flag] = []
 
-    def figure(self, spec: Spec, word: str) -> Figure | None:
+    def estimate(self, spec: Spec, word: str) -> Estimate | None:
         """A figure of a network, its flags kept."""
-        found = self.figures.get(spec, word, self.claim)
-        self.flags += found.flags if found else ()
-        return found
+        estimate = self.estimates.get(spec, word, self.claim)
+        self.flags += estimate.flags if estimate else ()
+        return estimate
 
     def at(self, spec: Spec, side: Side, word: str = "") -> float | None:
         """A figure's value, or an end of its range."""
-        found = self.figure(spec, word or self.claim.metric)
-        if found is None or side == "value":
-            return found.value if found else None
-        low, high = found.interval or (
-            found.value / (1 + REPEATABLE / 2),
-            found.value * (1 + REPEATABLE / 2),
+        estimate = self.estimate(spec, word or self.claim.metric)
+        if estimate is None or side == "value":
+            return estimate.value if estimate else None
+        low, high = estimate.interval or (
+            estimate.value / (1 + REPEATABLE / 2),
+            estimate.value * (1 + REPEATABLE / 2),
         )
         return low if side == "low" else high
 
@@ -339,5 +342,5 @@ def _mean(values: Sequence[float]) -> float | None:
     return fmean(values) if values else None
 
 
-def _kind(one: Configuration) -> str:
-    return "cpu" if one.newest.environment.get("device") == "cpu" else "gpu"
+def _kind(configuration: Configuration) -> str:
+    return "cpu" if configuration.newest.environment.get("device") == "cpu" else "gpu"

@@ -32,11 +32,11 @@ def conditions(record: Record) -> dict[str, str]:
     settings, environment = record.settings, record.environment
     if settings is None:
         return {}
-    found = {"device": environment.get("device_name") or f"device {settings.device}"}
+    words = {"device": environment.get("device_name") or f"device {settings.device}"}
     if _is_cpu(record):
-        found["threads"] = f"{environment.get('threads')} threads"
-    found |= _defining(settings, is_cpu=_is_cpu(record))
-    return found | {
+        words["threads"] = f"{environment.get('threads')} threads"
+    words |= _defining(settings, is_cpu=_is_cpu(record))
+    return words | {
         "torch": _version("torch", environment.get("torch"), parts=2),
         "driver": _version("driver", environment.get("driver"), parts=1),
         "cuDNN": _cudnn(environment.get("cudnn")),
@@ -44,7 +44,7 @@ def conditions(record: Record) -> dict[str, str]:
 
 
 def differing(
-    one: Record, other: Record, metric: str, *, ignore: Collection[str] = ()
+    record: Record, other: Record, metric: str, *, ignore: Collection[str] = ()
 ) -> list[str]:
     """Name in words what keeps a figure of two records from being compared, such as "batch (1, 8)";
     nothing: it may be.
@@ -52,7 +52,7 @@ def differing(
     `ignore` holds keys that are meant to differ, such as "input" where the question is what a
     larger input costs.
     """
-    left, right = _keys(one, metric), _keys(other, metric)
+    left, right = _keys(record, metric), _keys(other, metric)
     return [
         f"{_key(key)} ({_brief(key, left.get(key))}, {_brief(key, right.get(key))})"
         for key in dict.fromkeys([*left, *right])
@@ -65,9 +65,9 @@ def where(record: Record) -> str:
     return _title(conditions(record), ())
 
 
-def places(records: Iterable[Record]) -> dict[str, list[Record]]:
-    """Group records by where and with what settings they were measured; titles that would be alike
-    tell the versions too.
+def setups(records: Iterable[Record]) -> dict[str, list[Record]]:
+    """Group records by setup: the device and the settings that they were measured with. Titles that
+    would be alike tell the versions too.
     """
     groups: dict[tuple[tuple[str, str], ...], list[Record]] = {}
     for record in records:
@@ -83,7 +83,7 @@ def places(records: Iterable[Record]) -> dict[str, list[Record]]:
             if len({dict(group).get(key) for group in alike}) > 1
         ]
         named |= {group: _title(dict(group), versions) if versions else title for group in alike}
-    return {named[group]: found for group, found in groups.items()}
+    return {named[group]: members for group, members in groups.items()}
 
 
 def flaws(flags: Iterable[Flag]) -> list[Flag]:
@@ -107,9 +107,9 @@ def _keys(record: Record, metric: str) -> dict[str, str]:
     return keys | conditions(record)
 
 
-def _title(found: dict[str, str], versions: Sequence[str]) -> str:
+def _title(words: dict[str, str], versions: Sequence[str]) -> str:
     """The conditions that are worth saying, in one line."""
-    if not found:
+    if not words:
         return COUNTED_ONLY
     silent = [key for key in ("torch", "driver", "cuDNN") if key not in versions]
     usual = {
@@ -118,7 +118,7 @@ def _title(found: dict[str, str], versions: Sequence[str]) -> str:
         if not declared.stands_alone
     }
     return ", ".join(
-        text for key, text in found.items() if text and key not in silent and text != usual.get(key)
+        text for key, text in words.items() if text and key not in silent and text != usual.get(key)
     )
 
 

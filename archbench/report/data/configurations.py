@@ -11,7 +11,7 @@ from statistics import median
 from archbench.quantities import is_of_one_card, time_of
 from archbench.reasons import Flag, Reason, Status
 from archbench.records import Metric, Record
-from archbench.report.data.comparable import COUNTED_ONLY, flaws, places
+from archbench.report.data.comparable import COUNTED_ONLY, flaws, setups
 from archbench.report.data.counts import recorded
 from archbench.report.data.statistics import Interval, apart
 from archbench.spec import Spec
@@ -21,7 +21,7 @@ REPEATABLE = 0.03
 
 
 @dataclass(frozen=True)
-class Figure:
+class Estimate:
     """A figure of one configuration: what was counted, or the median of the medians of `processes`.
 
     `interval` is the range of the processes' medians, or the 95 % interval of the only one's; None
@@ -51,11 +51,11 @@ class Configuration:
     """
 
     spec: Spec
-    place: str
+    setup: str
     records: tuple[Record, ...] = field(repr=False)
     earlier: tuple[Record, ...] = field(default=(), repr=False)
     """Records of earlier versions of archbench, of which no figure is taken."""
-    _figures: dict[str, Figure | None] = field(
+    _estimates: dict[str, Estimate | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
 
@@ -69,36 +69,36 @@ class Configuration:
         """How all of them ended."""
         return self.newest.status
 
-    def figure(self, name: str) -> Figure | None:
+    def estimate(self, name: str) -> Estimate | None:
         """A figure by its word; None where there is none.
 
         Records with a flaw are taken where there are no others, energy of the newest record's card
         alone.
         """
-        if name not in self._figures:
-            self._figures[name] = self._figure(name)
-        return self._figures[name]
+        if name not in self._estimates:
+            self._estimates[name] = self._estimate(name)
+        return self._estimates[name]
 
-    def _figure(self, name: str) -> Figure | None:
+    def _estimate(self, name: str) -> Estimate | None:
         metrics = [
             (record, record.metrics[name])
             for record in self._of_one_card(name)
             if name in record.metrics
         ]
-        found = [(record, metric) for record, metric in metrics if metric.value is not None]
-        if not found:
+        known = [(record, metric) for record, metric in metrics if metric.value is not None]
+        if not known:
             counts = (recorded(record, name) for record in reversed(self.records))
             value = next((value for value in counts if value is not None), None)
-            return None if value is None else Figure(value, (value, value))
-        found = [pair for pair in found if not flaws(metric_flags(pair[0], name))] or found
-        values = [metric.value for _, metric in found if metric.value is not None]
-        flags = dict.fromkeys(flag for record, _ in found for flag in metric_flags(record, name))
+            return None if value is None else Estimate(value, (value, value))
+        known = [pair for pair in known if not flaws(metric_flags(pair[0], name))] or known
+        values = [metric.value for _, metric in known if metric.value is not None]
+        flags = dict.fromkeys(flag for record, _ in known for flag in metric_flags(record, name))
         if len(values) == 1:
-            return Figure(values[0], interval_of(found[0][0], name), 1, tuple(flags))
+            return Estimate(values[0], interval_of(known[0][0], name), 1, tuple(flags))
         if apart(values) > REPEATABLE:
             flags[Flag.NOT_REPEATABLE] = None
-        return Figure(
-            _middle(name, found, values), (min(values), max(values)), len(values), tuple(flags)
+        return Estimate(
+            _middle(name, known, values), (min(values), max(values)), len(values), tuple(flags)
         )
 
     def reason(self, name: str) -> Reason:
@@ -127,13 +127,13 @@ def configurations(records: Iterable[Record]) -> list[Configuration]:
     Of records of several versions of archbench the newest version's are taken, since the code that
     is timed is its own.
     """
-    return put_together(places(records))
+    return put_together(setups(records))
 
 
-def put_together(setups: Mapping[str, Iterable[Record]]) -> list[Configuration]:
+def put_together(by_setup: Mapping[str, Iterable[Record]]) -> list[Configuration]:
     """Put together the records of each setup, as `configurations` does."""
     together = []
-    for setup, records in setups.items():
+    for setup, records in by_setup.items():
         groups: dict[tuple[Spec, str], list[Record]] = {}
         for record in records:
             groups.setdefault((record.spec, record.status), []).append(record)
@@ -143,18 +143,20 @@ def put_together(setups: Mapping[str, Iterable[Record]]) -> list[Configuration]:
     return together
 
 
-def measured_places(made: Iterable[Configuration]) -> dict[str, list[Configuration]]:
-    """The configurations that ended well, by where they were measured; the place with most of them
+def measured_setups(configurations: Iterable[Configuration]) -> dict[str, list[Configuration]]:
+    """The configurations that ended well, by setup; that with most of them
     first, then the newest.
     """
-    found: dict[str, list[Configuration]] = {}
-    for configuration in made:
-        if configuration.place != COUNTED_ONLY and configuration.status == Status.OK:
-            found.setdefault(configuration.place, []).append(configuration)
-    newest = {place: max(one.newest.time_utc for one in group) for place, group in found.items()}
-    return dict(
-        sorted(found.items(), key=lambda item: (len(item[1]), newest[item[0]]), reverse=True)
-    )
+    by_setup: dict[str, list[Configuration]] = {}
+    for configuration in configurations:
+        if configuration.setup != COUNTED_ONLY and configuration.status == Status.OK:
+            by_setup.setdefault(configuration.setup, []).append(configuration)
+
+    def rank(setup: str) -> tuple[int, str]:
+        members = by_setup[setup]
+        return len(members), max(configuration.newest.time_utc for configuration in members)
+
+    return {setup: by_setup[setup] for setup in sorted(by_setup, key=rank, reverse=True)}
 
 
 def interval_of(record: Record, name: str) -> Interval | None:
@@ -178,13 +180,15 @@ def metric_flags(record: Record, name: str) -> tuple[Flag, ...]:
     return tuple(dict.fromkeys(flag for metric in metrics if metric for flag in metric.flags))
 
 
-def _middle(name: str, found: list[tuple[Record, Metric]], values: list[float]) -> float:
+def _middle(name: str, known: list[tuple[Record, Metric]], values: list[float]) -> float:
     """The median; of what is computed from a time that of the median time, so that both are of one
     process or of the same two.
     """
-    times = [record.value(time_of(name)) for record, _ in found]
-    known = [time for time in times if time]
-    return values[0] * known[0] / median(known) if len(known) == len(values) else median(values)
+    times = [record.value(time_of(name)) for record, _ in known]
+    positive = [time for time in times if time]
+    if len(positive) < len(values):
+        return median(values)
+    return values[0] * positive[0] / median(positive)
 
 
 def _interval(metric: Metric) -> Interval | None:

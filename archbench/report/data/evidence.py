@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from archbench.records import Record
-from archbench.report.data.comparable import places
+from archbench.report.data.comparable import setups
 from archbench.report.data.configurations import Configuration, put_together
 from archbench.report.data.counts import counted_networks
 from archbench.spec import Spec
@@ -25,7 +25,7 @@ class Evidence:
     @cached_property
     def setups(self) -> dict[str, list[Record]]:
         """The records by the device and the settings that they were measured with."""
-        return places(self.records)
+        return setups(self.records)
 
     @cached_property
     def configurations(self) -> list[Configuration]:

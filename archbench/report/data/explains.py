@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archbench.quantities import QUANTITIES, explaining
-from archbench.report.data.configurations import Configuration, measured_places
+from archbench.report.data.configurations import Configuration, measured_setups
 from archbench.report.data.statistics import Correlation, correlations
 from archbench.report.tables.table import MISSING, Column, Table
 
@@ -48,7 +48,7 @@ def explanations(
     networks make none.
     """
     explained = []
-    for setup, there in measured_places(configurations).items():
+    for setup, there in measured_setups(configurations).items():
         if device.casefold() not in setup.casefold():
             continue
         groups: dict[tuple[str, int], list[Configuration]] = {}
@@ -69,8 +69,8 @@ def _explain(
     columns: list[list[float]] = [[] for _ in EXPLAINING]
     target = []
     for configuration in configurations:
-        measured = configuration.figure(word)
-        counted = [configuration.figure(name) for name in EXPLAINING]
+        measured = configuration.estimate(word)
+        counted = [configuration.estimate(name) for name in EXPLAINING]
         values = [figure.value for figure in counted if figure]
         if measured and len(values) == len(EXPLAINING) and (with_flawed or not measured.flaws):
             target.append(measured.value)

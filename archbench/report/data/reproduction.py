@@ -13,12 +13,13 @@ from archbench.papers.suites import Suite
 from archbench.reasons import Flag, Reason
 from archbench.report.data.configurations import (
     Configuration,
-    Figure,
-    measured_places,
+    Estimate,
+    measured_setups,
 )
 from archbench.report.data.counts import Count, Counts
 from archbench.report.data.evidence import Evidence
 from archbench.report.data.statistics import spearman
+from archbench.spec import Spec
 
 LEAST_RANKED = 3
 """Rows below which an order says nothing."""
@@ -32,10 +33,10 @@ class Cell:
     column: str
     """Our word for it; empty where it is quoted only."""
     ours: float | None = None
-    figure: Figure | None = None
+    estimate: Estimate | None = None
     missing: Reason | None = None
-    place: str = ""
-    """Where it was measured."""
+    setup: str = ""
+    """What it was measured with."""
 
     @property
     def ratio(self) -> float | None:
@@ -49,7 +50,7 @@ class Cell:
     @property
     def flaws(self) -> list[Flag]:
         """The flags for which our figure is not ranked."""
-        return self.figure.flaws if self.figure else []
+        return self.estimate.flaws if self.estimate else []
 
 
 @dataclass(frozen=True)
@@ -63,13 +64,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A table with ours beside it. `places`: where the measured figures are from; `others`: rows
-    measured elsewhere, by place.
+    """A table with ours beside it. `setups`: what the measured figures are from; `others`: rows
+    measured elsewhere, by setup.
     """
 
     suite: Suite
     lines: Sequence[Line]
-    places: Sequence[str]
+    setups: Sequence[str]
     others: Mapping[str, int]
     with_flawed: bool = False
 
@@ -117,7 +118,7 @@ def reproduce_suite(
 ) -> Reproduction:
     """Set what records have of the suite's networks beside the paper's figures.
 
-    Measured figures are of one place, that with most rows among those whose name has `device` in
+    Measured figures are of one setup, that with most rows among those whose name has `device` in
     it; figures that the paper has of a CPU are of a CPU.
     """
     source = _Source(suite, evidence, device, count)
@@ -129,11 +130,11 @@ def reproduce_suite(
             f", {member.figures[0].dataset}" if labels[member.label] > 1 and member.figures else ""
         )
         lines.append(Line(f"{member.label}{where}", member, cells))
-    places = dict.fromkeys(
-        place for place in (source.place, source.cpu_place) if place in source.used
+    setups = dict.fromkeys(
+        setup for setup in (source.setup, source.cpu_setup) if setup in source.used
     )
-    others = {place: len(found) for place, found in source.places.items() if place not in places}
-    return Reproduction(suite, lines, list(places), others, with_flawed)
+    others = {setup: len(rows) for setup, rows in source.setups.items() if setup not in setups}
+    return Reproduction(suite, lines, list(setups), others, with_flawed)
 
 
 def metric_of(key: str) -> str:
@@ -143,33 +144,31 @@ def metric_of(key: str) -> str:
 
 def _keys(member: Member) -> dict[str, Published]:
     """A row's figures by the key of their column."""
-    found: dict[str, Published] = {}
+    keys: dict[str, Published] = {}
     times = Counter(figure.metric for figure in member.figures)
     for figure in member.figures:
-        found.setdefault(
-            f"{figure.metric} {figure.dataset}" if times[figure.metric] > 1 else figure.metric,
-            figure,
-        )
-    return found
+        key = f"{figure.metric} {figure.dataset}" if times[figure.metric] > 1 else figure.metric
+        keys.setdefault(key, figure)
+    return keys
 
 
 class _Source:
     """Where our figures come from: the counts of each network, and the configurations of one
-    place.
+    setup.
     """
 
     def __init__(self, suite: Suite, evidence: Evidence, device: str, count: Count | None) -> None:
         wanted = set(suite.specs)
         self.counts = Counts(evidence.counted, count)
-        made = [one for one in evidence.configurations if one.spec in wanted]
-        self.places = {
-            place: found
-            for place, found in measured_places(made).items()
-            if device.casefold() in place.casefold()
+        asked = [each for each in evidence.configurations if each.spec in wanted]
+        self.setups = {
+            setup: {each.spec: each for each in measured}
+            for setup, measured in measured_setups(asked).items()
+            if device.casefold() in setup.casefold()
         }
-        self.place = next(iter(self.places), "")
-        self.cpu_place = next(
-            (place for place, found in self.places.items() if _is_cpu(found[0])), ""
+        self.setup = next(iter(self.setups), "")
+        self.cpu_setup = next(
+            (setup for setup, by_spec in self.setups.items() if _is_cpu(by_spec)), ""
         )
         self.used: set[str] = set()
 
@@ -190,14 +189,18 @@ class _Source:
             )
         if not published.holds_for(member.spec):
             return Cell(published, word, missing=Reason.PROCEDURE)
-        place = self.cpu_place if published.metric.startswith("cpu_") else self.place
-        one = next((one for one in self.places.get(place, ()) if one.spec == member.spec), None)
-        figure = one.figure(word) if one else None
-        if one is None or figure is None:
-            return Cell(published, word, missing=one.reason(word) if one else Reason.NOT_MEASURED)
-        self.used.add(place)
-        return Cell(published, word, figure.value * float(metric.convert), figure, place=place)
+        setup = self.cpu_setup if published.metric.startswith("cpu_") else self.setup
+        configuration = self.setups.get(setup, {}).get(member.spec)
+        if configuration is None:
+            return Cell(published, word, missing=Reason.NOT_MEASURED)
+        estimate = configuration.estimate(word)
+        if estimate is None:
+            return Cell(published, word, missing=configuration.reason(word))
+        self.used.add(setup)
+        ours = estimate.value * float(metric.convert)
+        return Cell(published, word, ours, estimate, setup=setup)
 
 
-def _is_cpu(one: Configuration) -> bool:
-    return one.newest.environment.get("device") == "cpu"
+def _is_cpu(configurations: Mapping[Spec, Configuration]) -> bool:
+    configuration = next(iter(configurations.values()))
+    return configuration.newest.environment.get("device") == "cpu"

@@ -105,11 +105,15 @@ def merged(configuration: Configuration) -> dict[str, Any]:
     """Give the repeats of a configuration as one row: the newest record's, with the median of the
     processes' medians.
     """
-    figures = {name: configuration.figure(name) for name in FIGURES}
+    estimates = {name: configuration.estimate(name) for name in FIGURES}
     values = {
-        name: _typed(COLUMNS[name], figure.value) for name, figure in figures.items() if figure
+        name: _typed(COLUMNS[name], estimate.value)
+        for name, estimate in estimates.items()
+        if estimate
     }
-    flags = dict.fromkeys(flag for figure in figures.values() if figure for flag in figure.flags)
+    flags = dict.fromkeys(
+        flag for estimate in estimates.values() if estimate for flag in estimate.flags
+    )
     return _row(configuration.newest) | values | {"flags": ";".join(flags) or None}
 
 

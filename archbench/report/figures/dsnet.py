@@ -114,7 +114,7 @@ def _select(material: Material, members: Sequence[Member]) -> tuple[dict[str, Sp
 def _memory(selection: Selection) -> str:
     """Our column of memory: what was measured, where anything was."""
     is_measured = not selection or any(
-        configuration.figure(MEASURED) for configuration in selection.of.values()
+        configuration.estimate(MEASURED) for configuration in selection.of.values()
     )
     return MEASURED if is_measured else PREDICTED
 

@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from archbench.quantities import QUANTITIES
 from archbench.reasons import Reason, Status
 from archbench.records import Record
-from archbench.report.data.configurations import Configuration, configurations, measured_places
+from archbench.report.data.configurations import Configuration, configurations, measured_setups
 from archbench.report.data.statistics import Interval
 from archbench.spec import Spec
 
@@ -147,10 +147,10 @@ def measured(
         configuration
         for configuration in material.configurations
         if configuration.spec in wanted
-        and configuration.figure(word)
+        and configuration.estimate(word)
         and (not device or is_on(configuration, device))
     ]
-    setups = measured_places(fitting)
+    setups = measured_setups(fitting)
     if not setups:
         return NOTHING
     (setup, chosen), *others = setups.items()
@@ -168,11 +168,11 @@ def is_on(configuration: Configuration, device: Device) -> bool:
 
 def value_of(configuration: Configuration, word: str, *, scale: float = 1.0) -> Value:
     """A figure in a scaled unit; counted ones have no interval."""
-    figure = configuration.figure(word)
-    if figure is None:
+    estimate = configuration.estimate(word)
+    if estimate is None:
         return Value(None, reason=configuration.reason(word))
-    bounds = None if figure.is_counted or figure.interval is None else figure.interval
-    return Value(figure.value * scale, (bounds[0] * scale, bounds[1] * scale) if bounds else None)
+    bounds = None if estimate.is_counted or estimate.interval is None else estimate.interval
+    return Value(estimate.value * scale, (bounds[0] * scale, bounds[1] * scale) if bounds else None)
 
 
 def why_missing(values: Iterable[Value]) -> str:
@@ -224,9 +224,9 @@ def flags_remark(selection: Selection, words: Sequence[str]) -> list[str]:
         for flag in dict.fromkeys(
             flag
             for word in words
-            for figure in [configuration.figure(word)]
-            if figure
-            for flag in figure.flags
+            for estimate in [configuration.estimate(word)]
+            if estimate
+            for flag in estimate.flags
         )
     )
     if not counts:

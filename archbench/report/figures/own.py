@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from archbench.quantities import QUANTITIES
-from archbench.report.data.configurations import Configuration, measured_places
+from archbench.report.data.configurations import Configuration, measured_setups
 from archbench.report.data.explains import (
     EXPLAINED,
     EXPLAINING,
@@ -42,9 +42,9 @@ def roofline(material: Material) -> Plots:
     there = [
         configuration
         for configuration in material.configurations
-        if _intensity(configuration) is not None and configuration.figure("flops_per_s")
+        if _intensity(configuration) is not None and configuration.estimate("flops_per_s")
     ]
-    setups = measured_places(there)
+    setups = measured_setups(there)
     if not setups:
         why = (
             "no record holds its device's roofs; archbench sweep vovnet/table4 --roofline makes "
@@ -112,9 +112,9 @@ def roofline(material: Material) -> Plots:
 def explains(material: Material) -> Plots:
     """Draw each counted figure against time and energy, with the rank correlation."""
     groups: dict[tuple[str, str, int], list[Configuration]] = {}
-    for setup, configurations in measured_places(material.configurations).items():
+    for setup, configurations in measured_setups(material.configurations).items():
         for configuration in configurations:
-            if all(configuration.figure(word) for word in (*EXPLAINING, "latency_ms")):
+            if all(configuration.estimate(word) for word in (*EXPLAINING, "latency_ms")):
                 group = setup, configuration.spec.mode, configuration.spec.batch
                 groups.setdefault(group, []).append(configuration)
     largest = max(groups, key=lambda key: len(groups[key]), default=None)
@@ -187,7 +187,7 @@ def _explained(
         there = [
             configuration
             for configuration in configurations
-            if (figure := configuration.figure(word)) and (with_flawed or not figure.flaws)
+            if (estimate := configuration.estimate(word)) and (with_flawed or not estimate.flaws)
         ]
         heights = [value_of(configuration, word, scale=y.scale.factor) for configuration in there]
         for name in EXPLAINING:

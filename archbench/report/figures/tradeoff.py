@@ -172,7 +172,7 @@ def _candidates(
             x, y = (_value(configuration, word, row[word]) for word in words)
             own = str(row[group]) if row[group] is not None else NO_GROUP.get(group, "none")
             spec = configuration.spec
-            candidates.append(Candidate(named[spec], configuration.place, _call(spec), x, y, own))
+            candidates.append(Candidate(named[spec], configuration.setup, _call(spec), x, y, own))
     return candidates
 
 

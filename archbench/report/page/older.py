@@ -32,7 +32,7 @@ def older_table(configurations: Sequence[Configuration]) -> Table:
     names = short_names(configuration.spec for configuration in configurations)
     older = [(configuration, older_records(configuration)) for configuration in configurations]
     rows = [
-        [names[configuration.spec], configuration.place, configuration.status, *_summary(records)]
+        [names[configuration.spec], configuration.setup, configuration.status, *_summary(records)]
         for configuration, records in older
         if records
     ]

@@ -23,7 +23,7 @@ from archbench.papers.claims import claims_of
 from archbench.papers.suites import ALL, Suite, suites
 from archbench.reasons import Status
 from archbench.records import Record
-from archbench.report.data.claims import Figures, judge
+from archbench.report.data.claims import Estimates, judge
 from archbench.report.data.comparable import COUNTED_ONLY
 from archbench.report.data.evidence import Evidence
 from archbench.report.data.reproduction import reproduce_suite
@@ -226,8 +226,8 @@ def _paper(suite: Suite, evidence: Evidence) -> Paper | None:
 
 def _claims(evidence: Evidence) -> Claims:
     chosen = claims_of(None)
-    figures = Figures(evidence, chosen)
-    verdicts = [judge(claim, figures) for claim in chosen]
+    estimates = Estimates(evidence, chosen)
+    verdicts = [judge(claim, estimates) for claim in chosen]
     decided = [verdict for verdict in verdicts if verdict.outcome in VERDICTS]
     undecided = [verdict for verdict in verdicts if verdict.outcome not in VERDICTS]
     counts = Counter(verdict.outcome for verdict in verdicts)

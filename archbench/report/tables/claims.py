@@ -60,7 +60,7 @@ def rows(verdicts: Iterable[Verdict]) -> list[dict[str, Any]]:
 
 def _row(verdict: Verdict) -> dict[str, Any]:
     claim, ours = verdict.claim, verdict.ours
-    one = claim.pairs[0] if len(claim.pairs) == 1 else (None, None)
+    pair = claim.pairs[0] if len(claim.pairs) == 1 else (None, None)
     return {
         "paper": claim.paper,
         "where": claim.where,
@@ -68,8 +68,8 @@ def _row(verdict: Verdict) -> dict[str, Any]:
         "device": claim.device,
         "metric": claim.metric or None,
         "kind": claim.kind,
-        "left": str(one[0]) if one[0] else None,
-        "right": str(one[1]) if one[1] else None,
+        "left": str(pair[0]) if pair[0] else None,
+        "right": str(pair[1]) if pair[1] else None,
         "direction": claim.direction,
         "reference": claim.reference,
         "tolerance": claim.tolerance if claim.direction == "equal" else None,
@@ -82,9 +82,9 @@ def _row(verdict: Verdict) -> dict[str, Any]:
         else None,
         "outcome": verdict.outcome,
         "reason": verdict.reason or None,
-        "figures": verdict.found,
+        "figures": verdict.known,
         "of": verdict.wanted,
-        "measured_on": verdict.place or None,
+        "measured_on": verdict.setup or None,
         "flags": ";".join(verdict.flags) or None,
         "command": verdict.command or None,
     }
@@ -97,19 +97,19 @@ def tables(verdicts: Sequence[Verdict], *, width: int | None = WIDTH) -> list[Ta
     papers: dict[str, list[Verdict]] = {}
     for verdict in verdicts:
         papers.setdefault(verdict.claim.paper, []).append(verdict)
-    drawn = [_table(paper, found, width) for paper, found in papers.items()]
+    drawn = [_table(paper, judged, width) for paper, judged in papers.items()]
     return [*drawn[:-1], *(replace(table, notes=[*table.notes, RULE]) for table in drawn[-1:])]
 
 
 def _table(paper: str, verdicts: Sequence[Verdict], width: int | None) -> Table:
-    places = list(dict.fromkeys(verdict.claim.where for verdict in verdicts))
-    ranked = sorted(verdicts, key=lambda verdict: places.index(verdict.claim.where))
+    sources = list(dict.fromkeys(verdict.claim.where for verdict in verdicts))
+    ranked = sorted(verdicts, key=lambda verdict: sources.index(verdict.claim.where))
     columns = [Column("paper"), Column("ours"), Column("range"), Column("", "left")]
     cells = [_cells(verdict) for verdict in ranked]
     left = name_width(columns, cells, width)
     lines: list[list[str]] = []
     where = ""
-    for verdict, found in zip(ranked, cells, strict=True):
+    for verdict, row in zip(ranked, cells, strict=True):
         if verdict.claim.where != where:
             where = verdict.claim.where
             lines += [*([[]] if lines else []), [where, *[""] * len(columns)]]
@@ -120,14 +120,17 @@ def _table(paper: str, verdicts: Sequence[Verdict], width: int | None) -> Table:
             subsequent_indent="    ",
             break_on_hyphens=False,
         )
-        lines += named_lines(text, found)
+        lines += named_lines(text, row)
     outcomes = Counter(verdict.outcome for verdict in verdicts)
-    told = ", ".join(
+    counts = ", ".join(
         f"{count} {PLURAL.get(outcome, outcome) if count > 1 else outcome}"
         for outcome, count in outcomes.items()
     )
     return Table(
-        [Column("claim", "left"), *columns], lines, title=f"{paper}: {told}", notes=_notes(verdicts)
+        [Column("claim", "left"), *columns],
+        lines,
+        title=f"{paper}: {counts}",
+        notes=_notes(verdicts),
     )
 
 
@@ -149,8 +152,8 @@ def _cells(verdict: Verdict) -> list[str]:
     is_wide = interval is not None and interval[1] - interval[0] > 1e-9
     span = f"{_brief(interval[0])} - {_brief(interval[1])}" if interval and is_wide else ""
     some = (
-        f" {verdict.found}/{verdict.wanted}"
-        if verdict.ours is not None and verdict.found < verdict.wanted
+        f" {verdict.known}/{verdict.wanted}"
+        if verdict.ours is not None and verdict.known < verdict.wanted
         else ""
     )
     flawed = FLAWED if flaws(verdict.flags) else ""
@@ -169,11 +172,11 @@ def _brief(value: float) -> str:
 def _notes(verdicts: Sequence[Verdict]) -> list[str]:
     """Where figures are from, and for what is not tested the reason and the command."""
     notes = [
-        f"measured on {place}"
-        for place in dict.fromkeys(
-            verdict.place for verdict in verdicts if verdict.ours is not None
+        f"measured on {setup}"
+        for setup in dict.fromkeys(
+            verdict.setup for verdict in verdicts if verdict.ours is not None
         )
-        if place
+        if setup
     ]
     flagged = dict.fromkeys(flag for verdict in verdicts for flag in flaws(verdict.flags))
     notes += [f"{FLAWED} of figures that are flagged: {', '.join(flagged)}"] if flagged else []
@@ -200,7 +203,7 @@ def _notes(verdicts: Sequence[Verdict]) -> list[str]:
     partly = [
         verdict
         for verdict in verdicts
-        if verdict.ours is not None and verdict.found < verdict.wanted
+        if verdict.ours is not None and verdict.known < verdict.wanted
     ]
     if partly:
         notes.append("n/m: on n of the m networks that the claim is of")

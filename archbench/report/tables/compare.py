@@ -13,7 +13,7 @@ from archbench.papers.pairs import approximations
 from archbench.quantities import QUANTITIES
 from archbench.reasons import Status
 from archbench.records import Record
-from archbench.report.data.configurations import Configuration, Figure, configurations
+from archbench.report.data.configurations import Configuration, Estimate, configurations
 from archbench.report.data.names import short_names, wrap_name
 from archbench.report.data.rows import COLUMNS, heading, in_base_units, merged
 from archbench.report.data.selection import ordered
@@ -34,9 +34,9 @@ QUOTED_NOTE = (
     "A line that names a paper's table quotes it: its figures are of the paper's own device. fps: "
     "images/s."
 )
-*TOLD, LAST_TOLD = (declared.words for declared in SETTINGS.values() if declared.stands_alone)
+*SHARED, LAST_SHARED = (declared.words for declared in SETTINGS.values() if declared.stands_alone)
 TABLES_NOTE = (
-    f"Each table is of one {', '.join(('device', *TOLD))} and {LAST_TOLD}: times are not to be "
+    f"Each table is of one {', '.join(('device', *SHARED))} and {LAST_SHARED}: times are not to be "
     "compared from table to table."
 )
 FIGURES = [
@@ -75,119 +75,131 @@ def tables(records: Sequence[Record], layout: Layout | None = None) -> list[Tabl
     Repeats of one configuration are one line. The last table bears the notes that all of them need.
     """
     layout = layout or Layout()
-    made = ordered(configurations(records), layout.sort, merged)
-    named = short_names(configuration.spec for configuration in made)
+    shown = ordered(configurations(records), layout.sort, merged)
+    named = short_names(configuration.spec for configuration in shown)
     draw = _chosen_table if layout.columns else _table
     drawn = [
         table
-        for title, group in grouped(made, layout.group).items()
+        for title, group in grouped(shown, layout.group).items()
         for table in draw(title, group, named, layout)
     ]
     if drawn:
-        notes = [] if layout.columns else _notes([configuration.spec for configuration in made])
+        notes = [] if layout.columns else _notes([configuration.spec for configuration in shown])
         drawn[-1] = replace(
             drawn[-1],
             notes=[
                 *drawn[-1].notes,
                 *notes,
-                *([TABLES_NOTE] if len({one.place for one in made}) > 1 else []),
+                *(
+                    [TABLES_NOTE]
+                    if len({configuration.setup for configuration in shown}) > 1
+                    else []
+                ),
             ],
         )
     return drawn
 
 
-def grouped(made: Iterable[Configuration], column: str | None) -> dict[str, list[Configuration]]:
+def grouped(
+    configurations: Iterable[Configuration], column: str | None
+) -> dict[str, list[Configuration]]:
     """Configurations by where they were measured and, if asked, by the value of a column, under a
     title for each.
     """
     groups: dict[str, list[Configuration]] = {}
-    for configuration in made:
+    for configuration in configurations:
         value = merged(configuration)[column] if column else None
         title = (
-            f"{configuration.place}, {column} {MISSING if value is None else value}"
+            f"{configuration.setup}, {column} {MISSING if value is None else value}"
             if column
-            else configuration.place
+            else configuration.setup
         )
         groups.setdefault(title, []).append(configuration)
     return groups
 
 
-def flag_notes(made: Iterable[Configuration], named: Mapping[Spec, str]) -> list[str]:
+def flag_notes(configurations: Iterable[Configuration], named: Mapping[Spec, str]) -> list[str]:
     """What figures are flagged with, and of which networks."""
     flagged: dict[str, list[str]] = {}
-    made = list(made)
-    for one in made:
-        for flag in (merged(one)["flags"] or "").split(";"):
-            flagged.setdefault(flag, []).append(named[one.spec])
-    told = {
-        flag: "all" if len(who) == len(made) > 1 else "; ".join(dict.fromkeys(who))
+    configurations = list(configurations)
+    for configuration in configurations:
+        for flag in (merged(configuration)["flags"] or "").split(";"):
+            flagged.setdefault(flag, []).append(named[configuration.spec])
+    names = {
+        flag: "all" if len(who) == len(configurations) > 1 else "; ".join(dict.fromkeys(who))
         for flag, who in flagged.items()
     }
-    return [f"{flag}: {who}" for flag, who in told.items() if flag]
+    return [f"{flag}: {who}" for flag, who in names.items() if flag]
 
 
 def repeats_note(
-    made: Iterable[Configuration], named: Mapping[Spec, str], word: str = "latency_ms"
+    configurations: Iterable[Configuration], named: Mapping[Spec, str], word: str = "latency_ms"
 ) -> list[str]:
     """Of how many processes a figure is the median, and their range, of many networks the widest;
     nothing where each is of one.
     """
     ranges: dict[int, list[tuple[float, str]]] = {}
-    for one in made:
-        figure = one.figure(word)
-        if figure and figure.processes > 1 and figure.interval:
-            least, most = (QUANTITIES[word].show(bound) for bound in figure.interval)
-            told = f"{named[one.spec]} {least} to {most}"
-            ranges.setdefault(figure.processes, []).append((apart(figure.interval), told))
+    for configuration in configurations:
+        estimate = configuration.estimate(word)
+        if estimate and estimate.processes > 1 and estimate.interval:
+            least, most = (QUANTITIES[word].show(bound) for bound in estimate.interval)
+            text = f"{named[configuration.spec]} {least} to {most}"
+            ranges.setdefault(estimate.processes, []).append((apart(estimate.interval), text))
     unit = QUANTITIES[word].scale.unit
     return [
         f"Medians of {count} processes, and their range in {unit}: "
-        f"{'; '.join(told for _, told in found)}"
-        if len(found) <= MANY
-        else f"Medians of {count} processes; furthest apart, in {unit}: {max(found)[1]}"
-        for count, found in ranges.items()
+        f"{'; '.join(text for _, text in texts)}"
+        if len(texts) <= MANY
+        else f"Medians of {count} processes; furthest apart, in {unit}: {max(texts)[1]}"
+        for count, texts in ranges.items()
     ]
 
 
 def _table(
-    title: str, made: Sequence[Configuration], named: Mapping[Spec, str], layout: Layout
+    title: str, configurations: Sequence[Configuration], named: Mapping[Spec, str], layout: Layout
 ) -> list[Table]:
-    both = [(_our_figures(one), _paper_figures(one.spec)) for one in made]
+    both = [
+        (_our_figures(configuration), _paper_figures(configuration.spec))
+        for configuration in configurations
+    ]
     left = name_width(
         FIGURES, [cells for figures in both for cells in figures if cells], layout.width
     )
     lines = [
         line
-        for one, (ours, papers) in zip(made, both, strict=True)
-        for line in _lines(one, wrap_name(named[one.spec], left), ours, papers)
+        for configuration, (ours, papers) in zip(configurations, both, strict=True)
+        for line in _lines(configuration, wrap_name(named[configuration.spec], left), ours, papers)
     ]
     notes = [
-        *endings((one.newest for one in made), named),
-        *repeats_note(made, named),
-        *flag_notes(made, named),
+        *endings((configuration.newest for configuration in configurations), named),
+        *repeats_note(configurations, named),
+        *flag_notes(configurations, named),
     ]
     return [Table([NAMES, *FIGURES], lines, title=title, notes=notes)]
 
 
 def _chosen_table(
-    title: str, made: Sequence[Configuration], named: Mapping[Spec, str], layout: Layout
+    title: str, configurations: Sequence[Configuration], named: Mapping[Spec, str], layout: Layout
 ) -> list[Table]:
     """A table of chosen columns, in parts where they are too many for a line."""
     columns = [
         Column(heading(name), "left" if COLUMNS[name] is str else "right")
         for name in layout.columns
     ]
-    cells = [[in_base_units(row[column]) for column in layout.columns] for row in map(merged, made)]
+    cells = [
+        [in_base_units(row[column]) for column in layout.columns]
+        for row in map(merged, configurations)
+    ]
     left = name_width(columns, cells, layout.width)
     lines = [
         line
-        for one, found in zip(made, cells, strict=True)
-        for line in named_lines(wrap_name(named[one.spec], left), found)
+        for configuration, row in zip(configurations, cells, strict=True)
+        for line in named_lines(wrap_name(named[configuration.spec], left), row)
     ]
     notes = [
-        *endings((one.newest for one in made), named),
-        *repeats_note(made, named),
-        *flag_notes(made, named),
+        *endings((configuration.newest for configuration in configurations), named),
+        *repeats_note(configurations, named),
+        *flag_notes(configurations, named),
     ]
     whole = Table([Column("network", "left"), *columns], lines, title=title, notes=notes)
     return whole.split(layout.width) if layout.width else [whole]
@@ -207,27 +219,28 @@ def named_lines(name: Sequence[str], cells: Sequence[str]) -> list[list[str]]:
 
 
 def _lines(
-    one: Configuration, name: Sequence[str], ours: Sequence[str], papers: Sequence[str]
+    configuration: Configuration, name: Sequence[str], ours: Sequence[str], papers: Sequence[str]
 ) -> list[list[str]]:
     """The lines of one configuration: our figures beside its name, how it ended if not well, the
     paper's figures.
     """
     blank = [""] * len(FIGURES)
     lines = named_lines(name, ours)
-    if one.status != Status.OK:
-        lines.append([f"  {one.status}", *blank])
+    if configuration.status != Status.OK:
+        lines.append([f"  {configuration.status}", *blank])
     if papers:
-        lines.append([f"  {row_for(one.spec)[0].source}", *papers])
+        lines.append([f"  {row_for(configuration.spec)[0].source}", *papers])
     return lines
 
 
-def _our_figures(one: Configuration) -> list[str]:
-    words = (_parameters(one.spec), "macs", _operations(one.spec), "mac_eq1", "latency_ms", "fps")
-    return [_shown(word, one.figure(word)) if word else "" for word in words]
+def _our_figures(configuration: Configuration) -> list[str]:
+    spec = configuration.spec
+    words = (_parameters(spec), "macs", _operations(spec), "mac_eq1", "latency_ms", "fps")
+    return [_shown(word, configuration.estimate(word)) if word else "" for word in words]
 
 
-def _shown(word: str, figure: Figure | None) -> str:
-    return QUANTITIES[word].show(figure.value) if figure else MISSING
+def _shown(word: str, estimate: Estimate | None) -> str:
+    return QUANTITIES[word].show(estimate.value) if estimate else MISSING
 
 
 def _paper_figures(spec: Spec) -> list[str]:

@@ -166,11 +166,11 @@ def repeats_note(medians_ms: Sequence[float]) -> str:
     middle = ranked[len(ranked) // 2]
     apart = (ranked[-1] - ranked[0]) / middle
     span = f"{ranked[0]:,.2f} to {ranked[-1]:,.2f} ms, {100 * apart:.1f} % apart"
-    told = f"{len(ranked)} processes: forward {span}; the tables show the middle one."
+    text = f"{len(ranked)} processes: forward {span}; the tables show the middle one."
     return (
-        told
+        text
         if apart <= REPEATABLE
-        else f"{told} not_repeatable: more than {100 * REPEATABLE:.0f} %"
+        else f"{text} not_repeatable: more than {100 * REPEATABLE:.0f} %"
     )
 
 
@@ -275,9 +275,9 @@ def _interval(metric: Metric) -> str:
 
 def _energy(record: Record) -> list[str]:
     """What energy was measured with, and what warns of it."""
-    found = record.conditions.get("energy", {})
+    how = record.conditions.get("energy", {})
     energy = record.metrics.get("energy_per_image_j")
-    notes = [f"energy: {found['message']}"] if found.get("message") else []
+    notes = [f"energy: {how['message']}"] if how.get("message") else []
     if energy is None or energy.value is None:
         return notes
     ratio = record.value("energy_counter_ratio")
@@ -287,11 +287,11 @@ def _energy(record: Record) -> list[str]:
         else ""
     )
     error = (
-        f"; another card's sensor may be {found['systematic_pct']:g} % off"
-        if found.get("systematic_pct")
+        f"; another card's sensor may be {how['systematic_pct']:g} % off"
+        if how.get("systematic_pct")
         else ""
     )
-    notes.append(f"energy of {found['window_s']:.1f} s of load: {energy.source}{agrees}{error}")
+    notes.append(f"energy of {how['window_s']:.1f} s of load: {energy.source}{agrees}{error}")
     return [*notes, *map(_warning, energy.flags)]
 
 
@@ -323,21 +323,21 @@ def _conditions(record: Record) -> list[str]:
     return notes
 
 
-def _roofline(found: Mapping[str, Any] | None) -> list[str]:
+def _roofline(peaks: Mapping[str, Any] | None) -> list[str]:
     """What the roofline stands on, and how to read it."""
-    if not found:
+    if not peaks:
         return []
-    when = f"kept from {found['time_utc'][:10]}" if found["cached"] else "measured in this job"
+    when = f"kept from {peaks['time_utc'][:10]}" if peaks["cached"] else "measured in this job"
     notes = [
-        f"roofline: at best {found['flops_per_s'] / 1e9:,.1f} GFLOP/s ({found['flops_probe']}) and "
-        f"{found['bytes_per_s'] / 1e9:,.1f} GB/s "
-        f"({found['bytes_probe']}), {when}. A layer's bound is the longer of its operations at the "
+        f"roofline: at best {peaks['flops_per_s'] / 1e9:,.1f} GFLOP/s ({peaks['flops_probe']}) and "
+        f"{peaks['bytes_per_s'] / 1e9:,.1f} GB/s "
+        f"({peaks['bytes_probe']}), {when}. A layer's bound is the longer of its operations at the "
         "one and its bytes at the other; "
         "'all' adds the bytes of all other operators. A share above 100 % is possible: fast "
         "algorithms multiply less, caches move more, a "
         "probe may stay below the peak. More in the README: Roofline."
     ]
-    if any(Flag(flag).disturbs for flag in found["flags"]):
+    if any(Flag(flag).disturbs for flag in peaks["flags"]):
         notes.append(
             "Other programs disturbed while the peaks were measured: bounds are too long. They are "
             "measured anew next time."

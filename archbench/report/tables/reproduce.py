@@ -54,14 +54,14 @@ COLUMNS = (
 )
 
 
-def rows(made: Reproduction) -> list[dict[str, Any]]:
+def rows(reproduction: Reproduction) -> list[dict[str, Any]]:
     """Give a row for each published figure, in the paper's units, with ours beside it."""
-    found = []
-    for line in made.lines:
+    data = []
+    for line in reproduction.lines:
         for key, cell in line.cells.items():
-            figure, published = cell.figure, cell.published
-            rho, n = made.agreement(key) if cell.column else (None, 0)
-            found.append(
+            estimate, published = cell.estimate, cell.published
+            rho, n = reproduction.agreement(key) if cell.column else (None, 0)
+            data.append(
                 {
                     "source": published.source,
                     "label": published.label,
@@ -78,36 +78,36 @@ def rows(made: Reproduction) -> list[dict[str, Any]]:
                     "ratio": cell.ratio,
                     "column": cell.column or None,
                     "missing": cell.missing or None,
-                    "device": cell.place or None,
-                    "processes": figure.processes if figure else None,
-                    "flags": ";".join(figure.flags) or None if figure else None,
+                    "device": cell.setup or None,
+                    "processes": estimate.processes if estimate else None,
+                    "flags": ";".join(estimate.flags) or None if estimate else None,
                     "rho": rho,
                     "rho_n": n or None,
                 }
             )
-    return found
+    return data
 
 
-def tables(made: Reproduction, *, width: int | None = WIDTH) -> list[Table]:
+def tables(reproduction: Reproduction, *, width: int | None = WIDTH) -> list[Table]:
     """Give the table for people: ours and the ratio below each row of the paper's figures, then
     what is quoted alone.
     """
     drawn = []
-    title = f"{made.suite.name}: {made.suite.title}".rstrip(": ")
-    if made.compared:
-        compared = _compared(made, title, width)
+    title = f"{reproduction.suite.name}: {reproduction.suite.title}".rstrip(": ")
+    if reproduction.compared:
+        compared = _compared(reproduction, title, width)
         drawn += compared.split(width) if width else [compared]
-        drawn = [*drawn[:-1], replace(drawn[-1], notes=_notes(made))]
-    quoted = [key for key in made.columns if key not in made.compared]
+        drawn = [*drawn[:-1], replace(drawn[-1], notes=_notes(reproduction))]
+    quoted = [key for key in reproduction.columns if key not in reproduction.compared]
     if quoted:
         lines = [
             row
-            for line in made.lines
+            for line in reproduction.lines
             for row in named_lines(_label(line.label, width), [_paper(line, key) for key in quoted])
         ]
         heading = (
             "quoted from the paper, nothing of ours to set beside it"
-            if made.compared
+            if reproduction.compared
             else f"{title}; all quoted"
         )
         table = Table([Column("", "left"), *(_column(key) for key in quoted)], lines, title=heading)
@@ -115,26 +115,28 @@ def tables(made: Reproduction, *, width: int | None = WIDTH) -> list[Table]:
     return drawn
 
 
-def _compared(made: Reproduction, title: str, width: int | None) -> Table:
+def _compared(reproduction: Reproduction, title: str, width: int | None) -> Table:
     """The rows as printed with ours below, and the rank agreement of each column."""
     lines: list[list[str]] = []
-    for line in made.lines:
-        if not any(key in line.cells for key in made.compared):
+    for line in reproduction.lines:
+        if not any(key in line.cells for key in reproduction.compared):
             continue
         mark = f" {APPROXIMATE}" if line.member.approximate else ""
-        ours = [_ours(line, key) for key in made.compared]
+        ours = [_ours(line, key) for key in reproduction.compared]
         lines += [[text, *[""] * len(ours)] for text in _label(f"{line.label}{mark}", width)]
-        lines += [["  paper", *(_paper(line, key) for key in made.compared)]]
+        lines += [["  paper", *(_paper(line, key) for key in reproduction.compared)]]
         lines += [["  ours", *ours]] if line.member.spec else [["  not built", *[""] * len(ours)]]
-        ratios = [_ratio(line, key) for key in made.compared]
+        ratios = [_ratio(line, key) for key in reproduction.compared]
         lines += [["  ours / paper", *ratios]] if any(ratios) else []
         lines.append([])
-    agreement = [made.agreement(key) for key in made.compared]
+    agreement = [reproduction.agreement(key) for key in reproduction.compared]
     lines.append(
         ["rank agreement", *(MISSING if rho is None else f"{rho:.2f}" for rho, _ in agreement)]
     )
     lines.append(["  of rows", *(str(n) if n else "" for _, n in agreement)])
-    return Table([Column("", "left"), *(_column(key) for key in made.compared)], lines, title=title)
+    return Table(
+        [Column("", "left"), *(_column(key) for key in reproduction.compared)], lines, title=title
+    )
 
 
 def _label(text: str, width: int | None) -> list[str]:
@@ -161,7 +163,7 @@ def _ours(line: Line, key: str) -> str:
     if cell.ours is None:
         return MISSING
     decimals = len(f"{cell.published.value:.10g}".partition(".")[2])
-    decimals += cell.figure is not None or decimals > 0
+    decimals += cell.estimate is not None or decimals > 0
     return f"{cell.ours:.{decimals}f}{FLAWED if cell.flaws else ''}"
 
 
@@ -170,30 +172,32 @@ def _ratio(line: Line, key: str) -> str:
     return "" if ratio is None else f"{ratio:.3f}" if ratio < 10 else f"{ratio:.1f}"
 
 
-def _notes(made: Reproduction) -> list[str]:
+def _notes(reproduction: Reproduction) -> list[str]:
     """Where ours are from, what marks mean, what is missing and what would fill it."""
-    cells = [cell for line in made.lines for cell in line.cells.values()]
+    cells = [cell for line in reproduction.lines for cell in line.cells.values()]
     notes = (
         [
-            f"ours: measured on {' and '.join(made.places)}; the paper's on its own card, so that "
-            "ranks compare and times do not."
+            f"ours: measured on {' and '.join(reproduction.setups)}; the paper's on its own card, "
+            "so that ranks compare and times do not."
         ]
-        if made.places
+        if reproduction.setups
         else []
     )
     flagged = dict.fromkeys(flaw for cell in cells for flaw in cell.flaws)
     if flagged:
-        ranked = "ranked all the same" if made.with_flawed else "not ranked; --flagged ranks it"
+        ranked = (
+            "ranked all the same" if reproduction.with_flawed else "not ranked; --flagged ranks it"
+        )
         notes.append(f"{FLAWED} {', '.join(flagged)}: {ranked}")
     notes += [
         f"{APPROXIMATE} {line.label}: approximate, not ranked: {line.member.approximate}"
-        for line in made.lines
+        for line in reproduction.lines
         if line.member.approximate
     ]
-    notes += _missing(made, cells)
-    if made.others:
+    notes += _missing(reproduction, cells)
+    if reproduction.others:
         elsewhere = "; ".join(
-            f"{count} of its networks on {place}" for place, count in made.others.items()
+            f"{count} of its networks on {setup}" for setup, count in reproduction.others.items()
         )
         notes.append(f"Left out, measured elsewhere: {elsewhere}. --device chooses.")
     rules = dict.fromkeys(
@@ -202,11 +206,11 @@ def _notes(made: Reproduction) -> list[str]:
     return [*notes, *rules]
 
 
-def _missing(made: Reproduction, cells: Sequence[Cell]) -> list[str]:
+def _missing(reproduction: Reproduction, cells: Sequence[Cell]) -> list[str]:
     """Why figures are missing, and the command that makes those that a record would have."""
     notes = []
     unbuilt: dict[str, list[str]] = {}
-    for line in made.lines:
+    for line in reproduction.lines:
         if line.member.spec is None:
             why = UNKNOWN.sub(r"the zoo has no \1 of that name", line.member.why)
             unbuilt.setdefault(why, []).append(line.label)
@@ -226,10 +230,12 @@ def _missing(made: Reproduction, cells: Sequence[Cell]) -> list[str]:
     if counts:
         notes.append(
             "No record has the counts of some rows: --count counts them now, archbench sweep "
-            f"{made.suite.name} records them."
+            f"{reproduction.suite.name} records them."
         )
     if times:
-        notes.append(f"No record of some rows: archbench sweep {made.suite.name} measures them.")
+        notes.append(
+            f"No record of some rows: archbench sweep {reproduction.suite.name} measures them."
+        )
     return notes + [
         f"{reason.text} ({reason}): {', '.join(words)}" for reason, words in reasons.items()
     ]

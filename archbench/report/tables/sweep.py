@@ -87,26 +87,26 @@ def plan_table(
 
 
 def summary_table(
-    found: Sequence[Outcome], members: Sequence[Member], *, title: str, width: int | None = WIDTH
+    ended: Sequence[Outcome], members: Sequence[Member], *, title: str, width: int | None = WIDTH
 ) -> Table:
     """A row for each network: how its processes ended, the median of their medians and how far
     these lie apart.
     """
-    names = short_names([outcome.spec for outcome in found])
+    names = short_names([outcome.spec for outcome in ended])
     cells = [
-        [f"{outcome.ok} of {len(outcome.records)}", *_times(outcome.times_ms)] for outcome in found
+        [f"{outcome.ok} of {len(outcome.records)}", *_times(outcome.times_ms)] for outcome in ended
     ]
     columns = [Column("ok"), Column("forward\n(ms)"), Column("least"), Column("most")]
-    shaky = [names[outcome.spec] for outcome in found if not outcome.is_repeatable]
+    shaky = [names[outcome.spec] for outcome in ended if not outcome.is_repeatable]
     notes = (
         [f"not_repeatable, more than {100 * REPEATABLE:.0f} % apart: {'; '.join(shaky)}"]
         if shaky
         else []
     )
-    records = [record for outcome in found for record in outcome.records]
+    records = [record for outcome in ended for record in outcome.records]
     flags = Counter(flag for record in records for flag in flags_of(record))
     notes += [f"{flag}: {count} of {len(records)} records" for flag, count in flags.items()]
-    rows = _rows([names[outcome.spec] for outcome in found], columns, cells, width)
+    rows = _rows([names[outcome.spec] for outcome in ended], columns, cells, width)
     return Table(
         [NETWORK, *columns],
         rows,

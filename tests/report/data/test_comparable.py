@@ -10,7 +10,7 @@ import pytest
 
 from archbench.reasons import Flag
 from archbench.records import Metric, Record
-from archbench.report.data.comparable import conditions, differing, flaws, places, where
+from archbench.report.data.comparable import conditions, differing, flaws, setups, where
 from archbench.settings import SETTINGS, Bearing, Settings
 
 Make = Callable[..., Record]
@@ -144,7 +144,7 @@ def test_a_place_says_what_is_not_usual(record: Make) -> None:
 
 
 def test_places_that_differ_in_versions_alone_tell_them(record: Make) -> None:
-    made = places([on_card(record), on_card(record, torch="2.12.0"), record()])
+    made = setups([on_card(record), on_card(record, torch="2.12.0"), record()])
     assert list(made) == [
         "Example GPU, fp32, contiguous, torch 2.13, driver 580, cuDNN 9",
         "Example GPU, fp32, contiguous, torch 2.12, driver 580, cuDNN 9",

@@ -9,7 +9,7 @@ import pytest
 
 from archbench.records import Metric, Record
 from archbench.report.data.comparable import COUNTED_ONLY
-from archbench.report.data.configurations import Figure, configurations, measured_places
+from archbench.report.data.configurations import Estimate, configurations, measured_setups
 
 Make = Callable[..., Record]
 
@@ -18,8 +18,8 @@ def test_repeats_are_one_configuration_with_their_median_and_range(record: Make)
     (one,) = configurations(
         [record(latency_ms=time, day=day) for day, time in enumerate([20.2, 20.0, 20.1], start=1)]
     )
-    assert one.figure("latency_ms") == Figure(20.1, (20.0, 20.2), 3)
-    fps = one.figure("fps")
+    assert one.estimate("latency_ms") == Estimate(20.1, (20.0, 20.2), 3)
+    fps = one.estimate("fps")
     assert fps is not None
     assert (fps.value, fps.interval) == (
         pytest.approx(1e3 / 20.1),
@@ -29,7 +29,7 @@ def test_repeats_are_one_configuration_with_their_median_and_range(record: Make)
 
 def test_of_two_repeats_speed_is_that_of_the_median_time(record: Make) -> None:
     (one,) = configurations([record(latency_ms=10.0), record(latency_ms=20.0)])
-    time, speed = one.figure("latency_ms"), one.figure("fps")
+    time, speed = one.estimate("latency_ms"), one.estimate("fps")
     assert time is not None
     assert speed is not None
     assert speed.value == pytest.approx(1e3 / time.value)
@@ -37,7 +37,7 @@ def test_of_two_repeats_speed_is_that_of_the_median_time(record: Make) -> None:
 
 def test_repeats_that_lie_too_far_apart_are_flagged(record: Make) -> None:
     near, far = (
-        configurations([record(latency_ms=20.0), record(latency_ms=time)])[0].figure("latency_ms")
+        configurations([record(latency_ms=20.0), record(latency_ms=time)])[0].estimate("latency_ms")
         for time in (20.5, 21.0)
     )
     assert near is not None
@@ -47,17 +47,17 @@ def test_repeats_that_lie_too_far_apart_are_flagged(record: Make) -> None:
 
 def test_one_process_has_the_interval_of_its_median(record: Make) -> None:
     (one,) = configurations([record()])
-    assert one.figure("latency_ms") == Figure(20.0, (19.0, 22.0), 1)
-    assert one.figure("mem_device_delta_bytes") == Figure(2e9, None, 1)
-    fps = one.figure("fps")
+    assert one.estimate("latency_ms") == Estimate(20.0, (19.0, 22.0), 1)
+    assert one.estimate("mem_device_delta_bytes") == Estimate(2e9, None, 1)
+    fps = one.estimate("fps")
     assert fps is not None
     assert fps.interval == pytest.approx((1e3 / 22, 1e3 / 19))
 
 
 def test_a_count_is_exact(record: Make) -> None:
     (one,) = configurations([record()])
-    figure = one.figure("params")
-    assert figure == Figure(56283844, (56283844, 56283844))
+    figure = one.estimate("params")
+    assert figure == Estimate(56283844, (56283844, 56283844))
     assert figure.is_counted
 
 
@@ -65,9 +65,9 @@ def test_a_flawed_record_gives_way_to_others(record: Make) -> None:
     (one,) = configurations(
         [record(latency_ms=20.0), record(latency_ms=90.0, flags=("cpu_contended",))]
     )
-    assert one.figure("latency_ms") == Figure(20.0, (19.0, 22.0), 1)
+    assert one.estimate("latency_ms") == Estimate(20.0, (19.0, 22.0), 1)
     (alone,) = configurations([record(latency_ms=90.0, flags=("cpu_contended",))])
-    figure = alone.figure("fps")
+    figure = alone.estimate("fps")
     assert figure is not None
     assert figure.flaws == ["cpu_contended"]
 
@@ -109,7 +109,7 @@ def test_energy_is_of_the_newest_record_s_card(record: Make) -> None:
         for joules, day, uuid in ((2.0, 1, "GPU-1"), (3.0, 2, "GPU-2"))
     ]
     (one,) = configurations(cards)
-    energy, time = one.figure("energy_per_image_j"), one.figure("latency_ms")
+    energy, time = one.estimate("energy_per_image_j"), one.estimate("latency_ms")
     assert energy is not None
     assert time is not None
     assert (energy.value, energy.processes, time.processes) == (3.0, 1, 2)
@@ -117,7 +117,7 @@ def test_energy_is_of_the_newest_record_s_card(record: Make) -> None:
 
 def test_a_missing_figure_says_why(record: Make, failed: Record) -> None:
     one, other = configurations([record(), failed])
-    assert (one.figure("energy_per_image_j"), one.reason("energy_per_image_j")) == (
+    assert (one.estimate("energy_per_image_j"), one.reason("energy_per_image_j")) == (
         None,
         "cpu_device",
     )
@@ -129,7 +129,7 @@ def test_the_place_with_most_networks_comes_first(record: Make) -> None:
     made = configurations(
         [record(gpu=False), record(), record("resnet50-v1"), record(settings=None)]
     )
-    found = measured_places(made)
+    found = measured_setups(made)
     assert list(found) == [
         "Example GPU, fp32, contiguous",
         "Example CPU, 2 threads, fp32, contiguous",
@@ -143,4 +143,4 @@ def test_a_median_of_zero_is_no_division(record: Make) -> None:
         replace(made, measured={"latency_ms": Metric(value, "ms")}) for value in (0.0, 0.0)
     )
     (one,) = configurations([zero, some])
-    assert one.figure("latency_ms") == Figure(0.0, (0.0, 0.0), 2)
+    assert one.estimate("latency_ms") == Estimate(0.0, (0.0, 0.0), 2)

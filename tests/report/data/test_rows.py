@@ -78,7 +78,7 @@ def test_a_record_without_the_paper_s_own_parameters_has_them_by_their_kinds(rec
         "prn416",
         counted={"params": 3_147_530, "paper_params": None, "param_kinds": kinds},
     )
-    figure = configurations([old])[0].figure("paper_params")
+    figure = configurations([old])[0].estimate("paper_params")
     assert figure
     assert rows([old])[0]["paper_params"] == figure.value == 3_158_750
     known = record(

@@ -10,7 +10,7 @@ import pytest
 
 from archbench.papers.claims import ALL, Claim, claims, claims_of
 from archbench.records import Metric, Record
-from archbench.report.data.claims import Figures, Verdict, judge
+from archbench.report.data.claims import Estimates, Verdict, judge
 from archbench.report.data.evidence import Evidence
 from archbench.report.tables.claims import COLUMNS, rows, tables
 from archbench.settings import Settings
@@ -35,7 +35,7 @@ FASTER = Claim(
 
 
 def verdict(claim: Claim, records: list[Record], **options: Any) -> Verdict:
-    return judge(claim, Figures(Evidence(records), [claim], **options))
+    return judge(claim, Estimates(Evidence(records), [claim], **options))
 
 
 def timed(
@@ -113,7 +113,7 @@ def test_a_cpu_s_claim_is_of_a_cpu(record: Make) -> None:
         timed(record, B, 500.0, gpu=False),
     ]
     found = verdict(replace(FASTER, device="cpu"), records)
-    assert (found.ours, found.outcome, found.place) == (
+    assert (found.ours, found.outcome, found.setup) == (
         pytest.approx(1.8),
         "fails",
         "Example CPU, 2 threads, fp32, contiguous",
@@ -123,7 +123,7 @@ def test_a_cpu_s_claim_is_of_a_cpu(record: Make) -> None:
 def test_figures_are_of_one_place(record: Make) -> None:
     half = {"settings": Settings(precision="fp16")}
     found = verdict(FASTER, [timed(record, A, 80.0), timed(record, B, 50.0, **half)])
-    assert (found.outcome, found.found, found.wanted) == ("not measured", 1, 2)
+    assert (found.outcome, found.known, found.wanted) == ("not measured", 1, 2)
 
 
 def test_flawed_figures_are_left_out_unless_asked_for(record: Make) -> None:
@@ -294,13 +294,13 @@ def test_a_correlation_has_the_interval_of_its_resamples(record: Make) -> None:
     found = verdict(claim, grows)
     assert (found.outcome, found.ours) == ("holds", pytest.approx(1.0))
     few = verdict(claim, grows[:3])
-    assert (few.outcome, few.found, few.wanted) == ("undecided", 3, 10)
+    assert (few.outcome, few.known, few.wanted) == ("undecided", 3, 10)
 
 
 def test_some_of_many_pairs_are_told_of(record: Make) -> None:
     claim = replace(FASTER, pairs=((A, B), (C, D)))
     found = verdict(claim, [timed(record, A, 80.0), timed(record, B, 100.0)])
-    assert (found.outcome, found.found, found.wanted) == ("holds", 2, 4)
+    assert (found.outcome, found.known, found.wanted) == ("holds", 2, 4)
     (table,) = tables([found])
     assert table.rows[1][4] == "holds 2/4"
 
@@ -338,7 +338,7 @@ def test_rows_have_every_column() -> None:
 
 def test_the_people_s_table(record: Make) -> None:
     chosen = claims_of("vovnet/section3.2") + claims_of("vovnet/table3")
-    figures = Figures(
+    figures = Estimates(
         Evidence([]),
         chosen,
         count=lambda spec: {
@@ -378,6 +378,6 @@ def test_tables_fit_80_columns(record: Make) -> None:
         timed(record, spec, 12.3 + n)
         for n, spec in enumerate(dict.fromkeys(spec for claim in claims() for spec in claim.specs))
     ]
-    figures = Figures(Evidence(records), claims())
+    figures = Estimates(Evidence(records), claims())
     for table in tables([judge(claim, figures) for claim in claims()]):
         assert max(map(len, table.plain().splitlines())) <= 80

@@ -74,7 +74,7 @@ def test_times_are_of_the_device_with_most_rows(record: Make) -> None:
     cpu = of_suite(record, table4, {"VoVNet-39": 500.0, "ResNet-50": 400.0}, gpu=False)
     made = reproduced(table4, [*gpu, *cpu])
     assert column(made, "fps") == [2.5, None, 2.0, None, None, None]
-    assert made.places == ["Example CPU, 2 threads, fp32, contiguous"]
+    assert made.setups == ["Example CPU, 2 threads, fp32, contiguous"]
     assert made.others == {"Example GPU, fp32, contiguous": 1}
     chosen = reproduced(table4, [*gpu, *cpu], device="example gpu")
     assert column(chosen, "fps") == [None, None, 50.0, None, None, None]
@@ -238,7 +238,7 @@ def test_two_settings_are_two_places(record: Make) -> None:
         suite("vovnet/table4"),
         [record(), record(settings=Settings(precision="fp16"), day=2, latency_ms=10.0)],
     )
-    assert made.places == ["Example GPU, fp16, contiguous"]
+    assert made.setups == ["Example GPU, fp16, contiguous"]
     assert made.others == {"Example GPU, fp32, contiguous": 1}
 
 

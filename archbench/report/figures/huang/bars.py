@@ -144,7 +144,7 @@ def memory(material: Material) -> Plots:
 def _parts(point: Point, configuration: Configuration, whole: Value) -> list[Mark]:
     """The bars of one configuration, one on the other, and the whole call as a point."""
     category = EXTRACTORS[point.backbone] + (f", S{DENSE}" if point.output_stride == DENSE else "")
-    parts = PARTS if configuration.figure(PARTS[0].word) else WHOLE
+    parts = PARTS if configuration.estimate(PARTS[0].word) else WHOLE
     marks = []
     for part in parts:
         value = value_of(configuration, part.word)

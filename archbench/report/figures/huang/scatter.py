@@ -88,7 +88,7 @@ def speed_accuracy(material: Material) -> Plots:
     )
     grid = {point.spec for point in points()} - accuracy.keys()
     others = sum(
-        configuration.place == selection.setup and configuration.spec in grid
+        configuration.setup == selection.setup and configuration.spec in grid
         for configuration in material.configurations
     )
     remarks = [
