@@ -16,6 +16,8 @@ from archbench.papers import paper_params
 from archbench.spec import OptionValue, Spec, UsageError
 from archbench.zoo import catalogue
 from archbench.zoo.assemble import assemble
+from archbench.zoo.catalogue import Network
+from archbench.zoo.catalogue.blame import blamed
 from archbench.zoo.contracts import Backbone, Detector
 
 __all__ = [
@@ -92,39 +94,34 @@ def cost_spec(spec: Spec) -> CostReport:
     Raises UsageError for an input that it cannot take or be trained on, and for whatever a user's
     own network raises.
     """
-    try:
-        return _counted(spec)
-    except UsageError:
-        raise
-    except Exception as error:
-        if not is_users_own(spec):
-            raise
-        line = (str(error).strip().splitlines() or [""])[0]
-        raise UsageError(f"{spec} cannot be counted: {type(error).__name__}: {line}") from error
-
-
-def is_users_own(spec: Spec) -> bool:
-    """Say whether a part of a spec's network comes from a plug-in."""
     network = catalogue.network(spec)
-    return any(entry.plugin for entry in (network.backbone, network.detector) if entry)
+    with blamed(network.plugin_files, f"{spec} cannot be counted"):
+        report = _counted(network)
+    figures = {"params": report.params, **asdict(report.param_kinds)}
+    return replace(report, paper_params=paper_params(spec, figures))
 
 
-def _counted(spec: Spec) -> CostReport:
-    network = build_spec(spec, device="meta")
+def _counted(network: Network) -> CostReport:
+    spec = network.spec
+    module = build_spec(spec, device="meta")
     try:
         images = torch.empty(spec.batch, 3, spec.height, spec.width, device="meta")
-        report = trace(network, (images,))
+        report = trace(module, (images,))
         if spec.mode == "train":
-            report = replace(report, train_memory_bytes=train_memory(network, (images,)))
+            return replace(report, train_memory_bytes=train_memory(module, (images,)))
+        return report
     except (RuntimeError, ValueError) as error:
+        if network.plugin_files:
+            raise
         line = str(error).strip().splitlines()[0]
         raise UsageError(
             f"{spec} cannot {'be trained' if spec.mode == 'train' else 'run'}: {line}"
         ) from error
-    return replace(
-        report,
-        paper_params=paper_params(spec, {"params": report.params, **asdict(report.param_kinds)}),
-    )
+
+
+def is_users_own(spec: Spec) -> bool:
+    """Say whether a part of a spec's network comes from a plug-in."""
+    return bool(catalogue.network(spec).plugin_files)
 
 
 def check_spec(spec: Spec, report: CostReport) -> Check:

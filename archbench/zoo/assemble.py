@@ -3,57 +3,69 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
-import sys
 import warnings
 from collections.abc import Callable
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from torch import nn
 
 from archbench.spec import UsageError
 from archbench.zoo.catalogue import Entry, Network
-from archbench.zoo.contracts import Classifier
+from archbench.zoo.catalogue.blame import blamed
+from archbench.zoo.catalogue.plugins import import_plugin
+from archbench.zoo.contracts import Backbone, Classifier, Detector
 
 
 def assemble(network: Network) -> nn.Module:
     """Build a network on torch's default device, with torch's initial weights, in evaluation mode.
 
     Gives a `Detector`, a `Classifier` or, for no classes, a `Backbone`. Raises UsageError for a
-    pair that does not fit.
+    pair that does not fit, and for whatever the code of a plug-in raises.
     """
-    try:
-        with warnings.catch_warnings():
-            # A layer without channels is refused below, in our words.
-            warnings.filterwarnings("ignore", "Initializing zero-element tensors")
+    cannot = f"{_named(network)} cannot be built"
+    with blamed(network.plugin_files, cannot), warnings.catch_warnings():
+        # A layer without channels is refused below, in our words.
+        warnings.filterwarnings("ignore", "Initializing zero-element tensors")
+        try:
             module = _module(network)
-        if any(parameter.numel() == 0 for parameter in module.parameters()):
-            raise ValueError("a layer would have no channels")
-    except UsageError as error:
-        raise UsageError(f"{_named(network)} cannot be built: {error}") from None
-    except (ValueError, TypeError, OverflowError, RuntimeError) as error:
-        line = str(error).strip().partition("\n")[0]
-        raise UsageError(f"{_named(network)} cannot be built: {line}") from error
-    return module.eval()
+            if any(parameter.numel() == 0 for parameter in module.parameters()):
+                raise UsageError("a layer would have no channels")
+            return module.eval()
+        except UsageError as error:
+            raise UsageError(f"{cannot}: {error}") from None
+        except (ValueError, TypeError, OverflowError, RuntimeError) as error:
+            if network.plugin_files:
+                raise
+            line = str(error).strip().partition("\n")[0]
+            raise UsageError(f"{cannot}: {line}") from error
 
 
 def _module(network: Network) -> nn.Module:
     base, head, spec = network.backbone, network.detector, network.spec
     options = dict(network.backbone_options)
     form = str(options.pop("classifier"))
-    backbone = _builder(base)(**base.arguments, **options, taps=head.taps if head else None)
+    taps = head.taps if head else None
+    backbone = _builder(base)(**base.arguments, **options, taps=taps)
+    _check_built(base, Backbone, backbone)
     if head:
-        module: nn.Module = _builder(head)(
+        detector: nn.Module = _builder(head)(
             backbone,
             size=(spec.width, spec.height),
             classes=spec.classes,
             **head.arguments,
             **network.detector_options,
         )
-        return module
-    return Classifier(backbone, classes=spec.classes, form=form) if spec.classes else backbone
+        _check_built(head, Detector, detector)
+        return detector
+    trunk: nn.Module = backbone
+    return Classifier(backbone, classes=spec.classes, form=form) if spec.classes else trunk
+
+
+def _check_built(entry: Entry, kind: type, module: Any) -> None:
+    """Raise UsageError where an entry's builder gave something else."""
+    if not isinstance(module, kind):
+        builder = f"{entry.builder} of {entry.plugin}" if entry.plugin else entry.builder
+        raise UsageError(f"{builder} gives a {type(module).__name__}, not a {kind.__name__}")
 
 
 def _named(network: Network) -> str:
@@ -66,7 +78,7 @@ def _builder(entry: Entry) -> Callable[..., Any]:
     """Find what builds an entry, in the zoo or in the plug-in that it comes from."""
     name, _, function = entry.builder.rpartition(":")
     module = (
-        _plugin(entry.plugin)
+        import_plugin(entry.plugin)
         if entry.plugin
         else importlib.import_module(f"archbench.zoo.{entry.kind}s.{name}")
     )
@@ -77,22 +89,3 @@ def _builder(entry: Entry) -> Callable[..., Any]:
             f"{entry.plugin or module.__name__} has no {function}, the builder of {entry.name}"
         ) from None
     return builder
-
-
-def _plugin(plugin: str) -> ModuleType:
-    """Import a plug-in, a file or a module's name."""
-    try:
-        if not plugin.endswith(".py"):
-            return importlib.import_module(plugin)
-        name = f"archbench_plugin_{Path(plugin).stem}"
-        if name not in sys.modules or sys.modules[name].__file__ != plugin:
-            loaded = importlib.util.spec_from_file_location(name, plugin)
-            assert loaded
-            assert loaded.loader
-            sys.modules[name] = importlib.util.module_from_spec(loaded)
-            loaded.loader.exec_module(sys.modules[name])
-        return sys.modules[name]
-    except Exception as error:
-        raise UsageError(
-            f"plug-in {plugin} cannot be loaded: {type(error).__name__}: {error}"
-        ) from error

@@ -10,11 +10,16 @@ from __future__ import annotations
 import ast
 import importlib.util
 import os
+import sys
 import tomllib
-from importlib import metadata
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module, metadata
 from pathlib import Path
+from types import ModuleType
 
 from archbench.spec import UsageError
+from archbench.zoo.catalogue.blame import blamed
 from archbench.zoo.catalogue.entry import KINDS, Entry, Kind
 from archbench.zoo.catalogue.family import read_table
 from archbench.zoo.catalogue.memory import remembered
@@ -74,6 +79,82 @@ def source_file(plugin: str) -> Path:
     if module is None or module.origin is None:
         raise ModuleNotFoundError(f"No module named {plugin!r}")
     return Path(module.origin)
+
+
+def import_plugin(plugin: str) -> ModuleType:
+    """Import a plug-in, a file or an installed module, once a process.
+
+    A file finds the modules beside it, unless an installed one or one of Python's has their name.
+    Raises UsageError for whatever goes wrong.
+    """
+    with blamed([source_file(plugin)], f"plug-in {plugin} cannot be loaded"):
+        return _import_file(Path(plugin)) if plugin.endswith(".py") else import_module(plugin)
+
+
+def _import_file(file: Path) -> ModuleType:
+    name = f"archbench_plugin_{file.stem}"
+    known = sys.modules.get(name)
+    if known and known.__file__ == str(file):
+        return known
+    spec = importlib.util.spec_from_file_location(name, file)
+    assert spec
+    assert spec.loader
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    try:
+        with _beside(file):
+            spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+@contextmanager
+def _beside(file: Path) -> Iterator[None]:
+    """Let a plug-in's file import the modules beside it: its folder is last on the path meanwhile.
+
+    Another plug-in may have modules of the same names; they are out of its sight meanwhile.
+    """
+    folder = str(file.parent)
+    others = {str(Path(plugin).parent) for plugin in plugins_in_use()} - {folder}
+    hidden = {top: _modules(top) for top in _tops(others) & _offered(file.parent)}
+    for modules in hidden.values():
+        for name in modules:
+            del sys.modules[name]
+    path = None if folder in sys.path else folder
+    if path:
+        sys.path.append(path)
+    try:
+        yield
+    finally:
+        if path in sys.path:
+            sys.path.remove(path)
+        for top, modules in hidden.items():
+            for name in _modules(top):
+                del sys.modules[name]
+            sys.modules.update(modules)
+
+
+def _tops(folders: set[str]) -> set[str]:
+    """The top-level modules that were imported from some folders."""
+    tops = set()
+    for name, module in list(sys.modules.items()):
+        spec = getattr(module, "__spec__", None)
+        if spec and "." not in name:
+            places = spec.submodule_search_locations or filter(None, [spec.origin])
+            if any(str(Path(place).parent) in folders for place in places):
+                tops.add(name)
+    return tops
+
+
+def _offered(folder: Path) -> set[str]:
+    """The names of the modules and packages in a folder."""
+    return {path.stem for path in folder.iterdir() if path.is_dir() or path.suffix == ".py"}
+
+
+def _modules(top: str) -> dict[str, ModuleType]:
+    """A top-level module and those within it, as far as they are imported."""
+    return {name: module for name, module in sys.modules.items() if name.partition(".")[0] == top}
 
 
 def _entry_text(tree: ast.Module) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
 from archbench.spec import OptionValue, Spec, UsageError, parse_size
 from archbench.zoo.catalogue.entry import MAX_NUMBER, Entry, Options
 from archbench.zoo.catalogue.memory import remembered
 from archbench.zoo.catalogue.names import find, find_detector
+from archbench.zoo.catalogue.plugins import source_file
 from archbench.zoo.catalogue.settling import Pair
 
 MAX_BATCH = 2**40
@@ -28,6 +30,12 @@ class Network:
     """As it is on backbones of this one's family."""
     backbone_options: Options
     detector_options: Options
+
+    @property
+    def plugin_files(self) -> tuple[Path, ...]:
+        """The files of the plug-ins that it comes from; none where the zoo has all of it."""
+        entries = filter(None, (self.backbone, self.detector))
+        return tuple(source_file(entry.plugin) for entry in entries if entry.plugin)
 
     @property
     def options(self) -> Options:

@@ -234,3 +234,92 @@ def test_a_file_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]
     assert capsys.readouterr().err.endswith(
         "no/such/file.py cannot be read: No such file or directory\n"
     )
+
+
+BESIDE = """
+import {imported}
+from torch import nn
+from archbench.zoo.contracts import Backbone, Stage
+ENTRY = \"\"\"
+kind = "backbone"
+builder = "build"
+source = "a test"
+input = "32x32"
+classes = 10
+[networks.{name}]
+\"\"\"
+def build(*, taps=None):
+    conv = nn.Conv2d(3, {imported}.WIDTH, 3)
+    return Backbone({{"conv": conv}}, [Stage("conv", {imported}.WIDTH, 1)], taps=taps)
+"""
+
+
+def beside(folder: Path, name: str, imported: str, text: str) -> Path:
+    """A plug-in that imports a module beside it."""
+    folder.mkdir()
+    (folder / f"{imported}.py").write_text(text)
+    (folder / f"{name}.py").write_text(BESIDE.format(name=name, imported=imported))
+    return folder / f"{name}.py"
+
+
+def test_a_file_imports_the_modules_beside_it(tmp_path: Path) -> None:
+    path = list(sys.path)
+    for name, width in (("first", 4), ("second", 6)):
+        catalogue.use_plugin(beside(tmp_path / name, name, "widths", f"WIDTH = {width}"))
+    # Twice, so that the second plug-in's module of the same name is not taken for the first's.
+    for _ in range(2):
+        counted = [archbench.cost(name, classes=0).params for name in ("first", "second")]
+        assert counted == [4 * (27 + 1), 6 * (27 + 1)]
+    assert sys.path == path
+
+
+@pytest.mark.parametrize("taken", ["json", "archbench"])
+def test_a_module_beside_a_file_hides_no_other(tmp_path: Path, taken: str) -> None:
+    """Neither one of Python's nor an installed one: the file gets that one, which has no WIDTH."""
+    catalogue.use_plugin(beside(tmp_path / "own", "hiding", taken, "WIDTH = 4"))
+    with pytest.raises(UsageError, match="WIDTH"):
+        archbench.build("hiding")
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise GeneratorExit", "GeneratorExit"),
+        ("raise RecursionError('deep')", "RecursionError: deep"),
+        ("return 1 / 0", "ZeroDivisionError: division by zero"),
+        ("raise ValueError('first\\nsecond')", "ValueError: first"),
+    ],
+)
+def test_whatever_a_builder_raises_is_one_line_with_its_place(
+    tmp_path: Path, body: str, message: str
+) -> None:
+    text = BESIDE.format(name="broken", imported="os").split("def build")[0]
+    file = plugin(tmp_path, f"{text}def build(*, taps=None):\n    {body}\n")
+    catalogue.use_plugin(file)
+    line = len(file.read_text().splitlines())
+    with pytest.raises(UsageError) as failed:
+        archbench.build("broken")
+    assert str(failed.value) == f"broken cannot be built: {message} ({file}, line {line})"
+
+
+def test_a_file_that_ends_the_process_is_refused_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A past bug: `sys.exit` in a plug-in ended the command with 0 and nothing printed."""
+    file = plugin(tmp_path, EXAMPLE.read_text() + "\nraise SystemExit(0)\n")
+    asked = ["profile", "mobilenet", "-d", "ssd-slim", "--no-measure", "--plugin", str(file)]
+    assert run([*asked, "--results", str(tmp_path / "results")]) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err == (
+        f"error: ssd-slim on mobilenet cannot be built: plug-in {file} cannot be loaded: "
+        f"SystemExit: 0 ({file}, line {len(file.read_text().splitlines())})\n"
+    )
+
+
+def test_a_builder_that_gives_something_else_is_refused(tmp_path: Path) -> None:
+    text = BESIDE.format(name="odd", imported="os").split("def build")[0]
+    catalogue.use_plugin(plugin(tmp_path, f"{text}def build(*, taps=None):\n    return [1]\n"))
+    with pytest.raises(UsageError, match=r"build of .*own.py gives a list, not a Backbone"):
+        archbench.build("odd")
