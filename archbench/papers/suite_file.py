@@ -32,12 +32,12 @@ TYPE_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "tr
 class Table:
     """A table of a TOML file, and the words for where it stands."""
 
-    place: str
+    where: str
     data: dict[str, Any]
 
     def error(self, message: str) -> UsageError:
         """Give an error that names the file and the place in it."""
-        return UsageError(f"{self.place}: {message}")
+        return UsageError(f"{self.where}: {message}")
 
     def check_keys(self, *known: str) -> None:
         """Raise UsageError for a key that is none of the known."""
@@ -75,14 +75,14 @@ class Table:
             for number, data in enumerate(listed, start=1)
         ]
         return [
-            self._table(place, {"suite": data} if isinstance(data, str) else data)
-            for place, data in numbered
+            self._table(title, {"suite": data} if isinstance(data, str) else data)
+            for title, data in numbered
         ]
 
     def _table(self, key: str, data: Any) -> Table:
         if not isinstance(data, dict):
             raise self.error(f"{key} is {data!r}: it takes a table, such as {{ KEY = VALUE }}")
-        return Table(f"{self.place}, {key}", data)
+        return Table(f"{self.where}, {key}", data)
 
     def network(self) -> dict[str, list[Any]]:
         """The values of each key of a network that is there."""

@@ -16,7 +16,7 @@
   const narrow = matchMedia("screen and (max-width: 40rem)");
   const counted = (count) => count.toLocaleString("en");
   const AT_ONCE = 100; // rows
-  const seen = new IntersectionObserver((found) => { if (found.some((one) => one.isIntersecting)) drawMore(AT_ONCE); });
+  const seen = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) drawMore(AT_ONCE); });
   let waiting = []; // rows that are still to be shown
   let printing = false;
 
@@ -49,10 +49,10 @@
   // The table.
 
   function element(tag, { text, ...properties } = {}, ...children) {
-    const made = Object.assign(document.createElement(tag), properties);
-    if (text !== undefined) made.textContent = text;
-    made.append(...children);
-    return made;
+    const node = Object.assign(document.createElement(tag), properties);
+    if (text !== undefined) node.textContent = text;
+    node.append(...children);
+    return node;
   }
 
   const side = (column) => column.number ? "right" : column.name === "command" ? "command" : "left";
@@ -70,18 +70,18 @@
       const copy = element("button", { type: "button", text: "copy", ariaLabel: `Copy the command of ${data.names[row]}` });
       return element("td", { className: "command" }, element("code", { text, title: text }), copy);
     }
-    const made = element("td", { className: side(column) + padding(column, text), text });
-    if (column.spans?.[row]) made.title = `95 % interval: ${column.spans[row]}`;
-    return made;
+    const node = element("td", { className: side(column) + padding(column, text), text });
+    if (column.spans?.[row]) node.title = `95 % interval: ${column.spans[row]}`;
+    return node;
   }
 
   function head(name, label, className, unit) {
     const button = element("button", { type: "button", text: label });
     button.dataset.sort = name;
     if (unit) button.append(" ", element("span", { className: "unit", text: `(${unit})` }));
-    const made = element("th", { scope: "col", className, title: name }, button);
-    if (state.sort === name) made.ariaSort = state.falling ? "descending" : "ascending";
-    return made;
+    const node = element("th", { scope: "col", className, title: name }, button);
+    if (state.sort === name) node.ariaSort = state.falling ? "descending" : "ascending";
+    return node;
   }
 
   function drawHead() {
@@ -139,8 +139,8 @@
 
   function drawFacets() {
     for (const name of data.facets) {
-      const found = columns.get(name);
-      const texts = [...new Set(found.texts ?? [])].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
+      const column = columns.get(name);
+      const texts = [...new Set(column.texts ?? [])].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
       if (texts.length < 2) continue;
       const select = element("select", {}, option("", "all"), ...texts.map((text, index) => option(String(index), text === "-" ? "(none)" : text)));
       select.addEventListener("change", () => {
@@ -148,7 +148,7 @@
         else state.facets.delete(name);
         filter();
       });
-      $("facets").append(element("label", { text: `${found.heading} ` }, select));
+      $("facets").append(element("label", { text: `${column.heading} ` }, select));
     }
   }
 
@@ -211,11 +211,11 @@
   }
 
   function tip(row, x, y) {
-    const told = (column) => `${column.heading}: ${column.texts[row]}${column.unit ? ` ${column.unit}` : ""}`
+    const figure = (column) => `${column.heading}: ${column.texts[row]}${column.unit ? ` ${column.unit}` : ""}`
       + (column.spans?.[row] ? ` (95 %: ${column.spans[row]})` : "");
     const also = ["device", "precision", "mode", "batch", "flags"].map((name) => columns.get(name))
       .filter((column) => column.texts && column.texts[row] !== "-").map((column) => `${column.heading}: ${column.texts[row]}`);
-    const [name, ...lines] = [data.names[row], told(x), told(y), ...also].map(literally);
+    const [name, ...lines] = [data.names[row], figure(x), figure(y), ...also].map(literally);
     return [`<b>${name}</b>`, ...lines].join("<br>");
   }
 
@@ -280,16 +280,16 @@
 
   function print(isOn) {
     printing = isOn;
-    for (const found of document.querySelectorAll("details:not(#picker)")) {
-      if (isOn) found.dataset.was = found.open ? "open" : "";
-      found.open = isOn || found.dataset.was === "open";
+    for (const details of document.querySelectorAll("details:not(#picker)")) {
+      if (isOn) details.dataset.was = details.open ? "open" : "";
+      details.open = isOn || details.dataset.was === "open";
     }
     drawBody();
     plot();
     if (window.Plotly && $("x").value) Plotly.relayout("plot", isOn ? { autosize: false, width: 980, height: 420 } : { autosize: true, width: null, height: null });
   }
 
-  for (const found of document.querySelectorAll(".controls")) found.hidden = false;
+  for (const control of document.querySelectorAll(".controls")) control.hidden = false;
   table.hidden = false;
   drawHead();
   drawBody();
