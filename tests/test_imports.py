@@ -20,6 +20,7 @@ MODULES = {
 }
 
 MAY_IMPORT = {
+    "cache": [],
     "quantity": [],
     "quantities": ["quantity"],
     "spec": [],
@@ -32,7 +33,7 @@ MAY_IMPORT = {
     "counting": ["quantities", "spec", "shapes", "counting"],
     "records": ["quantity", "quantities", "spec", "escaping", "settings", "reasons", "records"],
     "api": ["spec", "zoo", "counting", "papers"],
-    "measure": ["quantities", "spec", "settings", "reasons", "api", "records", "measure"],
+    "measure": ["cache", "quantities", "spec", "settings", "reasons", "api", "records", "measure"],
     "papers": ["spec", "spelling", "zoo.catalogue", "papers"],
     "report": [
         "quantity",

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from archbench.measure.machine import cache
-from archbench.measure.power.nvml import KEPT
+from archbench import cache
+from archbench.measure.power.nvml_meter import KEPT
 
 HERE = Path(__file__).parent
 CHILD = HERE / "energy_child.py"

@@ -17,9 +17,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from archbench.measure.power.energy import EnergyJob, Load, open_meter
+from archbench.measure.power.energy import EnergyJob
+from archbench.measure.power.load import Load
 from archbench.measure.power.meter import GpuLostError
-from archbench.measure.power.nvml import NvmlCard, NvmlInstrument
+from archbench.measure.power.meters import meter_of, open_meter
+from archbench.measure.power.nvml import NvmlCard
+from archbench.measure.power.nvml_meter import NvmlInstrument
+from archbench.measure.power.rapl import RaplInstrument
 
 CALL_S = 0.02
 QUESTIONS = (
@@ -82,7 +86,7 @@ def job(
     def interrupted() -> bool:
         return interrupt_s is not None and time.perf_counter() > begun + interrupt_s
 
-    opened = open_meter(meter, **({"root": Path(root)} if root else {}))
+    opened = meter_of(RaplInstrument(Path(root))) if root else open_meter(meter)
     energy = EnergyJob(opened, interrupted=interrupted, allow_shared=allow_shared)
     lost = ""
     try:

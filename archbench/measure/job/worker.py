@@ -42,8 +42,10 @@ from archbench.measure.job.workload import add_load, prepare
 from archbench.measure.machine import host
 from archbench.measure.machine.devices import open_device
 from archbench.measure.machine.exclusive import BusyError
-from archbench.measure.power.energy import METERS, EnergyJob, Load, open_meter
+from archbench.measure.power.energy import EnergyJob
+from archbench.measure.power.load import Load
 from archbench.measure.power.meter import GpuLostError
+from archbench.measure.power.meters import OF_DEVICE, open_meter
 from archbench.measure.roofline import bounds as roofline
 from archbench.measure.roofline.probes import peaks_of
 from archbench.reasons import Flag, Reason, Status
@@ -129,7 +131,7 @@ def run(
     with report.phase("preflight"):
         report.result.environment = host.fingerprint()
         device = open_device(settings)
-        power = open_meter(meter or METERS[device.kind], uuid=device.uuid)
+        power = open_meter(meter or OF_DEVICE[device.kind], uuid=device.uuid)
         energy = EnergyJob(power, interrupted=interrupted, allow_shared=settings.allow_shared)
         energy.rest("no_context")
         device.activate()

@@ -16,11 +16,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from archbench.measure.machine import cache, host
+from archbench import cache
+from archbench.measure.machine import host
 from archbench.measure.machine.cards import answer, ask
 from archbench.measure.power.integral import refresh_of
 from archbench.measure.power.meter import GpuLostError, SampledMeter
-from archbench.measure.power.nvml import NvmlCard, NvmlInstrument
+from archbench.measure.power.nvml import NvmlCard
+from archbench.measure.power.nvml_meter import NvmlInstrument
 from archbench.measure.power.rapl import RaplInstrument
 from archbench.measure.power.validity import EVENTS
 from archbench.reasons import Reason

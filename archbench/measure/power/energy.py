@@ -5,44 +5,23 @@ pause. Torch-free.
 from __future__ import annotations
 
 import datetime
-import random
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from pathlib import Path
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from archbench.measure.power import rapl
-from archbench.measure.power.integral import (
-    Counted,
-    Power,
-    Window,
-    believe,
-    count,
-    gaps,
-    integrate,
-    refresh_of,
-)
-from archbench.measure.power.meter import (
-    Floats,
-    GpuLostError,
-    Meter,
-    NullMeter,
-    SampledMeter,
-    Trace,
-)
-from archbench.measure.power.nvml import NvmlCard, NvmlInstrument
-from archbench.measure.power.rapl import RaplInstrument
+from archbench.measure.power.integral import Power, Window
+from archbench.measure.power.load import Load, pauses_for
+from archbench.measure.power.meter import Floats, GpuLostError, Meter, Trace
+from archbench.measure.power.traces import IDLE_S, QUIET_S, Idle, idle_of, power_in, refreshes
 from archbench.measure.power.validity import conditions_of, flags_of, sharing
 from archbench.quantities import about
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric
 
-METERS = {"cuda": "nvml", "cpu": "rapl"}
-"""The meter of each kind of device."""
 METRICS = about("power", "energy")
 """Every metric of this module."""
 IDLES = {"no_context": "power_idle_no_context_w", "context": "power_idle_w"}
@@ -56,63 +35,11 @@ ENERGY_AND_RATE = (
 )
 UNDER_LOAD = [name for name in METRICS if name not in IDLES.values()]
 
-QUIET_S, IDLE_S = 1.5, 2.0
-"""Seconds of quiet before idle power is measured, and of measuring it."""
 MARGIN_S = 0.3
 """Seconds of samples before and after what counts, so that it is covered."""
 PROBE_S, PROBE_PERIOD_S = 3.0, 0.002
 LEAST_REFRESHES = 50
-QUEUE_S = 0.05
-"""Work that may be given to the device before the host waits for it, so that the two do not drift
-apart.
-"""
 EQ2_PERIOD_S, LEAST_EQ2_S = 0.1, 2.0
-STARVED = 0.05
-"""Share of a window without samples above which its integral says nothing."""
-NOT_QUIET, NOT_QUIET_W = 0.05, 2.0
-"""How far the quarters of a rest may differ, as a share or in watts."""
-GROUPS, PAUSE_S, PAUSES_SHARE, LONG_CALL_S = 8, 0.05, 0.025, 0.005
-"""Against beats between load and sensor: groups of calls, the longest pause between two, their
-share, calls that need them.
-"""
-
-
-def open_meter(name: str, *, uuid: str | None = None, root: Path = rapl.POWERCAP) -> Meter:
-    """Open the meter "nvml" (of the card with this UUID, or the first) or "rapl"; a NullMeter where
-    it cannot measure here.
-    """
-    instrument = NvmlInstrument(NvmlCard(uuid)) if name == "nvml" else RaplInstrument(root)
-    if instrument.why_not:
-        return NullMeter(instrument.why_not, instrument.traits, instrument.message)
-    return SampledMeter(instrument)
-
-
-@dataclass(frozen=True)
-class Load:
-    """What runs while energy is measured: calls of so many images, of about `call_s` seconds
-    each.
-    """
-
-    call: Callable[[], Any]
-    synchronize: Callable[[], None]
-    images: int
-    call_s: float
-    protocol: str = "model"
-    postprocess: Callable[[], Any] | None = None
-    processes: int = 0
-    """Processes that this job has on the device: 1 where it has a context there."""
-
-
-@dataclass(frozen=True)
-class Idle:
-    """Power of the device at rest, or the reason why it is not known."""
-
-    watts: float | None
-    reason: Reason | None = None
-    source: str = ""
-    seconds: float = IDLE_S
-    quiet: bool = False
-    conditions: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -125,24 +52,6 @@ class Notes:
     protocol: str = ""
     flags: tuple[Flag, ...] = ()
     spread: dict[str, Any] | None = None
-
-
-@dataclass
-class Marks:
-    """When how many calls were done."""
-
-    times: list[float] = field(default_factory=list)
-    calls: list[int] = field(default_factory=list)
-
-    def note(self, calls: int) -> None:
-        """Note that so many calls are done now."""
-        self.times.append(time.perf_counter())
-        self.calls.append(calls)
-
-    def within(self, window: Window) -> float:
-        """Calls within a window, to a fraction of a call."""
-        before, after = np.interp([window.start, window.end], self.times, self.calls)
-        return float(after - before)
 
 
 class EnergyJob:
@@ -219,7 +128,7 @@ class EnergyJob:
     def _probe(self, load: Load) -> None:
         """Read the sensors as fast as can be under load, to see how often they have news."""
         self.meter.start(period_s=PROBE_PERIOD_S)
-        self._keep_busy(load, time.perf_counter() + PROBE_S)
+        load.keep_busy(time.perf_counter() + PROBE_S, over=self._over)
         self.meter.learn(refreshes(self._stop("probe_")))
 
     def _window(self, load: Load, seconds: float) -> None:
@@ -228,7 +137,7 @@ class EnergyJob:
         window = Window(start, start + seconds)
         pauses = pauses_for(load, self.meter, window)
         self.meter.start(edges=(window.start, window.end))
-        marks = self._keep_busy(load, window.end + MARGIN_S, pauses)
+        marks = load.keep_busy(window.end + MARGIN_S, pauses, over=self._over)
         trace = self._stop("")
         self.arrays |= {"load_t_ns": self._since(marks.times), "load_calls": np.array(marks.calls)}
         power = power_in(self.meter, trace, window)
@@ -354,26 +263,6 @@ class EnergyJob:
             Notes("mean of usage / inference images per second", "vovnet", tuple(flags), spread),
         )
 
-    def _keep_busy(
-        self, load: Load, until: float, pauses: Sequence[tuple[float, float]] = ()
-    ) -> Marks:
-        """Run calls until a time, waiting for the device every 50 ms of work; `pauses` are (when,
-        seconds).
-        """
-        marks, calls, waiting = Marks(), 0, list(pauses)
-        between = max(1, int(QUEUE_S / load.call_s))
-        marks.note(0)
-        while marks.times[-1] < until and not self._over():
-            for _ in range(between):
-                load.call()
-            load.synchronize()
-            calls += between
-            marks.note(calls)
-            if waiting and marks.times[-1] >= waiting[0][0]:
-                time.sleep(waiting.pop(0)[1])
-                marks.note(calls)
-        return marks
-
     def _over(self) -> bool:
         return self.interrupted() or self.meter.lost
 
@@ -418,89 +307,3 @@ def _times(value: float | None, factor: float) -> float | None:
 def eq2_joules(watts: Floats, inference_img_s: float) -> float:
     """Joules an image by VoVNet's Eq. 2: mean power over inference speed."""
     return float(watts.mean()) / inference_img_s
-
-
-def pauses_for(load: Load, meter: Meter, window: Window) -> list[tuple[float, float]]:
-    """Draw pauses (when, seconds) where the sensor looks away for part of its period and long calls
-    might keep step with it.
-    """
-    sensor = next(iter(meter.sensors.values()), None)
-    if sensor is None or sensor.averaging_s >= sensor.refresh_s or load.call_s <= LONG_CALL_S:
-        return []
-    drawn = [random.uniform(0, PAUSE_S) for _ in range(GROUPS - 1)]
-    scale = min(1.0, PAUSES_SHARE * window.seconds / sum(drawn))
-    return [
-        (part.end, scale * seconds)
-        for part, seconds in zip(window.parts(GROUPS), drawn, strict=False)
-    ]
-
-
-def refreshes(trace: Trace) -> dict[str, float]:
-    """How often each source and counter had news, seconds, as far as a trace sampled every
-    `PROBE_PERIOD_S` tells.
-    """
-    found = {name: refresh_of(*trace.power(name)) for name in trace.watts}
-    found |= {name: refresh_of(*trace.counter(name)) for name in trace.joules}
-    return {name: seconds for name, seconds in found.items() if seconds is not None}
-
-
-def power_in(meter: Meter, trace: Trace, window: Window) -> Power:
-    """Mean power within a window: the headline, with what it was chosen from."""
-    failures = meter.conditions.get("source_failures", {})
-    name = next(iter(trace.joules), "")
-    counter = count(*trace.counter(name), window) if name else Counted(Reason.NOT_SUPPORTED)
-    if "counter" in failures:
-        counter = Counted(failures["counter"])
-    if not meter.sensors:
-        return Power(counter.watts, counter.reason, meter.traits.label)
-    tried = [(source, *integral_of(trace, source, window)) for source in meter.sensors]
-    source, joules, reason = next((found for found in tried if found[1] is not None), tried[0])
-    if joules is None:
-        return Power(
-            None, failures.get(source, reason), counted=counter.watts, counter_reason=counter.reason
-        )
-    power = believe(joules / window.seconds, f"{source} power, integrated", counter)
-    gap = [Flag.SAMPLER_GAP] if gaps(trace.power(source)[0], window, trace.period_s).flagged else []
-    return replace(power, source=f"{meter.traits.label} {power.source}", flags=(*power.flags, *gap))
-
-
-def integral_of(trace: Trace, source: str, window: Window) -> tuple[float | None, Reason | None]:
-    """Joules of a source within a window, or the reason why there are none."""
-    times, watts = trace.power(source)
-    if len(times) == 0:
-        return None, Reason.NO_VALID_SAMPLES
-    joules = integrate(times, watts, window)
-    if joules is None:
-        return None, Reason.WINDOW_NOT_COVERED
-    if gaps(times, window, trace.period_s).starved_s > STARVED * window.seconds:
-        return None, Reason.SAMPLER_STARVED
-    return joules, None
-
-
-def idle_of(meter: Meter, trace: Trace, window: Window) -> Idle:
-    """Power of the device at rest, and whether it was quiet: nothing ran, and the quarters of the
-    time agree.
-    """
-    power = power_in(meter, trace, window)
-    if power.watts is None:
-        return Idle(None, power.reason)
-    quarters = [_watts(meter, trace, part) for part in window.parts(4)]
-    alike = max(quarters) - min(quarters) <= max(NOT_QUIET * power.watts, NOT_QUIET_W)
-    busy = trace.state("utilisation_percent", window.start, window.end)
-    return Idle(
-        power.watts,
-        source=power.source,
-        quiet=alike and not busy.any(),
-        conditions=conditions_of(trace, window),
-    )
-
-
-def _watts(meter: Meter, trace: Trace, part: Window) -> float:
-    """Mean power within a part of a window that is known to be covered."""
-    for source in meter.sensors:
-        joules = integrate(*trace.power(source), part)
-        if joules is not None:
-            return joules / part.seconds
-    times, joules_read = trace.counter(next(iter(trace.joules)))
-    before, after = np.interp([part.start, part.end], times, joules_read)
-    return float(after - before) / part.seconds

@@ -74,6 +74,10 @@ class Instrument(Protocol):
     """What is known of the sensors: scope, failures, retries."""
     probed: bool
     """Whether the sensors' refresh is known of this device, not only of its kind."""
+    why_not: Reason | None
+    """Why nothing can be read, where that is so."""
+    message: str
+    """What there is to say of that besides."""
 
     @property
     def traits(self) -> Traits:

@@ -1,21 +1,17 @@
-"""The one door to NVML: what NVIDIA's driver says of a card, and the card's power sensors.
-Torch-free.
+"""The one door to NVML: what NVIDIA's driver says of a card. Torch-free.
 
 Only reads, which need no privilege: clocks, limits, modes and MIG stay as they are.
 """
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
+from collections.abc import Callable
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
-from archbench.measure.machine import cache
-from archbench.measure.power.meter import GpuLostError, Sensor, Traits
+from archbench.measure.power.meter import GpuLostError
 from archbench.reasons import Reason
 
 T = TypeVar("T")
@@ -38,38 +34,7 @@ TRANSIENT = (10, 21, 999)
 LOST = (15, 16)
 RETRIES_S = (0.01, 0.05, 0.25)
 """Waits before what may be transient is tried again."""
-INSTANT, AVERAGE = 186, 185
-"""NVML's field numbers of power that is not `usage`."""
-SCOPES = {0: "gpu", 1: "module"}
 SM_CLOCK, MEMORY_CLOCK, GPU_TEMPERATURE = 1, 2, 0
-
-PRIORS = {
-    5: {"usage": (0.1, 0.1), "instant": (0.1, 0.1)},
-    6: {"usage": (0.02, 0.01), "instant": (0.02, 0.01)},
-    7: {"usage": (0.02, 0.01), "instant": (0.02, 0.01)},
-    7.5: {"usage": (0.1, 0.1), "instant": (0.1, 0.1)},
-    8: {"usage": (0.1, 0.025), "instant": (0.1, 0.025)},
-    8.6: {"usage": (0.1, 1.0), "instant": (0.1, 0.1)},
-    9: {"usage": (0.1, 1.0), "instant": (0.1, 0.025)},
-}
-"""Refresh and averaging window of the sensors, seconds, by the least compute capability that has
-them.
-
-Source: Yang, Adamek, Armour, "Part-time Power Measurements" (arXiv:2312.02741). Single models
-deviate, so cards are probed.
-"""
-UNKNOWN = {"usage": (0.1, 1.0), "instant": (0.1, 0.025)}
-NEWEST_KNOWN = 9.0
-AVERAGE_PRIOR = (0.1, 1.0)
-LEAST_PERIOD_S, MOST_PERIOD_S = 0.01, 0.1
-PLAUSIBLE = 6
-"""How many times a probed refresh may differ from the known one."""
-KEPT = "sensors"
-"""What is kept of a card for later jobs."""
-DEAD = -1
-"""The return code noted for a source that is not asked any more."""
-
-TRAITS = Traits(label="NVML", settle_s=1.5, least_window_s=2.0, systematic_pct=5.0)
 
 
 def load_binding() -> tuple[Any, str]:
@@ -92,6 +57,18 @@ def load_binding() -> tuple[Any, str]:
             "pynvml; pip install nvidia-ml-py",
         )
     return binding, ""
+
+
+def may_have_cards() -> bool:
+    """Whether the driver answers, or cannot be asked: where it does not there are no cards."""
+    binding, _ = load_binding()
+    if binding is None:
+        return True
+    try:
+        binding.nvmlInit()
+    except binding.NVMLError:
+        return False
+    return True
 
 
 class NvmlCard:
@@ -293,136 +270,3 @@ class NvmlCard:
 def reason_of(code: int) -> Reason:
     """What a return code of NVML says; most are their own number."""
     return REASONS.get(code) or Reason(f"nvml_error_{code}")
-
-
-def prior(capability: float | None, source: str) -> Sensor:
-    """What is known of a source's sensor before the card is probed."""
-    if source == "average":
-        return Sensor(*AVERAGE_PRIOR)
-    least = max(
-        (
-            known
-            for known in PRIORS
-            if capability is not None and known <= capability < NEWEST_KNOWN + 1
-        ),
-        default=None,
-    )
-    return Sensor(*(PRIORS[least] if least else UNKNOWN)[source])
-
-
-Reader = Callable[[], tuple[int, float | None]]
-
-
-class NvmlInstrument:
-    """A card's power sources and energy counter. `why_not` says why none can be read."""
-
-    traits = TRAITS
-
-    def __init__(self, card: NvmlCard) -> None:
-        self.card = card
-        self.sensors: dict[str, Sensor] = {}
-        self.conditions: dict[str, Any] = {"power_scope": "gpu", "source_failures": {}}
-        self.probed = False
-        self._readers: dict[str, Reader] = {}
-        self._counts = False
-        self.message = card.message
-        self.why_not = card.why_not or (Reason.MIG if card.mig_enabled() else self._choose())
-
-    def _choose(self) -> Reason | None:
-        """Try each source once; give the reason where none can be read."""
-        card = self.card
-        found = {"instant": self._instant(), "usage": card.usage_w}
-        failures = self.conditions["source_failures"]
-        for name, read in found.items():
-            code, _ = read()
-            if code:
-                failures[name] = reason_of(code)
-            else:
-                self._readers[name] = read
-        if not self._readers:
-            code, _ = card.field_w(AVERAGE, 0)
-            failures["average"] = reason_of(code)
-            if not code:
-                self._readers["average"] = lambda: card.field_w(AVERAGE, 0)
-        code, _ = card.energy_j()
-        self._counts = not code
-        if code:
-            failures["counter"] = reason_of(code)
-        capability = card.capability()
-        self.sensors = {name: prior(capability, name) for name in self._readers}
-        self._recall()
-        return None if self._readers else failures.get("usage", Reason.NOT_SUPPORTED)
-
-    def _instant(self) -> Reader:
-        """The reader of instantaneous power: of the card, or of its module where only that is
-        measured.
-        """
-        code, _ = self.card.field_w(INSTANT, 0)
-        scope = 1 if code == NOT_SUPPORTED and not self.card.field_w(INSTANT, 1)[0] else 0
-        self.conditions["power_scope"] = SCOPES[scope]
-        return lambda: self.card.field_w(INSTANT, scope)
-
-    @property
-    def period_s(self) -> float:
-        refresh = min(sensor.refresh_s for sensor in self.sensors.values())
-        return min(max(refresh / 2, LEAST_PERIOD_S), MOST_PERIOD_S)
-
-    def watts(self) -> dict[str, tuple[float, int]]:
-        return {name: self._watts(name, read) for name, read in self._readers.items()}
-
-    def _watts(self, name: str, read: Reader) -> tuple[float, int]:
-        if name in self.conditions["source_failures"]:
-            return math.nan, DEAD
-        code, watts = read()
-        if code in TRANSIENT:
-            self.conditions["source_failures"][name] = reason_of(code)
-        return watts or math.nan, code
-
-    def joules(self) -> dict[str, float]:
-        if not self._counts:
-            return {}
-        code, joules = self.card.energy_j()
-        if joules is None:
-            self._counts = False
-            self.conditions["source_failures"]["counter"] = reason_of(code)
-            return {}
-        return {"counter": joules}
-
-    def state(self) -> dict[str, float]:
-        card = self.card
-        self.conditions["retries"] = card.retries
-        found = {
-            "sm_clock_mhz": card.sm_clock_mhz(),
-            "memory_clock_mhz": card.memory_clock_mhz(),
-            "temperature_c": card.temperature_c(),
-            "event_reasons": card.event_reasons(),
-            "performance_state": card.performance_state(),
-            "utilisation_percent": card.utilisation_percent(),
-            "processes": card.process_count(),
-        }
-        return {name: math.nan if value is None else float(value) for name, value in found.items()}
-
-    def learn(self, refresh_s: Mapping[str, float]) -> None:
-        """Take what a probe found of the refresh of sources and counter; keep it for this card and
-        driver where it is whole.
-        """
-        self._take(refresh_s)
-        if self.sensors.keys() <= refresh_s.keys():
-            cache.write(KEPT, self._key(), refresh_s)
-
-    def _take(self, refresh_s: Mapping[str, float]) -> None:
-        self.conditions["counter_refresh_s"] = refresh_s.get("counter")
-        for name, sensor in self.sensors.items():
-            seconds = refresh_s.get(name, 0.0)
-            if 1 / PLAUSIBLE <= seconds / sensor.refresh_s <= PLAUSIBLE:
-                self.sensors[name] = replace(sensor, refresh_s=seconds, origin="probe")
-        self.probed = True
-
-    def _recall(self) -> None:
-        """Take what an earlier probe of this card under this driver found."""
-        found = cache.read(KEPT, self._key())
-        if found and all(isinstance(seconds, float) for seconds in found.values()):
-            self._take(found)
-
-    def _key(self) -> dict[str, str | None]:
-        return {"uuid": self.card.uuid(), "driver": self.card.driver()}

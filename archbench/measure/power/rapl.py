@@ -105,3 +105,8 @@ class RaplInstrument:
 
     def learn(self, refresh_s: Mapping[str, float]) -> None:
         """Do nothing: the counters are as fresh as they are."""
+
+
+def open_instrument(uuid: str | None) -> RaplInstrument:
+    """Open the packages of this machine; they have no UUID."""
+    return RaplInstrument()

@@ -19,7 +19,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from archbench.measure.machine import cache, host
+from archbench import cache
+from archbench.measure.machine import host
 from archbench.measure.machine.device import Device
 from archbench.measure.roofline.bounds import Peaks, Probe, Roof
 from archbench.reasons import Flag

@@ -8,6 +8,7 @@ from typing import Literal
 
 from archbench.measure.machine import host
 from archbench.measure.machine.cards import answer, ask
+from archbench.measure.power.nvml import may_have_cards
 from archbench.records import Record
 from archbench.records.store import host_id
 from archbench.settings import Settings
@@ -71,11 +72,7 @@ def only(uuid: str) -> dict[str, str]:
 
 def _cards() -> list[Place]:
     """Every card that torch sees here; the child is spared where there is no driver."""
-    import pynvml
-
-    try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
+    if not may_have_cards():
         return []
     done = ask()
     if done.returncode:

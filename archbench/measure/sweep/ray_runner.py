@@ -23,6 +23,7 @@ from typing import Any, Literal
 
 from archbench.measure.job.supervisor import Job, RefusedError, Watch, measure
 from archbench.measure.machine import host
+from archbench.measure.power.nvml import NvmlCard
 from archbench.measure.sweep.places import Place, only
 from archbench.measure.sweep.queues import Keep, Runner
 from archbench.reasons import Reason, Status
@@ -248,15 +249,11 @@ def _pack(record: Record, samples: Path) -> Answer:
 
 def _card(name: str) -> Place:
     """The card that Ray gave this actor, by the UUID that its number has with the driver."""
-    import pynvml
     import ray
 
     (index,) = ray.get_runtime_context().get_accelerator_ids()["GPU"]
-    pynvml.nvmlInit()
-    handle = (
-        pynvml.nvmlDeviceGetHandleByUUID(index)
-        if index.startswith("GPU-")
-        else pynvml.nvmlDeviceGetHandleByIndex(int(index))
-    )
-    uuid = pynvml.nvmlDeviceGetUUID(handle)
-    return Place(name, "cuda", pynvml.nvmlDeviceGetName(handle), uuid, variables=only(uuid))
+    card = NvmlCard(index) if index.startswith("GPU-") else NvmlCard(index=int(index))
+    model, uuid = card.name(), card.uuid()
+    if not model or not uuid:
+        raise UsageError(f"card {index} of {name} cannot be asked for its name: {card.why_not}")
+    return Place(name, "cuda", model, uuid, variables=only(uuid))

@@ -16,14 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from archbench.measure.power.energy import (
-    Load,
-    eq2_joules,
-    integral_of,
-    open_meter,
-    pauses_for,
-    power_in,
-)
+from archbench.measure.power.energy import eq2_joules
 from archbench.measure.power.integral import (
     Counted,
     Window,
@@ -33,7 +26,11 @@ from archbench.measure.power.integral import (
     integrate,
     refresh_of,
 )
+from archbench.measure.power.load import Load, pauses_for
 from archbench.measure.power.meter import NullMeter, SampledMeter, Sensor, Trace, Traits
+from archbench.measure.power.meters import meter_of
+from archbench.measure.power.rapl import RaplInstrument
+from archbench.measure.power.traces import integral_of, power_in
 from archbench.measure.power.validity import conditions_of, flags_of, sharing
 from archbench.records import Record, Store
 
@@ -837,6 +834,6 @@ def test_right_after_an_edge_the_counter_is_read_closely_until_it_changes():
 
 
 def test_a_meter_that_is_not_there_is_null_and_takes_no_samples(tmp_path):
-    meter = open_meter("rapl", root=tmp_path)
+    meter = meter_of(RaplInstrument(tmp_path))
     meter.start()
     assert (meter.why_not, meter.stop(), meter.samples()) == ("rapl_absent", Trace(), [])

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from archbench.measure.machine import cache
-from archbench.measure.power.nvml import KEPT, NvmlCard, prior
+from archbench import cache
+from archbench.measure.power.nvml import NvmlCard
+from archbench.measure.power.nvml_meter import KEPT, prior
 
 ANSWERS = {
     "name": "Stub GPU",

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from archbench.measure.power.energy import EnergyJob, open_meter
+from archbench.measure.power.energy import EnergyJob
+from archbench.measure.power.meters import meter_of
 from archbench.measure.power.rapl import RaplInstrument
 
 
@@ -90,7 +91,7 @@ def test_counters_for_root_only_say_so(root):
 
 
 def test_a_cpu_job_without_counters_pays_no_seconds_and_tells_the_two_kinds_of_missing_apart(root):
-    energy = EnergyJob(open_meter("rapl", root=root), interrupted=lambda: False)
+    energy = EnergyJob(meter_of(RaplInstrument(root)), interrupted=lambda: False)
     energy.rest("no_context")
     assert not energy.possible
     reasons = {name: metric.reason for name, metric in energy.metrics.items()}

@@ -11,9 +11,10 @@ import pytest
 from torch import nn
 
 import archbench
+from archbench import cache
 from archbench.api import Call
 from archbench.cli.main import run
-from archbench.measure.machine import cache, host
+from archbench.measure.machine import host
 from archbench.measure.machine.devices import open_device
 from archbench.measure.roofline import probes
 from archbench.measure.roofline.bounds import Bound, Peaks, Probe, Roofline, bounds, describe

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from archbench.measure.machine import cache
+from archbench import cache
 
 KEY = {"device": "Example", "threads": 2}
 
