@@ -129,6 +129,7 @@ class Reason(_Code):
     NOT_REACHED = Because("not_reached", "the job ended before it")
 
     # Of figures, by the records and rows that there are
+    UNREADABLE = Because("unreadable", "what the record holds of it is no value")
     NOT_ASKED_FOR = Because("not_asked_for", "not asked for")
     NOT_COUNTED = Because("not_counted", "no record has the counts")
     NOT_MEASURED = Because("not_measured", "no record of it")

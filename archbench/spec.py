@@ -4,6 +4,7 @@ Torch-free.
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 from dataclasses import asdict, dataclass
@@ -96,6 +97,10 @@ class Spec:
     batch: int = 1
     mode: Literal["infer", "train"] = "infer"
     options: tuple[tuple[str, OptionValue], ...] = ()
+    unknown: str = ""
+    """What a later version's record says besides, as JSON: a network that this version cannot
+    make, and like no other.
+    """
 
     @property
     def size(self) -> str:
@@ -116,6 +121,8 @@ class Spec:
             parts.append(f"batch {self.batch}")
         if self.mode == "train":
             parts.append("training")
+        if self.unknown:
+            parts.append(f"with {', '.join(json.loads(self.unknown))} of a later archbench")
         return ", ".join(parts)
 
     def command(self) -> str:
@@ -134,7 +141,8 @@ class Spec:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the spec as plain data, the form that records hold."""
-        return asdict(self) | {"options": dict(self.options)}
+        data = asdict(self) | {"options": dict(self.options)}
+        return json.loads(data.pop("unknown") or "{}") | data
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Spec:

@@ -24,6 +24,7 @@ from archbench.quantities import (
 )
 from archbench.quantity import Quantity
 from archbench.records import Metric, Record
+from archbench.records.reading import read_record
 from archbench.zoo import catalogue
 
 RESULTS = Path(__file__).parent.parent / "results"
@@ -160,7 +161,7 @@ def test_rules_give_what_was_stored_to_the_last_digit() -> None:
     rules = {row.name for row, _ in DERIVED}
     compared = 0
     for data in stored():
-        whole = Record.from_dict(data)
+        whole = read_record(data, pytest.fail)
         measured = {name: metric for name, metric in whole.measured.items() if name not in rules}
         counted = {
             name: value for name, value in (whole.counted or {}).items() if name not in rules

@@ -12,15 +12,14 @@ from functools import cached_property
 from typing import Any
 
 from archbench.escaping import storable
-from archbench.quantities import DERIVED, QUANTITIES, ROWS, completed
+from archbench.quantities import DERIVED, QUANTITIES, completed
 from archbench.quantity import Quantity, Rule
 from archbench.reasons import Flag, Reason, Status
+from archbench.records.conditions import Conditions, Environment, Number
 from archbench.settings import Settings
 from archbench.spec import Spec
 
 SCHEMA_VERSION = 1
-NOT_NUMBERS = [row.name for row in ROWS if row.group == "counted" and not row.is_number]
-"""What is counted without being one figure."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Metric:
     figure without taking it back.
     """
 
-    value: float | None
+    value: Number | None
     unit: str
     source: str = ""
     protocol: str = ""
@@ -85,8 +84,8 @@ class Record:
     reason: Cause | None = None
     counted: dict[str, Any] | None = None
     measured: dict[str, Metric] = field(default_factory=dict)
-    environment: dict[str, Any] = field(default_factory=dict)
-    conditions: dict[str, Any] = field(default_factory=dict)
+    environment: Environment = field(default_factory=Environment)
+    conditions: Conditions = field(default_factory=Conditions)
     phases: dict[str, float] = field(default_factory=dict)
     """Wall time of each phase of the job, seconds."""
     samples: str = ""
@@ -100,6 +99,8 @@ class Record:
         default_factory=lambda: datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
     )
     schema_version: int = SCHEMA_VERSION
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """What a later version wrote besides, where it stood; of the spec the spec itself keeps it."""
 
     def value(self, name: str) -> float | None:
         """A figure by its word, counted or measured; None where it was not found."""
@@ -150,81 +151,26 @@ class Record:
 
     def to_dict(self) -> dict[str, Any]:
         """Give the record as plain data, ready for JSON and UTF-8."""
-        data = asdict(self)
-        return storable(
-            data
-            | {
-                "spec": self.spec.to_dict(),
-                "command": self.command(),
-                "settings": self.settings.to_dict() if self.settings else None,
-                "measured": {
-                    name: _without_blanks(asdict(metric)) for name, metric in self.measured.items()
-                },
-            }
-        )
-
-    @classmethod
-    def from_dict(cls, data: dict[str, Any]) -> Record:
-        """Read what `to_dict` wrote; raises KeyError, TypeError or ValueError where it is something
-        else.
-        """
-        version = data["schema_version"]
-        if not isinstance(version, int) or version > SCHEMA_VERSION:
-            raise ValueError(
-                f"schema version {version}, this archbench reads up to {SCHEMA_VERSION}"
-            )
-        known = {key: value for key, value in data.items() if key in cls.__dataclass_fields__}
-        _check_types(data)
-        spec = Spec.from_dict(data["spec"])
-        settings = Settings.from_dict(data["settings"]) if data["settings"] else None
-        hash((spec, settings))  # A value that is not plain is found here, not by the first table.
-        return cls(
-            **known
-            | {
-                "spec": spec,
-                "settings": settings,
-                "status": Status(data["status"]),
-                "reason": cause_from_dict(data["reason"]) if data["reason"] else None,
-                "measured": {
-                    name: metric_from_dict(metric) for name, metric in data["measured"].items()
-                },
-            }
-        )
-
-
-def _check_types(data: dict[str, Any]) -> None:
-    """Raise TypeError where a record holds something that no table could show."""
-    texts = [data[key] for key in ("record_id", "time_utc", "samples", "status")]
-    tables = [data[key] for key in ("environment", "conditions", "phases", "measured", "spec")]
-    if not all(isinstance(text, str) for text in texts) or not all(
-        isinstance(table, dict) for table in tables
-    ):
-        raise TypeError("a field is of another type")
-    counted = {
-        key: value for key, value in (data["counted"] or {}).items() if key not in NOT_NUMBERS
-    }
-    figures = [*counted.values(), *(metric["value"] for metric in data["measured"].values())]
-    if not all(
-        figure is None or (isinstance(figure, int | float) and not isinstance(figure, bool))
-        for figure in figures
-    ):
-        raise TypeError("a figure is no number")
-
-
-def metric_from_dict(data: dict[str, Any]) -> Metric:
-    """Read one measured figure."""
-    reason = data.get("reason")
-    known = {
-        "reason": Reason(reason) if reason else None,
-        "flags": tuple(map(Flag, data.get("flags", ()))),
-    }
-    return Metric(**data | known)
-
-
-def cause_from_dict(data: dict[str, Any]) -> Cause:
-    """Read why a job did not end well."""
-    return Cause(**data | {"code": Reason(data["code"])})
+        data = asdict(self) | {
+            "spec": self.spec.to_dict(),
+            "command": self.command(),
+            "settings": self.settings.to_dict() if self.settings else None,
+            "measured": {
+                name: _without_blanks(asdict(metric)) for name, metric in self.measured.items()
+            },
+        }
+        return storable(_merged(data, data.pop("extra")))
 
 
 def _without_blanks(metric: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in metric.items() if key in ("value", "unit") or value}
+
+
+def _merged(data: dict[str, Any], more: Mapping[str, Any]) -> dict[str, Any]:
+    """Give tables with the entries of others of the same form put in."""
+    return data | {
+        key: _merged(data[key], value)
+        if isinstance(data.get(key), dict) and isinstance(value, dict)
+        else value
+        for key, value in more.items()
+    }

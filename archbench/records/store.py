@@ -15,9 +15,11 @@ import shutil
 import sys
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from archbench import escaping
+from archbench.records.reading import RecordError, read_line
 from archbench.records.schema import Record
 from archbench.spec import UsageError
 
@@ -109,15 +111,17 @@ class Store:
             for number, line in enumerate(lines, start=1):
                 if not line.strip():
                     continue
+                tell = partial(self._tell, f"{path}:{number}")
                 try:
-                    record = Record.from_dict(json.loads(line, parse_constant=_refuse))
-                except (ValueError, KeyError, TypeError, AttributeError) as error:
-                    torn = isinstance(error, json.JSONDecodeError | UnicodeDecodeError)
-                    what = "not JSON, torn or corrupt" if torn else f"not a record: {error}"
-                    self.warn(f"{path}:{number}: skipped, {what}")
-                    continue
-                records[record.record_id] = record
+                    record = read_line(line, tell)
+                except RecordError as error:
+                    tell(f"skipped, {error}")
+                else:
+                    records[record.record_id] = record
         return sorted(records.values(), key=lambda record: record.time_utc)
+
+    def _tell(self, where: str, what: str) -> None:
+        self.warn(f"{where}: {what}")
 
     @staticmethod
     def _move_in(source: Path, target: Path) -> None:
@@ -131,7 +135,3 @@ class Store:
             writer.flush()
             os.fsync(writer.fileno())
         temporary.replace(target)
-
-
-def _refuse(constant: str) -> float:
-    raise TypeError(f"{constant} is no figure")

@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from archbench.reasons import Status
-from archbench.records.schema import Cause, Metric, cause_from_dict, metric_from_dict
+from archbench.records import Cause, Metric
+from archbench.records.conditions import Conditions, Environment
+from archbench.records.reading import read_cause, read_metric
 
 FILE = "result.json"
 
@@ -36,8 +38,8 @@ class Result:
     reason: Cause | None = None
     counted: dict[str, Any] | None = None
     measured: dict[str, Metric] = field(default_factory=dict)
-    environment: dict[str, Any] = field(default_factory=dict)
-    conditions: dict[str, Any] = field(default_factory=dict)
+    environment: Environment = field(default_factory=Environment)
+    conditions: Conditions = field(default_factory=Conditions)
     phases: dict[str, float] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
@@ -64,9 +66,9 @@ class Result:
         known = {
             "outcome": Outcome(data.get("outcome", Outcome.RUNNING)),
             "status": Status(status) if status else None,
-            "reason": cause_from_dict(reason) if reason else None,
+            "reason": read_cause(reason) if reason else None,
             "measured": {
-                name: metric_from_dict(metric) for name, metric in data.get("measured", {}).items()
+                name: read_metric(metric) for name, metric in data.get("measured", {}).items()
             },
         }
         return cls(**data | known)

@@ -25,6 +25,7 @@ from archbench.measure.job.result import Outcome, Result
 from archbench.measure.machine import host
 from archbench.reasons import Reason, Status
 from archbench.records import Cause, Record, Store
+from archbench.records.conditions import Conditions
 from archbench.settings import Settings
 from archbench.spec import Spec, UsageError
 
@@ -58,7 +59,7 @@ class Job:
     spec: Spec
     settings: Settings
     run_id: str = ""
-    conditions: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Conditions = field(default_factory=Conditions)
     """What the record's conditions hold besides what the worker finds."""
     variables: Mapping[str, str] = field(default_factory=dict)
     """Environment variables of the worker besides those of this process."""
@@ -133,7 +134,7 @@ def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
             )
             record = judge(job.spec, job.settings, ending, Result.read(folder))
             if attempt == ATTEMPTS or record.reason is None or not record.reason.code.is_retried:
-                conditions = {**record.conditions, **job.conditions}
+                conditions: Conditions = {**record.conditions, **job.conditions}
                 return keep(
                     replace(record, run_id=job.run_id, attempt=attempt, conditions=conditions),
                     folder / "samples.npz",

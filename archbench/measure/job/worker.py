@@ -19,7 +19,7 @@ from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -50,6 +50,7 @@ from archbench.measure.roofline import bounds as roofline
 from archbench.measure.roofline.probes import peaks_of
 from archbench.reasons import Flag, Reason, Status
 from archbench.records import Cause, Metric
+from archbench.records.conditions import Conditions, Energy
 from archbench.settings import Settings
 from archbench.spec import Spec, UsageError
 
@@ -221,11 +222,11 @@ def sizes(network: nn.Module) -> dict[str, Metric]:
     }
 
 
-def contention(bench: Bench, conditions: dict[str, Any]) -> list[Flag]:
+def contention(bench: Bench, conditions: Conditions) -> list[Flag]:
     """Flags of what may have disturbed the times: others on the CPU or the card, a training that
     left the finite numbers.
     """
-    disturbed = any(host.is_contended(conditions[when]) for when in ("host_before", "host_after"))
+    disturbed = any(map(host.is_contended, (conditions["host_before"], conditions["host_after"])))
     diverged = bench.training is not None and bench.training.diverged
     return [
         *([Flag.CPU_CONTENDED] if disturbed else []),
@@ -275,7 +276,7 @@ def measure_energy(
                 energy.measure(load, settings.energy_s)
     finally:
         report.measured(energy.metrics)
-        report.result.conditions["energy"] = energy.conditions
+        report.result.conditions["energy"] = cast(Energy, energy.conditions)
         save_samples(samples | energy.arrays, report.folder / "samples.npz")
 
 

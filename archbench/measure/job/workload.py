@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import cycle
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -19,6 +19,7 @@ from archbench.measure.job.pictures import load_pictures
 from archbench.measure.job.training import TrainingStep
 from archbench.measure.job.weights import calibrate, fold_batch_norms, initialise
 from archbench.measure.machine.device import Device
+from archbench.records.conditions import Conditions, Scene
 from archbench.settings import Settings
 from archbench.spec import Spec
 
@@ -28,7 +29,7 @@ BUFFERS = 2
 """Random inputs that are used in turn."""
 
 
-def prepare(spec: Spec, settings: Settings, device: Device, conditions: dict[str, Any]) -> Bench:
+def prepare(spec: Spec, settings: Settings, device: Device, conditions: Conditions) -> Bench:
     """Build the network with its weights and its inputs, in the asked precision and memory format
     on the device.
 
@@ -65,7 +66,7 @@ def prepare(spec: Spec, settings: Settings, device: Device, conditions: dict[str
 
 
 def _draw_inputs(
-    spec: Spec, settings: Settings, network: nn.Module, conditions: dict[str, Any]
+    spec: Spec, settings: Settings, network: nn.Module, conditions: Conditions
 ) -> tuple[list[Tensor], Tensor]:
     """The batches to time on, [B, 3, H, W] each, and two images like them that the weights are
     calibrated on.
@@ -89,7 +90,7 @@ def batches(images: list[Tensor], size: int) -> Iterator[list[Tensor]]:
         yield [next(endless) for _ in range(size)]
 
 
-def add_load(bench: Bench, settings: Settings, conditions: dict[str, Any]) -> None:
+def add_load(bench: Bench, settings: Settings, conditions: Conditions) -> None:
     """Give a detector the synthetic scene to postprocess, and note its candidates before and
     after.
     """
@@ -99,4 +100,4 @@ def add_load(bench: Bench, settings: Settings, conditions: dict[str, Any]) -> No
     bench.load, counts = bench.network.synthesize(bench.forward(), generator)
     found = bench.postprocess()
     kept = sum(map(len, found)) / len(found)
-    conditions["postprocess_load"] = counts | {"kept": kept}
+    conditions["postprocess_load"] = cast(Scene, counts | {"kept": kept})

@@ -12,6 +12,7 @@ from archbench.measure.machine.device import Clock, Device
 from archbench.measure.power.nvml import NvmlCard
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric
+from archbench.records.conditions import Environment
 from archbench.settings import PRECISIONS, Settings
 from archbench.spec import UsageError
 
@@ -73,7 +74,7 @@ class CudaDevice(Device):
         torch.cuda.set_device(self._index)
         self._clock = CudaClock()
 
-    def fingerprint(self) -> dict[str, Any]:
+    def fingerprint(self) -> Environment:
         properties = torch.cuda.get_device_properties(self._index)
         return super().fingerprint() | {
             "uuid": self.uuid,

@@ -5,7 +5,6 @@ that callers never branch; here the CPU, and what every device shares.
 from __future__ import annotations
 
 import platform
-from typing import Any
 
 import torch
 
@@ -13,6 +12,7 @@ from archbench.measure.machine import host
 from archbench.quantities import about
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric
+from archbench.records.conditions import Environment
 from archbench.settings import Settings
 from archbench.spec import UsageError
 
@@ -83,7 +83,7 @@ class Device:
     def activate(self) -> None:
         """Make the device ready for work; until then nothing of this process is on it."""
 
-    def fingerprint(self) -> dict[str, Any]:
+    def fingerprint(self) -> Environment:
         """What of the device and its libraries bears on a measurement, read back rather than
         assumed.
         """

@@ -11,9 +11,9 @@ import resource
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from archbench import __version__
+from archbench.records.conditions import Environment, HostLoad
 from archbench.records.store import host_id
 
 CPUS = Path("/sys/devices/system/cpu")
@@ -87,7 +87,7 @@ def cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def fingerprint() -> dict[str, Any]:
+def fingerprint() -> Environment:
     """What of the host bears on a measurement. Names nobody: the host is a hash."""
     flags = (_read("/proc/cpuinfo") or "").split()
     return {
@@ -127,7 +127,7 @@ def _commit() -> str | None:
         return None
 
 
-def load() -> dict[str, float | None]:
+def load() -> HostLoad:
     """How busy the host is: load average over a minute, the share of 10 s in which something waited
     for a CPU, percent.
 
@@ -145,7 +145,7 @@ def load() -> dict[str, float | None]:
     }
 
 
-def is_contended(load: dict[str, float | None]) -> bool:
+def is_contended(load: HostLoad) -> bool:
     """Whether other programs are taken to disturb: by the pressure, or by the load average where
     the kernel has no pressure.
 

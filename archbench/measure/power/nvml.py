@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 
 from archbench.measure.power.meter import GpuLostError
 from archbench.reasons import Reason
+from archbench.records.conditions import Environment
 
 T = TypeVar("T")
 
@@ -228,7 +229,7 @@ class NvmlCard:
             return bool(modes[0])
         return False if self.failures.get("nvmlDeviceGetMigMode") == Reason.NOT_SUPPORTED else None
 
-    def fingerprint(self) -> dict[str, Any]:
+    def fingerprint(self) -> Environment:
         """What of the card bears on a measurement and stays as it is."""
         return {
             "driver": self.driver(),

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from archbench.quantities import about
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric
+from archbench.records.conditions import Conditions, Roofs
 from archbench.settings import Settings
 
 if TYPE_CHECKING:
@@ -111,7 +112,7 @@ class Roofline:
         )
 
     @classmethod
-    def from_conditions(cls, conditions: Mapping[str, Any]) -> Roofline | None:
+    def from_conditions(cls, conditions: Conditions) -> Roofline | None:
         """The roofline that a record holds; None where it holds none."""
         kept = conditions.get("roofline")
         return (
@@ -119,7 +120,7 @@ class Roofline:
         )
 
 
-def describe(peaks: Peaks, settings: Settings, *, cached: bool) -> dict[str, Any]:
+def describe(peaks: Peaks, settings: Settings, *, cached: bool) -> Roofs:
     """Give the peaks as a record's conditions: the two roofs with the probes that set them, and all
     probes.
     """
@@ -133,12 +134,15 @@ def describe(peaks: Peaks, settings: Settings, *, cached: bool) -> dict[str, Any
         "bytes_probe": memory.name,
         "element_bytes": ELEMENT_BYTES[settings.precision],
         "cached": cached,
-        **asdict(peaks),
+        "probes": [asdict(probe) for probe in peaks.probes],
+        "skipped": list(peaks.skipped),
+        "flags": list(peaks.flags),
+        "time_utc": peaks.time_utc,
     }
 
 
 def bounds(
-    report: CostReport, conditions: Mapping[str, Any], settings: Settings, latency_ms: float
+    report: CostReport, conditions: Conditions, settings: Settings, latency_ms: float
 ) -> dict[str, Metric]:
     """Bound a network by the roofline in a record's conditions, and say which share of its time the
     layers' bound is.

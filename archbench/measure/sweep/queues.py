@@ -324,7 +324,7 @@ def _skipped(job: Job, lost: Cause) -> Record:
         status=Status.SKIPPED,
         reason=Cause(lost.code, "", f"not begun: {lost.message}"),
         environment=host.fingerprint(),
-        conditions=dict(job.conditions),
+        conditions=job.conditions,
         run_id=job.run_id,
     )
 

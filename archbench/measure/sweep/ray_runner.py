@@ -28,6 +28,8 @@ from archbench.measure.sweep.places import Place, only
 from archbench.measure.sweep.queues import Keep, Runner
 from archbench.reasons import Reason, Status
 from archbench.records import Cause, Record
+from archbench.records.reading import read_record
+from archbench.records.store import warn_on_stderr
 from archbench.settings import Settings
 from archbench.spec import UsageError
 
@@ -214,8 +216,8 @@ def _run(actor: Any, job: Job, keep: Keep, watch: Watch) -> Record:
             environment=host.fingerprint(),
             run_id=job.run_id,
         )
-        return keep(replace(lost, conditions=dict(job.conditions)), None)
-    record = Record.from_dict(answer.record)
+        return keep(replace(lost, conditions=job.conditions), None)
+    record = read_record(answer.record, warn_on_stderr)
     if answer.refused:
         raise RefusedError(record)
     if not answer.samples:

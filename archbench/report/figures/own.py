@@ -5,9 +5,9 @@ energy.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from archbench.quantities import QUANTITIES
+from archbench.records.conditions import Roofs
 from archbench.report.data.configurations import Configuration, measured_setups
 from archbench.report.data.explains import (
     EXPLAINED,
@@ -76,7 +76,8 @@ def roofline(material: Material) -> Plots:
         {configuration.spec: configuration for configuration in chosen},
         {name: len(group) for name, group in list(setups.items())[1:]},
     )
-    roofs = _conditions(chosen[-1])
+    roofs = _roofs_of(chosen[-1])
+    assert roofs
     remarks = [
         "Roofs: what the device did at best in probes of its own; bytes: inputs, weights and "
         "outputs of every operator. A network's time is"
@@ -247,7 +248,7 @@ def _intensity(configuration: Configuration) -> float | None:
     """Operations for each byte that the forward pass moves, in the precision that it was measured
     in; None without roofs.
     """
-    roofs, counted = _conditions(configuration), configuration.newest.counts
+    roofs, counted = _roofs_of(configuration), configuration.newest.counts
     if not roofs or not counted.get("bytes_all"):
         return None
     return (
@@ -257,7 +258,7 @@ def _intensity(configuration: Configuration) -> float | None:
     )
 
 
-def _conditions(configuration: Configuration) -> Mapping[str, Any]:
+def _roofs_of(configuration: Configuration) -> Roofs | None:
     """The roofs that the newest record with some holds; nothing where none does."""
     return next(
         (
@@ -265,11 +266,11 @@ def _conditions(configuration: Configuration) -> Mapping[str, Any]:
             for record in reversed(configuration.records)
             if record.conditions.get("roofline")
         ),
-        {},
+        None,
     )
 
 
-def _roofs(roofs: Mapping[str, Any], intensities: Sequence[float]) -> tuple[Guide, ...]:
+def _roofs(roofs: Roofs, intensities: Sequence[float]) -> tuple[Guide, ...]:
     """The two roofs over the range that the networks span, and the ridge between them."""
     compute, bandwidth = 1e-9 * roofs["flops_per_s"], 1e-9 * roofs["bytes_per_s"]
     ridge = compute / bandwidth

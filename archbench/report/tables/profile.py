@@ -6,7 +6,7 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 from archbench.papers import beside, rule_notes
 from archbench.papers.pairs import approximations, default_form
@@ -14,6 +14,7 @@ from archbench.quantities import profiled
 from archbench.quantity import Quantity
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric, Record
+from archbench.records.conditions import Roofs
 from archbench.report.data.comparable import where
 from archbench.report.data.configurations import REPEATABLE
 from archbench.report.tables.table import MISSING, NOTE_WIDTH, Column, Table
@@ -323,7 +324,7 @@ def _conditions(record: Record) -> list[str]:
     return notes
 
 
-def _roofline(peaks: Mapping[str, Any] | None) -> list[str]:
+def _roofline(peaks: Roofs | None) -> list[str]:
     """What the roofline stands on, and how to read it."""
     if not peaks:
         return []

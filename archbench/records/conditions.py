@@ -1,0 +1,142 @@
+"""Where a record was made and under what conditions: the types of what stands there.
+
+These are plain dictionaries in which any key may be missing, since the job ended before it or an
+earlier version did not write it. Keys of other versions stay where they are. Torch-free.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypedDict
+
+from msgspec import Meta
+
+MOST = 1e30
+"""A number beyond which nothing is that a machine has or does."""
+Whole = Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
+Real = Annotated[float, Meta(ge=-MOST, le=MOST)]
+Number = Whole | Real
+"""A number that tables, plots and JSON can hold."""
+Seconds = Annotated[float, Meta(ge=0, le=MOST)]
+Positive = Annotated[float, Meta(gt=0, le=MOST)]
+Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class Environment(TypedDict, total=False):
+    """What of the machine, the device and their software bears on a measurement."""
+
+    host: str
+    """A hash that tells machines apart."""
+    archbench: str
+    commit: str | None
+    python: str
+    os: str
+    cpu: str
+    cores: Count
+    """Physical cores that the process may use."""
+    affinity: list[Count]
+    governor: str | None
+    container: bool
+    virtual_machine: bool
+    variables: dict[str, str]
+    device: str
+    """As torch names it: cpu, cuda:0."""
+    device_name: str
+    torch: str
+    threads: Count
+    machine: str
+    cpu_capability: str
+    mkldnn: bool
+    nms: str
+    deterministic: bool
+    uuid: str | None
+    compute_capability: str
+    device_memory_bytes: Count
+    cuda: str | None
+    cudnn: Count | None
+    driver: str | None
+    power_limit_w: Number | None
+    default_power_limit_w: Number | None
+    mig: bool | None
+    persistence: Whole | None
+    compute_mode: Whole | None
+    vbios: str | None
+    fp32_precision_matmul: str
+    fp32_precision_conv: str
+    cudnn_benchmark: bool
+
+
+class HostLoad(TypedDict, total=False):
+    """How busy a host is: the load average of a minute, percent of 10 s in which something waited
+    for a CPU, and how often this process has lost its own.
+    """
+
+    load_1min: Number | None
+    cpu_pressure_avg10: Number | None
+    involuntary_switches: Count
+
+
+class Scene(TypedDict):
+    """What is postprocessed: boxes of a synthetic scene before and after."""
+
+    distribution: str
+    candidates: Count
+    above_threshold: Count
+    kept: Number
+
+
+class Roofs(TypedDict):
+    """A device's peaks in a precision: operations and bytes a second, bytes of an element, and the
+    probes that they stand on.
+    """
+
+    flops_per_s: Positive
+    flops_per_s_median: Positive
+    flops_probe: str
+    bytes_per_s: Positive
+    bytes_per_s_median: Positive
+    bytes_probe: str
+    element_bytes: Annotated[int, Meta(gt=0, le=64)]
+    cached: bool
+    """Whether an earlier job had measured them."""
+    probes: list[dict[str, Any]]
+    skipped: list[str]
+    flags: list[str]
+    time_utc: str
+
+
+class Energy(TypedDict, total=False):
+    """How energy was measured: of its many notes those that are read."""
+
+    meter: str
+    message: str
+    window_s: Positive
+    systematic_pct: Number | None
+
+
+class Conditions(TypedDict, total=False):
+    """What bore on one job besides its settings."""
+
+    host_before: HostLoad
+    host_after: HostLoad
+    cpu_stolen_share: Number | None
+    inputs: str
+    loss: str
+    folded_norms: str
+    postprocess_load: Scene
+    energy: Energy
+    roofline: Roofs
+    order: Count
+    """The job's number in its sweep's order, which `order_seed` draws."""
+    order_seed: Whole
+    busy_cards_beside: Count
+
+
+class Spread(TypedDict, total=False):
+    """How samples lie about their median, or over what a figure is a mean: what is read of it."""
+
+    n: Count
+    median: Number | None
+    ci95: tuple[Number, Number] | None
+    calls_per_sample: Count
+    elapsed_s: Number
+    stop_reason: Literal["converged", "interrupted", "budget", "n_max"]
