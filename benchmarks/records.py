@@ -56,7 +56,9 @@ def write(folder: Path, count: int) -> None:
     folder.mkdir()
     records = copies(count)
     for number in range(-(-count // A_FILE)):
-        lines = [json.dumps(record) + "\n" for record in islice(records, A_FILE)]
+        lines = [
+            json.dumps(record, separators=(",", ":")) + "\n" for record in islice(records, A_FILE)
+        ]
         (folder / f"{number:06}.jsonl").write_text("".join(lines), encoding="utf-8")
 
 

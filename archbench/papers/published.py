@@ -231,6 +231,7 @@ def figures_for(spec: Spec) -> list[Published]:
     return list(_figures_for(replace(spec, batch=1, mode="infer")))
 
 
+@cache
 def row_for(spec: Spec) -> tuple[Published, ...]:
     """The figures of one row of one table to set beside a spec; empty where no paper has it.
 

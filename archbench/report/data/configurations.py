@@ -4,11 +4,11 @@ them with its interval.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 
-from archbench.quantities import is_of_one_card, time_of
+from archbench.quantities import COUNTED, MEASURED, is_of_one_card, time_of
 from archbench.reasons import Flag, Reason, Status
 from archbench.records import Metric, Record
 from archbench.report.data.comparable import COUNTED_ONLY, flaws, setups
@@ -80,26 +80,40 @@ class Configuration:
         return self._estimates[name]
 
     def _estimate(self, name: str) -> Estimate | None:
-        metrics = [
-            (record, record.metrics[name])
-            for record in self._of_one_card(name)
-            if name in record.metrics
-        ]
-        known = [(record, metric) for record, metric in metrics if metric.value is not None]
-        if not known:
-            counts = (recorded(record, name) for record in reversed(self.records))
-            value = next((value for value in counts if value is not None), None)
+        if name in COUNTED:
+            value = self._count(name)
             return None if value is None else Estimate(value, (value, value))
-        known = [pair for pair in known if not flaws(metric_flags(pair[0], name))] or known
-        values = [metric.value for _, metric in known if metric.value is not None]
-        flags = dict.fromkeys(flag for record, _ in known for flag in metric_flags(record, name))
+        known = [
+            (record, metric.value, metric_flags(record, name))
+            for record in self._of_one_card(name)
+            if (metric := record.metrics.get(name)) and metric.value is not None
+        ]
+        if not known:
+            return None
+        known = [figure for figure in known if not flaws(figure[2])] or known
+        records, values = [record for record, *_ in known], [value for _, value, _ in known]
+        flags = dict.fromkeys(flag for *_, own in known for flag in own)
         if len(values) == 1:
-            return Estimate(values[0], interval_of(known[0][0], name), 1, tuple(flags))
+            return Estimate(values[0], interval_of(records[0], name), 1, tuple(flags))
         if apart(values) > REPEATABLE:
             flags[Flag.NOT_REPEATABLE] = None
         return Estimate(
-            _middle(name, known, values), (min(values), max(values)), len(values), tuple(flags)
+            _middle(name, records, values), (min(values), max(values)), len(values), tuple(flags)
         )
+
+    def _count(self, name: str) -> float | None:
+        """What was counted, of the newest record that has it; repeats mostly share their counts."""
+        differing: dict[int, Record] = {}
+        for record in reversed(self.records):
+            differing.setdefault(id(record.counts), record)
+        counts = (recorded(record, name) for record in differing.values())
+        return next((value for value in counts if value is not None), None)
+
+    @property
+    def flags(self) -> tuple[Flag, ...]:
+        """The flags of all its figures."""
+        estimates = filter(None, map(self.estimate, MEASURED))
+        return tuple(dict.fromkeys(flag for estimate in estimates for flag in estimate.flags))
 
     def reason(self, name: str) -> Reason:
         """Why a figure is missing: its own reason, how the job ended, or that it was not asked
@@ -112,12 +126,10 @@ class Configuration:
         return self.newest.reason.code if self.newest.reason else Reason.NOT_ASKED_FOR
 
     def _of_one_card(self, name: str) -> Iterable[Record]:
+        if not is_of_one_card(name):
+            return self.records
         card = self.newest.environment.get("uuid")
-        return [
-            record
-            for record in self.records
-            if not is_of_one_card(name) or record.environment.get("uuid") == card
-        ]
+        return [record for record in self.records if record.environment.get("uuid") == card]
 
 
 def configurations(records: Iterable[Record]) -> list[Configuration]:
@@ -176,15 +188,18 @@ def interval_of(record: Record, name: str) -> Interval | None:
 
 def metric_flags(record: Record, name: str) -> tuple[Flag, ...]:
     """The flags of a figure and of the time that it is computed from."""
-    metrics = [record.metrics.get(name), record.metrics.get(time_of(name))]
-    return tuple(dict.fromkeys(flag for metric in metrics if metric for flag in metric.flags))
+    own, of_time = (
+        metric.flags if metric else ()
+        for metric in (record.metrics.get(name), record.metrics.get(time_of(name)))
+    )
+    return tuple(dict.fromkeys(own + of_time)) if of_time else own
 
 
-def _middle(name: str, known: list[tuple[Record, Metric]], values: list[float]) -> float:
+def _middle(name: str, records: Sequence[Record], values: list[float]) -> float:
     """The median; of what is computed from a time that of the median time, so that both are of one
     process or of the same two.
     """
-    times = [record.value(time_of(name)) for record, _ in known]
+    times = [record.value(time_of(name)) for record in records]
     positive = [time for time in times if time]
     if len(positive) < len(values):
         return median(values)

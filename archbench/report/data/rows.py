@@ -111,10 +111,8 @@ def merged(configuration: Configuration) -> dict[str, Any]:
         for name, estimate in estimates.items()
         if estimate
     }
-    flags = dict.fromkeys(
-        flag for estimate in estimates.values() if estimate for flag in estimate.flags
-    )
-    return _row(configuration.newest) | values | {"flags": ";".join(flags) or None}
+    flags = ";".join(configuration.flags) or None
+    return _row(configuration.newest) | values | {"flags": flags}
 
 
 def _row(record: Record) -> dict[str, Any]:

@@ -43,6 +43,8 @@ def select(records: Sequence[Record], filters: Filters) -> list[Record]:
                 and filters.device.casefold() in row["device"].casefold()
             )
         )
+    if not tests:
+        return list(records)
     return [
         record
         for record, row in zip(records, rows(records), strict=True)

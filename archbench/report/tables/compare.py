@@ -123,7 +123,7 @@ def flag_notes(configurations: Iterable[Configuration], named: Mapping[Spec, str
     flagged: dict[str, list[str]] = {}
     configurations = list(configurations)
     for configuration in configurations:
-        for flag in (merged(configuration)["flags"] or "").split(";"):
+        for flag in configuration.flags:
             flagged.setdefault(flag, []).append(named[configuration.spec])
     names = {
         flag: "all" if len(who) == len(configurations) > 1 else "; ".join(dict.fromkeys(who))
