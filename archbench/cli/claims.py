@@ -163,12 +163,13 @@ def _measure(chosen: Sequence[Claim], estimates: Estimates, store: Store, *, qui
 
 
 def _explain(records: Sequence[Record], form: str, *, device: str, with_flawed: bool) -> None:
-    from archbench.report.data import explains as report
     from archbench.report.data.configurations import configurations
+    from archbench.report.data.explains import LEAST_NETWORKS, explanations
+    from archbench.report.tables import explains as report
 
-    explained = report.explanations(configurations(records), device=device, with_flawed=with_flawed)
+    explained = explanations(configurations(records), device=device, with_flawed=with_flawed)
     if not explained:
-        needed = f"{report.LEAST_NETWORKS} networks measured on one device" + (
+        needed = f"{LEAST_NETWORKS} networks measured on one device" + (
             "" if with_flawed else " without a flaw (--flagged takes all)"
         )
         say(f"nothing to explain: it takes {needed}")

@@ -101,7 +101,7 @@ def compare(
     if form in ("csv", "json"):
         _print_rows(records, layout, form, against)
     elif against:
-        from archbench.report.data.baseline import ratio_tables
+        from archbench.report.tables.baseline import ratio_tables
 
         print_tables(ratio_tables(records, against, layout), form)
     else:

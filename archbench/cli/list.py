@@ -77,7 +77,7 @@ def _tables(what: str, kinds: list[Kind], width: int | None) -> list[Table]:
 
         return [plots.table()]
     if what == "columns":
-        from archbench.report.data import columns
+        from archbench.report.tables import columns
 
         return columns.tables()
     if what == "pairs":

@@ -8,9 +8,8 @@ from dataclasses import asdict, dataclass
 
 from archbench.quantities import COUNTED, MEASURED, QUANTITIES
 from archbench.quantity import PLAIN_UNITS, Quantity
+from archbench.report.data.headings import PUBLISHED
 from archbench.report.data.rows import ASKED, COLUMNS, QUOTED, SOURCES
-from archbench.report.tables.table import Column, Table
-from archbench.report.tables.words import PUBLISHED
 
 QUOTES = "published_"
 GROUPS = {
@@ -22,11 +21,6 @@ GROUPS = {
 TYPES = {str: "text", int: "whole number", float: "number"}
 HEADINGS = {"record_id": "record", "time_utc": "made (UTC)", "device_uuid": "card"}
 """Headings of what was asked, where a name says too little."""
-NOTE = (
-    "These names and units are those of compare --csv and --json; tables for people round and "
-    "scale. What was not measured is empty, and "
-    "--json says why. published_* quote the paper's own figure, on its own device."
-)
 
 
 @dataclass(frozen=True)
@@ -81,24 +75,3 @@ def heading_of(name: str) -> str:
 def quantity_of(name: str) -> Quantity | None:
     """The figure that a column holds, ours or a paper's; None for what is none of our words."""
     return QUANTITIES.get(QUOTED[name].ours if name in QUOTED else name)
-
-
-def tables() -> list[Table]:
-    """A table for each group."""
-    columns = [Column("column", "left"), Column("unit", "left"), Column("", "left")]
-    drawn = [
-        Table(
-            columns, [_row(column) for column in described() if column.group == group], title=group
-        )
-        for group in GROUPS
-    ]
-    return [*drawn[:-1], Table(columns, drawn[-1].rows, drawn[-1].title, (NOTE,))]
-
-
-def _row(column: Described) -> list[str]:
-    """What a name says by itself is not said again."""
-    return [
-        column.name,
-        column.unit,
-        "" if column.what == column.name.replace("_", " ") else column.what,
-    ]

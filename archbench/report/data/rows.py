@@ -17,7 +17,6 @@ from archbench.quantities import COUNTED, FIGURES, MEASURED, QUANTITIES
 from archbench.records import Record
 from archbench.report.data.configurations import Configuration
 from archbench.report.data.counts import recorded
-from archbench.report.tables.table import MISSING
 from archbench.spec import Spec
 
 if TYPE_CHECKING:
@@ -44,7 +43,6 @@ ASKED = {
 }
 SOURCES = {"published_source": str, "published_label": str, "published_dataset": str}
 QUOTED = {f"published_{metric.column}": metric for metric in metrics().values()}
-HEADING_WIDTH = 12
 COLUMNS: dict[str, type] = {
     **ASKED,
     **{row.name: row.type for row in (*COUNTED.values(), *MEASURED.values())},
@@ -183,22 +181,3 @@ def _typed(kind: type, value: Any) -> Any:
 def flags_of(record: Record) -> list[str]:
     """Every flag of a record's figures."""
     return list(dict.fromkeys(flag for metric in record.metrics.values() for flag in metric.flags))
-
-
-def heading(column: str) -> str:
-    """A column's name in lines, broken behind underscores."""
-    lines = [""]
-    for part in column.replace("_", "_ ").split():
-        if lines[-1] and len(lines[-1] + part) > HEADING_WIDTH:
-            lines.append("")
-        lines[-1] += part
-    return "\n".join(lines)
-
-
-def in_base_units(value: Any) -> str:
-    """A value of a row as it stands in the CSV, in a few digits, thousands apart."""
-    if value is None:
-        return MISSING
-    if isinstance(value, float):
-        return f"{value:,.2f}" if abs(value) >= 100 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) else str(value)

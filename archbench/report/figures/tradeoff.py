@@ -13,12 +13,12 @@ from archbench.quantities import FIGURES, MEASURED, QUANTITIES
 from archbench.quantity import Scale
 from archbench.report.data.comparable import COUNTED_ONLY
 from archbench.report.data.configurations import Configuration
+from archbench.report.data.headings import PUBLISHED
 from archbench.report.data.names import short_names
 from archbench.report.data.rows import COLUMNS, merged
 from archbench.report.data.selection import column
 from archbench.report.figures.contract import Axis, Key, Mark, Missing, Origin, Panel, Plot, Plots
 from archbench.report.figures.material import Material, Value, groups_of, value_of
-from archbench.report.tables.words import PUBLISHED
 from archbench.settings import SETTINGS
 from archbench.spec import Spec, UsageError
 

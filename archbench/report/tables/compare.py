@@ -15,10 +15,11 @@ from archbench.reasons import Status
 from archbench.records import Record
 from archbench.report.data.configurations import Configuration, Estimate, configurations
 from archbench.report.data.names import short_names, wrap_name
-from archbench.report.data.rows import COLUMNS, heading, in_base_units, merged
+from archbench.report.data.rows import COLUMNS, merged
 from archbench.report.data.selection import ordered
 from archbench.report.data.statistics import apart
 from archbench.report.tables.table import MISSING, Column, Table
+from archbench.report.tables.words import heading, in_base_units
 from archbench.settings import SETTINGS
 from archbench.spec import Spec
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from archbench.papers import own_rule
 from archbench.reasons import Reason
+from archbench.report.data.headings import PUBLISHED
 from archbench.report.data.reproduction import (
     Cell,
     Line,
@@ -23,7 +24,6 @@ from archbench.report.data.reproduction import (
 )
 from archbench.report.tables.compare import named_lines
 from archbench.report.tables.table import MISSING, Column, Table
-from archbench.report.tables.words import PUBLISHED
 
 WIDTH = 80
 LABEL_WIDTH = 32

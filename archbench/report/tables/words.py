@@ -1,38 +1,28 @@
-"""The project's words for the papers' metrics."""
+"""How names of columns and values read in tables."""
 
-PUBLISHED = {
-    "params": "params",
-    "params_m": "params\n(M)",
-    "gmacs": "FLOPs\n(G)",
-    "bflops": "BFLOPs",
-    "mac_eq1_m": "MAC\n(Eq. 1)\n(M)",
-    "cio_m": "CIO\n(M)",
-    "fps": "fps",
-    "cpu_fps": "fps,\nCPU",
-    "mobile_gpu_fps": "fps,\nmobile\nGPU",
-    "gpu_ms": "time\n(ms)",
-    "cpu_ms": "CPU\ntime\n(ms)",
-    "memory_mb": "memory\n(MB)",
-    "train_memory_mb": "training\nmemory\n(MB)",
-    "train_step_s": "training\nstep (s)",
-    "energy_j_per_image": "energy\n(J/image)",
-    "gflops_per_s": "FLOP/s\n(G)",
-    "ap": "AP",
-    "ap50": "AP50",
-    "ap75": "AP75",
-    "ap_s": "AP\nsmall",
-    "ap_m": "AP\nmedium",
-    "ap_l": "AP\nlarge",
-    "ap_batch20": "AP,\nbatch 20",
-    "ap_batch32": "AP,\nbatch 32",
-    "map50": "mAP",
-    "mask_ap": "mask\nAP",
-    "mask_ap50": "mask\nAP50",
-    "mask_ap75": "mask\nAP75",
-    "top1": "top-1\n(%)",
-    "top5": "top-5\n(%)",
-    "error": "error\n(%)",
-    "top1_error": "top-1\nerror",
-    "top5_error": "top-5\nerror",
-}
-"""Headings of the papers' metrics, in the papers' units and words."""
+from __future__ import annotations
+
+from typing import Any
+
+from archbench.report.tables.table import MISSING
+
+HEADING_WIDTH = 12
+
+
+def heading(column: str) -> str:
+    """A column's name in lines, broken behind underscores."""
+    lines = [""]
+    for part in column.replace("_", "_ ").split():
+        if lines[-1] and len(lines[-1] + part) > HEADING_WIDTH:
+            lines.append("")
+        lines[-1] += part
+    return "\n".join(lines)
+
+
+def in_base_units(value: Any) -> str:
+    """A value of a row as it stands in the CSV, in a few digits, thousands apart."""
+    if value is None:
+        return MISSING
+    if isinstance(value, float):
+        return f"{value:,.2f}" if abs(value) >= 100 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)

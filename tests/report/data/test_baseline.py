@@ -12,9 +12,9 @@ from archbench.report.data.baseline import (
     find_baseline,
     ratio,
     ratio_columns,
-    ratio_tables,
 )
 from archbench.report.data.configurations import configurations
+from archbench.report.tables.baseline import ratio_tables
 from archbench.report.tables.compare import Layout
 from archbench.settings import Settings
 from archbench.spec import UsageError

@@ -8,7 +8,8 @@ import pytest
 
 from archbench.records import Record
 from archbench.report.data.configurations import configurations
-from archbench.report.data.explains import COLUMNS, EXPLAINING, explanations, rows, tables
+from archbench.report.data.explains import EXPLAINING, explanations
+from archbench.report.tables.explains import COLUMNS, rows, tables
 from archbench.settings import Settings
 
 Make = Callable[..., Record]
