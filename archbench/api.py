@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from archbench.counting.any_module import count_any
 from archbench.counting.check import Check, check_against_fvcore
+from archbench.counting.given import Given
+from archbench.counting.inputs import Inputs
+from archbench.counting.passes import count_module
 from archbench.counting.report import Call, CostReport
-from archbench.counting.trace import trace
 from archbench.counting.training import mean_square, train_memory
 from archbench.papers import paper_params
 from archbench.spec import OptionValue, Spec, UsageError
@@ -106,7 +110,7 @@ def _counted(network: Network) -> CostReport:
     module = build_spec(spec, device="meta")
     try:
         images = torch.empty(spec.batch, 3, spec.height, spec.width, device="meta")
-        report = trace(module, (images,))
+        report = count_module(module, Inputs((images,)))
         if spec.mode == "train":
             return replace(report, train_memory_bytes=train_memory(module, (images,)))
         return report
@@ -136,28 +140,27 @@ def check_spec(spec: Spec, report: CostReport) -> Check:
 
 
 def count(
-    module: nn.Module, input: Tensor | tuple[Any, ...], *, device: str = "meta"
+    module: nn.Module,
+    input: Any = (),
+    *,
+    kwargs: Mapping[str, Any] | None = None,
+    dtype: torch.dtype | None = None,
+    device: str = "meta",
+    batch_dim: Any = 0,
 ) -> CostReport:
-    """Count any module in one forward pass on `input`: a tensor, a tuple of positional arguments,
-    or a shape such as (1, 3, 224, 224).
+    """Count any module on an input: a tensor, a shape such as (1, 3, 224, 224), a tuple of
+    positional arguments, a dict of them by name, or whatever else its forward pass takes.
 
-    The leading dimension is the batch; figures are of one image. The pass runs on the meta device,
-    so neither weights nor data are needed; a module whose shapes depend on its data takes
-    `device="cpu"`. Raises UsageError where it cannot run.
+    Tensors may be nested in lists, tuples, dicts, dataclasses and named tuples; ((2, 16),
+    torch.int64) stands for a tensor by its shape and dtype, and `dtype` is that of all shapes that
+    do not say theirs (default: that of the weights). `kwargs` are further arguments by name.
+
+    Figures are of one image. The batch is the size of the first floating tensor at `batch_dim`, 1
+    for sequences first, None for an input without a batch, or these in a structure like the input;
+    or else the length of a list of images.
+
+    Passes run on the meta device, so neither weights nor data are needed; a module whose shapes
+    depend on its data takes `device="cpu"`, or "auto": the CPU where the meta device will not do.
+    The module stays as it is. Raises UsageError, in one line, where it cannot be counted.
     """
-    if isinstance(input, Tensor):
-        inputs: tuple[Any, ...] = (input,)
-    elif input and all(isinstance(side, int) for side in input):
-        inputs = (torch.empty(*input, device="meta") if device == "meta" else torch.randn(*input),)
-    else:
-        inputs = tuple(input)
-    try:
-        return trace(module, inputs, device=device)
-    except (NotImplementedError, RuntimeError) as error:
-        if device != "meta":
-            raise
-        line = str(error).strip().splitlines()[0]
-        raise UsageError(
-            f"{type(module).__name__} does not run on the meta device ({line}); try count(..., "
-            'device="cpu")'
-        ) from error
+    return count_any(module, Given(input, kwargs or {}, dtype, batch_dim), device)

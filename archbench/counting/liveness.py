@@ -8,6 +8,7 @@ import weakref
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+import torch
 from torch import Tensor
 
 ALIGNMENT = 512
@@ -23,6 +24,11 @@ def tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
             yield from tensors_in(value)
 
 
+def storage_key(tensor: Tensor) -> int | None:
+    """Tell a tensor's storage by a number; None where it has none of its own (sparse layouts)."""
+    return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else None
+
+
 class Liveness:
     """Follows the storages that operators write; those of `resident` tensors are there anyway and
     do not count.
@@ -32,8 +38,8 @@ class Liveness:
         self.total_bytes = 0
         self.peak_bytes = 0
         self._live_bytes = 0
-        self._live: dict[int, weakref.ref[Any]] = {}
-        self._resident = {tensor.untyped_storage()._cdata for tensor in resident}
+        self._live: dict[int | None, weakref.ref[Any]] = {}
+        self._resident = {storage_key(tensor) for tensor in resident}
 
     def add(self, written: Iterable[Tensor]) -> bool:
         """Take in what an operator gave; say whether more live now than ever before."""
@@ -42,7 +48,13 @@ class Liveness:
             self._allocate(tensor)
         return self.peak_bytes > before
 
+    def has(self, tensor: Tensor) -> bool:
+        """Whether an operator wrote a tensor's storage and it lives."""
+        return storage_key(tensor) in self._live
+
     def _allocate(self, tensor: Tensor) -> None:
+        if tensor.layout is not torch.strided:
+            return
         storage = tensor.untyped_storage()
         key = storage._cdata
         if key in self._live or key in self._resident:

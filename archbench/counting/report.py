@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, Literal, get_args
 
 from archbench.quantities import QUANTITIES, ROWS
+
+Kind = Literal["convolution", "linear", "attention", "other", "recurrent"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+PAPERS_KINDS: tuple[Kind, ...] = ("convolution", "linear")
+"""Kinds of multiply-adds that the papers count."""
 
 
 @dataclass(frozen=True)
 class Call:
-    """One convolution or linear layer as it was called, counted for one image.
+    """One convolution, linear layer or other product as it was called, counted for one image.
 
     Shapes are those of the call, the batch or the crops first. `mac_eq1`, `mac_bound` and `cio` are
     defined for convolutions only. `params` are those the call reads: a layer called twice reads the
     same ones twice. The whole call, all images of the batch, does `images` times its macs and moves
-    `elements`: what it reads, weighs and writes.
+    `elements`: what it reads, weighs and writes. `images` is the batch; 1 where the work is done
+    once a pass, and between where part of it is.
     """
 
     path: str
@@ -31,8 +37,9 @@ class Call:
     mac_eq1: int | None
     mac_bound: float | None
     cio: int | None
-    images: int
+    images: float
     elements: int
+    kind: Kind = "convolution"
 
 
 @dataclass(frozen=True)
@@ -58,7 +65,9 @@ class CostReport:
     """What one forward pass of a network costs, counted for one image; figures of bytes: for the
     batch, in fp32.
 
-    params: learnable scalars. macs: multiply-accumulates of convolutions and linear layers.
+    params: learnable scalars. macs: multiply-accumulates of convolutions and linear layers, as the
+    papers count; macs_all: of attention, other products and recurrent layers too, all that is
+    computed. One image's are those of a pass at batch 1, what is done once a pass included whole.
     mac_eq1: memory access cost by VoVNet's Eq. 1, elements, over convolution calls; mac_bound: its
     lower bound (VoVNet, section 3.1). cio: elements that convolutions read and write (HarDNet);
     cio_pool: with pooling. bn_elements: elements of every batch normalisation's output.
@@ -67,7 +76,9 @@ class CostReport:
     operator, of which a view has none. train_memory_bytes: the least that a step of training with
     momentum needs, where that was asked. `paper_params`: parameters as a paper counts them whose
     figure stands beside this network's, where that is a rule of its own. `uncounted` names
-    operators that multiply matrices or convolve and have no rule, with their calls.
+    operators that multiply matrices or convolve and have no rule, with their calls. Attention
+    counts in full: `masked_macs` of it are what causal masks leave out, and `masked_calls` have a
+    mask whose effect is not known. `notes` say what else is to be known of the count.
     """
 
     calls: tuple[Call, ...]
@@ -84,14 +95,26 @@ class CostReport:
     boxes: int | None = None
     paper_params: int | None = None
     uncounted: tuple[tuple[str, int], ...] = ()
+    masked_macs: int = 0
+    masked_calls: int = 0
+    notes: tuple[str, ...] = ()
+
+    @cached_property
+    def macs_by_kind(self) -> dict[Kind, int]:
+        """All multiply-accumulates, by kind."""
+        return {kind: sum(call.macs for call in self.calls if call.kind == kind) for kind in KINDS}
 
     @cached_property
     def macs(self) -> int:
-        return sum(call.macs for call in self.calls)
+        return sum(self.macs_by_kind[kind] for kind in PAPERS_KINDS)
+
+    @cached_property
+    def macs_all(self) -> int:
+        return sum(self.macs_by_kind.values())
 
     @cached_property
     def flops(self) -> int:
-        """Two operations a multiply-accumulate."""
+        """Two operations for each of `macs`."""
         return int(self._derived("flops"))
 
     @cached_property
@@ -116,7 +139,7 @@ class CostReport:
     def totals(self) -> dict[str, Any]:
         """Every counted figure without the calls, the form that records hold."""
         return {
-            row.name: self._derived(row.name) if row.rule else _plain(getattr(self, row.name))
+            row.name: _plain(getattr(self, row.name))
             for row in ROWS
             if row.group == "counted"
         }

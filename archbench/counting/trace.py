@@ -1,45 +1,133 @@
-"""Count any module in one forward pass with a dispatch mode: functional calls count as well as
-modules.
+"""See every operator of one pass of a module with a dispatch mode: functional calls count as well
+as modules.
 """
 
 from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Iterator
-from math import sqrt
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archbench.counting.liveness import Liveness, tensors_in
-from archbench.counting.report import Call, CostReport, ParamKinds
-from archbench.counting.rules import RULES, BatchNorm, Convolution, Pool, Product, multiplies
-from archbench.shapes import named_tensors, run_by_shape
+from archbench.counting.devices import run_on_meta
+from archbench.counting.liveness import Liveness, storage_key, tensors_in
+from archbench.counting.plans import plan_of
+from archbench.counting.report import Kind
+from archbench.counting.rules.work import (
+    Attention,
+    BatchNorm,
+    Convolution,
+    Pool,
+    Product,
+    Unknown,
+    Work,
+)
+
+FOREIGN_SHARE = 0.01
+"""Share of all bytes above which an operator without a rule is too much to pass over."""
+
+
+@dataclass(slots=True)
+class Row:
+    """One counted call of a pass, the whole batch; a convolution's kernel is `applied` so often."""
+
+    path: str
+    op: str
+    kind: Kind
+    macs: int
+    params: int
+    elements: int
+    in_shape: tuple[int, ...]
+    out_shape: tuple[int, ...]
+    kernel: tuple[int, ...] = ()
+    stride: tuple[int, ...] = ()
+    groups: int = 1
+    weights: int = 0
+    activations: int = 0
+    applied: int = 0
+
+    @property
+    def taps(self) -> int:
+        return prod(self.kernel)
+
+
+@dataclass(slots=True)
+class Foreign:
+    """Calls of an operator of unknown insides: what they read and wrote."""
+
+    calls: int = 0
+    bytes: int = 0
+    reads_weight: bool = False
+
+
+@dataclass
+class Pass:
+    """What one pass came to."""
+
+    rows: list[Row] = field(default_factory=list)
+    pool_elements: int = 0
+    bn_elements: int = 0
+    left_out: int = 0
+    with_mask: int = 0
+    bytes_all: int = 0
+    peak_bytes: int = 0
+    peak_at: str = ""
+    total_bytes: int = 0
+    named: Counter[str] = field(default_factory=Counter)
+    foreign: dict[str, Foreign] = field(default_factory=dict)
+
+    @property
+    def uncounted(self) -> tuple[tuple[str, int], ...]:
+        """Operators that multiply, or may, and have no rule, with their calls."""
+        unknown = {
+            name: work.calls
+            for name, work in self.foreign.items()
+            if work.reads_weight or work.bytes > FOREIGN_SHARE * self.bytes_all
+        }
+        return tuple(sorted((self.named | Counter(unknown)).items()))
+
+
+class Called:
+    """An operator with its arguments, how it is treated, and the tensors that it reads."""
+
+    __slots__ = ("args", "func", "kwargs", "plan", "read")
+
+    def __init__(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        self.func, self.args, self.kwargs = func, args, kwargs
+        self.plan = plan_of(func)
+        self.read = [*tensors_in(args), *tensors_in(kwargs.values())]
 
 
 class Trace(TorchDispatchMode):
-    """Sees every operator of a forward pass and keeps what the report needs."""
+    """Sees every operator of a pass and keeps what the report needs.
+
+    `weights` are tensors that the module holds, `inputs` those that it is given. `before_write` is
+    told of a tensor that is about to be written to and that no operator of the pass made.
+    """
 
     def __init__(
-        self, module: nn.Module, weights: list[Tensor], inputs: list[Tensor], *, on_meta: bool
+        self,
+        weights: Iterable[Tensor],
+        inputs: Iterable[Tensor],
+        *,
+        on_meta: bool,
+        before_write: Callable[[Tensor], None],
     ) -> None:
         super().__init__()
-        self.batch = inputs[0].shape[0] if inputs and inputs[0].ndim > 1 else 1
-        self.on_meta = on_meta
-        self.calls: list[Call] = []
-        self.cio_pool = 0
-        self.bn_elements = 0
-        self.uncounted: Counter[str] = Counter()
+        weights = list(weights)
+        self.result = Pass()
         self.liveness = Liveness([*weights, *inputs])
-        self.bytes_all = 0
-        self.peak_at = ""
-        self._weights = {tensor.untyped_storage()._cdata for tensor in weights}
-        self._names = {sub: name for name, sub in module.named_modules()}
+        self.on_meta = on_meta
+        self._before_write = before_write
+        self._weights = {storage_key(tensor) for tensor in weights} - {None}
         self._path = [""]
+        self._recurrent: set[str] = set()
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -53,212 +141,188 @@ class Trace(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        kwargs = kwargs or {}
-        out = run_by_shape(func, args, kwargs) if self.on_meta else func(*args, **kwargs)
-        name = func._schema.name
-        rule = RULES.get(name)
-        if rule is not None:
-            self._count(name, rule(args, kwargs, out))
-        elif multiplies(name):
-            self.uncounted[name] += 1
+        called = Called(func, args, kwargs or {})
+        plan = called.plan
+        if plan.is_composite:
+            inside = _Inside(self, plan.word, any(map(self._is_weight, called.read)))
+            out = inside.look(called)
+        else:
+            out = self.run(called)
+            self.account(called, out)
         written = list(tensors_in((out,)))
-        self._move(
-            [*tensors_in(args), *tensors_in(kwargs.values())],
-            written,
-            in_place=func._schema.is_mutable,
-        )
+        self._move(called.read, written, in_place=plan.is_mutable)
         if self.liveness.add(written):
-            self.peak_at = f"{self._path[-1]} ({name.partition('::')[2]})"
+            self.result.peak_at = f"{self._path[-1]} ({plan.word})"
         return out
 
+    def run(self, called: Called) -> Any:
+        """Run an operator, on the meta device by shape."""
+        if called.plan.is_mutable:
+            for tensor in called.read:
+                if not tensor.is_meta and not self.liveness.has(tensor):
+                    self._before_write(tensor)
+        if self.on_meta:
+            return run_on_meta(called.func, called.args, called.kwargs, called.read)
+        return called.func(*called.args, **called.kwargs)
+
+    def account(self, called: Called, out: Any, inside: _Inside | None = None) -> None:
+        """Count what an operator did, by its rule or its name."""
+        plan = called.plan
+        work = plan.rule(called.args, called.kwargs, out) if plan.rule else None
+        if plan.is_named or isinstance(work, Unknown) or (work is not None and not _is_dense(work)):
+            self.result.named[plan.name] += 1
+        elif work is not None:
+            self._count(plan.word, work, inside)
+        if plan.is_foreign:
+            self._meet(plan.name, called.read, list(tensors_in((out,))))
+
+    def follow(self, modules: Iterable[tuple[str, nn.Module]]) -> None:
+        """Keep track of which module is running, by its path."""
+        for path, module in modules:
+            module.__dict__["forward"] = self._followed(path, module.forward)
+            if isinstance(module, nn.RNNBase | nn.RNNCellBase):
+                self._recurrent.add(path)
+
+    def _followed(self, path: str, forward: Callable[..., Any]) -> Callable[..., Any]:
+        stack = self._path
+
+        def followed(*args: Any, **kwargs: Any) -> Any:
+            stack.append(path)
+            try:
+                return forward(*args, **kwargs)
+            finally:
+                stack.pop()
+
+        followed.__wrapped__ = forward  # type: ignore[attr-defined]
+        return followed
+
     @contextlib.contextmanager
-    def paths(self) -> Iterator[None]:
-        """Follow which submodule is running."""
+    def watching(self) -> Iterator[Pass]:
+        """Watch the operators that run meanwhile."""
+        with self:
+            yield self.result
+        self.result.peak_bytes = self.liveness.peak_bytes
+        self.result.total_bytes = self.liveness.total_bytes
 
-        def enter(module: nn.Module, _: Any) -> None:
-            self._path.append(self._names.get(module, ""))
-
-        def leave(*_: Any) -> None:
-            self._path.pop()
-
-        handles = [sub.register_forward_pre_hook(enter) for sub in self._names]
-        handles += [sub.register_forward_hook(leave, always_call=True) for sub in self._names]
-        try:
-            yield
-        finally:
-            for handle in handles:
-                handle.remove()
+    def _meet(self, name: str, read: list[Tensor], written: list[Tensor]) -> None:
+        work = self.result.foreign.setdefault(name, Foreign())
+        work.calls += 1
+        floating = [t for t in (*read, *written) if t.is_floating_point()]
+        work.bytes += sum(tensor.numel() * tensor.element_size() for tensor in floating)
+        work.reads_weight |= any(map(self._is_weight, read))
 
     def _move(self, read: list[Tensor], written: list[Tensor], *, in_place: bool) -> None:
         """Count the bytes of an operator's inputs and outputs; one that gives its first input's
         storage back is a view of it.
         """
         is_view = (
-            not in_place
-            and read
-            and written
-            and read[0].untyped_storage()._cdata == written[0].untyped_storage()._cdata
+            not in_place and read and written and storage_key(read[0]) == storage_key(written[0])
         )
         if not is_view:
-            self.bytes_all += sum(
+            self.result.bytes_all += sum(
                 tensor.numel() * tensor.element_size() for tensor in (*read, *written)
             )
 
-    def _images(self, runs: int) -> int:
-        """The images among which so many images, crops or rows are shared; one where they are no
-        multiple of the batch.
-        """
-        return self.batch if runs % self.batch == 0 else 1
+    def _is_weight(self, tensor: Tensor) -> bool:
+        return storage_key(tensor) in self._weights
 
-    def _per_image(self, runs: int, total: int) -> int:
-        """One image's share of a total over so many images, crops of images or rows."""
-        return total // self._images(runs)
-
-    def _count(self, name: str, work: Convolution | Product | Pool | BatchNorm | None) -> None:
+    def _count(self, word: str, work: Work, inside: _Inside | None) -> None:
         if isinstance(work, Convolution):
-            self.calls.append(self._convolution(work))
+            self.result.rows.append(self._convolution(work))
         elif isinstance(work, Product):
-            if work.certain or any(map(self._is_weight, (work.source, work.weight))):
-                self.calls.append(self._linear(work))
-            else:
-                self.uncounted[name] += 1
+            self.result.rows.append(self._product(word, work, inside))
+            if isinstance(work, Attention):
+                self.result.left_out += work.left_out
+                self.result.with_mask += work.has_mask
         elif isinstance(work, Pool):
-            self.cio_pool += self._per_image(
-                work.source.shape[0], work.source.numel() + work.out.numel()
-            )
-        elif isinstance(work, BatchNorm):
-            self.bn_elements += self._per_image(work.out.shape[0], work.out.numel())
+            self.result.pool_elements += work.source.numel() + work.out.numel()
+        elif isinstance(work, BatchNorm) and inside is None:
+            self.result.bn_elements += work.out.numel()
 
-    def _is_weight(self, tensor: Tensor | None) -> bool:
-        return tensor is not None and tensor.untyped_storage()._cdata in self._weights
-
-    def _convolution(self, work: Convolution) -> Call:
+    def _convolution(self, work: Convolution) -> Row:
         weights = work.weight.numel()
-        crops = self._per_image(work.crops, work.crops)
-        activations = self._per_image(work.crops, work.source.numel() + work.out.numel())
-        applied = crops * work.positions
-        macs = applied * weights
-        taps = max(1, weights // max(1, work.weight.shape[0] * work.weight.shape[1]))
-        bound = 2 * sqrt(applied * macs / taps) + macs / applied if applied else 0.0
-        rank = len(work.kernel)
-        return Call(
+        activations = work.source.numel() + work.out.numel()
+        applied = work.crops * work.positions
+        return Row(
             path=self._path[-1],
-            op=f"conv_transpose{rank}d" if work.transposed else f"conv{rank}d",
+            op=f"conv{'_transpose' if work.transposed else ''}{len(work.kernel)}d",
+            kind="convolution",
+            macs=applied * weights,
+            params=weights + (0 if work.bias is None else work.bias.numel()),
+            elements=activations + weights,
+            in_shape=tuple(work.source.shape),
+            out_shape=tuple(work.out.shape),
             kernel=work.kernel,
             stride=work.stride,
             groups=work.groups,
-            in_shape=tuple(work.source.shape),
-            out_shape=tuple(work.out.shape),
-            params=weights + (0 if work.bias is None else work.bias.numel()),
-            macs=macs,
-            mac_eq1=activations + weights,
-            mac_bound=bound,
-            cio=activations,
-            images=self._images(work.crops),
-            elements=work.source.numel() + weights + work.out.numel(),
+            weights=weights,
+            activations=activations,
+            applied=applied,
         )
 
-    def _linear(self, work: Product) -> Call:
-        operands = (
-            (work.weight, work.bias) if work.certain else (work.source, work.weight, work.bias)
+    def _product(self, word: str, work: Product, inside: _Inside | None) -> Row:
+        weights = work.weights or tuple(
+            tensor
+            for tensor in (*work.operands, work.addend)
+            if tensor is not None and self._is_weight(tensor)
         )
-        rows = work.out.shape[:-1].numel()
-        return Call(
+        kind = work.kind or ("linear" if self._has_weight(work, inside) else "other")
+        if kind in ("linear", "other") and self._path[-1] in self._recurrent:
+            kind = "recurrent"
+        return Row(
             path=self._path[-1],
-            op="linear",
-            kernel=(),
-            stride=(),
-            groups=1,
-            in_shape=tuple(work.source.shape),
+            op=kind if kind in ("linear", "attention") else inside.word if inside else word,
+            kind=kind,
+            macs=work.macs,
+            params=sum(tensor.numel() for tensor in weights if tensor is not None),
+            elements=sum(tensor.numel() for tensor in (*work.operands, work.out)),
+            in_shape=tuple(work.operands[0].shape) if work.operands else (),
             out_shape=tuple(work.out.shape),
-            params=sum(
-                t.numel()
-                for t in operands
-                if t is not None and (work.certain or self._is_weight(t))
-            ),
-            macs=self._per_image(rows, work.out.numel() * work.depth),
-            mac_eq1=None,
-            mac_bound=None,
-            cio=None,
-            images=self._images(rows),
-            elements=sum(t.numel() for t in (work.source, work.weight, work.out) if t is not None),
         )
 
-
-def param_kinds(module: nn.Module) -> ParamKinds:
-    """Sort a module's scalars by kind; a parameter shared by several layers counts once."""
-    counts: Counter[str] = Counter()
-    seen: set[int] = set()
-    for layer in module.modules():
-        kind = _kind(layer)
-        for name, parameter in layer.named_parameters(recurse=False):
-            if id(parameter) not in seen:
-                seen.add(id(parameter))
-                if (
-                    isinstance(layer, nn.modules.conv._ConvNd)
-                    and layer.groups == 1
-                    and name == "weight"
-                ):
-                    counts["dense_conv_channels"] += layer.out_channels
-                own = kind if kind == "norm_scalars" or name != "bias" else "biases"
-                counts[own if name in ("weight", "bias") else "other"] += parameter.numel()
-        if kind == "norm_scalars":
-            counts["norm_buffers"] += sum(
-                b.numel() for b in layer.buffers(recurse=False) if b.is_floating_point()
-            )
-    return ParamKinds(**counts)
+    def _has_weight(self, work: Product, inside: _Inside | None) -> bool:
+        """Whether a product is with a parameter or a buffer itself."""
+        return bool(inside and inside.reads_weight) or any(map(self._is_weight, work.operands))
 
 
-def _kind(layer: nn.Module) -> str:
-    if isinstance(layer, nn.modules.conv._ConvNd):
-        return "conv_weights"
-    if isinstance(layer, nn.Linear):
-        return "linear_weights"
-    norms = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
-    return "norm_scalars" if isinstance(layer, norms) else "other"
+def _is_dense(work: Work) -> bool:
+    """Whether all operands hold every element, so that shapes say what is multiplied."""
+    operands: tuple[Tensor, ...] = ()
+    if isinstance(work, Product):
+        operands = work.operands
+    elif isinstance(work, Convolution):
+        operands = (work.source, work.weight)
+    return all(tensor.layout is torch.strided for tensor in operands)
 
 
-def trace(
-    module: nn.Module,
-    inputs: tuple[Any, ...],
-    *,
-    device: str = "meta",
-    context: Any = torch.inference_mode,
-) -> CostReport:
-    """Count one forward pass of a module in evaluation mode; `context` chooses the operators'
-    spelling.
+class _Inside(TorchDispatchMode):
+    """Looks for products among the parts of a composite operator, which moves bytes as a whole."""
 
-    On the meta device nothing is allocated or computed, and the module, wherever its weights are,
-    stays as it is. Another device runs the pass for real, on copies where need be: for modules
-    whose shapes depend on their data.
-    """
-    inputs = tuple(value.to(device) if isinstance(value, Tensor) else value for value in inputs)
-    tensors = [value for value in inputs if isinstance(value, Tensor)]
-    own = {
-        name: t.detach().to(device, copy=not isinstance(t, nn.Parameter))
-        for name, t in named_tensors(module)
-    }
-    mode = Trace(module, list(own.values()), tensors, on_meta=device == "meta")
-    modes = {sub: sub.training for sub in module.modules()}
-    try:
-        module.eval()
-        with context(), mode.paths(), mode:
-            functional_call(module, own, inputs, tie_weights=False)
-    finally:
-        for sub, training in modes.items():
-            sub.training = training
-    boxes = getattr(module, "boxes", None)
-    return CostReport(
-        calls=tuple(mode.calls),
-        params=sum(p.numel() for p in module.parameters()),
-        param_kinds=param_kinds(module),
-        cio_pool=mode.cio_pool + sum(call.cio or 0 for call in mode.calls),
-        bn_elements=mode.bn_elements,
-        activation_peak_bytes=mode.liveness.peak_bytes,
-        activation_peak_at=mode.peak_at,
-        activation_total_bytes=mode.liveness.total_bytes,
-        bytes_all=mode.bytes_all,
-        batch=mode.batch,
-        boxes=boxes if isinstance(boxes, int) else None,
-        uncounted=tuple(sorted(mode.uncounted.items())),
-    )
+    def __init__(self, trace: Trace, word: str, reads_weight: bool) -> None:
+        super().__init__()
+        self.word = word
+        self.reads_weight = reads_weight
+        self._trace = trace
+
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        return False
+
+    def look(self, called: Called) -> Any:
+        """Run the parts of an operator one by one."""
+        with self:
+            return called.func.decompose(*called.args, **called.kwargs)
+
+    def __torch_dispatch__(
+        self,
+        func: Any,
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: dict[str, Any] | None = None,
+    ) -> Any:
+        called = Called(func, args, kwargs or {})
+        if called.plan.is_composite:
+            return self.look(called)
+        out = self._trace.run(called)
+        self._trace.account(called, out, self)
+        return out

@@ -10,9 +10,10 @@ import torch
 from torch import nn
 
 import archbench
+from archbench.counting.inputs import Inputs
 from archbench.counting.liveness import ALIGNMENT
+from archbench.counting.passes import count_module, whole
 from archbench.counting.report import CostReport
-from archbench.counting.trace import trace
 from archbench.zoo import catalogue
 
 MIB = 1 << 20
@@ -38,16 +39,16 @@ def test_both_spellings_of_the_operators_count_alike(pair: tuple[str, ...]) -> N
     spec = catalogue.resolve(*pair).spec
     network = archbench.build(*pair, device="meta")
     images = torch.empty(1, 3, spec.height, spec.width, device="meta")
-    whole, decomposed = (
-        trace(network, (images,), context=context)
-        for context in (torch.inference_mode, torch.no_grad)
-    )
-    peaks = [report.activation_peak_bytes for report in (whole, decomposed)]
+    reports = [
+        count_module(network, Inputs((images,)), spelling=context)
+        for context in (whole, torch.no_grad)
+    ]
+    peaks = [report.activation_peak_bytes for report in reports]
     assert abs(peaks[0] - peaks[1]) < 16 * 1024
-    assert without_peak(whole) == without_peak(decomposed)
+    assert without_peak(reports[0]) == without_peak(reports[1])
     rows = [
         [(c.op, c.path, c.macs, c.params, c.mac_eq1, c.cio) for c in report.calls]
-        for report in (whole, decomposed)
+        for report in reports
     ]
     assert rows[0] == rows[1]
 
@@ -76,7 +77,7 @@ def test_both_spellings_of_a_layer_count_alike(
     layer: nn.Module, shape: tuple[int, ...], device: str
 ) -> None:
     def counted(context: Any) -> tuple[Any, ...]:
-        report = trace(layer, (torch.empty(shape),), device=device, context=context)
+        report = count_module(layer, Inputs((torch.empty(shape),)), device=device, spelling=context)
         return (
             report.macs,
             report.mac_eq1,
@@ -86,7 +87,7 @@ def test_both_spellings_of_a_layer_count_alike(
             [c.params for c in report.calls],
         )
 
-    assert counted(torch.inference_mode) == counted(torch.no_grad)
+    assert counted(whole) == counted(torch.no_grad)
 
 
 def moved(layer: nn.Module, *shape: int) -> int:
@@ -212,7 +213,7 @@ def test_what_is_shared_counts_at_each_use_and_stays_as_it_is(device: str) -> No
     module = Shared().eval()
     images = torch.randn(1, 3, 8, 8, generator=torch.Generator().manual_seed(0))
     before = module(images)
-    report = trace(module, (images,), device=device)
+    report = count_module(module, Inputs((images,)), device=device)
     assert (report.params, report.macs) == (81 + 6, 3 * 81 * 64)
     assert {tensor.device.type for tensor in (*module.parameters(), *module.buffers())} == {"cpu"}
     assert torch.equal(module(images), before)

@@ -1,0 +1,84 @@
+"""What is to be done with an operator when it is called, found once for each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+import torch
+
+from archbench.counting.rules import RULES, multiplies
+from archbench.counting.rules.foreign import NO_PRODUCTS, OWN_NAMESPACES, registered
+from archbench.counting.rules.work import Rule
+
+PLAIN = frozenset(
+    f"aten::{name}"
+    for name in (
+        *("reshape", "flatten", "unflatten", "contiguous", "chunk", "narrow", "to", "type_as"),
+        *("expand_as", "view_as", "squeeze", "movedim", "moveaxis", "swapaxes", "adjoint", "mT"),
+        *("numpy_T", "matrix_H", "flatten_dense_tensors", "tensor_split", "unsafe_chunk", "hsplit"),
+        *("dropout", "dropout_", "feature_dropout", "alpha_dropout", "softmax", "log_softmax"),
+        *("layer_norm", "group_norm", "instance_norm", "rms_norm", "selu", "relu6", "relu6_"),
+        *(
+            "pad",
+            "where",
+            "meshgrid",
+            "stack",
+            "concat",
+            "concatenate",
+            "hstack",
+            "vstack",
+            "square",
+        ),
+        *("std", "var", "cumsum", "multiply", "subtract", "divide", "special_expm1", "size"),
+        *("pixel_shuffle", "upsample_bilinear2d", "upsample_nearest2d", "upsample_bicubic2d"),
+        *("is_floating_point", "is_complex", "item", "result_type", "can_cast", "broadcast_to"),
+    )
+)
+"""Composite operators that occur at every turn and hold no product."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How an operator is treated: by its rule, by what it is made of, or by its name alone."""
+
+    name: str
+    rule: Rule | None
+    is_composite: bool
+    is_named: bool
+    is_foreign: bool
+    is_mutable: bool
+
+    @property
+    def word(self) -> str:
+        """The operator's name without its namespace."""
+        return self.name.partition("::")[2]
+
+
+def plan_of(func: Any) -> Plan:
+    """Find how an operator is treated; a user's rule comes before all others."""
+    plan = _plan_of(func)
+    if registered and plan.name in registered:
+        return Plan(plan.name, registered[plan.name], False, False, False, plan.is_mutable)
+    return plan
+
+
+@cache
+def _plan_of(func: Any) -> Plan:
+    name = func._schema.name
+    rule = RULES.get(name) or NO_PRODUCTS.get(name)
+    is_composite = (
+        rule is None
+        and name not in PLAIN
+        and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
+    )
+    bare = rule is None and not is_composite
+    return Plan(
+        name,
+        rule,
+        is_composite,
+        is_named=bare and multiplies(name),
+        is_foreign=bare and name.partition("::")[0] not in OWN_NAMESPACES,
+        is_mutable=func._schema.is_mutable,
+    )

@@ -1,0 +1,111 @@
+"""What an operator did: a convolution, sums of products, a pool or a normalisation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+from torch import Tensor
+
+from archbench.counting.report import Kind
+
+
+@dataclass(frozen=True)
+class Convolution:
+    """A convolution call: its tensors, and whether the kernel is applied at its input's positions
+    (transposed).
+    """
+
+    source: Tensor
+    weight: Tensor
+    bias: Tensor | None
+    out: Tensor
+    stride: tuple[int, ...]
+    groups: int
+    transposed: bool
+
+    @property
+    def crops(self) -> int:
+        """Images, or crops of images, in the call."""
+        return self.source.shape[0] if self.source.ndim == self.weight.ndim else 1
+
+    @property
+    def kernel(self) -> tuple[int, ...]:
+        return tuple(self.weight.shape[2:])
+
+    @property
+    def positions(self) -> int:
+        """Places of one crop at which the kernel is applied."""
+        applied = self.source if self.transposed else self.out
+        return prod(applied.shape[-len(self.kernel) :])
+
+
+@dataclass(frozen=True)
+class Product:
+    """Sums of products: `operands` are multiplied, the first is the data, with `macs`
+    multiply-adds in all.
+
+    `weights` are those that the operator itself says a layer holds. Without a `kind` the product
+    is linear where an operand is a parameter or a buffer, and other elsewhere.
+    """
+
+    operands: tuple[Tensor, ...]
+    out: Tensor
+    macs: int
+    kind: Kind | None = None
+    weights: tuple[Tensor, ...] = ()
+    addend: Tensor | None = None
+
+
+@dataclass(frozen=True)
+class Attention(Product):
+    """Scaled dot products, counted in full: a causal mask leaves `left_out` of them out, one given
+    as a tensor an unknown number.
+    """
+
+    left_out: int = 0
+    has_mask: bool = False
+
+
+@dataclass(frozen=True)
+class Pool:
+    """A pooling call: it reads `source` and writes `out`."""
+
+    source: Tensor
+    out: Tensor
+
+
+@dataclass(frozen=True)
+class BatchNorm:
+    """A batch normalisation call, which writes `out`."""
+
+    out: Tensor
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Multiply-adds whose number a call does not tell."""
+
+
+Work = Convolution | Product | Pool | BatchNorm | Unknown
+Rule = Callable[[tuple[Any, ...], dict[str, Any], Any], Work | None]
+"""What an operator did, by its arguments and its output; None: nothing that counts."""
+
+
+def argument(
+    args: tuple[Any, ...], kwargs: dict[str, Any], index: int, name: str, default: Any = None
+) -> Any:
+    """Find an operator's argument by its place or its name."""
+    return args[index] if len(args) > index else kwargs.get(name, default)
+
+
+def as_tuple(value: Any, length: int) -> tuple[int, ...]:
+    """Spell one value for all dimensions out."""
+    values = tuple(value) if isinstance(value, list | tuple) else (value,)
+    return values * length if len(values) == 1 else values
+
+
+def nothing(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
+    """Say that an operator multiplies nothing."""

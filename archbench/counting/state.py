@@ -1,0 +1,236 @@
+"""Lend a module to a count: on the device of the count while that lasts, and afterwards as it was.
+
+All that is reached from the module is noted before and put back: attributes, parameters, buffers,
+hooks, lists, dicts, sets and objects that it holds. Nothing of the module is called for that, so an
+overridden `train`, `to` or `__setattr__` has no say.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import sys
+from collections import deque
+from collections.abc import Iterator
+from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+ATOMS = frozenset(
+    (
+        *(bool, int, float, complex, str, bytes, type(None), type, slice, range),
+        *(torch.dtype, torch.device, torch.Size, torch.layout, torch.memory_format),
+        *(FunctionType, BuiltinFunctionType, MethodType, ModuleType),
+    )
+)
+"""Types of values that hold nothing which a pass could change."""
+FOREIGN = frozenset(
+    (
+        *("torch", "numpy", "builtins", "functools", "typing", "types", "enum", "re", "logging"),
+        *("threading", "weakref", "abc", "pathlib", "inspect", "ast", "_thread", "io", "random"),
+    )
+)
+"""Packages whose objects are left alone, modules of torch.nn excepted."""
+
+COMPILED = "OptimizedModule"
+"""The type of what torch.compile gives, whose own place would load the compiler."""
+
+Container = dict[Any, Any] | list[Any] | set[Any] | deque[Any]
+
+
+class Belongings:
+    """All that is reached from a module: modules, tensors, and containers with what they hold."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.modules: list[nn.Module] = []
+        self.tensors: dict[int, Tensor] = {}
+        self._kept: list[tuple[Container, Any]] = []
+        self._random: list[tuple[torch.Generator, Tensor]] = []
+        self._seen: set[int] = set()
+        self._waiting: list[Any] = [module]
+        while self._waiting:
+            self._visit(self._waiting.pop())
+
+    def _visit(self, value: Any) -> None:
+        if id(value) in self._seen:
+            return
+        self._seen.add(id(value))
+        if isinstance(value, Tensor):
+            self.tensors[id(value)] = value
+        elif isinstance(value, nn.Module):
+            self.modules.append(value)
+            self._keep(value.__dict__)
+        elif isinstance(value, dict | list | set | deque):
+            self._keep(value)
+        elif isinstance(value, tuple | frozenset):
+            self._wait_for(value)
+        elif isinstance(value, torch.Generator):
+            self._random.append((value, value.get_state()))
+        elif type(value).__module__.partition(".")[0] not in FOREIGN:
+            held = getattr(value, "__dict__", None)
+            if type(held) is dict:
+                self._keep(held)
+
+    def _keep(self, container: Container) -> None:
+        self._kept.append((container, container.copy()))
+        self._wait_for(container.values() if isinstance(container, dict) else container)
+
+    def _wait_for(self, values: Any) -> None:
+        self._waiting += [value for value in values if type(value) not in ATOMS]
+
+    def restore(self) -> None:
+        """Put back what every container held."""
+        for container, kept in self._kept:
+            if isinstance(container, dict):
+                _restore_dict(container, kept)
+            elif isinstance(container, set):
+                if container != kept:
+                    container.clear()
+                    container |= kept
+            elif len(container) != len(kept) or any(map(_differ, container, kept)):
+                container.clear()
+                container.extend(kept)
+        for generator, drawn in self._random:
+            generator.set_state(drawn)
+
+    def replace(self, tensors: dict[int, Tensor]) -> None:
+        """Put other tensors, by the identity of those that they stand for, into all containers."""
+        for container, kept in self._kept:
+            if isinstance(container, dict):
+                slots: Any = kept.items()
+            elif isinstance(container, set):
+                continue
+            else:
+                slots = enumerate(kept)
+            for key, value in slots:
+                if isinstance(value, Tensor | tuple):
+                    other = _replaced(value, tensors)
+                    if other is not value:
+                        container[key] = other
+
+
+def _differ(one: Any, other: Any) -> bool:
+    return one is not other
+
+
+def _restore_dict(container: dict[Any, Any], kept: dict[Any, Any]) -> None:
+    for key in [key for key in container if key not in kept]:
+        del container[key]
+    for key, value in kept.items():
+        if key not in container or container[key] is not value:
+            container[key] = value
+    if list(container) != list(kept):
+        container.clear()
+        container.update(kept)
+
+
+def _replaced(value: Any, tensors: dict[int, Tensor]) -> Any:
+    if isinstance(value, Tensor):
+        return tensors.get(id(value), value)
+    if isinstance(value, tuple):
+        parts = [_replaced(part, tensors) for part in value]
+        if any(map(_differ, parts, value)):
+            return value._make(parts) if hasattr(value, "_make") else tuple(parts)
+    return value
+
+
+class Lent(Belongings):
+    """A module as a count runs it: on a device, in evaluation mode, without its wrappings."""
+
+    def __init__(self, module: nn.Module, device: torch.device) -> None:
+        super().__init__(module)
+        self.device = device
+        self._moved = {
+            key: _moved(tensor, device)
+            for key, tensor in self.tensors.items()
+            if tensor.device.type != device.type
+        }
+        self._written: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
+
+    def held(self) -> list[Tensor]:
+        """The tensors that the module holds during a pass."""
+        return [self._moved.get(key, tensor) for key, tensor in self.tensors.items()]
+
+    def prepare(self) -> None:
+        """Make the module ready for a pass."""
+        if self._moved:
+            self.replace(self._moved)
+        for sub in self.modules:
+            own = sub.__dict__
+            own["training"] = False
+            if own.get("_compiled_call_impl") is not None:
+                own["_compiled_call_impl"] = None
+            inner = unwrapped(sub)
+            if inner is not sub:
+                own["forward"] = inner
+
+    def save(self, tensor: Tensor) -> None:
+        """Note what a tensor holds that an operator is about to write to."""
+        if tensor.layout is not torch.strided:
+            return
+        storage = tensor.untyped_storage()
+        if storage._cdata not in self._written and storage.device.type != "meta":
+            self._written[storage._cdata] = (storage, storage.clone())
+
+    def restore(self) -> None:
+        """Put back all containers and the values of all tensors that were written to."""
+        super().restore()
+        for storage, values in self._written.values():
+            if storage.nbytes() != values.nbytes():
+                storage.resize_(values.nbytes())
+            storage.copy_(values)
+        self._written.clear()
+
+
+def _moved(tensor: Tensor, device: torch.device) -> Tensor:
+    moved = tensor.data.to(device)
+    return (
+        nn.Parameter(moved, requires_grad=tensor.requires_grad)
+        if isinstance(tensor, nn.Parameter)
+        else moved
+    )
+
+
+def unwrapped(module: nn.Module) -> nn.Module:
+    """Find the module that a wrapper runs, itself where it is none: one that spreads batches over
+    devices or compiles.
+    """
+    inner = module._modules.get("_orig_mod") if type(module).__name__ == COMPILED else None
+    if isinstance(module, nn.DataParallel | nn.parallel.DistributedDataParallel):
+        inner = module.module
+    return unwrapped(inner) if inner is not None else module
+
+
+@contextlib.contextmanager
+def lent(module: nn.Module, device: torch.device) -> Iterator[Lent]:
+    """Lend a module, and give it back as it was with the state of the process: random numbers, what
+    parametrisations cache, the fused paths of attention.
+    """
+    parametrize: Any = sys.modules["torch.nn.utils.parametrize"]
+    cache, fused = parametrize._cache, torch.backends.mha.get_fastpath_enabled()
+    with _random_state(device):
+        state = Lent(module, device)
+        try:
+            parametrize._cache = {}
+            torch.backends.mha.set_fastpath_enabled(False)
+            yield state
+        finally:
+            state.restore()
+            parametrize._cache = cache
+            torch.backends.mha.set_fastpath_enabled(fused)
+
+
+@contextlib.contextmanager
+def _random_state(device: torch.device) -> Iterator[None]:
+    numpy = sys.modules.get("numpy.random")
+    drawn, numbers = random.getstate(), numpy.get_state() if numpy else None
+    devices = [device] if device.type == "cuda" else []
+    try:
+        with torch.random.fork_rng(devices):
+            yield
+    finally:
+        random.setstate(drawn)
+        if numpy:
+            numpy.set_state(numbers)
