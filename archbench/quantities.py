@@ -23,6 +23,20 @@ MILLISECONDS, WATTS, JOULES = Scale("ms", digits=2), Scale("W", digits=1), Scale
 _counted = partial(Quantity, group="counted", topic="count", type=int)
 _elements = partial(_counted, unit="elements", scale=ELEMENTS)
 _buffered = partial(_counted, unit="bytes", scale=MEGABYTES)
+
+
+def _kind(name: str, what: str, meaning: str) -> Quantity:
+    return _counted(
+        name,
+        f"of {what}",
+        meaning,
+        unit="multiply-adds",
+        scale=BILLIONS,
+        alone=f"multiply-adds of {what}",
+        is_extra=True,
+    )
+
+
 _other = partial(_counted, is_column=False, is_profiled=False)
 _measured = partial(Quantity, group="measured")
 _time = partial(_measured, topic="time", unit="ms", scale=MILLISECONDS)
@@ -63,7 +77,6 @@ ROWS: tuple[Quantity, ...] = (
         unit="multiply-adds",
         scale=BILLIONS,
         is_leading=True,
-        explains=1,
     ),
     _counted(
         "flops",
@@ -152,6 +165,30 @@ ROWS: tuple[Quantity, ...] = (
         "Operators that multiply matrices or convolve and have no rule, with their calls.",
         type=list,
     ),
+    _counted(
+        "macs_all",
+        "all multiply-adds",
+        "Multiply-accumulates of all that is computed: `macs`, attention, other products and "
+        "recurrent layers.",
+        unit="multiply-adds",
+        scale=BILLIONS,
+        is_extra=True,
+        rule=Rule(("macs", "uncounted"), lambda macs, uncounted: None if uncounted else macs),
+        explains=1,
+    ),
+    _kind("macs_convolution", "convolutions", "Multiply-accumulates of convolutions."),
+    _kind(
+        "macs_linear",
+        "linear layers",
+        "Multiply-accumulates of linear layers, and of products with a parameter or a buffer.",
+    ),
+    _kind(
+        "macs_attention",
+        "attention",
+        "Multiply-accumulates of scaled dot products, whatever a mask leaves out.",
+    ),
+    _kind("macs_other", "other products", "Multiply-accumulates of products of activations."),
+    _kind("macs_recurrent", "recurrent layers", "Multiply-accumulates of recurrent layers."),
     _time(
         "cold_ms",
         "first forward",
@@ -221,14 +258,14 @@ ROWS: tuple[Quantity, ...] = (
     _measured(
         "flops_per_s",
         "FLOP/s, two a multiply-add",
-        "Operations a second of the forward pass, two a multiply-accumulate.",
+        "Operations a second of the forward pass, two a multiply-accumulate of `macs_all`.",
         topic="rate",
         unit="1/s",
         scale=Scale("G", 1e-9, 1),
         rule=Rule(
-            ("macs", "fps"),
+            ("macs_all", "fps"),
             lambda macs, fps: 2 * macs * fps,
-            "2 * macs * fps",
+            "2 * macs_all * fps",
             is_of_inference=True,
         ),
         time="latency_ms",
@@ -246,7 +283,7 @@ ROWS: tuple[Quantity, ...] = (
     _time(
         "roofline_bound_ms",
         "roofline bound, layers",
-        "The least time of all convolutions and linear layers, one after the other.",
+        "The least time of all convolutions, linear layers and products, one after the other.",
         topic="roofline",
     ),
     _time(

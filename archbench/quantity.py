@@ -89,6 +89,8 @@ class Quantity:
     """Whether it is one of the stable columns."""
     is_profiled: bool = True
     """Whether it has a line in `profile`'s tables."""
+    is_extra: bool = False
+    """Whether that line stands only where a network computes more than the papers count."""
     is_leading: bool = False
     """Whether the page shows it first."""
     explains: int = 0

@@ -85,7 +85,7 @@ def test_energy_and_power_are_of_one_card() -> None:
 
 
 def test_lists_are_in_the_order_that_is_read() -> None:
-    assert explaining() == ("macs", "params", "mac_eq1", "cio", "activation_peak_bytes")
+    assert explaining() == ("macs_all", "params", "mac_eq1", "cio", "activation_peak_bytes")
     measured = list(profiled("measured"))
     assert measured.index("power_mean_w") < measured.index("energy_per_image_j")
     assert list(MEASURED).index("power_mean_w") > list(MEASURED).index("energy_per_image_j")
@@ -172,3 +172,13 @@ def test_rules_give_what_was_stored_to_the_last_digit() -> None:
                 assert bare.value(name) == whole.value(name), (name, whole.record_id)
                 compared += 1
     assert compared > 1000
+
+
+def test_all_multiply_adds_of_an_old_record_are_its_macs_where_nothing_was_left_out() -> None:
+    def counted(**others: Any) -> Any:
+        return record(counted={"macs": MACS, **others}).value("macs_all")
+
+    assert counted(uncounted=[]) == MACS
+    assert counted(uncounted=[["aten::bmm", 2]]) is None
+    assert counted() is None
+    assert counted(uncounted=[], macs_all=MACS + 1) == MACS + 1

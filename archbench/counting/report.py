@@ -10,8 +10,7 @@ from archbench.quantities import QUANTITIES, ROWS
 
 Kind = Literal["convolution", "linear", "attention", "other", "recurrent"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
-PAPERS_KINDS: tuple[Kind, ...] = ("convolution", "linear")
-"""Kinds of multiply-adds that the papers count."""
+"""What multiply-adds are of; the papers count the first two."""
 
 
 @dataclass(frozen=True)
@@ -106,11 +105,34 @@ class CostReport:
 
     @cached_property
     def macs(self) -> int:
-        return sum(self.macs_by_kind[kind] for kind in PAPERS_KINDS)
+        return self.macs_convolution + self.macs_linear
 
     @cached_property
     def macs_all(self) -> int:
         return sum(self.macs_by_kind.values())
+
+    @property
+    def macs_convolution(self) -> int:
+        return self.macs_by_kind["convolution"]
+
+    @property
+    def macs_linear(self) -> int:
+        """Of linear layers and of products with a parameter or a buffer itself."""
+        return self.macs_by_kind["linear"]
+
+    @property
+    def macs_attention(self) -> int:
+        """Of scaled dot products, all queries times all keys whatever a mask leaves out."""
+        return self.macs_by_kind["attention"]
+
+    @property
+    def macs_other(self) -> int:
+        """Of all other products, which are of activations."""
+        return self.macs_by_kind["other"]
+
+    @property
+    def macs_recurrent(self) -> int:
+        return self.macs_by_kind["recurrent"]
 
     @cached_property
     def flops(self) -> int:
@@ -138,11 +160,7 @@ class CostReport:
 
     def totals(self) -> dict[str, Any]:
         """Every counted figure without the calls, the form that records hold."""
-        return {
-            row.name: _plain(getattr(self, row.name))
-            for row in ROWS
-            if row.group == "counted"
-        }
+        return {row.name: _plain(getattr(self, row.name)) for row in ROWS if row.group == "counted"}
 
     def _derived(self, name: str) -> Any:
         rule = QUANTITIES[name].rule

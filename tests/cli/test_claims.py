@@ -31,7 +31,14 @@ def made(spec: Spec, latency_ms: float, *, status: str = "ok") -> Record:
         spec=spec,
         settings=Settings(),
         status=Status(status),
-        counted={"params": 1, "macs": 2, "mac_eq1": 3, "cio": 4, "activation_peak_bytes": 5},
+        counted={
+            "params": 1,
+            "macs": 2,
+            "uncounted": [],
+            "mac_eq1": 3,
+            "cio": 4,
+            "activation_peak_bytes": 5,
+        },
         reason=None if status == "ok" else Cause(Reason.OUT_OF_MEMORY),
         measured={
             "latency_ms": Metric(latency_ms, "ms", spread=spread),

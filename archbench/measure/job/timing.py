@@ -142,9 +142,9 @@ def times(collected: Collected, spec: Spec, flags: Sequence[Flag]) -> dict[str, 
     return metrics | {"fps": Metric.derived("fps", _known(metrics, spec), protocol)}
 
 
-def rates(timed: dict[str, Metric], spec: Spec, macs: int) -> dict[str, Metric]:
+def rates(timed: dict[str, Metric], spec: Spec, counted: Mapping[str, Any]) -> dict[str, Metric]:
     """Operations a second of the forward pass, and images a second with postprocessing."""
-    known = _known(timed, spec) | {"macs": macs}
+    known = _known(timed, spec) | {name: counted[name] for name in ("macs", "macs_all")}
     found = {name: Metric.derived(name, known, "model") for name in ("gmacs_per_s", "flops_per_s")}
     if known["total_ms"] is None:
         return found | Metric.lacking(["fps_total"], Reason.NO_POSTPROCESS)

@@ -179,7 +179,7 @@ def run(
                 spec,
                 [*([] if steady else [Flag.WARMUP_NOT_STEADY]), *contention(bench, conditions)],
             )
-            report.measured(timed if trains else timed | rates(timed, spec, counted.macs))
+            report.measured(timed if trains else timed | rates(timed, spec, counted.totals()))
             samples = arrays_of(collected)
             save_samples(samples, report.folder / "samples.npz")
         if not trains:

@@ -249,10 +249,11 @@ def _intensity(configuration: Configuration) -> float | None:
     in; None without roofs.
     """
     roofs, counted = _roofs_of(configuration), configuration.newest.counts
-    if not roofs or not counted.get("bytes_all"):
+    if not roofs or not counted.get("bytes_all") or counted.get("macs_all") is None:
         return None
     return (
-        float(counted["flops"])
+        2.0
+        * counted["macs_all"]
         * configuration.spec.batch
         / (counted["bytes_all"] * roofs["element_bytes"] / COUNTED_BYTES)
     )

@@ -94,10 +94,13 @@ def counted_table(record: Record, paper: Paper) -> Table:
     """What was counted, of one image, with the paper's figures beside it where there are some."""
     counted, shown = record.counts, profiled("counted")
     paper = paper.among(shown)
+    computes_more = counted.get("macs_all") not in (None, counted.get("macs"))
     rows = [
         [row.heading, row.show(counted[name]), row.scale.unit, *paper.beside(row)]
         for name, row in shown.items()
-        if counted.get(name) is not None and (name != "paper_flops" or name in paper.figures)
+        if counted.get(name) is not None
+        and (name != "paper_flops" or name in paper.figures)
+        and (not row.is_extra or (computes_more and counted[name]))
     ]
     notes = [
         f"not counted, no rule: {name} ({calls} calls)"
@@ -240,7 +243,7 @@ def _bounds_note(bounds: Sequence[LayerBound], batch: int) -> str:
 
 def _shape(call: CountedCall) -> tuple[int, ...]:
     """The output's shape, without the batch where that is one image."""
-    return call.out_shape if call.out_shape[0] != 1 else call.out_shape[1:]
+    return call.out_shape[1:] if call.out_shape[:1] == (1,) else call.out_shape
 
 
 def _wrap(path: str, width: int) -> list[str]:
