@@ -6,19 +6,14 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
-from enum import Enum
-from math import inf
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
-from typing import Any, TypeAlias, TypeVar
+from typing import Any
 
 from archbench.escaping import storable
+from archbench.setting import Bearing, Setting, above_0, one_of, setting
 from archbench.spec import Spec, UsageError
-
-T = TypeVar("T")
-Check: TypeAlias = Callable[[str, Any], None]
-"""Raises UsageError where a setting, by its name, cannot have a value."""
 
 DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
@@ -27,84 +22,9 @@ COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
 MAX_SEED = 2**63
 
 
-class Bearing(Enum):
-    """What follows where two records differ in a setting."""
-
-    FIGURE = "Something else was measured: the figures are not compared."
-    JOB = "The same was measured, better or worse known: compared, but measured again by a sweep."
-    NOTHING = "Neither: the record's environment tells better, or no figure depends on it."
-
-
-@dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What a field of `Settings` declares besides its type and its default."""
-
-    words: str
-    """What it is called for people: a switch as what it does when on ("batch norms folded")."""
-    bearing: Bearing
-    flag: str | None
-    """The flag that gives it; None: `--quick` alone changes it. A switch that is on by default is
-    turned off by its `--no-` form.
-    """
-    help: str = ""
-    metavar: str | None = None
-    check: Check | None = None
-    quick: Any = None
-    """Its value in the quick protocol; None: the default."""
-    page: str | None = ""
-    """Its heading on the page; empty: its words; None: not shown there."""
-    stands_alone: bool = False
-    """Whether a value tells without the words which setting it is of (fp16), and is always told."""
-    is_path: bool = False
-    """Whether it names a file or a folder: in words, there is one or not."""
-    cuda_only: bool = False
-    """Whether it means nothing on a CPU."""
-    of_one_network: bool = False
-    """Whether it fits one network alone, so that a sweep does not take it."""
-
-    def arguments(self, value: Any) -> list[str]:
-        """The words of a command line that give a value."""
-        if self.flag is None:
-            return []
-        if isinstance(value, bool):
-            return [self.flag if value else self.flag.replace("--", "--no-", 1)]
-        return [self.flag, str(value)]
-
-    def tell(self, value: Any) -> str:
-        """A value in words that stand for themselves."""
-        if self.is_path:
-            value = value is not None
-        if isinstance(value, bool):
-            return self.words if value else f"no {self.words}"
-        return str(value) if self.stands_alone else f"{self.words} ({value})"
-
-    @property
-    def heading(self) -> str | None:
-        """Its heading on the page; None: it is not shown there."""
-        return self.words if self.page == "" else self.page
-
-
-def setting(default: T, declared: Setting) -> T:
-    """Declare a field of `Settings`."""
-    return field(default=default, metadata={"setting": declared})
-
-
-def _one_of(what: str, choices: tuple[str, ...]) -> Check:
-    def check(_: str, value: Any) -> None:
-        if value not in choices:
-            raise UsageError(f"{what} {value!r} is none of {', '.join(choices)}")
-
-    return check
-
-
 def _a_device(_: str, value: Any) -> None:
     if not DEVICES.fullmatch(value):
         raise UsageError(f"device {value!r} is none of auto, cpu, cuda, cuda:N")
-
-
-def _above_0(name: str, value: Any) -> None:
-    if value is not None and not 0 < value < inf:
-        raise UsageError(f"{name} is {value}: it must be above 0 and finite")
 
 
 def _a_seed(name: str, value: Any) -> None:
@@ -136,7 +56,7 @@ class Settings:
             bearing=Bearing.FIGURE,
             flag="--precision",
             help="fp32 (IEEE), tf32, fp16 or bf16.",
-            check=_one_of("precision", PRECISIONS),
+            check=one_of("precision", PRECISIONS),
             stands_alone=True,
         ),
     )
@@ -147,7 +67,7 @@ class Settings:
             bearing=Bearing.FIGURE,
             flag="--memory-format",
             help="contiguous or channels_last.",
-            check=_one_of("memory format", MEMORY_FORMATS),
+            check=one_of("memory format", MEMORY_FORMATS),
             stands_alone=True,
         ),
     )
@@ -158,7 +78,7 @@ class Settings:
             bearing=Bearing.JOB,  # The environment tells how many there were.
             flag="--threads",
             help="CPU threads. Default: the physical cores this process may use.",
-            check=_above_0,
+            check=above_0,
             page=None,
         ),
     )
@@ -189,23 +109,23 @@ class Settings:
             words="interval aimed at, half of it over the median",
             bearing=Bearing.JOB,
             flag=None,
-            check=_above_0,
+            check=above_0,
             quick=0.02,
         ),
     )
     """Half-width of the median's 95 % interval at which sampling stops, relative to the median."""
     n_min: int = setting(
         50,
-        Setting(words="samples at least", bearing=Bearing.JOB, flag=None, check=_above_0, quick=20),
+        Setting(words="samples at least", bearing=Bearing.JOB, flag=None, check=above_0, quick=20),
     )
     n_max: int = setting(
         20_000,
-        Setting(words="samples at most", bearing=Bearing.JOB, flag=None, check=_above_0, page=None),
+        Setting(words="samples at most", bearing=Bearing.JOB, flag=None, check=above_0, page=None),
     )
     t_min_s: float = setting(
         3.0,
         Setting(
-            words="timed at least (s)", bearing=Bearing.JOB, flag=None, check=_above_0, quick=0.5
+            words="timed at least (s)", bearing=Bearing.JOB, flag=None, check=above_0, quick=0.5
         ),
     )
     budget_s: float = setting(
@@ -215,7 +135,7 @@ class Settings:
             bearing=Bearing.JOB,
             flag="--budget",
             help="Seconds of timing at most.",
-            check=_above_0,
+            check=above_0,
             quick=5.0,
         ),
     )
@@ -265,7 +185,7 @@ class Settings:
             flag="--compile",
             help="torch.compile's mode, such as default.",
             metavar="MODE",
-            check=_one_of("compile mode", COMPILE_MODES),
+            check=one_of("compile mode", COMPILE_MODES),
         ),
     )
     """torch.compile's mode for the network without its postprocessing; none: eager."""
@@ -305,7 +225,7 @@ class Settings:
             words="power averaged over (s)",
             bearing=Bearing.JOB,
             flag=None,
-            check=_above_0,
+            check=above_0,
             quick=5.0,
         ),
     )
@@ -329,7 +249,7 @@ class Settings:
             bearing=Bearing.NOTHING,
             flag="--deadline",
             help="Seconds after which a job is ended. Default: 3 x budget + 600.",
-            check=_above_0,
+            check=above_0,
             page=None,
         ),
     )

@@ -20,7 +20,17 @@ MODULES = {
     for path in sorted(PACKAGE.rglob("*.py"))
 }
 
-WORDS = ["quantity", "quantities", "spec", "spelling", "escaping", "settings", "reasons", "cache"]
+WORDS = [
+    "quantity",
+    "quantities",
+    "spec",
+    "spelling",
+    "escaping",
+    "setting",
+    "settings",
+    "reasons",
+    "cache",
+]
 """What lies at the bottom: declarations, and how texts are read and written."""
 MAY_IMPORT = {
     "quantity": [],
@@ -30,7 +40,8 @@ MAY_IMPORT = {
     "spelling": [],
     "reasons": [],
     "cache": [],
-    "settings": ["spec", "escaping"],
+    "setting": ["spec"],
+    "settings": ["setting", "spec", "escaping"],
     "shapes": [],
     "zoo": ["spec", "spelling", "shapes"],
     "counting": ["quantities", "spec", "shapes"],

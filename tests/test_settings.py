@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from archbench.settings import DEFAULT, QUICK, SETTINGS, Bearing, Settings, same_job
+from archbench.setting import Bearing
+from archbench.settings import DEFAULT, QUICK, SETTINGS, Settings, same_job
 from archbench.spec import UsageError
 
 Another = Callable[[str], Any]

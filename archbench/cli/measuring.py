@@ -14,7 +14,8 @@ import typer
 from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, the_format
 from archbench.cli.groups import Several
 from archbench.records import DEFAULT_FOLDER
-from archbench.settings import DEFAULT, QUICK, SETTINGS, Setting, Settings
+from archbench.setting import Setting
+from archbench.settings import DEFAULT, QUICK, SETTINGS, Settings
 
 
 def _option(name: str, kind: Any) -> Any:

@@ -16,7 +16,8 @@ from typing import Any
 from archbench.quantities import is_of_one_card
 from archbench.reasons import Flag
 from archbench.records import Record
-from archbench.settings import DEFAULT, SETTINGS, Bearing, Settings
+from archbench.setting import Bearing
+from archbench.settings import DEFAULT, SETTINGS, Settings
 
 DEFINING = {
     name: declared for name, declared in SETTINGS.items() if declared.bearing is Bearing.FIGURE

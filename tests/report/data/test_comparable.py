@@ -11,7 +11,8 @@ import pytest
 from archbench.reasons import Flag
 from archbench.records import Metric, Record
 from archbench.report.data.comparable import conditions, differing, flaws, setups, where
-from archbench.settings import SETTINGS, Bearing, Settings
+from archbench.setting import Bearing
+from archbench.settings import SETTINGS, Settings
 
 Make = Callable[..., Record]
 CARD = {

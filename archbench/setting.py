@@ -1,0 +1,95 @@
+"""What a setting declares: its flag and help, its words, and what follows where it differs.
+Torch-free.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import Enum
+from math import inf
+from typing import Any, TypeAlias, TypeVar
+
+from archbench.spec import UsageError
+
+T = TypeVar("T")
+Check: TypeAlias = Callable[[str, Any], None]
+"""Raises UsageError where a setting, by its name, cannot have a value."""
+
+
+class Bearing(Enum):
+    """What follows where two records differ in a setting."""
+
+    FIGURE = "Something else was measured: the figures are not compared."
+    JOB = "The same was measured, better or worse known: compared, but measured again by a sweep."
+    NOTHING = "Neither: the record's environment tells better, or no figure depends on it."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """What a field of `Settings` declares besides its type and its default."""
+
+    words: str
+    """What it is called for people: a switch as what it does when on ("batch norms folded")."""
+    bearing: Bearing
+    flag: str | None
+    """The flag that gives it; None: `--quick` alone changes it. A switch that is on by default is
+    turned off by its `--no-` form.
+    """
+    help: str = ""
+    metavar: str | None = None
+    check: Check | None = None
+    quick: Any = None
+    """Its value in the quick protocol; None: the default."""
+    page: str | None = ""
+    """Its heading on the page; empty: its words; None: not shown there."""
+    stands_alone: bool = False
+    """Whether a value tells without the words which setting it is of (fp16), and is always told."""
+    is_path: bool = False
+    """Whether it names a file or a folder: in words, there is one or not."""
+    cuda_only: bool = False
+    """Whether it means nothing on a CPU."""
+    of_one_network: bool = False
+    """Whether it fits one network alone, so that a sweep does not take it."""
+
+    def arguments(self, value: Any) -> list[str]:
+        """The words of a command line that give a value."""
+        if self.flag is None:
+            return []
+        if isinstance(value, bool):
+            return [self.flag if value else self.flag.replace("--", "--no-", 1)]
+        return [self.flag, str(value)]
+
+    def tell(self, value: Any) -> str:
+        """A value in words that stand for themselves."""
+        if self.is_path:
+            value = value is not None
+        if isinstance(value, bool):
+            return self.words if value else f"no {self.words}"
+        return str(value) if self.stands_alone else f"{self.words} ({value})"
+
+    @property
+    def heading(self) -> str | None:
+        """Its heading on the page; None: it is not shown there."""
+        return self.words if self.page == "" else self.page
+
+
+def setting(default: T, declared: Setting) -> T:
+    """Declare a field of `Settings`."""
+    return field(default=default, metadata={"setting": declared})
+
+
+def one_of(what: str, choices: tuple[str, ...]) -> Check:
+    """Give a check that a value is one of the choices."""
+
+    def check(_: str, value: Any) -> None:
+        if value not in choices:
+            raise UsageError(f"{what} {value!r} is none of {', '.join(choices)}")
+
+    return check
+
+
+def above_0(name: str, value: Any) -> None:
+    """Raise UsageError for a number that is not above 0 and finite."""
+    if value is not None and not 0 < value < inf:
+        raise UsageError(f"{name} is {value}: it must be above 0 and finite")
