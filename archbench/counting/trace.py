@@ -25,6 +25,7 @@ from archbench.counting.rules.work import (
     Convolution,
     Pool,
     Product,
+    Reduction,
     Unknown,
     Work,
 )
@@ -120,14 +121,16 @@ class Trace(TorchDispatchMode):
         before_write: Callable[[Tensor], None],
     ) -> None:
         super().__init__()
-        weights = list(weights)
+        weights, inputs = list(weights), list(inputs)
         self.result = Pass()
         self.liveness = Liveness([*weights, *inputs])
         self.on_meta = on_meta
         self._before_write = before_write
         self._weights = {storage_key(tensor) for tensor in weights} - {None}
+        self._maps: dict[int | None, torch.Size] = {}
         self._path = [""]
         self._recurrent: set[str] = set()
+        self._note_maps(inputs)
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -150,7 +153,9 @@ class Trace(TorchDispatchMode):
             out = self.run(called)
             self.account(called, out)
         written = list(tensors_in((out,)))
-        self._move(called.read, written, in_place=plan.is_mutable)
+        is_new = self._move(called.read, written, in_place=plan.is_mutable)
+        if is_new and not plan.is_mutable:
+            self._note_maps(written)
         if self.liveness.add(written):
             self.result.peak_at = f"{self._path[-1]} ({plan.word})"
         return out
@@ -211,9 +216,18 @@ class Trace(TorchDispatchMode):
         work.bytes += sum(tensor.numel() * tensor.element_size() for tensor in floating)
         work.reads_weight |= any(map(self._is_weight, read))
 
-    def _move(self, read: list[Tensor], written: list[Tensor], *, in_place: bool) -> None:
-        """Count the bytes of an operator's inputs and outputs; one that gives its first input's
-        storage back is a view of it.
+    def _note_maps(self, written: Iterable[Tensor]) -> None:
+        """Keep the shapes of maps by their storage, in which views of them are known."""
+        for tensor in written:
+            key = storage_key(tensor)
+            if tensor.ndim in (4, 5) and tensor.is_contiguous():
+                self._maps[key] = tensor.shape
+            else:
+                self._maps.pop(key, None)
+
+    def _move(self, read: list[Tensor], written: list[Tensor], *, in_place: bool) -> bool:
+        """Count the bytes of an operator's inputs and outputs, and say whether it is no view: one
+        that gives its first input's storage back is a view of it.
         """
         is_view = (
             not in_place and read and written and storage_key(read[0]) == storage_key(written[0])
@@ -222,6 +236,22 @@ class Trace(TorchDispatchMode):
             self.result.bytes_all += sum(
                 tensor.numel() * tensor.element_size() for tensor in (*read, *written)
             )
+        return not is_view
+
+    def _is_global_pool(self, work: Reduction) -> bool:
+        """Whether a reduction is over all spatial dimensions of a map, or of a view of one."""
+        source = work.source
+        if source.ndim == 4 and work.over == {2, 3}:
+            return True
+        shape = self._maps.get(storage_key(source))
+        if shape is None or source.numel() != shape.numel():
+            return False
+        positions = shape[2:].numel()
+        inner = {
+            d for d in range(source.ndim) if source.shape[d] > 1 and source.stride(d) < positions
+        }
+        reduced = {d for d in work.over if source.shape[d] > 1}
+        return inner == reduced and prod(source.shape[d] for d in inner) == positions
 
     def _is_weight(self, tensor: Tensor) -> bool:
         return storage_key(tensor) in self._weights
@@ -234,7 +264,7 @@ class Trace(TorchDispatchMode):
             if isinstance(work, Attention):
                 self.result.left_out += work.left_out
                 self.result.with_mask += work.has_mask
-        elif isinstance(work, Pool):
+        elif isinstance(work, Pool) or (isinstance(work, Reduction) and self._is_global_pool(work)):
             self.result.pool_elements += work.source.numel() + work.out.numel()
         elif isinstance(work, BatchNorm) and inside is None:
             self.result.bn_elements += work.out.numel()

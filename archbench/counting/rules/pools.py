@@ -1,23 +1,24 @@
-"""Rules for pools and batch normalisations."""
+"""Rules for pools, reductions that may be pools, and batch normalisations."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from archbench.counting.rules.work import BatchNorm, Pool, Rule, Work, argument, as_tuple
+from torch import Tensor
+
+from archbench.counting.rules.work import BatchNorm, Pool, Reduction, Rule, Work, argument, as_tuple
 
 
 def _pool(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
     return Pool(args[0], out[0] if isinstance(out, tuple) else out)
 
 
-def _mean(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work | None:
-    """A mean over both spatial dimensions of a map is a global average pool."""
+def _reduction(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work | None:
     source, over = args[0], argument(args, kwargs, 1, "dim")
-    spatial = (
-        source.ndim == 4 and over is not None and {dim % 4 for dim in as_tuple(over, 1)} == {2, 3}
-    )
-    return Pool(source, out) if spatial else None
+    if over is None or isinstance(over, Tensor):
+        return None
+    dims = frozenset(dim % max(1, source.ndim) for dim in as_tuple(over, 1))
+    return Reduction(source, out[0] if isinstance(out, tuple) else out, dims)
 
 
 def _batch_norm(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
@@ -25,16 +26,20 @@ def _batch_norm(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work
 
 
 POOLS: dict[str, Rule] = {
-    "aten::mean": _mean,
+    **{f"aten::{name}": _reduction for name in ("mean", "amax", "max")},
     **{
-        f"aten::{name}": _pool
-        for name in (
-            "max_pool2d",
-            "max_pool2d_with_indices",
-            "avg_pool2d",
-            "adaptive_avg_pool2d",
-            "_adaptive_avg_pool2d",
-            "adaptive_max_pool2d",
+        f"aten::{name}{n}d{form}": _pool
+        for n in (1, 2, 3)
+        for name, form in (
+            ("max_pool", ""),
+            ("max_pool", "_with_indices"),
+            ("mkldnn_max_pool", ""),
+            ("avg_pool", ""),
+            ("adaptive_avg_pool", ""),
+            ("_adaptive_avg_pool", ""),
+            ("mkldnn_adaptive_avg_pool", ""),
+            ("adaptive_max_pool", ""),
+            ("fractional_max_pool", ""),
         )
     },
 }

@@ -78,6 +78,17 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Reduction:
+    """A mean or a maximum of `source` over the dimensions `over`: a global pool where these are the
+    spatial ones of a map.
+    """
+
+    source: Tensor
+    out: Tensor
+    over: frozenset[int]
+
+
+@dataclass(frozen=True)
 class BatchNorm:
     """A batch normalisation call, which writes `out`."""
 
@@ -89,7 +100,7 @@ class Unknown:
     """Multiply-adds whose number a call does not tell."""
 
 
-Work = Convolution | Product | Pool | BatchNorm | Unknown
+Work = Convolution | Product | Pool | Reduction | BatchNorm | Unknown
 Rule = Callable[[tuple[Any, ...], dict[str, Any], Any], Work | None]
 """What an operator did, by its arguments and its output; None: nothing that counts."""
 

@@ -1,0 +1,63 @@
+"""Whatever a caller can cause is one line that says what is wrong and where."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+import archbench
+
+
+class Raises(nn.Module):
+    def __init__(self, error: Exception) -> None:
+        super().__init__()
+        self.error = error
+
+    def forward(self, x: Tensor) -> Tensor:
+        raise self.error
+
+
+class Chosen(nn.Module):
+    """Gives as many rows as are above zero."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x[x > 0].view(-1, 1) @ torch.ones(1, 3)
+
+
+CONV = nn.Conv2d(3, 4, 3)
+WRONG: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
+    "lazy": (nn.Sequential(nn.LazyLinear(2)), (1, 3), {}, "LazyLinear at '0' is lazy"),
+    "no forward": (nn.Module(), (1, 3), {}, "NotImplementedError"),
+    "wrong channels": (CONV, (1, 5, 8, 8), {"device": "cpu"}, "expected input"),
+    "batch 0": (CONV, (0, 3, 8, 8), {}, "no images"),
+    "below 0": (CONV, (-1, 3, 8, 8), {}, "a side is below 0"),
+    "no words": (Raises(RuntimeError()), (1, 3), {}, "RuntimeError at test_errors.py:"),
+    "its own error": (Raises(KeyError("x")), (1, 3), {}, "KeyError at test_errors.py:"),
+    "a class": (nn.Conv2d, (1, 3), {}, "the class Conv2d cannot be counted"),
+    "no module": (5, (1, 3), {}, "a int cannot be counted"),
+    "a number": (CONV, 224, {}, "invalid input of type int"),
+    "a word": (CONV, "x", {}, "invalid input of type str"),
+    "a device": (CONV, (1, 3, 8, 8), {"device": "gpu"}, "invalid device 'gpu'"),
+    "a dtype": (CONV, (1, 3, 8, 8), {"dtype": "half"}, "invalid dtype 'half'"),
+    "a dimension": (CONV, (2, 3, 8, 8), {"batch_dim": "x"}, "invalid batch_dim 'x'"),
+    "dimensions": (CONV, (torch.empty(2, 3, 8, 8),), {"batch_dim": (0, 1)}, "2 parts for 1"),
+    "indices": (nn.Embedding(10, 4), (2, 5), {}, "Embedding does not run on the meta device"),
+    "no weights": (nn.Conv2d(3, 4, 3, device="meta"), (1, 3, 8, 8), {"device": "cpu"}, "meta"),
+}
+
+
+@pytest.mark.parametrize(("module", "given", "options", "message"), WRONG.values(), ids=WRONG)
+def test_errors(module: Any, given: Any, options: dict[str, Any], message: str) -> None:
+    with pytest.raises(archbench.UsageError, match=message) as caught:
+        archbench.count(module, given, **options)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_module_of_data_falls_back_to_real_tensors_where_that_is_allowed() -> None:
+    x = torch.tensor([[1.0, -1.0, 2.0]])
+    assert archbench.count(Chosen(), x, device="auto", batch_dim=None).macs_all == 2 * 3
+    with pytest.raises(archbench.UsageError, match=r'try count.*device="cpu"'):
+        archbench.count(Chosen(), x, batch_dim=None)
