@@ -67,12 +67,16 @@ def report(
 
     pictures, missing = ([], {}) if no_figures else _figures(records)
     time = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
-    text = page(Contents(records, pictures, missing, time, __version__, plotly_js, is_whole=every))
+    contents = Contents(records, pictures, missing, time, __version__, plotly_js, is_whole=every)
+    _write(page(contents), out)
+    print(visible(str(out)))
+
+
+def _write(text: str, out: Path) -> None:
     try:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror}") from None
-    print(visible(str(out)))
 
 
 def _plotly_js() -> str:

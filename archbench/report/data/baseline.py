@@ -4,7 +4,7 @@ that is a difference at all.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from typing import Any
@@ -16,7 +16,7 @@ from archbench.report.data.comparable import conditions, differing
 from archbench.report.data.configurations import REPEATABLE, Configuration, configurations
 from archbench.report.data.names import folded, short_name, short_names
 from archbench.report.data.statistics import Interval, ratio_interval
-from archbench.spec import UsageError
+from archbench.spec import Spec, UsageError
 
 SHORTEST_ID = 6
 
@@ -121,33 +121,8 @@ def find_baseline(records: Sequence[Record], name: str, *, is_forced: bool = Fal
     stands for, or raise UsageError.
     """
     candidates = [each for each in configurations(records) if each.status == Status.OK]
-    by_id = [
-        candidate
-        for candidate in candidates
-        if len(name) >= SHORTEST_ID
-        and any(record.record_id.startswith(name) for record in candidate.records)
-    ]
     named = short_names(candidate.spec for candidate in candidates)
-    spellings = (
-        lambda spec: named[spec],
-        short_name,
-        lambda spec: f"{spec.backbone} {spec.detector or ''}",
-        lambda spec: spec.backbone,
-    )
-    chosen = by_id or next(
-        filter(
-            None,
-            (
-                [
-                    candidate
-                    for candidate in candidates
-                    if folded(spell(candidate.spec)) == folded(name)
-                ]
-                for spell in spellings
-            ),
-        ),
-        [],
-    )
+    chosen = _by_id(candidates, name) or _by_name(candidates, name, named)
     specs = dict.fromkeys(candidate.spec for candidate in chosen)
     if not specs:
         there = "; ".join(list(dict.fromkeys(named.values()))[:4]) or "none that ended well"
@@ -160,6 +135,34 @@ def find_baseline(records: Sequence[Record], name: str, *, is_forced: bool = Fal
             f"--baseline {name} may be {'; '.join(named[spec] for spec in specs)}: say which"
         )
     return Baseline(named[next(iter(specs))], chosen, is_forced)
+
+
+def _by_id(candidates: Sequence[Configuration], name: str) -> list[Configuration]:
+    """Those with a record whose id begins so."""
+    if len(name) < SHORTEST_ID:
+        return []
+    return [
+        candidate
+        for candidate in candidates
+        if any(record.record_id.startswith(name) for record in candidate.records)
+    ]
+
+
+def _by_name(
+    candidates: Sequence[Configuration], name: str, named: Mapping[Spec, str]
+) -> list[Configuration]:
+    """Those of the network that a name is of, in the first of the spellings that fits any."""
+    spellings: tuple[Callable[[Spec], str], ...] = (
+        named.__getitem__,
+        short_name,
+        lambda spec: f"{spec.backbone} {spec.detector or ''}",
+        lambda spec: spec.backbone,
+    )
+    for spell in spellings:
+        fitting = [each for each in candidates if folded(spell(each.spec)) == folded(name)]
+        if fitting:
+            return fitting
+    return []
 
 
 def ratio_columns(columns: Sequence[str]) -> list[str]:

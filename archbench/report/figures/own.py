@@ -51,15 +51,37 @@ def roofline(material: Material) -> Plots:
             "some"
         )
         return [Missing("roofline", why)]
-    setup, chosen = next(iter(setups.items()))
-    named = short_names(configuration.spec for configuration in chosen)
+    (setup, chosen), *others = setups.items()
+    selection = Selection(
+        setup,
+        {configuration.spec: configuration for configuration in chosen},
+        {name: len(group) for name, group in others},
+    )
     kinds = groups_of(_kind(configuration) for configuration in chosen)
+    marks = _below_roofs(chosen, kinds)
+    roofs = _roofs_of(chosen[-1])
+    assert roofs
+    panel = Panel(
+        "",
+        Axis("operations a byte moved", "FLOP/B", is_log=True),
+        Axis("operations a second", "1e9/s", is_log=True),
+        tuple(marks),
+        guides=_roofs(roofs, [float(mark.x) for mark in marks]),
+    )
+    title, key = "Networks below their device's roofs", _key(kinds)
+    where, remarks = f"measured on {setup}", tuple(_roofline_remarks(selection))
+    return [Plot("roofline", title, where, (panel,), remarks, key, key, columns=1)]
+
+
+def _below_roofs(chosen: Sequence[Configuration], kinds: Mapping[str, str]) -> list[Mark]:
+    """A point for each network: what it reaches at its operations a byte."""
+    named = short_names(configuration.spec for configuration in chosen)
     marks = []
     for configuration in chosen:
         rate, at = value_of(configuration, "flops_per_s", scale=1e-9), _intensity(configuration)
         assert rate.value is not None
         assert at is not None
-        is_few, kind = len(chosen) <= FEW, kinds[_kind(configuration)]
+        kind = kinds[_kind(configuration)]
         marks.append(
             Mark(
                 named[configuration.spec],
@@ -68,56 +90,31 @@ def roofline(material: Material) -> Plots:
                 y_interval=rate.interval,
                 colour=kind,
                 shape=kind,
-                is_named=is_few,
+                is_named=len(chosen) <= FEW,
             )
         )
-    selection = Selection(
-        setup,
-        {configuration.spec: configuration for configuration in chosen},
-        {name: len(group) for name, group in list(setups.items())[1:]},
-    )
-    roofs = _roofs_of(chosen[-1])
-    assert roofs
-    remarks = [
+    return marks
+
+
+def _roofline_remarks(selection: Selection) -> list[str]:
+    rates = (value_of(configuration, "flops_per_s") for configuration in selection.of.values())
+    return [
         "Roofs: what the device did at best in probes of its own; bytes: inputs, weights and "
         "outputs of every operator. A network's time is"
         " of its forward pass (protocol model).",
-        *bars_remark(
-            (value_of(configuration, "flops_per_s") for configuration in chosen), selection
-        ),
+        *bars_remark(rates, selection),
         *left_out(selection),
         *flags_remark(selection, ["flops_per_s"]),
     ]
-    panel = Panel(
-        "",
-        Axis("operations a byte moved", "FLOP/B", is_log=True),
-        Axis("operations a second", "1e9/s", is_log=True),
-        tuple(marks),
-        guides=_roofs(roofs, [float(mark.x) for mark in marks]),
-    )
-    key = Key(tuple(dict.fromkeys(kinds.values())), "detector")
-    return [
-        Plot(
-            "roofline",
-            "Networks below their device's roofs",
-            f"measured on {setup}",
-            (panel,),
-            tuple(remarks),
-            key,
-            key,
-            columns=1,
-        )
-    ]
+
+
+def _key(kinds: Mapping[str, str]) -> Key:
+    return Key(tuple(dict.fromkeys(kinds.values())), "detector")
 
 
 def explains(material: Material) -> Plots:
     """Draw each counted figure against time and energy, with the rank correlation."""
-    groups: dict[tuple[str, str, int], list[Configuration]] = {}
-    for setup, configurations in measured_setups(material.configurations).items():
-        for configuration in configurations:
-            if all(configuration.estimate(word) for word in (*EXPLAINING, "latency_ms")):
-                group = setup, configuration.spec.mode, configuration.spec.batch
-                groups.setdefault(group, []).append(configuration)
+    groups = _alike(material.configurations)
     largest = max(groups, key=lambda key: len(groups[key]), default=None)
     if largest is None or len(groups[largest]) < LEAST_NETWORKS:
         why = (
@@ -126,50 +123,56 @@ def explains(material: Material) -> Plots:
         )
         return [Missing("explains", why)]
     setup, mode, batch = largest
-    explained = {explanation.measured: explanation for explanation in explanations(groups[largest])}
-    with_flawed = not explained
-    if with_flawed:
-        explained = {
-            explanation.measured: explanation
-            for explanation in explanations(groups[largest], with_flawed=True)
-        }
-    kinds = groups_of(_kind(configuration) for configuration in groups[largest])
-    panels = _explained(groups[largest], explained, kinds, with_flawed=with_flawed)
-    remarks = [
+    chosen = groups[largest]
+    without_flaws = explanations(chosen)
+    with_flawed = not without_flaws
+    explained = {
+        explanation.measured: explanation
+        for explanation in without_flaws or explanations(chosen, with_flawed=True)
+    }
+    kinds = groups_of(_kind(configuration) for configuration in chosen)
+    panels = tuple(_explained(chosen, explained, kinds, with_flawed=with_flawed))
+    remarks = _explains_remarks(chosen, explained, with_flawed=with_flawed)
+    others = sum(map(len, groups.values())) - len(chosen)
+    if others:
+        remarks.append(
+            f"Left out, of other devices, settings, modes or batches: {others} configurations."
+        )
+    call = "training steps" if mode == "train" else f"batch {batch}"
+    title, where = "What explains time and energy", f"measured on {setup}, {call}"
+    about, key = tuple(remarks), _key(kinds)
+    columns = len(EXPLAINING)
+    return [Plot("explains", title, where, panels, about, key, key, columns, is_matrix=True)]
+
+
+def _alike(
+    configurations: Sequence[Configuration],
+) -> dict[tuple[str, str, int], list[Configuration]]:
+    """The configurations that have all that explains and a time, by setup, mode and batch."""
+    groups: dict[tuple[str, str, int], list[Configuration]] = {}
+    for setup, measured in measured_setups(configurations).items():
+        for configuration in measured:
+            if all(configuration.estimate(word) for word in (*EXPLAINING, "latency_ms")):
+                group = setup, configuration.spec.mode, configuration.spec.batch
+                groups.setdefault(group, []).append(configuration)
+    return groups
+
+
+def _explains_remarks(
+    chosen: Sequence[Configuration],
+    explained: Mapping[str, Explanation],
+    *,
+    with_flawed: bool,
+) -> list[str]:
+    counts = " and ".join(str(explanation.n) for explanation in explained.values())
+    return [
         "Rho: Spearman's rank correlation, and its 95 % interval over resamples of "
-        f"{' and '.join(str(explanation.n) for explanation in explained.values())}"
-        " networks. Forward pass alone (protocol model); axes are logarithmic.",
-        f"Inputs: {_inputs(groups[largest])}: figures that grow with the input agree the more, "
+        f"{counts} networks. Forward pass alone (protocol model); axes are logarithmic.",
+        f"Inputs: {_inputs(chosen)}: figures that grow with the input agree the more, "
         "the more the inputs differ.",
         "Flawed figures, such as ci_not_met, are among them: there are too few others."
         if with_flawed
         else "Flawed figures are left out.",
-    ]
-    others = sum(len(members) for key, members in groups.items() if key != largest)
-    remarks += (
-        [f"Left out, of other devices, settings, modes or batches: {others} configurations."]
-        if others
-        else []
-    )
-    call = "training steps" if mode == "train" else f"batch {batch}"
-    key = Key(tuple(dict.fromkeys(kinds.values())), "detector")
-    title, where, columns = (
-        "What explains time and energy",
-        f"measured on {setup}, {call}",
-        len(EXPLAINING),
-    )
-    return [
-        Plot(
-            "explains",
-            title,
-            where,
-            tuple(panels),
-            tuple(remarks),
-            key,
-            key,
-            columns,
-            is_matrix=True,
-        )
     ]
 
 

@@ -180,40 +180,37 @@ def _notes(verdicts: Sequence[Verdict]) -> list[str]:
     ]
     flagged = dict.fromkeys(flag for verdict in verdicts for flag in flaws(verdict.flags))
     notes += [f"{FLAWED} of figures that are flagged: {', '.join(flagged)}"] if flagged else []
+    notes += [*_untested_notes(verdicts), *_lacking_notes(verdicts)]
+    valued = [verdict for verdict in verdicts if verdict.ours is not None]
+    if any(verdict.known < verdict.wanted for verdict in valued):
+        notes.append("n/m: on n of the m networks that the claim is of")
+    return [*notes, *dict.fromkeys(verdict.claim.note for verdict in valued if verdict.claim.note)]
+
+
+def _untested_notes(verdicts: Sequence[Verdict]) -> list[str]:
     untested: dict[str, list[str]] = {}
     for verdict in verdicts:
         if verdict.outcome == "not testable":
             untested.setdefault(
                 UNKNOWN.sub(r"the zoo has no \1 of that name", verdict.reason), []
             ).append(verdict.claim.text)
-    notes += [
+    return [
         f"not testable, {why}: {len(texts)} claims" if len(texts) > 1 else f"not testable, {why}"
         for why, texts in untested.items()
     ]
+
+
+def _lacking_notes(verdicts: Sequence[Verdict]) -> list[str]:
+    """The commands that make what is missing, and of how many claims."""
     lacking: dict[str, Counter[str]] = {}
     for verdict in verdicts:
         if verdict.command:
             lacking.setdefault(f"{verdict.outcome}{_because(verdict)}", Counter())[
                 verdict.command
             ] += 1
-    for what, commands in lacking.items():
-        notes.append(
-            f"{what}: " + "; ".join(f"{command} ({count})" for command, count in commands.items())
-        )
-    partly = [
-        verdict
-        for verdict in verdicts
-        if verdict.ours is not None and verdict.known < verdict.wanted
-    ]
-    if partly:
-        notes.append("n/m: on n of the m networks that the claim is of")
     return [
-        *notes,
-        *dict.fromkeys(
-            verdict.claim.note
-            for verdict in verdicts
-            if verdict.claim.note and verdict.ours is not None
-        ),
+        f"{what}: {'; '.join(f'{command} ({count})' for command, count in commands.items())}"
+        for what, commands in lacking.items()
     ]
 
 
