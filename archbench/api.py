@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from archbench.counting.any_module import count_any
-from archbench.counting.check import Check, check_against_fvcore
+from archbench.counting.check import Check, check_against_fvcore, check_against_torch
 from archbench.counting.given import Given
 from archbench.counting.inputs import Inputs
 from archbench.counting.passes import count_module
@@ -129,9 +129,11 @@ def is_users_own(spec: Spec) -> bool:
 
 
 def check_spec(spec: Spec, report: CostReport) -> Check:
-    """Hold the count of a spec against fvcore's, on real weights on the CPU."""
+    """Hold the count of a spec against fvcore's, on real weights on the CPU, and torch's."""
+    shape = (3, spec.height, spec.width)
     try:
-        return check_against_fvcore(build_spec(spec), report, (3, spec.height, spec.width))
+        check = check_against_fvcore(build_spec(spec), report, shape)
+        return replace(check, torch=check_against_torch(build_spec(spec, device="meta"), shape))
     except (RuntimeError, MemoryError) as error:
         line = str(error).strip().splitlines()[0]
         raise UsageError(

@@ -112,7 +112,10 @@ class ProfileProtocol(Protocol):
         typer.Option("--repeats", min=1, help="Fresh processes to measure in; a record each."),
     ] = 1
     check: Annotated[
-        bool, typer.Option("--check", help="Hold the counts against fvcore on real weights.")
+        bool,
+        typer.Option(
+            "--check", help="Hold the counts against fvcore on real weights, and torch's counter."
+        ),
     ] = False
 
 

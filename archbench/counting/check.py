@@ -1,4 +1,4 @@
-"""Hold a count against fvcore's, an independent counter that traces real weights."""
+"""Hold a count against independent counters: fvcore's, which traces real weights, and torch's."""
 
 from __future__ import annotations
 
@@ -10,7 +10,34 @@ from typing import Any
 import torch
 from torch import nn
 
+from archbench.counting.inputs import Inputs
+from archbench.counting.passes import macs_by_operator
 from archbench.counting.report import CostReport
+
+
+@dataclass(frozen=True)
+class TorchCheck:
+    """All multiply-accumulates of one image, as torch's counter has them and as we do, and ours of
+    operators for which it has no formula.
+    """
+
+    torch: int
+    all: int
+    without_formula: tuple[tuple[str, int], ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether both are equal to the unit but for those operators."""
+        return self.torch == self.all - sum(macs for _, macs in self.without_formula)
+
+    def sentence(self) -> str:
+        """The outcome in one sentence."""
+        left_out = ", ".join(f"{name} {macs:,}" for name, macs in self.without_formula)
+        but = f", less those it has no formula for ({left_out})" if left_out else ""
+        verb = "equals" if self.agrees else "DISAGREES: it is to equal"
+        return (
+            f"check: torch's counter, {self.torch:,} multiply-adds, {verb} our {self.all:,}{but}."
+        )
 
 
 @dataclass(frozen=True)
@@ -21,16 +48,25 @@ class Check:
     fvcore_linear: int
     conv: int
     linear: int
+    torch: TorchCheck | None = None
 
     @property
     def agrees(self) -> bool:
+        """Whether both kinds are equal to the unit, and torch's count where that was taken."""
+        return self.agrees_with_fvcore and (self.torch is None or self.torch.agrees)
+
+    @property
+    def agrees_with_fvcore(self) -> bool:
         """Whether both kinds are equal to the unit."""
         return (self.fvcore_conv, self.fvcore_linear) == (self.conv, self.linear)
 
     def sentence(self) -> str:
-        """The outcome in one sentence."""
+        """The outcome in a sentence for each counter."""
+        return self._of_fvcore() + (f" {self.torch.sentence()}" if self.torch else "")
+
+    def _of_fvcore(self) -> str:
         ours = f"convolutions {self.conv:,}, linear layers {self.linear:,}"
-        if self.agrees:
+        if self.agrees_with_fvcore:
             return (
                 f"check: fvcore's convolution and linear entries equal ours: {ours} multiply-adds."
             )
@@ -68,5 +104,24 @@ def check_against_fvcore(
         by_operator = analysis.by_operator()
     finally:
         quiet.setLevel(level)
-    linear = sum(call.macs for call in report.calls if call.op == "linear")
-    return Check(int(by_operator["conv"]), int(by_operator["linear"]), report.macs - linear, linear)
+    return Check(
+        int(by_operator["conv"]),
+        int(by_operator["linear"]),
+        report.macs_convolution,
+        report.macs_linear,
+    )
+
+
+def check_against_torch(network: nn.Module, shape: tuple[int, int, int]) -> TorchCheck:
+    """Count a network with torch's counter on one image [3, H, W], on the meta device under
+    no_grad, in which form it has its formulas.
+    """
+    from torch.utils.flop_counter import FlopCounterMode, flop_registry
+
+    image = torch.empty(1, *shape, device="meta")
+    known = {str(operator).replace(".", "::") for operator in flop_registry}
+    ours = macs_by_operator(network, Inputs((image,)))
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        network(image)
+    without = {name: macs for name, macs in ours.items() if name not in known and macs}
+    return TorchCheck(counter.get_total_flops() // 2, ours.total(), tuple(sorted(without.items())))

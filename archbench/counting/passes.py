@@ -7,6 +7,7 @@ done once a pass included whole; peaks, sums of bytes and shapes are those of th
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
@@ -88,6 +89,18 @@ def count_module(
         masked_calls=counted.one.with_mask,
         notes=counted.notes,
     )
+
+
+def macs_by_operator(module: nn.Module, inputs: Inputs) -> Counter[str]:
+    """Count the multiply-adds of one pass on the meta device by the operators that decomposed ones
+    are made of.
+    """
+    with lent(module, torch.device("meta")) as state:
+        rows = _run(module, state, inputs, torch.no_grad).rows
+    found: Counter[str] = Counter()
+    for row in rows:
+        found[row.operator] += row.macs
+    return found
 
 
 def _run(module: nn.Module, state: Lent, inputs: Inputs, spelling: Spelling) -> Pass:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cached_property
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from archbench.quantities import QUANTITIES, ROWS
+from archbench.quantities import QUANTITIES, ROWS, profiled
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Kind = Literal["convolution", "linear", "attention", "other", "recurrent"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -162,10 +165,58 @@ class CostReport:
         """Every counted figure without the calls, the form that records hold."""
         return {row.name: _plain(getattr(self, row.name)) for row in ROWS if row.group == "counted"}
 
+    def __str__(self) -> str:
+        """A table: a line for each figure that there is, and what is to be known of them."""
+        found = self.totals()
+        lines = [
+            (row.heading, *_readable(found[row.name], row.unit))
+            for row in profiled("counted").values()
+            if found[row.name] is not None
+            and not (row.is_extra and (self.macs_all == self.macs or not found[row.name]))
+        ]
+        widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+        table = [
+            f"{heading:{widths[0]}}  {value:>{widths[1]}}  {unit}".rstrip()
+            for heading, value, unit in lines
+        ]
+        return "\n".join([*table, *self._remarks()])
+
+    def _remarks(self) -> list[str]:
+        """What is to be known of the figures, in sentences."""
+        named = [f"not counted, no rule: {name} ({calls} calls)" for name, calls in self.uncounted]
+        if self.masked_macs:
+            named.append(
+                f"Attention is counted in full; causal masks leave {self.masked_macs:,} out."
+            )
+        if self.masked_calls:
+            named.append(
+                f"Attention is counted in full; what the masks of {self.masked_calls} calls leave "
+                "out is not known."
+            )
+        return [*named, *self.notes]
+
+    def to_frame(self) -> DataFrame:
+        """Give the calls as a data frame of pandas, a row each, with the fields of `Call`."""
+        import pandas as pd
+
+        return pd.DataFrame([asdict(call) for call in self.calls], columns=_CALL_FIELDS)
+
     def _derived(self, name: str) -> Any:
         rule = QUANTITIES[name].rule
         assert rule
         return rule.value({source: getattr(self, source) for source in rule.sources})
+
+
+_CALL_FIELDS = [item.name for item in fields(Call)]
+PREFIXES = ((1e9, "G"), (1e6, "M"), (1e3, "K"), (1.0, ""))
+
+
+def _readable(value: float, unit: str) -> tuple[str, str]:
+    """A value of three decimals with the largest prefix that leaves it above 1, and its unit."""
+    factor, prefix = next((pair for pair in PREFIXES if abs(value) >= pair[0]), PREFIXES[-1])
+    word = "B" if unit == "bytes" else ""
+    digits = 0 if factor == 1 else 3
+    return f"{value / factor:,.{digits}f}", prefix + word
 
 
 def _plain(value: Any) -> Any:

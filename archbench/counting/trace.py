@@ -46,6 +46,7 @@ class Row:
     elements: int
     in_shape: tuple[int, ...]
     out_shape: tuple[int, ...]
+    operator: str = ""
     kernel: tuple[int, ...] = ()
     stride: tuple[int, ...] = ()
     groups: int = 1
@@ -177,7 +178,10 @@ class Trace(TorchDispatchMode):
         if plan.is_named or isinstance(work, Unknown) or (work is not None and not _is_dense(work)):
             self.result.named[plan.name] += 1
         elif work is not None:
+            before = len(self.result.rows)
             self._count(plan.word, work, inside)
+            for row in self.result.rows[before:]:
+                row.operator = plan.name
         if plan.is_foreign:
             self._meet(plan.name, called.read, list(tensors_in((out,))))
 
