@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import Any, get_args, get_type_hints
 
+import hypothesis
 import pytest
 
 from archbench.settings import DEFAULT, Settings
@@ -21,6 +22,10 @@ CANDIDATES = ("cpu", "bf16", "channels_last", "max-autotune", "a folder/file", 7
 
 ASKED = "ARCHBENCH_GPU"
 """Set to 1 it lets tests use a card."""
+
+# The same examples in every run, and none that fails of a slow machine.
+hypothesis.settings.register_profile("archbench", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("archbench")
 
 
 def pytest_xdist_auto_num_workers() -> int:

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import Tensor
 
 import archbench
@@ -434,6 +436,36 @@ def test_outputs_are_those_of_torch(operator: Any) -> None:
             assert theirs is not None, arguments
             assert described(ours) == described(theirs), arguments
     assert answered > CASES / 4
+
+
+def on_cpu(argument: Any) -> Any:
+    """The same argument with numbers in it: zeros, which are places of a pool's maximum too."""
+    if isinstance(argument, Tensor):
+        return torch.zeros(argument.shape, dtype=argument.dtype)
+    return [on_cpu(part) for part in argument] if isinstance(argument, list) else argument
+
+
+@pytest.mark.parametrize("operator", OUTPUTS, ids=str)
+@given(draw=st.randoms(use_true_random=False))
+@settings(max_examples=15)
+def test_outputs_have_the_shapes_of_what_torch_computes(operator: Any, draw: random.Random) -> None:
+    arguments = DRAWS[operator](draw)
+    ours = OUTPUTS[operator](*arguments)
+    if ours is not None:
+        computed = operator(*map(on_cpu, arguments))
+        # The CPU's kernels give gradients that nobody asked for, too.
+        asked = list(zip(parts(ours), parts(computed), strict=True))
+        assert [shaped(one) for one, _ in asked if one is not None] == [
+            shaped(other) for one, other in asked if one is not None
+        ], arguments
+
+
+def parts(out: Tensor | tuple[Tensor | None, ...]) -> tuple[Tensor | None, ...]:
+    return (out,) if isinstance(out, Tensor) else out
+
+
+def shaped(out: Tensor | None) -> Any:
+    return out is not None and (tuple(out.shape), out.dtype)
 
 
 @pytest.mark.parametrize(
