@@ -57,8 +57,8 @@ def _protocol(records: Sequence[Record]) -> list[tuple[str, str]]:
             if declared.heading
         ]
     for name, words in CONDITIONS.items():
-        found: list[Mapping[str, object]] = [record.conditions for record in records]
-        values = [conditions[name] for conditions in found if name in conditions]
+        recorded: list[Mapping[str, object]] = [record.conditions for record in records]
+        values = [conditions[name] for conditions in recorded if name in conditions]
         if values:
             facts.append((words, _distinct(values)))
     return facts
