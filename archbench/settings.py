@@ -15,16 +15,23 @@ from archbench.escaping import storable
 from archbench.setting import Bearing, Setting, above_0, one_of, setting
 from archbench.spec import Spec, UsageError
 
-DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
+DEVICES = re.compile(r"auto|cpu|cuda(:\d{1,4})?")
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
 MEMORY_FORMATS = ("contiguous", "channels_last")
 COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
 MAX_SEED = 2**63
+MAX_S = 1_000_000_000
+"""Seconds that any part of a job may take, some thirty years: what is planned stays finite."""
 
 
 def _a_device(_: str, value: Any) -> None:
     if not DEVICES.fullmatch(value):
         raise UsageError(f"device {value!r} is none of auto, cpu, cuda, cuda:N")
+
+
+def _seconds(name: str, value: Any) -> None:
+    if value is not None and not 0 < value <= MAX_S:
+        raise UsageError(f"{name} is {value}: it must be above 0 and at most {MAX_S:,} seconds")
 
 
 def _a_seed(name: str, value: Any) -> None:
@@ -125,7 +132,7 @@ class Settings:
     t_min_s: float = setting(
         3.0,
         Setting(
-            words="timed at least (s)", bearing=Bearing.JOB, flag=None, check=above_0, quick=0.5
+            words="timed at least (s)", bearing=Bearing.JOB, flag=None, check=_seconds, quick=0.5
         ),
     )
     budget_s: float = setting(
@@ -135,7 +142,7 @@ class Settings:
             bearing=Bearing.JOB,
             flag="--budget",
             help="Seconds of timing at most.",
-            check=above_0,
+            check=_seconds,
             quick=5.0,
         ),
     )
@@ -225,7 +232,7 @@ class Settings:
             words="power averaged over (s)",
             bearing=Bearing.JOB,
             flag=None,
-            check=above_0,
+            check=_seconds,
             quick=5.0,
         ),
     )
@@ -249,7 +256,7 @@ class Settings:
             bearing=Bearing.NOTHING,
             flag="--deadline",
             help="Seconds after which a job is ended. Default: 3 x budget + 600.",
-            check=above_0,
+            check=_seconds,
             page=None,
         ),
     )

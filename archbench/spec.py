@@ -13,6 +13,8 @@ from typing import Any, Literal, TypeAlias
 OptionValue: TypeAlias = bool | int | float | str
 
 MAX_SIDE = 2**20
+MAX_DIGITS = 100
+"""Digits up to which a number is read: no size, count or seed has as many."""
 FLAGS = ("backbone", "detector", "size", "classes", "batch", "mode")
 """What a spec has besides options, so that no option has such a name."""
 
@@ -31,6 +33,8 @@ def parse_size(size: str | int | tuple[int, int] | None) -> tuple[int, int] | No
         match = re.fullmatch(r"(\d+)(?:[xX](\d+))?", size.strip())
         if not match:
             raise UsageError(f"size {size!r} is neither a side (320) nor WIDTHxHEIGHT (1344x800)")
+        if len(size) > MAX_DIGITS:
+            raise UsageError(f"size {size!r} has a side above {MAX_SIDE:,} pixels")
         size = (int(match[1]), int(match[2] or match[1]))
     elif isinstance(size, int):
         size = (size, size)

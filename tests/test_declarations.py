@@ -15,11 +15,13 @@ import pytest
 
 from archbench.quantities import QUANTITIES
 from archbench.reasons import Flag, Reason, Status
+from archbench.settings import SETTINGS
 
 PACKAGE = Path(__file__).parent.parent / "archbench"
 DECLARED: dict[str, Collection[str]] = {
     "quantities.py": QUANTITIES.keys(),
     "reasons.py": {*Status, *Reason, *Flag},
+    "settings.py": SETTINGS.keys(),
 }
 """Names by the module that declares them."""
 MANY = 5

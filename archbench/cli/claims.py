@@ -20,6 +20,7 @@ from archbench.cli.formats import (
     print_tables,
     the_format,
 )
+from archbench.cli.groups import refuse
 from archbench.cli.live import Teller, live
 from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
@@ -89,9 +90,15 @@ def claims(
     Example: archbench claims vovnet/table4
     """
     form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
+    if quick and not run:
+        refuse(["--quick"], "nothing is measured without --run", instead="give --run")
     if explains:
         if source:
             raise UsageError("--explains takes all records of a device; give it no paper")
+        refuse(
+            [flag for flag, is_given in (("--run", run), ("--no-count", no_count)) if is_given],
+            "--explains takes records as they are",
+        )
         _explain(read_records(results), form, device=device, with_flawed=flagged)
         return Exit.DONE
     from archbench.papers.claims import claims_of

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archbench.cli.exit import Exit
 from archbench.cli.formats import (
     AsCsv,
     AsJson,
@@ -19,6 +20,7 @@ from archbench.cli.formats import (
     print_tables,
     the_format,
 )
+from archbench.cli.groups import refuse
 from archbench.cli.messages import say
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import UsageError
@@ -74,7 +76,7 @@ def compare(
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
     as_latex: AsLatex = False,
-) -> None:
+) -> int:
     """Show what was counted and measured, a table for each device, with the papers' figures below
     ours.
 
@@ -84,6 +86,8 @@ def compare(
     latency_ms,mem_host_peak_bytes
     """
     form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
+    if group and form in ("csv", "json"):
+        refuse(["--group"], "rows are in no tables", instead=f"--{form}")
     from archbench.report.data import selection
     from archbench.report.tables.compare import WIDTH, Layout, tables
 
@@ -106,6 +110,7 @@ def compare(
         print_tables(ratio_tables(records, against, layout), form)
     else:
         print_tables(tables(records, layout), form)
+    return Exit.DONE if records else Exit.USAGE
 
 
 def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> list[Record]:

@@ -5,12 +5,14 @@ a heading of its own in `--help`.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import MISSING, dataclass, fields
 from typing import Annotated, Any, get_type_hints
 
 from typer.core import TyperCommand
+
+from archbench.spec import UsageError
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ def _parameters(group: type, heading: str) -> Iterator[inspect.Parameter]:
 
 def _parameter(name: str, annotation: Any, default: Any, heading: str) -> inspect.Parameter:
     info = copy(annotation.__metadata__[0])
-    info.rich_help_panel = heading
+    info.rich_help_panel = heading.replace("_", "-")
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -82,6 +84,32 @@ def _filled(group: type, values: Mapping[str, Any]) -> Any:
 def _several(annotation: Any) -> Several | None:
     (info,) = annotation.__metadata__
     return info if isinstance(info, Several) else None
+
+
+def given(group: Any) -> list[str]:
+    """Name the flags of a group whose values are not their defaults."""
+    hints = get_type_hints(type(group), include_extras=True)
+    return [
+        _flag(field.name, hints[field.name].__metadata__[0])
+        for field in fields(group)
+        if field.default is not MISSING and getattr(group, field.name) != field.default
+    ]
+
+
+def _flag(name: str, info: Any) -> str:
+    # What stands first in typer.Option is a flag where the option annotates, a default elsewhere.
+    return info.default if isinstance(info.default, str) else f"--{name.replace('_', '-')}"
+
+
+def refuse(flags: Sequence[str], why: str, *, instead: str = "") -> None:
+    """Raise UsageError for flags that would do nothing; `instead`: what else could be done than
+    leave them out.
+    """
+    if flags:
+        *first, last = flags
+        listed = f"{', '.join(first)} and {last}" if first else last
+        alternative = f"{',' if first else ''} or {instead}" if instead else ""
+        raise UsageError(f"{why}: leave out {listed}{alternative}")
 
 
 class GroupedCommand(TyperCommand):

@@ -4,7 +4,7 @@ the records go.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, get_type_hints
@@ -12,10 +12,13 @@ from typing import Annotated, Any, get_type_hints
 import typer
 
 from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, the_format
-from archbench.cli.groups import Several
+from archbench.cli.groups import Several, refuse
 from archbench.records import DEFAULT_FOLDER
 from archbench.setting import Setting
 from archbench.settings import DEFAULT, QUICK, SETTINGS, Settings
+
+MOST_REPEATS = 1000
+"""Fresh processes that a network is measured in at most."""
 
 
 def _option(name: str, kind: Any) -> Any:
@@ -63,6 +66,18 @@ class Protocol:
     given: Annotated[Mapping[str, Any], Several(TO_ALL)]
     """The settings that were given, by name."""
     no_measure: Annotated[bool, typer.Option("--no-measure", help="Count only.")] = False
+
+    def check_counting(self, others: Sequence[str]) -> None:
+        """Raise UsageError where networks are only counted and anything says how to measure them,
+        these other flags among it.
+        """
+        if self.no_measure:
+            flags = [SETTINGS[name].arguments(value)[0] for name, value in self.given.items()]
+            refuse(
+                [*(["--quick"] if self.quick else []), *flags, *others],
+                "networks are only counted",
+                instead="--no-measure",
+            )
 
     @property
     def settings(self) -> Settings:

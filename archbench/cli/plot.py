@@ -5,6 +5,7 @@ or from counts.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ import typer
 from archbench.cli.compare import Results, read_records
 from archbench.cli.exit import Exit
 from archbench.cli.formats import AsLatex, AsMarkdown, print_tables, the_format
+from archbench.cli.groups import given, grouped, refuse
 from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
 from archbench.escaping import visible
@@ -20,108 +22,155 @@ from archbench.spec import Spec, UsageError, parse_value
 
 if TYPE_CHECKING:
     from archbench.report.figures.contract import Plot
-    from archbench.report.figures.material import Layer
+    from archbench.report.figures.material import Layer, Material
     from archbench.report.figures.style import Style
 
 ALL = "all"
 DEFAULT_OUT = Path("plots")
 
 
-def plot(
+@dataclass(frozen=True, kw_only=True)
+class FigureFlags:
+    """Which figure, and of what."""
+
     what: Annotated[
         str | None,
         typer.Argument(
             metavar="[NAME]", help="Which figure, or all; without a name they are listed."
         ),
-    ] = None,
+    ] = None
     source: Annotated[
-        str, typer.Option(metavar="SOURCE", help="records: what was measured; paper: as published.")
-    ] = "records",
+        str,
+        typer.Option(
+            "--source", metavar="SOURCE", help="records: what was measured; paper: as published."
+        ),
+    ] = "records"
     overlay: Annotated[
         bool,
         typer.Option("--overlay", help="What was measured and what was published in one figure."),
-    ] = False,
-    results: Results = None,
-    x: Annotated[
-        str,
-        typer.Option(
-            metavar="COLUMN", help="trade-off: the column on the x axis, as compare --csv names it."
-        ),
-    ] = "",
-    y: Annotated[
-        str, typer.Option(metavar="COLUMN", help="trade-off: the column on the y axis.")
-    ] = "",
-    group: Annotated[
-        str, typer.Option(metavar="COLUMN", help="trade-off: the column that colours points.")
-    ] = "",
-    log: Annotated[
-        str,
-        typer.Option(
-            metavar="AXES", help="trade-off: logarithmic axes: x, y, xy or none. Default: by range."
-        ),
-    ] = "",
+    ] = False
+    results: Results = None
     network: Annotated[
         list[str] | None,
         typer.Option(
+            "--network",
             metavar="NAME",
             help="layers, layer-io, aggregation: of this network, NAME[+DETECTOR][,KEY=VALUE...]; "
             "repeatable.",
         ),
-    ] = None,
+    ] = None
     weights: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="aggregation: the checkpoint of the network."),
-    ] = None,
+        typer.Option(
+            "--weights", metavar="FILE", help="aggregation: the checkpoint of the network."
+        ),
+    ] = None
+    plugin: Plugins = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class AxisFlags:
+    """What stands on the axes of the figure of any two columns."""
+
+    x: Annotated[
+        str,
+        typer.Option(
+            "--x", metavar="COLUMN", help="The column on the x axis, as compare --csv names it."
+        ),
+    ] = ""
+    y: Annotated[str, typer.Option("--y", metavar="COLUMN", help="The column on the y axis.")] = ""
+    group: Annotated[
+        str, typer.Option("--group", metavar="COLUMN", help="The column that colours points.")
+    ] = ""
+    log: Annotated[
+        str,
+        typer.Option(
+            "--log", metavar="AXES", help="Logarithmic axes: x, y, xy or none. Default: by range."
+        ),
+    ] = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PictureFlags:
+    """Which files are written, and where."""
+
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder that the pictures are written to.")
-    ] = DEFAULT_OUT,
+        Path, typer.Option("--out", metavar="DIR", help="Folder that the pictures are written to.")
+    ] = DEFAULT_OUT
     style: Annotated[
         str,
         typer.Option(
-            metavar="STYLE", help="screen, or paper: small, with the caption in a text file."
+            "--style",
+            metavar="STYLE",
+            help="screen, or paper: small, with the caption in a text file.",
         ),
-    ] = "screen",
-    data: Annotated[bool, typer.Option("--data", help="Write what is drawn as CSV too.")] = False,
-    as_markdown: AsMarkdown = False,
-    as_latex: AsLatex = False,
-    plugin: Plugins = None,
+    ] = "screen"
+    data: Annotated[bool, typer.Option("--data", help="Write what is drawn as CSV too.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class ListFlags:
+    """How the figures are listed."""
+
+    as_markdown: AsMarkdown = False
+    as_latex: AsLatex = False
+
+
+@grouped
+def plot(
+    figure: FigureFlags, trade_off: AxisFlags, pictures: PictureFlags, listed: ListFlags
 ) -> int:
     """Draw figures as PNG and SVG: VoVNet's, Huang et al.'s, CSPNet's, DSNet's and our own.
 
     Example: archbench plot efficiency --source paper
     """
     from archbench.report.figures import registry
+    from archbench.report.figures.contract import Missing
     from archbench.report.figures.style import STYLES
 
-    if what is None:
-        print_tables([registry.table()], the_format(markdown=as_markdown, latex=as_latex))
+    flags = [*given(figure), *given(trade_off), *given(pictures)]
+    if figure.what is None:
+        refuse(
+            [flag for flag in flags if flag not in ("--results", "--plugin")],
+            "no figure is named",
+            instead="name one",
+        )
+        form = the_format(markdown=listed.as_markdown, latex=listed.as_latex)
+        print_tables([registry.table()], form)
         return Exit.DONE
-    chosen = registry.FIGURES if what == ALL else (registry.find(what),)
-    _check("source", source, ("records", "paper"))
-    _check("style", style, tuple(STYLES))
-    if overlay and source == "paper":
+    chosen = registry.FIGURES if figure.what == ALL else (registry.find(figure.what),)
+    idle = registry.TAKEN.difference(*(each.takes for each in chosen))
+    refuse([flag for flag in flags if flag in idle], f"plot {figure.what} takes no such flag")
+    refuse(given(listed), "figures are drawn, not listed", instead="the figure's name")
+    _check("source", figure.source, ("records", "paper"))
+    _check("style", pictures.style, tuple(STYLES))
+    if figure.overlay and figure.source == "paper":
         raise UsageError("--overlay draws both: leave out --source paper")
-    from archbench.report.figures.contract import Missing
-    from archbench.report.figures.material import Choice, Material
-
-    networks = [_network(text) for text in network or ()]
-    material = Material(
-        [] if source == "paper" else read_records(results, quietly=True),
-        "both" if overlay else source,  # type: ignore[arg-type]
-        Choice(x, y, group, log),
-        networks,
-        _layers,
-        *_weighed(networks, weights),
-    )
+    material = _material(figure, trade_off)
     drawn = 0
-    for drawing in (drawing for figure in chosen for drawing in figure.make(material)):
+    for drawing in (drawing for each in chosen for drawing in each.make(material)):
         if isinstance(drawing, Missing):
             say(f"{drawing.name}: not drawn, {drawing.why}")
             continue
-        for path in _write(drawing, out, STYLES[style], data=data):
+        for path in _write(drawing, pictures.out, STYLES[pictures.style], data=pictures.data):
             print(visible(str(path)), flush=True)
         drawn += 1
     return Exit.DONE if drawn else Exit.USAGE
+
+
+def _material(figure: FigureFlags, trade_off: AxisFlags) -> Material:
+    """What figures are made of."""
+    from archbench.report.figures.material import Choice, Material
+
+    networks = [_network(text) for text in figure.network or ()]
+    return Material(
+        [] if figure.source == "paper" else read_records(figure.results, quietly=True),
+        "both" if figure.overlay else figure.source,  # type: ignore[arg-type]
+        Choice(trade_off.x, trade_off.y, trade_off.group, trade_off.log),
+        networks,
+        _layers,
+        *_weighed(networks, figure.weights),
+    )
 
 
 def _write(plot: Plot, folder: Path, style: Style, *, data: bool) -> list[Path]:
@@ -161,7 +210,11 @@ def _network(text: str) -> Spec:
         if not equals or not value.strip():
             raise UsageError(f"--network {text}: {setting.strip()!r} is not of the form KEY=VALUE")
         key = key.strip().replace("-", "_")
+        if key in ("backbone", "detector"):
+            raise UsageError(f"--network {text}: the {key} is named first, NAME[+DETECTOR]")
         given[key] = value.strip() if key == "size" else parse_value(value.strip())
+        if key in ("classes", "batch") and type(given[key]) is not int:
+            raise UsageError(f"--network {text}: {key} is {value.strip()!r}, no whole number")
     return catalogue.resolve(backbone.strip(), detector.strip() or None, **given).spec
 
 

@@ -15,13 +15,13 @@ import typer
 from archbench.cli.exit import Exit
 from archbench.cli.formats import print_tables, table_width
 from archbench.cli.groups import Several, grouped
-from archbench.cli.measuring import OPTIONS, Output, Protocol
+from archbench.cli.measuring import MOST_REPEATS, OPTIONS, Output, Protocol
 from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
 from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import Settings
-from archbench.spec import Spec, UsageError, parse_options, parse_size
+from archbench.spec import Spec, parse_options, parse_size
 from archbench.zoo import catalogue
 
 if TYPE_CHECKING:
@@ -108,9 +108,14 @@ class ProfileProtocol(Protocol):
 
     given: Annotated[Mapping[str, Any], Several(OPTIONS)]
     repeats: Annotated[
-        int,
-        typer.Option("--repeats", min=1, help="Fresh processes to measure in; a record each."),
-    ] = 1
+        int | None,
+        typer.Option(
+            "--repeats",
+            min=1,
+            max=MOST_REPEATS,
+            help="Fresh processes to measure in; a record each. Default: 1.",
+        ),
+    ] = None
     check: Annotated[
         bool,
         typer.Option(
@@ -143,8 +148,7 @@ def profile(network: NetworkFlags, protocol: ProfileProtocol, output: ProfileOut
     settings = protocol.settings
     if output.layers:
         settings = replace(settings, roofline=True)
-    if protocol.no_measure and "roofline" in protocol.given:
-        raise UsageError("a roofline is measured: leave out --roofline or --no-measure")
+    protocol.check_counting(["--repeats"] if protocol.repeats else [])
     _check(spec, settings)
     store = Store(output.results)
     store.check_writable()
@@ -154,7 +158,7 @@ def profile(network: NetworkFlags, protocol: ProfileProtocol, output: ProfileOut
     if protocol.no_measure:
         record = store.append(_counted_record(spec, extra["report"]))
     else:
-        records = _measured(spec, settings, store, repeats=protocol.repeats)
+        records = _measured(spec, settings, store, repeats=protocol.repeats or 1)
         record = _typical(records)
         if output.layers:
             extra["bounds"] = _bounds(record, extra["report"])

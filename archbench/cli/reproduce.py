@@ -18,6 +18,7 @@ from archbench.cli.formats import (
     print_tables,
     the_format,
 )
+from archbench.cli.groups import refuse
 from archbench.cli.live import live
 from archbench.cli.plugins import Plugins
 from archbench.papers.suites import ALL, suite, suites
@@ -66,6 +67,9 @@ def reproduce(
     Example: archbench reproduce vovnet/table4 --count
     """
     form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
+    if table is None:
+        asked = {"--device": device, "--count": count, "--flagged": flagged}
+        refuse([flag for flag, value in asked.items() if value], "no table is named")
     records = read_records(results)
     if table is None:
         _print_list(records, form)

@@ -15,13 +15,13 @@ import typer
 
 from archbench.cli.exit import Exit
 from archbench.cli.formats import print_tables, table_width
-from archbench.cli.groups import grouped
+from archbench.cli.groups import given, grouped
 from archbench.cli.live import Teller, live
-from archbench.cli.measuring import Output, Protocol
+from archbench.cli.measuring import MOST_REPEATS, Output, Protocol
 from archbench.cli.plugins import Plugins
 from archbench.reasons import Status
 from archbench.records import Record, Store
-from archbench.settings import Settings
+from archbench.settings import MAX_SEED, Settings
 from archbench.spec import Spec, UsageError
 
 if TYPE_CHECKING:
@@ -32,7 +32,11 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 REPEATS = 3
-SHARD = re.compile(r"(\d+)/(\d+)")
+COUNTING = ("--resume", "--dry-run")
+"""Flags of jobs that are for those too that only count."""
+SHARD = re.compile(r"(\d{1,9})/(\d{1,9})")
+MOST_JOBS = 100_000
+"""Jobs that are planned at once at most."""
 
 
 @dataclass(frozen=True)
@@ -85,12 +89,18 @@ class JobFlags:
     repeats: Annotated[
         int | None,
         typer.Option(
-            "--repeats", min=1, help="Fresh processes for each network. Default: 3, quick 1."
+            "--repeats",
+            min=1,
+            max=MOST_REPEATS,
+            help="Fresh processes for each network. Default: 3, quick 1.",
         ),
     ] = None
     order_seed: Annotated[
-        int, typer.Option("--order-seed", help="Seed of the order of the jobs; records have it.")
-    ] = 0
+        int | None,
+        typer.Option(
+            "--order-seed", help="Seed of the order of the jobs; records have it. Default: 0."
+        ),
+    ] = None
     resume: Annotated[
         bool, typer.Option("--resume", help="Run what the results folder has no result of.")
     ] = False
@@ -115,20 +125,15 @@ def sweep(network: SuiteFlags, jobs: JobFlags, protocol: Protocol, output: Outpu
     from archbench.measure.sweep.queues import Order, new_run_id, plan
 
     form, settings = output.form, protocol.settings
+    protocol.check_counting([flag for flag in given(jobs) if flag not in COUNTING])
     asked = _asked(network, output, form, jobs)
     if protocol.no_measure:
-        if jobs.ray:
-            raise UsageError(
-                "networks are counted in one process, without a cluster: leave out --ray or "
-                "--no-measure"
-            )
-        if settings.roofline:
-            raise UsageError("a roofline is measured: leave out --roofline or --no-measure")
         return _count(asked, dry_run=jobs.dry_run)
     for spec in asked.specs:
         settings.check(spec)
     repeats = jobs.repeats or (1 if protocol.quick else REPEATS)
-    order = Order(repeats, jobs.order_seed, new_run_id())
+    _check_jobs(len(asked.specs), repeats, jobs.order_seed or 0)
+    order = Order(repeats, jobs.order_seed or 0, new_run_id())
     with _runners(settings, jobs.ray) as runners:
         queues = plan(asked.specs, settings, runners, order, asked.done)
         return _show_plan(queues, asked) if jobs.dry_run else _measure(queues, order, asked)
@@ -150,6 +155,17 @@ def _asked(network: SuiteFlags, output: Output, form: str, jobs: JobFlags) -> As
         jobs.resume,
         form,
     )
+
+
+def _check_jobs(networks: int, repeats: int, order_seed: int) -> None:
+    """Raise UsageError, before any is planned, for jobs that no sweep has."""
+    if abs(order_seed) >= MAX_SEED:
+        raise UsageError(f"order seed is {order_seed}: it must be below 2**63")
+    if networks * repeats > MOST_JOBS:
+        raise UsageError(
+            f"{networks:,} networks in {repeats:,} processes each are {networks * repeats:,} jobs, "
+            f"and a sweep has at most {MOST_JOBS:,}: lower --repeats, or run it in parts (--shard)"
+        )
 
 
 def _suite(name: str) -> Suite:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import product
+from math import prod
 from typing import Any
 
 from archbench.papers.member import Member, resolved
@@ -24,6 +25,8 @@ NETWORK: dict[str, tuple[type, ...]] = {
 }
 """The keys of a network in a suite's file and the types of their values; its options have a table.
 """
+MOST_ROWS = 10_000
+"""Networks that a suite has at most."""
 OPTION_TYPES = (bool, int, float, str)
 TYPE_WORDS = {str: "a text", int: "a whole number", float: "a number", bool: "true or false"}
 
@@ -94,8 +97,12 @@ class Table:
         return {key: table.values(key, OPTION_TYPES) for key in table.data}
 
     def combinations(self) -> list[tuple[dict[str, Any], dict[str, OptionValue]]]:
-        """Every network of the grid, as `resolve` takes it; the first key's values change last."""
+        """Every network of the grid, as `resolve` takes it; the first key's values change last.
+
+        Raises UsageError, before any is made, where they are more than a suite may have.
+        """
         network, options = self.network(), self.options()
+        self.check_rows(prod(map(len, (*network.values(), *options.values()))))
         rows = product(*network.values(), *options.values())
         return [
             (
@@ -104,6 +111,11 @@ class Table:
             )
             for row in rows
         ]
+
+    def check_rows(self, count: int) -> None:
+        """Raise UsageError for more rows than a suite may have."""
+        if count > MOST_ROWS:
+            raise self.error(f"{count:,} networks, and a suite has at most {MOST_ROWS:,}")
 
     def check_networks(self) -> None:
         """Raise UsageError for a name that nothing has, and for a grid of which nothing can be

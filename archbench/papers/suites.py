@@ -206,6 +206,7 @@ def _suite_of(name: str, table: Table) -> Suite:
     for included in table.tables("include"):
         included.check_keys("suite", *NETWORK, "options", "label")
         members += _of_suite(included) if "suite" in included.data else _networks(included)
+        table.check_rows(len(members))
     for rule in table.tables("only"):
         members = list(filter(fits(rule), members))
     for rule in table.tables("exclude"):
@@ -234,6 +235,7 @@ def _of_suite(table: Table) -> list[Member]:
     try:
         members = suite(table.text("suite")).members
         calls = [call for call, _ in table.combinations()]
+        table.check_rows(len(members) * len(calls))
         return [member.called(call) for member in members for call in calls]
     except UsageError as error:
         raise table.error(str(error)) from None

@@ -99,7 +99,7 @@ def test_no_records(
     expected: str,
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    assert run(["compare", *flags]) == 0
+    assert run(["compare", *flags]) == 2
     captured = capsys.readouterr()
     assert captured.out == expected
     assert (
@@ -107,6 +107,13 @@ def test_no_records(
         == "no records in results; a command that makes one: archbench profile vovnet39 "
         "--detector refinedet320\n"
     )
+
+
+def test_nothing_to_show_ends_as_nothing_to_draw_does(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["compare"]) == run(["plot", "proposals"]) == run(["report"]) == 2
 
 
 def test_a_folder_that_was_named_and_is_not_there(
@@ -199,14 +206,15 @@ def rows_of(capsys: pytest.CaptureFixture[str]) -> list[dict[str, str]]:
 def test_filters(
     several: Path, capsys: pytest.CaptureFixture[str], filters: list[str], expected: int
 ) -> None:
-    assert run(["compare", "--results", str(several), "--csv", *filters]) == 0
+    code = 0 if expected else 2
+    assert run(["compare", "--results", str(several), "--csv", *filters]) == code
     assert len(rows_of(capsys)) == expected
 
 
 def test_filters_that_leave_nothing_say_so(
     several: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["compare", "--results", str(several), "--backbone", "densenet161"]) == 0
+    assert run(["compare", "--results", str(several), "--backbone", "densenet161"]) == 2
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ("", "none of 7 records is what the filters ask for\n")
 

@@ -86,7 +86,7 @@ def test_help_shows_every_setting_among_the_protocol(
 
 def test_help_has_a_section_for_each_group(capsys: pytest.CaptureFixture[str]) -> None:
     headings = {}
-    for name in ("profile", "sweep", "compare", "plot"):
+    for name in ("profile", "sweep", "compare", "list"):
         run([name, "--help"])
         out = capsys.readouterr().out
         headings[name] = [
@@ -96,5 +96,5 @@ def test_help_has_a_section_for_each_group(capsys: pytest.CaptureFixture[str]) -
         "profile": ["Network:", "Protocol:", "Output:", "Options:"],
         "sweep": ["Network:", "Jobs:", "Protocol:", "Output:", "Options:"],
         "compare": ["Options:"],
-        "plot": ["Arguments:", "Options:"],
+        "list": ["Arguments:", "Options:"],
     }

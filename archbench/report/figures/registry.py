@@ -24,6 +24,18 @@ RECORDS, PAPER, COUNTS, WEIGHTS, NOTHING = (
 )
 
 
+TAKES = {
+    RECORDS: ("--source", "--overlay"),
+    PAPER: ("--source", "--overlay"),
+    COUNTS: ("--network",),
+    WEIGHTS: ("--network", "--weights"),
+    NOTHING: ("--source", "--overlay"),
+}
+"""The flags that make a difference to figures of some data."""
+AXES = ("--x", "--y", "--group", "--log")
+"""The flags of the figure of any two columns."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """A figure by its name: title, paper and number there, and what its data are."""
@@ -33,6 +45,13 @@ class Figure:
     origin: str
     needs: str
     _make: Callable[[Material], Plots]
+    has_choice: bool = False
+    """Whether what stands on its axes is chosen."""
+
+    @property
+    def takes(self) -> frozenset[str]:
+        """The flags that make a difference to it, of those that not all figures take."""
+        return frozenset((*TAKES[self.needs], *(AXES if self.has_choice else ())))
 
     def to_dict(self) -> dict[str, str]:
         """Give what is known of it as plain data."""
@@ -85,8 +104,10 @@ FIGURES = (
     ),
     Figure("roofline", "below the device's roofs", OWN, RECORDS, own.roofline),
     Figure("explains", "what explains time, energy", OWN, RECORDS, own.explains),
-    Figure("trade-off", "any two columns (--x, --y)", OWN, PAPER, trade_off),
+    Figure("trade-off", "any two columns (--x, --y)", OWN, PAPER, trade_off, has_choice=True),
 )
+TAKEN = frozenset().union(*(figure.takes for figure in FIGURES))
+"""The flags that not all figures take."""
 
 
 def find(name: str) -> Figure:

@@ -7,7 +7,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from math import isfinite
 from typing import Any, Literal
 
 from archbench.spec import OptionValue, UsageError, format_value, parse_size
@@ -78,12 +77,7 @@ class Option:
             number = (
                 value if isinstance(value, int | float) and not isinstance(value, bool) else None
             )
-            if (
-                number is None
-                or not isfinite(number)
-                or number != TYPES[self.type](number)
-                or not 0 < number <= MAX_NUMBER
-            ):
+            if number is None or not 0 < number <= MAX_NUMBER or number != TYPES[self.type](number):
                 raise UsageError(
                     f"option {self.name}={format_value(value)}: it takes {TYPE_WORDS[self.type]} "
                     f"above 0, at most {MAX_NUMBER}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from archbench.spec import UsageError
+from archbench.spec import UsageError, parse_size
 from archbench.spelling import did_you_mean, fold
 from archbench.zoo.catalogue.entry import Entry, Kind
 from archbench.zoo.catalogue.family import with_suffixes
@@ -45,7 +45,8 @@ def find_detector(name: str) -> tuple[Entry, int | None]:
     digits = len(folded) - len(folded.rstrip("0123456789"))
     for cut in range(len(folded) - 1, len(folded) - digits - 1, -1):
         if folded[:cut] in entries_by_name("detector"):
-            return find("detector", folded[:cut]), int(folded[cut:])
+            size = parse_size(folded[cut:])
+            return find("detector", folded[:cut]), size[0] if size else None
     return find("detector", re.sub(r"[^a-zA-Z]*\d{3,}$", "", name) or name), None
 
 
