@@ -16,7 +16,7 @@ from archbench.zoo.contracts import Backbone, Detections, Detector
 from archbench.zoo.detectors.base.keypoints import PEAKS, PREPARATION, RARE, draw_objects, predictor
 from archbench.zoo.layers import Norm, chain, normalisation
 from archbench.zoo.ops import load
-from archbench.zoo.ops.boxes import to_corners
+from archbench.zoo.ops.boxes import scale, to_corners
 from archbench.zoo.ops.deform import DeformConv
 from archbench.zoo.ops.peaks import detect_peaks, find_peaks
 
@@ -84,8 +84,8 @@ class CenterNet(Detector):
         rows, columns = raw.heat.shape[-2:]
         centres = torch.stack([peaks.columns, peaks.rows], dim=-1) + peaks.read(raw.offsets)
         boxes = to_corners(torch.cat([centres, peaks.read(raw.sizes)], dim=-1))
-        step = boxes.new_tensor([self.size[0] / columns, self.size[1] / rows] * 2)
-        return detect_peaks(boxes * step, peaks, self.size, score=0)
+        boxes = scale(boxes, self.size[0] / columns, self.size[1] / rows)
+        return detect_peaks(boxes, peaks, self.size, score=0)
 
     def synthesize(
         self, raw: Predictions, generator: torch.Generator

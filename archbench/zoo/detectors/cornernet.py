@@ -18,6 +18,7 @@ from archbench.zoo.contracts import Backbone, Detections, Detector
 from archbench.zoo.detectors.base.keypoints import PEAKS, PREPARATION, RARE, predictor
 from archbench.zoo.layers import ConvNorm, ConvNormReLU, Norm
 from archbench.zoo.ops import load
+from archbench.zoo.ops.boxes import scale
 from archbench.zoo.ops.load import Objects, heatmap, to_cells
 from archbench.zoo.ops.nms import Selection, Soft
 from archbench.zoo.ops.peaks import Peaks, find_peaks
@@ -129,11 +130,9 @@ class CornerNet(Detector):
         """
         corners = [find_peaks(corner.heat, PEAKS) for corner in raw]
         rows, columns = raw.top_left.heat.shape[-2:]
-        step = torch.tensor(
-            [self.size[0] / columns, self.size[1] / rows], device=raw.top_left.heat.device
-        )
+        step = self.size[0] / columns, self.size[1] / rows
         places = [
-            (torch.stack([c.columns, c.rows], -1) + c.read(r.offsets)) * step
+            scale(torch.stack([c.columns, c.rows], -1) + c.read(r.offsets), *step)
             for c, r in zip(corners, raw, strict=True)
         ]
         embeddings = [c.read(r.embeddings) for c, r in zip(corners, raw, strict=True)]

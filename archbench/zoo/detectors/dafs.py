@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -144,6 +145,8 @@ def select(moves: Tensor, priors: Tensor, stride: int) -> Tensor:
     refined = to_centres(decode(flatten_predictions([moves], 4).float(), priors))
     centre, side = (refined / stride).split(2, dim=-1)
     shift = centre - to_centres(priors)[:, :2] / stride
-    grid = refined.new_tensor([(x - 1.0, y - 1.0) for y in range(KERNEL) for x in range(KERNEL)])
+    # Made where it is used: a list that is brought to a card has the host wait for it.
+    steps = torch.arange(KERNEL, device=refined.device) - 1.0
+    grid = torch.stack([steps.repeat(KERNEL), steps.repeat_interleave(KERNEL)], dim=-1)
     moved = shift[..., None, :] + grid * (side[..., None, :] / KERNEL - 1)
     return moved.flip(-1).view(batch, rows, columns, -1).permute(0, 3, 1, 2)

@@ -196,16 +196,17 @@ class MaskRCNN(FasterRCNNFPN):
         )
 
     def postprocess(self, raw: MaskPredictions) -> list[Detections]:  # type: ignore[override]
+        # The mask of each detection's own class, of which 0 is the background.
+        own = raw.mask_logits.take_along_dim((raw.labels + 1)[:, :, None, None, None], dim=2)
+        masks = own.squeeze(2).float().sigmoid()
         found = []
-        for boxes, scores, labels, logits in zip(
-            raw.boxes, raw.scores, raw.labels, raw.mask_logits, strict=True
-        ):
-            real = scores > 0
-            boxes, scores, labels = boxes[real], scores[real], labels[real]
-            own = logits[real, labels + 1]
-            found.append(
-                Detections(boxes, scores, labels, paste(own.float().sigmoid(), boxes, self.size))
+        # Detections come best first, and behind them what fills up their number.
+        for image, count in enumerate((raw.scores > 0).sum(dim=1).tolist()):
+            boxes, scores, labels = (
+                values[image, :count] for values in (raw.boxes, raw.scores, raw.labels)
             )
+            pasted = paste(masks[image, :count], boxes, self.size)
+            found.append(Detections(boxes, scores, labels, pasted))
         return found
 
     def synthesize(  # type: ignore[override]

@@ -32,7 +32,7 @@ RATIOS = (0.5, 1.0, 2.0)
 CANDIDATES = 1000
 """So many (anchor, class) pairs of a level come to the suppression, the best."""
 SELECTION = Selection(score=0.05, iou=0.5, per_image=100)
-VARIANCES = (1.0, 1.0, 1.0, 1.0)
+VARIANCES = (1.0, 1.0)
 
 
 class Pyramid(nn.Module):
@@ -90,6 +90,8 @@ class RetinaNet(SingleStage):
             activation="sigmoid",
             background=False,
         )
+        self.ends = nn.Buffer(torch.tensor(self.levels).cumsum(0), persistent=False)
+        """Behind which anchor each level ends."""
 
     def postprocess(self, raw: Predictions) -> list[Detections]:
         boxes = decode(raw.offsets.float(), self.priors.boxes, VARIANCES)
@@ -99,20 +101,19 @@ class RetinaNet(SingleStage):
         """Scores [B, N, classes] with all but each level's best 1000 above the threshold set to 0;
         the first of equal ones stay.
         """
-        place = (scores > self.selection.score).nonzero(as_tuple=True)
-        image, anchor, _ = place
-        ends = torch.tensor(self.levels, device=scores.device).cumsum(0)
-        level = image * len(self.levels) + torch.bucketize(anchor, ends, right=True)
-        order = by_group_then_score(scores[place], level)
-        best = order[rank_in_group(level[order]) < CANDIDATES]
-        image, anchor, label = (index[best] for index in place)
-        kept = torch.zeros_like(scores)
-        kept[image, anchor, label] = scores[image, anchor, label]
-        return kept
+        _, count, classes = scores.shape
+        place = (scores > self.selection.score).flatten().nonzero().squeeze(1)
+        score = scores.flatten()[place]
+        image, anchor = place // (count * classes), place // classes % count
+        level = image * len(self.levels) + torch.bucketize(anchor, self.ends, right=True)
+        order = by_group_then_score(score, level)
+        best = score[order].where(rank_in_group(level[order]) < CANDIDATES, 0)
+        kept = torch.zeros_like(scores).flatten().scatter_(0, place[order], best)
+        return kept.view_as(scores)
 
     def synthesize(
         self, raw: Predictions, generator: torch.Generator
     ) -> tuple[Predictions, dict[str, str | int]]:
         made, counts = super().synthesize(raw, generator)
-        scale = torch.tensor(SSD_VARIANCES) / torch.tensor(VARIANCES)
+        scale = (torch.tensor(SSD_VARIANCES) / torch.tensor(VARIANCES)).repeat_interleave(2)
         return made._replace(offsets=made.offsets * scale.to(made.offsets)), counts

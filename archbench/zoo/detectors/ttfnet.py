@@ -18,6 +18,7 @@ from archbench.zoo.contracts import Backbone, Detections, Detector, Preparation
 from archbench.zoo.detectors.base.keypoints import PEAKS, RARE, draw_objects, predictor
 from archbench.zoo.layers import ConvNormReLU, Norm, chain, normalisation
 from archbench.zoo.ops import load
+from archbench.zoo.ops.boxes import scale
 from archbench.zoo.ops.deform import DeformConv
 from archbench.zoo.ops.peaks import detect_peaks, find_peaks
 
@@ -91,10 +92,8 @@ class TTFNet(Detector):
     def postprocess(self, raw: Predictions) -> list[Detections]:
         peaks = find_peaks(raw.heat, PEAKS)
         rows, columns = raw.heat.shape[-2:]
-        step = raw.heat.new_tensor(
-            [self.size[0] / columns, self.size[1] / rows], dtype=torch.float32
-        )
-        centres = torch.stack([peaks.columns, peaks.rows], dim=-1) * step
+        cells = torch.stack([peaks.columns, peaks.rows], dim=-1)
+        centres = scale(cells, self.size[0] / columns, self.size[1] / rows)
         before, after = peaks.read(raw.distances).split(2, dim=-1)
         return detect_peaks(
             torch.cat([centres - before, centres + after], dim=-1), peaks, self.size, score=SCORE

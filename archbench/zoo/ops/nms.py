@@ -8,6 +8,9 @@ the greedy answer, and real scenes reach it in a few rounds.
 
 Soft suppression lowers scores instead of dropping boxes, which changes the order in which they are
 taken: it takes one box of every group at a time.
+
+On a card a look at what came out has the host wait until all is computed, and every operator is
+launched: there, more is done between two looks, and more boxes are solved together.
 """
 
 from __future__ import annotations
@@ -18,48 +21,95 @@ import torch
 from torch import Tensor
 
 from archbench.zoo.contracts import Detections
-from archbench.zoo.ops.boxes import clip, iou
+from archbench.zoo.ops.boxes import area, clip, iou, shared
 
-BLOCK = 128
-"""Boxes of a group whose overlaps are solved together."""
 PAIRS = 1 << 24
 """Overlaps held at a time, which bounds the memory."""
+READS_ITS_RESULTS = (torch.Tag.cudagraph_unsafe,)
+"""The tag of operators whose host part reads what the card has computed: a CUDA graph cannot hold
+them, and a compiler that captures graphs leaves them between two (pytorch/pytorch,
+aten/src/ATen/native/tags.yaml).
+"""
 
 
-@torch.library.custom_op("archbench::nms", mutates_args=())
-def nms(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, limit: int = 0) -> Tensor:
+@dataclass(frozen=True)
+class Pace:
+    """How a kind of device goes through suppression."""
+
+    block: int
+    """Boxes of a group whose overlaps are solved together."""
+    rounds: int
+    """Rounds of a solution between two looks whether it is reached."""
+    taken: int
+    """Boxes that soft suppression takes of a group between two looks whether any are left."""
+    counts: bool
+    """Whether the most that a group has kept is asked for, so that no more is compared with."""
+
+
+PACES = {"cpu": Pace(block=128, rounds=1, taken=1, counts=True)}
+ELSEWHERE = Pace(block=512, rounds=4, taken=4, counts=False)
+
+
+def pace_of(boxes: Tensor) -> Pace:
+    """The pace of the device that boxes lie on."""
+    return PACES.get(boxes.device.type, ELSEWHERE)
+
+
+@torch.library.custom_op("archbench::nms", mutates_args=(), tags=READS_ITS_RESULTS)
+def nms(
+    boxes: Tensor,
+    scores: Tensor,
+    groups: Tensor,
+    threshold: float,
+    limit: int = 0,
+    candidates: int = 0,
+    ordered: bool = False,
+) -> Tensor:
     """Say which boxes survive: boxes [N, 4], scores [N], groups [N] of integers to a mask [N].
 
     Boxes suppress others of their own group only, at an intersection over union above `threshold`;
-    with a `limit` a group's best so many survive, and the rest is not looked at. Equal scores are
-    taken in the order of the input. Boxes without area suppress nothing.
+    with a `limit` a group's best so many survive, and the rest is not looked at; with `candidates`
+    only a group's best so many are looked at at all. Equal scores are taken in the order of the
+    input. Boxes without area suppress nothing. `ordered` boxes come group by group, best first.
     """
-    kept = torch.zeros(len(boxes), dtype=torch.bool, device=boxes.device)
-    if not len(boxes):
-        return kept
-    order = by_group_then_score(scores, groups)
-    _, counts = torch.unique_consecutive(groups[order], return_counts=True)
+    count = len(boxes)
+    # The last place is for what is no box.
+    kept = torch.zeros(count + 1, dtype=torch.bool, device=boxes.device)
+    if not count:
+        return kept[:0]
+    order = None if ordered else by_group_then_score(scores, groups)
+    _, counts = torch.unique_consecutive(
+        groups if order is None else groups[order], return_counts=True
+    )
     starts = counts.cumsum(0) - counts
     # Largest groups first, so that groups padded to one length have nearly that length.
-    counts, by_size = counts.sort(descending=True)
+    counts, by_size = counts.clamp(max=candidates or count).sort(descending=True)
     starts = starts[by_size]
     lengths = counts.tolist()
-    first = 0
+    block, first = pace_of(boxes).block, 0
     while first < len(lengths):
         longest = lengths[first]
-        rows = max(1, PAIRS // (longest * min(BLOCK, longest)))
-        chunk = slice(first, first + rows)
+        chunk = slice(first, first + max(1, PAIRS // (longest * min(block, longest))))
         place = torch.arange(longest, device=boxes.device)
         real = place < counts[chunk, None]
-        index = order[(starts[chunk, None] + place).clamp(max=len(order) - 1)]
+        index = (starts[chunk, None] + place).clamp(max=count - 1)
+        index = index if order is None else order[index]
         survives = _suppress(boxes[index], real, threshold, limit or longest)
-        kept[index[survives]] = True
-        first += rows
-    return kept
+        kept.scatter_(0, index.where(real, count).flatten(), survives.flatten())
+        first = chunk.stop
+    return kept[:count]
 
 
 @nms.register_fake
-def _(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float, limit: int = 0) -> Tensor:
+def _(
+    boxes: Tensor,
+    scores: Tensor,
+    groups: Tensor,
+    threshold: float,
+    limit: int = 0,
+    candidates: int = 0,
+    ordered: bool = False,
+) -> Tensor:
     return boxes.new_empty(boxes.shape[0], dtype=torch.bool)
 
 
@@ -69,40 +119,59 @@ def by_group_then_score(scores: Tensor, groups: Tensor) -> Tensor:
     return by_score[groups[by_score].argsort(stable=True)]
 
 
+def rank_in_group(groups: Tensor) -> Tensor:
+    """The place of each element among those of its group, from 0, for groups in ascending runs."""
+    return torch.arange(len(groups), device=groups.device) - torch.searchsorted(groups, groups)
+
+
 def _suppress(boxes: Tensor, alive: Tensor, threshold: float, limit: int) -> Tensor:
     """Greedy suppression in each row of boxes [G, K, 4], best first; `alive` [G, K] marks those
     that are not padding.
     """
+    pace, count = pace_of(boxes), boxes.shape[1]
     kept = torch.zeros_like(alive)
     winners = boxes[:, :0]
-    for start in range(0, boxes.shape[1], BLOCK):
-        current, candidates = boxes[:, start : start + BLOCK], alive[:, start : start + BLOCK]
-        candidates = candidates & ~(iou(winners, current) > threshold).any(dim=1)
+    for start in range(0, count, pace.block):
+        here = slice(start, start + pace.block)
+        current, candidates = boxes[:, here], alive[:, here]
+        if start:
+            candidates = candidates > (iou(winners, current) > threshold).any(dim=1)
         overlaps = (iou(current, current) > threshold).triu_(diagonal=1)
-        survivors = candidates
-        while True:
-            following = candidates & ~(overlaps & survivors[:, :, None]).any(dim=1)
-            if torch.equal(following, survivors):
-                break
-            survivors = following
-        kept[:, start : start + BLOCK] = survivors
-        winners = torch.cat([winners, _compact(current, survivors)], dim=1)
-        if limit < boxes.shape[1] and bool((kept.sum(dim=1) >= limit).all()):
+        survivors = _solve(overlaps, candidates, pace.rounds)
+        kept[:, here] = survivors
+        if here.stop >= count or (limit < count and bool((kept.sum(dim=1) >= limit).all())):
             break
-    return kept & (kept.cumsum(dim=1) <= limit)
+        winners = torch.cat([winners, _winners(current, survivors)], dim=1)
+    return kept & (kept.cumsum(dim=1) <= limit) if limit < count else kept
 
 
-def _compact(boxes: Tensor, chosen: Tensor) -> Tensor:
-    """The chosen boxes of each row [G, K, 4] to the front, rows filled up to one length with boxes
-    without area.
+def _solve(overlaps: Tensor, candidates: Tensor, rounds: int) -> Tensor:
+    """Those of the candidates [G, K] that nothing kept suppresses: `overlaps` [G, K, K] says which
+    box would suppress which later one.
     """
+    survivors = candidates
+    while True:
+        for _ in range(rounds):
+            before = survivors
+            # Of booleans, "above" is "and not".
+            survivors = candidates > (overlaps & before[:, :, None]).any(dim=1)
+        if torch.equal(before, survivors):
+            return survivors
+
+
+def _winners(boxes: Tensor, chosen: Tensor) -> Tensor:
+    """The chosen boxes of each row [G, K, 4], the others without area; to the front and cut where
+    the device counts.
+    """
+    if not pace_of(boxes).counts:
+        return boxes * chosen[:, :, None]
     chosen, order = chosen.sort(dim=1, descending=True, stable=True)
     longest = int(chosen.sum(dim=1).max())
     front = boxes.gather(1, order[:, :longest, None].expand(-1, -1, 4))
     return front * chosen[:, :longest, None]
 
 
-@torch.library.custom_op("archbench::soft_nms", mutates_args=())
+@torch.library.custom_op("archbench::soft_nms", mutates_args=(), tags=READS_ITS_RESULTS)
 def soft_nms(
     boxes: Tensor,
     scores: Tensor,
@@ -120,26 +189,33 @@ def soft_nms(
     What thereby falls below `floor` has a score of 0; so have, with a `limit`, all but a group's
     best so many.
     """
-    out = torch.zeros_like(scores)
+    # The last place is for what is no box.
+    out = scores.new_zeros(len(scores) + 1)
     if not len(boxes):
-        return out
+        return out[:0]
     order = by_group_then_score(scores, groups)
     rank = rank_in_group(groups[order])
-    _, row = torch.unique_consecutive(groups[order], return_inverse=True)
-    shape = int(row[-1]) + 1, int(rank.max()) + 1
-    box, left, index = boxes.new_zeros(*shape, 4), scores.new_zeros(shape), order.new_zeros(shape)
+    row = (rank == 0).cumsum(0) - 1
+    rows, columns = torch.stack([row[-1], rank.max()]).add(1).tolist()
+    shape = (rows, columns)
+    box, left = boxes.new_zeros(*shape, 4), scores.new_zeros(shape)
+    index = order.new_full(shape, len(scores))
     box[row, rank], left[row, rank], index[row, rank] = boxes[order], scores[order], order
-    for _ in range(limit or shape[1]):
+    areas, taken = area(box), pace_of(boxes).taken
+    for number in range(limit or columns):
         best, place = left.max(dim=1, keepdim=True)
-        alive = best[:, 0] > 0
-        if not bool(alive.all()):
-            best, place, left, box, index = (
-                values[alive] for values in (best, place, left, box, index)
-            )
-        if not len(left):
-            break
-        out[index.gather(1, place)] = best
-        overlap = iou(box.gather(1, place[..., None].expand(-1, -1, 4)), box)[:, 0].nan_to_num()
+        alive = best > 0
+        if number % taken == 0:
+            some = alive[:, 0]
+            if not bool(some.all()):
+                best, place, left, box, areas, index, alive = (
+                    values[some] for values in (best, place, left, box, areas, index, alive)
+                )
+            if not len(left):
+                break
+        out.scatter_(0, index.gather(1, place).where(alive, len(scores))[:, 0], best[:, 0])
+        common = shared(box.gather(1, place[..., None].expand(-1, -1, 4)), box)[:, 0]
+        overlap = (common / (areas.gather(1, place) + areas - common)).nan_to_num()
         decay = (
             torch.exp(-overlap.square() / sigma)
             if sigma
@@ -147,7 +223,7 @@ def soft_nms(
         )
         left = left * decay
         left = left.masked_fill((decay < 1) & (left < floor), 0).scatter(1, place, 0)
-    return out
+    return out[:-1]
 
 
 @soft_nms.register_fake
@@ -197,39 +273,42 @@ class Selection:
 
         Boxes given are inside an image of `size` (width, height).
         """
-        image, box, label = (scores > self.score).nonzero(as_tuple=True)
-        score = scores[image, box, label]
-        groups = image * scores.shape[-1] + label
-        order = by_group_then_score(score, groups)
-        if self.candidates is not None:
-            order = order[rank_in_group(groups[order]) < self.candidates]
-        image, box, label, score, groups = (
-            values[order] for values in (image, box, label, score, groups)
-        )
-        found = boxes[image, box] if boxes.ndim == 3 else boxes[image, box, label]
+        batch, count, classes = scores.shape
+        place = (scores > self.score).flatten().nonzero().squeeze(1)
+        score = scores.flatten()[place]
+        group = place // (count * classes) * classes + place % classes
+        order = by_group_then_score(score, group)
+        place, score, group = place[order], score[order], group[order]
+        found = boxes.reshape(-1, 4)[place // classes if boxes.ndim == 3 else place]
         found = clip(found, size) if self.clip_first else found
-        if self.soft:
-            score = soft_nms(
-                found,
-                score,
-                groups,
-                self.iou,
-                self.soft.sigma,
-                self.soft.floor,
-                self.per_class or self.per_image,
-            )
-        kept = score > 0 if self.soft else nms(found, score, groups, self.iou, self.per_class or 0)
+        score, kept = self._suppress(found, score, group)
         found = found if self.clip_first else clip(found, size)
-        order = (kept & (found[:, 2:] > found[:, :2]).all(dim=1)).nonzero().squeeze(1)
-        order = order[by_group_then_score(score[order], image[order])]
-        order = order[rank_in_group(image[order]) < self.per_image]
-        ends = torch.bincount(image[order], minlength=len(boxes)).cumsum(0).tolist()
-        rows = [order[start:end] for start, end in zip([0, *ends[:-1]], ends, strict=True)]
+        kept = kept & (found[:, 2:] > found[:, :2]).all(dim=1)
+        order, ends = _best_of_images(score, kept, group // classes, batch)
+        rows = [order[start : min(start + self.per_image, end)] for start, end in ends]
+        label = group % classes
         return [Detections(found[row], score[row], label[row]) for row in rows]
 
+    def _suppress(self, found: Tensor, score: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+        """Suppress boxes that come group by group, best first: their scores, and which are kept."""
+        if self.soft is None:
+            limit, candidates = self.per_class or 0, self.candidates or 0
+            return score, nms(found, score, group, self.iou, limit, candidates, True)
+        if self.candidates is not None:
+            score = score.where(rank_in_group(group) < self.candidates, 0)
+        limit = self.per_class or self.per_image
+        lowered = soft_nms(found, score, group, self.iou, self.soft.sigma, self.soft.floor, limit)
+        return lowered, lowered > 0
 
-def rank_in_group(groups: Tensor) -> Tensor:
-    """The place of each element among those of its group, from 0, for groups in ascending runs."""
-    _, counts = torch.unique_consecutive(groups, return_counts=True)
-    starts = counts.cumsum(0) - counts
-    return torch.arange(len(groups), device=groups.device) - starts.repeat_interleave(counts)
+
+def _best_of_images(
+    score: Tensor, kept: Tensor, image: Tensor, batch: int
+) -> tuple[Tensor, list[tuple[int, int]]]:
+    """Order what is kept best first, image by image: places, and from which to which each image's
+    are. Boxes come image by image.
+    """
+    order = by_group_then_score(score.masked_fill(~kept, -torch.inf), image)
+    images = torch.arange(batch, device=image.device)
+    starts = torch.searchsorted(image, images)
+    ends = starts + (kept & (image == images[:, None])).sum(dim=1)
+    return order, [(start, end) for start, end in torch.stack([starts, ends], -1).tolist()]

@@ -55,7 +55,11 @@ def detect_peaks(
     """
     boxes = clip(boxes, size)
     kept = (peaks.scores > score) & (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
+    # To the front, so that only their numbers are asked for.
+    order = kept.sort(dim=1, descending=True, stable=True).indices
+    boxes = boxes.gather(1, order[..., None].expand_as(boxes))
+    scores, labels = peaks.scores.gather(1, order), peaks.labels.gather(1, order)
     return [
-        Detections(found[mask], scores[mask], labels[mask])
-        for found, scores, labels, mask in zip(boxes, peaks.scores, peaks.labels, kept, strict=True)
+        Detections(*(values[image, :count] for values in (boxes, scores, labels)))
+        for image, count in enumerate(kept.sum(dim=1).tolist())
     ]

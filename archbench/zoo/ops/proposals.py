@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 
 from archbench.zoo.ops.boxes import clip, decode
-from archbench.zoo.ops.nms import Selection, nms
+from archbench.zoo.ops.nms import READS_ITS_RESULTS, Selection, nms
 
 
-@torch.library.custom_op("archbench::propose", mutates_args=())
+@torch.library.custom_op("archbench::propose", mutates_args=(), tags=READS_ITS_RESULTS)
 def propose(
     objectness: Tensor,
     offsets: Tensor,
@@ -50,15 +50,17 @@ def propose(
             dim=1, descending=True, stable=True
         )
         index = index[:, : candidates or length] + start
-        moved = decode(offsets[images, index].float(), anchors[index], tuple(variances))  # type: ignore[arg-type]
+        moved = decode(offsets[images, index].float(), anchors[index], (variances[0], variances[1]))
         boxes.append(clip(moved, (size[0], size[1])) if clip_first else moved)
         best.append(best_here[:, : candidates or length])
         groups.append((images * len(levels) + level).expand(index.shape))
         start += length
     found, score = torch.cat(boxes, dim=1), torch.cat(best, dim=1)
     real = (found[..., 2:] > found[..., :2]).all(dim=-1)
-    kept = torch.zeros_like(real)
-    kept[real] = nms(found[real], score[real], torch.cat(groups, dim=1)[real], iou, count)
+    place = real.flatten().nonzero().squeeze(1)
+    group = torch.cat(groups, dim=1).flatten()[place]
+    survive = nms(found.flatten(0, 1)[place], score.flatten()[place], group, iou, count)
+    kept = torch.zeros_like(real).flatten().scatter_(0, place, survive).view_as(real)
     if not clip_first:
         found = clip(found, (size[0], size[1]))
         kept &= (found[..., 2:] > found[..., :2]).all(dim=-1)
@@ -103,7 +105,7 @@ def refine(proposals: Tensor, logits: Tensor, offsets: Tensor) -> tuple[Tensor, 
     ] * real
 
 
-@torch.library.custom_op("archbench::detect", mutates_args=())
+@torch.library.custom_op("archbench::detect", mutates_args=(), tags=READS_ITS_RESULTS)
 def detect(
     proposals: Tensor,
     logits: Tensor,

@@ -74,8 +74,8 @@ def check(found: Detections, detector: TwoStage) -> None:
     assert len(found) <= detector.framework.selection.per_image
 
 
-HUANG = (0.1, 0.1, 0.2, 0.2)
-UNIT = (1, 1, 1, 1)
+HUANG = (0.1, 0.2)
+UNIT = (1, 1)
 PUBLISHED = {
     ("resnet101-slim", "faster-rcnn"): (
         "crop",

@@ -38,7 +38,7 @@ def test_no_offset_keeps_the_prior() -> None:
 def test_encode_and_decode_are_inverse() -> None:
     boxes, priors = random_boxes(2, 100, seed=1), random_boxes(100, seed=2)
     torch.testing.assert_close(decode(encode(boxes, priors), priors), boxes)
-    variances = (0.5, 0.25, 1.0, 2.0)
+    variances = (0.5, 2.0)
     torch.testing.assert_close(decode(encode(boxes, priors, variances), priors, variances), boxes)
 
 

@@ -45,7 +45,7 @@ def test_masks_are_laid_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     corners = torch.rand(7, 2, generator=generator) * 20
     boxes = torch.cat([corners, corners + 10], dim=1)
     whole = paste(masks, boxes, (30, 32))
-    monkeypatch.setattr(module, "PIXELS", 2 * 30 * 32)
+    monkeypatch.setattr(module, "PIXELS_ON_CPU", 2 * 30 * 32)
     assert torch.equal(paste(masks, boxes, (30, 32)), whole)
     assert whole.shape == (7, 32, 30)
 

@@ -10,9 +10,16 @@ from torch import Tensor
 
 from archbench.zoo.ops import nms as module
 from archbench.zoo.ops.boxes import clip, iou
-from archbench.zoo.ops.nms import BLOCK, Selection, Soft, nms, soft_nms
+from archbench.zoo.ops.nms import ELSEWHERE, PACES, Pace, Selection, Soft, nms, soft_nms
 
 Case = tuple[Tensor, Tensor, Tensor]
+BLOCK = PACES["cpu"].block
+
+
+@pytest.fixture(params=[PACES["cpu"], ELSEWHERE], ids=["cpu", "card"], autouse=True)
+def pace(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All that is said of suppression holds at a card's pace as well."""
+    monkeypatch.setitem(module.PACES, "cpu", request.param)
 
 
 def greedy(boxes: Tensor, scores: Tensor, groups: Tensor, threshold: float) -> Tensor:
@@ -63,12 +70,13 @@ def test_it_is_the_greedy_suppression_across_blocks(n: int) -> None:
     assert torch.equal(nms(*case, 0.45), expected)
 
 
+@pytest.mark.parametrize("counts", [True, False])
 @pytest.mark.parametrize(("block", "pairs"), [(1, 1 << 24), (7, 1 << 24), (256, 1), (8, 300)])
 def test_the_answer_does_not_depend_on_how_it_is_cut(
-    block: int, pairs: int, monkeypatch: pytest.MonkeyPatch
+    block: int, pairs: int, counts: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Blocks of a group and chunks of groups, which only bound the memory."""
-    monkeypatch.setattr(module, "BLOCK", block)
+    monkeypatch.setitem(module.PACES, "cpu", Pace(block, rounds=3, taken=2, counts=counts))
     monkeypatch.setattr(module, "PAIRS", pairs)
     case = random_case(150, groups=9)
     assert torch.equal(nms(*case, 0.4), greedy(*case, 0.4))

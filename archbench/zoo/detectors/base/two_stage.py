@@ -16,7 +16,7 @@ from archbench.shapes import map_sizes
 from archbench.zoo.contracts import Backbone, Detections, Detector, Preparation, Resize
 from archbench.zoo.layers import ConvNormReLU, flatten_predictions
 from archbench.zoo.ops import load
-from archbench.zoo.ops.boxes import SSD_VARIANCES
+from archbench.zoo.ops.boxes import SSD_VARIANCES, Variances
 from archbench.zoo.ops.load import objects, respond, softmax_logits
 from archbench.zoo.ops.nms import Selection
 from archbench.zoo.ops.priors import Priors, grid_priors
@@ -28,7 +28,7 @@ RATIOS = (0.5, 1.0, 2.0)
 SAMPLES = 2
 """Points a bin of RoIAlign is sampled at, each way."""
 PROPOSAL_IOU = 0.7
-UNIT = (1.0, 1.0, 1.0, 1.0)
+UNIT: Variances = (1.0, 1.0)
 """Variances of anchors' offsets in the Caffe family of frameworks."""
 
 Objectness = Literal["softmax", "sigmoid"]
@@ -45,7 +45,7 @@ class Framework:
     """
 
     activation: type[nn.ReLU | nn.ReLU6]
-    variances: tuple[float, float, float, float]
+    variances: Variances
     candidates: int
     region: Literal["crop", "pool", "align"]
     selection: Selection
@@ -256,6 +256,7 @@ class TwoStage(Detector):
         """
         anchors = self.rpn.anchors.boxes.cpu()
         scale = torch.tensor(SSD_VARIANCES) / torch.tensor(self.framework.variances)
+        scale = scale.repeat_interleave(2)
         made: dict[str, list[Tensor]] = {name: [] for name in RegionPredictions._fields}
         for _ in range(len(raw.logits)):
             seen = objects(size=self.size, classes=self.classes, generator=generator)

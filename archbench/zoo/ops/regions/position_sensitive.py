@@ -147,7 +147,8 @@ def position_sensitive_pool(features: Tensor, boxes: Tensor, stride: int, bins: 
         batch, height + 1, width + 1, bins**2, out.shape[-1], dtype=torch.float64
     )
     integral[:, 1:, 1:] = features.view(batch, -1, bins**2, height, width).permute(0, 3, 4, 2, 1)
-    integral.cumsum_(1).cumsum_(2)
+    _sum_along(integral, 1)
+    _sum_along(integral, 2)
     base = (image_of_each(boxes) * (height + 1))[..., None]
     number = torch.arange(bins**2, device=boxes.device).view(bins, bins)
     index = [
@@ -167,3 +168,20 @@ def position_sensitive_pool(features: Tensor, boxes: Tensor, stride: int, bins: 
 def _(features: Tensor, boxes: Tensor, stride: int, bins: int) -> Tensor:
     check_counts(stride)
     return scores_for(features, boxes, bins)
+
+
+def _sum_along(values: Tensor, dim: int) -> None:
+    """Put, in the place of each element, the sum of all up to it.
+
+    A card has no deterministic `cumsum` of floating numbers (PyTorch,
+    torch.use_deterministic_algorithms): where such are asked for, partial sums are doubled in
+    length until they are whole.
+    """
+    if not torch.are_deterministic_algorithms_enabled():
+        values.cumsum_(dim)
+        return
+    length, size = 1, values.shape[dim]
+    while length < size:
+        before = values.narrow(dim, 0, size - length).clone()
+        values.narrow(dim, length, size - length).add_(before)
+        length *= 2
