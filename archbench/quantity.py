@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import floor, isfinite, log10
 from typing import Any, Literal, get_args
 
 Group = Literal["counted", "measured"]
@@ -112,8 +113,13 @@ class Quantity:
         return self.alone or self.heading
 
     def show(self, value: float) -> str:
-        """A value in the unit that people read, without the unit."""
-        return f"{value * self.scale.factor:,.{self.scale.digits or 0}f}"
+        """A value in the unit that people read, without the unit; two digits of what its decimals
+        would show as nothing.
+        """
+        shown = value * self.scale.factor
+        text = f"{shown:,.{self.scale.digits or 0}f}"
+        is_lost = isfinite(shown) and shown != 0 and not any(digit in text for digit in "123456789")
+        return f"{shown:.{1 - floor(log10(abs(shown)))}f}" if is_lost else text
 
     def quote(self, value: float) -> str:
         """A published value in the same unit, with no more digits than were printed."""

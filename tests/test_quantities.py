@@ -182,3 +182,10 @@ def test_all_multiply_adds_of_an_old_record_are_its_macs_where_nothing_was_left_
     assert counted(uncounted=[["aten::bmm", 2]]) is None
     assert counted() is None
     assert counted(uncounted=[], macs_all=MACS + 1) == MACS + 1
+
+
+def test_a_small_figure_is_not_shown_as_nothing() -> None:
+    row = QUANTITIES["activation_peak_bytes"]
+    assert row.show(12_288) == "0.012"
+    assert (row.show(0), row.show(39_321_600)) == ("0.0", "39.3")
+    assert QUANTITIES["macs"].show(2_500) == "0.0000025"
