@@ -148,6 +148,17 @@ def _nearest(pixels: int, scale: float, offset: int) -> Tensor:
 
 
 @dataclass(frozen=True)
+class Head:
+    """What a classifier has between its pool and its last layer, such as MobileNetV3's 1x1 of 1280.
+
+    `layers` turn the pooled map [B, C, 1, 1] into [B, `channels`, 1, 1] or [B, `channels`].
+    """
+
+    layers: nn.Module
+    channels: int
+
+
+@dataclass(frozen=True)
 class Split:
     """A backbone cut for a two-stage detector: `trunk` gives the map that regions are cropped from,
     `tail` runs on the crops.
@@ -169,9 +180,12 @@ class Backbone(nn.Module):
     `steps` maps each step's name to its module, in order. `stages` say which steps end a stage,
     `inner` which others some paper taps. `taps` say what `forward` gives: levels (c3: the deepest
     stage at stride 8) or names of steps; None gives the last map. No step is kept past the last
-    tap. `norm` says what the backbone is made with; necks and heads follow it. `tail` names the
-    step with which the second stage of a two-stage detector begins: the first after the last stage
-    but one, unless region pooling takes the place of a pool there.
+    tap. `norm` says what the backbone is made with; necks and heads follow it.
+
+    `tail` names the step with which the second stage of a two-stage detector begins, where that is
+    not the first past the last halving: where dilation stands in for a stride, or where region
+    pooling takes the place of a pool. `head` has the layers that only a classifier has, behind its
+    pool.
     """
 
     preparation = Preparation()
@@ -189,9 +203,12 @@ class Backbone(nn.Module):
         norm: Norm = "bn",
         inner: Sequence[Stage] = (),
         tail: str | None = None,
+        head: Head | None = None,
     ) -> None:
         super().__init__()
         names = list(steps)
+        if not taps and names[-1] not in [stage.name for stage in stages]:
+            raise UsageError(f"its last step, {names[-1]}, is none of its stages")
         by_level = {stage.level: stage.name for stage in stages}
         self.taps = tuple(by_level.get(tap, tap) for tap in taps) if taps else (names[-1],)
         for tap, asked in zip(self.taps, taps or self.taps, strict=True):
@@ -209,6 +226,8 @@ class Backbone(nn.Module):
         self.norm: Norm = norm
         self._inner = tuple(stage for stage in inner if stage.name in self._names)
         self._tail = tail
+        # No module of the backbone's own: detectors and the trunk alone have none of its weights.
+        self.head = head
 
     def forward(self, images: Tensor, *, taps: Sequence[str] | None = None) -> list[Tensor]:
         """Give the tapped maps, in the order of `taps`, for images [B, 3, H, W]; or only those of
@@ -232,26 +251,38 @@ class Backbone(nn.Module):
         return tuple(by_name[tap] for tap in self.taps if tap in by_name)
 
     def split(self, *, dilated: bool = False) -> Split:
-        """Cut before the last stage: the second stage of a two-stage detector is that stage, run on
-        crops.
+        """Cut before the second stage of a two-stage detector, which is run on crops: the stages
+        past the last halving, or those from `tail` on.
 
-        A stage that is dilated in place of a stride is not so on crops, unless `dilated` says so.
-        Raises UsageError for a backbone of one stage.
+        The first stage reads the deepest map before it. A stage that is dilated in place of a
+        stride is not so on crops, unless `dilated` says so. Raises UsageError where nothing is
+        halved.
         """
-        if len(self.stages) < 2:
-            raise UsageError("a two-stage detector needs a backbone of two stages or more")
-        *_, before, last = self.stages
-        cut = self._names.index(before.name) + 1
+        last = self.stages[-1]
+        before = self._before_tail()
+        if not before:
+            raise UsageError(
+                "a two-stage detector needs a backbone that gives maps of two sizes or more"
+            )
+        cut = self._names.index(before[-1].name) + 1
         steps = {name: self.get_submodule(name) for name in self._names}
         start = self._names.index(self._tail) if self._tail else cut
-        trunk = Backbone(
-            {name: steps[name] for name in self._names[:cut]}, self.stages[:-1], norm=self.norm
-        )
+        trunk = Backbone({name: steps[name] for name in self._names[:cut]}, before, norm=self.norm)
         trunk.preparation = self.preparation
         tail = nn.Sequential(OrderedDict((name, steps[name]) for name in self._names[start:]))
         if not dilated:
             _undilate(tail)
         return Split(trunk, tail, last.channels, vectors=last.stride == 0)
+
+    def _before_tail(self) -> tuple[Stage, ...]:
+        """The stages before the second stage of a two-stage detector."""
+        if self._tail:
+            start = self._names.index(self._tail)
+            return tuple(s for s in self.stages if self._names.index(s.name) < start)
+        stages = list(self.stages)
+        while stages and stages[-1].stride == self.stages[-1].stride:
+            stages.pop()
+        return tuple(stages)
 
 
 def _undilate(network: nn.Module) -> None:
@@ -265,8 +296,8 @@ def _undilate(network: nn.Module) -> None:
 
 
 class Classifier(nn.Module):
-    """A backbone, global average pooling and a last layer: images [B, 3, H, W] to logits [B,
-    classes].
+    """A backbone, global average pooling, its head if it has one, and a last layer: images [B, 3,
+    H, W] to logits [B, classes].
 
     `form` says whether the last layer is `linear` or a 1x1 convolution (`conv`). A backbone that
     ends in vectors is not pooled.
@@ -277,7 +308,9 @@ class Classifier(nn.Module):
     def __init__(self, backbone: Backbone, *, classes: int, form: str = "linear") -> None:
         super().__init__()
         self.backbone = backbone
-        channels = backbone.stages[-1].channels
+        head = backbone.head
+        self.head = head.layers if head else nn.Identity()
+        channels = head.channels if head else backbone.stages[-1].channels
         self.last = (
             nn.Linear(channels, classes) if form == "linear" else nn.Conv2d(channels, classes, 1)
         )
@@ -289,6 +322,7 @@ class Classifier(nn.Module):
             return F.adaptive_avg_pool2d(self.last(x), 1).flatten(1)
         if x.ndim == 4:
             x = F.adaptive_avg_pool2d(x, 1)
+        x = self.head(x)
         if isinstance(self.last, nn.Conv2d):
             return self.last(x.reshape(*x.shape[:2], 1, 1)).flatten(1)
         return self.last(x.flatten(1))
@@ -306,6 +340,8 @@ class Detector(nn.Module, ABC):
     size: tuple[int, int]
     classes: int
     boxes: int | None
+    reads_regions: bool = False
+    """Whether it crops regions out of maps, by operators that have no gradient."""
 
     @abstractmethod
     def forward(self, images: Tensor) -> Any:

@@ -85,13 +85,18 @@ def test_a_backbone_is_cut_before_its_last_stage() -> None:
     assert (split.channels, split.vectors) == (6, False)
 
 
+def test_a_backbone_ends_with_a_stage() -> None:
+    with pytest.raises(UsageError, match="its last step, second, is none of its stages"):
+        Backbone(STEPS, STAGES[:1])
+
+
 def test_region_pooling_may_take_a_step_s_place() -> None:
     split = Backbone(STEPS, STAGES, tail="second").split()
     assert list(dict(split.tail.named_children())) == ["second"]
 
 
 def test_one_stage_cannot_be_cut() -> None:
-    with pytest.raises(UsageError, match="two stages or more"):
+    with pytest.raises(UsageError, match="maps of two sizes or more"):
         Backbone(STEPS, STAGES, taps=("c1",)).split()
 
 
@@ -101,7 +106,8 @@ def test_crops_are_not_dilated_unless_asked(dilated: bool, dilation: int) -> Non
         "first": nn.Conv2d(3, 4, 1),
         "second": nn.Sequential(nn.Conv2d(4, 4, (3, 5), padding=(4, 8), dilation=4)),
     }
-    split = Backbone(steps, [Stage("first", 4, 1), Stage("second", 4, 1)]).split(dilated=dilated)
+    stages = [Stage("first", 4, 1), Stage("second", 4, 1)]
+    split = Backbone(steps, stages, tail="second").split(dilated=dilated)
     conv = split.tail.second[0]
     assert conv.dilation == (dilation, dilation)
     assert split.tail(torch.randn(1, 4, 14, 14)).shape == (1, 4, 14, 14)

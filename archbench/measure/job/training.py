@@ -91,7 +91,7 @@ class TrainingStep:
 
 
 def _check_gradients(network: nn.Module) -> None:
-    if isinstance(network, Detector) and hasattr(network, "rpn"):
+    if isinstance(network, Detector) and network.reads_regions:
         raise UsageError(
             "two-stage detectors are not trained here: the operators that read their regions have "
             "no gradient"

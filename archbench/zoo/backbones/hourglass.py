@@ -117,4 +117,4 @@ def hourglass(
         stages.append(
             Stage(f"stack{number}" if number == stacks else f"join{number}", width, STRIDE)
         )
-    return Backbone(steps, stages, taps=taps)
+    return Backbone(steps, stages, taps=taps, tail=f"stack{stacks}")

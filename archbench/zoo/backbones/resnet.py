@@ -184,7 +184,8 @@ class Trunk:
                 stride, channels = stride * step, c_out
             steps[f"stage{index + 2}"] = join(layers)
             stages.append(Stage(f"stage{index + 2}", c_out, stride))
-        return Backbone(steps, stages, taps=taps, norm=self.norm)
+        # Under output_stride the last stage has the stride of the one before it.
+        return Backbone(steps, stages, taps=taps, norm=self.norm, tail=stages[-1].name)
 
 
 def basic_resnet(

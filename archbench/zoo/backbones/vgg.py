@@ -101,7 +101,8 @@ def vgg16(*, fc: FC, pool_ceil: bool, taps: Sequence[str] | None = None) -> Back
         taps=taps,
         norm=None,
         inner=steps.inner,
-        tail="fc6" if fc == "linear" else None,
+        # Pooled regions are the size that linear layers read, so that pool5 is left out there.
+        tail={"none": None, "linear": "fc6"}.get(fc, "pool5"),
     )
     backbone.preparation = Preparation(
         order="bgr", scale=255, mean=(103.939, 116.779, 123.68), std=(1, 1, 1)

@@ -27,7 +27,7 @@ VECTOR_SIDE = 7
 
 
 class FasterRCNN(TwoStage):
-    """Faster R-CNN on any backbone of two stages or more; `crop` is a region's side, which linear
+    """Faster R-CNN on any backbone that halves its maps; `crop` is a region's side, which linear
     layers fix.
     """
 

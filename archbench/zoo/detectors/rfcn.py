@@ -28,7 +28,7 @@ REDUCED = 1024
 
 
 class RFCN(TwoStage):
-    """R-FCN on any backbone of two stages or more whose last stage runs on whole maps.
+    """R-FCN on any backbone that halves its maps and whose last stage runs on whole maps.
 
     A region is cut into `bins` x `bins`, each of which reads maps of its own. `crop` is about the
     side of the whole crop that Huang et al. average: each bin is sampled at the nearest whole

@@ -200,6 +200,8 @@ class TwoStage(Detector):
     chosen.
     """
 
+    reads_regions = True
+
     def __init__(
         self,
         rpn: RegionProposals,
