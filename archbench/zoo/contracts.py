@@ -207,8 +207,6 @@ class Backbone(nn.Module):
     ) -> None:
         super().__init__()
         names = list(steps)
-        if not taps and names[-1] not in [stage.name for stage in stages]:
-            raise UsageError(f"its last step, {names[-1]}, is none of its stages")
         by_level = {stage.level: stage.name for stage in stages}
         self.taps = tuple(by_level.get(tap, tap) for tap in taps) if taps else (names[-1],)
         for tap, asked in zip(self.taps, taps or self.taps, strict=True):
@@ -227,7 +225,7 @@ class Backbone(nn.Module):
         self._inner = tuple(stage for stage in inner if stage.name in self._names)
         self._tail = tail
         # No module of the backbone's own: detectors and the trunk alone have none of its weights.
-        self.head = head
+        self.classifier_head = head
 
     def forward(self, images: Tensor, *, taps: Sequence[str] | None = None) -> list[Tensor]:
         """Give the tapped maps, in the order of `taps`, for images [B, 3, H, W]; or only those of
@@ -308,7 +306,7 @@ class Classifier(nn.Module):
     def __init__(self, backbone: Backbone, *, classes: int, form: str = "linear") -> None:
         super().__init__()
         self.backbone = backbone
-        head = backbone.head
+        head = backbone.classifier_head
         self.head = head.layers if head else nn.Identity()
         channels = head.channels if head else backbone.stages[-1].channels
         self.last = (

@@ -85,11 +85,6 @@ def test_a_backbone_is_cut_before_its_last_stage() -> None:
     assert (split.channels, split.vectors) == (6, False)
 
 
-def test_a_backbone_ends_with_a_stage() -> None:
-    with pytest.raises(UsageError, match="its last step, second, is none of its stages"):
-        Backbone(STEPS, STAGES[:1])
-
-
 def test_region_pooling_may_take_a_step_s_place() -> None:
     split = Backbone(STEPS, STAGES, tail="second").split()
     assert list(dict(split.tail.named_children())) == ["second"]
