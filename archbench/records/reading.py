@@ -103,18 +103,18 @@ def read_record(data: Any, tell: Tell) -> Record:
 
     Raises RecordError where no record is left.
     """
-    return _Reader(tell, is_sound=not flaw(data)).record(data)
+    return Reader(tell, is_sound=not flaw(data)).record(data)
 
 
 def read_metric(data: Any) -> Metric:
     """Read one measured figure; raises RecordError where it is none."""
-    (metric,) = _Reader(_refuse).metrics({"": data}).values()
+    (metric,) = Reader(refuse).metrics({"": data}).values()
     return metric
 
 
 def read_cause(data: Any) -> Cause:
     """Read why a job did not end well; raises RecordError where it says nothing."""
-    cause: Cause = _Reader(_refuse).fit(data, Cause)
+    cause: Cause = Reader(refuse).fit(data, Cause)
     return cause
 
 
@@ -145,7 +145,7 @@ def _flaw_among(parts: Iterable[Any], depth: int) -> str:
 
 
 @dataclass(frozen=True)
-class _Reader:
+class Reader:
     """Reads the parts of a record; `is_sound` says that nothing in it has a flaw."""
 
     tell: Tell
@@ -205,10 +205,8 @@ class _Reader:
     def _metrics(self, data: Mapping[str, Any]) -> dict[str, Metric]:
         """Read measured figures, all of which are some."""
         found: dict[str, Metric] = self.fit(data, dict[str, Metric])
-        self.fit(data, dict[str, Sampled])
-        for metric in found.values():
-            if metric.unit in NEVER_BELOW_ZERO and metric.value is not None and metric.value < 0:
-                raise RecordError(f"{metric.value} {metric.unit} is below 0")
+        self.fit({name: data[name] for name in found if found[name].spread}, dict[str, Sampled])
+        check_signs(found.values())
         return found
 
     def cause(self, data: Any) -> Cause | None:
@@ -259,6 +257,13 @@ class _Reader:
         raise RecordError(f"{where}: {wrong}" if where else wrong)
 
 
+def check_signs(metrics: Iterable[Metric]) -> None:
+    """Raise RecordError where a time or a rate is below 0."""
+    for metric in metrics:
+        if metric.unit in NEVER_BELOW_ZERO and metric.value is not None and metric.value < 0:
+            raise RecordError(f"{metric.value} {metric.unit} is below 0")
+
+
 def _parse(line: bytes) -> Any:
     """Read JSON, with every text in it as UTF-8 can hold it."""
     try:
@@ -304,5 +309,5 @@ def _without(data: Any, known: Iterable[str]) -> dict[str, Any]:
     return {key: value for key, value in data.items() if key not in known}
 
 
-def _refuse(what: str) -> None:
+def refuse(what: str) -> None:
     raise RecordError(what)

@@ -9,10 +9,11 @@ import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
+from sys import intern
 from typing import Any
 
 from archbench.escaping import storable
-from archbench.quantities import DERIVED, QUANTITIES, completed
+from archbench.quantities import DERIVED, MEASURED, QUANTITIES, completed
 from archbench.quantity import Quantity, Rule
 from archbench.reasons import Flag, Reason, Status
 from archbench.records.conditions import Conditions, Environment, Number
@@ -20,9 +21,13 @@ from archbench.settings import Settings
 from archbench.spec import Spec
 
 SCHEMA_VERSION = 1
+RULES = [
+    (row, rule, MEASURED.keys() & rule.sources) for row, rule in DERIVED if row.group == "measured"
+]
+"""The measured figures that follow from others, with those of the others that are measured."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Metric:
     """One measured figure, or why there is none: `value` is null exactly where there is a `reason`.
 
@@ -42,6 +47,10 @@ class Metric:
     def __post_init__(self) -> None:
         if (self.value is None) != bool(self.reason):
             raise ValueError("a metric has a value or a reason why not, never both or neither")
+        # Many records repeat few texts: each is held once.
+        object.__setattr__(self, "unit", intern(self.unit))
+        object.__setattr__(self, "source", intern(self.source))
+        object.__setattr__(self, "protocol", intern(self.protocol))
 
     @classmethod
     def of(
@@ -117,8 +126,8 @@ class Record:
     def metrics(self) -> Mapping[str, Metric]:
         """What was measured, and what follows from it by a rule where the record lacks it."""
         known = self.measured
-        for row, rule in DERIVED:
-            if row.group == "measured" and row.name not in known:
+        for row, rule, sources in RULES:
+            if row.name not in known and sources <= known.keys():
                 found = self._derived(row, rule, known)
                 known = {**known, row.name: found} if found else known
         return known
@@ -127,21 +136,23 @@ class Record:
         """A figure by its rule, with the reason, flags and protocol of the figures that it follows
         from.
         """
-        sources = [known[name] for name in rule.sources if name in known]
-        if not sources or (rule.is_of_inference and self.spec.mode == "train"):
+        sources = {name: known[name] for name in rule.sources if name in known}
+        others = {
+            name: self.spec.batch if name == "batch" else self.counts.get(name)
+            for name in rule.sources
+            if name not in known
+        }
+        if None in others.values() or (rule.is_of_inference and self.spec.mode == "train"):
             return None
-        reasons = [metric.reason for metric in sources if metric.value is None]
+        reasons = [metric.reason for metric in sources.values() if metric.value is None]
         if reasons:
             return Metric(None, row.unit, reason=reasons[0])
-        values = {name: metric.value for name, metric in known.items()}
-        value = rule.value({"batch": self.spec.batch, **self.counts, **values})
-        flags = dict.fromkeys(flag for metric in sources for flag in metric.flags)
-        protocol = sources[-1].protocol
-        return (
-            None
-            if value is None
-            else Metric.of(row.name, value, rule.text, protocol, flags=tuple(flags))
-        )
+        value = rule.value(others | {name: metric.value for name, metric in sources.items()})
+        if value is None:
+            return None
+        flags = dict.fromkeys(flag for metric in sources.values() for flag in metric.flags)
+        protocol = [metric.protocol for metric in sources.values()][-1]
+        return Metric.of(row.name, value, rule.text, protocol, flags=tuple(flags))
 
     def command(self) -> str:
         """The command line that makes such a record: of the same network, with the same

@@ -7,18 +7,21 @@ results/samples/<record_id>.npz     its samples, there before the record that na
 
 from __future__ import annotations
 
+import gc
 import hashlib
 import json
 import os
 import platform
 import shutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from archbench import escaping
+from archbench.records.decoding import Decoder
 from archbench.records.reading import RecordError, read_line
 from archbench.records.schema import Record
 from archbench.spec import UsageError
@@ -101,24 +104,29 @@ class Store:
         """Read every record, oldest first; the last of two with one id holds. A line that is none
         is warned of and skipped.
         """
-        records: dict[str, Record] = {}
-        for path in sorted(self.folder.glob("*.jsonl")):
-            try:
-                lines = path.read_bytes().split(b"\n")
-            except OSError as error:
-                self.warn(f"{path}: skipped, {error.strerror}")
-                continue
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                tell = partial(self._tell, f"{path}:{number}")
-                try:
-                    record = read_line(line, tell)
-                except RecordError as error:
-                    tell(f"skipped, {error}")
-                else:
-                    records[record.record_id] = record
+        decoder = Decoder()
+        with uncollected():
+            records = {
+                record.record_id: record
+                for path in sorted(self.folder.glob("*.jsonl"))
+                for record in self._read(path, decoder)
+            }
         return sorted(records.values(), key=lambda record: record.time_utc)
+
+    def _read(self, path: Path, decoder: Decoder) -> Iterator[Record]:
+        """Read the records of one file."""
+        try:
+            with path.open("rb") as file:
+                for number, line in enumerate(file, start=1):
+                    if not line.strip():
+                        continue
+                    tell = partial(self._tell, f"{path}:{number}")
+                    try:
+                        yield decoder.record(line) or read_line(line, tell)
+                    except RecordError as error:
+                        tell(f"skipped, {error}")
+        except OSError as error:
+            self.warn(f"{path}: skipped, {error.strerror}")
 
     def _tell(self, where: str, what: str) -> None:
         self.warn(f"{where}: {what}")
@@ -135,3 +143,15 @@ class Store:
             writer.flush()
             os.fsync(writer.fileno())
         temporary.replace(target)
+
+
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Keep the garbage collector from looking, again and again, at records that are all kept."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

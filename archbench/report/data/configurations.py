@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from statistics import median
 
 from archbench.quantities import COUNTED, MEASURED, is_of_one_card, time_of
@@ -83,16 +84,12 @@ class Configuration:
         if name in COUNTED:
             value = self._count(name)
             return None if value is None else Estimate(value, (value, value))
-        known = [
-            (record, metric.value, metric_flags(record, name))
-            for record in self._of_one_card(name)
-            if (metric := record.metrics.get(name)) and metric.value is not None
-        ]
-        if not known:
+        records = self._sound(name)
+        if not records:
             return None
-        known = [figure for figure in known if not flaws(figure[2])] or known
-        records, values = [record for record, *_ in known], [value for _, value, _ in known]
-        flags = dict.fromkeys(flag for *_, own in known for flag in own)
+        values = [value for record in records if (value := record.metrics[name].value) is not None]
+        told = dict.fromkeys(metric_flags(record, name) for record in records)
+        flags = dict.fromkeys(flag for own in told for flag in own)
         if len(values) == 1:
             return Estimate(values[0], interval_of(records[0], name), 1, tuple(flags))
         if apart(values) > REPEATABLE:
@@ -100,6 +97,24 @@ class Configuration:
         return Estimate(
             _middle(name, records, values), (min(values), max(values)), len(values), tuple(flags)
         )
+
+    def _sound(self, name: str) -> list[Record]:
+        """The records whose figure is taken."""
+        records = self._having.get(name, [])
+        if is_of_one_card(name):
+            card = self.newest.environment.get("uuid")
+            records = [record for record in records if record.environment.get("uuid") == card]
+        return [record for record in records if not flaws(metric_flags(record, name))] or records
+
+    @cached_property
+    def _having(self) -> Mapping[str, list[Record]]:
+        """The records that have a measured figure, by its word."""
+        having: dict[str, list[Record]] = {}
+        for record in self.records:
+            for name, metric in record.metrics.items():
+                if metric.value is not None:
+                    having.setdefault(name, []).append(record)
+        return having
 
     def _count(self, name: str) -> float | None:
         """What was counted, of the newest record that has it; repeats mostly share their counts."""
@@ -124,12 +139,6 @@ class Configuration:
         if own:
             return own
         return self.newest.reason.code if self.newest.reason else Reason.NOT_ASKED_FOR
-
-    def _of_one_card(self, name: str) -> Iterable[Record]:
-        if not is_of_one_card(name):
-            return self.records
-        card = self.newest.environment.get("uuid")
-        return [record for record in self.records if record.environment.get("uuid") == card]
 
 
 def configurations(records: Iterable[Record]) -> list[Configuration]:
@@ -188,19 +197,17 @@ def interval_of(record: Record, name: str) -> Interval | None:
 
 def metric_flags(record: Record, name: str) -> tuple[Flag, ...]:
     """The flags of a figure and of the time that it is computed from."""
-    own, of_time = (
-        metric.flags if metric else ()
-        for metric in (record.metrics.get(name), record.metrics.get(time_of(name)))
-    )
-    return tuple(dict.fromkeys(own + of_time)) if of_time else own
+    metrics, time = record.metrics, time_of(name)
+    own = metrics[name].flags if name in metrics else ()
+    return tuple(dict.fromkeys(own + metrics[time].flags)) if time in metrics else own
 
 
 def _middle(name: str, records: Sequence[Record], values: list[float]) -> float:
     """The median; of what is computed from a time that of the median time, so that both are of one
     process or of the same two.
     """
-    times = [record.value(time_of(name)) for record in records]
-    positive = [time for time in times if time]
+    word = time_of(name)
+    positive = [time for record in records if word and (time := record.value(word))]
     if len(positive) < len(values):
         return median(values)
     return values[0] * positive[0] / median(positive)
