@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -12,29 +12,53 @@ from archbench import __version__
 from archbench.cli.groups import GroupedCommand
 
 COMMANDS = {
-    "profile": "profile",
-    "sweep": "sweep",
-    "list": "list_networks",
-    "compare": "compare",
-    "reproduce": "reproduce",
-    "claims": "claims",
-    "plot": "plot",
-    "report": "report",
-    "doctor": "doctor",
+    "profile": (
+        "Count one network and measure it on this machine; append the record to the results."
+    ),
+    "sweep": (
+        "Count and measure the networks of suites, each in processes of its own, and "
+        "append a record for every one."
+    ),
+    "list": (
+        "List the backbones, the detectors, the options they take, the papers' pairs, "
+        "suites, plots, or the columns of records."
+    ),
+    "compare": (
+        "Show what was counted and measured, a table for each device, with the papers' "
+        "figures below ours."
+    ),
+    "reproduce": (
+        "Show a paper's table in its own rows, columns and units, with ours and the ratio"
+        " of both below each row."
+    ),
+    "claims": (
+        "Say of each claim on cost whether it holds, by our own figures, and how near "
+        "they are to the paper's."
+    ),
+    "plot": (
+        "Draw figures as PNG and SVG: VoVNet's, Huang et al.'s, CSPNet's, DSNet's and our own."
+    ),
+    "report": (
+        "Write one HTML page of all records: tables, a plot of any two columns, the "
+        "papers' tables, claims and figures."
+    ),
+    "doctor": (
+        "Say what can be measured on this machine, and for what cannot, why and what to "
+        "do. Takes seconds; changes nothing."
+    ),
 }
-"""The function behind each command, in the module of the command's name."""
+"""The commands by name, each with what its function's docstring begins with: a list of them loads
+none.
+"""
+FUNCTIONS = {"list": "list_networks"}
+"""The functions that are not named as their commands are."""
 
 
 def command_line(arguments: list[str]) -> Any:
     """Give the command that reads these arguments; of the subcommands the one that they name is
-    loaded alone.
+    loaded, others have their first lines alone.
     """
     asked = next((word for word in arguments if not word.startswith("-")), "")
-    return typer.main.get_command(_app([asked] if asked in COMMANDS else COMMANDS))
-
-
-def _app(names: Iterable[str]) -> typer.Typer:
-    """The command line with these commands; their modules alone are loaded."""
     app = typer.Typer(
         help="Name a detection network, get its true cost: counted exactly, measured honestly, "
         "beside what the papers printed.",
@@ -43,11 +67,23 @@ def _app(names: Iterable[str]) -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback(invoke_without_command=True)(_without_command)
-    for name in names:
-        app.command(name, cls=GroupedCommand)(
-            getattr(import_module(f"archbench.cli.{name}"), COMMANDS[name])
-        )
-    return app
+    if asked in COMMANDS:
+        app.command(asked, cls=GroupedCommand)(function(asked))
+    else:
+        for name, summary in COMMANDS.items():
+            app.command(name, help=summary)(_without_options)
+    return typer.main.get_command(app)
+
+
+def function(name: str) -> Callable[..., Any]:
+    """Load the function behind a command."""
+    module = import_module(f"archbench.cli.{name}")
+    command: Callable[..., Any] = getattr(module, FUNCTIONS.get(name, name))
+    return command
+
+
+def _without_options() -> None:
+    """Stand for a command that is listed."""
 
 
 def _without_command(

@@ -6,11 +6,17 @@ import os
 import signal
 import sys
 from types import FrameType
+from typing import TYPE_CHECKING
 
 from archbench.cli.exit import Exit
 
+if TYPE_CHECKING:
+    from sys import UnraisableHookArgs
+
 GARBAGE = 50_000
 """Objects made between two searches for cycles: a command makes many for good and few in cycles."""
+
+AGAIN_S = 0.005
 
 
 def main() -> None:
@@ -84,6 +90,7 @@ def _interruptible(arguments: list[str]) -> int:
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGINT, interrupt)
+    sys.unraisablehook = _once_more
     code: int = Exit.INTERRUPTED
     try:
         code = run(arguments)
@@ -93,6 +100,19 @@ def _interruptible(arguments: list[str]) -> int:
     finally:
         signal.signal(signal.SIGINT, _leave)
     return Exit.INTERRUPTED if heard and code != Exit.DONE else code
+
+
+def _once_more(lost: UnraisableHookArgs) -> None:
+    """Interrupt again where an interruption came to a callback that lets nothing through."""
+    if not issubclass(lost.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(lost)
+        return
+    import _thread
+    from threading import Timer
+
+    again = Timer(AGAIN_S, _thread.interrupt_main)
+    again.daemon = True
+    again.start()
 
 
 def _fail(message: str) -> int:

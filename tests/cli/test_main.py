@@ -5,6 +5,7 @@ loads.
 from __future__ import annotations
 
 import errno
+import inspect
 import shlex
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from archbench.cli.commands import COMMANDS, function
 from archbench.cli.main import run
 from archbench.records import Store
 
@@ -88,10 +90,34 @@ def test_an_interruption_while_modules_load_is_no_traceback(arguments: str, modu
     assert not Path("results").exists() or Store("results").read() == []
 
 
+def test_an_interruption_that_a_callback_swallows_is_not_lost() -> None:
+    setup = """
+import os, signal, sys
+class Dying:
+    def __del__(self):
+        os.kill(os.getpid(), signal.SIGINT)
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "archbench.cli.list":
+            Dying()
+sys.meta_path.insert(0, Finder())
+"""
+    done = ended("list", setup=setup)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_an_interruption_is_left_to_who_ignores_it() -> None:
     setup = "import signal; signal.signal(signal.SIGINT, signal.SIG_IGN)"
     done = ended("list", setup=f"{setup}\n{INTERRUPTED_BY.format(module='typer')}\n")
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_is_listed_with_what_its_help_begins_with(name: str) -> None:
+    assert (
+        " ".join((inspect.getdoc(function(name)) or "").partition("\n\n")[0].split())
+        == (COMMANDS[name])
+    )
 
 
 def test_an_error_of_the_system_names_the_file(
