@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import isfinite
 from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
@@ -82,8 +82,11 @@ Counted = TypedDict(  # type: ignore[misc]
     {row.name: _type_of(row) for row in QUANTITIES.values() if row.group == "counted"},
     total=False,
 )
-METRIC, CAUSE = ({field.name for field in fields(kind)} for kind in (Metric, Cause))
-KNOWN = {field.name for field in fields(Record)} - {"extra"} | {"command"}
+SPEC, SETTING, METRIC, CAUSE = map(
+    frozenset, (SpecData.__annotations__, SETTINGS, Metric.__match_args__, Cause.__match_args__)
+)
+KNOWN = frozenset({*Record.__match_args__, "command"} - {"extra"})
+"""The fields of each table that this version knows."""
 
 
 class RecordError(ValueError):
@@ -173,7 +176,7 @@ class Reader:
             conditions=self.entries(self.table(data, "conditions"), Conditions, "conditions "),
             phases=self.entries(self.table(data, "phases"), dict[str, Seconds], "phases "),
             schema_version=version,
-            extra=self.entries(_without(data, KNOWN), dict[str, Any]) | _unknown(data, measured),
+            extra=self.entries(_without(data, KNOWN) | _unknown(data, measured), dict[str, Any]),
             **self.fit(_among(data, Identity.__annotations__), Identity),
             **self.entries(_among(data, Circumstances.__annotations__), Circumstances),
         )
@@ -181,7 +184,7 @@ class Reader:
     def spec(self, data: Any) -> Spec:
         """Read a spec. What this version does not know of it makes it another network."""
         known = self.fit(data, SpecData, "spec")
-        unknown = _without(data, SpecData.__annotations__)
+        unknown = _without(data, SPEC)
         return Spec(
             **{**known, "options": tuple(sorted(known["options"].items()))},
             unknown=json.dumps(unknown, sort_keys=True) if unknown else "",
@@ -290,22 +293,25 @@ def _plainly(error: ValidationError) -> str:
 def _unknown(data: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
     """Give what a later version wrote into the tables whose fields are known."""
     found = {
-        "settings": _without(data.get("settings") or {}, SETTINGS),
-        "reason": _without(data.get("reason") or {}, CAUSE),
+        "settings": _without(data.get("settings"), SETTING),
+        "reason": _without(data.get("reason"), CAUSE),
         "measured": {
-            name: _without(metric, METRIC)
+            name: unknown
             for name, metric in measured.items()
-            if isinstance(metric, dict) and not metric.keys() <= METRIC
+            if (unknown := _without(metric, METRIC))
         },
     }
-    return {name: left for name, left in found.items() if left}
+    return {name: unknown for name, unknown in found.items() if unknown}
 
 
 def _among(data: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:
     return {name: data[name] for name in names if name in data}
 
 
-def _without(data: Any, known: Iterable[str]) -> dict[str, Any]:
+def _without(data: Any, known: frozenset[str]) -> dict[str, Any]:
+    """Give the entries of a table that are not known; none where it is no table."""
+    if not isinstance(data, dict) or data.keys() <= known:
+        return {}
     return {key: value for key, value in data.items() if key not in known}
 
 
