@@ -192,7 +192,8 @@ ROWS: tuple[Quantity, ...] = (
     _time(
         "cold_ms",
         "first forward",
-        "The first forward pass, before any warm-up.",
+        "The first forward pass in its form, before any warm-up; where weights are drawn, the pass "
+        "that calibrates them has run before it.",
         is_column=False,
         is_profiled=False,
     ),
@@ -217,7 +218,22 @@ ROWS: tuple[Quantity, ...] = (
         is_profiled=False,
         is_leading=True,
     ),
-    _time("gpu_ms", "forward, by the card's clock", "One forward pass by the card's own events."),
+    _time(
+        "gpu_ms",
+        "forward, between events",
+        "One forward pass between two events on the card; gaps between its kernels are in it.",
+    ),
+    _time(
+        "gpu_busy_ms",
+        "forward, the card at work",
+        "The union of the kernels' intervals of a forward pass, in passes of their own under a "
+        "profiler.",
+    ),
+    _time(
+        "graph_latency_ms",
+        "forward as a CUDA graph",
+        "One forward pass replayed as a CUDA graph, whose kernels are launched as one.",
+    ),
     _time("postprocess_ms", "postprocess", "Decoding and suppression, until detections are ready."),
     _time("total_ms", "both", "Forward and postprocess of the same call: what a user waits for."),
     _images(

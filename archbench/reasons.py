@@ -123,6 +123,14 @@ class Reason(_Code):
     GRAPH_POOL = Because(
         "graph_pool", "the memory of a CUDA graph is a pool of its own, taken before the calls"
     )
+    NOT_CAPTURABLE = Because(
+        "not_capturable", "a CUDA graph cannot hold a network that waits for its own results"
+    )
+    NO_KERNELS_SEEN = Because(
+        "no_kernels_seen",
+        "torch's profiler saw no kernel",
+        "end other profilers of the card",
+    )
     NO_INFERENCE = Because("no_inference", "of inference, not of training steps")
     TRAINING = Because("training", "no figure of a training step")
     FUSED = Because("fused", "of operators by themselves, not fused")
@@ -279,8 +287,9 @@ class Flag(_Code):
     )
     LAUNCH_BOUND = Warns(
         "launch_bound",
-        "the card waited for the host",
-        "--cuda-graph or a larger batch would show its own speed",
+        "the card was at work in less than 80 % of a call: the time is that of launching operators "
+        "one by one, and ranks networks by their number",
+        "--cuda-graph or a larger batch shows the card's own speed, as graph_latency_ms does",
     )
     LOSS_NOT_FINITE = Warns("loss_not_finite", "the loss was no number any more")
     POWER_CAPPED = Warns(

@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 import torch
 
+from archbench.measure.machine import cuda
 from archbench.measure.machine.cuda import CudaDevice
 from archbench.settings import Settings
 
@@ -33,6 +34,8 @@ class Card:
     allocated: int = 0
     peak: int = 0
     capture_fails: str = ""
+    kernels: tuple[tuple[float, float], ...] = ()
+    """When kernels begin and end in a profiler's pass, microseconds."""
     calls: list[str] = field(default_factory=list)
 
     def open(self, patch: pytest.MonkeyPatch, settings: Settings | None = None) -> CudaDevice:
@@ -77,6 +80,7 @@ class Card:
         patch.setattr(torch.cuda, "stream", self._within("stream"))
         patch.setattr(torch.cuda, "CUDAGraph", lambda: Graph(self))
         patch.setattr(torch.cuda, "graph", self._capturing)
+        patch.setattr(cuda, "profile", self._profiling)
         # Set for the process by whatever opens a card; put back after the test.
         for switch in ("benchmark", "deterministic", "allow_tf32"):
             patch.setattr(torch.backends.cudnn, switch, getattr(torch.backends.cudnn, switch))
@@ -97,11 +101,23 @@ class Card:
         return within
 
     @contextmanager
+    def _profiling(self, **_: object) -> Any:
+        self.calls.append("profile")
+        events = [event(f"kernel {i}", *interval) for i, interval in enumerate(self.kernels)]
+        yield SimpleNamespace(events=lambda: events)
+
+    @contextmanager
     def _capturing(self, _: Graph) -> Any:
         self.calls.append("capture")
         yield
         if self.capture_fails:
             raise RuntimeError(self.capture_fails)
+
+
+def event(name: str, start: float, end: float, *, device: str = "CUDA", **more: Any) -> Any:
+    """An event as torch's profiler tells it."""
+    where, when = SimpleNamespace(name=device), SimpleNamespace(start=start, end=end)
+    return SimpleNamespace(name=name, device_type=where, time_range=when, **more)
 
 
 class Event:

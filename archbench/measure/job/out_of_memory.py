@@ -7,6 +7,9 @@ WORDS = (
     "can't allocate memory",  # torch's allocator on a CPU
     "CUDA error: out of memory",  # the driver
     "STATUS_ALLOC_FAILED",  # cuBLAS and cuDNN
+    # cuDNN passes over engines whose workspace it gets no memory for, until none is left
+    # (pytorch/pytorch, aten/src/ATen/native/cudnn/Conv_v8.cpp).
+    "unable to find an engine",
 )
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,10 +24,6 @@ LEAST_SAMPLES = 3
 LEAST_WARM = 2
 """Calls of a warm-up that takes longer than it may."""
 STEADY = 0.01
-LAUNCH_BOUND = 0.2
-"""Share of a call in which the device had nothing to do, above which the host's launching bounds
-the time.
-"""
 Arrays = dict[str, NDArray[Any]]
 PROTOCOLS = {
     "latency_ms": "model",
@@ -134,10 +129,6 @@ def times(collected: Collected, spec: Spec, flags: Sequence[Flag]) -> dict[str, 
         for name, protocol in PROTOCOLS.items()
         if not (trains and WHY_NOT.get(name) == Reason.NO_POSTPROCESS)
     }
-    latency, on_device = metrics["latency_ms"].value, metrics["gpu_ms"].value
-    assert latency is not None
-    if on_device is not None and latency - on_device > LAUNCH_BOUND * latency:
-        metrics["latency_ms"] = _flagged(metrics["latency_ms"], Flag.LAUNCH_BOUND)
     protocol = metrics["latency_ms"].protocol
     return metrics | {"fps": Metric.derived("fps", _known(metrics, spec), protocol)}
 
@@ -185,10 +176,6 @@ def _median(collected: Collected, name: str, protocol: str, flags: Sequence[Flag
         flags=tuple(own),
         spread=described,
     )
-
-
-def _flagged(metric: Metric, flag: Flag) -> Metric:
-    return replace(metric, flags=(*metric.flags, flag))
 
 
 def _known(metrics: Mapping[str, Metric], spec: Spec) -> dict[str, float | None]:

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from archbench.api import CostReport, cost_spec, is_users_own
 from archbench.measure.job.bench import Bench
+from archbench.measure.job.launching import busy, graph, why_no_graph
 from archbench.measure.job.out_of_memory import is_out_of_memory
 from archbench.measure.job.passes import copies, parts, throughput
 from archbench.measure.job.result import Outcome, Result
@@ -148,16 +149,7 @@ def run(
             report.measured(sizes(bench.network))
             energy.rest("context")
         with report.phase("cold"):
-            if settings.cuda_graph:
-                bench.capture()
-            cold = bench.timed(bench.forward, 1).host_s
-            report.measured(
-                {
-                    "cold_ms": Metric.of(
-                        "cold_ms", 1e3 * cold, "host clock", "train" if trains else "model"
-                    )
-                }
-            )
+            report.measured({"cold_ms": first_call(bench, settings)})
             add_load(bench, settings, conditions)
         with report.phase("warmup"):
             steady = warm_up(bench, interrupted)
@@ -182,6 +174,7 @@ def run(
             report.measured(timed if trains else timed | rates(timed, spec, counted.totals()))
             samples = arrays_of(collected)
             save_samples(samples, report.folder / "samples.npz")
+        measure_busy(bench, timed["latency_ms"], report)
         if not trains:
             with report.phase("throughput"):
                 call_s = median(collected.columns["latency_ms"])
@@ -205,6 +198,42 @@ def run(
                     if interrupted()
                     else None,
                 )
+        # Last, so that the memory of its pool is in no other figure.
+        measure_graph(bench, settings, interrupted, report)
+
+
+def first_call(bench: Bench, settings: Settings) -> Metric:
+    """Time the first call in the asked form, with the capture of a graph; nothing but the pass that
+    calibrates drawn weights has run before.
+    """
+
+    def call() -> None:
+        if settings.cuda_graph:
+            bench.capture()
+        bench.forward()
+
+    source = "host clock, first call"
+    source += "" if settings.weights else " after the pass that calibrates the weights"
+    protocol = "train" if bench.training else "model"
+    return Metric.of("cold_ms", 1e3 * bench.timed(call, 1).host_s, source, protocol)
+
+
+def measure_busy(bench: Bench, latency: Metric, report: Report) -> None:
+    """Find how long a card is at work in a call, outside of what is timed."""
+    with report.phase("busy") if bench.device.kind == "cuda" else nullcontext():
+        report.measured(busy(bench, latency))
+
+
+def measure_graph(
+    bench: Bench, settings: Settings, interrupted: Interruption, report: Report
+) -> None:
+    """Time the network as a CUDA graph beside its eager form, or say why not."""
+    why_not = why_no_graph(bench, interrupted=interrupted())
+    if why_not:
+        report.measured(Metric.lacking(["graph_latency_ms"], why_not))
+        return
+    with report.phase("graph"):
+        report.measured({"graph_latency_ms": graph(bench, settings, interrupted)})
 
 
 def sizes(network: nn.Module) -> dict[str, Metric]:

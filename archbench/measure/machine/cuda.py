@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from typing import IO, Any
 
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from archbench.measure.machine import exclusive
 from archbench.measure.machine.device import Clock, Device
+from archbench.measure.machine.kernels import kernel_intervals, union
 from archbench.measure.power.nvml import NvmlCard
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric
@@ -90,6 +93,15 @@ class CudaDevice(Device):
 
     def clock(self) -> Clock:
         return self._clock
+
+    def busy_s(self, calls: Callable[[], object]) -> float | Reason:
+        # The first pass loads what traces the card, which may miss the kernels before it is there.
+        for _ in range(2):
+            with profile(activities=[ProfilerActivity.CUDA]) as seen:
+                calls()
+                self.synchronize()
+        intervals = kernel_intervals(seen.events())
+        return union(intervals) / 1e6 if intervals else Reason.NO_KERNELS_SEEN
 
     def contention(self) -> list[Flag]:
         return exclusive.contention(self.card.process_count())

@@ -5,6 +5,7 @@ that callers never branch; here the CPU, and what every device shares.
 from __future__ import annotations
 
 import platform
+from collections.abc import Callable
 
 import torch
 
@@ -102,6 +103,10 @@ class Device:
     def clock(self) -> Clock:
         """A stopwatch of the device's own."""
         return Clock()
+
+    def busy_s(self, calls: Callable[[], object]) -> float | Reason:
+        """Seconds in which the device was at work in some calls, or why that is not known."""
+        return Reason.CPU_DEVICE
 
     def contention(self) -> list[Flag]:
         """Flags of a device that others use meanwhile, as far as the device itself can tell."""

@@ -58,7 +58,7 @@ def test_what_was_not_measured_is_null_with_its_reason(measured):
     reasons = {
         name: metric.reason for name, metric in record.measured.items() if metric.value is None
     }
-    cpu = ("gpu_ms", "copy_ms", *DEVICE_MEMORY)
+    cpu = ("gpu_ms", "gpu_busy_ms", "graph_latency_ms", "copy_ms", *DEVICE_MEMORY)
     card = (
         "energy_eq2_per_image_j",
         "energy_counter_j",
@@ -173,6 +173,7 @@ def test_what_does_not_fit_into_memory_is_oom_and_not_a_smaller_batch(tmp_path):
             True,
         ),
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("GET was unable to find an engine to execute this computation"), True),
         (RuntimeError("cuDNN error: CUDNN_STATUS_NOT_SUPPORTED"), False),
     ],
 )
