@@ -102,9 +102,9 @@ def check_trainable(spec: Spec) -> None:
     """Raise UsageError where a spec's network cannot be trained at its batch; nothing is allocated
     or computed.
 
-    Batch normalisation refuses a map of one value a channel. Its inputs are seen while the network
-    is counted, in evaluation mode, since torch's training mode loads its compiler on the meta
-    device.
+    Batch normalisation refuses a map of one value a channel, which only a batch of one image can
+    have. Its inputs are seen while the network is counted, in evaluation mode, since torch's
+    training mode loads its compiler on the meta device.
     """
     network = build_spec(spec, device="meta")
     _check_gradients(network)
@@ -117,7 +117,9 @@ def check_trainable(spec: Spec) -> None:
                 "take a larger batch or input"
             )
 
-    for layer in network.modules():
+    # A larger batch is counted at batch 1 as well, where one value is no fault.
+    normalised = network.modules() if spec.batch == 1 else ()
+    for layer in normalised:
         if isinstance(layer, _BatchNorm):
             layer.register_forward_pre_hook(check)
     count(network, (spec.batch, 3, spec.height, spec.width))
