@@ -13,6 +13,7 @@ from typing import Any, Literal, TypeAlias
 OptionValue: TypeAlias = bool | int | float | str
 
 MAX_SIDE = 2**20
+MAX_BATCH = 2**40
 MAX_DIGITS = 100
 """Digits up to which a number is read: no size, count or seed has as many."""
 FLAGS = ("backbone", "detector", "size", "classes", "batch", "mode")

@@ -30,6 +30,7 @@ WORDS = [
     "settings",
     "reasons",
     "cache",
+    "files",
 ]
 """What lies at the bottom: declarations, and how texts are read and written."""
 MAY_IMPORT = {
@@ -40,13 +41,14 @@ MAY_IMPORT = {
     "spelling": [],
     "reasons": [],
     "cache": [],
+    "files": ["spec"],
     "setting": ["spec"],
     "settings": ["setting", "spec", "escaping"],
     "shapes": [],
-    "zoo": ["spec", "spelling", "shapes"],
+    "zoo": ["spec", "spelling", "files", "shapes"],
     "counting": ["quantities", "spec", "shapes"],
     "records": WORDS,
-    "papers": ["spec", "spelling", "zoo.catalogue"],
+    "papers": ["spec", "spelling", "files", "zoo.catalogue"],
     "api": ["spec", "zoo", "counting", "papers"],
     "measure": [*WORDS, "api", "records"],
     "report": [*WORDS, "records", "papers"],

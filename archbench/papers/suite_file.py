@@ -11,7 +11,7 @@ from math import prod
 from typing import Any
 
 from archbench.papers.member import Member, resolved
-from archbench.spec import OptionValue, UsageError
+from archbench.spec import FLAGS, OptionValue, UsageError
 from archbench.spelling import did_you_mean
 from archbench.zoo import catalogue
 
@@ -94,6 +94,9 @@ class Table:
     def options(self) -> dict[str, list[OptionValue]]:
         """The values of each option of a network that is there."""
         table = self._table("options", self.data.get("options", {}))
+        for key in table.data:
+            if key in FLAGS:
+                raise table.error(f"{key} is no option of a network, it is a key by itself")
         return {key: table.values(key, OPTION_TYPES) for key in table.data}
 
     def combinations(self) -> list[tuple[dict[str, Any], dict[str, OptionValue]]]:

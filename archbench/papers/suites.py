@@ -33,6 +33,7 @@ from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
+from archbench.files import parse_toml, read_text
 from archbench.papers.grid import grid
 from archbench.papers.member import Member, resolved, row_of
 from archbench.papers.published import Published, figures, metrics
@@ -112,10 +113,8 @@ def read_suite(path: Path) -> Suite:
     be.
     """
     try:
-        data = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"suite {path} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+        data = parse_toml(read_text(path, "suite"))
+    except tomllib.TOMLDecodeError as error:
         raise UsageError(f"suite {path} is no TOML: {error}") from None
     table = Table(str(path), data)
     own = _suite_of(path.stem, table)

@@ -24,7 +24,7 @@ from archbench.reasons import Reason, Status
 from archbench.records.conditions import Conditions, Count, Environment, Number, Seconds, Spread
 from archbench.records.schema import SCHEMA_VERSION, Cause, Metric, Record
 from archbench.settings import SETTINGS, Settings
-from archbench.spec import MAX_SIDE, Spec
+from archbench.spec import MAX_BATCH, MAX_SIDE, Spec
 
 Tell = Callable[[str], None]
 """Hears what of a record is dropped, and why."""
@@ -46,7 +46,7 @@ class SpecData(TypedDict):
     width: Side
     height: Side
     classes: Count
-    batch: NotRequired[Side]
+    batch: NotRequired[Annotated[int, Meta(ge=1, lt=MAX_BATCH)]]
     mode: NotRequired[Literal["infer", "train"]]
     options: dict[Name, bool | Number | str]
 

@@ -14,6 +14,7 @@ import os
 import platform
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -28,6 +29,8 @@ from archbench.spec import UsageError
 
 DEFAULT_FOLDER = Path("results")
 SAMPLES = "samples"
+MOST_BYTES = 2**24
+"""A line of so many bytes is no record: the largest has some ten thousand."""
 
 
 def host_id() -> str:
@@ -53,11 +56,10 @@ class Store:
         """Make the folder if need be; raise UsageError, before any work is done, where nothing can
         be written.
         """
-        probe = self.folder / f".probe-{os.getpid()}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            probe.write_bytes(b"")
-            probe.unlink()
+            with tempfile.TemporaryFile(dir=self.folder):
+                pass
         except OSError as error:
             raise UsageError(
                 f"results folder {self.folder} cannot be written: {error.strerror}"
@@ -108,16 +110,34 @@ class Store:
         with uncollected():
             records = {
                 record.record_id: record
-                for path in sorted(self.folder.glob("*.jsonl"))
+                for path in self._files()
                 for record in self._read(path, decoder)
             }
         return sorted(records.values(), key=lambda record: record.time_utc)
 
-    def _read(self, path: Path, decoder: Decoder) -> Iterator[Record]:
-        """Read the records of one file."""
+    def _files(self) -> list[Path]:
+        """Every file of records; raises UsageError for a folder that cannot be read."""
         try:
+            return sorted(path for path in self.folder.iterdir() if path.suffix == ".jsonl")
+        except FileNotFoundError:
+            return []
+        except OSError as error:
+            raise UsageError(
+                f"results folder {self.folder} cannot be read: {error.strerror}"
+            ) from None
+
+    def _read(self, path: Path, decoder: Decoder) -> Iterator[Record]:
+        """Read the records of one file; a pipe would block and a device never end."""
+        try:
+            if not path.is_file():
+                self.warn(f"{path}: skipped, not a regular file")
+                return
             with path.open("rb") as file:
-                for number, line in enumerate(file, start=1):
+                lines = iter(partial(file.readline, MOST_BYTES), b"")
+                for number, line in enumerate(lines, start=1):
+                    if len(line) == MOST_BYTES and not line.endswith(b"\n"):
+                        self.warn(f"{path}:{number}: the rest is skipped, a line without an end")
+                        return
                     if not line.strip():
                         continue
                     tell = partial(self._tell, f"{path}:{number}")

@@ -155,8 +155,8 @@ BAD = {
     ),
     "no classes for a detector": (["vovnet39", "-d", "refinedet", "--classes", "0"], "1 or more"),
     "too many threads": (["vovnet39", "--threads", "100000"], "processors"),
-    "a deadline that is no number": (["vovnet39", "--deadline", "nan"], "finite"),
-    "an endless budget": (["vovnet39", "--budget", "inf"], "finite"),
+    "a deadline that is no number": (["vovnet39", "--deadline", "nan"], "above 0 and at most"),
+    "an endless budget": (["vovnet39", "--budget", "inf"], "above 0 and at most"),
     "a seed out of range": (["vovnet39", "--seed", "99999999999999999999"], "below 2**63"),
     "a detector without a name": (["vovnet39", "-d", ""], "no detector"),
     "more channels than memory has addresses": (

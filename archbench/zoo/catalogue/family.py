@@ -187,6 +187,8 @@ def _fields(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _option(name: str, data: Mapping[str, Any]) -> Option:
     values = tuple(data.get("values", ()))
+    if "default" not in data and not values:
+        raise UsageError(f"option {name} has neither values nor a default")
     return Option(
         name,
         values=values,
@@ -227,7 +229,11 @@ def _likeness(kind: Kind, like: str) -> Entry:
     if not like:
         return Entry("", kind, "")
     family, _, name = like.partition(":")
-    model = next(entry for entry in read_family(kind, family) if entry.name == name)
+    is_known = (FOLDERS[kind] / f"{family}.toml").is_file()
+    relatives = read_family(kind, family) if is_known else ()
+    model = next((entry for entry in relatives if entry.name == name), None)
+    if model is None:
+        raise UsageError(f"it is like {like!r}, and no {kind} is FAMILY:NETWORK by that name")
     options = {
         key: replace(option, only=(), excepted=(), because="")
         for key, option in model.options.items()

@@ -45,6 +45,8 @@ def use_plugin(file: str | Path) -> None:
     it cannot be read or has a name that is taken.
     """
     path = str(Path(file).resolve())
+    if os.pathsep in path:
+        raise UsageError(f"plug-in {path}: its path has a {os.pathsep!r}, which parts the paths")
     before = os.environ.get(PLUGIN_FILES, "")
     os.environ[PLUGIN_FILES] = os.pathsep.join(
         dict.fromkeys([*filter(None, before.split(os.pathsep)), path])

@@ -18,6 +18,7 @@ from importlib import import_module, metadata
 from pathlib import Path
 from types import ModuleType
 
+from archbench.files import parse_toml, read_text
 from archbench.spec import UsageError
 from archbench.zoo.catalogue.blame import blamed
 from archbench.zoo.catalogue.entry import KINDS, Entry, Kind
@@ -54,18 +55,22 @@ def read_plugin(plugin: str) -> list[Entry]:
     """
     try:
         path = source_file(plugin)
-        data = tomllib.loads(_entry_text(ast.parse(path.read_text(encoding="utf-8"))))
+    except ImportError as error:
+        raise UsageError(f"plug-in {plugin} cannot be read: {error}") from None
+    text = read_text(path, "plug-in")
+    try:
+        data = parse_toml(_entry_text(ast.parse(text)))
         kind: Kind = data.get("kind", "detector")
         if kind not in KINDS:
             raise UsageError(f"its kind is {kind!r}, not backbone or detector")
         return read_table(kind, path.stem, data, plugin)
-    except OSError as error:
-        raise UsageError(f"plug-in {plugin} cannot be read: {error.strerror}") from None
-    except (SyntaxError, tomllib.TOMLDecodeError, ImportError) as error:
+    except (RecursionError, MemoryError):
+        raise UsageError(f"plug-in {plugin} cannot be read: it is nested too deeply") from None
+    except (SyntaxError, tomllib.TOMLDecodeError) as error:
         raise UsageError(f"plug-in {plugin} cannot be read: {error}") from None
     except UsageError as error:
         raise UsageError(f"plug-in {plugin}: {error}") from None
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
+    except (LookupError, TypeError, ValueError, AttributeError) as error:
         raise UsageError(
             f"plug-in {plugin}: its ENTRY is not that of a family: {type(error).__name__} {error}"
         ) from None

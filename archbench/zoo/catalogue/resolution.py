@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from archbench.spec import OptionValue, Spec, UsageError, parse_size
+from archbench.spec import MAX_BATCH, OptionValue, Spec, UsageError, parse_size
 from archbench.zoo.catalogue.entry import MAX_NUMBER, Entry, Options
 from archbench.zoo.catalogue.memory import remembered
 from archbench.zoo.catalogue.names import find, find_detector
 from archbench.zoo.catalogue.plugins import source_file
 from archbench.zoo.catalogue.settling import Pair
 
-MAX_BATCH = 2**40
 MODES = ("infer", "train")
 
 Size = str | int | tuple[int, int] | None

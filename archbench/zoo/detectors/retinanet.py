@@ -8,6 +8,7 @@ facebookresearch/Detectron.
 from __future__ import annotations
 
 import math
+from itertools import accumulate
 
 import torch
 from torch import Tensor, nn
@@ -90,7 +91,7 @@ class RetinaNet(SingleStage):
             activation="sigmoid",
             background=False,
         )
-        self.ends = nn.Buffer(torch.tensor(self.levels).cumsum(0), persistent=False)
+        self.ends = nn.Buffer(torch.tensor([*accumulate(self.levels)]), persistent=False)
         """Behind which anchor each level ends."""
 
     def postprocess(self, raw: Predictions) -> list[Detections]:

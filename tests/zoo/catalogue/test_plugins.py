@@ -177,6 +177,9 @@ ENTRY = 'ENTRY = """\n{}\n"""\n'
             "there is a detector called SSD_Huang already",
         ),
         ("ENTRY = open('x')", "not that of a family"),
+        ("ENTRY = " + "[" * 100_000, "nested"),
+        (ENTRY.format("[options.o]\n[networks.x]"), "option o has neither values nor a default"),
+        (ENTRY.format("like = 'none:at-all'\nsource = 's'\n[networks.x]"), "no detector is FAMILY"),
         (
             ENTRY.format('builder = "X"\ninput = "64x64"\n[networks.own]'),
             "own has no source: the paper and section, or the repository",

@@ -1,0 +1,47 @@
+"""Files that users hand in: regular ones of a bounded size are read, all else is refused in one
+line. Torch-free.
+"""
+
+from __future__ import annotations
+
+import stat
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from archbench.spec import UsageError
+
+MOST_BYTES = 2**20
+"""The largest text that is read: a suite or a plug-in of a megabyte is another file by mistake."""
+
+
+def read_text(path: Path, what: str) -> str:
+    """Read a file's text; `what` it is stands in the errors.
+
+    Raises UsageError for what is no regular file (a pipe would block, a device never ends), is
+    larger than `MOST_BYTES`, cannot be read or is not UTF-8.
+    """
+    try:
+        found = path.stat()
+        if not stat.S_ISREG(found.st_mode):
+            raise UsageError(f"{what} {path} cannot be read: not a regular file")
+        if found.st_size > MOST_BYTES:
+            raise UsageError(
+                f"{what} {path} cannot be read: {found.st_size:,} bytes, "
+                f"at most {MOST_BYTES:,} are taken"
+            )
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"{what} {path} cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{what} {path} cannot be read: not UTF-8") from None
+
+
+def parse_toml(text: str) -> dict[str, Any]:
+    """Parse TOML; raises tomllib.TOMLDecodeError, a ValueError, for tables nested beyond reason
+    too.
+    """
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise tomllib.TOMLDecodeError("it is nested too deeply") from None

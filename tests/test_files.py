@@ -1,0 +1,86 @@
+"""What users hand in as files is read whole, or refused in one line."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from archbench.cli.main import run
+from archbench.files import MOST_BYTES, parse_toml, read_text
+from archbench.records import Store
+from archbench.spec import UsageError
+
+
+def test_a_regular_file_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "a.toml"
+    file.write_text("title = 'é'", encoding="utf-8")
+    assert parse_toml(read_text(file, "suite")) == {"title": "é"}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("pipe", "not a regular file"),
+        ("link", "not a regular file"),
+        ("folder", "not a regular file"),
+        ("absent", "No such file"),
+        ("large", "bytes, at most"),
+        ("binary", "not UTF-8"),
+    ],
+)
+def test_all_else_is_refused(tmp_path: Path, name: str, message: str) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to("/dev/zero")
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "large").write_bytes(b"#" * (MOST_BYTES + 1))
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match=f"^suite .*{name} cannot be read: .*{message}"):
+        read_text(tmp_path / name, "suite")
+
+
+def test_tables_within_tables_have_an_end() -> None:
+    with pytest.raises(tomllib.TOMLDecodeError, match="nested too deeply"):
+        parse_toml("a = " + "[" * 20_000 + "]" * 20_000)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("backbone = 'mobilenet'\noptions = { batch = 'x' }", "batch is no option of a network"),
+        ("a = " + "[" * 20_000 + "]" * 20_000, "nested too deeply"),
+    ],
+)
+def test_a_suite_that_cannot_be_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
+    (tmp_path / "s.toml").write_text(text)
+    assert run(["sweep", str(tmp_path / "s.toml"), "--dry-run"]) == 2
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+
+
+def test_a_pipe_among_the_records_is_warned_of(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "a.jsonl")
+    warnings: list[str] = []
+    assert Store(tmp_path, warn=warnings.append).read() == []
+    assert warnings == [f"{tmp_path}/a.jsonl: skipped, not a regular file"]
+
+
+def test_a_line_without_an_end_is_not_read_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archbench.records.store.MOST_BYTES", 100)
+    (tmp_path / "a.jsonl").write_bytes(b"x" * 1000)
+    warnings: list[str] = []
+    assert Store(tmp_path, warn=warnings.append).read() == []
+    assert warnings == [f"{tmp_path}/a.jsonl:1: the rest is skipped, a line without an end"]
+
+
+def test_a_file_in_the_folders_place_is_no_empty_folder(tmp_path: Path) -> None:
+    (tmp_path / "results").touch()
+    with pytest.raises(UsageError, match="results cannot be read: Not a directory"):
+        Store(tmp_path / "results").read()
