@@ -19,10 +19,10 @@ with (Path(__file__).parent / "data" / "totals.csv").open(newline="", encoding="
 SPECS = {str(spec): spec for spec in suite("all").specs}
 
 DAFS = "vgg16 + dafs, 512x512, 80 classes"
-IN_PLACE = "its tables are made where they are used: fewer operators move bytes"
+BUFFERS = "its tables are buffers: fewer operators move bytes"
 MOVED: dict[tuple[str, str], tuple[str, str]] = {
-    (DAFS, "bytes_all"): ("1614576352", IN_PLACE),
-    (DAFS, "activation_total_bytes"): ("400571904", IN_PLACE),
+    (DAFS, "bytes_all"): ("1614575152", BUFFERS),
+    (DAFS, "activation_total_bytes"): ("400561664", BUFFERS),
 }
 """By network and word: the value since then, and the reason."""
 

@@ -122,19 +122,29 @@ class DAFS(Refinement):
         self.arm = nn.ModuleList(multibox(c, ANCHORS, 2) for c in trunk.channels)
         self.fusion = Fusion(trunk.channels)
         self.odm = nn.ModuleList(SelectingHead(classes) for _ in trunk.channels)
+        # Moves with the network: a list that is brought to a card has the host wait for it.
+        self.taps = nn.Buffer(taps(), persistent=False)
 
     def forward(self, images: Tensor) -> Predictions:
         maps = self.trunk(images)
         arm = [head(m) for head, m in zip(self.arm, maps, strict=True)]
         priors = self.priors.boxes.split(self.levels)
         points = [
-            select(m, p, stride) for (m, _), p, stride in zip(arm, priors, STRIDES, strict=True)
+            select(m, p, self.taps, stride)
+            for (m, _), p, stride in zip(arm, priors, STRIDES, strict=True)
         ]
         odm = [head(m, p) for head, m, p in zip(self.odm, self.fusion(maps), points, strict=True)]
         return self.predictions(arm, odm)
 
 
-def select(moves: Tensor, priors: Tensor, stride: int) -> Tensor:
+def taps() -> Tensor:
+    """Give where the taps of a 3x3 lie about its middle, [9, 2], across and down."""
+    reach = KERNEL // 2
+    steps = range(-reach, reach + 1)
+    return torch.tensor([(float(x), float(y)) for y in steps for x in steps])
+
+
+def select(moves: Tensor, priors: Tensor, taps: Tensor, stride: int) -> Tensor:
     """Say where the taps of each anchor's 3x3 read: anchors' own offsets [B, A * 4, H, W] to taps'
     [B, A * 9 * 2, H, W].
 
@@ -145,8 +155,5 @@ def select(moves: Tensor, priors: Tensor, stride: int) -> Tensor:
     refined = to_centres(decode(flatten_predictions([moves], 4).float(), priors))
     centre, side = (refined / stride).split(2, dim=-1)
     shift = centre - to_centres(priors)[:, :2] / stride
-    # Made where it is used: a list that is brought to a card has the host wait for it.
-    steps = torch.arange(KERNEL, device=refined.device) - 1.0
-    grid = torch.stack([steps.repeat(KERNEL), steps.repeat_interleave(KERNEL)], dim=-1)
-    moved = shift[..., None, :] + grid * (side[..., None, :] / KERNEL - 1)
+    moved = shift[..., None, :] + taps * (side[..., None, :] / KERNEL - 1)
     return moved.flip(-1).view(batch, rows, columns, -1).permute(0, 3, 1, 2)

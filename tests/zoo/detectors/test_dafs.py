@@ -8,7 +8,7 @@ from torch import Tensor
 
 import archbench
 from archbench.spec import UsageError
-from archbench.zoo.detectors.dafs import DAFS, AnchorConv, Fusion, select
+from archbench.zoo.detectors.dafs import DAFS, AnchorConv, Fusion, select, taps
 from archbench.zoo.ops.boxes import encode
 from archbench.zoo.ops.priors import grid_priors
 
@@ -32,7 +32,7 @@ def places(moved: Tensor) -> Tensor:
 
 
 def test_an_anchor_of_three_cells_that_stays_reads_as_a_plain_3x3() -> None:
-    moved = select(torch.zeros(1, 12, 3, 4), priors(), STRIDE).view(1, 3, 18, 3, 4)
+    moved = select(torch.zeros(1, 12, 3, 4), priors(), taps(), STRIDE).view(1, 3, 18, 3, 4)
     torch.testing.assert_close(moved[:, 0], torch.zeros(1, 18, 3, 4))
 
 
@@ -41,7 +41,7 @@ def test_taps_lie_on_the_refined_anchor() -> None:
     anchors = priors()
     boxes = anchors + torch.tensor([3.0, -2.0, 9.0, 4.0])
     moves = encode(boxes, anchors).view(1, 3, 4, 12).permute(0, 3, 1, 2)
-    found = places(select(moves, anchors, STRIDE))
+    found = places(select(moves, anchors, taps(), STRIDE))
     for number, box in enumerate(boxes):
         x1, y1, x2, y2 = box.tolist()
         expected = [
