@@ -110,7 +110,9 @@ def compare(
         print_tables(ratio_tables(records, against, layout), form)
     else:
         print_tables(tables(records, layout), form)
-    return Exit.DONE if records else Exit.USAGE
+    # A folder without any file of records is likely another one than was meant.
+    is_any = any(Store(folder).files() for folder in results or [DEFAULT_FOLDER])
+    return Exit.DONE if is_any else Exit.USAGE
 
 
 def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> list[Record]:

@@ -110,12 +110,12 @@ class Store:
         with uncollected():
             records = {
                 record.record_id: record
-                for path in self._files()
+                for path in self.files()
                 for record in self._read(path, decoder)
             }
         return sorted(records.values(), key=lambda record: record.time_utc)
 
-    def _files(self) -> list[Path]:
+    def files(self) -> list[Path]:
         """Every file of records; raises UsageError for a folder that cannot be read."""
         try:
             return sorted(path for path in self.folder.iterdir() if path.suffix == ".jsonl")
