@@ -9,6 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from archbench.shapes.blank import blank
+
 aten = torch.ops.aten
 
 
@@ -24,12 +26,12 @@ def _reduce(
         for dim, side in enumerate(source.shape)
         if keepdim or dim not in gone
     ]
-    return source.new_empty(shape) if len(gone) == len(over) else None
+    return blank(source, shape) if len(gone) == len(over) else None
 
 
 def _broadcast(first: Any, second: Any, *_: Any, **__: Any) -> Tensor | None:
     if isinstance(first, Tensor) and first.is_floating_point() and isinstance(second, int | float):
-        return first.new_empty(first.shape)
+        return blank(first, first.shape)
     if (
         not isinstance(first, Tensor)
         or not isinstance(second, Tensor)
@@ -40,12 +42,12 @@ def _broadcast(first: Any, second: Any, *_: Any, **__: Any) -> Tensor | None:
     sides = list(zip_longest(reversed(first.shape), reversed(second.shape), fillvalue=1))
     if any(one != other and 1 not in (one, other) for one, other in sides):
         return None
-    return first.new_empty([other if one == 1 else one for one, other in reversed(sides)])
+    return blank(first, [other if one == 1 else one for one, other in reversed(sides)])
 
 
 def _compare(first: Any, second: Any) -> Tensor | None:
     out = _broadcast(first, second)
-    return None if out is None else out.new_empty(out.shape, dtype=torch.bool)
+    return None if out is None else blank(out, out.shape, dtype=torch.bool)
 
 
 def _compare_tensors(first: Any, second: Any) -> Tensor | None:
@@ -67,8 +69,8 @@ def _vector_norm(
 ) -> Tensor | None:
     if source.ndim != 4 or not keepdim or dim is None or len(dim) != 1 or not 0 <= dim[0] < 4:
         return None
-    return source.new_empty(
-        [1 if index == dim[0] else side for index, side in enumerate(source.shape)]
+    return blank(
+        source, [1 if index == dim[0] else side for index, side in enumerate(source.shape)]
     )
 
 
@@ -86,34 +88,34 @@ def _cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
         ):
             return None
     shape[dim] = sum(tensor.shape[dim] for tensor in tensors)
-    return first.new_empty(shape)
+    return blank(first, shape)
 
 
 def _of_source(grad: Tensor, source: Tensor, *_: Any) -> Tensor:
-    return grad.new_empty(source.shape)
+    return blank(grad, source.shape)
 
 
 def _sized(grad: Tensor, sizes: Sequence[int], *_: Any) -> Tensor:
-    return grad.new_empty(sizes)
+    return blank(grad, sizes)
 
 
 def _upsample_nearest2d_backward(
     grad: Tensor, sides: Sequence[int], sizes: Sequence[int], *_: Any
 ) -> Tensor:
-    return grad.new_empty(sizes)
+    return blank(grad, sizes)
 
 
 def _alike(source: Tensor, *_: Any, **__: Any) -> Tensor:
-    return source.new_empty(source.shape)
+    return blank(source, source.shape)
 
 
 def _ones_like(source: Tensor, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor | None:
-    return source.new_empty(source.shape) if dtype in (None, source.dtype) else None
+    return blank(source, source.shape) if dtype in (None, source.dtype) else None
 
 
 def _flip(source: Tensor, dims: Sequence[int]) -> Tensor | None:
     return (
-        source.new_empty(source.shape)
+        blank(source, source.shape)
         if len(dims) == 1 and -source.ndim <= dims[0] < source.ndim
         else None
     )
@@ -126,7 +128,8 @@ def _in_place(source: Tensor, *_: Any) -> Tensor:
 def _pixel_unshuffle(source: Tensor, factor: int) -> Tensor | None:
     if source.ndim != 4 or factor < 1 or source.shape[2] % factor or source.shape[3] % factor:
         return None
-    return source.new_empty(
+    return blank(
+        source,
         source.shape[0],
         source.shape[1] * factor**2,
         source.shape[2] // factor,
@@ -143,7 +146,7 @@ def _upsample_nearest2d(
         and len(sides) == 2
         and min(*source.shape, *sides) > 0
     )
-    return source.new_empty(*source.shape[:2], *sides) if fits and sides is not None else None
+    return blank(source, *source.shape[:2], *sides) if fits and sides is not None else None
 
 
 def _upsample_bilinear2d(

@@ -8,6 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from archbench.shapes.blank import blank
+
 aten = torch.ops.aten
 
 
@@ -27,7 +29,7 @@ def _conv2d(
     for i, n in enumerate(source.shape[2:]):
         s, p, d = (values[i % len(values)] for values in (stride, padding, dilation))
         sides.append((n + 2 * p - d * (kernel[i] - 1) - 1) // s + 1)
-    return source.new_empty(source.shape[0], c_out, *sides) if min(sides) > 0 else None
+    return blank(source, source.shape[0], c_out, *sides) if min(sides) > 0 else None
 
 
 def _conv_transpose2d(
@@ -49,7 +51,7 @@ def _conv_transpose2d(
             values[i % len(values)] for values in (stride, padding, output_padding, dilation)
         )
         sides.append((n - 1) * s - 2 * p + d * (kernel[i] - 1) + extra + 1)
-    return source.new_empty(source.shape[0], c_out * groups, *sides) if min(sides) > 0 else None
+    return blank(source, source.shape[0], c_out * groups, *sides) if min(sides) > 0 else None
 
 
 def _convolution(
@@ -99,27 +101,25 @@ def _max_pool2d(
         # A last window that would start in the padding is left out.
         sides.append(side - 1 if ceil_mode and (side - 1) * s >= n + p else side)
     return (
-        source.new_empty(*source.shape[:-2], *sides)
-        if source.ndim == 4 and min(sides) > 0
-        else None
+        blank(source, *source.shape[:-2], *sides) if source.ndim == 4 and min(sides) > 0 else None
     )
 
 
 def _max_pool2d_with_indices(source: Tensor, *others: Any) -> tuple[Tensor, Tensor] | None:
     out = _max_pool2d(source, *others)
-    return None if out is None else (out, out.new_empty(out.shape, dtype=torch.int64))
+    return None if out is None else (out, blank(out, out.shape, dtype=torch.int64))
 
 
 def _adaptive_max_pool2d(source: Tensor, sides: Sequence[int]) -> tuple[Tensor, Tensor] | None:
     out = _adaptive_avg_pool2d(source, sides)
-    return None if out is None else (out, out.new_empty(out.shape, dtype=torch.int64))
+    return None if out is None else (out, blank(out, out.shape, dtype=torch.int64))
 
 
 def _batch_norm(source: Tensor, *others: Any, **__: Any) -> Tensor | None:
     fits = source.ndim > 1 and all(
         t.numel() == source.shape[1] for t in others if isinstance(t, Tensor)
     )
-    return source.new_empty(source.shape) if fits else None
+    return blank(source, source.shape) if fits else None
 
 
 def _group_norm(source: Tensor, groups: int, *others: Any, **__: Any) -> Tensor | None:
@@ -128,7 +128,7 @@ def _group_norm(source: Tensor, groups: int, *others: Any, **__: Any) -> Tensor 
         and source.shape[1] % groups == 0
         and all(t.numel() == source.shape[1] for t in others if isinstance(t, Tensor))
     )
-    return source.new_empty(source.shape) if fits else None
+    return blank(source, source.shape) if fits else None
 
 
 def _wanted(
@@ -136,8 +136,7 @@ def _wanted(
 ) -> tuple[Tensor | None, ...]:
     """Gradients of these shapes, None for those that are not wanted."""
     return tuple(
-        grad.new_empty(shape) if needed else None
-        for shape, needed in zip(shapes, wanted, strict=True)
+        blank(grad, shape) if needed else None for shape, needed in zip(shapes, wanted, strict=True)
     )
 
 
@@ -146,9 +145,9 @@ def _native_batch_norm(source: Tensor, *others: Any) -> tuple[Tensor, ...] | Non
     if not training or _batch_norm(source, *others[:4]) is None:
         return None
     return (
-        source.new_empty(source.shape),
-        source.new_empty(source.shape[1]),
-        source.new_empty(source.shape[1]),
+        blank(source, source.shape),
+        blank(source, source.shape[1]),
+        blank(source, source.shape[1]),
     )
 
 
@@ -172,9 +171,9 @@ def _native_group_norm(
     if _group_norm(source, groups, weight, bias) is None or (batch, channels) != source.shape[:2]:
         return None
     return (
-        source.new_empty(source.shape),
-        source.new_empty(batch, groups),
-        source.new_empty(batch, groups),
+        blank(source, source.shape),
+        blank(source, batch, groups),
+        blank(source, batch, groups),
     )
 
 
@@ -198,7 +197,7 @@ def _avg_pool2d(
 
 def _adaptive_avg_pool2d(source: Tensor, sides: Sequence[int]) -> Tensor | None:
     return (
-        source.new_empty(*source.shape[:2], *sides)
+        blank(source, *source.shape[:2], *sides)
         if source.ndim == 4 and len(sides) == 2 and min(*source.shape, *sides) > 0
         else None
     )
@@ -212,7 +211,7 @@ def _linear(source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
         and source.dtype == weight.dtype
     )
     fits = fits and (bias is None or bias.shape == weight.shape[:1])
-    return source.new_empty(*source.shape[:-1], weight.shape[0]) if fits else None
+    return blank(source, *source.shape[:-1], weight.shape[0]) if fits else None
 
 
 def _addmm(bias: Tensor, source: Tensor, weight: Tensor, **__: Any) -> Tensor | None:
@@ -224,7 +223,7 @@ def _addmm(bias: Tensor, source: Tensor, weight: Tensor, **__: Any) -> Tensor | 
     ):
         return None
     return (
-        source.new_empty(source.shape[0], weight.shape[1])
+        blank(source, source.shape[0], weight.shape[1])
         if bias.dtype == source.dtype == weight.dtype
         else None
     )
@@ -236,7 +235,7 @@ def _mm(source: Tensor, weight: Tensor) -> Tensor | None:
         and source.shape[1] == weight.shape[0]
         and source.dtype == weight.dtype
     )
-    return source.new_empty(source.shape[0], weight.shape[1]) if fits else None
+    return blank(source, source.shape[0], weight.shape[1]) if fits else None
 
 
 LAYERS: dict[Any, Callable[..., Any]] = {
