@@ -285,6 +285,11 @@ class Flag(_Code):
         "the driver does not say whether other programs used the card",
         "see that nobody does",
     )
+    DRAWS_DISPLAY = Warns(
+        "draws_display",
+        "the card drew a display as well: what that takes is in the figures",
+        "a card without a display",
+    )
     LAUNCH_BOUND = Warns(
         "launch_bound",
         "the card was at work in less than 80 % of a call: the time is that of launching operators "

@@ -28,6 +28,7 @@ CARD = {
     "memory_bytes": 8 << 30,
     "memory_used_bytes": 1 << 30,
     "processes": 0,
+    "drawing": 0,
     "utilisation_percent": 0,
     "sm_clock_mhz": 1400,
     "temperature_c": 50,
@@ -65,6 +66,7 @@ FACTS: dict[str, Any] = {
         "compiler": "c++",
         "contended": False,
         "stolen_share": 0.013,
+        "sees_all_processes": True,
         "load": {"load_1min": 0.1, "cpu_pressure_avg10": 0.0, "involuntary_switches": 0},
     },
     "torch": {
@@ -188,6 +190,13 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
     ),
     "others on the card": ({"cards__0__processes": 2}, "time on the card", "but", "2 programs"),
     "others not told": ({"cards__0__processes": None}, "time on the card", "but", "does not say"),
+    "others not seen": (
+        {"host__sees_all_processes": False},
+        "time on the card",
+        "but",
+        "not seen from within this container",
+    ),
+    "a display": ({"cards__0__drawing": 2}, "time on the card", "but", "2 programs draw a display"),
     "memory not told": (
         {"cards__0__memory_used_bytes": None},
         "memory of the card",

@@ -13,7 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +32,8 @@ QUESTIONS = (
     "driver",
     "capability",
     "used_bytes",
-    "process_count",
-    "process_bytes",
+    "computing_count",
+    "use",
     "utilisation_percent",
     "sm_clock_mhz",
     "memory_clock_mhz",
@@ -50,7 +50,7 @@ def card(uuid: str | None = None) -> dict[str, Any]:
     try:
         found = NvmlCard(uuid)
         instrument = NvmlInstrument(found)
-        answers = {question: getattr(found, question)() for question in QUESTIONS}
+        answers = {question: _plain(getattr(found, question)()) for question in QUESTIONS}
     except GpuLostError as error:
         return {"lost": str(error)}
     return answers | {
@@ -65,6 +65,10 @@ def card(uuid: str | None = None) -> dict[str, Any]:
         "sensors": {name: asdict(sensor) for name, sensor in instrument.sensors.items()},
         "probed": instrument.probed,
     }
+
+
+def _plain(answer: Any) -> Any:
+    return asdict(answer) if is_dataclass(answer) and not isinstance(answer, type) else answer
 
 
 def job(

@@ -7,6 +7,7 @@ host's memory; what torch would report of a card is set on the object.
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -17,6 +18,8 @@ import torch
 
 from archbench.measure.machine import cuda
 from archbench.measure.machine.cuda import CudaDevice
+from archbench.measure.power.use import Use
+from archbench.reasons import Reason
 from archbench.settings import Settings
 
 MIB = 1 << 20
@@ -37,6 +40,8 @@ class Card:
     kernels: tuple[tuple[float, float], ...] = ()
     """When kernels begin and end in a profiler's pass, microseconds."""
     calls: list[str] = field(default_factory=list)
+    use: Use = field(default_factory=Use)
+    """Who uses the card, as its driver tells."""
 
     def open(self, patch: pytest.MonkeyPatch, settings: Settings | None = None) -> CudaDevice:
         """Open the card as the device of a job."""
@@ -81,6 +86,7 @@ class Card:
         patch.setattr(torch.cuda, "CUDAGraph", lambda: Graph(self))
         patch.setattr(torch.cuda, "graph", self._capturing)
         patch.setattr(cuda, "profile", self._profiling)
+        patch.setattr(cuda, "NvmlCard", lambda _: Driver(self))
         # Set for the process by whatever opens a card; put back after the test.
         for switch in ("benchmark", "deterministic", "allow_tf32"):
             patch.setattr(torch.backends.cudnn, switch, getattr(torch.backends.cudnn, switch))
@@ -112,6 +118,22 @@ class Card:
         yield
         if self.capture_fails:
             raise RuntimeError(self.capture_fails)
+
+
+class Driver:
+    """The card as its driver sees it."""
+
+    why_not: Reason | None = None
+    failures: Mapping[str, Reason] = {"nvmlDeviceGetMemoryInfo": Reason.NOT_SUPPORTED}
+
+    def __init__(self, card: Card) -> None:
+        self._card = card
+
+    def use(self) -> Use:
+        return self._card.use
+
+    def fingerprint(self) -> dict[str, Any]:
+        return {}
 
 
 def event(name: str, start: float, end: float, *, device: str = "CUDA", **more: Any) -> Any:

@@ -12,7 +12,8 @@
    STUB_COUNTER      refresh,scale[,mode]  mode: none, stuck, decreasing
    STUB_FAIL         function=code@calls[+times],...  after that many calls the function returns the code (for so many calls)
    STUB_STALL        function=milliseconds@seconds  the first call so long after initialisation takes so long
-   STUB_PROCESSES    compute,graphics  numbers of processes, whose ids are not of this machine and whose memory nobody tells
+   STUB_PROCESSES    compute,graphics  numbers of processes, whose ids are not of this machine
+   STUB_PROCESS_BYTES  memory of each; default: nobody tells
    STUB_MIG          1: the card is cut into slices
    STUB_UTILISATION, STUB_EVENTS, STUB_CLOCK, STUB_TEMPERATURE   seconds:value,...  on the time of the trace
 */
@@ -234,7 +235,7 @@ static int processes(unsigned have, unsigned first, unsigned *count, process_t *
     *count = have;
     if (!have) return 0;
     if (room < have || !found) return 7;
-    for (unsigned i = 0; i < have; i++) found[i] = (process_t){first + i, ~0ull, ~0u, ~0u};
+    for (unsigned i = 0; i < have; i++) found[i] = (process_t){first + i, strtoull(env("STUB_PROCESS_BYTES", "18446744073709551615"), NULL, 10), ~0u, ~0u};
     return 0;
 }
 

@@ -320,6 +320,7 @@ def load_of(bench: Bench, latency: Metric, batch: int) -> Load:
         protocol=latency.protocol,
         postprocess=bench.postprocess if bench.load is not None else None,
         processes=int(bench.device.kind == "cuda"),
+        flags=tuple(bench.device.contention()),
     )
 
 

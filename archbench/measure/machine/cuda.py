@@ -9,7 +9,7 @@ from typing import IO, Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
-from archbench.measure.machine import exclusive
+from archbench.measure.machine import exclusive, host
 from archbench.measure.machine.device import Clock, Device
 from archbench.measure.machine.kernels import kernel_intervals, union
 from archbench.measure.power.nvml import NvmlCard
@@ -48,7 +48,7 @@ class CudaDevice(Device):
         check_precision(settings.precision, torch.cuda.get_device_properties(index))
         self.card = NvmlCard(_uuid(index))
         self._lock = self._take(_uuid(index), settings)
-        self._used_before = self.card.used_bytes()
+        self._before = self.card.use()
         self._replays = settings.cuda_graph or settings.compile in GRAPH_MODES
         # cuBLAS reads it when the context is made, and is deterministic with no other value.
         os.environ |= {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"} if settings.deterministic else {}
@@ -59,7 +59,7 @@ class CudaDevice(Device):
 
     def _take(self, uuid: str, settings: Settings) -> IO[bytes] | None:
         """Hold the card for this process alone, unless sharing is allowed; raises BusyError."""
-        return None if settings.allow_shared else exclusive.hold(uuid, self.card.process_count)
+        return None if settings.allow_shared else exclusive.hold(uuid, self.card.use)
 
     @property
     def label(self) -> str:
@@ -104,7 +104,7 @@ class CudaDevice(Device):
         return union(intervals) / 1e6 if intervals else Reason.NO_KERNELS_SEEN
 
     def contention(self) -> list[Flag]:
-        return exclusive.contention(self.card.process_count())
+        return exclusive.contention(self.card.use(), sees_all=host.sees_all_processes())
 
     def synchronize(self) -> None:
         torch.cuda.synchronize(self._index)
@@ -148,20 +148,33 @@ class CudaDevice(Device):
         return {name: Metric.of(name, reserved, "caching allocator", protocol)}
 
     def _delta(self, protocol: str) -> dict[str, Metric]:
-        """What is in use on the card more than before this process had a context there."""
-        name, used = "mem_device_delta_bytes", self.card.used_bytes()
-        if used is None or self._used_before is None:
+        """What is in use on the card more than before this process had a context there, without
+        what other processes took or gave back meanwhile.
+        """
+        name, before, now = "mem_device_delta_bytes", self._before, self.card.use()
+        if now.used_bytes is None or before.used_bytes is None:
             why_not = self.card.why_not or self.card.failures["nvmlDeviceGetMemoryInfo"]
             return Metric.lacking([name], why_not)
+        others_before = before.bytes_of_others(None)
+        others_now = now.bytes_of_others(now.own(_own_pid()))
+        if others_before is None or others_now is None:
+            return Metric.lacking([name], Reason.NOT_TOLD_BY_PROCESS)
+        delta = now.used_bytes - others_now - (before.used_bytes - others_before)
         source = "NVML used less used before the context"
-        return {name: Metric.of(name, used - self._used_before, source, protocol)}
+        flags = [flag for flag in self.contention() if flag == Flag.EXCLUSIVITY_UNKNOWN]
+        return {name: Metric.of(name, delta, source, protocol, flags=tuple(flags))}
 
     def _of_process(self, protocol: str) -> dict[str, Metric]:
         """What the driver says that this process has on the card."""
-        name, held = "mem_process_bytes", self.card.process_bytes()
-        if not held:
+        name, own = "mem_process_bytes", self.card.use().own(_own_pid())
+        if own is None or not own.held_bytes:
             return Metric.lacking([name], Reason.NOT_TOLD_BY_PROCESS)
-        return {name: Metric.of(name, held, "NVML", protocol)}
+        return {name: Metric.of(name, own.held_bytes, "NVML", protocol)}
+
+
+def _own_pid() -> int | None:
+    """The id under which the driver lists this process; None where that is not known."""
+    return os.getpid() if host.sees_all_processes() else None
 
 
 class CudaClock(Clock):

@@ -122,14 +122,15 @@ def _on_cards(facts: Facts) -> Iterator[Ability]:
         yield replace(lacking, found=f"{lacking.found}: {said}") if said else lacking
     for index, card in enumerate(facts["cards"]):
         name = f"card {index}" if len(facts["cards"]) > 1 else "the card"
-        time = _time_of(f"time on {name}", card, facts["torch"])
+        time = _time_of(f"time on {name}", card, facts)
         yield time
         if time.state != "no":
             yield _memory_of(f"memory of {name}", card)
         yield _energy_of(f"energy of {name}", card, usable=time.state != "no")
 
 
-def _time_of(name: str, card: Facts, torch: Facts) -> Ability:
+def _time_of(name: str, card: Facts, facts: Facts) -> Ability:
+    torch = facts["torch"]
     if torch["version"] is None:
         return Ability(name, "no", "torch is not installed", "pip install torch")
     if not torch["cuda"]:
@@ -157,23 +158,24 @@ def _time_of(name: str, card: Facts, torch: Facts) -> Ability:
             Flag.THROTTLED.remedy,
             Flag.THROTTLED,
         )
-    if card["processes"]:
-        others = f"{card['processes']} program{'s' * (card['processes'] != 1)}"
-        return Ability(
-            name,
-            "but",
-            f"{others} run on it now",
-            Flag.CONTENDED.remedy,
-            Flag.CONTENDED,
-        )
-    if card["processes"] is None:
-        return Ability(
-            name,
-            "but",
-            "its driver does not say whether others use it",
-            Flag.EXCLUSIVITY_UNKNOWN.remedy,
-            Flag.EXCLUSIVITY_UNKNOWN,
-        )
+    return _shared(name, card, sees_all=facts["host"]["sees_all_processes"])
+
+
+def _shared(name: str, card: Facts, *, sees_all: bool) -> Ability:
+    """Whether others use a card that can be used."""
+    count = card["processes"]
+    if count:
+        found = f"{count} program{'s' * (count != 1)} run on it now"
+        return Ability(name, "but", found, Flag.CONTENDED.remedy, Flag.CONTENDED)
+    unknown = "" if sees_all else "others on it are not seen from within this container"
+    if count is None:
+        unknown = "its driver does not say whether others use it"
+    if unknown:
+        remedy = Flag.EXCLUSIVITY_UNKNOWN.remedy
+        return Ability(name, "but", unknown, remedy, Flag.EXCLUSIVITY_UNKNOWN)
+    if card["drawing"]:
+        found = f"{card['drawing']} program{'s' * (card['drawing'] != 1)} draw a display on it"
+        return Ability(name, "but", found, Flag.DRAWS_DISPLAY.remedy, Flag.DRAWS_DISPLAY)
     return Ability(name, "yes", f"{card['name']}, nobody else on it")
 
 

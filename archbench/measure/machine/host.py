@@ -17,6 +17,19 @@ from archbench.records.conditions import Environment, HostLoad
 from archbench.records.store import host_id
 
 CPUS = Path("/sys/devices/system/cpu")
+PID_NAMESPACE, FIRST_PID_NAMESPACE = Path("/proc/self/ns/pid"), "pid:[4026531836]"
+CONTAINER_FILES = (
+    "/.dockerenv",
+    "/run/.containerenv",
+    "/.singularity.d",
+    "/run/systemd/container",
+    "/run/host/container-manager",
+)
+"""Files by which Docker, Podman, Apptainer, and LXC or nspawn under systemd mark a container
+(systemd's "The Container Interface").
+"""
+CONTAINER_VARIABLES = ("container", "KUBERNETES_SERVICE_HOST", "APPTAINER_CONTAINER")
+"""Variables that say the same: of systemd's interface, of Kubernetes, of Apptainer."""
 CONTENDED_PRESSURE = 10.0
 """Percent of 10 s in which something waited for a CPU, above which another program is taken to
 disturb.
@@ -100,12 +113,35 @@ def fingerprint() -> Environment:
         "cores": usable_cores(),
         "affinity": sorted(affinity()),
         "governor": _read(CPUS / "cpu0/cpufreq/scaling_governor"),
-        "container": Path("/.dockerenv").exists() or Path("/run/.containerenv").exists(),
+        "container": in_container(),
         "virtual_machine": "hypervisor" in flags,
         "variables": {
             name: os.environ[name] for name in ENVIRONMENT_VARIABLES if name in os.environ
         },
     }
+
+
+def sees_all_processes() -> bool:
+    """Whether this process is in the first PID namespace, whose number is fixed (torvalds/linux,
+    include/linux/proc_ns.h, PROC_PID_INIT_INO): in another one, processes outside are hidden.
+    """
+    return _pid_namespace() == FIRST_PID_NAMESPACE
+
+
+def in_container() -> bool:
+    """Whether this process runs in a container of any kind."""
+    return (
+        _pid_namespace() not in (None, FIRST_PID_NAMESPACE)
+        or any(Path(mark).exists() for mark in CONTAINER_FILES)
+        or any(os.environ.get(name) for name in CONTAINER_VARIABLES)
+    )
+
+
+def _pid_namespace() -> str | None:
+    try:
+        return str(PID_NAMESPACE.readlink())
+    except OSError:
+        return None
 
 
 def _commit() -> str | None:

@@ -64,6 +64,7 @@ def look_at_host() -> dict[str, Any]:
         "compiler": next(filter(shutil.which, COMPILERS), None),
         "load": load,
         "contended": host.is_contended(load),
+        "sees_all_processes": host.sees_all_processes(),
         "stolen_share": time.stolen_share(host.ProcessorTime(0, 0)) if time else None,
     }
 
@@ -115,15 +116,17 @@ def look_at_card(card: NvmlCard) -> dict[str, Any]:
     """
     memory = card.ask("nvmlDeviceGetMemoryInfo")
     events = card.event_reasons()
+    use = card.use()
     return {
         "name": card.name(),
         "uuid": card.uuid(),
         "capability": card.capability(),
         **card.fingerprint(),
         "memory_bytes": memory and int(memory.total),
-        "memory_used_bytes": card.used_bytes(),
-        "processes": card.process_count(),
-        "utilisation_percent": card.utilisation_percent(),
+        "memory_used_bytes": use.used_bytes,
+        "processes": use.computing_count,
+        "drawing": use.drawing_count,
+        "utilisation_percent": use.percent,
         "sm_clock_mhz": card.sm_clock_mhz(),
         "temperature_c": card.temperature_c(),
         "performance_state": card.performance_state(),

@@ -174,7 +174,8 @@ class EnergyJob:
             unfit = Reason.INTERRUPTED
         elif shared == Flag.CONTENDED and not self.allow_shared:
             unfit = Reason.CONTENDED
-        return unfit, [*flags_of(trace, window), *([shared] if shared else [])]
+        flags = [*flags_of(trace, window), *([shared] if shared else []), *load.flags]
+        return unfit, list(dict.fromkeys(flags))
 
     def _figures(self, power: Power, window: Window, images: float, notes: Notes) -> None:
         """Give the figures that follow from power and images of a window."""

@@ -12,6 +12,7 @@ import numpy as np
 
 from archbench.measure.power.integral import Window
 from archbench.measure.power.meter import Meter
+from archbench.reasons import Flag
 
 QUEUE_S = 0.05
 """Work that may be given to the device before the host waits for it, so that the two do not drift
@@ -37,6 +38,8 @@ class Load:
     postprocess: Callable[[], Any] | None = None
     processes: int = 0
     """Processes that this job has on the device: 1 where it has a context there."""
+    flags: tuple[Flag, ...] = ()
+    """What is known of others on the device besides."""
 
     def keep_busy(
         self,

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
 from archbench.measure.power.meter import GpuLostError
+from archbench.measure.power.use import Process, Use
 from archbench.reasons import Reason
 from archbench.records.conditions import Environment
 
@@ -161,25 +162,25 @@ class NvmlCard:
         memory = self.ask("nvmlDeviceGetMemoryInfo")
         return None if memory is None else int(memory.used)
 
-    def process_count(self) -> int | None:
-        """Processes that compute or draw on the card; None where the driver lists none of the two
-        (`Flag.EXCLUSIVITY_UNKNOWN`).
+    def use(self) -> Use:
+        """Who computes and draws on the card, how busy it is, and what of its memory is in use."""
+        return Use(
+            self._processes("nvmlDeviceGetComputeRunningProcesses"),
+            self._processes("nvmlDeviceGetGraphicsRunningProcesses"),
+            self.utilisation_percent(),
+            self.used_bytes(),
+        )
 
-        In containers their ids are the host's, so only their number says something.
-        """
-        kinds = ("nvmlDeviceGetComputeRunningProcesses", "nvmlDeviceGetGraphicsRunningProcesses")
-        lists = [self.ask(kind) for kind in kinds]
-        if None in lists:
+    def _processes(self, function: str) -> tuple[Process, ...] | None:
+        found = self.ask(function)
+        if found is None:
             return None
-        ids = [process.pid for processes in lists for process in processes]
-        return len(set(ids) - {0}) + ids.count(0)
+        return tuple(Process(process.pid, process.usedGpuMemory) for process in found)
 
-    def process_bytes(self) -> int | None:
-        """Memory of the one process that computes on the card; None where there are more, or where
-        the driver does not tell it.
-        """
-        processes = self.ask("nvmlDeviceGetComputeRunningProcesses")
-        return processes[0].usedGpuMemory if processes and len(processes) == 1 else None
+    def computing_count(self) -> int | None:
+        """How many processes compute on the card."""
+        found = self._processes("nvmlDeviceGetComputeRunningProcesses")
+        return Use(found).computing_count
 
     def utilisation_percent(self) -> int | None:
         """Share of the driver's last sampling period in which something ran on the card."""

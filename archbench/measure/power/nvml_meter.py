@@ -146,7 +146,7 @@ class NvmlInstrument:
             "event_reasons": card.event_reasons(),
             "performance_state": card.performance_state(),
             "utilisation_percent": card.utilisation_percent(),
-            "processes": card.process_count(),
+            "processes": card.computing_count(),
         }
         return {name: math.nan if value is None else float(value) for name, value in found.items()}
 

@@ -131,8 +131,8 @@ def _card(card: Facts) -> Rows:
     yield "memory", f"{_bytes(card['memory_used_bytes'])} of {_bytes(card['memory_bytes'])} in use"
     yield (
         "use now",
-        f"programs: {_known(card['processes'])}; busy {_known(card['utilisation_percent'], ' %')} "
-        "of the time",
+        f"programs: {_known(card['processes'])}, and {_known(card['drawing'])} that draw; "
+        f"busy {_known(card['utilisation_percent'], ' %')} of the time",
     )
     events = (
         "not told why"

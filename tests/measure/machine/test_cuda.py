@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from itertools import cycle
 
@@ -14,8 +15,11 @@ from archbench.measure.job.bench import Bench
 from archbench.measure.job.passes import parts, throughput
 from archbench.measure.job.training import TrainingStep
 from archbench.measure.job.worker import memory
+from archbench.measure.machine import host
 from archbench.measure.machine.cuda import allow_tf32
+from archbench.measure.power.use import Process, Use
 from archbench.measure.roofline import probes
+from archbench.records import Metric
 from archbench.settings import Settings
 from archbench.spec import UsageError
 
@@ -56,6 +60,17 @@ def test_no_getter_of_torchs_two_ways_rejects_what_was_set_of_tf32(fp32_as_it_wa
     assert torch.backends.cudnn.allow_tf32 is allowed
     newer = (torch.backends.cuda.matmul.fp32_precision, torch.backends.cudnn.conv.fp32_precision)
     assert all((precision == "tf32") is allowed for precision in newer)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("allowed", [True, False])
+def test_torch_compiles_whatever_was_set_of_tf32(fp32_as_it_was, allowed):
+    allow_tf32(allowed)
+    network = torch.nn.Conv2d(3, 4, 3).eval()
+    images = torch.randn(1, 3, 8, 8)
+    with torch.inference_mode():
+        expected = network(images)
+        torch.testing.assert_close(torch.compile(network, dynamic=False)(images), expected)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "tf32"])
@@ -129,6 +144,55 @@ def test_the_peak_of_memory_is_of_the_calls_after_it_was_reset(monkeypatch):
     assert found["mem_alloc_peak_bytes"].value == 700
     assert found["mem_act_peak_bytes"].value == 600
     assert card.calls == ["empty_cache", "reset_peak_memory_stats", "call", "call", "synchronize"]
+
+
+OWN, OTHER, DISPLAY = (
+    Process(pid, size << 20) for pid, size in ((os.getpid(), 500), (7, 90), (9, 30))
+)
+
+
+def delta(patch, before: Use, now: Use, *, sees_all: bool = True) -> Metric:
+    """What a job finds that it has on a card, by who used it before and who does now."""
+    patch.setattr(host, "sees_all_processes", lambda: sees_all)
+    card = Card(use=before)
+    device = card.open(patch)
+    device.reset_memory()
+    card.use = now
+    found = device.memory(protocol="model")
+    assert found["mem_process_bytes"].value == (500 << 20 if sees_all else None)
+    return found["mem_device_delta_bytes"]
+
+
+def seen(used_mib: int, *computing: Process, drawing: tuple[Process, ...] = ()) -> Use:
+    return Use(computing, drawing, 0, used_mib << 20)
+
+
+@pytest.mark.parametrize(
+    ("before", "now"),
+    [
+        (seen(100), seen(600, OWN)),
+        (seen(100), seen(690, OWN, OTHER)),
+        (seen(190, OTHER), seen(600, OWN)),
+        (seen(100), seen(630, OWN, drawing=(DISPLAY,))),
+    ],
+)
+def test_a_neighbours_memory_is_none_of_the_jobs(monkeypatch, before, now):
+    found = delta(monkeypatch, before, now)
+    assert (found.value, found.flags) == (500 << 20, ())
+
+
+def test_memory_of_neighbours_that_is_not_told_leaves_no_figure(monkeypatch):
+    found = delta(monkeypatch, seen(100), seen(690, OWN, Process(7, None)))
+    assert found.reason == "not_told_by_process"
+
+
+def test_in_a_namespace_of_its_own_a_job_cannot_tell_whether_it_was_alone(monkeypatch):
+    found = delta(monkeypatch, seen(100), seen(600, Process(3, None)), sees_all=False)
+    assert (found.value, found.flags) == (500 << 20, ("exclusivity_unknown",))
+    found = delta(
+        monkeypatch, seen(100), seen(690, Process(3, None), Process(4, None)), sees_all=False
+    )
+    assert found.reason == "not_told_by_process"
 
 
 @pytest.mark.parametrize(

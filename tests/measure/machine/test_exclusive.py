@@ -8,12 +8,14 @@ import time
 
 import pytest
 
-from archbench.measure.machine.exclusive import BusyError, contention, hold
+from archbench.measure.machine.exclusive import QUIET_S, BusyError, Quiet, contention, hold
+from archbench.measure.power.use import Process, Use
 
 HOLD = """
 import sys, time
 from archbench.measure.machine.exclusive import hold
-lock = hold("GPU-test", lambda: 0)
+from archbench.measure.power.use import Use
+lock = hold("GPU-test", Use)
 print("held", flush=True)
 time.sleep(60)
 """
@@ -36,39 +38,105 @@ def holder():
 def test_a_second_archbench_waits_and_then_says_who_has_the_card(holder):
     start = time.monotonic()
     with pytest.raises(BusyError, match=r"another archbench used the card GPU-test for 0\.2 s"):
-        hold("GPU-test", lambda: 0, wait_s=0.2)
+        hold("GPU-test", Use, wait_s=0.2)
     assert time.monotonic() - start >= 0.2
 
 
 def test_cards_are_held_one_by_one(holder):
-    hold("GPU-other", lambda: 0, wait_s=0).close()
+    hold("GPU-other", Use, wait_s=1.5).close()
 
 
 def test_the_lock_ends_with_the_process(holder):
     holder.kill()
     holder.wait()
-    hold("GPU-test", lambda: 0, wait_s=0).close()
+    hold("GPU-test", Use, wait_s=1.5).close()
+
+
+def using(computing: int = 0, drawing: int = 0, percent: int | None = 0, used: int = 0) -> Use:
+    def listed(count: int) -> tuple[Process, ...]:
+        return tuple(Process(1 + i, None) for i in range(count))
+
+    return Use(listed(computing), listed(drawing), percent, used)
+
+
+IDLE, HIDDEN = using(), "something that its driver does not list"
+
+
+def looks(*uses: Use):
+    """A look at the card after another; the last is what it stays like."""
+    left = list(uses)
+    return lambda: left.pop(0) if len(left) > 1 else left[0]
 
 
 def test_other_processes_are_waited_for():
-    counts = iter([2, 1, 0])
-    hold("GPU-test", lambda: next(counts), wait_s=5).close()
-    assert next(counts, None) is None
+    look = looks(using(2), using(1), IDLE)
+    start = time.monotonic()
+    hold("GPU-test", look, wait_s=5).close()
+    assert time.monotonic() - start >= QUIET_S
 
 
 @pytest.mark.parametrize(
-    ("count", "who"), [(1, "1 other process used"), (3, "3 other processes used")]
+    ("use", "who"),
+    [
+        (using(1), "1 other process"),
+        (using(3), "3 other processes"),
+        (using(percent=7), HIDDEN),
+        (using(2, drawing=1), "2 other processes"),
+    ],
 )
-def test_processes_that_stay_are_counted(count, who):
-    with pytest.raises(BusyError, match=who):
-        hold("GPU-test", lambda: count, wait_s=0)
+def test_who_stays_is_named(use, who):
+    with pytest.raises(BusyError, match=f"{who} used the card GPU-test for 0 s"):
+        hold("GPU-test", looks(use), wait_s=0)
+
+
+def test_memory_that_moves_without_a_listed_process_is_somebody_s():
+    count = iter(range(100))
+    with pytest.raises(BusyError, match=HIDDEN):
+        hold("GPU-test", lambda: using(used=next(count) << 22), wait_s=1.3)
+
+
+def test_one_look_is_not_enough_to_call_a_card_idle():
+    """A process of another container is not listed, and computes now and then."""
+    quiet = Quiet()
+    assert quiet.disturbed_by(IDLE) == ""
+    assert quiet.seconds < QUIET_S
+    assert quiet.disturbed_by(using(percent=3)) == HIDDEN
+    assert quiet.seconds == 0
+    assert quiet.disturbed_by(IDLE) == ""
+    assert quiet.disturbed_by(using(used=1 << 20)) == ""
+    assert quiet.disturbed_by(using(used=3 << 20)) == HIDDEN
+
+
+def test_a_display_does_not_make_a_card_busy_but_is_flagged():
+    """It draws all the time, in memory that comes and goes."""
+    quiet = Quiet()
+    for used in (1 << 30, 2 << 30):
+        assert quiet.disturbed_by(using(drawing=2, percent=9, used=used)) == ""
+    assert contention(using(1, drawing=2), sees_all=True) == ["draws_display"]
 
 
 def test_a_driver_that_does_not_say_is_no_hindrance_but_a_flag():
-    hold("GPU-test", lambda: None, wait_s=0).close()
-    assert contention(None) == ["exclusivity_unknown"]
+    hold("GPU-test", Use, wait_s=1.5).close()
+    assert contention(Use(), sees_all=True) == ["exclusivity_unknown"]
 
 
-@pytest.mark.parametrize(("processes", "flags"), [(0, []), (1, []), (2, ["contended"])])
-def test_more_than_this_process_is_contention(processes, flags):
-    assert contention(processes) == flags
+@pytest.mark.parametrize(
+    ("use", "sees_all", "flags"),
+    [
+        (using(1), True, []),
+        (using(0), True, ["exclusivity_unknown"]),
+        (using(2), True, ["contended"]),
+        (using(1), False, ["exclusivity_unknown"]),
+        (using(2), False, ["contended"]),
+        (Use(using(1).computing), True, ["exclusivity_unknown"]),
+    ],
+)
+def test_one_process_seen_is_alone_only_where_all_and_our_own_are_seen(use, sees_all, flags):
+    assert contention(use, sees_all=sees_all) == flags
+
+
+def test_a_process_in_both_lists_counts_once_and_one_without_an_id_each_time():
+    both = Use((Process(7, 5), Process(0, None)), (Process(7, 5), Process(0, None)))
+    assert (both.computing_count, both.drawing_count) == (2, 2)
+    assert Use((Process(7, 5), Process(9, 3)), (Process(7, 5),)).bytes_of_others(None) == 8
+    assert both.bytes_of_others(None) is None

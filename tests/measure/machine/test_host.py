@@ -80,3 +80,35 @@ def test_work_is_in_the_account() -> None:
     assert before
     assert after
     assert after.used > before.used
+
+
+@pytest.mark.parametrize(
+    ("target", "sees_all", "contained"),
+    [("pid:[4026531836]", True, False), ("pid:[4026532999]", False, True), (None, False, False)],
+)
+def test_a_pid_namespace_that_is_not_the_first_is_a_containers(
+    monkeypatch, tmp_path, target, sees_all, contained
+):
+    link = tmp_path / "pid"
+    if target:
+        link.symlink_to(target)
+    monkeypatch.setattr(host, "PID_NAMESPACE", link)
+    monkeypatch.setattr(host, "CONTAINER_FILES", ())
+    for name in host.CONTAINER_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert (host.sees_all_processes(), host.in_container()) == (sees_all, contained)
+
+
+def test_containers_of_every_kind_are_known_by_their_marks(monkeypatch, tmp_path):
+    monkeypatch.setattr(host, "PID_NAMESPACE", tmp_path / "none")
+    monkeypatch.setattr(host, "CONTAINER_FILES", (str(tmp_path / "mark"),))
+    for name in host.CONTAINER_VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+    assert not host.in_container()
+    for name in host.CONTAINER_VARIABLES:
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "any")
+            assert host.in_container()
+    (tmp_path / "mark").touch()
+    assert host.in_container()
+    assert host.fingerprint()["container"]

@@ -18,7 +18,7 @@ ANSWERS = {
     "driver": "999.1",
     "capability": 8.6,
     "used_bytes": 1 << 30,
-    "process_count": 0,
+    "computing_count": 0,
     "utilisation_percent": 0,
     "sm_clock_mhz": 1400,
     "memory_clock_mhz": 7000,
@@ -57,7 +57,9 @@ UNAVAILABLE = {
 def test_a_card_that_cannot_be_asked_says_why_and_answers_none(nvml_stub, child, fail, reason):
     found = child(nvml_stub(STUB_FAIL=fail), "card")
     assert (found["why_not"], found["card_why_not"]) == (reason, reason)
-    assert [found[name] for name in ("name", "used_bytes", "process_count", "driver")] == [None] * 4
+    assert [found[name] for name in ("name", "used_bytes", "computing_count", "driver")] == [
+        None
+    ] * 4
 
 
 POWERLESS = {
@@ -76,7 +78,7 @@ POWERLESS = {
 def test_a_card_without_power_says_why_and_answers_the_rest(nvml_stub, child, variables, reason):
     found = child(nvml_stub(**variables), "card")
     assert (found["why_not"], found["card_why_not"]) == (reason, None)
-    assert (found["used_bytes"], found["process_count"]) == (1 << 30, 0)
+    assert (found["used_bytes"], found["computing_count"]) == (1 << 30, 0)
 
 
 @pytest.mark.parametrize("code", [15, 16])
@@ -132,22 +134,24 @@ def test_what_does_not_pass_is_none_after_three_more_tries(nvml_stub, child):
     ) == (None, 3, "nvml_transient")
 
 
-def test_processes_are_counted_though_their_ids_are_the_hosts_and_their_memory_is_not_told(
+def test_processes_are_listed_though_their_ids_are_the_hosts_and_their_memory_is_not_told(
     nvml_stub, child
 ):
-    assert child(nvml_stub(STUB_PROCESSES="2,1"), "card")["process_count"] == 3
-    assert child(nvml_stub(STUB_PROCESSES="1,0"), "card")["process_bytes"] is None
+    found = child(nvml_stub(STUB_PROCESSES="2,1"), "card")
+    assert found["computing_count"] == 2
+    assert [process["held_bytes"] for process in found["use"]["computing"]] == [None, None]
+    assert len(found["use"]["drawing"]) == 1
+    assert (found["use"]["percent"], found["use"]["used_bytes"]) == (0, 1 << 30)
+    told = child(nvml_stub(STUB_PROCESSES="1,0", STUB_PROCESS_BYTES="4096"), "card")["use"]
+    assert told["computing"] == [{"pid": 4100000, "held_bytes": 4096}]
 
 
-def test_a_list_of_processes_that_cannot_be_read_is_no_empty_list(nvml_stub, child):
-    found = child(
-        nvml_stub(STUB_FAIL="nvmlDeviceGetGraphicsRunningProcesses_v3=4", STUB_PROCESSES="1,0"),
-        "card",
-    )
-    assert (found["process_count"], found["failures"]["nvmlDeviceGetGraphicsRunningProcesses"]) == (
-        None,
-        "no_permission",
-    )
+@pytest.mark.parametrize(("function", "kind"), [("Compute", "computing"), ("Graphics", "drawing")])
+def test_a_list_of_processes_that_cannot_be_read_is_no_empty_list(nvml_stub, child, function, kind):
+    name = f"nvmlDeviceGet{function}RunningProcesses"
+    found = child(nvml_stub(STUB_FAIL=f"{name}_v3=4", STUB_PROCESSES="1,1"), "card")
+    assert (found["use"][kind], found["failures"][name]) == (None, "no_permission")
+    assert len(found["use"]["drawing" if kind == "computing" else "computing"]) == 1
 
 
 def test_power_that_only_the_module_has_says_so(nvml_stub, child):
