@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
@@ -18,10 +19,11 @@ from archbench.counting.report import Call, CostReport
 from archbench.counting.training import mean_square, train_memory
 from archbench.papers import paper_params
 from archbench.spec import OptionValue, Spec, UsageError
+from archbench.tracebacks import first_line
 from archbench.zoo import catalogue
 from archbench.zoo.assemble import assemble
 from archbench.zoo.catalogue import Network
-from archbench.zoo.catalogue.blame import blamed
+from archbench.zoo.catalogue.blame import blamed, in_a_line
 from archbench.zoo.contracts import Backbone, Detector
 
 __all__ = [
@@ -29,13 +31,14 @@ __all__ = [
     "Call",
     "CostReport",
     "Detector",
+    "blamed_on_plugin",
+    "blaming",
     "build",
     "build_spec",
     "check_spec",
     "cost",
     "cost_spec",
     "count",
-    "is_users_own",
     "mean_square",
 ]
 
@@ -98,9 +101,8 @@ def cost_spec(spec: Spec) -> CostReport:
     Raises UsageError for an input that it cannot take or be trained on, and for whatever a user's
     own network raises.
     """
-    network = catalogue.network(spec)
-    with blamed(network.plugin_files, f"{spec} cannot be counted"):
-        report = _counted(network)
+    with blaming(spec, "cannot be counted"):
+        report = _counted(catalogue.network(spec))
     figures = {"params": report.params, **asdict(report.param_kinds)}
     return replace(report, paper_params=paper_params(spec, figures))
 
@@ -117,28 +119,35 @@ def _counted(network: Network) -> CostReport:
     except (RuntimeError, ValueError) as error:
         if network.plugin_files:
             raise
-        line = str(error).strip().splitlines()[0]
-        raise UsageError(
-            f"{spec} cannot {'be trained' if spec.mode == 'train' else 'run'}: {line}"
-        ) from error
+        cannot = "be trained" if spec.mode == "train" else "run"
+        raise UsageError(f"{spec} cannot {cannot}: {first_line(error)}") from error
 
 
-def is_users_own(spec: Spec) -> bool:
-    """Say whether a part of a spec's network comes from a plug-in."""
-    return bool(catalogue.network(spec).plugin_files)
+def blaming(spec: Spec, cannot: str) -> AbstractContextManager[None]:
+    """Turn whatever a user's own network raises for a while into a UsageError of one line, which
+    says what it `cannot`; nothing else is changed.
+    """
+    return blamed(catalogue.network(spec).plugin_files, f"{spec} {cannot}")
+
+
+def blamed_on_plugin(error: BaseException, spec: Spec) -> str:
+    """Say in a line what a user's own network raised, and where; empty where no part of a spec's
+    network is a user's own.
+    """
+    files = catalogue.network(spec).plugin_files
+    return in_a_line(error, files) if files else ""
 
 
 def check_spec(spec: Spec, report: CostReport) -> Check:
     """Hold the count of a spec against fvcore's, on real weights on the CPU, and torch's."""
     shape = (3, spec.height, spec.width)
+    cannot = "cannot be held against fvcore, which runs it for real"
     try:
-        check = check_against_fvcore(build_spec(spec), report, shape)
-        return replace(check, torch=check_against_torch(build_spec(spec, device="meta"), shape))
+        with blaming(spec, cannot):
+            check = check_against_fvcore(build_spec(spec), report, shape)
+            return replace(check, torch=check_against_torch(build_spec(spec, device="meta"), shape))
     except (RuntimeError, MemoryError) as error:
-        line = str(error).strip().splitlines()[0]
-        raise UsageError(
-            f"{spec} cannot be held against fvcore, which runs it for real: {line}"
-        ) from error
+        raise UsageError(f"{spec} {cannot}: {first_line(error)}") from error
 
 
 def count(

@@ -31,6 +31,7 @@ WORDS = [
     "reasons",
     "cache",
     "files",
+    "tracebacks",
 ]
 """What lies at the bottom: declarations, and how texts are read and written."""
 MAY_IMPORT = {
@@ -42,14 +43,15 @@ MAY_IMPORT = {
     "reasons": [],
     "cache": [],
     "files": ["spec"],
+    "tracebacks": [],
     "setting": ["spec"],
     "settings": ["setting", "spec", "escaping"],
     "shapes": [],
-    "zoo": ["spec", "spelling", "files", "shapes"],
-    "counting": ["quantities", "spec", "shapes"],
+    "zoo": ["spec", "spelling", "files", "tracebacks", "shapes"],
+    "counting": ["quantities", "spec", "tracebacks", "shapes"],
     "records": WORDS,
     "papers": ["spec", "spelling", "files", "zoo.catalogue"],
-    "api": ["spec", "zoo", "counting", "papers"],
+    "api": ["spec", "tracebacks", "zoo", "counting", "papers"],
     "measure": [*WORDS, "api", "records"],
     "report": [*WORDS, "records", "papers"],
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from importlib import import_module
 from typing import Annotated, Any
@@ -10,6 +11,7 @@ import typer
 
 from archbench import __version__
 from archbench.cli.groups import GroupedCommand
+from archbench.tracebacks import FLAG
 
 COMMANDS = {
     "profile": (
@@ -50,6 +52,9 @@ COMMANDS = {
 """The commands by name, each with what its function's docstring begins with: a list of them loads
 none.
 """
+Debug = Annotated[
+    bool, typer.Option(FLAG, help="Show an error's traceback, too, above the line that says it.")
+]
 FUNCTIONS = {"list": "list_networks"}
 """The functions that are not named as their commands are."""
 
@@ -68,7 +73,7 @@ def command_line(arguments: list[str]) -> Any:
     )
     app.callback(invoke_without_command=True)(_without_command)
     if asked in COMMANDS:
-        app.command(asked, cls=GroupedCommand)(function(asked))
+        app.command(asked, cls=GroupedCommand)(_with_debug(function(asked)))
     else:
         for name, summary in COMMANDS.items():
             app.command(name, help=summary)(_without_options)
@@ -82,12 +87,30 @@ def function(name: str) -> Callable[..., Any]:
     return command
 
 
+def _with_debug(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command be given `Debug`, too, which `run` has looked for."""
+    signature = inspect.signature(command, eval_str=True)
+    own = [*signature.parameters.values()]
+    debug = inspect.Parameter(
+        "debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug
+    )
+
+    def without(*, debug: bool, **values: Any) -> Any:
+        return command(**values)
+
+    without.__doc__ = command.__doc__
+    without.__annotations__ = {each.name: each.annotation for each in (*own, debug)}
+    without.__signature__ = inspect.Signature([*own, debug])  # type: ignore[attr-defined]
+    return without
+
+
 def _without_options() -> None:
     """Stand for a command that is listed."""
 
 
 def _without_command(
     context: typer.Context,
+    debug: Debug = False,
     version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:

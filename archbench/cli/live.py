@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from archbench.cli.messages import say
+from archbench.cli.messages import say, say_traceback
 from archbench.cli.profile import doing
 from archbench.escaping import message
 from archbench.reasons import Status
@@ -80,6 +80,7 @@ class Teller:
         if event.record:
             self._end(event.place, event.record)
         elif event.news:
+            say_traceback(event.news.get("traceback", ""))
             self._running[event.place] = f"{name}: {doing(event.news)}"
         else:
             self._begun[event.place] = time.monotonic()

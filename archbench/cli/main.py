@@ -45,16 +45,19 @@ def run(arguments: list[str]) -> int:
     stderr.
     """
     from archbench.cli.commands import command_line
-    from archbench.cli.messages import say
     from archbench.cli.streams import discard
     from archbench.spec import UsageError
+    from archbench.tracebacks import FLAG, ask
 
+    # Whatever else is wrong, plug-ins that are read with the arguments among it, comes after this.
+    if FLAG in arguments:
+        ask()
     try:
         code = command_line(arguments).main(arguments, prog_name="archbench", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else Exit.DONE
     except UsageError as error:
-        return _fail(str(error))
+        return _fail(error, str(error))
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
     except (BrokenPipeError, SystemExit):
@@ -64,12 +67,11 @@ def run(arguments: list[str]) -> int:
         return Exit.DONE
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        say(f"error: {place}{error.strerror}")
-        return Exit.FAILED
+        return _fail(error, f"{place}{error.strerror or error}", Exit.FAILED)
     except Exception as error:
         if not hasattr(error, "format_message"):
             raise
-        return _fail(error.format_message())
+        return _fail(error, error.format_message())
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -115,8 +117,11 @@ def _once_more(lost: UnraisableHookArgs) -> None:
     again.start()
 
 
-def _fail(message: str) -> int:
-    from archbench.cli.messages import say
+def _fail(error: Exception, message: str, code: Exit = Exit.USAGE) -> int:
+    """Say in a line what is wrong, below the traceback where that is asked for."""
+    from archbench.cli.messages import say, say_traceback
+    from archbench.tracebacks import traceback_of
 
+    say_traceback(traceback_of(error))
     say(f"error: {' '.join(message.split())}")
-    return Exit.USAGE
+    return code

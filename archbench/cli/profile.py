@@ -16,7 +16,7 @@ from archbench.cli.exit import Exit
 from archbench.cli.formats import print_tables, table_width
 from archbench.cli.groups import Several, grouped
 from archbench.cli.measuring import MOST_REPEATS, OPTIONS, Output, Protocol
-from archbench.cli.messages import say
+from archbench.cli.messages import say, say_traceback
 from archbench.cli.plugins import Plugins
 from archbench.reasons import Status
 from archbench.records import Record, Store
@@ -262,6 +262,7 @@ def _progress() -> Iterator[Any]:
 
         def line(news: dict[str, Any]) -> None:
             nonlocal last
+            say_traceback(news.get("traceback", ""))
             if news["phase"] != last:
                 last = news["phase"]
                 say(f"{PHASES.get(last, last)} ...")
@@ -271,7 +272,12 @@ def _progress() -> Iterator[Any]:
     from rich.console import Console
 
     with Console(stderr=True).status("starting") as status:
-        yield lambda news: status.update(doing(news))
+
+        def change(news: dict[str, Any]) -> None:
+            say_traceback(news.get("traceback", ""))
+            status.update(doing(news))
+
+        yield change
 
 
 def _print_json(record: Record, extra: dict[str, Any]) -> None:

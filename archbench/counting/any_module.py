@@ -15,6 +15,7 @@ from archbench.counting.inputs import Inputs
 from archbench.counting.passes import count_module
 from archbench.counting.report import CostReport
 from archbench.spec import UsageError
+from archbench.tracebacks import first_line
 
 DEVICES = "'meta', 'auto', 'cpu', 'cuda' or another device of torch"
 LIBRARY = str(Path(torch.__file__).parent)
@@ -103,9 +104,7 @@ def _cannot(module: nn.Module, error: Exception, on: str) -> str:
 
 
 def _line(error: BaseException) -> str:
-    """The first line of an error's message."""
-    lines = str(error).strip().splitlines()
-    return lines[0].strip() if lines else "no message"
+    return first_line(error) or "no message"
 
 
 def _place(error: BaseException) -> str:

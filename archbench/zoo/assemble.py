@@ -10,6 +10,7 @@ from typing import Any
 from torch import nn
 
 from archbench.spec import UsageError
+from archbench.tracebacks import first_line
 from archbench.zoo.catalogue import Entry, Network
 from archbench.zoo.catalogue.blame import blamed
 from archbench.zoo.catalogue.plugins import import_plugin
@@ -36,8 +37,7 @@ def assemble(network: Network) -> nn.Module:
         except (ValueError, TypeError, OverflowError, RuntimeError) as error:
             if network.plugin_files:
                 raise
-            line = str(error).strip().partition("\n")[0]
-            raise UsageError(f"{cannot}: {line}") from error
+            raise UsageError(f"{cannot}: {first_line(error)}") from error
 
 
 def _module(network: Network) -> nn.Module:

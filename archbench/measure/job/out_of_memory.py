@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from archbench.tracebacks import text_of
+
 # Some libraries have no class for it, only words.
 WORDS = (
     "can't allocate memory",  # torch's allocator on a CPU
@@ -13,10 +15,10 @@ WORDS = (
 )
 
 
-def is_out_of_memory(error: Exception) -> bool:
+def is_out_of_memory(error: BaseException) -> bool:
     """Say whether an error means that memory was not enough."""
     import torch
 
     return isinstance(error, torch.OutOfMemoryError | MemoryError) or any(
-        words in str(error) for words in WORDS
+        words in text_of(error) for words in WORDS
     )

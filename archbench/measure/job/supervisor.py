@@ -198,11 +198,9 @@ def _watch(
             _signal_group(process, signal.SIGINT)
         if now >= kill_at or len(interruptions) > 1:
             _signal_group(process, signal.SIGKILL)
-        for item in news.read():
-            # Whoever read the progress may be gone; the job is not the worse for it.
-            with suppress(OSError):
-                on_progress(item)
+        news.pass_on(on_progress)
         time.sleep(POLL_S)
+    news.pass_on(on_progress)
     return Ending(process.returncode, timed_out, interrupted)
 
 
@@ -213,7 +211,13 @@ class _News:
         self._path = path
         self._offset = 0
 
-    def read(self) -> Iterator[dict[str, Any]]:
+    def pass_on(self, hear: Progress) -> None:
+        """Have it heard; whoever listened may be gone, and the job is not the worse for it."""
+        for item in self._read():
+            with suppress(OSError):
+                hear(item)
+
+    def _read(self) -> Iterator[dict[str, Any]]:
         try:
             with self._path.open("rb") as file:
                 file.seek(self._offset)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from archbench.api import Detector, build_spec, count, mean_square
+from archbench.api import Detector, blaming, build_spec, count, mean_square
 from archbench.spec import Spec, UsageError
 
 LEARNING_RATE = 1e-8
@@ -122,4 +122,5 @@ def check_trainable(spec: Spec) -> None:
     for layer in normalised:
         if isinstance(layer, _BatchNorm):
             layer.register_forward_pre_hook(check)
-    count(network, (spec.batch, 3, spec.height, spec.width))
+    with blaming(spec, "cannot be trained"):
+        count(network, (spec.batch, 3, spec.height, spec.width))

@@ -13,7 +13,6 @@ import os
 import signal
 import sys
 import time
-import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import replace
@@ -24,7 +23,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from archbench.api import CostReport, cost_spec, is_users_own
+from archbench.api import CostReport, blamed_on_plugin, cost_spec
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.launching import busy, graph, why_no_graph
 from archbench.measure.job.out_of_memory import is_out_of_memory
@@ -54,6 +53,7 @@ from archbench.records import Cause, Metric
 from archbench.records.conditions import Conditions, Energy
 from archbench.settings import Settings
 from archbench.spec import Spec, UsageError
+from archbench.tracebacks import first_line, traceback_of
 
 BEFORE_RUNNING = ("count", "build")
 """Phases in which a user's own network shows whether it is one: what it raises there is refused."""
@@ -345,20 +345,8 @@ def main(folder: Path) -> int:
     report = Report(folder)
     try:
         run(spec, settings, report, interrupted, job.get("meter"))
-    except GpuLostError as error:
-        report.end(Status.ERROR, Reason.GPU_LOST, str(error))
-    except UsageError as error:
-        report.refuse(str(error))
-    except BusyError as error:
-        report.end(Status.SKIPPED, Reason.GPU_BUSY, str(error))
-    except Exception as error:
-        if is_out_of_memory(error):
-            report.end(Status.OOM, Reason.OUT_OF_MEMORY, _last_line(error))
-        elif report.result.phase in BEFORE_RUNNING and is_users_own(spec):
-            report.refuse(f"{spec} cannot be built: {type(error).__name__}: {_last_line(error)}")
-        else:
-            traceback.print_exc()
-            report.end(Status.ERROR, Reason(type(error).__name__), _last_line(error))
+    except BaseException as error:  # A user's own network may raise anything.
+        conclude(report, error, spec)
     else:
         if interrupted():
             report.end(Status.INTERRUPTED, Reason.INTERRUPTED, "ended early on request")
@@ -367,8 +355,26 @@ def main(folder: Path) -> int:
     return 0
 
 
-def _last_line(error: BaseException) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:500]
+def conclude(report: Report, error: BaseException, spec: Spec) -> None:
+    """Write the last word of a job that failed, and tell its traceback where that is asked for."""
+    whole = traceback_of(error)
+    if whole:
+        report.tell(phase=report.result.phase, traceback=whole)
+    message = first_line(error)[:500] or type(error).__name__
+    if isinstance(error, UsageError):
+        report.refuse(str(error))
+    elif isinstance(error, GpuLostError):
+        report.end(Status.ERROR, Reason.GPU_LOST, str(error))
+    elif isinstance(error, BusyError):
+        report.end(Status.SKIPPED, Reason.GPU_BUSY, str(error))
+    elif is_out_of_memory(error):
+        report.end(Status.OOM, Reason.OUT_OF_MEMORY, message)
+    else:
+        place = blamed_on_plugin(error, spec)
+        if place and report.result.phase in BEFORE_RUNNING:
+            report.refuse(f"{spec} cannot be built: {place}")
+        else:
+            report.end(Status.ERROR, Reason(type(error).__name__), place or message)
 
 
 if __name__ == "__main__":

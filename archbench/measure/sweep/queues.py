@@ -29,6 +29,7 @@ from archbench.reasons import Reason, Status
 from archbench.records import Cause, Record
 from archbench.settings import Settings, same_job
 from archbench.spec import Spec, UsageError
+from archbench.tracebacks import first_line
 
 START_S = 8.0
 """About what a job takes besides its timing: to start, count, build and warm up."""
@@ -352,6 +353,6 @@ def count(
         except Exception as error:
             refused = isinstance(error, UsageError)
             code = Reason.REFUSED if refused else Reason(type(error).__name__)
-            message = (str(error).strip().splitlines() or [""])[0]
-            record = replace(record, status=Status.ERROR, reason=Cause(code, "count", message))
+            reason = Cause(code, "count", first_line(error))
+            record = replace(record, status=Status.ERROR, reason=reason)
         yield keep(record)

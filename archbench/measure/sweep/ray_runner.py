@@ -75,6 +75,7 @@ class Supervisor:
 
     def measure(self, job: Job) -> Answer:
         """Run a job in a process of its own."""
+        self._news = {}
         job = replace(job, variables={**job.variables, **self._place.variables})
         try:
             return measure(job, _pack, Watch(self._hear, self._interruptions))
@@ -233,7 +234,9 @@ def _awaited(actor: Any, answer: Any, watch: Watch) -> Answer:
 
     told: dict[str, Any] = {}
     passed_on = 0
-    while not ray.wait([answer], timeout=POLL_S)[0]:
+    is_there = False
+    while not is_there:
+        is_there = bool(ray.wait([answer], timeout=POLL_S)[0])
         while passed_on < len(watch.interruptions or ()):
             actor.interrupt.remote()
             passed_on += 1

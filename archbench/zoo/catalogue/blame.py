@@ -4,29 +4,65 @@ Torch-free.
 
 from __future__ import annotations
 
+import os
+import signal
 import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from archbench.spec import UsageError
+from archbench.tracebacks import first_line
 
 
 @contextmanager
 def blamed(files: Collection[Path], failed: str) -> Iterator[None]:
     """Turn whatever the code of plug-ins' files raises, an exit too, into a UsageError of one line.
 
-    `failed` says what cannot be done. A UsageError stays as it is, and so does whatever is raised
-    where there are no files.
+    `failed` says what cannot be done. A UsageError stays as it is, and so do a user's interruption
+    and whatever is raised where there are no files.
     """
-    try:
+    if not files:
         yield
-    except (UsageError, KeyboardInterrupt):
+        return
+    try:
+        with _no_exit():
+            yield
+    except UsageError:
         raise
     except BaseException as error:
-        if not files:
+        if _is_interruption(error, files):
             raise
         raise UsageError(f"{failed}: {in_a_line(error, files)}") from error
+
+
+@contextmanager
+def _no_exit() -> Iterator[None]:
+    """Let `os._exit` raise for a while, which would end this process with nothing said; the
+    processes that are forked meanwhile end by it.
+    """
+    end, process = os._exit, os.getpid()
+
+    def exit_or_raise(status: int) -> NoReturn:
+        if os.getpid() != process:
+            end(status)
+        raise SystemExit(status)
+
+    os._exit = exit_or_raise
+    try:
+        yield
+    finally:
+        os._exit = end
+
+
+def _is_interruption(error: BaseException, files: Collection[Path]) -> bool:
+    """Whether a user interrupted, and the code did not raise it of itself."""
+    if not isinstance(error, KeyboardInterrupt):
+        return False
+    # Python's own handler raises it in whatever line is being run; any other is a line by itself.
+    is_told_apart = signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    return not (is_told_apart and _is_of(_lines(error)[-1], files))
 
 
 def in_a_line(error: BaseException, files: Collection[Path]) -> str:
@@ -34,13 +70,21 @@ def in_a_line(error: BaseException, files: Collection[Path]) -> str:
 
     That is the innermost line in one of them or in a module beside one.
     """
-    message = str(error).strip().partition("\n")[0]
-    said = ": ".join(filter(None, (type(error).__name__, message)))
-    for frame in reversed(traceback.extract_tb(error.__traceback__)):
-        path = Path(frame.filename)
-        if path in files or any(_is_beside(path, file) for file in files):
-            return f"{said} ({path}, line {frame.lineno})"
+    said = ": ".join(filter(None, (type(error).__name__, first_line(error))))
+    for line in reversed(_lines(error)):
+        if _is_of(line, files):
+            return f"{said} ({line.filename}, line {line.lineno})"
     return f"{said} ({', '.join(map(str, files))})"
+
+
+def _lines(error: BaseException) -> traceback.StackSummary:
+    return traceback.extract_tb(error.__traceback__)
+
+
+def _is_of(line: traceback.FrameSummary, files: Collection[Path]) -> bool:
+    """Whether a line is in one of the files or in a module beside one."""
+    path = Path(line.filename)
+    return path in files or any(_is_beside(path, file) for file in files)
 
 
 def _is_beside(path: Path, file: Path) -> bool:

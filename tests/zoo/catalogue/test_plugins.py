@@ -15,7 +15,9 @@ import torch
 
 import archbench
 from archbench.cli.main import run
+from archbench.records import Store
 from archbench.spec import UsageError
+from archbench.tracebacks import VARIABLE
 from archbench.zoo import catalogue
 from archbench.zoo.contracts import Detector
 
@@ -27,6 +29,7 @@ QUICK = ["--device", "cpu", "--quick", "--budget", "0.2", "--size", "96"]
 def no_plugins(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Begin and end each test without plug-ins."""
     monkeypatch.setenv(catalogue.PLUGIN_FILES, "")
+    monkeypatch.setenv(VARIABLE, "")
     catalogue.forget()
     yield
     monkeypatch.undo()
@@ -326,3 +329,106 @@ def test_a_builder_that_gives_something_else_is_refused(tmp_path: Path) -> None:
     catalogue.use_plugin(plugin(tmp_path, f"{text}def build(*, taps=None):\n    return [1]\n"))
     with pytest.raises(UsageError, match=r"build of .*own.py gives a list, not a Backbone"):
         archbench.build("odd")
+
+
+RAISING = """
+import os
+from torch import nn
+from archbench.zoo.contracts import Backbone, Stage
+ENTRY = \"\"\"
+kind = "backbone"
+builder = "build"
+source = "a test"
+input = "32x32"
+classes = 10
+[networks.raising]
+\"\"\"
+CALLS = 0
+class Odd(BaseException):
+    def __str__(self):
+        raise ValueError("no message to be had")
+class Conv(nn.Conv2d):
+    def forward(self, x):
+        global CALLS
+        CALLS += not x.is_meta
+        if {when}: {statement}
+        return super().forward(x)
+def build(*, taps=None):
+    return Backbone({{"conv": Conv(3, 8, 3)}}, [Stage("conv", 8, 1)], taps=taps)
+"""
+PLACE = 21
+
+
+@pytest.mark.parametrize("when", ["x.is_meta", "CALLS"])
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("raise SystemExit", "SystemExit"),
+        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
+        ("raise Odd", "Odd"),
+    ],
+)
+def test_whatever_a_network_raises_before_it_is_timed_is_refused_by_its_worker(
+    tmp_path: Path, when: str, statement: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = plugin(tmp_path, RAISING.format(when=when, statement=statement))
+    asked = ["profile", "raising", "--plugin", str(file), "--results", str(tmp_path / "results")]
+    assert run([*asked, *QUICK]) == 2
+    cannot = "counted" if when == "x.is_meta" else "built"
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        f"error: raising, 96x96, 10 classes cannot be {cannot}: {said} ({file}, line {PLACE})"
+    )
+    assert Store(tmp_path / "results").read() == []
+
+
+def test_what_a_network_raises_later_is_a_record_with_its_place(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = plugin(tmp_path, RAISING.format(when="CALLS > 2", statement="raise SystemExit(0)"))
+    asked = ["profile", "raising", "--plugin", str(file), "--results", str(tmp_path / "results")]
+    assert run([*asked, *QUICK, "--debug"]) == 1
+    (record,) = Store(tmp_path / "results").read()
+    assert record.reason is not None
+    assert (record.status, record.reason.code) == ("error", "SystemExit")
+    assert record.reason.message == f"SystemExit: 0 ({file}, line {PLACE})"
+    told = capsys.readouterr().err
+    assert f'File "{file}", line {PLACE}, in forward' in told
+
+
+def test_a_network_that_ends_the_process_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As `os._exit` does, which nothing catches."""
+    file = plugin(tmp_path, RAISING.format(when="True", statement="os._exit(0)"))
+    asked = ["profile", "raising", "--plugin", str(file), "--results", str(tmp_path / "results")]
+    end = os._exit
+    assert run([*asked, "--no-measure"]) == 2
+    assert f"SystemExit: 0 ({file}, line {PLACE})" in capsys.readouterr().err
+    assert os._exit is end
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_a_traceback_is_shown_where_it_is_asked_for(
+    tmp_path: Path, before: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = plugin(tmp_path, RAISING.format(when="True", statement="raise ValueError('\\x1b[31m')"))
+    asked = ["profile", "raising", "--plugin", str(file), "--no-measure", "--results"]
+    asked.append(str(tmp_path / "results"))
+    assert run(asked) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert run(["--debug", *asked] if before else [*asked, "--debug"]) == 2
+    *told, last = capsys.readouterr().err.splitlines()
+    assert last == line
+    assert told[0] == "Traceback (most recent call last):"
+    assert f'  File "{file}", line {PLACE}, in forward' in told
+    assert r"ValueError: \x1b[31m" in told
+
+
+def test_the_traceback_of_a_file_that_cannot_be_read_is_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked = ["list", "--plugin", str(plugin(tmp_path, "ENTRY = (")), "--debug"]
+    assert run(asked) == 2
+    told = capsys.readouterr().err
+    assert "SyntaxError" in told
+    assert told.splitlines()[-1].startswith("error: plug-in ")
