@@ -14,6 +14,7 @@ from archbench.counting.given import Given
 from archbench.counting.inputs import Inputs
 from archbench.counting.passes import count_module
 from archbench.counting.report import CostReport
+from archbench.counting.state import paths
 from archbench.spec import UsageError
 from archbench.tracebacks import first_line
 
@@ -73,14 +74,14 @@ def _module(module: Any) -> nn.Module:
         is_class = isinstance(module, type) and issubclass(module, nn.Module)
         what = f"the class {module.__name__}" if is_class else f"a {type(module).__name__}"
         raise UsageError(f"{what} cannot be counted: give a module, an instance of nn.Module")
-    for path, sub in module.named_modules():
+    for sub, path in paths(module).items():
         where = f" at {path!r}" if path else ""
         if isinstance(sub, torch.jit.ScriptModule):
             raise UsageError(
                 f"{type(module).__name__} is compiled by TorchScript{where}: count the module that "
                 "it was made from"
             )
-        if any(is_lazy(parameter) for parameter in sub._parameters.values()):
+        if any(is_lazy(held) for held in sub._parameters.values() if held is not None):
             raise UsageError(
                 f"{type(sub).__name__}{where} is lazy and has no shape yet: run the module once on "
                 "an input before it is counted"

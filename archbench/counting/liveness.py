@@ -29,17 +29,22 @@ def storage_key(tensor: Tensor) -> int | None:
     return tensor.untyped_storage()._cdata if tensor.layout is torch.strided else None
 
 
+def storage_keys(tensors: Iterable[Tensor]) -> set[int]:
+    """Tell the storages of tensors."""
+    return {key for key in map(storage_key, tensors) if key is not None}
+
+
 class Liveness:
-    """Follows the storages that operators write; those of `resident` tensors are there anyway and
-    do not count.
+    """Follows the storages that operators write; those that are `resident` are there anyway and do
+    not count.
     """
 
-    def __init__(self, resident: Iterable[Tensor]) -> None:
+    def __init__(self, resident: set[int]) -> None:
         self.total_bytes = 0
         self.peak_bytes = 0
         self._live_bytes = 0
         self._live: dict[int | None, weakref.ref[Any]] = {}
-        self._resident = {storage_key(tensor) for tensor in resident}
+        self._resident = resident
 
     def add(self, written: Iterable[Tensor]) -> bool:
         """Take in what an operator gave; say whether more live now than ever before."""

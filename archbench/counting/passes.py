@@ -71,11 +71,12 @@ def count_module(
     on = torch.device(device)
     with lent(module, on) as state:
         counted = _count(lambda given: _run(module, state, given, spelling), inputs)
+        kinds = param_kinds(state.paths)
     boxes = getattr(module, "boxes", None)
     return CostReport(
         calls=tuple(_calls(counted)),
-        params=sum(p.numel() for p in module.parameters()),
-        param_kinds=param_kinds(module),
+        params=kinds.learnable,
+        param_kinds=kinds,
         cio_pool=counted.one.pool_elements + sum(row.activations for row in counted.one.rows),
         bn_elements=counted.one.bn_elements,
         activation_peak_bytes=counted.asked.peak_bytes,
@@ -109,13 +110,12 @@ def _run(module: nn.Module, state: Lent, inputs: Inputs, spelling: Spelling) -> 
         args, kwargs, tensors = inputs.on(state.device)
         state.prepare()
         mode = Trace(
-            state.held(),
+            state.storages,
             tensors,
             on_meta=state.device.type == "meta",
             before_write=state.save,
         )
-        names = {sub: name for name, sub in module.named_modules()}
-        mode.follow((names.get(sub, ""), sub) for sub in state.modules)
+        mode.follow((state.paths.get(sub, ""), sub) for sub in state.modules)
         with spelling(), mode.watching() as result:
             module(*args, **kwargs)
         return result

@@ -61,6 +61,13 @@ class ParamKinds:
     norm_buffers: int = 0
     dense_conv_channels: int = 0
 
+    @property
+    def learnable(self) -> int:
+        """All parameters."""
+        return (
+            self.conv_weights + self.linear_weights + self.biases + self.norm_scalars + self.other
+        )
+
 
 @dataclass(frozen=True)
 class CostReport:

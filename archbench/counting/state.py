@@ -10,13 +10,16 @@ from __future__ import annotations
 import contextlib
 import random
 import sys
-from collections import deque
-from collections.abc import Iterator
+from collections import OrderedDict, deque
+from collections.abc import Collection, Iterable, Iterator
+from operator import is_
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from archbench.counting.liveness import storage_keys
 
 ATOMS = frozenset(
     (
@@ -26,6 +29,8 @@ ATOMS = frozenset(
     )
 )
 """Types of values that hold nothing which a pass could change."""
+PLAIN = frozenset((dict, OrderedDict, list, set, deque))
+"""Types of containers of which nothing is to be noted while they are empty but that they are."""
 FOREIGN = frozenset(
     (
         *("torch", "numpy", "builtins", "functools", "typing", "types", "enum", "re", "logging"),
@@ -47,6 +52,7 @@ class Belongings:
         self.modules: list[nn.Module] = []
         self.tensors: dict[int, Tensor] = {}
         self._kept: list[tuple[Container, Any]] = []
+        self._empty: list[Container] = []
         self._random: list[tuple[torch.Generator, Tensor]] = []
         self._seen: set[int] = set()
         self._waiting: list[Any] = [module]
@@ -77,19 +83,32 @@ class Belongings:
         self._kept.append((container, container.copy()))
         self._wait_for(container.values() if isinstance(container, dict) else container)
 
-    def _wait_for(self, values: Any) -> None:
-        self._waiting += [value for value in values if type(value) not in ATOMS]
+    def _wait_for(self, values: Iterable[Any]) -> None:
+        for value in values:
+            kind = type(value)
+            if kind in ATOMS:
+                continue
+            if kind in PLAIN and not value:
+                self._empty.append(value)
+            else:
+                self._waiting.append(value)
 
     def restore(self) -> None:
         """Put back what every container held."""
+        for container in self._empty:
+            if container:
+                container.clear()
         for container, kept in self._kept:
             if isinstance(container, dict):
-                _restore_dict(container, kept)
+                if not _are_same(container, kept) or not _are_same(
+                    container.values(), kept.values()
+                ):
+                    _restore_dict(container, kept)
             elif isinstance(container, set):
                 if container != kept:
                     container.clear()
                     container |= kept
-            elif len(container) != len(kept) or any(map(_differ, container, kept)):
+            elif not _are_same(container, kept):
                 container.clear()
                 container.extend(kept)
         for generator, drawn in self._random:
@@ -111,8 +130,9 @@ class Belongings:
                         container[key] = other
 
 
-def _differ(one: Any, other: Any) -> bool:
-    return one is not other
+def _are_same(some: Collection[Any], others: Collection[Any]) -> bool:
+    """Whether two hold the same objects in the same order."""
+    return len(some) == len(others) and all(map(is_, some, others))
 
 
 def _restore_dict(container: dict[Any, Any], kept: dict[Any, Any]) -> None:
@@ -131,7 +151,7 @@ def _replaced(value: Any, tensors: dict[int, Tensor]) -> Any:
         return tensors.get(id(value), value)
     if isinstance(value, tuple):
         parts = [_replaced(part, tensors) for part in value]
-        if any(map(_differ, parts, value)):
+        if not _are_same(parts, value):
             return value._make(parts) if hasattr(value, "_make") else tuple(parts)
     return value
 
@@ -142,16 +162,20 @@ class Lent(Belongings):
     def __init__(self, module: nn.Module, device: torch.device) -> None:
         super().__init__(module)
         self.device = device
+        self.paths = paths(module)
+        own = [sub.__dict__ for sub in self.modules]
+        self._modes = [(each, each.get("training")) for each in own]
+        self._followed = [each for each in own if "forward" not in each]
         self._moved = {
             key: _moved(tensor, device)
             for key, tensor in self.tensors.items()
             if tensor.device.type != device.type
         }
+        self.storages = storage_keys(
+            self._moved.get(key, tensor) for key, tensor in self.tensors.items()
+        )
+        """The storages that the module holds during a pass."""
         self._written: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
-
-    def held(self) -> list[Tensor]:
-        """The tensors that the module holds during a pass."""
-        return [self._moved.get(key, tensor) for key, tensor in self.tensors.items()]
 
     def prepare(self) -> None:
         """Make the module ready for a pass."""
@@ -176,6 +200,10 @@ class Lent(Belongings):
 
     def restore(self) -> None:
         """Put back all containers and the values of all tensors that were written to."""
+        for own, mode in self._modes:
+            own["training"] = mode
+        for own in self._followed:
+            own.pop("forward", None)
         super().restore()
         for storage, values in self._written.values():
             if storage.nbytes() != values.nbytes():
@@ -191,6 +219,20 @@ def _moved(tensor: Tensor, device: torch.device) -> Tensor:
         if isinstance(tensor, nn.Parameter)
         else moved
     )
+
+
+def paths(module: nn.Module) -> dict[nn.Module, str]:
+    """Name every submodule by the first path to it."""
+    found: dict[nn.Module, str] = {}
+
+    def walk(at: nn.Module, path: str) -> None:
+        found[at] = path
+        for name, sub in at._modules.items():
+            if sub is not None and sub not in found:
+                walk(sub, f"{path}.{name}" if path else name)
+
+    walk(module, "")
+    return found
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
@@ -217,7 +259,6 @@ def lent(module: nn.Module, device: torch.device) -> Iterator[Lent]:
             torch.backends.mha.set_fastpath_enabled(False)
             yield state
         finally:
-            state.restore()
             parametrize._cache = cache
             torch.backends.mha.set_fastpath_enabled(fused)
 

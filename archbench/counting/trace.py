@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archbench.counting.devices import run_on_meta
-from archbench.counting.liveness import Liveness, storage_key, tensors_in
+from archbench.counting.liveness import Liveness, storage_key, storage_keys, tensors_in
 from archbench.counting.plans import plan_of
 from archbench.counting.report import Kind
 from archbench.counting.rules.work import (
@@ -109,25 +109,25 @@ class Called:
 class Trace(TorchDispatchMode):
     """Sees every operator of a pass and keeps what the report needs.
 
-    `weights` are tensors that the module holds, `inputs` those that it is given. `before_write` is
-    told of a tensor that is about to be written to and that no operator of the pass made.
+    `weights` are the storages that the module holds, `inputs` the tensors that it is given.
+    `before_write` is told of a tensor that is about to be written to and that no operator of the
+    pass made.
     """
 
     def __init__(
         self,
-        weights: Iterable[Tensor],
-        inputs: Iterable[Tensor],
+        weights: set[int],
+        inputs: list[Tensor],
         *,
         on_meta: bool,
         before_write: Callable[[Tensor], None],
     ) -> None:
         super().__init__()
-        weights, inputs = list(weights), list(inputs)
         self.result = Pass()
-        self.liveness = Liveness([*weights, *inputs])
+        self.liveness = Liveness(weights | storage_keys(inputs))
         self.on_meta = on_meta
         self._before_write = before_write
-        self._weights = {storage_key(tensor) for tensor in weights} - {None}
+        self._weights = weights
         self._maps: dict[int | None, torch.Size] = {}
         self._path = [""]
         self._recurrent: set[str] = set()

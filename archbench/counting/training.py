@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archbench.counting.liveness import Liveness, tensors_in
+from archbench.counting.liveness import Liveness, storage_keys, tensors_in
 from archbench.shapes import run_by_shape
 
 
@@ -76,7 +76,7 @@ def train_memory(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
         name: buffer.detach().to("meta", copy=True) for name, buffer in module.named_buffers()
     }
     resident = [*inputs, *own.values(), *buffers.values()]
-    liveness = Liveness(resident)
+    liveness = Liveness(storage_keys(resident))
     modes = {sub: sub.training for sub in module.modules()}
     try:
         module.train()
