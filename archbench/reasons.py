@@ -307,7 +307,11 @@ class Flag(_Code):
         "let it cool; check its power and cooling",
         is_flaw=True,
     )
-    CLOCK_DRIFT = Warns("clock_drift", "the card's clock moved by more than 5 %")
+    CLOCK_DRIFT = Warns(
+        "clock_drift",
+        "the card's clock moved by more than 5 %",
+        "lock its clocks: archbench doctor says how",
+    )
     HOT_START = Warns("hot_start", "the card was still warming up")
     POLL_RATE_REDUCED = Warns(
         "poll_rate_reduced", "the power sensor failed too often and was asked less often"

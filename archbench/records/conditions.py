@@ -56,6 +56,10 @@ class Environment(TypedDict, total=False):
     driver: str | None
     power_limit_w: Number | None
     default_power_limit_w: Number | None
+    application_clock_mhz: Whole | None
+    application_memory_clock_mhz: Whole | None
+    ecc: bool | None
+    l2_bytes: Count
     mig: bool | None
     persistence: Whole | None
     compute_mode: Whole | None
@@ -119,6 +123,12 @@ class Conditions(TypedDict, total=False):
     host_before: HostLoad
     host_after: HostLoad
     cpu_stolen_share: Number | None
+    start_temperature_c: Number | None
+    """Of a card, before the job had a context there."""
+    card: dict[str, Any]
+    """The card around and between what was timed: ranges of its clocks, temperatures and use, and
+    the share of the looks at which each reason of its clocks held.
+    """
     inputs: str
     loss: str
     folded_norms: str

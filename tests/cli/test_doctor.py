@@ -252,6 +252,12 @@ def test_what_is_amiss_is_said_with_a_remedy(
     assert max(len(line) for page in pages for line in page.plain().splitlines()) <= 80
 
 
+def test_how_to_lock_clocks_is_said_and_that_it_is_never_done() -> None:
+    found = named(judge(FACTS), "clocks of the card").found
+    assert "archbench never sets them" in found
+    assert "sudo nvidia-smi -i GPU-1 -lgc MHZ" in found
+
+
 def test_every_answer_of_the_driver_has_its_words() -> None:
     assert all(reason.cause and reason.remedy for reason in nvml.REASONS.values())
 

@@ -42,6 +42,9 @@ class Card:
     calls: list[str] = field(default_factory=list)
     use: Use = field(default_factory=Use)
     """Who uses the card, as its driver tells."""
+    states: list[dict[str, float]] = field(default_factory=list)
+    """What its driver tells of clocks and the like, look after look; the last again and again."""
+    looked: int = 0
 
     def open(self, patch: pytest.MonkeyPatch, settings: Settings | None = None) -> CudaDevice:
         """Open the card as the device of a job."""
@@ -128,9 +131,14 @@ class Driver:
 
     def __init__(self, card: Card) -> None:
         self._card = card
+        card.states = card.states or [{}]
 
     def use(self) -> Use:
         return self._card.use
+
+    def state(self) -> dict[str, float]:
+        self._card.looked += 1
+        return self._card.states[min(self._card.looked, len(self._card.states)) - 1]
 
     def fingerprint(self) -> dict[str, Any]:
         return {}

@@ -15,6 +15,8 @@
    STUB_PROCESSES    compute,graphics  numbers of processes, whose ids are not of this machine
    STUB_PROCESS_BYTES  memory of each; default: nobody tells
    STUB_MIG          1: the card is cut into slices
+   STUB_ECC          1 or 0: whether memory corrects its errors; default: it cannot
+   STUB_MEMORY_TEMPERATURE  as the next; default: not told
    STUB_UTILISATION, STUB_EVENTS, STUB_CLOCK, STUB_TEMPERATURE   seconds:value,...  on the time of the trace
 */
 #define _GNU_SOURCE
@@ -30,7 +32,7 @@ typedef struct { int works; double refresh, window, phase; } sensor_t;
 typedef struct { unsigned field, scope; long long stamp, latency; unsigned type; int code; union { unsigned ui; unsigned long long ull; } value; } field_t;
 typedef struct { unsigned pid; unsigned long long used; unsigned instance, compute; } process_t;
 
-static curve_t power, utilisation, events, sm_clock, temperature;
+static curve_t power, utilisation, events, sm_clock, temperature, memory_temperature;
 static sensor_t usage, instant;
 static double opened, origin, counter_refresh, counter_scale;
 static int counter_mode, origin_known, instant_scope;
@@ -158,6 +160,7 @@ int nvmlInitWithFlags(unsigned flags) {
     read_curve(&events, "STUB_EVENTS", "0:0");
     read_curve(&sm_clock, "STUB_CLOCK", "0:1400");
     read_curve(&temperature, "STUB_TEMPERATURE", "0:50");
+    read_curve(&memory_temperature, "STUB_MEMORY_TEMPERATURE", "");
     read_sensor(&usage, "STUB_USAGE", "20,20");
     read_sensor(&instant, "STUB_INSTANT", "none");
     instant_scope = atoi(env("STUB_INSTANT_SCOPE", "0"));
@@ -192,6 +195,8 @@ int nvmlDeviceGetCudaComputeCapability(void *device, int *major, int *minor) {
     return sscanf(env("STUB_CAPABILITY", "8.6"), "%d.%d", major, minor) == 2 ? 0 : 3;
 }
 
+static unsigned long long state_of(const curve_t *curve) { return (unsigned long long)llround(value_at(curve, trace_time(now()))); }
+
 int nvmlDeviceGetPowerUsage(void *device, unsigned *milliwatts) {
     (void)device;
     CALL();
@@ -204,6 +209,11 @@ int nvmlDeviceGetFieldValues(void *device, int count, field_t *fields) {
     (void)device;
     CALL();
     for (int i = 0; i < count; i++) {
+        if (fields[i].field == 82) {
+            fields[i].code = memory_temperature.n ? 0 : 3;
+            if (!fields[i].code) fields[i].value.ui = state_of(&memory_temperature);
+            continue;
+        }
         fields[i].code = fields[i].field == 186 && instant.works && (int)fields[i].scope == instant_scope ? call("field186") : 3;
         if (!fields[i].code) fields[i].value.ui = (unsigned)lround(1e3 * sensed(&instant));
     }
@@ -251,12 +261,21 @@ int nvmlDeviceGetGraphicsRunningProcesses_v3(void *device, unsigned *count, proc
     return processes(process_counts[1], 4200000, count, found);
 }
 
-static unsigned long long state_of(const curve_t *curve) { return (unsigned long long)llround(value_at(curve, trace_time(now()))); }
 int nvmlDeviceGetCurrentClocksEventReasons(void *device, unsigned long long *bits) { (void)device; CALL(); *bits = state_of(&events); return 0; }
 int nvmlDeviceGetTemperature(void *device, unsigned sensor, unsigned *celsius) { (void)device, (void)sensor; CALL(); *celsius = state_of(&temperature); return 0; }
 int nvmlDeviceGetClockInfo(void *device, unsigned type, unsigned *mhz) { (void)device; CALL(); *mhz = type == 1 ? state_of(&sm_clock) : 7000; return 0; }
 int nvmlDeviceGetUtilizationRates(void *device, unsigned *rates) { (void)device; CALL(); rates[0] = state_of(&utilisation), rates[1] = 0; return 0; }
 int nvmlDeviceGetEnforcedPowerLimit(void *device, unsigned *milliwatts) { (void)device; CALL(); *milliwatts = 350000; return 0; }
+int nvmlDeviceGetApplicationsClock(void *device, unsigned type, unsigned *mhz) { (void)device; CALL(); *mhz = type == 1 ? 1350 : 6900; return 0; }
+
+int nvmlDeviceGetEccMode(void *device, unsigned *current, unsigned *pending) {
+    (void)device;
+    CALL();
+    if (!getenv("STUB_ECC")) return 3;
+    *current = *pending = atoi(getenv("STUB_ECC"));
+    return 0;
+}
+
 int nvmlDeviceGetPerformanceState(void *device, unsigned *state) { (void)device; CALL(); *state = 2; return 0; }
 
 int nvmlDeviceGetMigMode(void *device, unsigned *current, unsigned *pending) {

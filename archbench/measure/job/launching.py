@@ -77,10 +77,16 @@ def graph(bench: Bench, settings: Settings, interrupted: Callable[[], bool]) -> 
     brief = replace(settings, budget_s=budget_s, t_min_s=min(settings.t_min_s, budget_s / 2))
     collected = sample(alone, brief, interrupted=interrupted, tell=lambda **_: None)
     described = spread([1e3 * seconds for seconds in collected.columns["latency_ms"]])
-    flags = () if collected.stop_reason == "converged" else (Flag.CI_NOT_MET,)
+    flags = [] if collected.stop_reason == "converged" else [Flag.CI_NOT_MET]
+    flags += bench.device.looks.flags()
     source = "host clock, replayed as a CUDA graph"
     return Metric.of(
-        "graph_latency_ms", described["median"], source, "model", flags=flags, spread=described
+        "graph_latency_ms",
+        described["median"],
+        source,
+        "model",
+        flags=tuple(flags),
+        spread=described,
     )
 
 

@@ -102,17 +102,20 @@ def sample(
 
     def on_progress(n: int, elapsed: float) -> None:
         nonlocal told
+        bench.device.looks.look_if_due()
         if elapsed - told >= 0.2:
             told = elapsed
             tell(
                 phase="latency", samples=n, elapsed_s=round(elapsed, 1), budget_s=settings.budget_s
             )
 
+    bench.device.looks.begin()
     judged = ["latency_ms"] if bench.load is None else ["latency_ms", "total_ms"]
     least = MIN_FOR_INTERVAL if bench.training else LEAST_SAMPLES
     collected = collect(
         one, settings, judged=judged, interrupted=interrupted, on_progress=on_progress, least=least
     )
+    bench.device.looks.look()
     collected.calls = calls
     return collected
 

@@ -166,6 +166,8 @@ def run(
                 after.stolen_share(before) if before and after else None
             )
             conditions["host_after"] = host.load()
+            if seen := device.looks.conditions():
+                conditions["card"] = seen
             timed = times(
                 collected,
                 spec,
@@ -260,7 +262,7 @@ def contention(bench: Bench, conditions: Conditions) -> list[Flag]:
     return [
         *([Flag.CPU_CONTENDED] if disturbed else []),
         *([Flag.CPU_STOLEN] if (conditions["cpu_stolen_share"] or 0.0) > host.STOLEN_SHARE else []),
-        *bench.device.contention(),
+        *dict.fromkeys([*bench.device.looks.flags(), *bench.device.contention()]),
         *([Flag.LOSS_NOT_FINITE] if diverged else []),
     ]
 
@@ -319,7 +321,7 @@ def load_of(bench: Bench, latency: Metric, batch: int) -> Load:
         call_s=latency.value / 1e3,
         protocol=latency.protocol,
         postprocess=bench.postprocess if bench.load is not None else None,
-        processes=int(bench.device.kind == "cuda"),
+        processes=bench.device.processes,
         flags=tuple(bench.device.contention()),
     )
 

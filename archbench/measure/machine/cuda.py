@@ -34,6 +34,7 @@ class CudaDevice(Device):
     """An NVIDIA card."""
 
     kind = "cuda"
+    processes = 1
     warmup_s, warmup_calls, warmup_limit_s = 1.0, 20, 10.0
     steady = True
 
@@ -83,6 +84,7 @@ class CudaDevice(Device):
             "uuid": self.uuid,
             "compute_capability": f"{properties.major}.{properties.minor}",
             "device_memory_bytes": properties.total_memory,
+            "l2_bytes": properties.L2_cache_size,
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
             **self.card.fingerprint(),
@@ -102,6 +104,9 @@ class CudaDevice(Device):
                 self.synchronize()
         intervals = kernel_intervals(seen.events())
         return union(intervals) / 1e6 if intervals else Reason.NO_KERNELS_SEEN
+
+    def state(self) -> dict[str, float]:
+        return self.card.state()
 
     def contention(self) -> list[Flag]:
         return exclusive.contention(self.card.use(), sees_all=host.sees_all_processes())

@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable
+from functools import cached_property
 
 import torch
 
 from archbench.measure.machine import host
+from archbench.measure.machine.looks import Looks
 from archbench.quantities import about
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric
@@ -47,6 +49,8 @@ class Device:
     warmup_s, warmup_calls, warmup_limit_s = 0.5, 5, 10.0
     steady = False
     """Whether warm-up goes on until the time of a call is steady."""
+    processes = 0
+    """Processes that a job has on the device, as its driver counts them."""
 
     def __init__(self, settings: Settings) -> None:
         if settings.precision == "tf32":
@@ -107,6 +111,15 @@ class Device:
     def busy_s(self, calls: Callable[[], object]) -> float | Reason:
         """Seconds in which the device was at work in some calls, or why that is not known."""
         return Reason.CPU_DEVICE
+
+    def state(self) -> dict[str, float]:
+        """What bears on times and moves, as the device's driver tells it; nan where it does not."""
+        return {}
+
+    @cached_property
+    def looks(self) -> Looks:
+        """What is seen of that around and between what is timed."""
+        return Looks(self.state, processes=self.processes)
 
     def contention(self) -> list[Flag]:
         """Flags of a device that others use meanwhile, as far as the device itself can tell."""

@@ -126,6 +126,7 @@ def _on_cards(facts: Facts) -> Iterator[Ability]:
         yield time
         if time.state != "no":
             yield _memory_of(f"memory of {name}", card)
+        yield _clocks_of(f"clocks of {name}", card)
         yield _energy_of(f"energy of {name}", card, usable=time.state != "no")
 
 
@@ -192,6 +193,13 @@ def _memory_of(name: str, card: Facts) -> Ability:
             "a newer driver may",
         )
     return Ability(name, "yes", "torch's own peaks, and what the driver says is in use")
+
+
+def _clocks_of(name: str, card: Facts) -> Ability:
+    """How clocks are locked (nvidia-smi's manual): that needs root and is left to people."""
+    lock = f"sudo nvidia-smi -i {card['uuid'] or 'CARD'} -lgc MHZ"
+    found = f"they move with load and heat; archbench never sets them: {lock} locks, -rgc unlocks"
+    return Ability(name, "yes", found)
 
 
 def _energy_of(name: str, card: Facts, *, usable: bool) -> Ability:

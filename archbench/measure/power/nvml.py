@@ -5,6 +5,7 @@ Only reads, which need no privilege: clocks, limits, modes and MIG stay as they 
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -37,6 +38,8 @@ LOST = (15, 16)
 RETRIES_S = (0.01, 0.05, 0.25)
 """Waits before what may be transient is tried again."""
 SM_CLOCK, MEMORY_CLOCK, GPU_TEMPERATURE = 1, 2, 0
+MEMORY_TEMPERATURE = 82
+"""NVML's field number (nvidia-ml-py, pynvml.py, NVML_FI_DEV_MEMORY_TEMP)."""
 
 
 def load_binding() -> tuple[Any, str]:
@@ -199,6 +202,15 @@ class NvmlCard:
         """The chip's temperature."""
         return self.ask("nvmlDeviceGetTemperature", GPU_TEMPERATURE)
 
+    def memory_temperature_c(self) -> int | None:
+        """The memory's temperature, which cards with stacked memory tell."""
+        if self._handle is None:
+            return None
+        code, celsius = self.call(lambda: self._field(MEMORY_TEMPERATURE, 0))
+        if code:
+            self.failures["memory temperature"] = reason_of(code)
+        return celsius
+
     def event_reasons(self) -> int | None:
         """Why the clocks are as they are, as NVML's bits."""
         found = self.ask("nvmlDeviceGetCurrentClocksEventReasons")
@@ -230,12 +242,38 @@ class NvmlCard:
             return bool(modes[0])
         return False if self.failures.get("nvmlDeviceGetMigMode") == Reason.NOT_SUPPORTED else None
 
+    def ecc_enabled(self) -> bool | None:
+        """Whether memory corrects its errors, which takes bandwidth of memory without bits for it;
+        None for a card that cannot, and where the driver does not say.
+        """
+        modes = self.ask("nvmlDeviceGetEccMode")
+        return None if modes is None else bool(modes[0])
+
+    def state(self) -> dict[str, float]:
+        """What bears on times and energy and moves: nan where the driver does not tell."""
+        found = {
+            "sm_clock_mhz": self.sm_clock_mhz(),
+            "memory_clock_mhz": self.memory_clock_mhz(),
+            "temperature_c": self.temperature_c(),
+            "memory_temperature_c": self.memory_temperature_c(),
+            "event_reasons": self.event_reasons(),
+            "performance_state": self.performance_state(),
+            "utilisation_percent": self.utilisation_percent(),
+            "processes": self.computing_count(),
+        }
+        return {name: math.nan if value is None else float(value) for name, value in found.items()}
+
     def fingerprint(self) -> Environment:
         """What of the card bears on a measurement and stays as it is."""
         return {
             "driver": self.driver(),
             "power_limit_w": self.power_limit_w(),
             "default_power_limit_w": self.default_power_limit_w(),
+            "application_clock_mhz": self.ask("nvmlDeviceGetApplicationsClock", SM_CLOCK),
+            "application_memory_clock_mhz": self.ask(
+                "nvmlDeviceGetApplicationsClock", MEMORY_CLOCK
+            ),
+            "ecc": self.ecc_enabled(),
             "mig": self.mig_enabled(),
             "persistence": self.ask("nvmlDeviceGetPersistenceMode"),
             "compute_mode": self.ask("nvmlDeviceGetComputeMode"),
@@ -251,15 +289,14 @@ class NvmlCard:
         """A power field in a scope (0: the card, 1: the module with its CPU): NVML's return code
         and watts.
         """
-
-        def read() -> int:
-            (value,) = self._nvml.nvmlDeviceGetFieldValues(self._handle, [(number, scope)])
-            if value.nvmlReturn:
-                raise self._nvml.NVMLError(value.nvmlReturn)
-            return int(value.value.uiVal)
-
-        code, milliwatts = self.call(read)
+        code, milliwatts = self.call(lambda: self._field(number, scope))
         return code, milliwatts and milliwatts / 1e3
+
+    def _field(self, number: int, scope: int) -> int:
+        (value,) = self._nvml.nvmlDeviceGetFieldValues(self._handle, [(number, scope)])
+        if value.nvmlReturn:
+            raise self._nvml.NVMLError(value.nvmlReturn)
+        return int(value.value.uiVal)
 
     def energy_j(self) -> tuple[int, float | None]:
         """The energy counter since the driver was loaded: NVML's return code and joules."""

@@ -137,18 +137,8 @@ class NvmlInstrument:
         return {"counter": joules}
 
     def state(self) -> dict[str, float]:
-        card = self.card
-        self.conditions["retries"] = card.retries
-        found = {
-            "sm_clock_mhz": card.sm_clock_mhz(),
-            "memory_clock_mhz": card.memory_clock_mhz(),
-            "temperature_c": card.temperature_c(),
-            "event_reasons": card.event_reasons(),
-            "performance_state": card.performance_state(),
-            "utilisation_percent": card.utilisation_percent(),
-            "processes": card.computing_count(),
-        }
-        return {name: math.nan if value is None else float(value) for name, value in found.items()}
+        self.conditions["retries"] = self.card.retries
+        return self.card.state()
 
     def learn(self, refresh_s: Mapping[str, float]) -> None:
         """Take what a probe found of the refresh of sources and counter; keep it for this card and

@@ -20,9 +20,13 @@ EVENTS = {
     0x40: "hardware_thermal",
     0x80: "power_brake",
     0x100: "display",
+    0x200: "board_limit",
+    0x400: "reliability",
 }
-"""NVML's reasons why clocks are as they are."""
-POWER_CAP, THROTTLED = 0x4, 0x8 | 0x20 | 0x40 | 0x80
+"""NVML's reasons why clocks are as they are: every nvmlClocksEventReason and, by the older name,
+nvmlClocksThrottleReason of its binding (nvidia-ml-py, pynvml.py).
+"""
+POWER_CAP, THROTTLED = 0x4 | 0x200, 0x8 | 0x20 | 0x40 | 0x80
 CAPPED_SHARE = 0.1
 CLOCK_DRIFT = 0.05
 HOT_START_C = 10.0
@@ -41,6 +45,7 @@ def conditions_of(trace: Trace, window: Window) -> dict[str, Any]:
         "sm_clock_mhz",
         "memory_clock_mhz",
         "temperature_c",
+        "memory_temperature_c",
         "performance_state",
         "utilisation_percent",
         "processes",

@@ -16,6 +16,7 @@ from typing import Any
 from archbench.quantities import is_of_one_card
 from archbench.reasons import Flag
 from archbench.records import Record
+from archbench.records.conditions import Environment
 from archbench.setting import Bearing
 from archbench.settings import DEFAULT, SETTINGS, Settings
 
@@ -23,6 +24,8 @@ DEFINING = {
     name: declared for name, declared in SETTINGS.items() if declared.bearing is Bearing.FIGURE
 }
 """The settings that define what was measured."""
+UNSAID = ("torch", "driver", "cuDNN", "power limit", "application clock", "ECC")
+"""Conditions that a title tells only where they set it apart from another one."""
 COUNTED_ONLY = "counted, not measured"
 
 
@@ -41,6 +44,7 @@ def conditions(record: Record) -> dict[str, str]:
         "torch": _version("torch", environment.get("torch"), parts=2),
         "driver": _version("driver", environment.get("driver"), parts=1),
         "cuDNN": _cudnn(environment.get("cudnn")),
+        **_of_card(environment),
     }
 
 
@@ -78,11 +82,7 @@ def setups(records: Iterable[Record]) -> dict[str, list[Record]]:
         titled.setdefault(_title(dict(group), ()), []).append(group)
     named: dict[tuple[tuple[str, str], ...], str] = {}
     for title, alike in titled.items():
-        versions = [
-            key
-            for key in ("torch", "driver", "cuDNN")
-            if len({dict(group).get(key) for group in alike}) > 1
-        ]
+        versions = [key for key in UNSAID if len({dict(group).get(key) for group in alike}) > 1]
         named |= {group: _title(dict(group), versions) if versions else title for group in alike}
     return {named[group]: members for group, members in groups.items()}
 
@@ -112,7 +112,7 @@ def _title(words: dict[str, str], versions: Sequence[str]) -> str:
     """The conditions that are worth saying, in one line."""
     if not words:
         return COUNTED_ONLY
-    silent = [key for key in ("torch", "driver", "cuDNN") if key not in versions]
+    silent = [key for key in UNSAID if key not in versions]
     usual = {
         name: declared.tell(getattr(DEFAULT, name))
         for name, declared in DEFINING.items()
@@ -121,6 +121,21 @@ def _title(words: dict[str, str], versions: Sequence[str]) -> str:
     return ", ".join(
         text for key, text in words.items() if text and key not in silent and text != usual.get(key)
     )
+
+
+def _of_card(environment: Environment) -> dict[str, str]:
+    """What an administrator sets of a card, and what of its figures depends on it; nothing of what
+    a record does not tell.
+    """
+    limit = environment.get("power_limit_w")
+    clock = environment.get("application_clock_mhz")
+    ecc = environment.get("ecc")
+    words = {
+        "power limit": limit and f"power limit {limit:g} W",
+        "application clock": clock and f"application clock {clock} MHz",
+        "ECC": {True: "ECC on", False: "ECC off", None: None}[ecc],
+    }
+    return {key: text for key, text in words.items() if text}
 
 
 def _is_cpu(record: Record) -> bool:

@@ -293,3 +293,14 @@ def test_the_probes_of_a_job_take_no_longer_than_they_say() -> None:
     (record,) = Store("results").read()
     assert record.phases["roofline"] < 2 * SIZES.budget_s
     assert not record.conditions["roofline"]["cached"]
+
+
+@pytest.mark.parametrize("name", ["power_limit_w", "application_clock_mhz", "ecc", "l2_bytes"])
+def test_peaks_are_kept_for_a_card_as_it_was_set(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    device = open_device(FAST)
+    found = device.fingerprint()
+    kept = probes._key(device, FAST, SIZES)
+    monkeypatch.setattr(device, "fingerprint", lambda: found | {name: 1})
+    assert probes._key(device, FAST, SIZES) != kept

@@ -23,6 +23,8 @@ CARD = {
     "driver": "580.65.06",
     "cudnn": 91002,
 }
+SET = {"power_limit_w": 350.0, "application_clock_mhz": 1410, "ecc": True}
+"""What an administrator sets."""
 
 
 def on_card(record: Make, **changes: Any) -> Record:
@@ -150,6 +152,29 @@ def test_places_that_differ_in_versions_alone_tell_them(record: Make) -> None:
         "Example GPU, fp32, contiguous, torch 2.13, driver 580, cuDNN 9",
         "Example GPU, fp32, contiguous, torch 2.12, driver 580, cuDNN 9",
         "Example GPU, fp32, contiguous",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"power_limit_w": 300.0}, ["power limit (350 W, 300 W)"]),
+        ({"application_clock_mhz": 1100}, ["application clock (1410 MHz, 1100 MHz)"]),
+        ({"ecc": False}, ["ECC (on, off)"]),
+    ],
+)
+def test_what_was_set_of_the_card_keeps_records_apart(
+    record: Make, change: dict[str, Any], expected: list[str]
+) -> None:
+    as_it_was, changed = on_card(record, **SET), on_card(record, **SET | change)
+    assert differing(as_it_was, changed, "latency_ms") == expected
+
+
+def test_places_that_differ_in_what_was_set_of_the_card_tell_it(record: Make) -> None:
+    limits = [on_card(record, **SET), on_card(record, **SET | {"power_limit_w": 300.0})]
+    assert list(setups(limits)) == [
+        "Example GPU, fp32, contiguous, power limit 350 W",
+        "Example GPU, fp32, contiguous, power limit 300 W",
     ]
 
 
