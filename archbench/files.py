@@ -22,12 +22,12 @@ def read_text(path: Path, what: str) -> str:
     larger than `MOST_BYTES`, cannot be read or is not UTF-8.
     """
     try:
-        found = path.stat()
-        if not stat.S_ISREG(found.st_mode):
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):
             raise UsageError(f"{what} {path} cannot be read: not a regular file")
-        if found.st_size > MOST_BYTES:
+        if status.st_size > MOST_BYTES:
             raise UsageError(
-                f"{what} {path} cannot be read: {found.st_size:,} bytes, "
+                f"{what} {path} cannot be read: {status.st_size:,} bytes, "
                 f"at most {MOST_BYTES:,} are taken"
             )
         return path.read_text(encoding="utf-8")

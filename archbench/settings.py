@@ -328,10 +328,10 @@ QUICK = Settings(
 """The quick protocol: a wider interval in a few seconds."""
 
 
-def same_job(one: Settings, other: Settings) -> bool:
+def same_job(settings: Settings, other: Settings) -> bool:
     """Whether a record with the one settings is a result of a job with the other."""
     return all(
-        storable(getattr(one, name)) == storable(getattr(other, name))
+        storable(getattr(settings, name)) == storable(getattr(other, name))
         for name, declared in SETTINGS.items()
         if declared.bearing is not Bearing.NOTHING
     )

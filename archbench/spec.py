@@ -25,6 +25,16 @@ class UsageError(ValueError):
     with 2.
     """
 
+    @property
+    def fact(self) -> str:
+        """What is wrong, without what can be done about it."""
+        return str(self).partition(";")[0]
+
+    @property
+    def kind_of_fact(self) -> str:
+        """The same in words that like errors share."""
+        return self.fact
+
 
 def parse_size(size: str | int | tuple[int, int] | None) -> tuple[int, int] | None:
     """Read an input size: 320 (a square), "1344x800" (width x height) or (1344, 800), in pixels."""

@@ -67,6 +67,8 @@ class Claim:
     note: str = ""
     """What to know of how it is computed here."""
     why: str = ""
+    kind_of_why: str = ""
+    """The same in words that like claims share; empty where there are none."""
 
     @property
     def source(self) -> str:
@@ -142,7 +144,7 @@ def _of_row(row: Mapping[str, str]) -> Claim:
             _network(row, "right", published["right"]),
         )
     except UsageError as error:
-        return replace(claim, why=str(error).partition(";")[0])
+        return replace(claim, why=error.fact, kind_of_why=error.kind_of_fact)
     return replace(claim, pairs=(pair,))
 
 

@@ -23,6 +23,8 @@ class Member:
     spec: Spec | None
     why: str = ""
     """Why the zoo does not build it; empty where it does."""
+    kind_of_why: str = ""
+    """The same in words that like rows share; empty where there are none."""
     approximate: str = ""
     """In what the network is only near the paper's."""
     backbone: str = ""
@@ -82,7 +84,13 @@ class Member:
 def row_of(network: Network) -> Member:
     """Give the row of a network that no paper labels."""
     spec = network.spec
-    return Member(str(spec), spec, "", approximation(network), spec.backbone, spec.detector)
+    return Member(
+        str(spec),
+        spec,
+        approximate=approximation(network),
+        backbone=spec.backbone,
+        detector=spec.detector,
+    )
 
 
 def resolved(given: dict[str, Any], options: dict[str, OptionValue]) -> Member:
@@ -91,9 +99,8 @@ def resolved(given: dict[str, Any], options: dict[str, OptionValue]) -> Member:
     try:
         row = row_of(catalogue.resolve(**given | options))
     except UsageError as error:
-        row = Member(
-            " + ".join(filter(None, (backbone, detector))), None, str(error).partition(";")[0]
-        )
+        label = " + ".join(filter(None, (backbone, detector)))
+        row = Member(label, None, error.fact, kind_of_why=error.kind_of_fact)
     return replace(row, backbone=backbone, detector=detector)
 
 

@@ -107,7 +107,7 @@ def _standing(
         base = catalogue.find("backbone", figure.backbone)
         head, _ = catalogue.find_detector(figure.detector or "")
     except UsageError as error:
-        return "not built", str(error).partition(";")[0]
+        return "not built", error.fact
     published_only = base.published_only or head.published_only
     if published_only:
         return "published", published_only

@@ -157,8 +157,10 @@ def _published_row(row: list[Published]) -> Member:
     }
     given |= {"batch": first.batch, "mode": "train" if trains else "infer"}
     member = resolved(given, parse_options(first.options.split(";") if first.options else []))
-    why = member.why if first.backbone else "the paper does not say what its backbone is"
-    return replace(member, label=first.label, why=why, figures=tuple(row))
+    if not first.backbone:
+        why = "the paper does not say what its backbone is"
+        member = replace(member, why=why, kind_of_why="")
+    return replace(member, label=first.label, figures=tuple(row))
 
 
 def _every_network() -> tuple[Member, ...]:

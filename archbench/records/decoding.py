@@ -67,7 +67,7 @@ class Line(Struct, forbid_unknown_fields=True):
     attempt: Count = 1
 
 
-class Figure(Struct, forbid_unknown_fields=True):
+class StoredMetric(Struct, forbid_unknown_fields=True):
     """A measured figure."""
 
     value: Number | None
@@ -111,7 +111,7 @@ class Decoder:
 
     def __init__(self) -> None:
         self._line, self._plain = JsonDecoder(Line), JsonDecoder(Plain)
-        self._figure = JsonDecoder(Figure)
+        self._stored = JsonDecoder(StoredMetric)
         self._lacking: dict[bytes, Metric] = {}
         self._held: dict[tuple[Callable[[Any], Any], bytes], Any] = {}
 
@@ -158,9 +158,15 @@ class Decoder:
         lacking = self._lacking.get(text)
         if lacking:
             return lacking
-        one = self._figure.decode(text)
+        stored = self._stored.decode(text)
         metric = Metric(
-            one.value, one.unit, one.source, one.protocol, one.reason, one.flags, one.spread
+            stored.value,
+            stored.unit,
+            stored.source,
+            stored.protocol,
+            stored.reason,
+            stored.flags,
+            stored.spread,
         )
         if metric.value is None:
             self._lacking[text] = metric

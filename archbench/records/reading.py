@@ -195,22 +195,22 @@ class Reader:
         if self.is_sound:
             with suppress(RecordError):
                 return self._metrics(data)
-        found: dict[str, Metric] = {}
+        metrics: dict[str, Metric] = {}
         for name, metric in data.items():
             try:
-                found |= self._metrics({name: metric})
+                metrics |= self._metrics({name: metric})
             except RecordError as error:
                 self.tell(f"measured {name} dropped, {error}")
                 if name in QUANTITIES:
-                    found |= Metric.lacking([name], Reason.UNREADABLE)
-        return found
+                    metrics |= Metric.lacking([name], Reason.UNREADABLE)
+        return metrics
 
     def _metrics(self, data: Mapping[str, Any]) -> dict[str, Metric]:
         """Read measured figures, all of which are some."""
-        found: dict[str, Metric] = self.fit(data, dict[str, Metric])
-        self.fit({name: data[name] for name in found if found[name].spread}, dict[str, Sampled])
-        check_signs(found.values())
-        return found
+        metrics: dict[str, Metric] = self.fit(data, dict[str, Metric])
+        self.fit({name: data[name] for name in metrics if metrics[name].spread}, dict[str, Sampled])
+        check_signs(metrics.values())
+        return metrics
 
     def cause(self, data: Any) -> Cause | None:
         """Read why a job did not end well."""
@@ -222,9 +222,9 @@ class Reader:
 
     def table(self, data: Mapping[str, Any], name: str) -> dict[str, Any]:
         """Give a table of a record; an empty one where it is something else."""
-        found = data.get(name, {})
-        if isinstance(found, dict):
-            return found
+        part = data.get(name, {})
+        if isinstance(part, dict):
+            return part
         self.tell(f"{name} dropped, it is no table")
         return {}
 
@@ -292,7 +292,7 @@ def _plainly(error: ValidationError) -> str:
 
 def _unknown(data: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:
     """Give what a later version wrote into the tables whose fields are known."""
-    found = {
+    tables = {
         "settings": _without(data.get("settings"), SETTING),
         "reason": _without(data.get("reason"), CAUSE),
         "measured": {
@@ -301,7 +301,7 @@ def _unknown(data: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, 
             if (unknown := _without(metric, METRIC))
         },
     }
-    return {name: unknown for name, unknown in found.items() if unknown}
+    return {name: unknown for name, unknown in tables.items() if unknown}
 
 
 def _among(data: Mapping[str, Any], names: Iterable[str]) -> dict[str, Any]:

@@ -128,8 +128,8 @@ class Record:
         known = self.measured
         for row, rule, sources in RULES:
             if row.name not in known and sources <= known.keys():
-                found = self._derived(row, rule, known)
-                known = {**known, row.name: found} if found else known
+                derived = self._derived(row, rule, known)
+                known = {**known, row.name: derived} if derived else known
         return known
 
     def _derived(self, row: Quantity, rule: Rule, known: Mapping[str, Metric]) -> Metric | None:

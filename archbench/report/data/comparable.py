@@ -102,6 +102,7 @@ def _keys(record: Record, metric: str) -> dict[str, str]:
         "mode": spec.mode,
         "batch": str(spec.batch),
         "input": spec.size,
+        "what a later version adds": spec.unknown,
     }
     if is_of_one_card(metric):
         keys["card"] = str(record.environment.get("uuid") or record.environment.get("host") or "")

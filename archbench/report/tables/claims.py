@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -17,7 +16,6 @@ from archbench.report.tables.table import MISSING, Column, Table
 
 PLURAL = {"holds": "hold", "fails": "fail"}
 SIGNS = {"more": ">", "less": "<", "equal": "="}
-UNKNOWN = re.compile(r"^no (backbone|detector) is called .*")
 WIDTH = 80
 FLAWED = "*"
 COLUMNS = (
@@ -191,9 +189,8 @@ def _untested_notes(verdicts: Sequence[Verdict]) -> list[str]:
     untested: dict[str, list[str]] = {}
     for verdict in verdicts:
         if verdict.outcome == "not testable":
-            untested.setdefault(
-                UNKNOWN.sub(r"the zoo has no \1 of that name", verdict.reason), []
-            ).append(verdict.claim.text)
+            why = verdict.claim.kind_of_why or verdict.claim.why
+            untested.setdefault(why, []).append(verdict.claim.text)
     return [
         f"not testable, {why}: {len(texts)} claims" if len(texts) > 1 else f"not testable, {why}"
         for why, texts in untested.items()

@@ -8,7 +8,6 @@ between the paper's figures and ours.
 
 from __future__ import annotations
 
-import re
 import textwrap
 from collections.abc import Sequence
 from dataclasses import replace
@@ -29,7 +28,6 @@ WIDTH = 80
 LABEL_WIDTH = 32
 APPROXIMATE = "~"
 FLAWED = "*"
-UNKNOWN = re.compile(r"^no (backbone|detector) is called .*")
 COLUMNS = (
     "source",
     "label",
@@ -212,7 +210,7 @@ def _missing(reproduction: Reproduction, cells: Sequence[Cell]) -> list[str]:
     unbuilt: dict[str, list[str]] = {}
     for line in reproduction.lines:
         if line.member.spec is None:
-            why = UNKNOWN.sub(r"the zoo has no \1 of that name", line.member.why)
+            why = line.member.kind_of_why or line.member.why
             unbuilt.setdefault(why, []).append(line.label)
     notes += [f"not built, {why}: {'; '.join(who)}" for why, who in unbuilt.items()]
     reasons: dict[Reason, dict[str, None]] = {}

@@ -81,10 +81,10 @@ class Mixed:
         return prod(row.stride for row in self.branches[0])
 
     def make(self, c_in: int, *, padded: bool) -> tuple[nn.Module, int]:
-        made, widths = zip(
+        branches, widths = zip(
             *(in_chain(rows, c_in, padded=padded) for rows in self.branches), strict=True
         )
-        return Branches(*made), sum(widths)
+        return Branches(*branches), sum(widths)
 
 
 def in_chain(rows: Sequence[Row], c_in: int, *, padded: bool) -> tuple[nn.Module, int]:

@@ -12,9 +12,22 @@ from archbench.zoo.catalogue.family import with_suffixes
 from archbench.zoo.catalogue.loading import entries, entries_by_name
 
 
+class UnknownNameError(UsageError):
+    """No network of a kind has this name."""
+
+    def __init__(self, kind: Kind, name: str) -> None:
+        super().__init__(f"no {kind} is called {name!r}{_hint(kind, name)}")
+        self.kind = kind
+
+    @property
+    def kind_of_fact(self) -> str:
+        return f"the zoo has no {self.kind} of that name"
+
+
 def find(kind: Kind, name: str) -> Entry:
-    """Find a network by any spelling of its name, or raise UsageError with names that are near
-    it.
+    """Find a network by any spelling of its name.
+
+    Raises UnknownNameError with names that are near it.
     """
     entry = entries_by_name(kind).get(fold(name))
     if entry and kind == "backbone" and entry.name != _hyphenated(name):
@@ -25,7 +38,7 @@ def find(kind: Kind, name: str) -> Entry:
     if entry is None and kind == "backbone":
         entry = _suffixed(kind, name) or _run_together(kind, name) or _prefixed(kind, name)
     if entry is None:
-        raise UsageError(f"no {kind} is called {name!r}{_hint(kind, name)}")
+        raise UnknownNameError(kind, name)
     return entry
 
 

@@ -92,7 +92,7 @@ class CenterNet(Detector):
     ) -> tuple[Predictions, dict[str, str | int]]:
         rows, columns = raw.heat.shape[-2:]
         step = torch.tensor(self.size) / torch.tensor([columns, rows])
-        made = []
+        drawn = []
         for seen, cells, heat in draw_objects(raw.heat, size=self.size, generator=generator):
             sizes = (
                 torch.rand((2, rows, columns), generator=generator)
@@ -103,14 +103,14 @@ class CenterNet(Detector):
             start, end = (corner / step for corner in seen.boxes.split(2, dim=1))
             place = (slice(None), cells[:, 1], cells[:, 0])
             sizes[place], offsets[place] = (end - start).T, ((start + end) / 2 - cells).T
-            made.append((heat, sizes, offsets))
+            drawn.append((heat, sizes, offsets))
         stacked = (
             torch.stack(values).to(old)
-            for values, old in zip(zip(*made, strict=True), raw, strict=True)
+            for values, old in zip(zip(*drawn, strict=True), raw, strict=True)
         )
-        found = min(PEAKS, raw.heat[0].numel())
+        peaks = min(PEAKS, raw.heat[0].numel())
         return Predictions(*stacked), {
             "distribution": load.NAME,
             "candidates": raw.heat[0].numel(),
-            "above_threshold": found,
+            "above_threshold": peaks,
         }

@@ -121,8 +121,8 @@ class CornerNet(Detector):
             predictions: Predictions = self.heads[-1](last)
             return predictions
         *halfway, last = self.backbone(images)
-        made = [*(one.made for one in halfway), last]
-        return [heads(m) for heads, m in zip(self.heads, made, strict=True)]
+        outputs = [*(stack.made for stack in halfway), last]
+        return [heads(x) for heads, x in zip(self.heads, outputs, strict=True)]
 
     def pairs(self, raw: Predictions) -> tuple[Tensor, Tensor, Tensor]:
         """The best pairs of corners, at most 1000: boxes [B, K, 4] in pixels, scores [B, K] (0: no
@@ -161,9 +161,9 @@ class CornerNet(Detector):
             seen = load.objects(size=self.size, classes=self.classes, generator=generator)
             for points, kind in zip(seen.boxes.split(2, dim=1), (first, second), strict=True):
                 kind.append(self._draw(points, seen, cells, generator))
-        made = Predictions(_stacked(first, raw.top_left), _stacked(second, raw.bottom_right))
-        _, best, _ = self.pairs(made)
-        return made, {
+        predictions = Predictions(_stacked(first, raw.top_left), _stacked(second, raw.bottom_right))
+        _, best, _ = self.pairs(predictions)
+        return predictions, {
             "distribution": load.NAME,
             "candidates": PEAKS**2,
             "above_threshold": int((best > 0).sum()) // len(best),

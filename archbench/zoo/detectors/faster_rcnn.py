@@ -77,14 +77,14 @@ class FasterRCNN(TwoStage):
         (features,) = self.trunk(images)
         objectness, anchor_offsets = self.rpn([features])
         proposals = self.propose(objectness, anchor_offsets)
-        found = self.average(self.tail(self.pool(self._crop(features, proposals)))).flatten(1)
+        pooled = self.average(self.tail(self.pool(self._crop(features, proposals)))).flatten(1)
         batch = len(images)
         return RegionPredictions(
             objectness,
             anchor_offsets,
             proposals,
-            self.logits(found).reshape(batch, self.proposals, -1),
-            self.offsets(found).reshape(batch, self.proposals, self.regressed, 4),
+            self.logits(pooled).reshape(batch, self.proposals, -1),
+            self.offsets(pooled).reshape(batch, self.proposals, self.regressed, 4),
         )
 
     def _crop(self, features: Tensor, proposals: Tensor) -> Tensor:

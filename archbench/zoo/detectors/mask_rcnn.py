@@ -108,14 +108,14 @@ class FasterRCNNFPN(TwoStage):
         """Propose regions on the pyramid's maps, and classify and regress them."""
         objectness, anchor_offsets = self.rpn([*maps, self.top(maps[-1])])
         proposals = self.propose(objectness, anchor_offsets)
-        found = self.box_head(roi_align(maps, proposals, self.strides, BOX_SIDE, SAMPLES))
+        hidden = self.box_head(roi_align(maps, proposals, self.strides, BOX_SIDE, SAMPLES))
         rows = proposals.shape[:2]
         return RegionPredictions(
             objectness,
             anchor_offsets,
             proposals,
-            self.logits(found).reshape(*rows, -1),
-            self.offsets(found).reshape(*rows, self.regressed, 4),
+            self.logits(hidden).reshape(*rows, -1),
+            self.offsets(hidden).reshape(*rows, self.regressed, 4),
         )
 
 
@@ -199,15 +199,15 @@ class MaskRCNN(FasterRCNNFPN):
         # The mask of each detection's own class, of which 0 is the background.
         own = raw.mask_logits.take_along_dim((raw.labels + 1)[:, :, None, None, None], dim=2)
         masks = own.squeeze(2).float().sigmoid()
-        found = []
+        detections = []
         # Detections come best first, and behind them what fills up their number.
         for image, count in enumerate((raw.scores > 0).sum(dim=1).tolist()):
             boxes, scores, labels = (
                 values[image, :count] for values in (raw.boxes, raw.scores, raw.labels)
             )
             pasted = paste(masks[image, :count], boxes, self.size)
-            found.append(Detections(boxes, scores, labels, pasted))
-        return found
+            detections.append(Detections(boxes, scores, labels, pasted))
+        return detections
 
     def synthesize(  # type: ignore[override]
         self, raw: MaskPredictions, generator: torch.Generator

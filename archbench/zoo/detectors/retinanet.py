@@ -115,6 +115,7 @@ class RetinaNet(SingleStage):
     def synthesize(
         self, raw: Predictions, generator: torch.Generator
     ) -> tuple[Predictions, dict[str, str | int]]:
-        made, counts = super().synthesize(raw, generator)
+        predictions, counts = super().synthesize(raw, generator)
         scale = (torch.tensor(SSD_VARIANCES) / torch.tensor(VARIANCES)).repeat_interleave(2)
-        return made._replace(offsets=made.offsets * scale.to(made.offsets)), counts
+        offsets = predictions.offsets * scale.to(predictions.offsets)
+        return predictions._replace(offsets=offsets), counts

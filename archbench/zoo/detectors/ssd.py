@@ -70,7 +70,7 @@ def check_layers(layers: int, sets: Sequence[int]) -> None:
 
 def _extras(c_in: int, extras: Sequence[Extra], norm: Norm) -> list[nn.Module]:
     """Chain extra layers behind a map of `c_in` channels."""
-    made: list[nn.Module] = []
+    layers: list[nn.Module] = []
     for extra in extras:
         wide = ConvNormReLU(
             extra.narrow,
@@ -80,9 +80,9 @@ def _extras(c_in: int, extras: Sequence[Extra], norm: Norm) -> list[nn.Module]:
             padding=extra.padding,
             norm=norm,
         )
-        made.append(chain(ConvNormReLU(c_in, extra.narrow, 1, norm=norm), wide))
+        layers.append(chain(ConvNormReLU(c_in, extra.narrow, 1, norm=norm), wide))
         c_in = extra.wide
-    return made
+    return layers
 
 
 def ssd_vgg(

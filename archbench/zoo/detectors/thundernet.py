@@ -116,10 +116,10 @@ class ThunderNet(TwoStage):
         crops = position_sensitive_align(
             context * self.attention(seen), proposals, STRIDE, BINS, SAMPLES
         )
-        found = self.hidden(crops.flatten(1))
+        hidden = self.hidden(crops.flatten(1))
         rows = proposals.shape[:2]
         logits, offsets = (
-            self.logits(found).reshape(*rows, -1),
-            self.offsets(found).reshape(*rows, 1, 4),
+            self.logits(hidden).reshape(*rows, -1),
+            self.offsets(hidden).reshape(*rows, 1, 4),
         )
         return RegionPredictions(objectness, anchor_offsets, proposals, logits, offsets)

@@ -104,22 +104,22 @@ class TTFNet(Detector):
     ) -> tuple[Predictions, dict[str, str | int]]:
         rows, columns = raw.heat.shape[-2:]
         step = torch.tensor(self.size) / torch.tensor([columns, rows])
-        made = []
+        drawn = []
         for seen, cells, heat in draw_objects(raw.heat, size=self.size, generator=generator):
             distances = torch.rand((4, rows, columns), generator=generator) * min(self.size) / 4
             start, end = seen.boxes.split(2, dim=1)
             distances[:, cells[:, 1], cells[:, 0]] = torch.cat(
                 [cells * step - start, end - cells * step], dim=1
             ).T
-            made.append((heat, distances))
+            drawn.append((heat, distances))
         heat, distances = (
             torch.stack(values).to(old)
-            for values, old in zip(zip(*made, strict=True), raw, strict=True)
+            for values, old in zip(zip(*drawn, strict=True), raw, strict=True)
         )
-        found = find_peaks(heat, PEAKS).scores > SCORE
+        above = find_peaks(heat, PEAKS).scores > SCORE
         counts: dict[str, str | int] = {
             "distribution": load.NAME,
             "candidates": heat[0].numel(),
-            "above_threshold": int(found.sum()) // len(heat),
+            "above_threshold": int(above.sum()) // len(heat),
         }
         return Predictions(heat, distances), counts

@@ -47,10 +47,10 @@ def deform_conv2d(
         ),
     )
     parts = [None] * len(source) if mask is None else mask.split(step)
-    for made, read, moved, scaled in zip(
+    for part, read, moved, scaled in zip(
         out.split(step), source.split(step), offsets.split(step), parts, strict=False
     ):
-        made.copy_(_convolve(read, weight, bias, (stride, padding), moved, scaled))
+        part.copy_(_convolve(read, weight, bias, (stride, padding), moved, scaled))
     return out
 
 
@@ -151,15 +151,17 @@ def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     """Compute the output anew, with gradients."""
     needed = [needs for place, needs in enumerate(ctx.needs_input_grad) if place not in (3, 4)]
     own = [
-        one if one is None else one.detach().requires_grad_(needs)
-        for one, needs in zip(ctx.saved_tensors, needed, strict=True)
+        tensor if tensor is None else tensor.detach().requires_grad_(needs)
+        for tensor, needs in zip(ctx.saved_tensors, needed, strict=True)
     ]
     source, weight, bias, offsets, mask = own
     with torch.enable_grad():
         out = _convolve(source, weight, bias, ctx.step, offsets, mask)  # type: ignore[arg-type]
-    wanted = [one for one in own if one is not None and one.requires_grad]
-    found = iter(torch.autograd.grad(out, wanted, gradient))
-    gradients = [next(found) if one is not None and one.requires_grad else None for one in own]
+    wanted = [tensor for tensor in own if tensor is not None and tensor.requires_grad]
+    computed = iter(torch.autograd.grad(out, wanted, gradient))
+    gradients = [
+        next(computed) if tensor is not None and tensor.requires_grad else None for tensor in own
+    ]
     return (*gradients[:3], None, None, *gradients[3:])
 
 

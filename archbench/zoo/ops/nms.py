@@ -279,25 +279,25 @@ class Selection:
         group = place // (count * classes) * classes + place % classes
         order = by_group_then_score(score, group)
         place, score, group = place[order], score[order], group[order]
-        found = boxes.reshape(-1, 4)[place // classes if boxes.ndim == 3 else place]
-        found = clip(found, size) if self.clip_first else found
-        score, kept = self._suppress(found, score, group)
-        found = found if self.clip_first else clip(found, size)
-        kept = kept & (found[:, 2:] > found[:, :2]).all(dim=1)
+        box = boxes.reshape(-1, 4)[place // classes if boxes.ndim == 3 else place]
+        box = clip(box, size) if self.clip_first else box
+        score, kept = self._suppress(box, score, group)
+        box = box if self.clip_first else clip(box, size)
+        kept = kept & (box[:, 2:] > box[:, :2]).all(dim=1)
         order, ends = _best_of_images(score, kept, group // classes, batch)
         rows = [order[start : min(start + self.per_image, end)] for start, end in ends]
         label = group % classes
-        return [Detections(found[row], score[row], label[row]) for row in rows]
+        return [Detections(box[row], score[row], label[row]) for row in rows]
 
-    def _suppress(self, found: Tensor, score: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
+    def _suppress(self, box: Tensor, score: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
         """Suppress boxes that come group by group, best first: their scores, and which are kept."""
         if self.soft is None:
             limit, candidates = self.per_class or 0, self.candidates or 0
-            return score, nms(found, score, group, self.iou, limit, candidates, True)
+            return score, nms(box, score, group, self.iou, limit, candidates, True)
         if self.candidates is not None:
             score = score.where(rank_in_group(group) < self.candidates, 0)
         limit = self.per_class or self.per_image
-        lowered = soft_nms(found, score, group, self.iou, self.soft.sigma, self.soft.floor, limit)
+        lowered = soft_nms(box, score, group, self.iou, self.soft.sigma, self.soft.floor, limit)
         return lowered, lowered > 0
 
 

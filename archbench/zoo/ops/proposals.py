@@ -38,7 +38,7 @@ def propose(
     height) before that (`clip_first`) or after. Of all survivors with an area the best go on, best
     first. Everything is computed in fp32.
     """
-    boxes, best, groups = [], [], []
+    moved_boxes, best_scores, groups = [], [], []
     objectness = objectness.float()
     scores = (
         objectness[..., 1] - objectness[..., 0] if objectness.shape[-1] == 2 else objectness[..., 0]
@@ -51,24 +51,24 @@ def propose(
         )
         index = index[:, : candidates or length] + start
         moved = decode(offsets[images, index].float(), anchors[index], (variances[0], variances[1]))
-        boxes.append(clip(moved, (size[0], size[1])) if clip_first else moved)
-        best.append(best_here[:, : candidates or length])
+        moved_boxes.append(clip(moved, (size[0], size[1])) if clip_first else moved)
+        best_scores.append(best_here[:, : candidates or length])
         groups.append((images * len(levels) + level).expand(index.shape))
         start += length
-    found, score = torch.cat(boxes, dim=1), torch.cat(best, dim=1)
-    real = (found[..., 2:] > found[..., :2]).all(dim=-1)
+    boxes, score = torch.cat(moved_boxes, dim=1), torch.cat(best_scores, dim=1)
+    real = (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
     place = real.flatten().nonzero().squeeze(1)
     group = torch.cat(groups, dim=1).flatten()[place]
-    survive = nms(found.flatten(0, 1)[place], score.flatten()[place], group, iou, count)
+    survive = nms(boxes.flatten(0, 1)[place], score.flatten()[place], group, iou, count)
     kept = torch.zeros_like(real).flatten().scatter_(0, place, survive).view_as(real)
     if not clip_first:
-        found = clip(found, (size[0], size[1]))
-        kept &= (found[..., 2:] > found[..., :2]).all(dim=-1)
-    chosen = found.new_zeros(len(found), count, 4)
+        boxes = clip(boxes, (size[0], size[1]))
+        kept &= (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
+    chosen = boxes.new_zeros(len(boxes), count, 4)
     ranked, index = score.masked_fill(~kept, -torch.inf).sort(dim=1, descending=True, stable=True)
     ranked, index = ranked[:, :count], index[:, :count]
     chosen[:, : ranked.shape[1]] = torch.where(
-        (ranked > -torch.inf)[..., None], found[images, index], 0
+        (ranked > -torch.inf)[..., None], boxes[images, index], 0
     )
     return chosen
 
@@ -123,11 +123,11 @@ def detect(
     place.
     """
     boxes, scores = refine(proposals, logits, offsets)
-    found = Selection(score=score, iou=iou, per_image=count, clip_first=True)(
+    detected = Selection(score=score, iou=iou, per_image=count, clip_first=True)(
         boxes, scores, (size[0], size[1])
     )
     chosen, best, labels = _empty(proposals, count)
-    for image, detections in enumerate(found):
+    for image, detections in enumerate(detected):
         for whole, part in (
             (chosen, detections.boxes),
             (best, detections.scores),

@@ -93,7 +93,7 @@ class Refinement(Detector):
             batch=batch,
             generator=generator,
         )
-        made = Predictions(
+        predictions = Predictions(
             arm_offsets=drawn.offsets,
             arm_logits=softmax_logits(drawn.scores.sum(dim=-1, keepdim=True)),
             odm_offsets=torch.zeros_like(drawn.offsets),
@@ -104,4 +104,5 @@ class Refinement(Detector):
             "candidates": drawn.scores[0].numel(),
             "above_threshold": int((drawn.scores > SELECTION.score).sum()) // batch,
         }
-        return Predictions(*(new.to(old) for new, old in zip(made, raw, strict=True))), counts
+        on_device = (new.to(old) for new, old in zip(predictions, raw, strict=True))
+        return Predictions(*on_device), counts

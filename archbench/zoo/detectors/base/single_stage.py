@@ -149,13 +149,14 @@ class SingleStage(Detector):
             if self.activation == "softmax"
             else _sigmoid_logits(drawn.scores, self.background)
         )
-        made = Predictions(drawn.offsets.to(raw.offsets), logits.to(raw.logits))
+        predictions = Predictions(drawn.offsets.to(raw.offsets), logits.to(raw.logits))
         counts: dict[str, str | int] = {
             "distribution": load.NAME,
             "candidates": drawn.scores[0].numel(),
-            "above_threshold": int((self.scores(made) > self.selection.score).sum()) // batch,
+            "above_threshold": int((self.scores(predictions) > self.selection.score).sum())
+            // batch,
         }
-        return made, counts
+        return predictions, counts
 
 
 def _sigmoid_logits(scores: Tensor, background: bool) -> Tensor:

@@ -55,11 +55,11 @@ class Framework:
     @classmethod
     def named(cls, name: str, *, per_image: int | None = None) -> Framework:
         """Find a framework, with another number of detections an image if one is given."""
-        found = FRAMEWORKS[name]
+        framework = FRAMEWORKS[name]
         return (
-            replace(found, selection=replace(found.selection, per_image=per_image))
+            replace(framework, selection=replace(framework.selection, per_image=per_image))
             if per_image
-            else found
+            else framework
         )
 
 
@@ -259,11 +259,11 @@ class TwoStage(Detector):
         anchors = self.rpn.anchors.boxes.cpu()
         scale = torch.tensor(SSD_VARIANCES) / torch.tensor(self.framework.variances)
         scale = scale.repeat_interleave(2)
-        made: dict[str, list[Tensor]] = {name: [] for name in RegionPredictions._fields}
+        parts: dict[str, list[Tensor]] = {name: [] for name in RegionPredictions._fields}
         for _ in range(len(raw.logits)):
             seen = objects(size=self.size, classes=self.classes, generator=generator)
-            found, offsets = respond(anchors, seen, classes=self.classes, generator=generator)
-            objectness = softmax_logits(found.sum(dim=-1, keepdim=True))
+            overlaps, offsets = respond(anchors, seen, classes=self.classes, generator=generator)
+            objectness = softmax_logits(overlaps.sum(dim=-1, keepdim=True))
             if self.rpn.values == 1:
                 objectness = objectness[:, 1:] - objectness[:, :1]
             on_device = (
@@ -279,9 +279,9 @@ class TwoStage(Detector):
                 moves[:, None].expand(raw.offsets.shape[1:]),
             )
             for name, values in zip(RegionPredictions._fields, image, strict=True):
-                made[name].append(values)
+                parts[name].append(values)
         stacked = {
-            name: torch.stack(values).to(getattr(raw, name)) for name, values in made.items()
+            name: torch.stack(values).to(getattr(raw, name)) for name, values in parts.items()
         }
         drawn = RegionPredictions(**stacked)
         _, scores = refine(drawn.proposals, drawn.logits, drawn.offsets)

@@ -110,8 +110,8 @@ class YOLO(Detector):
             self.strides,
             strict=True,
         )
-        found = torch.cat([decode(offsets, priors, cell) for offsets, priors, cell in parts], dim=1)
-        return self.selection(found, self.scores(raw), self.size)
+        decoded = [decode(offsets, priors, cell) for offsets, priors, cell in parts]
+        return self.selection(torch.cat(decoded, dim=1), self.scores(raw), self.size)
 
     def synthesize(
         self, raw: Predictions, generator: torch.Generator
@@ -130,21 +130,21 @@ class YOLO(Detector):
         )
         some = drawn.scores.sum(dim=-1, keepdim=True)
         share = (drawn.scores / some).nan_to_num()
-        made = Predictions(
-            offsets=torch.cat([encode(found, own, cell) for found, own, cell in parts], dim=1),
+        predictions = Predictions(
+            offsets=torch.cat([encode(targets, own, cell) for targets, own, cell in parts], dim=1),
             objectness=some.logit(eps=1e-6),
             logits=share.clamp(min=1e-6).log()
             if self.activation == "softmax"
             else share.logit(eps=1e-6),
         )
-        made = Predictions(*(new.to(old) for new, old in zip(made, raw, strict=True)))
+        predictions = Predictions(*(new.to(old) for new, old in zip(predictions, raw, strict=True)))
         counts: dict[str, str | int] = {
             "distribution": load.NAME,
             "candidates": drawn.scores[0].numel(),
-            "above_threshold": int((self.scores(made) > self.selection.score).sum())
+            "above_threshold": int((self.scores(predictions) > self.selection.score).sum())
             // len(drawn.scores),
         }
-        return made, counts
+        return predictions, counts
 
 
 def levels(
@@ -191,12 +191,12 @@ def decode(offsets: Tensor, priors: Tensor, cell: float) -> Tensor:
     )
 
 
-def encode(found: Tensor, priors: Tensor, cell: float) -> Tensor:
+def encode(targets: Tensor, priors: Tensor, cell: float) -> Tensor:
     """The offsets with which `decode` comes nearest to boxes: a centre outside the prior's cell is
     brought to the cell's edge.
     """
     centre, size = boxes.to_centres(priors).split(2, dim=-1)
-    to_centre, to_size = boxes.to_centres(found).split(2, dim=-1)
+    to_centre, to_size = boxes.to_centres(targets).split(2, dim=-1)
     return torch.cat(
         [((to_centre - centre) / cell + 0.5).logit(eps=1e-3), (to_size / size).log()], dim=-1
     )

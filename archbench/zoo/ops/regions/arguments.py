@@ -16,8 +16,8 @@ def crops_for(maps: list[Tensor], boxes: Tensor, side: int, channels: int = 0) -
     check_counts(side)
     _check(maps, boxes)
     last = all(
-        one.is_contiguous(memory_format=torch.channels_last) and not one.is_contiguous()
-        for one in maps
+        features.is_contiguous(memory_format=torch.channels_last) and not features.is_contiguous()
+        for features in maps
     )
     return torch.empty(
         (boxes.shape[0] * boxes.shape[1], channels or maps[0].shape[1], side, side),
@@ -45,11 +45,15 @@ def aligned_for(features: Tensor, boxes: Tensor, stride: int, bins: int, samples
 def _check(maps: list[Tensor], boxes: Tensor) -> None:
     if boxes.ndim != 3 or boxes.shape[2] != 4:
         raise ValueError(f"boxes must be [B, P, 4], not {list(boxes.shape)}")
-    for one in maps:
-        if one.ndim != 4 or one.shape[0] != boxes.shape[0] or one.shape[1] != maps[0].shape[1]:
+    for features in maps:
+        if (
+            features.ndim != 4
+            or features.shape[0] != boxes.shape[0]
+            or features.shape[1] != maps[0].shape[1]
+        ):
             raise ValueError(
                 f"features must be [B, C, H, W], B as of boxes {list(boxes.shape)}, not "
-                f"{list(one.shape)}"
+                f"{list(features.shape)}"
             )
 
 

@@ -35,10 +35,10 @@ def as_rows(maps: list[Tensor]) -> Tensor:
     channels, dtype = maps[0].shape[1], torch.promote_types(maps[0].dtype, torch.float32)
     if len(maps) == 1 and maps[0].dtype == dtype:
         return maps[0].permute(0, 2, 3, 1).reshape(-1, channels).contiguous()
-    counts = [one.numel() // channels for one in maps]
+    counts = [features.numel() // channels for features in maps]
     table = maps[0].new_empty(sum(counts), channels, dtype=dtype)
-    for part, one in zip(table.split(counts), maps, strict=True):
-        cells = one.permute(0, 2, 3, 1)
+    for part, features in zip(table.split(counts), maps, strict=True):
+        cells = features.permute(0, 2, 3, 1)
         part.view(cells.shape).copy_(cells)
     return table
 
