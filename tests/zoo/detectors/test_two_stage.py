@@ -18,6 +18,8 @@ from archbench.zoo.ops.load import objects
 from archbench.zoo.ops.nms import Selection
 
 SIZE = (160, 128)
+
+
 PAIRS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "faster-rcnn": ("mobilenet", "faster-rcnn", {"proposals": 12}),
     "faster-rcnn, pooled": ("resnet18", "faster-rcnn", {"proposals": 12, "output_stride": 8}),
@@ -29,6 +31,8 @@ PAIRS: dict[str, tuple[str, str, dict[str, Any]]] = {
     "rfcn": ("mobilenet", "rfcn", {"proposals": 12}),
     "rfcn-caffe": ("resnet18", "rfcn-caffe", {"proposals": 12, "anchors": 15}),
 }
+
+
 every = pytest.mark.parametrize("pair", PAIRS)
 
 
@@ -75,7 +79,11 @@ def check(found: Detections, detector: TwoStage) -> None:
 
 
 HUANG = (0.1, 0.2)
+
+
 UNIT = (1, 1)
+
+
 PUBLISHED = {
     ("resnet101-slim", "faster-rcnn"): (
         "crop",
@@ -363,62 +371,3 @@ def test_half_precision_runs(pair: str, precision: torch.dtype) -> None:
     assert regions(raw).logits.dtype == precision
     assert found.boxes.isfinite().all()
     assert found.boxes.dtype == torch.float32
-
-
-@pytest.mark.parametrize(
-    ("backbone", "detector", "size"),
-    [
-        ("mobilenet", "faster-rcnn", 300),
-        ("resnet18", "faster-rcnn-c4", 320),
-        ("resnet18-gn", "faster-rcnn-fpn", 320),
-        ("vgg16", "faster-rcnn", 300),
-    ],
-)
-def test_counts_are_exact_functions_of_the_proposals(
-    backbone: str, detector: str, size: int
-) -> None:
-    one, ten, many = (
-        archbench.cost(backbone, detector, size=size, proposals=count) for count in (1, 10, 300)
-    )
-    assert one.params == ten.params == many.params
-    for count in ("macs", "cio", "mac_eq1", "cio_pool"):
-        first, second, last = (getattr(report, count) for report in (one, ten, many))
-        assert (second - first) * 299 == (last - first) * 9
-        assert last > second > first or (backbone, count) in (
-            ("vgg16", "cio"),
-            ("vgg16", "mac_eq1"),
-        )
-
-
-@pytest.mark.parametrize(
-    ("backbone", "detector"), [("mobilenet", "rfcn"), ("resnet18", "rfcn-caffe")]
-)
-def test_no_count_of_rfcn_depends_on_the_proposals(backbone: str, detector: str) -> None:
-    few, many = (
-        archbench.cost(backbone, detector, size=300, proposals=count) for count in (1, 300)
-    )
-    assert few.calls == many.calls
-    assert few.cio_pool == many.cio_pool
-
-
-def test_masks_are_counted_for_every_detection() -> None:
-    few, many = (
-        archbench.cost("resnet18", "mask-rcnn-fpn", size=320, detections=count)
-        for count in (1, 101)
-    )
-    each = (many.macs - few.macs) / 100
-    convolutions = 4 * 14 * 14 * 256 * 256 * 9
-    assert each == convolutions + 14 * 14 * 256 * 256 * 4 + 28 * 28 * 256 * 81
-
-
-def test_a_batch_counts_as_one_image() -> None:
-    one, two = (
-        archbench.cost("mobilenet", "faster-rcnn", size=300, batch=batch, proposals=20)
-        for batch in (1, 2)
-    )
-    assert (one.macs, one.mac_eq1, one.cio, one.cio_pool) == (
-        two.macs,
-        two.mac_eq1,
-        two.cio,
-        two.cio_pool,
-    )
