@@ -27,15 +27,17 @@ SPATIAL_KERNEL = 7
 
 
 class ChannelGate(nn.Module):
-    """Scale each channel of [B, C, H, W] by a gate in 0..1: two linear layers that read the
-    channels' means.
+    """Scale each channel of [B, C, H, W] by a gate in 0..1: two linear layers on the channels'
+    means.
 
-    With `maxima` they read those too, in a call of their own, and the two answers are summed.
+    With `maxima` the same layers run on the channels' maxima too, and both results are summed.
     """
 
     def __init__(self, channels: int, *, maxima: bool = False) -> None:
         super().__init__()
         hidden = channels // REDUCTION
+        # Linear, as in both papers: timm's seresnet50 has 1x1 convolutions here, which would count
+        # in MAC (Eq. 1) and CIO.
         self.gate = nn.Sequential(
             nn.Linear(channels, hidden), nn.ReLU(inplace=True), nn.Linear(hidden, channels)
         )
@@ -49,12 +51,13 @@ class ChannelGate(nn.Module):
 
 
 class SpatialGate(nn.Module):
-    """Scale each cell of [B, C, H, W] by a gate in 0..1: a convolution of the mean and the maximum
-    over channels, normalised.
+    """Scale each cell of [B, C, H, W] by a gate in 0..1: a normalised convolution of the mean and
+    the maximum over its channels.
     """
 
     def __init__(self) -> None:
         super().__init__()
+        # CBAM's Eq. 3 has no normalisation; Jongchan/attention-module does.
         self.gate = chain(ConvNorm(2, 1, SPATIAL_KERNEL), nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:

@@ -20,11 +20,11 @@ from archbench.zoo.layers import ConvNorm, chain, conv_leaky
 
 @dataclass(frozen=True)
 class Row:
-    """One stage: channels of its strided 3x3 (0: none), of either part, inside a block, of the
-    merged map, and its blocks.
+    """One stage: the channels of its strided 3x3 (0: none), of each part, inside a block and of the
+    merged map; the number of its blocks.
 
-    The part with the blocks begins with `entry` channels where these are fewer; `linear` parts
-    begin without activation.
+    The part with the blocks begins with `entry` channels, if given. `linear` parts begin without an
+    activation.
     """
 
     down: int
@@ -41,14 +41,18 @@ Block = Callable[[int, Row], nn.Module]
 
 
 class CrossStage(nn.Module):
-    """Two 1x1 on the same map: blocks run on what one gives, the other's passes by; both are
-    concatenated and merged.
+    """Two 1x1 on the same map: blocks follow one, the other bypasses them; both are concatenated
+    and merged.
     """
 
     def __init__(self, c_in: int, row: Row, block: Block) -> None:
         super().__init__()
+        # The cfg files begin the first stage of the ResNets with 64 channels, the stem's: its first
+        # shortcut adds no more than these.
         entry = row.entry or row.part
         begin = ConvNorm if row.linear else conv_leaky
+        # The paper splits the channels of the map (section 3.1); the cfg files read all of them
+        # twice.
         self.bypass = begin(c_in, row.part, 1)
         blocks = (block(entry if index == 0 else row.part, row) for index in range(row.blocks))
         self.branch = chain(begin(c_in, entry, 1), *blocks, conv_leaky(row.part, row.part, 1))
@@ -72,6 +76,7 @@ def _build(
     """Append a stage for each row to the stem's `steps`; the last one is at stride 32."""
     stages = []
     for index, row in enumerate(rows, start=1):
+        # Grouped like the blocks' 3x3: csresnext50.cfg.
         down = (
             conv_leaky(channels, row.down, 3, stride=2, groups=groups)
             if row.down

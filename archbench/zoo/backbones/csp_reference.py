@@ -16,8 +16,10 @@ from archbench.zoo.contracts import DARKNET, Backbone, Stage
 from archbench.zoo.layers import Branches, chain, conv_leaky
 
 STEM = 32
+# 512 at the end: the parameters of the classifier and of PRN's head (Tables 3 and 4) fit no other.
 OUTPUTS = (64, 128, 256, 512)
 """Channels of the stages, at strides 4 to 32."""
+# The plain networks have 2.1M weights more than "b", and these on the last map alone (Tables 3, 4).
 WIDE = 2048
 """Channels between the two 1x1 that may follow the last stage."""
 
@@ -25,7 +27,7 @@ Layer = Callable[[int], nn.Module]
 
 
 def stage(c_in: int, c_out: int, layers: int, growth: int, layer: Layer) -> nn.Sequential:
-    """Half the channels pass by a dense block and its 1x1, the others go through; a 1x1 merges
+    """Half the channels bypass a dense block and its 1x1, the others go through them; a 1x1 merges
     both.
 
     `layer` makes a dense layer, which keeps its input, from its channels.
@@ -41,8 +43,9 @@ def stage(c_in: int, c_out: int, layers: int, growth: int, layer: Layer) -> nn.S
 def _build(
     stages: Sequence[tuple[int, int, Layer]], *, wide: bool, taps: Sequence[str] | None
 ) -> Backbone:
-    """Chain stem and stages, each of so many layers, growth and what makes a layer; `wide` adds two
-    1x1 to the last.
+    """Chain the stem and the stages, each given as its layers, growth rate and maker of a layer.
+
+    `wide` adds two 1x1 to the last stage.
     """
     steps: dict[str, nn.Module] = {"stem": conv_leaky(3, STEM, 3, stride=2)}
     ends = []

@@ -20,19 +20,20 @@ WIDTH = 64
 
 
 class KeepingPool(nn.MaxPool2d):
-    """Darknet's 2x2 max pool at stride 1: it keeps the size, for it reaches over the lower and the
-    right edge.
+    """Darknet's 2x2 max pool at stride 1, which keeps the size: its windows reach over the lower
+    and the right edge.
     """
 
     def __init__(self) -> None:
         super().__init__(2, 1, 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        # Torch pads all sides alike: the windows over the upper and the left edge are dropped.
         return super().forward(x)[..., 1:, 1:]
 
 
 def _steps(stages: Sequence[Sequence[int]]) -> tuple[dict[str, nn.Module], list[Stage]]:
-    """Chain convolutions of the channels given, 3x3 and 1x1 in turns, with a max pool between two
+    """Chain convolutions with the channels given, 3x3 and 1x1 in turn, and a max pool between
     stages.
     """
     steps: dict[str, nn.Module] = {}
@@ -40,6 +41,7 @@ def _steps(stages: Sequence[Sequence[int]]) -> tuple[dict[str, nn.Module], list[
     channels = 3
     for index, widths in enumerate(stages, start=1):
         if index > 1:
+            # Darknet pads a pool by its size less one where the cfg file says nothing.
             steps[f"pool{index - 1}"] = ceil_pool(2)
         inputs = [channels, *widths[:-1]]
         layers = (
@@ -58,11 +60,11 @@ def darknet(
     pools_scores: bool = False,
     taps: Sequence[str] | None = None,
 ) -> Backbone:
-    """Build a network of convolutions and a max pool between two `stages`, which are the channels
-    of their convolutions.
+    """Build a network of `stages`, given as the channels of their convolutions, with a max pool
+    between them.
 
-    3x3 and 1x1 take turns in a stage. Pools round up: they reach over the lower and the right edge
-    where they must. The classifier's 1x1 comes before the global pool where `pools_scores` says so.
+    3x3 and 1x1 alternate within a stage. Pools round the size up. With `pools_scores` the
+    classifier's 1x1 comes before the global pool.
     """
     backbone = Backbone(*_steps(stages), taps=taps)
     backbone.preparation = DARKNET
@@ -79,9 +81,9 @@ def reference(
     """Build Darknet Reference from the channels of its convolutions; `tail` says what follows the
     last but one.
 
-    The classifier's is another pool and a 3x3. For detectors the pool keeps the size
-    (yolov3-tiny.cfg); in yolov3-tiny-prn.cfg the 3x3 keeps the channels as well, and its input is
-    added to it.
+    A classifier has another pool and a 3x3. Under detectors that pool keeps the size
+    (yolov3-tiny.cfg); in yolov3-tiny-prn.cfg the 3x3 keeps the channels too, and the map before the
+    pool is added to its output.
     """
     if tail == "classifier":
         return darknet(stages=[[width] for width in widths], taps=taps)
@@ -97,9 +99,8 @@ def reference(
 
 
 def residual(width: int, middle: int) -> Shortcut:
-    """DarkNet53's block: a 1x1 to `middle` channels and a 3x3, added to their input; nothing
-    follows the sum.
-    """
+    """DarkNet53's block: a 1x1 to `middle` channels and a 3x3, added to their input."""
+    # Unlike a ResNet's, both convolutions are activated and the sum is not (darknet53.cfg).
     return Shortcut(chain(conv_leaky(width, middle, 1), conv_leaky(middle, width, 3)))
 
 

@@ -1,7 +1,7 @@
 """ResNets and ResNeXt as darknet has them (WongKinYiu/CrossStagePartialNetworks, cfg): without
 projections.
 
-A shortcut between maps of different shape adds what they have in common, the first channels, every
+A shortcut between maps of different shapes adds what they have in common: the first channels, every
 second cell.
 """
 
@@ -37,6 +37,7 @@ def bottleneck(c_in: int, middle: int, c_out: int, *, stride: int = 1, groups: i
 
 def stem() -> dict[str, nn.Module]:
     """A 7x7 and a pool, each at stride 2."""
+    # The pool is 2x2 where He et al. have 3x3 (resnet50.cfg).
     return {"stem": conv_leaky(3, STEM, 7, stride=2), "pool": nn.MaxPool2d(2, 2, ceil_mode=True)}
 
 

@@ -3,7 +3,7 @@ szq0214/DSOD.
 
 A is the width of the first convolution, B that of the 1x1 of a dense layer, k the growth rate,
 theta the share of a block's channels that its transition keeps. The stem normalises after its
-convolutions, everything else before them. Pools round up.
+convolutions, everything else before them. Pools round up, as in Caffe.
 """
 
 from __future__ import annotations
@@ -24,9 +24,7 @@ POOLED = 2
 
 
 class DenseLayer(nn.Module):
-    """Add `growth` channels to [B, c_in, H, W]: a 1x1 to `bottleneck` channels, a 3x3, concatenated
-    to what they read.
-    """
+    """Append `growth` channels to [B, c_in, H, W]: a 1x1 to `bottleneck` channels and a 3x3."""
 
     def __init__(self, c_in: int, bottleneck: int, growth: int) -> None:
         super().__init__()
@@ -37,9 +35,10 @@ class DenseLayer(nn.Module):
 
 
 def _stem(first: int, form: Literal["block", "conv7"]) -> tuple[dict[str, nn.Module], int]:
-    """The steps to stride 4, and their channels: the paper's stem block, or a 7x7 where Table 3 has
-    none.
+    """Make the steps to stride 4, with their channels: the paper's stem block, or a 7x7 for the
+    rows of Table 3 without it.
     """
+    # The paper does not say how wide the 7x7 is; A is assumed.
     if form == "conv7":
         return {"stem": ConvNormReLU(3, first, 7, stride=2), "pool0": nn.MaxPool2d(3, 2, 1)}, first
     block = chain(
@@ -64,11 +63,12 @@ def ds(
 ) -> Backbone:
     """Build DS/`first`-`bottleneck`-`growth`-`theta`.
 
-    A stage's map is its last transition's 1x1 output, before the pool: c3 is what the paper's
-    prediction reads first.
+    A stage's map is its last transition's 1x1 output, before the pool; the paper's prediction reads
+    c3 first.
     """
     steps, channels = _stem(first, stem)
     stages = [Stage("stem", channels, 2)]
+    # Counted from A the plain detector has the 18.2M of section 4.1; Table 1's widths give 19.1M.
     width = first if widths == "from-a" else channels
     stride = 4
     for index, layers in enumerate(LAYERS[:blocks], start=1):
@@ -76,6 +76,7 @@ def ds(
             *(DenseLayer(channels + i * growth, bottleneck, growth) for i in range(layers))
         )
         width = int(theta * (width + layers * growth))
+        # Table 1 has 1568 channels at the end; szq0214/DSOD has 256 under the dense prediction.
         narrowed = width if index < blocks or final_width == "full" else final_width
         steps[f"transition{index}"] = norm_relu_conv(channels + layers * growth, narrowed)
         channels = narrowed

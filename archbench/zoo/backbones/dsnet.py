@@ -5,9 +5,9 @@ A block adds to its branch what all blocks before it in the stage gave, normalis
 shift and weighted channel by channel (Eq. 12). A map is normalised once, whoever reads it (section
 4.5). DS2Net has one such shortcut around the 3x3 too.
 
-Inferred, since the paper does not say: the stage's input, projected as in ResNet, is read by the
-first block alone (`reading` r2; r1: by all; r3: as it is, without normalisation and weight), N
-reads a map after its ReLU, and it has 32 groups.
+Inferred, since the paper does not say: only the first block reads the stage's input, projected as
+in ResNet (`reading` r2; r1: all blocks do; r3: the first reads it without normalisation and
+weight), N reads a map after its ReLU, and N has 32 groups.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ Source = Literal["y", "x"]
 
 
 def groups_of(channels: int) -> int:
-    """Groups of a normalisation: as many as divide the channels, up to 32, none of a single
+    """Groups of a normalisation: the most that divide the channels, at most 32, none of one
     channel.
     """
     return max(
@@ -64,13 +64,14 @@ class Shortcuts:
             return nn.Identity()
         if self.norm == "bn":
             return nn.BatchNorm2d(channels, affine=False)
+        # Layer and instance norm: group norms of one group and of one-channel groups (section 3.4).
         groups = {"gn": groups_of(channels), "ln": 1, "in": channels}[self.norm]
         return nn.GroupNorm(groups, channels, affine=False)
 
 
 class WeightedSum(nn.Module):
-    """Add to a map [B, C, H, W] others, each times a weight a channel, 1 at first; not `weighted`:
-    as they are.
+    """Add other maps to a map [B, C, H, W], each times a weight per channel that begins at 1, or
+    unweighted.
     """
 
     def __init__(self, channels: int, sources: int, *, weighted: bool) -> None:
@@ -82,6 +83,7 @@ class WeightedSum(nn.Module):
     def forward(self, x: Tensor, sources: Sequence[Tensor]) -> Tensor:
         if not self.weights:
             return reduce(torch.add, sources, x)
+        # Products get no map of their own, and the sum grows in place.
         total = torch.addcmul(x, sources[0], self.weights[0])
         for source, weight in zip(sources[1:], self.weights[1:], strict=True):
             total.addcmul_(source, weight)
@@ -92,8 +94,8 @@ class DenseStage(nn.Module):
     """The blocks of a stage with dense shortcuts in place of their own: Y_l = X_l + sum of W_li *
     N(Y_i), then `activation`.
 
-    Of a block's own shortcut stays what changes a map's shape: the first block's projection, the
-    stride of slim's last.
+    A block's own shortcut stays where it changes a map's shape: the first block's projection, the
+    stride of slim's last block.
     """
 
     def __init__(
@@ -101,11 +103,13 @@ class DenseStage(nn.Module):
     ) -> None:
         super().__init__()
         channels, reading = blocks[0].channels, shortcuts.reading
+        # Of the readings r2 alone meets both the "less than 0.15%" of weights (section 4.2) and the
+        # memory of Table 9.
         self.input_is_kept = reading == "r1"
         self.reads_branches = shortcuts.source == "x"
         self.branches = nn.ModuleList(block.branch for block in blocks)
         self.reshapes = nn.ModuleList(block.shortcut for block in blocks)
-        # Of the projected input and of every block but the last, which nobody reads.
+        # For the projected input and every block but the last, which nobody reads.
         self.norms = nn.ModuleList(shortcuts.normalise(channels) for _ in blocks)
         counts = [1, *(index + self.input_is_kept for index in range(1, len(blocks)))]
         self.sums = nn.ModuleList(
@@ -113,6 +117,7 @@ class DenseStage(nn.Module):
         )
         if reading == "r3":
             self.norms[0], self.sums[0] = nn.Identity(), WeightedSum(channels, 1, weighted=False)
+        # Eq. 12 leaves the ReLU out; the blocks are ResNet's (section 3.3).
         self.activation = activation or nn.ReLU(inplace=True)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -133,12 +138,13 @@ class DenseStage(nn.Module):
 
 
 class InnerShortcut(nn.Module):
-    """A layer and the weighted normalised shortcut around it: layer(a) + V * N(a); at stride 2 a
-    1x1 pool takes every second pixel.
+    """A layer and the weighted normalised shortcut around it: layer(a) + V * N(a); at stride 2, of
+    every second pixel.
     """
 
     def __init__(self, layer: nn.Module, channels: int, stride: int, shortcuts: Shortcuts) -> None:
         super().__init__()
+        # Added behind the layer's ReLU: the paper does not say; Table 9's memory fits this best.
         self.layer = layer
         self.norm = chain(
             nn.AvgPool2d(1, stride) if stride > 1 else nn.Identity(), shortcuts.normalise(channels)
@@ -153,7 +159,7 @@ class InnerShortcut(nn.Module):
 def with_inner(
     parts: tuple[nn.Module, nn.Module, nn.Module], shape: Shape, stride: int, shortcuts: Shortcuts
 ) -> Residual:
-    """A bottleneck of these three parts with a shortcut around the second, at its stride."""
+    """Join three parts to a bottleneck, with a shortcut around the second at its stride."""
     first, middle, last = parts
     inner = InnerShortcut(middle, shape.middle, stride, shortcuts)
     return Residual(chain(first, inner, last), shape, projected=shape.c_in != shape.c_out)
@@ -227,7 +233,7 @@ def ds_wrn(
     taps: Sequence[str] | None = None,
     **wrn: object,
 ) -> Backbone:
-    """Build a DSNet on a pre-activation network: no ReLU after a sum."""
+    """Build a DSNet on a pre-activation network: no ReLU after a sum, so that N reads the sum."""
     shortcuts = Shortcuts(reading, shortcut_norm, shortcut_weight, shortcut_source)
     join = partial(DenseStage, shortcuts=shortcuts, activation=nn.Identity())
     return preact_resnet(join=join, taps=taps, **wrn)  # type: ignore[arg-type]

@@ -1,8 +1,7 @@
 """EfficientNet-B0 (Tan and Le, EfficientNet, Table 1), the official one and darknet's.
 
 The official one is as in huggingface/pytorch-image-models, the other as in
-WongKinYiu/CrossStagePartialNetworks, enetb0.cfg: its first block expands too, and strides sit one
-block earlier or later.
+WongKinYiu/CrossStagePartialNetworks, enetb0.cfg, whose table is another one.
 """
 
 from __future__ import annotations
@@ -45,17 +44,18 @@ def efficientnet(
     taps: Sequence[str] | None = None,
 ) -> Backbone:
     """Build the network of a table: expanded channels, kernel, stride, hidden channels of the gate
-    and output of each block.
+    and output channels of each block.
 
-    Where a block has a stride its expansion is a step of its own, expand_c3 at stride 8: the last
-    map of its resolution and the widest. The deepest map is the 1x1 of 1280 channels behind the
-    last block.
+    The expansion of a strided block is a step of its own (expand_c3 at stride 8): the last map of
+    its resolution and the widest. The deepest map is the 1x1 of 1280 channels behind the last
+    block.
     """
     channels, stride = STEM, 2
     steps: dict[str, nn.Module] = {"stem": swish(3, STEM, 3, stride=stride)}
     deepest: dict[int, Stage] = {}
     inner = []
     for index, (expanded, kernel, step, hidden, c_out) in enumerate(blocks, start=1):
+        # enetb0.cfg expands 32 channels to 32 in the first block; Table 1's has nothing to expand.
         expand = swish(channels, expanded) if index > 1 or expands_first else nn.Sequential()
         rest = depthwise(expanded, kernel, step, hidden, c_out)
         if step > 1:

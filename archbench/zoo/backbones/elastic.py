@@ -20,10 +20,10 @@ WIDTH = 64
 
 
 class ElasticLayer(nn.Module):
-    """A dense layer of two paths that read one normalised map; their 3x3 are added.
+    """A dense layer of two paths that read one normalised map; the outputs of their 3x3 are added.
 
-    One path runs at half the resolution, where the layer is `scaled`: 2x2 means in, brought back to
-    the size bilinearly.
+    In a `scaled` layer one path runs at half the resolution: it reads 2x2 means and is resized
+    bilinearly.
     """
 
     def __init__(self, c_in: int, *, scaled: bool) -> None:
@@ -40,6 +40,7 @@ class ElasticLayer(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.normalised(x)
         fine, coarse = self.fine(x), self.coarse(self.pool(x))
+        # Resized to the other path: allenai/elastic doubles, which fails at odd sides.
         if coarse.shape != fine.shape:
             coarse = F.interpolate(
                 coarse, size=fine.shape[-2:], mode="bilinear", align_corners=False
@@ -76,6 +77,7 @@ def elastic_densenet(*, layers: Sequence[int], taps: Sequence[str] | None = None
     channels = STEM
     for index, count in enumerate(layers, start=1):
         last = index == len(layers)
+        # allenai/elastic asks whether the map is 7 high, which at 224 is the last block's.
         steps[f"block{index}"] = ElasticBlock(channels, count, scaled=not last)
         channels += count * GROWTH
         if last:

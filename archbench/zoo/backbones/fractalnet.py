@@ -24,6 +24,8 @@ class Fractal(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.conv(x)
+        # Means of two, nested: three columns weigh 1/2, 1/4 and 1/4. gustavla/fractalnet joins all
+        # columns at once, at a block's end behind their pools; the convolutions are the same.
         return (out + self.deeper(x)) / 2 if self.deeper else out
 
 

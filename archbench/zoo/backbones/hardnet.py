@@ -28,7 +28,7 @@ def sources(layer: int) -> list[int]:
     """What a layer reads, nearest first: the layers 1, 2, 4, ... before it, as long as the distance
     divides its number.
 
-    Layers count from 1; 0 is the block's input.
+    Layers are numbered from 1; 0 is the block's input.
     """
     return [layer - (1 << power) for power in range(harmonics(layer) + 1)]
 
@@ -37,6 +37,7 @@ def width(layer: int, growth: int, multiplier: float) -> int:
     """Channels of a layer: the growth rate times the multiplier for each harmonic, brought to an
     even number.
     """
+    # The paper has k * m^n; the authors' code makes it even.
     return int(growth * multiplier ** harmonics(layer) + 1) // 2 * 2
 
 
@@ -48,8 +49,8 @@ def point_then_depth(c_in: int, c_out: int) -> nn.Sequential:
 
 
 class HarDBlock(nn.Module):
-    """A harmonic dense block: layers that read some of those before; it gives the odd ones and the
-    last, concatenated.
+    """A harmonic dense block: layers that read some of those before; its output concatenates the
+    odd ones and the last.
     """
 
     def __init__(
@@ -104,13 +105,14 @@ def hardnet(
     bridged: tuple[int, int] = (0, 1),
     taps: Sequence[str] | None = None,
 ) -> Backbone:
-    """Build a HarDNet from its row: `blocks` say layers, growth rate, output channels and the
+    """Build a HarDNet from its row: `blocks` give layers, growth rate, output channels and the
     stride of what follows.
 
-    A block is one step with its 1x1. `separable` makes the DS variant, which halves maps by
-    depthwise 3x3 too. `bridge` puts a bridge, its 3x3 of the width and dilation of `bridged`, in
-    the place of the last block.
+    A block and its 1x1 are one step. `separable` makes the DS variant, which also halves maps by
+    depthwise 3x3. `bridge` replaces the last block by a bridge; `bridged` has the width and the
+    dilation of its 3x3.
     """
+    # Conv-BN-ReLU in the paper and in the detectors' code, ReLU6 in that of the classifiers.
     activation: Activation = nn.ReLU if bridge else nn.ReLU6
     conv = partial(ConvNormReLU, activation=activation)
 

@@ -1,8 +1,7 @@
 """The stacked hourglass network under CornerNet (Law and Deng, CornerNet, section 3.5), after
 princeton-vl/CornerNet.
 
-Stages shrink by residual blocks of stride 2 and grow back by nearest cells; every size is restored
-exactly.
+Residual blocks of stride 2 halve a map; nearest cells bring it back to exactly its size.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ STRIDE = 4
 
 
 def residuals(c_in: int, c_out: int, count: int, *, stride: int = 1) -> nn.Sequential:
-    """Chain residual blocks of two 3x3, of which the first shrinks and widens."""
+    """Chain residual blocks of two 3x3; the first has the stride and changes the width."""
     return nn.Sequential(
         *(
             basic(Shape(c_out if i else c_in, c_out, c_out, 1 if i else stride))
@@ -31,11 +30,10 @@ def residuals(c_in: int, c_out: int, count: int, *, stride: int = 1) -> nn.Seque
 
 
 class Hourglass(nn.Module):
-    """Residual blocks on a map, beside those on half of it, which hold the next hourglass; both are
-    summed.
+    """Residual blocks on a map, summed with those on half of it, which hold the next hourglass.
 
-    `channels` and `blocks` are those of this level and of the ones below; the last number of blocks
-    stands in the middle.
+    `channels` and `blocks` are those of this level and the ones below; the last number of blocks is
+    the middle's.
     """
 
     def __init__(self, channels: Sequence[int], blocks: Sequence[int]) -> None:
@@ -57,7 +55,7 @@ class Hourglass(nn.Module):
 
 
 class Halfway(NamedTuple):
-    """What a stack hands on: the map that it read, and what its hourglass made of it."""
+    """What a stack passes on: the map that it read, and its output."""
 
     read: Tensor
     made: Tensor
@@ -75,7 +73,7 @@ class Stack(nn.Module):
 
 
 class Join(nn.Module):
-    """Sum what a stack read and made, each behind a 1x1, for the next one."""
+    """Sum what a stack read and gave, each behind a 1x1, for the next stack."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -97,10 +95,10 @@ def hourglass(
     stacks: int,
     taps: Sequence[str] | None = None,
 ) -> Backbone:
-    """Build stacked hourglasses at stride 4: `channels` and `blocks` of each level, `blocks` one
-    more for the middle.
+    """Build stacked hourglasses at stride 4 from the `channels` and `blocks` of each level; the
+    last of `blocks` is the middle's.
 
-    The steps stack1, stack2 ... may be tapped for their own predictions; all but the last give a
+    The steps stack1, stack2 ... may be tapped for predictions of their own; all but the last give a
     `Halfway`.
     """
     width = channels[0]
@@ -110,8 +108,8 @@ def hourglass(
     }
     stages = [Stage("stem", width, STRIDE)]
     for number in range(1, stacks + 1):
-        made = chain(nn.Sequential(Hourglass(channels, blocks)), ConvNormReLU(width, width, 3))
-        steps[f"stack{number}"] = made if number == stacks else Stack(made)
+        stack = chain(nn.Sequential(Hourglass(channels, blocks)), ConvNormReLU(width, width, 3))
+        steps[f"stack{number}"] = stack if number == stacks else Stack(stack)
         if number < stacks:
             steps[f"join{number}"] = Join(width)
         stages.append(

@@ -1,9 +1,9 @@
 """Inception-ResNet v2 (Szegedy et al., Inception-v4, Inception-ResNet and the Impact of Residual
 Connections on Learning).
 
-The paper's figures give the modules. How many there are, their widths and scales, and the stem,
-which is Inception v3's, are as released in tensorflow/models, research/slim. The blocks are named
-there for the side of their map at 299x299.
+The paper's figures draw the modules. Their number, widths and scales, and the stem, which is
+Inception v3's, are as released in tensorflow/models, research/slim. Its blocks are named for the
+side of their map at 299x299.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from archbench.zoo.layers import ConvNorm, chain
 
 
 class ScaledResidual(nn.Module):
-    """Add `scale` times a branch's output to its input; then ReLU, or not."""
+    """Add `scale` times a branch's output to its input, with or without a ReLU."""
 
     def __init__(self, branch: nn.Module, *, scale: float, relu: bool) -> None:
         super().__init__()
@@ -37,8 +37,8 @@ class ScaledResidual(nn.Module):
 
 @dataclass(frozen=True)
 class Repeat:
-    """A row of `times` residual blocks; a 1x1 with bias and no norm brings a block's output to the
-    input's channels.
+    """A row of `times` residual blocks; a 1x1 brings each one's branches back to the input's
+    channels.
     """
 
     times: int
@@ -51,6 +51,7 @@ class Repeat:
         blocks = []
         for _ in range(self.times):
             branches, width = self.block.make(c_in, padded=padded)
+            # Bias, no norm, no ReLU: slim.
             branch = chain(branches, ConvNorm(width, c_in, 1, norm=None))
             blocks.append(ScaledResidual(branch, scale=self.scale, relu=self.relu))
         return chain(*blocks), c_in
@@ -76,17 +77,19 @@ def block17(dilation: int) -> Mixed:
 
 
 def table(stride: int, dilation: int) -> dict[str, Row]:
-    """List the network's rows; `stride` is that of Mixed_6a, `dilation` that of the blocks after
+    """List the network's rows from the stride of Mixed_6a and the dilation of the blocks after
     it.
     """
     return {
         **STEM,
+        # Not in the paper, which has the larger stem of Figure 3.
         "mixed_5b": Mixed(
             [Conv(1, 96)],
             [Conv(1, 48), Conv(5, 64)],
             [Conv(1, 64), Conv(3, 96), Conv(3, 96)],
             [Pool("avg"), Conv(1, 64)],
         ),
+        # 10, 20 and 10 blocks here and below, where Figure 15 has 5, 10 and 5.
         "repeat": Repeat(10, BLOCK35, scale=0.17),
         "mixed_6a": Mixed(
             [Conv(3, 384, stride=stride, valid=True)],
@@ -101,6 +104,7 @@ def table(stride: int, dilation: int) -> dict[str, Row]:
             [Pool("max", stride=2, valid=True)],
         ),
         "repeat_2": Repeat(9, BLOCK8, scale=0.2),
+        # The tenth is not scaled and has no ReLU; the 1x1 after it is slim's too.
         "block8": Repeat(1, BLOCK8, scale=1.0, relu=False),
         "conv7b": Conv(1, 1536),
     }

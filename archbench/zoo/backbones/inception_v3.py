@@ -21,14 +21,14 @@ Padding = Literal["valid", "same", "same-all"]
 
 
 class Row(Protocol):
-    """What a table holds: it halves the map or keeps it, and makes a module."""
+    """A row of a table: what makes a module, which keeps the size of a map or halves it."""
 
     @property
     def stride(self) -> int: ...
 
     def make(self, c_in: int, *, padded: bool) -> tuple[nn.Module, int]:
-        """Make the module that reads `c_in` channels, and say how many it gives; `padded` pads what
-        is `valid` too.
+        """Make the module for `c_in` channels and say how many it gives; `padded` pads what is
+        `valid` too.
         """
 
 
@@ -43,6 +43,7 @@ class Conv:
     dilation: int = 1
 
     def make(self, c_in: int, *, padded: bool) -> tuple[nn.Module, int]:
+        # TensorFlow pads an even side by one cell less above and on the left; sizes are the same.
         padding = 0 if self.valid and not padded else None
         layer = ConvNormReLU(
             c_in,
@@ -57,7 +58,7 @@ class Conv:
 
 @dataclass(frozen=True)
 class Pool:
-    """A 3x3 pool; the mean of an `avg` one leaves padding out, a `valid` one has none."""
+    """A 3x3 pool; a `valid` one has no padding."""
 
     kind: Literal["avg", "max"]
     stride: int = 1
@@ -67,6 +68,7 @@ class Pool:
         padding = 0 if self.valid and not padded else 1
         if self.kind == "max":
             return nn.MaxPool2d(3, self.stride, padding), c_in
+        # TensorFlow's means leave the padding out, torch's would count it.
         return nn.AvgPool2d(3, self.stride, padding, count_include_pad=False), c_in
 
 
@@ -101,6 +103,7 @@ STEM: dict[str, Row] = {
     "conv2a": Conv(3, 32, valid=True),
     "conv2b": Conv(3, 64),
     "pool3a": Pool("max", stride=2, valid=True),
+    # Table 1 has a 3x3 to 80, a strided 3x3 to 192 and a 3x3 to 288 up to the first module.
     "conv3b": Conv(1, 80),
     "conv4a": Conv(3, 192, valid=True),
     "pool5a": Pool("max", stride=2, valid=True),
@@ -111,6 +114,7 @@ def mixed_5(pooled: int) -> Mixed:
     """The module at stride 8; `pooled` is the width of the 1x1 after its pool."""
     return Mixed(
         [Conv(1, 64)],
+        # Figure 5 has a 3x3 in place of this 5x5.
         [Conv(1, 48), Conv(5, 64)],
         [Conv(1, 64), Conv(3, 96), Conv(3, 96)],
         [Pool("avg"), Conv(1, pooled)],
@@ -118,8 +122,8 @@ def mixed_5(pooled: int) -> Mixed:
 
 
 def mixed_6(width: int) -> Mixed:
-    """The module at stride 16, whose 7x7 are a 1x7 and a 7x1 (Figure 6); `width` is its inner
-    one.
+    """The module at stride 16, which has a 1x7 and a 7x1 for a 7x7 (Figure 6), with `width`
+    channels inside.
     """
     return Mixed(
         [Conv(1, 192)],
@@ -174,7 +178,7 @@ TABLE: dict[str, Row] = {
 def trunk(table: Mapping[str, Row], padding: Padding, taps: Sequence[str] | None) -> Backbone:
     """Chain the rows of a table. A stage is the deepest row at its stride.
 
-    `padding` "same" pads the valid rows, so that maps have ceil(side / stride) cells, but for
+    `padding` "same" pads the valid rows, so that maps have ceil(side / stride) cells, except
     Mixed_7a's, which a two-stage detector runs on crops; "same-all" pads those too.
     """
     steps: dict[str, nn.Module] = {}

@@ -25,6 +25,7 @@ UNITS = (
     (512, 1),
     (512, 1),
     (1024, 2),
+    # Table 1 prints stride 2 for this one too, but 7x7 before and after it.
     (1024, 1),
 )
 """Output channels and stride of the depthwise separable units, a line a resolution."""
@@ -34,6 +35,7 @@ def separable(c_in: int, c_out: int, stride: int) -> nn.Sequential:
     """A depthwise 3x3, which has the stride, and a pointwise 1x1, each with batch norm and
     ReLU6.
     """
+    # The paper says ReLU (section 3.2, Figure 3); tensorflow/models, research/slim, has ReLU6.
     return chain(
         ConvNormReLU(c_in, c_in, 3, stride=stride, groups=c_in, activation=nn.ReLU6),
         ConvNormReLU(c_in, c_out, 1, activation=nn.ReLU6),

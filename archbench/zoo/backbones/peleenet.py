@@ -1,8 +1,8 @@
 """PeleeNet (Wang et al., Pelee, Table 1), its sparse and grouped forms and CSPPeleeNet (Wang et
 al., CSPNet, Tables 1 and 3).
 
-Rounding follows PeleeNet's authors' Caffe network: pools round up. CSPNet prints what its networks
-cost and draws how their stages fuse; their layers are chosen so that the costs come out.
+CSPNet prints what its networks cost and draws how their stages fuse; their layers are chosen so
+that the costs come out.
 """
 
 from __future__ import annotations
@@ -38,8 +38,8 @@ Block = Literal["dense", "sparse", "grouped"]
 
 @dataclass(frozen=True)
 class Style:
-    """What the convolutions of a network are followed by, and whether the 1x1 of a layer are gated
-    or its 3x3 grouped.
+    """The activation of a network's convolutions; whether a layer's 1x1 are gated or its 3x3
+    grouped.
     """
 
     activation: Activation = "relu"
@@ -56,11 +56,14 @@ class Style:
 
     def way(self, c_in: int, width: int, c_out: int) -> nn.Sequential:
         """A 1x1 to `width` channels and a 3x3."""
+        # Fitted: a gate at this place brings PeleeNet to the 2.81M of CSPNet's Table 3.
         gate = (
             [SqueezeExcite(width, width // REDUCTION, ACTIVATIONS[self.activation]())]
             if self.se
             else []
         )
+        # Fitted: groups of four channels, and none in a way's second 3x3, give PeleeNeXt the 0.837
+        # BFLOPs of CSPNet's Table 1.
         groups = width // GROUP_WIDTH if self.grouped else 1
         return chain(self.conv(c_in, width), *gate, self.conv(width, c_out, 3, groups=groups))
 
@@ -75,6 +78,7 @@ def stem(style: Style = PELEE) -> nn.Sequential:
     strided = chain(style.conv(STEM, STEM // 2), style.conv(STEM // 2, STEM, 3, stride=2))
     return chain(
         style.conv(3, STEM, 3, stride=2),
+        # Pools round up, these and the stages' alike: Robert-JunWang/Pelee, the Caffe network.
         Branches(ceil_pool(2), strided),
         style.conv(2 * STEM, STEM),
     )
@@ -84,6 +88,7 @@ def ways(
     c_in: int, width: int, style: Style = PELEE, *, growth: int = GROWTH
 ) -> tuple[nn.Module, nn.Module]:
     """Half the growth by a 3x3 and half by two, each behind a 1x1 to `width` channels."""
+    # The authors narrow a 1x1 of more than half its input's channels; PeleeNet has none.
     half = growth // 2
     return style.way(c_in, width, half), chain(
         style.way(c_in, width, half), style.conv(half, half, 3)
@@ -91,26 +96,26 @@ def ways(
 
 
 def two_way(c_in: int, width: int, style: Style = PELEE, *, growth: int = GROWTH) -> Branches:
-    """A dense layer: its input and what two ways make of it."""
+    """A dense layer: its input and the outputs of two ways."""
     return Branches(nn.Identity(), *ways(c_in, width, style, growth=growth))
 
 
 def dense(c_in: int, width: int, layers: int, style: Style) -> nn.Sequential:
-    """A dense block: each layer reads all that is there and adds 32 channels."""
+    """A dense block: each layer reads all channels before it and adds 32."""
     return nn.Sequential(*(two_way(c_in + i * GROWTH, width, style) for i in range(layers)))
 
 
 def sources(layer: int) -> list[int]:
     """What a layer of a sparse block reads, nearest first: the layers 1, 2, 4, ... before it.
 
-    Layers count from 1; 0 is the block's input.
+    Layers are numbered from 1; 0 is the block's input, read only at such a distance.
     """
     return [layer - (1 << power) for power in range(layer.bit_length())]
 
 
 class SparseBlock(nn.Module):
-    """Layers that read some of those before (Zhu et al., Sparsely Aggregated Networks); it gives
-    its input and all of them.
+    """Layers that read some of those before (Zhu et al., Sparsely Aggregated Networks); its output
+    concatenates its input and all of them.
     """
 
     def __init__(self, c_in: int, width: int, layers: int, style: Style) -> None:
@@ -137,10 +142,10 @@ def peleenet(
     se: bool,
     taps: Sequence[str] | None = None,
 ) -> Backbone:
-    """Build PeleeNet from the dense layers of its stages and the widths of their 1x1; `block` says
-    how layers are made.
+    """Build PeleeNet from the number of dense layers of each stage and the width of their 1x1;
+    `block` is the kind of layer.
 
-    A stage's map is its transition's, which keeps the channels, before the pool.
+    A stage's map is that of its transition, which keeps the channels, before the pool.
     """
     style = Style(activation, se, grouped=block == "grouped")
     steps: dict[str, nn.Module] = {"stem": stem(style)}
@@ -161,9 +166,7 @@ def peleenet(
 
 
 class Partial(nn.Module):
-    """Let the first `bypass` channels pass by a branch that reads the others: what the branch
-    gives, then they.
-    """
+    """A branch that the first `bypass` channels go round: its output, then these channels."""
 
     def __init__(self, bypass: int, branch: nn.Module) -> None:
         super().__init__()
@@ -175,7 +178,7 @@ class Partial(nn.Module):
 
 
 class Added(nn.Module):
-    """What a dense block adds to the `c_in` channels of its input, without them."""
+    """What a dense block adds to the `c_in` channels of its input."""
 
     def __init__(self, block: nn.Module, c_in: int) -> None:
         super().__init__()
@@ -188,9 +191,10 @@ class Added(nn.Module):
 
 
 def first_stage(width: int, layers: int, fusion: Fusion, style: Style) -> nn.Module:
-    """The stage behind the stem, whose dense block reads all of the stem's channels; beside it they
-    pass whole.
+    """The stage behind the stem, whose dense block reads all of the stem's channels; they bypass it
+    whole.
     """
+    # Split like the others, this stage would miss the 44 % of CSPNet's section 4.5.
     block = dense(STEM, width, layers, style)
     if fusion == "first":
         return block
@@ -202,7 +206,7 @@ def first_stage(width: int, layers: int, fusion: Fusion, style: Style) -> nn.Mod
 def partial_stage(
     channels: int, bypass: int, width: int, layers: int, fusion: Fusion, style: Style
 ) -> Partial:
-    """A partial dense block and, unless all is fused first, the transition of what it gives."""
+    """A partial dense block and, unless `fusion` is "first", the transition of its output."""
     c_in = channels - bypass
     block = dense(c_in, width, layers, style)
     c_out = c_in + layers * GROWTH
@@ -212,17 +216,17 @@ def partial_stage(
 
 
 def down(channels: int, bypass: int, fusion: Fusion, style: Style) -> nn.Module:
-    """What halves a map between two stages, with the transition of a fused map; the next stage's
-    bypass comes first in it.
-
-    Fused first, what the next dense block reads is narrowed before the pool and what passes it by
-    after.
+    """Halve a map between two stages, with the transition of a fused map, if any; the next stage's
+    bypass comes first.
     """
     pool = nn.AvgPool2d(2, ceil_mode=True)
     if fusion == "last":
         return pool
+    # Behind the pool: at the higher resolution the 1x1 would be the costliest convolution, against
+    # the 44 % of CSPNet's section 4.5.
     if fusion == "both":
         return chain(pool, style.conv(channels, channels))
+    # One 1x1 before its pool and one behind: only so the BFLOPs of Table 1 come out.
     return Branches(
         chain(pool, style.conv(channels, bypass)),
         chain(style.conv(channels, channels - bypass), pool),
@@ -239,11 +243,12 @@ def csp_peleenet(
     se: bool,
     taps: Sequence[str] | None = None,
 ) -> Backbone:
-    """Build CSPPeleeNet: a share `gamma` of a stage's channels passes by its dense block (CSPNet,
+    """Build CSPPeleeNet: a share `gamma` of a stage's channels bypasses its dense block (CSPNet,
     section 3.1 and Figure 3).
 
-    `fusion` says where 1x1 transitions stand: before the concatenation ("last"), after it ("first")
-    or both. A stage's map is its concatenation, the last stage's the transition behind it, if any.
+    `fusion` says where the 1x1 transitions are: before the concatenation ("last"), after it
+    ("first") or both. A stage's map is its concatenation; the last stage's is the transition after
+    it, if any.
     """
     style = Style(activation, se)
     steps: dict[str, nn.Module] = {"stem": stem(style)}

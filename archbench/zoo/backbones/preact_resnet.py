@@ -1,8 +1,8 @@
 """Pre-activation ResNets for 32x32: ResNet-1001 (He et al., Identity Mappings) and WRN (Zagoruyko
 and Komodakis, Wide ResNets).
 
-Normalisation and ReLU come before a convolution. The first block of a stage projects its activated
-input, by a 1x1 without normalisation; the others add their input as it is.
+Normalisation and ReLU precede a convolution. The first block of a stage projects its activated
+input by a 1x1 without normalisation; the others add their input as it is.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ def norm_relu(channels: int) -> nn.Sequential:
 
 
 class PreactResidual(nn.Module):
-    """A branch and a shortcut, summed. Of the first block of a stage both read an input that is
-    activated already.
+    """A branch and a shortcut, summed. In the first block of a stage both read an activated
+    input.
     """
 
     def __init__(
@@ -37,6 +37,7 @@ class PreactResidual(nn.Module):
             nn.Conv2d(c_in, c_out, 1, stride, bias=False) if first else nn.Identity()
         )
         if bottleneck:
+            # Stride on the 1x1, as in the authors' network; pytorchcv's has it on the 3x3.
             middle = c_out // EXPANSION
             parts = [
                 norm_relu_conv(c_in, middle, stride=stride),

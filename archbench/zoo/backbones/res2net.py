@@ -23,15 +23,17 @@ SCALES = 4
 
 
 class Scales(nn.Module):
-    """A 3x3 on each quarter of the channels but the last; each but the first also reads what the
-    one before it gave.
+    """A 3x3 on each quarter of the channels but the last; each but the first also reads the output
+    of the one before.
 
-    In the first block of a stage they do not read each other, they have the block's stride, and the
-    last quarter is pooled.
+    In the first block of a stage they do not: there they have the block's stride, and the last
+    quarter is pooled.
     """
 
     def __init__(self, shape: Shape) -> None:
         super().__init__()
+        # The paper's Eq. 1 knows no such blocks; in the code every stage begins with one, the first
+        # stage too.
         self.first = shape.c_in != shape.c_out
         width = shape.middle // SCALES
         self.convs = nn.ModuleList(
@@ -41,6 +43,7 @@ class Scales(nn.Module):
         self.rest = nn.AvgPool2d(3, shape.stride, 1) if self.first else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
+        # Eq. 1 leaves the first quarter as it is, the code the last.
         *parts, last = x.chunk(SCALES, dim=1)
         maps: list[Tensor] = []
         for conv, part in zip(self.convs, parts, strict=True):

@@ -33,7 +33,7 @@ slim.
 
 @dataclass(frozen=True)
 class Shape:
-    """What distinguishes one block from another: channels, stride, and dilation of its 3x3."""
+    """What distinguishes one block from another: channels, stride, dilation of its 3x3."""
 
     c_in: int
     middle: int
@@ -45,8 +45,8 @@ class Shape:
 
 
 class Residual(nn.Module):
-    """A branch and a shortcut, summed, ReLU. The shortcut is a projection where `projected`, else
-    the (subsampled) input.
+    """A branch and a shortcut, summed, then ReLU. The shortcut is a projection where `projected`,
+    else the (subsampled) input.
     """
 
     def __init__(self, branch: nn.Module, shape: Shape, *, projected: bool) -> None:
@@ -59,6 +59,7 @@ class Residual(nn.Module):
                 shape.c_in, shape.c_out, 1, stride=shape.stride, norm=shape.norm
             )
         elif shape.stride > 1:
+            # Only under "3x3-last": slim pools 1x1 where a strided block keeps its channels.
             self.shortcut = nn.MaxPool2d(1, shape.stride)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -98,6 +99,7 @@ def bottleneck_parts(
     shape: Shape, *, stride_on: StrideOn
 ) -> tuple[nn.Sequential, nn.Sequential, nn.Sequential]:
     """The 1x1, the 3x3 and the 1x1 of a bottleneck."""
+    # He et al.'s Caffe networks stride on the 1x1; fb.resnet.torch and torchvision on the 3x3.
     on_1x1, on_3x3 = (shape.stride, 1) if stride_on == "1x1" else (1, shape.stride)
     middle, norm = shape.middle, shape.norm
     return (
@@ -154,13 +156,14 @@ class Trunk:
         join: Join = in_sequence,
         taps: Sequence[str] | None = None,
     ) -> Backbone:
-        """Chain the stem and the stages; `shape` gives a stage's middle and output width for its
-        index, `join` makes it of its blocks.
+        """Chain the stem and the stages; `shape` gives a stage's middle and output width by its
+        index, `join` makes a stage of its blocks.
         """
         channels = round(STEM * self.width)
         if self.stem == "cifar":
             steps: dict[str, nn.Module] = {"stem": ConvNormReLU(3, channels, 3, norm=self.norm)}
         else:
+            # No bias, which the Caffe file of ResNet-50 has (KaimingHe/deep-residual-networks).
             steps = {"stem": ConvNormReLU(3, channels, 7, stride=2, norm=self.norm)}
             steps["pool"] = ceil_pool() if self.stem_pool == "ceil" else nn.MaxPool2d(3, 2, 1)
         stride = 1 if self.stem == "cifar" else 4
@@ -175,7 +178,7 @@ class Trunk:
                     if stride_on == "3x3-last"
                     else i == 0 and index > 0
                 )
-                # A stride that is left out becomes dilation, from the first 3x3 after it on.
+                # A stride that is left out becomes dilation, from the next 3x3 on.
                 skipped = shrinks and stride >= self.output_stride
                 before, dilation = dilation, dilation * 2 if skipped else dilation
                 own = dilation if stride_on == "1x1" else before

@@ -35,7 +35,7 @@ def depthwise(channels: int, *, stride: int = 1) -> ConvNorm:
 
 
 class Unit(nn.Module):
-    """ShuffleNet v2's unit: one half of the channels passes, the other is convolved, and they are
+    """ShuffleNet v2's unit: half the channels pass, the others are convolved; both are
     shuffled.
     """
 
@@ -49,10 +49,11 @@ class Unit(nn.Module):
 
 
 class Down(nn.Module):
-    """Its unit of stride 2: both halves of the output are made of the whole input."""
+    """ShuffleNet v2's unit of stride 2: both halves of the output come from the whole input."""
 
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__()
+        # Halves: qinzheng93/ThunderNet keeps c_in channels here, which misses the 535M of SNet535.
         self.left = chain(depthwise(c_in, stride=2), ConvNormReLU(c_in, c_out // 2, 1))
         self.right = separable(c_in, c_out // 2, stride=2)
 
@@ -63,9 +64,7 @@ class Down(nn.Module):
 def snet(
     *, stem: int, widths: Sequence[int], last: int = 0, taps: Sequence[str] | None = None
 ) -> Backbone:
-    """Build an SNet from its stages' `widths`; `last` are the channels of a 1x1 after them, if
-    any.
-    """
+    """Build an SNet from the `widths` of its stages and of a `last` 1x1 after them, if any."""
     steps: dict[str, nn.Module] = {
         "conv1": ConvNormReLU(3, stem, 3, stride=2),
         "pool": nn.MaxPool2d(3, 2, 1),

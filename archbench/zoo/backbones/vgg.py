@@ -15,6 +15,7 @@ from archbench.zoo.layers import ConvNorm, ConvNormReLU
 
 LAYERS = ((64, 64), (128, 128), (256, 256, 256), (512, 512, 512), (512, 512, 512))
 FC_SIDE = 7
+# The convolutional fc6 and fc7 have a quarter of the 4096 channels: weiliu89/caffe, branch ssd.
 FC_CONV = 1024
 FC_LINEAR = 4096
 
@@ -24,8 +25,8 @@ FC_CONVS: dict[FC, tuple[int, bool]] = {
     "conv-s2": (3, True),
     "conv-d3": (3, False),
 }
-"""For each convolutional form: the dilation of fc6, and whether pool5 halves the map or (3x3,
-stride 1) keeps it.
+"""For each convolutional form: the dilation of fc6, and whether pool5 halves the map or keeps it
+(3x3, stride 1).
 """
 
 
@@ -34,6 +35,7 @@ class LinearReLU(nn.Sequential):
 
     def forward(self, x: Tensor) -> Tensor:
         if x.ndim == 4:
+            # Inputs that are not the paper's 224x224: torchvision does the same.
             if x.shape[-2:] != (FC_SIDE, FC_SIDE):
                 x = F.adaptive_avg_pool2d(x, FC_SIDE)
             x = x.flatten(1)
@@ -41,8 +43,8 @@ class LinearReLU(nn.Sequential):
 
 
 class _Steps(dict[str, nn.Module]):
-    """Steps, of which a convolution and its ReLU become two where `taps` ask for what is between
-    them (conv4_3_linear).
+    """Steps; a convolution and its ReLU are two where `taps` ask for the map between them
+    (conv4_3_linear).
     """
 
     def __init__(self, taps: Sequence[str] | None) -> None:
@@ -68,8 +70,7 @@ def vgg16(*, fc: FC, pool_ceil: bool, taps: Sequence[str] | None = None) -> Back
     pools are 2x2/2.
 
     A map of level c0 to c4 is the last convolution of its block, after its ReLU; c5 is fc7 where
-    pool5 halves the map. What a convolution gives before its ReLU may be tapped as, for example,
-    conv4_3_linear.
+    pool5 halves the map. The map before a ReLU may be tapped as, for example, conv4_3_linear.
     """
     steps = _Steps(taps)
     stages = []
@@ -83,6 +84,7 @@ def vgg16(*, fc: FC, pool_ceil: bool, taps: Sequence[str] | None = None) -> Back
         stages.append(Stage(f"conv{block}_{len(widths)}", channels, stride=1 << (block - 1)))
     if fc == "linear":
         steps["pool5"] = nn.MaxPool2d(2, 2)
+        # The dropout behind fc6 and fc7 is left out.
         steps["fc6"] = LinearReLU(
             nn.Linear(channels * FC_SIDE**2, FC_LINEAR), nn.ReLU(inplace=True)
         )

@@ -1,8 +1,7 @@
 """VoVNet (Lee et al., An Energy and GPU-Computation Efficient Backbone Network, section 3).
 
-Deviations from the text come from the authors' code: `stem="conv"` and `identity` from
-stigma0617/VoVNet.pytorch, the pooling and the absence of an identity under RefineDet from
-youngwanLEE/VoVNet-RefineDet.
+What the text leaves open follows the authors' code: stigma0617/VoVNet.pytorch and, under RefineDet
+and DSOD, youngwanLEE/VoVNet-RefineDet.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ LAYERS = 5
 
 
 class OSA(nn.Module):
-    """One-shot aggregation: a chain of 3x3 of `width`, its input and every output concatenated, one
-    1x1 to `c_out`.
+    """One-shot aggregation: a chain of 3x3 to `width` channels; a 1x1 to `c_out` of its input and
+    all outputs.
     """
 
     def __init__(
@@ -48,6 +47,8 @@ class OSA(nn.Module):
     def _layer(c_in: int, width: int, *, bottleneck: bool, norm: Norm) -> nn.Module:
         if not bottleneck:
             return ConvNormReLU(c_in, width, 3, norm=norm)
+        # Half the module's width, also before the first 3x3: the text says half the input (section
+        # 4.2), which misses Table 3.
         return chain(
             ConvNormReLU(c_in, width // 2, 1, norm=norm),
             ConvNormReLU(width // 2, width, 3, norm=norm),
@@ -58,6 +59,7 @@ class OSA(nn.Module):
         for layer in self.layers:
             maps.append(layer(maps[-1]))
         y = self.aggregate(torch.cat(maps, dim=1))
+        # Not in the paper: VoVNet.pytorch adds the input of a stage's later modules.
         return y + x if self.identity else y
 
 
@@ -75,13 +77,14 @@ def vovnet(
     """Build a VoVNet from its row of Table 1: modules, 3x3 widths and output channels of stages 2
     to 5.
 
-    Maps are tapped at the end of a stage, before the pool that leads to the next.
+    A stage's map is tapped before the pool that leads to the next stage.
     """
     first, second, third = STEM
     steps: dict[str, nn.Module] = {
         "stem": chain(
             ConvNormReLU(3, first, 3, stride=2, norm=norm),
             ConvNormReLU(first, second, 3, norm=norm),
+            # Table 1 has stride 1, which alone meets Table 4; VoVNet.pytorch has 2 and no pool.
             ConvNormReLU(second, third, 3, stride=2 if stem == "conv" else 1, norm=norm),
         )
     }
@@ -89,6 +92,7 @@ def vovnet(
     channels = third
     for index, (count, width, c_out) in enumerate(zip(modules, widths, outputs, strict=True)):
         if index or stem == "pool":
+            # Without padding, rounded up: VoVNet-RefineDet, and ceil_mode in VoVNet.pytorch.
             steps[f"pool{index + 1}"] = ceil_pool()
         steps[f"stage{index + 2}"] = nn.Sequential(
             *(
