@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import archbench
-from archbench.shapes import OUTPUTS, map_sizes
+from archbench.shapes import map_sizes
+from archbench.shapes.devices import tensors_in
+from archbench.shapes.outputs import OUTPUTS
 
 aten = torch.ops.aten
 Arguments = tuple[Any, ...]
@@ -436,6 +438,56 @@ def test_outputs_are_those_of_torch(operator: Any) -> None:
             assert theirs is not None, arguments
             assert described(ours) == described(theirs), arguments
     assert answered > CASES / 4
+
+
+CONVOLVES = {aten.conv2d.default, aten.conv_transpose2d.input, aten.convolution.default}
+
+
+def laid_out(draw: random.Random, argument: Any) -> Any:
+    """The same argument with its tensors in another layout: permuted, a part, repeated."""
+    if isinstance(argument, list):
+        return [laid_out(draw, part) for part in argument]
+    if not isinstance(argument, Tensor) or argument.ndim < 2:
+        return argument
+    order = draw.sample(range(argument.ndim), argument.ndim)
+    back = [order.index(dim) for dim in range(argument.ndim)]
+    forms = [argument, argument.permute(order).contiguous().permute(back)]
+    forms.append(torch.cat([argument, argument], 1)[:, : argument.shape[1]])
+    forms.append(argument[:1].expand_as(argument))
+    if argument.ndim == 4:
+        forms.append(argument.contiguous(memory_format=torch.channels_last))
+    return draw.choice(forms)
+
+
+def steps(out: Any) -> Any:
+    """Strides of dimensions that have any."""
+    if not isinstance(out, Tensor):
+        return out and tuple(map(steps, out))
+    return [step for step, side in zip(out.stride(), out.shape, strict=True) if side > 1]
+
+
+@pytest.mark.parametrize(
+    "operator", [op for op in OUTPUTS if "backward" not in str(op) and op not in CONVOLVES], ids=str
+)
+def test_outputs_of_any_layout_lie_as_those_of_torch(operator: Any) -> None:
+    draw = random.Random(str(operator))
+    for _ in range(CASES):
+        arguments = [laid_out(draw, argument) for argument in DRAWS[operator](draw)]
+        ours = OUTPUTS[operator](*arguments)
+        theirs = of_torch(operator, arguments)
+        if ours is not None and theirs is not None:
+            assert steps(ours) == steps(theirs), [
+                (part.shape, part.stride()) for part in tensors_in(arguments)
+            ]
+
+
+def test_a_convolution_keeps_channels_last_as_on_a_device() -> None:
+    draw = random.Random(0)
+    for _ in range(40):
+        image, weight = torch.randn(2, 4, 8, 8), torch.randn(6, 4, 3, 3)
+        image, weight = laid_out(draw, image), laid_out(draw, weight)
+        ours = OUTPUTS[aten.conv2d.default](image.to("meta"), weight.to("meta"))
+        assert steps(ours) == steps(torch.conv2d(image, weight)), (image.stride(), weight.stride())
 
 
 def on_cpu(argument: Any) -> Any:

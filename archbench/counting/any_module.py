@@ -63,8 +63,11 @@ def _on_real_tensors(
 
 
 def _is_of_data(error: Exception) -> bool:
-    """Whether a pass over shapes failed for want of data, so that real tensors may do."""
-    return isinstance(error, NotImplementedError) or "meta" in str(error).lower()
+    """Whether a pass over shapes failed for want of data, or of a layout that devices keep, so that
+    real tensors may do.
+    """
+    told = str(error).lower()
+    return isinstance(error, NotImplementedError) or "meta" in told or "view size" in told
 
 
 def _module(module: Any) -> nn.Module:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import PackedSequence
 
+from archbench.shapes.blank import elementwise
 from archbench.spec import UsageError
 
 IMAGE_CHANNELS = (1, 3, 4)
@@ -182,8 +183,13 @@ def _with_size(value: Leaf, at: int, size: int) -> Leaf:
     if isinstance(value, Shaped):
         return Shaped(shape, value.dtype)
     if value.is_meta:
-        return value.new_empty(shape)
-    return value.index_select(at, torch.arange(size, device=value.device) % value.shape[at])
+        return elementwise(shape, value)
+    # A selection is contiguous: made of dimensions in the order of memory, it keeps that.
+    strides = value.stride()
+    order = sorted(range(value.ndim), key=lambda dim: -strides[dim])
+    chosen = torch.arange(size, device=value.device) % value.shape[at]
+    selected = value.permute(order).index_select(order.index(at), chosen)
+    return selected.permute([order.index(dim) for dim in range(value.ndim)])
 
 
 def _placed(value: Leaf, device: torch.device) -> Tensor:

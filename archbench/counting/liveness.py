@@ -5,7 +5,7 @@ nothing refers to it.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -13,15 +13,6 @@ from torch import Tensor
 
 ALIGNMENT = 512
 """Bytes to which every tensor is rounded up, as CUDA's caching allocator does."""
-
-
-def tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
-    """The tensors among values and in their lists and tuples."""
-    for value in values:
-        if isinstance(value, Tensor):
-            yield value
-        elif isinstance(value, list | tuple):
-            yield from tensors_in(value)
 
 
 def storage_key(tensor: Tensor) -> int | None:

@@ -15,8 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archbench.counting.devices import run_on_meta
-from archbench.counting.liveness import Liveness, storage_key, storage_keys, tensors_in
+from archbench.counting.liveness import Liveness, storage_key, storage_keys
 from archbench.counting.plans import plan_of
 from archbench.counting.report import Kind
 from archbench.counting.rules.work import (
@@ -29,6 +28,7 @@ from archbench.counting.rules.work import (
     Unknown,
     Work,
 )
+from archbench.shapes.devices import run_on_meta, tensors_in
 
 FOREIGN_SHARE = 0.01
 """Share of all bytes above which an operator without a rule is too much to pass over."""

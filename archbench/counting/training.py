@@ -10,11 +10,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archbench.counting.liveness import Liveness, storage_keys, tensors_in
-from archbench.shapes import run_by_shape
+from archbench.counting.liveness import Liveness, storage_keys
+from archbench.counting.state import Lent, lent
+from archbench.shapes.blank import META
+from archbench.shapes.devices import run_on_meta, tensors_in
 
 
 class Step(TorchDispatchMode):
@@ -36,7 +37,8 @@ class Step(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        out = run_by_shape(func, args, kwargs or {})
+        read = [*tensors_in(args), *tensors_in((kwargs or {}).values())]
+        out = run_on_meta(func, args, kwargs or {}, read)
         self.liveness.add(tensors_in((out,)))
         return out
 
@@ -67,25 +69,35 @@ def train_memory(module: nn.Module, inputs: tuple[Tensor, ...]) -> int:
     Workspaces of a device's kernels, and what its optimiser needs while it runs, come on top. The
     module stays as it is. Raises RuntimeError or ValueError where it cannot be trained.
     """
-    inputs = tuple(value.to("meta") for value in inputs)
-    own = {
-        name: parameter.detach().to("meta").requires_grad_(parameter.requires_grad)
-        for name, parameter in module.named_parameters()
-    }
-    buffers = {
-        name: buffer.detach().to("meta", copy=True) for name, buffer in module.named_buffers()
-    }
-    resident = [*inputs, *own.values(), *buffers.values()]
-    liveness = Liveness(storage_keys(resident))
-    modes = {sub: sub.training for sub in module.modules()}
-    try:
-        module.train()
-        with torch.enable_grad(), Step(liveness):
-            mean_square(functional_call(module, own | buffers, inputs)).backward()
-    finally:
-        for sub, training in modes.items():
-            sub.training = training
-    momentum = [parameter for parameter in own.values() if parameter.requires_grad]
+    inputs = tuple(value.to(META) for value in inputs)
+    with lent(module, META) as state:
+        try:
+            _prepare(state)
+            parameters = list(module.parameters())
+            resident = [*inputs, *parameters, *module.buffers()]
+            liveness = Liveness(state.storages | storage_keys(inputs))
+            with torch.enable_grad(), Step(liveness):
+                mean_square(module(*inputs)).backward()
+        finally:
+            state.restore()
+    momentum = [parameter for parameter in parameters if parameter.requires_grad]
     return liveness.peak_bytes + sum(
         tensor.untyped_storage().nbytes() for tensor in (*resident, *momentum)
     )
+
+
+def _prepare(state: Lent) -> None:
+    """Make a module ready for a step; what is on the meta device already is stood in for by what
+    takes its gradients.
+    """
+    state.prepare()
+    own = {key: _own(tensor) for key, tensor in state.tensors.items() if tensor.is_meta}
+    state.replace(own)
+    for sub in state.modules:
+        sub.__dict__["training"] = True
+
+
+def _own(tensor: Tensor) -> Tensor:
+    shared = tensor.detach()
+    is_parameter = isinstance(tensor, nn.Parameter)
+    return nn.Parameter(shared, requires_grad=tensor.requires_grad) if is_parameter else shared

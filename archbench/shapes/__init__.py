@@ -1,16 +1,8 @@
-"""Shapes without computing: outputs of the commonest operators on the meta device, without torch's
-own meta kernels.
-
-Torch's are written in Python: they load its compiler and sympy on first use, which takes longer
-than a count, and are most of a count's time afterwards. A test holds these against them.
-
-A forward pass under inference mode calls whole operators (`aten.conv2d`), a training step
-decomposed ones and their backward.
-"""
+"""Shapes without computing: a network's passes on the meta device."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import torch
@@ -18,20 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archbench.shapes.arithmetic import ARITHMETIC
-from archbench.shapes.layers import LAYERS
-
-OUTPUTS: dict[Any, Callable[..., Any]] = LAYERS | ARITHMETIC
-"""An operator's output, or outputs, for its arguments; None leaves the call, and the error it may
-deserve, to torch.
-"""
-
-
-def run_by_shape(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Run an operator on the meta device, by `OUTPUTS` where it can."""
-    shaped = OUTPUTS.get(func)
-    out = shaped(*args, **kwargs) if shaped else None
-    return func(*args, **kwargs) if out is None else out
+from archbench.shapes.devices import run_on_meta, tensors_in
 
 
 def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -54,7 +33,7 @@ def on_meta(module: nn.Module) -> dict[str, Tensor]:
 
 
 class _Shapes(TorchDispatchMode):
-    """Runs operators on the meta device by `OUTPUTS` where it can."""
+    """Runs operators by shape."""
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -68,7 +47,8 @@ class _Shapes(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        return run_by_shape(func, args, kwargs or {})
+        read = [*tensors_in(args), *tensors_in((kwargs or {}).values())]
+        return run_on_meta(func, args, kwargs or {}, read)
 
 
 def map_sizes(features: nn.Module, size: tuple[int, int]) -> list[tuple[int, int]]:

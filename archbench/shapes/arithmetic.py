@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from archbench.shapes.blank import blank
+from archbench.shapes.blank import blank, elementwise, is_channels_last
 
 aten = torch.ops.aten
 
@@ -26,28 +26,30 @@ def _reduce(
         for dim, side in enumerate(source.shape)
         if keepdim or dim not in gone
     ]
-    return blank(source, shape) if len(gone) == len(over) else None
+    return blank(shape, source.dtype) if len(gone) == len(over) else None
 
 
-def _broadcast(first: Any, second: Any, *_: Any, **__: Any) -> Tensor | None:
-    if isinstance(first, Tensor) and first.is_floating_point() and isinstance(second, int | float):
-        return blank(first, first.shape)
-    if (
-        not isinstance(first, Tensor)
-        or not isinstance(second, Tensor)
-        or first.dtype != second.dtype
-    ):
+def _broadcast(
+    first: Any, second: Any, *_: Any, dtype: torch.dtype | None = None, **__: Any
+) -> Tensor | None:
+    if not isinstance(first, Tensor):
         return None
-    # torch.broadcast_shapes would load sympy.
-    sides = list(zip_longest(reversed(first.shape), reversed(second.shape), fillvalue=1))
-    if any(one != other and 1 not in (one, other) for one, other in sides):
+    if isinstance(second, int | float):
+        return elementwise(first.shape, first, dtype=dtype) if first.is_floating_point() else None
+    if not isinstance(second, Tensor) or first.dtype != second.dtype:
         return None
-    return blank(first, [other if one == 1 else one for one, other in reversed(sides)])
+    shape = first.shape
+    if shape != second.shape:
+        # torch.broadcast_shapes would load sympy.
+        sides = list(zip_longest(reversed(shape), reversed(second.shape), fillvalue=1))
+        if any(one != other and 1 not in (one, other) for one, other in sides):
+            return None
+        shape = torch.Size([other if one == 1 else one for one, other in reversed(sides)])
+    return elementwise(shape, first, second, dtype=dtype)
 
 
 def _compare(first: Any, second: Any) -> Tensor | None:
-    out = _broadcast(first, second)
-    return None if out is None else blank(out, out.shape, dtype=torch.bool)
+    return _broadcast(first, second, dtype=torch.bool)
 
 
 def _compare_tensors(first: Any, second: Any) -> Tensor | None:
@@ -57,7 +59,9 @@ def _compare_tensors(first: Any, second: Any) -> Tensor | None:
 def _addcmul(source: Tensor, first: Tensor, second: Tensor, **__: Any) -> Tensor | None:
     product = _broadcast(first, second)
     total = None if product is None else _broadcast(source, product)
-    return total if total is not None and total.shape == source.shape else None
+    if total is None or total.shape != source.shape:
+        return None
+    return elementwise(source.shape, source, first, second)
 
 
 def _vector_norm(
@@ -69,56 +73,55 @@ def _vector_norm(
 ) -> Tensor | None:
     if source.ndim != 4 or not keepdim or dim is None or len(dim) != 1 or not 0 <= dim[0] < 4:
         return None
-    return blank(
-        source, [1 if index == dim[0] else side for index, side in enumerate(source.shape)]
-    )
+    shape = [1 if index == dim[0] else side for index, side in enumerate(source.shape)]
+    return blank(shape, source.dtype) if not is_channels_last(source) else None
 
 
 def _cat(tensors: Sequence[Tensor], dim: int = 0) -> Tensor | None:
     if not tensors or not -tensors[0].ndim <= dim < tensors[0].ndim:
         return None
     first = tensors[0]
+    if is_channels_last(first):
+        return None
     shape = list(first.shape)
     dim %= first.ndim
     for other in tensors[1:]:
         if (
             other.ndim != first.ndim
             or other.dtype != first.dtype
+            or is_channels_last(other)
             or _without(other.shape, dim) != _without(first.shape, dim)
         ):
             return None
     shape[dim] = sum(tensor.shape[dim] for tensor in tensors)
-    return blank(first, shape)
+    return blank(shape, first.dtype)
 
 
 def _of_source(grad: Tensor, source: Tensor, *_: Any) -> Tensor:
-    return blank(grad, source.shape)
+    return blank(source.shape, grad.dtype)
 
 
 def _sized(grad: Tensor, sizes: Sequence[int], *_: Any) -> Tensor:
-    return blank(grad, sizes)
+    return blank(sizes, grad.dtype)
 
 
 def _upsample_nearest2d_backward(
     grad: Tensor, sides: Sequence[int], sizes: Sequence[int], *_: Any
 ) -> Tensor:
-    return blank(grad, sizes)
+    return blank(sizes, grad.dtype)
 
 
 def _alike(source: Tensor, *_: Any, **__: Any) -> Tensor:
-    return blank(source, source.shape)
+    return elementwise(source.shape, source)
 
 
 def _ones_like(source: Tensor, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor | None:
-    return blank(source, source.shape) if dtype in (None, source.dtype) else None
+    return elementwise(source.shape, source) if dtype in (None, source.dtype) else None
 
 
 def _flip(source: Tensor, dims: Sequence[int]) -> Tensor | None:
-    return (
-        blank(source, source.shape)
-        if len(dims) == 1 and -source.ndim <= dims[0] < source.ndim
-        else None
-    )
+    fits = len(dims) == 1 and -source.ndim <= dims[0] < source.ndim
+    return elementwise(source.shape, source) if fits else None
 
 
 def _in_place(source: Tensor, *_: Any) -> Tensor:
@@ -126,15 +129,13 @@ def _in_place(source: Tensor, *_: Any) -> Tensor:
 
 
 def _pixel_unshuffle(source: Tensor, factor: int) -> Tensor | None:
-    if source.ndim != 4 or factor < 1 or source.shape[2] % factor or source.shape[3] % factor:
+    if source.ndim != 4 or factor < 1 or is_channels_last(source):
         return None
-    return blank(
-        source,
-        source.shape[0],
-        source.shape[1] * factor**2,
-        source.shape[2] // factor,
-        source.shape[3] // factor,
-    )
+    images, channels, height, width = source.shape
+    if height % factor or width % factor:
+        return None
+    shape = (images, channels * factor**2, height // factor, width // factor)
+    return blank(shape, source.dtype)
 
 
 def _upsample_nearest2d(
@@ -145,8 +146,9 @@ def _upsample_nearest2d(
         and sides is not None
         and len(sides) == 2
         and min(*source.shape, *sides) > 0
+        and not is_channels_last(source)
     )
-    return blank(source, *source.shape[:2], *sides) if fits and sides is not None else None
+    return blank((*source.shape[:2], *sides), source.dtype) if fits and sides is not None else None
 
 
 def _upsample_bilinear2d(

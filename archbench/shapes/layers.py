@@ -8,9 +8,19 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from archbench.shapes.blank import blank
+from archbench.shapes.blank import blank, channels_last, is_channels_last
 
 aten = torch.ops.aten
+
+
+def _convolved(shape: Sequence[int], source: Tensor, weight: Tensor) -> Tensor | None:
+    """A convolution's output: its channels lie last where those of the map or of the weight do, on
+    devices, though not in torch's meta kernel.
+    """
+    if min(shape) <= 0:
+        return None
+    made = channels_last if is_channels_last(source, weight) else blank
+    return made(shape, source.dtype)
 
 
 def _conv2d(
@@ -29,7 +39,7 @@ def _conv2d(
     for i, n in enumerate(source.shape[2:]):
         s, p, d = (values[i % len(values)] for values in (stride, padding, dilation))
         sides.append((n + 2 * p - d * (kernel[i] - 1) - 1) // s + 1)
-    return blank(source, source.shape[0], c_out, *sides) if min(sides) > 0 else None
+    return _convolved((source.shape[0], c_out, *sides), source, weight)
 
 
 def _conv_transpose2d(
@@ -51,7 +61,7 @@ def _conv_transpose2d(
             values[i % len(values)] for values in (stride, padding, output_padding, dilation)
         )
         sides.append((n - 1) * s - 2 * p + d * (kernel[i] - 1) + extra + 1)
-    return blank(source, source.shape[0], c_out * groups, *sides) if min(sides) > 0 else None
+    return _convolved((source.shape[0], c_out * groups, *sides), source, weight)
 
 
 def _convolution(
@@ -100,35 +110,37 @@ def _max_pool2d(
         side = (-(-span // s) if ceil_mode else span // s) + 1
         # A last window that would start in the padding is left out.
         sides.append(side - 1 if ceil_mode and (side - 1) * s >= n + p else side)
-    return (
-        blank(source, *source.shape[:-2], *sides) if source.ndim == 4 and min(sides) > 0 else None
-    )
+    fits = source.ndim == 4 and min(sides) > 0 and not is_channels_last(source)
+    return blank((*source.shape[:-2], *sides), source.dtype) if fits else None
 
 
 def _max_pool2d_with_indices(source: Tensor, *others: Any) -> tuple[Tensor, Tensor] | None:
     out = _max_pool2d(source, *others)
-    return None if out is None else (out, blank(out, out.shape, dtype=torch.int64))
+    return None if out is None else (out, blank(out.shape, torch.int64))
 
 
 def _adaptive_max_pool2d(source: Tensor, sides: Sequence[int]) -> tuple[Tensor, Tensor] | None:
     out = _adaptive_avg_pool2d(source, sides)
-    return None if out is None else (out, blank(out, out.shape, dtype=torch.int64))
+    return None if out is None else (out, blank(out.shape, torch.int64))
 
 
 def _batch_norm(source: Tensor, *others: Any, **__: Any) -> Tensor | None:
-    fits = source.ndim > 1 and all(
-        t.numel() == source.shape[1] for t in others if isinstance(t, Tensor)
+    fits = (
+        source.ndim > 1
+        and source.is_contiguous()
+        and all(t.numel() == source.shape[1] for t in others if isinstance(t, Tensor))
     )
-    return blank(source, source.shape) if fits else None
+    return blank(source.shape, source.dtype) if fits else None
 
 
 def _group_norm(source: Tensor, groups: int, *others: Any, **__: Any) -> Tensor | None:
     fits = (
         source.ndim > 1
         and source.shape[1] % groups == 0
+        and source.is_contiguous()
         and all(t.numel() == source.shape[1] for t in others if isinstance(t, Tensor))
     )
-    return blank(source, source.shape) if fits else None
+    return blank(source.shape, source.dtype) if fits else None
 
 
 def _wanted(
@@ -136,7 +148,8 @@ def _wanted(
 ) -> tuple[Tensor | None, ...]:
     """Gradients of these shapes, None for those that are not wanted."""
     return tuple(
-        blank(grad, shape) if needed else None for shape, needed in zip(shapes, wanted, strict=True)
+        blank(shape, grad.dtype) if needed else None
+        for shape, needed in zip(shapes, wanted, strict=True)
     )
 
 
@@ -145,9 +158,9 @@ def _native_batch_norm(source: Tensor, *others: Any) -> tuple[Tensor, ...] | Non
     if not training or _batch_norm(source, *others[:4]) is None:
         return None
     return (
-        blank(source, source.shape),
-        blank(source, source.shape[1]),
-        blank(source, source.shape[1]),
+        blank(source.shape, source.dtype),
+        blank(source.shape[1:2], source.dtype),
+        blank(source.shape[1:2], source.dtype),
     )
 
 
@@ -171,9 +184,9 @@ def _native_group_norm(
     if _group_norm(source, groups, weight, bias) is None or (batch, channels) != source.shape[:2]:
         return None
     return (
-        blank(source, source.shape),
-        blank(source, batch, groups),
-        blank(source, batch, groups),
+        blank(source.shape, source.dtype),
+        blank((batch, groups), source.dtype),
+        blank((batch, groups), source.dtype),
     )
 
 
@@ -196,11 +209,10 @@ def _avg_pool2d(
 
 
 def _adaptive_avg_pool2d(source: Tensor, sides: Sequence[int]) -> Tensor | None:
-    return (
-        blank(source, *source.shape[:2], *sides)
-        if source.ndim == 4 and len(sides) == 2 and min(*source.shape, *sides) > 0
-        else None
-    )
+    fits = source.ndim == 4 and len(sides) == 2 and min(*source.shape, *sides) > 0
+    if not fits or is_channels_last(source):
+        return None
+    return blank((*source.shape[:2], *sides), source.dtype)
 
 
 def _linear(source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor | None:
@@ -211,7 +223,7 @@ def _linear(source: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tenso
         and source.dtype == weight.dtype
     )
     fits = fits and (bias is None or bias.shape == weight.shape[:1])
-    return blank(source, *source.shape[:-1], weight.shape[0]) if fits else None
+    return blank((*source.shape[:-1], weight.shape[0]), source.dtype) if fits else None
 
 
 def _addmm(bias: Tensor, source: Tensor, weight: Tensor, **__: Any) -> Tensor | None:
@@ -222,11 +234,8 @@ def _addmm(bias: Tensor, source: Tensor, weight: Tensor, **__: Any) -> Tensor | 
         or bias.shape != weight.shape[1:]
     ):
         return None
-    return (
-        blank(source, source.shape[0], weight.shape[1])
-        if bias.dtype == source.dtype == weight.dtype
-        else None
-    )
+    shape = (source.shape[0], weight.shape[1])
+    return blank(shape, source.dtype) if bias.dtype == source.dtype == weight.dtype else None
 
 
 def _mm(source: Tensor, weight: Tensor) -> Tensor | None:
@@ -235,7 +244,7 @@ def _mm(source: Tensor, weight: Tensor) -> Tensor | None:
         and source.shape[1] == weight.shape[0]
         and source.dtype == weight.dtype
     )
-    return blank(source, source.shape[0], weight.shape[1]) if fits else None
+    return blank((source.shape[0], weight.shape[1]), source.dtype) if fits else None
 
 
 LAYERS: dict[Any, Callable[..., Any]] = {

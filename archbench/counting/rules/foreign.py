@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from archbench.counting.liveness import tensors_in
 from archbench.counting.report import KINDS, Kind
 from archbench.counting.rules.work import Product, Rule, Work, nothing
+from archbench.shapes.devices import tensors_in
 from archbench.spec import UsageError
 
 OWN_NAMESPACES = frozenset(

@@ -6,18 +6,27 @@ values, since a module may read them; they join the meta device where they meet 
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from archbench.counting.liveness import tensors_in
-from archbench.shapes import OUTPUTS
+from archbench.shapes.outputs import OUTPUTS
 
 HELD = 1 << 22
 """Elements of the largest tensor that is made for real in a pass over shapes."""
 SURELY_SMALL = 1 << 11
 """Elements of two inputs whose outer product is no larger than that."""
+
+
+def tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
+    """The tensors among values and in their lists and tuples."""
+    for value in values:
+        if isinstance(value, Tensor):
+            yield value
+        elif isinstance(value, list | tuple):
+            yield from tensors_in(value)
 
 
 def run_on_meta(
