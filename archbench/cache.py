@@ -1,6 +1,4 @@
-"""What is found out of a device once and kept for later jobs: small JSON files in a folder of the
-user's. Torch-free.
-"""
+"""Keep what is found out once for later: small JSON files in a folder of the user's. Torch-free."""
 
 from __future__ import annotations
 
@@ -42,9 +40,13 @@ def read(kind: str, key: Mapping[str, Any]) -> dict[str, Any] | None:
     return kept["found"]
 
 
-def write(kind: str, key: Mapping[str, Any], found: Mapping[str, Any]) -> None:
+def write(
+    kind: str, key: Mapping[str, Any], found: Mapping[str, Any], *, most_bytes: int | None = None
+) -> None:
     """Keep what was found, whole or not at all; where the folder cannot be written nothing is
     kept.
+
+    Where all of a kind come to more than `most_bytes`, the oldest go.
     """
     path = _path(kind, key)
     if path is None:
@@ -52,8 +54,22 @@ def write(kind: str, key: Mapping[str, Any], found: Mapping[str, Any]) -> None:
     temporary = path.with_suffix(f".{os.getpid()}")
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(json.dumps({"key": key, "found": found}, indent=1), encoding="utf-8")
+        temporary.write_text(json.dumps({"key": key, "found": found}), encoding="utf-8")
         temporary.replace(path)
+        if most_bytes is not None:
+            _shrink(path.parent, kind, most_bytes)
+
+
+def _shrink(where: Path, kind: str, most_bytes: int) -> None:
+    """Remove the oldest files of a kind until the rest are small enough together."""
+    with os.scandir(where) as items:
+        files = [(item.stat(), item.path) for item in items if item.name.startswith(f"{kind}-")]
+    left = sum(status.st_size for status, _ in files)
+    for status, path in sorted(files, key=lambda file: file[0].st_mtime):
+        if left <= most_bytes:
+            return
+        Path(path).unlink()
+        left -= status.st_size
 
 
 def _path(kind: str, key: Mapping[str, Any]) -> Path | None:

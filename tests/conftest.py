@@ -40,6 +40,8 @@ def pytest_configure(config: pytest.Config) -> None:
     if os.environ.get(ASKED) != "1":
         # A test that names no device takes the CPU, and so do the processes that it starts.
         os.environ["CUDA_VISIBLE_DEVICES"] = ""
+    # Tests count what they hold, and leave the user's folder alone.
+    os.environ["ARCHBENCH_COUNT_ANEW"] = "1"
     worker = os.environ.get("PYTEST_XDIST_WORKER", "")
     if worker and hasattr(os, "sched_setaffinity"):
         cores = sorted(os.sched_getaffinity(0))

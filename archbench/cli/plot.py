@@ -220,9 +220,9 @@ def _network(text: str) -> Spec:
 
 def _layers(spec: Spec) -> Sequence[Layer]:
     """Count the layers of a network."""
-    from archbench.api import cost_spec
+    from archbench.known import find_cost
 
-    return cost_spec(spec).calls
+    return find_cost(spec).calls
 
 
 def _weighed(networks: Sequence[Spec], weights: Path | None) -> tuple[list[Any], str]:

@@ -18,6 +18,7 @@ from archbench.cli.groups import Several, grouped
 from archbench.cli.measuring import MOST_REPEATS, OPTIONS, Output, Protocol
 from archbench.cli.messages import say, say_traceback
 from archbench.cli.plugins import Plugins
+from archbench.known import find_cost
 from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import Settings
@@ -221,15 +222,16 @@ def _typical(records: list[Record]) -> Record:
 
 def _counted_here(spec: Spec, *, check: bool, layers: bool) -> dict[str, Any]:
     """Count in this process, where the rows of the layers or fvcore's answer are wanted."""
-    from archbench.api import cost_spec
+    extra: dict[str, Any] = {}
+    if check:
+        from archbench.api import check_spec, cost_spec
 
-    extra: dict[str, Any] = {"report": cost_spec(spec)}
+        extra["report"] = cost_spec(spec)
+        extra["check"] = check_spec(spec, extra["report"])
+    else:
+        extra["report"] = find_cost(spec)
     if layers:
         extra["layers"] = extra["report"].calls
-    if check:
-        from archbench.api import check_spec
-
-        extra["check"] = check_spec(spec, extra["report"])
     return extra
 
 

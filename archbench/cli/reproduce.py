@@ -96,16 +96,18 @@ def reproduce(
 
 @contextmanager
 def counting(*, wanted: bool) -> Iterator[Count | None]:
-    """Count networks here and now, told of on a terminal; torch is loaded with the first."""
+    """Count networks here and now, told of on a terminal; torch is loaded with the first that is
+    not known.
+    """
     if not wanted:
         yield None
         return
 
-    def count(spec: Spec) -> Mapping[str, Any]:
-        from archbench.api import cost_spec
+    from archbench.known import find_cost
 
+    def count(spec: Spec) -> Mapping[str, Any]:
         progress.now(f"counting {spec}")
-        return cost_spec(spec).totals()
+        return find_cost(spec).totals()
 
     with live() as progress:
         yield count

@@ -191,13 +191,13 @@ def _calls(counted: Counted) -> list[Call]:
     return [_call(one, replace(one, elements=round(one.elements * times)), times) for one in ones]
 
 
-def _share(one: Row, row: Row) -> float:
+def _share(one: Row, row: Row) -> int | float:
     """How many times one image's multiply-adds a call does."""
     whole, rest = divmod(row.macs, one.macs) if one.macs else (1, 0)
     return whole if not rest else row.macs / one.macs
 
 
-def _call(one: Row, row: Row, images: float) -> Call:
+def _call(one: Row, row: Row, images: int | float) -> Call:
     is_convolution = one.kind == "convolution" and bool(one.kernel)
     applied = one.applied
     bound = 2 * sqrt(applied * one.macs / max(1, one.taps)) + one.macs / applied if applied else 0.0

@@ -39,7 +39,7 @@ class Call:
     mac_eq1: int | None
     mac_bound: float | None
     cio: int | None
-    images: float
+    images: int | float
     elements: int
     kind: Kind = "convolution"
 

@@ -22,6 +22,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from archbench import __version__
+from archbench.known import find_cost
 from archbench.measure.job.supervisor import Job, RefusedError, Watch
 from archbench.measure.machine import host
 from archbench.measure.sweep.places import Place
@@ -339,8 +340,6 @@ def count(
     """Count specs in this process, one network at a time; one that cannot be counted is a record
     that says why.
     """
-    from archbench.api import cost_spec
-
     environment = host.fingerprint()
     for spec in specs:
         if interruptions:
@@ -349,7 +348,7 @@ def count(
             spec=spec, settings=None, status=Status.OK, environment=environment, run_id=run_id
         )
         try:
-            record = replace(record, counted=cost_spec(spec).totals())
+            record = replace(record, counted=find_cost(spec).totals())
         except Exception as error:
             refused = isinstance(error, UsageError)
             code = Reason.REFUSED if refused else Reason(type(error).__name__)

@@ -1,0 +1,115 @@
+"""Counts of networks that were counted before, kept in the user's cache folder. Torch-free.
+
+A count follows from the spec, the code that makes it, torch and Python: all of these are the key,
+so that one that another version made is never found. What a user's own code has a part in, as a
+plug-in or as a rule of counting, is counted anew, since what such code reads is not known.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from functools import cache as once
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from archbench import __version__, cache
+from archbench.counting.report import CostReport
+from archbench.spec import Spec
+from archbench.zoo import catalogue
+
+KIND = "count"
+MOST_BYTES = 64 << 20
+"""What all counts together may take in the folder."""
+VARIABLE = "ARCHBENCH_COUNT_ANEW"
+"""The environment variable by which all is counted anew, and nothing kept."""
+SOURCES = (".py", ".toml", ".csv")
+"""Endings of the package's files that a count can follow from."""
+
+
+def find_cost(spec: Spec) -> CostReport:
+    """Give the count of a spec's network: one made before, or one made now and kept.
+
+    Raises what `api.cost_spec` raises.
+    """
+    key = _key(spec)
+    found = cache.read(KIND, key) if key else None
+    if found is not None:
+        try:
+            return msgspec.convert(found, CostReport)
+        except msgspec.ValidationError:
+            pass
+    from archbench.api import cost_spec
+
+    report = cost_spec(spec)
+    # What was edited while this process loaded it may have been counted by half of either.
+    if key and key["code"] == _code():
+        cache.write(KIND, key, msgspec.to_builtins(report), most_bytes=MOST_BYTES)
+    return report
+
+
+def _key(spec: Spec) -> dict[str, Any] | None:
+    """All that a count follows from; None where that is not known."""
+    torch = _torch_version()
+    if (
+        not torch
+        or os.environ.get(VARIABLE)
+        or _has_rules()
+        or catalogue.network(spec).plugin_files
+    ):
+        return None
+    return {
+        "archbench": __version__,
+        "code": _code_at_first(),
+        "torch": torch,
+        "python": platform.python_version(),
+        "spec": spec.to_dict(),
+    }
+
+
+def _has_rules() -> bool:
+    """Whether a user has registered rules of counting in this process."""
+    rules = sys.modules.get("archbench.counting.rules.foreign")
+    return bool(rules and rules.registered)
+
+
+@once
+def _torch_version() -> str | None:
+    """The version of torch that is installed, by its metadata."""
+    from importlib import metadata
+
+    try:
+        return metadata.version("torch")
+    except metadata.PackageNotFoundError:
+        return None
+
+
+@once
+def _code_at_first() -> str:
+    """The code that this process runs, found once and before it counts."""
+    return _code()
+
+
+def _code() -> str:
+    """A hash of all files of the package that a count can follow from, names and contents."""
+    package = str(Path(__file__).parent)
+    digest = hashlib.sha256()
+    for path in _files(package):
+        text = Path(path).read_bytes()
+        digest.update(f"{path.removeprefix(package)}\0{len(text)}\0".encode())
+        digest.update(text)
+    return digest.hexdigest()
+
+
+def _files(folder: str) -> Iterator[str]:
+    """All such files in a folder and those within it, in the order of their names."""
+    for item in sorted(os.scandir(folder), key=lambda item: item.name):
+        if item.is_dir():
+            yield from _files(item.path)
+        elif item.name.endswith(SOURCES):
+            yield item.path
