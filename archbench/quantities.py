@@ -218,6 +218,16 @@ ROWS: tuple[Quantity, ...] = (
         is_profiled=False,
         is_leading=True,
     ),
+    *(
+        _time(
+            f"latency_ms_p{percent}",
+            f"forward, {percent} % within",
+            f"The time within which {percent} % of the calls of latency_ms were done; of too few "
+            "samples, and of samples of several calls, none.",
+            is_profiled=False,
+        )
+        for percent in (90, 95, 99)
+    ),
     _time(
         "gpu_ms",
         "forward, between events",
@@ -329,6 +339,11 @@ ROWS: tuple[Quantity, ...] = (
         "Joules an image under load, by the energy counter or the integral of power.",
         trained="energy an image, training",
         is_leading=True,
+    ),
+    _energy(
+        "energy_total_per_image_j",
+        "energy an image, with postprocessing",
+        "Joules an image over forward passes and postprocessing, one after the other.",
     ),
     _energy(
         "energy_net_per_image_j",

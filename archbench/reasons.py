@@ -319,7 +319,8 @@ class Flag(_Code):
     SAMPLER_GAP = Warns("sampler_gap", "samples of power were far apart somewhere")
     COUNTER_POWER_DISAGREE = Warns(
         "counter_power_disagree",
-        "the energy counter and the sensor are more than 5 % apart: the figure is the sensor's",
+        "the energy counter and the sensor are more than 5 % apart: energy_source says whose the "
+        "figure is",
     )
 
     @classmethod

@@ -147,6 +147,9 @@ class Spread(TypedDict, total=False):
     n: Count
     median: Number | None
     ci95: tuple[Number, Number] | None
+    p90: Number | None
+    p95: Number | None
+    p99: Number | None
     calls_per_sample: Count
     elapsed_s: Number
     stop_reason: Literal["converged", "interrupted", "budget", "n_max"]

@@ -81,6 +81,7 @@ def job(
     t0_file: str = "",
     root: str = "",
     eq2: bool = False,
+    postprocess_s: float | None = None,
     processes: int = 0,
     allow_shared: bool = False,
     interrupt_s: float | None = None,
@@ -110,6 +111,9 @@ def job(
                     1,
                     CALL_S,
                     protocol,
+                    postprocess=None
+                    if postprocess_s is None
+                    else lambda: time.sleep(postprocess_s),
                     processes=processes,
                 ),
                 seconds,

@@ -65,6 +65,8 @@ class Job:
     """Environment variables of the worker besides those of this process."""
     meter: str | None = None
     """A power meter other than the device's own."""
+    cool_to_c: float | None = None
+    """The temperature near which its card is to begin; None: as it is."""
 
 
 @dataclass(frozen=True)
@@ -122,6 +124,7 @@ def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
                 "spec": job.spec.to_dict(),
                 "settings": job.settings.to_dict(),
                 "meter": job.meter,
+                "cool_to_c": job.cool_to_c,
                 "supervisor": os.getpid(),
             }
             (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")

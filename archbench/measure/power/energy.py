@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from archbench.measure.power.integral import Power, Window
+from archbench.measure.power.integral import Power, Window, above_rest
 from archbench.measure.power.load import Load, pauses_for
 from archbench.measure.power.meter import Floats, GpuLostError, Meter, Trace
 from archbench.measure.power.traces import IDLE_S, QUIET_S, Idle, idle_of, power_in, refreshes
@@ -26,7 +26,7 @@ METRICS = about("power", "energy")
 """Every metric of this module."""
 IDLES = {"no_context": "power_idle_no_context_w", "context": "power_idle_w"}
 """The moments at which idle power is measured."""
-EQ2 = "energy_eq2_per_image_j"
+EQ2, TOTAL = "energy_eq2_per_image_j", "energy_total_per_image_j"
 ENERGY_AND_RATE = (
     "energy_per_image_j",
     "energy_net_per_image_j",
@@ -39,7 +39,7 @@ MARGIN_S = 0.3
 """Seconds of samples before and after what counts, so that it is covered."""
 PROBE_S, PROBE_PERIOD_S = 3.0, 0.002
 LEAST_REFRESHES = 50
-EQ2_PERIOD_S, LEAST_EQ2_S = 0.1, 2.0
+EQ2_PERIOD_S, LEAST_EVALUATION_S = 0.1, 2.5
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ class EnergyJob:
             self.conditions["message"] = meter.message
         self.metrics: dict[str, Metric] = {}
         self.arrays: dict[str, NDArray[Any]] = {}
-        self._idle = Idle(None, Reason.NOT_REACHED)
+        self._idle = Idle(Power(None, Reason.NOT_REACHED))
         self._lack(meter.why_not or Reason.NOT_REACHED, METRICS)
 
     @property
@@ -97,16 +97,17 @@ class EnergyJob:
         self._wait(window.end + MARGIN_S - time.perf_counter())
         trace = self._stop(f"idle_{moment}_")
         idle = (
-            Idle(None, Reason.INTERRUPTED)
+            Idle(Power(None, Reason.INTERRUPTED))
             if self.interrupted()
             else idle_of(self.meter, trace, window)
         )
         self._idle = idle
-        self.conditions[f"idle_{moment}"] = asdict(idle) | {"reason": idle.reason or ""}
-        self._give(IDLES[moment], idle.watts, idle.reason, Notes(idle.source))
+        self.conditions[f"idle_{moment}"] = idle.describe()
+        power = idle.power
+        self._give(IDLES[moment], power.watts, power.reason, Notes(power.source))
 
     def measure(self, load: Load, seconds: float) -> None:
-        """Measure under load for so many seconds, and for half as many by VoVNet's Eq. 2."""
+        """Measure under load for so many seconds, and for half as many with postprocessing."""
         if not self.meter.probed:
             self._probe(load)
         seconds = max(
@@ -121,9 +122,12 @@ class EnergyJob:
             return
         self._window(load, seconds)
         if load.protocol == "train":
-            self._lack(Reason.NO_INFERENCE, [EQ2])
-        elif EQ2 not in self.meter.traits.lacks:
-            self._eq2(load, max(seconds / 2, LEAST_EQ2_S))
+            self._lack(Reason.NO_INFERENCE, [EQ2, TOTAL])
+        elif load.postprocess or EQ2 not in self.meter.traits.lacks:
+            least = max(LEAST_EVALUATION_S, self.meter.traits.least_window_s)
+            self._evaluation(load, max(seconds / 2, least))
+        else:
+            self._lack(Reason.NO_POSTPROCESS, [TOTAL])
 
     def _probe(self, load: Load) -> None:
         """Read the sensors as fast as can be under load, to see how often they have news."""
@@ -139,7 +143,7 @@ class EnergyJob:
         self.meter.start(edges=(window.start, window.end))
         marks = load.keep_busy(window.end + MARGIN_S, pauses, over=self._over)
         trace = self._stop("")
-        self.arrays |= {"load_t_ns": self._since(marks.times), "load_calls": np.array(marks.calls)}
+        self.arrays |= {"load_t_ns": self._since(marks.times), "load_calls": np.array(marks.counts)}
         power = power_in(self.meter, trace, window)
         unfit, flags = self._fitness(trace, window, load)
         if unfit:
@@ -215,53 +219,78 @@ class EnergyJob:
             None,
             replace(bare, source="host clock, the seconds of the energy"),
         )
-        idle = self._idle
-        net = power.watts - idle.watts if idle.watts is not None and idle.quiet else None
-        rest = {"idle_w": idle.watts, "idle_s": idle.seconds, **idle.conditions}
-        above = replace(notes, source=f"{notes.source}, less idle power", spread=rest)
+        self._net(power, per_image, notes)
+
+    def _net(self, power: Power, per_image: float, notes: Notes) -> None:
+        """Give the energy above that at rest, where the device was at rest."""
+        name, idle = "energy_net_per_image_j", self._idle
+        above = above_rest(power, idle.power)
+        if idle.power.watts is None or not idle.quiet or above is None:
+            self._lack(
+                (idle.power.watts is None and idle.power.reason) or Reason.IDLE_NOT_QUIET, [name]
+            )
+            return
+        watts, idle_w, source = above
+        rest = {"idle_w": idle_w, "idle_s": idle.seconds, **idle.conditions}
+        label = self.meter.traits.label
+        told = (
+            f"{label} {source}, less the same at rest"
+            if self.meter.sensors
+            else f"{label}, less idle power"
+        )
+        self._give(name, watts * per_image, None, replace(notes, source=told, spread=rest))
+
+    def _evaluation(self, load: Load, seconds: float) -> None:
+        """Measure a run of forward passes and postprocessing one after another, after the sensor
+        has settled on it: its energy an image, and VoVNet's Eq. 2.
+        """
+        start = time.perf_counter() + self.meter.traits.settle_s
+        window = Window(start, start + seconds)
+        self.meter.start(period_s=EQ2_PERIOD_S, edges=(window.start, window.end))
+        done, inference = load.evaluate(window.end + MARGIN_S, over=self._over)
+        trace = self._stop("eq2_")
+        unfit, flags = self._fitness(trace, window, load)
+        if unfit:
+            self._lack(unfit, [EQ2, TOTAL])
+            return
+        images = load.images * done.within(window)
+        self._eq2(trace, window, images / inference.within(window), images, flags)
+        if not load.postprocess:
+            self._lack(Reason.NO_POSTPROCESS, [TOTAL])
+            return
+        power = power_in(self.meter, trace, window)
+        spread = {"window_s": window.seconds, "images": images}
         self._give(
-            "energy_net_per_image_j",
-            _times(net, per_image),
-            idle.reason or Reason.IDLE_NOT_QUIET,
-            above,
+            TOTAL,
+            _times(power.watts, window.seconds / images),
+            power.reason,
+            Notes(power.source, "model+post", tuple(dict.fromkeys((*power.flags, *flags))), spread),
         )
 
-    def _eq2(self, load: Load, seconds: float) -> None:
-        """VoVNet's Eq. 2: the plain mean of `usage` over a run of forward passes and
-        postprocessing, over inference images a second.
+    def _eq2(
+        self, trace: Trace, window: Window, rate: float, images: float, flags: Sequence[Flag]
+    ) -> None:
+        """VoVNet's Eq. 2: the plain mean of `usage` over the run, over inference images a
+        second.
         """
-        self.meter.start(period_s=EQ2_PERIOD_S)
-        start, forward_s, images = time.perf_counter(), 0.0, 0
-        while time.perf_counter() - start < seconds and not self._over():
-            load.synchronize()
-            begun = time.perf_counter()
-            load.call()
-            load.synchronize()
-            forward_s += time.perf_counter() - begun
-            images += load.images
-            if load.postprocess:
-                load.postprocess()
-        window = Window(start, time.perf_counter())
-        trace = self._stop("eq2_")
-        _, watts = trace.power("usage")
-        unfit, flags = self._fitness(trace, window, load)
+        if EQ2 in self.meter.traits.lacks:
+            return
+        times, watts = trace.power("usage")
+        watts = watts[(times >= window.start) & (times <= window.end)]
         failure = self.meter.conditions["source_failures"].get("usage")
-        reason = unfit or failure or (None if len(watts) else Reason.NO_VALID_SAMPLES)
+        reason = failure or (None if len(watts) else Reason.NO_VALID_SAMPLES)
         if reason:
             self._lack(reason, [EQ2])
             return
-        rate = images / forward_s
         spread = {
             "window_s": window.seconds,
             "images": images,
             "samples": len(watts),
             "inference_img_s": rate,
         }
+        source = "mean of usage / inference images per second"
         self._give(
-            EQ2,
-            eq2_joules(watts, rate),
-            None,
-            Notes("mean of usage / inference images per second", "vovnet", tuple(flags), spread),
+            EQ2, eq2_joules(watts, rate), None, Notes(source, "vovnet", tuple(flags), spread)
         )
 
     def _over(self) -> bool:

@@ -138,12 +138,14 @@ def _change_after(at: Floats, width: Floats, edge: float) -> int | None:
 @dataclass(frozen=True)
 class Power:
     """Mean power within a window, by integral and by counter, and which of them is to be
-    believed.
+    believed. `reason` says why there is no integral.
     """
 
     watts: float | None
     reason: Reason | None = None
     source: str = ""
+    is_counted: bool = False
+    """Whether `watts` is the counter's."""
     integral_source: str = ""
     integrated: float | None = None
     counted: float | None = None
@@ -161,11 +163,39 @@ class Power:
 DISAGREE = 0.05
 
 
-def believe(integrated: float, source: str, counter: Counted) -> Power:
-    """Take the counter where it is within 5 % of the integral, else the integral."""
-    power = Power(integrated, None, source, source, integrated, counter.watts, counter.reason)
+COUNTER = "energy counter"
+
+
+def believe(integrated: float, source: str, counter: Counted, *, is_finer: bool = False) -> Power:
+    """Take the counter where it is within 5 % of the integral, else the integral; a counter that is
+    finer than the sensor is taken in any case.
+    """
+    power = Power(
+        integrated,
+        source=source,
+        integral_source=source,
+        integrated=integrated,
+        counted=counter.watts,
+        counter_reason=counter.reason,
+    )
     if counter.watts is None:
         return power
-    if abs(counter.watts / integrated - 1) > DISAGREE:
-        return replace(power, flags=(Flag.COUNTER_POWER_DISAGREE,))
-    return replace(power, watts=counter.watts, source="energy counter")
+    counted = replace(power, watts=counter.watts, source=COUNTER, is_counted=True)
+    if abs(counter.watts / integrated - 1) <= DISAGREE:
+        return counted
+    return replace(counted if is_finer else power, flags=(Flag.COUNTER_POWER_DISAGREE,))
+
+
+def above_rest(load: Power, rest: Power) -> tuple[float, float, str] | None:
+    """Power above that at rest, that at rest, and what both were read of: counter less counter, or
+    integral less integral, since the two may differ by more than there is between them. None where
+    neither was read at both times.
+    """
+    pairs = [
+        (load.counted, rest.counted, COUNTER),
+        (load.integrated, rest.integrated, load.integral_source),
+    ]
+    for busy, idle, source in pairs if load.is_counted else reversed(pairs):
+        if busy is not None and idle is not None:
+            return busy - idle, idle, source
+    return None

@@ -65,22 +65,42 @@ class Load:
                 marks.note(calls)
         return marks
 
+    def evaluate(self, until: float, *, over: Callable[[], bool]) -> tuple[Marks, Marks]:
+        """Run calls and their postprocessing one after another until a time or until it is over:
+        when how many were done, and their seconds of inference alone.
+        """
+        done, inference, seconds = Marks(), Marks(), 0.0
+        done.note(0)
+        inference.note(seconds)
+        while done.times[-1] < until and not over():
+            self.synchronize()
+            begun = time.perf_counter()
+            self.call()
+            self.synchronize()
+            seconds += time.perf_counter() - begun
+            if self.postprocess:
+                self.postprocess()
+                self.synchronize()
+            done.note(done.counts[-1] + 1)
+            inference.note(seconds)
+        return done, inference
+
 
 @dataclass
 class Marks:
-    """When how many calls were done."""
+    """When how much was done: calls, or seconds of something."""
 
     times: list[float] = field(default_factory=list)
-    calls: list[int] = field(default_factory=list)
+    counts: list[float] = field(default_factory=list)
 
-    def note(self, calls: int) -> None:
-        """Note that so many calls are done now."""
+    def note(self, count: float) -> None:
+        """Note that so much is done now."""
         self.times.append(time.perf_counter())
-        self.calls.append(calls)
+        self.counts.append(count)
 
     def within(self, window: Window) -> float:
-        """Calls within a window, to a fraction of a call."""
-        before, after = np.interp([window.start, window.end], self.times, self.calls)
+        """What was done within a window, to a fraction of a call."""
+        before, after = np.interp([window.start, window.end], self.times, self.counts)
         return float(after - before)
 
 

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from archbench.measure.power.integral import (
+    COUNTER,
     Counted,
     Power,
     Window,
@@ -23,8 +24,10 @@ from archbench.measure.power.meter import Meter, Trace
 from archbench.measure.power.validity import conditions_of
 from archbench.reasons import Flag, Reason
 
-QUIET_S, IDLE_S = 1.5, 2.0
-"""Seconds of quiet before idle power is measured, and of measuring it."""
+QUIET_S, IDLE_S = 1.5, 2.5
+"""Seconds of quiet before idle power is measured, and of measuring it: more than 20 ticks of a
+counter that moves every 100 ms.
+"""
 STARVED = 0.05
 """Share of a window without samples above which its integral says nothing."""
 NOT_QUIET, NOT_QUIET_W = 0.05, 2.0
@@ -35,12 +38,23 @@ NOT_QUIET, NOT_QUIET_W = 0.05, 2.0
 class Idle:
     """Power of the device at rest, or the reason why it is not known."""
 
-    watts: float | None
-    reason: Reason | None = None
-    source: str = ""
+    power: Power
     seconds: float = IDLE_S
     quiet: bool = False
     conditions: dict[str, Any] = field(default_factory=dict)
+
+    def describe(self) -> dict[str, Any]:
+        """Give it as a record's conditions."""
+        return {
+            "watts": self.power.watts,
+            "reason": "" if self.power.watts is not None else self.power.reason or "",
+            "source": self.power.source,
+            "counter_w": self.power.counted,
+            "integrated_w": self.power.integrated,
+            "seconds": self.seconds,
+            "quiet": self.quiet,
+            "conditions": self.conditions,
+        }
 
 
 def refreshes(trace: Trace) -> dict[str, float]:
@@ -58,16 +72,31 @@ def power_in(meter: Meter, trace: Trace, window: Window) -> Power:
     if "counter" in failures:
         counter = Counted(failures["counter"])
     if not meter.sensors:
-        return Power(counter.watts, counter.reason, meter.traits.label)
+        return Power(counter.watts, counter.reason, meter.traits.label, True, counted=counter.watts)
     tried = [(source, *integral_of(trace, source, window)) for source in meter.sensors]
     source, joules, reason = next((found for found in tried if found[1] is not None), tried[0])
+    is_finer = _counter_is_finer(meter, source)
     if joules is None:
+        taken = counter.watts if is_finer else None
         return Power(
-            None, failures.get(source, reason), counted=counter.watts, counter_reason=counter.reason
+            taken,
+            failures.get(source, reason),
+            f"{meter.traits.label} {COUNTER}",
+            is_counted=is_finer,
+            counted=counter.watts,
+            counter_reason=counter.reason,
         )
-    power = believe(joules / window.seconds, f"{source} power, integrated", counter)
+    power = believe(
+        joules / window.seconds, f"{source} power, integrated", counter, is_finer=is_finer
+    )
     gap = [Flag.SAMPLER_GAP] if gaps(trace.power(source)[0], window, trace.period_s).flagged else []
     return replace(power, source=f"{meter.traits.label} {power.source}", flags=(*power.flags, *gap))
+
+
+def _counter_is_finer(meter: Meter, source: str) -> bool:
+    """Whether the counter has news more often than a sensor's figure stands for, as probes told."""
+    sensor, refresh_s = meter.sensors[source], meter.conditions.get("counter_refresh_s")
+    return refresh_s is not None and refresh_s < max(sensor.refresh_s, sensor.averaging_s)
 
 
 def integral_of(trace: Trace, source: str, window: Window) -> tuple[float | None, Reason | None]:
@@ -89,13 +118,12 @@ def idle_of(meter: Meter, trace: Trace, window: Window) -> Idle:
     """
     power = power_in(meter, trace, window)
     if power.watts is None:
-        return Idle(None, power.reason)
+        return Idle(power)
     quarters = [_watts(meter, trace, part) for part in window.parts(4)]
     alike = max(quarters) - min(quarters) <= max(NOT_QUIET * power.watts, NOT_QUIET_W)
     busy = trace.state("utilisation_percent", window.start, window.end)
     return Idle(
-        power.watts,
-        source=power.source,
+        power,
         quiet=alike and not busy.any(),
         conditions=conditions_of(trace, window),
     )

@@ -262,15 +262,16 @@ class _Shared:
 
 
 def _work(one: Queue, shared: _Shared) -> None:
-    """Run the jobs of a queue, as long as nobody interrupts; those of a place that is lost are
-    skipped.
+    """Run the jobs of a queue, as long as nobody interrupts, each about as cool as the first; those
+    of a place that is lost are skipped.
     """
     lost: Cause | None = None
+    first_c: float | None = None
     try:
         for planned in one.jobs:
             if shared.interruptions:
                 break
-            job = _beside(planned, one.place, shared.busy)
+            job = _beside(replace(planned, cool_to_c=first_c), one.place, shared.busy)
             shared.busy.add(one.place)
             shared.events.put(Event(one.place, job))
             watch = Watch(partial(shared.tell, one.place, job), shared.interruptions)
@@ -279,6 +280,7 @@ def _work(one: Queue, shared: _Shared) -> None:
                 if lost
                 else _run(one, job, shared.keep, watch)
             )
+            first_c = first_c if first_c is not None else _began_at(record)
             lost = record.reason if record.reason and record.reason.code.loses_place else None
             shared.events.put(Event(one.place, job, record=record))
     except BaseException as error:
@@ -298,6 +300,12 @@ def _beside(job: Job, place: Place, busy: set[Place]) -> Job:
         other.kind == "cuda" and other.host == place.host for other in [*busy] if other != place
     )
     return replace(job, conditions={**job.conditions, "busy_cards_beside": cards})
+
+
+def _began_at(record: Record) -> float | None:
+    """The temperature at which a job's card began."""
+    celsius = record.conditions.get("start_temperature_c")
+    return None if celsius is None else float(celsius)
 
 
 def _run(one: Queue, job: Job, keep: Keep, watch: Watch) -> Record:

@@ -42,6 +42,8 @@ ASKED = {
     "memory_format": str,
 }
 SOURCES = {"published_source": str, "published_label": str, "published_dataset": str}
+PERCENTILES = (90, 95, 99)
+"""Percentiles of a forward pass that are columns, percent."""
 QUOTED = {f"published_{metric.column}": metric for metric in metrics().values()}
 COLUMNS: dict[str, type] = {
     **ASKED,
@@ -116,7 +118,8 @@ def merged(configuration: Configuration) -> dict[str, Any]:
 def _row(record: Record) -> dict[str, Any]:
     spec, settings, environment = record.spec, record.settings, record.environment
     latency, energy = (record.metrics.get(name) for name in ("latency_ms", "energy_per_image_j"))
-    interval = (latency.spread or {}).get("ci95") if latency else None
+    spread = (latency.spread if latency else None) or {}
+    interval = spread.get("ci95")
     fields = {
         "record_id": record.record_id,
         "time_utc": record.time_utc,
@@ -137,11 +140,17 @@ def _row(record: Record) -> dict[str, Any]:
         "memory_format": settings.memory_format if settings else None,
         "latency_ms_ci95_lo": interval[0] if interval else None,
         "latency_ms_ci95_hi": interval[1] if interval else None,
+        **{f"latency_ms_p{percent}": _percentile(spread, percent) for percent in PERCENTILES},
         "energy_source": (energy.source if energy else "") or None,
         "flags": ";".join(flags_of(record)) or None,
     }
     fields = {name: recorded(record, name) for name in FIGURES} | fields | _published(spec)
     return {name: _typed(kind, fields.get(name)) for name, kind in COLUMNS.items()}
+
+
+def _percentile(spread: Mapping[str, Any], percent: int) -> float | None:
+    """A percentile of calls, which samples that average several do not tell."""
+    return spread.get(f"p{percent}") if spread.get("calls_per_sample", 1) == 1 else None
 
 
 def _published(spec: Spec) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from make_believe import Card, event
 
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.launching import busy, graph, why_no_graph
-from archbench.measure.job.worker import first_call
+from archbench.measure.job.phases import first_call
 from archbench.measure.machine.device import Device
 from archbench.measure.machine.kernels import kernel_intervals, union
 from archbench.reasons import Reason

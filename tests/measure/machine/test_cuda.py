@@ -12,16 +12,18 @@ from make_believe import Card
 
 import archbench
 from archbench.measure.job.bench import Bench
+from archbench.measure.job.findings import Report
 from archbench.measure.job.passes import parts, throughput
+from archbench.measure.job.phases import Asked, memory, preflight
 from archbench.measure.job.training import TrainingStep
-from archbench.measure.job.worker import memory
-from archbench.measure.machine import host
+from archbench.measure.machine import cooling, host
 from archbench.measure.machine.cuda import allow_tf32
 from archbench.measure.power.use import Process, Use
 from archbench.measure.roofline import probes
 from archbench.records import Metric
 from archbench.settings import Settings
 from archbench.spec import UsageError
+from archbench.zoo.catalogue import resolve
 
 ALONE = Settings(device="cuda", allow_shared=True)
 
@@ -235,3 +237,17 @@ def test_gradients_of_the_last_step_are_not_below_the_peak_of_activations(monkey
     memory(bench)
     assert held == [[]]
     assert any(p.grad is not None for p in network.parameters())
+
+
+def test_a_job_cools_its_card_before_it_looks_at_it_at_rest_and_notes_where_it_began(
+    monkeypatch, tmp_path
+):
+    card = Card(states=[{"temperature_c": celsius} for celsius in (70.0, 60.0, 52.0)])
+    card.install(monkeypatch)
+    monkeypatch.setattr(cooling, "POLL_S", 0.0)
+    monkeypatch.setattr(torch, "set_num_threads", lambda threads: None)
+    report = Report(tmp_path)
+    spec = resolve("resnet18", size=32).spec
+    preflight(Asked(spec, ALONE, cool_to_c=50.0), report, lambda: False)
+    assert card.looked == 4
+    assert report.result.conditions["start_temperature_c"] == 52

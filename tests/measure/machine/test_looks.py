@@ -13,8 +13,8 @@ from make_believe import Card
 
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.launching import graph
+from archbench.measure.job.phases import contention
 from archbench.measure.job.timing import sample
-from archbench.measure.job.worker import contention
 from archbench.measure.machine import host, looks
 from archbench.measure.machine.device import Device
 from archbench.measure.power.use import Process, Use

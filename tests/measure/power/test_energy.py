@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,9 @@ import pytest
 from archbench.measure.power.energy import eq2_joules
 from archbench.measure.power.integral import (
     Counted,
+    Power,
     Window,
+    above_rest,
     believe,
     count,
     gaps,
@@ -189,6 +192,19 @@ class TestCounter:
         )
 
 
+class TestAboveRest:
+    LOAD = Power(200.0, counted=200.0, integrated=190.0, is_counted=True, integral_source="usage")
+
+    def test_like_is_taken_from_like(self):
+        rest = Power(50.0, counted=60.0, integrated=50.0)
+        assert above_rest(self.LOAD, rest) == (140, 60, "energy counter")
+        assert above_rest(replace(self.LOAD, is_counted=False), rest) == (140, 50, "usage")
+
+    def test_the_other_pair_is_taken_where_one_is_missing(self):
+        assert above_rest(self.LOAD, Power(50.0, integrated=50.0)) == (140, 50, "usage")
+        assert above_rest(self.LOAD, Power(None)) is None
+
+
 class TestValidity:
     @staticmethod
     def trace(**states):
@@ -292,21 +308,35 @@ class TestChoice:
 SINE = ",".join(
     f"{t:.2f}:{150 + 60 * np.sin(2 * np.pi * t / 2.5):.6f}" for t in np.arange(-1, 100, 0.05)
 )
+AS_FINE = {"STUB_CAPABILITY": "7.0"}
+"""A card whose power sensor does not average over more than a tick of its counter."""
 SCENARIOS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
-    "constant": ({"STUB_TRACE": "0:100"}, {"rests": ["no_context", "context"], "eq2": True}),
+    "constant": (
+        {"STUB_TRACE": "0:100"},
+        {"rests": ["no_context", "context"], "eq2": True, "postprocess_s": 0.01},
+    ),
+    "counter x 0.96": (
+        {"STUB_TRACE": "0:100", "STUB_COUNTER": "100,0.96"},
+        {"rests": ["context"], "seconds": 3.0},
+    ),
+    "a step before Eq. 2": (
+        {"STUB_TRACE": "0:60,3.9:60,3.9:300", "STUB_USAGE": "100,1000"},
+        {"t0_file": "step", "eq2": True},
+    ),
     "ramp": ({"STUB_TRACE": "0:60,120:660", "STUB_INSTANT": "20,20"}, {}),
     "sine": ({"STUB_TRACE": SINE, "STUB_COUNTER": "20,1,none"}, {"seconds": 3.0}),
     "one second sensor": (
         {"STUB_TRACE": "0:60,0:300", "STUB_USAGE": "100,1000", "STUB_COUNTER": "20,1,none"},
         {"t0_file": "t0"},
     ),
-    "counter x 0.6": ({"STUB_COUNTER": "20,0.6"}, {}),
+    "counter x 0.6": ({"STUB_COUNTER": "20,0.6", **AS_FINE}, {}),
+    "finer counter x 0.6": ({"STUB_COUNTER": "20,0.6"}, {}),
     "counter stuck": ({"STUB_COUNTER": "20,1,stuck"}, {}),
     "counter decreasing": ({"STUB_COUNTER": "20,1,decreasing"}, {}),
     "no counter symbol": ({"library": "without_counter"}, {}),
     "zero": ({"STUB_TRACE": "0:0"}, {"eq2": True}),
     "stall of 200 ms": ({"STUB_STALL": "nvmlDeviceGetPowerUsage=200@2.2"}, {}),
-    "stall of 900 ms": ({"STUB_STALL": "nvmlDeviceGetPowerUsage=900@2.2"}, {}),
+    "stall of 900 ms": ({"STUB_STALL": "nvmlDeviceGetPowerUsage=900@2.2", **AS_FINE}, {}),
     "often not supported": (
         {"STUB_FAIL": ",".join(f"nvmlDeviceGetPowerUsage=3@{i}+1" for i in range(20, 400, 20))},
         {},
@@ -314,7 +344,8 @@ SCENARIOS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "lost": ({"STUB_FAIL": "nvmlDeviceGetPowerUsage=15@60"}, {}),
     "reset required": ({"STUB_FAIL": "nvmlDeviceGetPowerUsage=16@60"}, {}),
     "transient": ({"STUB_FAIL": "nvmlDeviceGetPowerUsage=10@60+2"}, {}),
-    "dead usage": ({"STUB_FAIL": "nvmlDeviceGetPowerUsage=999@60"}, {"eq2": True}),
+    "dead usage": ({"STUB_FAIL": "nvmlDeviceGetPowerUsage=999@60", **AS_FINE}, {"eq2": True}),
+    "dead usage, finer counter": ({"STUB_FAIL": "nvmlDeviceGetPowerUsage=999@60"}, {}),
     "dead usage, instant works": (
         {"STUB_FAIL": "nvmlDeviceGetPowerUsage=999@60", "STUB_INSTANT": "20,20"},
         {"eq2": True},
@@ -423,10 +454,8 @@ def found(nvml_stub, child, tmp_path_factory) -> Iterator[Found]:
     def scenario(variables: dict[str, str], arguments: dict[str, Any]) -> dict[str, Any]:
         begin = {"STUB_T0": str(time.clock_gettime(time.CLOCK_MONOTONIC))}
         if "t0_file" in arguments:
-            begin, arguments = (
-                {"STUB_T0_FILE": str(folder / "t0")},
-                arguments | {"t0_file": str(folder / "t0")},
-            )
+            t0_file = str(folder / arguments["t0_file"])
+            begin, arguments = {"STUB_T0_FILE": t0_file}, arguments | {"t0_file": t0_file}
         result = child(nvml_stub(**begin | variables), "job", **arguments)
         return result | {"begin": float(begin.get("STUB_T0", "nan"))}
 
@@ -509,6 +538,34 @@ class TestThroughTheStub:
         assert eq2["value"] == pytest.approx(100 / eq2["spread"]["inference_img_s"], rel=1e-6)
         assert eq2["spread"]["samples"] == pytest.approx(eq2["spread"]["window_s"] / 0.1, rel=0.2)
 
+    def test_eq2_is_taken_once_the_sensor_has_settled_on_its_load(self, found):
+        """The sensor averages a second and sees late that 60 W become 300 W as the run begins."""
+        eq2 = found["a step before Eq. 2"]["metrics"]["energy_eq2_per_image_j"]
+        watts = eq2["value"] * eq2["spread"]["inference_img_s"]
+        assert watts == pytest.approx(300, rel=TOLERANCE)
+        assert value(found["a step before Eq. 2"], "power_mean_w") == pytest.approx(60, rel=0.01)
+
+    def test_energy_with_postprocessing_is_of_the_seconds_of_both(self, found):
+        metric = found["constant"]["metrics"]["energy_total_per_image_j"]
+        assert metric["protocol"] == "model+post"
+        per_image_s = metric["spread"]["window_s"] / metric["spread"]["images"]
+        assert metric["value"] == pytest.approx(100 * per_image_s, rel=TOLERANCE)
+        assert per_image_s >= 0.03
+        assert reason(found["dead usage"], "energy_total_per_image_j") == "no_postprocess"
+        assert reason(found["train"], "energy_total_per_image_j") == "no_inference"
+
+    def test_energy_above_idle_is_of_counters_or_of_integrals_and_not_of_one_of_each(self, found):
+        """The counter is 4 % low in load and at rest, where it moves every 100 ms."""
+        job = found["counter x 0.96"]
+        assert job["metrics"]["energy_per_image_j"]["source"] == "NVML energy counter"
+        idle = job["conditions"]["idle_context"]
+        assert idle["counter_w"] == pytest.approx(96, rel=0.02)
+        assert idle["integrated_w"] == pytest.approx(100, rel=1e-3)
+        net = job["metrics"]["energy_net_per_image_j"]
+        assert net["source"] == "NVML energy counter, less the same at rest"
+        assert net["spread"]["idle_w"] == idle["counter_w"]
+        assert net["value"] == pytest.approx(0, abs=0.03)
+
     def test_a_ramp_gives_its_closed_form(self, found):
         window = window_of(found["ramp"])
         assert joules(found["ramp"]) == pytest.approx(
@@ -537,6 +594,15 @@ class TestThroughTheStub:
         assert value(job, "energy_integrated_j") == pytest.approx(200, rel=1e-6)
         assert value(job, "energy_counter_ratio") == pytest.approx(0.6, rel=TOLERANCE)
         assert joules(job) == pytest.approx(200, rel=1e-6)
+
+    def test_a_counter_that_is_finer_than_the_sensor_is_the_headline(self, found):
+        job = found["finer counter x 0.6"]
+        assert "counter_power_disagree" in flags(job)
+        assert joules(job) == pytest.approx(120, rel=TOLERANCE)
+        job = found["dead usage, finer counter"]
+        assert joules(job) == pytest.approx(200, rel=TOLERANCE)
+        assert job["metrics"]["energy_per_image_j"]["source"] == "NVML energy counter"
+        assert reason(job, "energy_integrated_j") == "nvml_transient"
 
     @pytest.mark.parametrize(
         ("name", "why"),

@@ -333,3 +333,22 @@ def test_an_interruption_ends_the_counting(tmp_path: Path) -> None:
     for _ in count(SPECS, Store(tmp_path).append, "", interruptions):
         interruptions.append(signal.SIGINT)
     assert len(Store(tmp_path).read()) == 1
+
+
+def test_every_job_of_a_card_is_to_begin_as_cool_as_the_first(tmp_path: Path) -> None:
+    class Warm(Jobs):
+        def __call__(self, job: Job, keep: Keep, watch: Watch) -> Record:
+            def noted(record: Record, samples: Path | None) -> Record:
+                begun = {"start_temperature_c": 40.0 + 5 * len(self.given)}
+                return keep(replace(record, conditions={**record.conditions, **begun}), samples)
+
+            return super().__call__(job, noted, watch)
+
+    cards = [Warm(place) for place in CARDS]
+    swept(planned(dict(zip(CARDS, cards, strict=True))), Store(tmp_path))
+    for card in cards:
+        assert card.given[0].cool_to_c is None
+        assert {job.cool_to_c for job in card.given[1:]} == {45.0}
+    jobs = Jobs()
+    swept(planned({HERE: jobs}), Store(tmp_path / "cpu"))
+    assert {job.cool_to_c for job in jobs.given} == {None}

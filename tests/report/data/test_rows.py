@@ -7,6 +7,7 @@ import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -289,3 +290,17 @@ def test_a_figure_without_a_spread_has_no_interval(record: Make) -> None:
     )
     (row,) = rows([few])
     assert (row["latency_ms"], row["latency_ms_ci95_lo"]) == (20.0, None)
+
+
+def test_percentiles_of_single_calls_are_columns(record: Make) -> None:
+    made = record()
+    tails = {"p90": 21.0, "p95": 23.0, "p99": None}
+
+    def shown(**spread: Any) -> list[float | None]:
+        metric = Metric(20.0, "ms", spread={"n": 60, "ci95": None, **spread})
+        (row,) = rows([replace(made, measured=made.measured | {"latency_ms": metric})])
+        return [row[f"latency_ms_p{percent}"] for percent in (90, 95, 99)]
+
+    assert shown(**tails, calls_per_sample=1) == [21.0, 23.0, None]
+    assert shown(**tails, calls_per_sample=4) == [None, None, None]
+    assert shown() == [None, None, None]

@@ -1,0 +1,58 @@
+"""What a job finds, written down as it is found: result and progress files in the job's folder."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from archbench.measure.job.result import Outcome, Result
+from archbench.reasons import Reason, Status
+from archbench.records import Cause, Metric
+
+
+class Report:
+    """What the job has found so far, written whole at both ends of every phase."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.result = Result()
+        self._progress = (folder / "progress.jsonl").open("a", buffering=1, encoding="utf-8")
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Run a phase: announce it, time it, write what was found."""
+        self.result.phase = name
+        self.write()
+        self.tell(phase=name)
+        start = time.perf_counter()
+        yield
+        self.result.phases[name] = round(time.perf_counter() - start, 4)
+        self.write()
+
+    def tell(self, **news: Any) -> None:
+        """Say something to whoever watches."""
+        self._progress.write(json.dumps(news) + "\n")
+
+    def measured(self, metrics: dict[str, Metric]) -> None:
+        """Add figures."""
+        self.result.measured |= metrics
+
+    def end(self, status: Status, reason: Reason | None = None, message: str = "") -> None:
+        """Write the last word."""
+        self.result.outcome, self.result.status = Outcome.ENDED, status
+        self.result.reason = Cause(reason, self.result.phase, message) if reason else None
+        self.write()
+
+    def refuse(self, message: str) -> None:
+        """Write that the job cannot be what was asked for."""
+        self.result.outcome = Outcome.REFUSED
+        self.result.reason = Cause(Reason.REFUSED, self.result.phase, message)
+        self.write()
+
+    def write(self) -> None:
+        """Write down what was found so far."""
+        self.result.write(self.folder)

@@ -1,0 +1,280 @@
+"""The phases of a job, one after another: what is measured in each, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+
+from archbench.api import CostReport, cost_spec
+from archbench.measure.job.bench import Bench
+from archbench.measure.job.findings import Report
+from archbench.measure.job.launching import busy, graph, why_no_graph
+from archbench.measure.job.passes import copies, parts, throughput
+from archbench.measure.job.timing import (
+    Arrays,
+    arrays_of,
+    rates,
+    sample,
+    save_samples,
+    times,
+    warm_up,
+)
+from archbench.measure.job.workload import add_load, prepare
+from archbench.measure.machine import host
+from archbench.measure.machine.cooling import cool_down, temperature_of
+from archbench.measure.machine.device import Device
+from archbench.measure.machine.devices import open_device
+from archbench.measure.power.energy import EnergyJob
+from archbench.measure.power.load import Load
+from archbench.measure.power.meters import OF_DEVICE, open_meter
+from archbench.measure.roofline import bounds as roofline
+from archbench.measure.roofline.probes import peaks_of
+from archbench.reasons import Flag, Reason
+from archbench.records import Metric
+from archbench.records.conditions import Conditions, Energy
+from archbench.settings import Settings
+from archbench.spec import Spec
+
+MEMORY_CALLS = 2
+TRAINING_SAMPLES = 20
+"""The fewest steps that are timed."""
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A job as its worker is given it."""
+
+    spec: Spec
+    settings: Settings
+    meter: str | None = None
+    """A power meter other than the device's own."""
+    cool_to_c: float | None = None
+    """The temperature near which its card is to begin; None: as it is."""
+
+
+def run(asked: Asked, report: Report, interrupted: Callable[[], bool]) -> None:
+    """Go through the phases of one job."""
+    spec, settings, conditions = asked.spec, asked.settings, report.result.conditions
+    settings.check(spec)
+    with report.phase("preflight"):
+        device, energy = preflight(asked, report, interrupted)
+    with report.phase("count"):
+        counted = cost_spec(spec)
+        report.result.counted = counted.totals()
+    trains = spec.mode == "train"
+    with nullcontext() if trains else torch.inference_mode():
+        with report.phase("build"):
+            bench = prepare(spec, settings, device, conditions)
+            report.measured(sizes(bench.network))
+            energy.rest("context")
+        with report.phase("cold"):
+            report.measured({"cold_ms": first_call(bench, settings)})
+            add_load(bench, settings, conditions)
+        with report.phase("warmup"):
+            steady = warm_up(bench, interrupted)
+        with report.phase("latency"):
+            warned = [] if steady else [Flag.WARMUP_NOT_STEADY]
+            latency, samples = time_calls(bench, asked, report, interrupted, warned)
+        measure_busy(bench, latency, report)
+        if not trains:
+            with report.phase("throughput"):
+                measure_passes(bench, settings, report, latency, batch=spec.batch)
+        with report.phase("memory"):
+            report.measured(memory(bench))
+        measure_energy(energy, load_of(bench, latency, spec.batch), settings, report, samples)
+        if settings.roofline:
+            why_not = Reason.INTERRUPTED if interrupted() else None
+            with report.phase("roofline"):
+                add_roofline(
+                    counted, bench, settings, report, why_not=Reason.TRAINING if trains else why_not
+                )
+        # Last, so that the memory of its pool is in no other figure.
+        measure_graph(bench, settings, interrupted, report)
+
+
+def preflight(
+    asked: Asked, report: Report, interrupted: Callable[[], bool]
+) -> tuple[Device, EnergyJob]:
+    """Open the device and its meter, let the device cool where that is asked for, and note what it
+    and its surroundings are.
+    """
+    settings, result = asked.settings, report.result
+    result.environment = host.fingerprint()
+    device = open_device(settings)
+    cool_down(device.state, asked.cool_to_c, over=interrupted)
+    if (celsius := temperature_of(device.state())) is not None:
+        result.conditions["start_temperature_c"] = celsius
+    power = open_meter(asked.meter or OF_DEVICE[device.kind], uuid=device.uuid)
+    energy = EnergyJob(power, interrupted=interrupted, allow_shared=settings.allow_shared)
+    energy.rest("no_context")
+    device.activate()
+    result.environment |= device.fingerprint()
+    result.conditions["host_before"] = host.load()
+    return device, energy
+
+
+def time_calls(
+    bench: Bench,
+    asked: Asked,
+    report: Report,
+    interrupted: Callable[[], bool],
+    warned: Sequence[Flag],
+) -> tuple[Metric, Arrays]:
+    """Time single calls, `warned` of already, and say what surrounded them: the time of a forward
+    pass, and all samples.
+    """
+    spec, settings, conditions = asked.spec, asked.settings, report.result.conditions
+    if bench.training:
+        settings = replace(settings, n_min=min(settings.n_min, TRAINING_SAMPLES))
+    before = host.processor_time()
+    collected = sample(bench, settings, interrupted=interrupted, tell=report.tell)
+    after = host.processor_time()
+    conditions["cpu_stolen_share"] = after.stolen_share(before) if before and after else None
+    conditions["host_after"] = host.load()
+    if seen := bench.device.looks.conditions():
+        conditions["card"] = seen
+    timed = times(collected, spec, [*warned, *contention(bench, conditions)])
+    report.measured(timed)
+    if not bench.training:
+        assert report.result.counted is not None
+        report.measured(rates(timed, spec, report.result.counted))
+    samples = arrays_of(collected)
+    save_samples(samples, report.folder / "samples.npz")
+    return timed["latency_ms"], samples
+
+
+def measure_passes(
+    bench: Bench, settings: Settings, report: Report, latency: Metric, *, batch: int
+) -> None:
+    """Measure what has passes of its own: calls back to back, the parts of a call, copies."""
+    assert latency.value is not None
+    call_s = latency.value / 1e3
+    report.measured(throughput(bench, settings, batch=batch, call_s=call_s))
+    report.measured(parts(bench, settings) | copies(bench))
+
+
+def first_call(bench: Bench, settings: Settings) -> Metric:
+    """Time the first call in the asked form, with the capture of a graph; nothing but the pass that
+    calibrates drawn weights has run before.
+    """
+
+    def call() -> None:
+        if settings.cuda_graph:
+            bench.capture()
+        bench.forward()
+
+    source = "host clock, first call"
+    source += "" if settings.weights else " after the pass that calibrates the weights"
+    protocol = "train" if bench.training else "model"
+    return Metric.of("cold_ms", 1e3 * bench.timed(call, 1).host_s, source, protocol)
+
+
+def measure_busy(bench: Bench, latency: Metric, report: Report) -> None:
+    """Find how long a card is at work in a call, outside of what is timed."""
+    with report.phase("busy") if bench.device.kind == "cuda" else nullcontext():
+        report.measured(busy(bench, latency))
+
+
+def measure_graph(
+    bench: Bench, settings: Settings, interrupted: Callable[[], bool], report: Report
+) -> None:
+    """Time the network as a CUDA graph beside its eager form, or say why not."""
+    why_not = why_no_graph(bench, interrupted=interrupted())
+    if why_not:
+        report.measured(Metric.lacking(["graph_latency_ms"], why_not))
+        return
+    with report.phase("graph"):
+        report.measured({"graph_latency_ms": graph(bench, settings, interrupted)})
+
+
+def sizes(network: nn.Module) -> dict[str, Metric]:
+    """Bytes of the parameters and buffers as they are held."""
+
+    held: dict[str, Iterator[Tensor]] = {
+        "mem_params_bytes": network.parameters(),
+        "mem_buffers_bytes": network.buffers(),
+    }
+    return {
+        name: Metric.of(
+            name, sum(tensor.numel() * tensor.element_size() for tensor in tensors), "module"
+        )
+        for name, tensors in held.items()
+    }
+
+
+def contention(bench: Bench, conditions: Conditions) -> list[Flag]:
+    """Flags of what may have disturbed the times: others on the CPU or the card, a training that
+    left the finite numbers.
+    """
+    disturbed = any(map(host.is_contended, (conditions["host_before"], conditions["host_after"])))
+    diverged = bench.training is not None and bench.training.diverged
+    return [
+        *([Flag.CPU_CONTENDED] if disturbed else []),
+        *([Flag.CPU_STOLEN] if (conditions["cpu_stolen_share"] or 0.0) > host.STOLEN_SHARE else []),
+        *dict.fromkeys([*bench.device.looks.flags(), *bench.device.contention()]),
+        *([Flag.LOSS_NOT_FINITE] if diverged else []),
+    ]
+
+
+def add_roofline(
+    counted: CostReport, bench: Bench, settings: Settings, report: Report, *, why_not: Reason | None
+) -> None:
+    """Set the time that was measured beside the device's roofline, or say why not: of training the
+    forward pass alone is counted.
+    """
+    if why_not:
+        report.measured(Metric.lacking(roofline.METRICS, why_not))
+        return
+    peaks, cached = peaks_of(bench.device, settings)
+    report.result.conditions["roofline"] = roofline.describe(peaks, settings, cached=cached)
+    latency_ms = report.result.measured["latency_ms"].value
+    assert latency_ms is not None
+    report.measured(roofline.bounds(counted, report.result.conditions, settings, latency_ms))
+
+
+def memory(bench: Bench) -> dict[str, Metric]:
+    """Peaks of memory over some calls in the steady state."""
+    if bench.training:
+        # Gradients that the step frees first would lie below the activations' peak.
+        bench.training.forget()
+    bench.device.reset_memory()
+    for _ in range(MEMORY_CALLS):
+        bench.forward()
+    bench.device.synchronize()
+    return bench.device.memory(protocol="train" if bench.training else "model")
+
+
+def measure_energy(
+    energy: EnergyJob, load: Load, settings: Settings, report: Report, samples: Arrays
+) -> None:
+    """Measure energy where there is a meter that can, and keep what it saw, whatever becomes of the
+    device.
+    """
+    try:
+        if energy.possible:
+            with report.phase("energy"):
+                energy.measure(load, settings.energy_s)
+    finally:
+        report.measured(energy.metrics)
+        report.result.conditions["energy"] = cast(Energy, energy.conditions)
+        save_samples(samples | energy.arrays, report.folder / "samples.npz")
+
+
+def load_of(bench: Bench, latency: Metric, batch: int) -> Load:
+    """What runs while energy is measured: the calls that were timed."""
+    assert latency.value is not None
+    return Load(
+        call=bench.forward,
+        synchronize=bench.device.synchronize,
+        images=batch,
+        call_s=latency.value / 1e3,
+        protocol=latency.protocol,
+        postprocess=bench.postprocess if bench.load is not None else None,
+        processes=bench.device.processes,
+        flags=tuple(bench.device.contention()),
+    )
