@@ -135,9 +135,9 @@ class _Channels(TorchFunctionMode):
                 return tuple(part for parts in read for part in parts)
             return ()
         known = [
-            self._parts[id(one)]
-            for one in args
-            if isinstance(one, Tensor) and id(one) in self._parts
+            self._parts[id(argument)]
+            for argument in args
+            if isinstance(argument, Tensor) and id(argument) in self._parts
         ]
         if len(known) == 1 and sum(channels for _, channels in known[0]) == out.shape[1]:
             return known[0]
@@ -210,7 +210,9 @@ def _entry(layers: dict[str, Layer], path: str, sources: set[str]) -> str:
 
 def _short(path: str, others: Sequence[str]) -> str:
     """The last word of a path, or all of it where that is not its alone."""
-    words = [[step for step in one.split(".") if not step.isdigit()][-1] for one in (path, *others)]
+    words = [
+        [step for step in each.split(".") if not step.isdigit()][-1] for each in (path, *others)
+    ]
     return words[0] if words.count(words[0]) == 2 else path
 
 
@@ -234,12 +236,12 @@ def _strengths(layer: Layer, network: nn.Module) -> dict[str, float]:
         .mean(dim=(1, 3))
         .flatten()
     )
-    found: dict[str, list[float]] = {}
+    strengths: dict[str, list[float]] = {}
     start = 0
     for path, channels in layer.parts:
-        found.setdefault(path, []).extend(means[start : start + channels].tolist())
+        strengths.setdefault(path, []).extend(means[start : start + channels].tolist())
         start += channels
-    return {path: sum(values) / len(values) for path, values in found.items()}
+    return {path: sum(values) / len(values) for path, values in strengths.items()}
 
 
 def _common(paths: Sequence[str]) -> str:
@@ -249,5 +251,5 @@ def _common(paths: Sequence[str]) -> str:
         if len(set(steps)) > 1:
             break
         shared.append(steps[0])
-    told = shared[1:] if shared[:1] == ["backbone"] else shared
-    return ".".join(told).removesuffix(".layers") or "network"
+    words = shared[1:] if shared[:1] == ["backbone"] else shared
+    return ".".join(words).removesuffix(".layers") or "network"

@@ -68,11 +68,11 @@ def main() -> None:
 
     leave_start_folder()
     package = Path(__file__).resolve().parent.parent
-    found = spec_from_file_location("archbench", package / "__init__.py")
-    assert found is not None
-    assert found.loader is not None
-    sys.modules["archbench"] = module = module_from_spec(found)
-    found.loader.exec_module(module)
+    spec = spec_from_file_location("archbench", package / "__init__.py")
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules["archbench"] = module = module_from_spec(spec)
+    spec.loader.exec_module(module)
     del sys.argv[0]
     runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
 

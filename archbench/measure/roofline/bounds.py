@@ -152,7 +152,7 @@ def bounds(
     flags = tuple(map(Flag, conditions["roofline"]["flags"]))
     layers_ms = 1e3 * roofline.bound_layers(report.calls)
     source = "layers: max(flops / peak, bytes / peak bandwidth)"
-    found = {
+    values = {
         "roofline_bound_ms": (layers_ms, source),
         "roofline_bound_all_ms": (
             1e3 * roofline.bound_all(report),
@@ -160,6 +160,9 @@ def bounds(
         ),
         "roofline_attainable": (layers_ms / latency_ms, "roofline_bound_ms / latency_ms"),
     }
-    made = {name: Metric.of(name, *one, "model", flags=flags) for name, one in found.items()}
+    metrics = {
+        name: Metric.of(name, value, source, "model", flags=flags)
+        for name, (value, source) in values.items()
+    }
     is_fused = settings.fold_bn or settings.compile != "none"
-    return made | (Metric.lacking(["roofline_bound_all_ms"], Reason.FUSED) if is_fused else {})
+    return metrics | (Metric.lacking(["roofline_bound_all_ms"], Reason.FUSED) if is_fused else {})

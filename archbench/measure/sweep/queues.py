@@ -180,18 +180,19 @@ class Forecast:
     def __init__(self, queues: Iterable[Queue], done: Sequence[Record]) -> None:
         queues = list(queues)
         self.known: dict[Spec, float] = {}
-        for one in queues:
-            wanted = {job.spec: job.settings for job in one.jobs}
+        for queue in queues:
+            wanted = {job.spec: job.settings for job in queue.jobs}
             for record in done:
                 if (
                     record.status == Status.OK
                     and record.spec in wanted
                     and _alike(record, wanted[record.spec])
-                    and one.place.ran(record)
+                    and queue.place.ran(record)
                 ):
                     self.known[record.spec] = START_S / 2 + sum(record.phases.values())
         self._left = {
-            one.place: deque(self.job_s(one.place, job) for job in one.jobs) for one in queues
+            queue.place: deque(self.job_s(queue.place, job) for job in queue.jobs)
+            for queue in queues
         }
         self._spent_s = self._expected_s = 0.0
 
@@ -221,7 +222,9 @@ def run(
     Raises UsageError where a place cannot do what the settings ask of every job.
     """
     shared = _Shared(keep, interruptions)
-    threads = [threading.Thread(target=_work, args=(one, shared), daemon=True) for one in queues]
+    threads = [
+        threading.Thread(target=_work, args=(queue, shared), daemon=True) for queue in queues
+    ]
     for thread in threads:
         thread.start()
     running, failure = len(threads), None
@@ -261,32 +264,32 @@ class _Shared:
         self.events.put(Event(place, job, news))
 
 
-def _work(one: Queue, shared: _Shared) -> None:
+def _work(queue: Queue, shared: _Shared) -> None:
     """Run the jobs of a queue, as long as nobody interrupts, each about as cool as the first; those
     of a place that is lost are skipped.
     """
     lost: Cause | None = None
     first_c: float | None = None
     try:
-        for planned in one.jobs:
+        for planned in queue.jobs:
             if shared.interruptions:
                 break
-            job = _beside(replace(planned, cool_to_c=first_c), one.place, shared.busy)
-            shared.busy.add(one.place)
-            shared.events.put(Event(one.place, job))
-            watch = Watch(partial(shared.tell, one.place, job), shared.interruptions)
+            job = _beside(replace(planned, cool_to_c=first_c), queue.place, shared.busy)
+            shared.busy.add(queue.place)
+            shared.events.put(Event(queue.place, job))
+            watch = Watch(partial(shared.tell, queue.place, job), shared.interruptions)
             record = (
                 shared.keep(_skipped(job, lost), None)
                 if lost
-                else _run(one, job, shared.keep, watch)
+                else _run(queue, job, shared.keep, watch)
             )
             first_c = first_c if first_c is not None else _began_at(record)
             lost = record.reason if record.reason and record.reason.code.loses_place else None
-            shared.events.put(Event(one.place, job, record=record))
+            shared.events.put(Event(queue.place, job, record=record))
     except BaseException as error:
         shared.events.put(error)
     finally:
-        shared.busy.discard(one.place)
+        shared.busy.discard(queue.place)
         shared.events.put(None)
 
 
@@ -308,12 +311,12 @@ def _began_at(record: Record) -> float | None:
     return None if celsius is None else float(celsius)
 
 
-def _run(one: Queue, job: Job, keep: Keep, watch: Watch) -> Record:
+def _run(queue: Queue, job: Job, keep: Keep, watch: Watch) -> Record:
     """Run a job; one that its spec makes impossible is a row, one that the settings do is an
     error.
     """
     try:
-        return one.run(job, keep, watch)
+        return queue.run(job, keep, watch)
     except RefusedError as refused:
         if refused.record.reason and refused.record.reason.phase == "preflight":
             raise

@@ -138,11 +138,11 @@ def load() -> None:
 
 def _check_listening(address: str) -> None:
     """Raise UsageError at once where nothing listens; Ray itself would try for minutes."""
-    found = re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address)
-    if not found:
+    match = re.fullmatch(r"(?:ray://)?([^:/]+):(\d+)", address)
+    if not match:
         return
     try:
-        socket.create_connection((found[1], int(found[2])), timeout=CONNECT_S).close()
+        socket.create_connection((match[1], int(match[2])), timeout=CONNECT_S).close()
     except (OSError, OverflowError) as error:
         raise UsageError(f"no Ray cluster answers at {address}: {error}") from None
 
@@ -232,7 +232,7 @@ def _run(actor: Any, job: Job, keep: Keep, watch: Watch) -> Record:
 def _awaited(actor: Any, answer: Any, watch: Watch) -> Answer:
     import ray
 
-    told: dict[str, Any] = {}
+    last: dict[str, Any] = {}
     passed_on = 0
     is_there = False
     while not is_there:
@@ -241,11 +241,11 @@ def _awaited(actor: Any, answer: Any, watch: Watch) -> Answer:
             actor.interrupt.remote()
             passed_on += 1
         news = ray.get(actor.news.remote())
-        if news and news != told:
-            told = news
+        if news and news != last:
+            last = news
             watch.on_progress(news)
-    found: Answer = ray.get(answer)
-    return found
+    awaited: Answer = ray.get(answer)
+    return awaited
 
 
 def _pack(record: Record, samples: Path) -> Answer:

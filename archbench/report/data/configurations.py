@@ -88,8 +88,8 @@ class Configuration:
         if not records:
             return None
         values = [value for record in records if (value := record.metrics[name].value) is not None]
-        told = dict.fromkeys(metric_flags(record, name) for record in records)
-        flags = dict.fromkeys(flag for own in told for flag in own)
+        warnings = dict.fromkeys(metric_flags(record, name) for record in records)
+        flags = dict.fromkeys(flag for each in warnings for flag in each)
         if len(values) == 1:
             return Estimate(values[0], interval_of(records[0], name), 1, tuple(flags))
         if apart(values) > REPEATABLE:
