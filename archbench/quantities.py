@@ -187,6 +187,13 @@ ROWS: tuple[Quantity, ...] = (
         "attention",
         "Multiply-accumulates of scaled dot products, whatever a mask leaves out.",
     ),
+    _other(
+        "attention_masks",
+        "attention under masks",
+        "What masks leave out of attention: `causal_macs`, multiply-adds, by causal ones, and what "
+        "is not known in `unknown_calls`.",
+        type=dict,
+    ),
     _kind("macs_other", "other products", "Multiply-accumulates of products of activations."),
     _kind("macs_recurrent", "recurrent layers", "Multiply-accumulates of recurrent layers."),
     _time(
@@ -490,3 +497,21 @@ def completed(counted: Mapping[str, Any]) -> Mapping[str, Any]:
             value = rule.value(known)
             known = known if value is None else {**known, row.name: value}
     return known
+
+
+def count_remarks(counted: Mapping[str, Any]) -> list[str]:
+    """Say in sentences what counted figures leave out, and what they hold that is not computed."""
+    remarks = [
+        f"not counted, no rule: {name} ({calls} calls)"
+        for name, calls in counted.get("uncounted", ())
+    ]
+    masks = counted.get("attention_masks") or {}
+    if causal := masks.get("causal_macs"):
+        remarks.append(
+            f"Attention is counted in full; causal masks leave {causal:,} multiply-adds out."
+        )
+    if unknown := masks.get("unknown_calls"):
+        remarks.append(
+            f"Attention is counted in full; what masks leave out in {unknown} calls is not known."
+        )
+    return remarks

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from archbench.quantities import QUANTITIES, ROWS, profiled
+from archbench.quantities import QUANTITIES, ROWS, count_remarks, profiled
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -136,6 +136,12 @@ class CostReport:
         return self.macs_by_kind["attention"]
 
     @property
+    def attention_masks(self) -> dict[str, int]:
+        """What masks leave out, and calls in which that is not known; empty without masks."""
+        found = {"causal_macs": self.masked_macs, "unknown_calls": self.masked_calls}
+        return {word: number for word, number in found.items() if number}
+
+    @property
     def macs_other(self) -> int:
         """Of all other products, which are of activations."""
         return self.macs_by_kind["other"]
@@ -190,17 +196,7 @@ class CostReport:
 
     def _remarks(self) -> list[str]:
         """What is to be known of the figures, in sentences."""
-        named = [f"not counted, no rule: {name} ({calls} calls)" for name, calls in self.uncounted]
-        if self.masked_macs:
-            named.append(
-                f"Attention is counted in full; causal masks leave {self.masked_macs:,} out."
-            )
-        if self.masked_calls:
-            named.append(
-                f"Attention is counted in full; what the masks of {self.masked_calls} calls leave "
-                "out is not known."
-            )
-        return [*named, *self.notes]
+        return [*count_remarks(self.totals()), *self.notes]
 
     def to_frame(self) -> DataFrame:
         """Give the calls as a data frame of pandas, a row each, with the fields of `Call`."""

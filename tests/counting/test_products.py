@@ -163,12 +163,14 @@ def test_what_a_causal_mask_leaves_out_is_said(queries: int, keys: int, kept: in
     report = archbench.count(module, (torch.randn(2, 4, queries, 8), torch.randn(2, 4, keys, 8)))
     assert report.masked_macs == 4 * 16 * (queries * keys - kept)
     assert report.masked_calls == 0
+    assert report.totals()["attention_masks"] == {"causal_macs": report.masked_macs}
 
 
 def test_a_mask_of_unknown_effect_is_said() -> None:
     module = Function(lambda q, m: F.scaled_dot_product_attention(q, q, q, attn_mask=m))
     report = archbench.count(module, (torch.randn(2, 4, 5, 8), torch.ones(5, 5).bool()))
     assert (report.masked_macs, report.masked_calls) == (0, 1)
+    assert report.totals()["attention_masks"] == {"unknown_calls": 1}
 
 
 STEPS = 5

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from archbench.papers import beside, rule_notes
 from archbench.papers.pairs import approximations, default_form
-from archbench.quantities import profiled
+from archbench.quantities import count_remarks, profiled
 from archbench.quantity import Quantity
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric, Record
@@ -102,10 +102,7 @@ def counted_table(record: Record, paper: Paper) -> Table:
         and (name != "paper_flops" or name in paper.figures)
         and (not row.is_extra or (computes_more and counted[name]))
     ]
-    notes = [
-        f"not counted, no rule: {name} ({calls} calls)"
-        for name, calls in counted.get("uncounted", ())
-    ]
+    notes = count_remarks(counted)
     if record.spec.batch != 1:
         notes.append(
             f"The peak of activations is of the whole batch of {record.spec.batch}, in fp32."
