@@ -73,6 +73,8 @@ class Reproduction:
     setups: Sequence[str]
     others: Mapping[str, int]
     with_flawed: bool = False
+    timed: Sequence[tuple[str, Configuration]] = ()
+    """What was measured of the rows on a card, by their labels."""
 
     @cached_property
     def columns(self) -> list[str]:
@@ -134,7 +136,12 @@ def reproduce_suite(
         setup for setup in (source.setup, source.cpu_setup) if setup in source.used
     )
     others = {setup: len(rows) for setup, rows in source.setups.items() if setup not in setups}
-    return Reproduction(suite, lines, list(setups), others, with_flawed)
+    timed = [
+        (line.label, source.setups[source.setup][line.member.spec])
+        for line in lines
+        if line.member.spec in source.setups.get(source.setup, {})
+    ]
+    return Reproduction(suite, lines, list(setups), others, with_flawed, timed)
 
 
 def metric_of(key: str) -> str:

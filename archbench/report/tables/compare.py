@@ -18,6 +18,7 @@ from archbench.report.data.names import short_names, wrap_name
 from archbench.report.data.rows import COLUMNS, merged
 from archbench.report.data.selection import ordered
 from archbench.report.data.statistics import apart
+from archbench.report.tables.launching import launch_notes
 from archbench.report.tables.table import MISSING, Column, Table
 from archbench.report.tables.words import heading, in_base_units
 from archbench.settings import SETTINGS
@@ -175,6 +176,7 @@ def _table(
         *endings((configuration.newest for configuration in configurations), named),
         *repeats_note(configurations, named),
         *flag_notes(configurations, named),
+        *launch_notes((named[each.spec], each) for each in configurations),
     ]
     return [Table([NAMES, *FIGURES], lines, title=title, notes=notes)]
 
@@ -201,6 +203,7 @@ def _chosen_table(
         *endings((configuration.newest for configuration in configurations), named),
         *repeats_note(configurations, named),
         *flag_notes(configurations, named),
+        *launch_notes((named[each.spec], each) for each in configurations),
     ]
     whole = Table([Column("network", "left"), *columns], lines, title=title, notes=notes)
     return whole.split(layout.width) if layout.width else [whole]

@@ -22,6 +22,7 @@ from archbench.report.data.reproduction import (
     Reproduction,
 )
 from archbench.report.tables.compare import named_lines
+from archbench.report.tables.launching import launch_notes
 from archbench.report.tables.table import MISSING, Column, Table
 
 WIDTH = 80
@@ -181,6 +182,7 @@ def _notes(reproduction: Reproduction) -> list[str]:
         if reproduction.setups
         else []
     )
+    notes += launch_notes(reproduction.timed)
     flagged = dict.fromkeys(flaw for cell in cells for flaw in cell.flaws)
     if flagged:
         ranked = (

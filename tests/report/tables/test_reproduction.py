@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from archbench.papers.suites import Suite, suite
+from archbench.reasons import Flag
 from archbench.records import Metric, Record
 from archbench.report.data.evidence import Evidence
 from archbench.report.data.reproduction import Reproduction, reproduce_suite
+from archbench.report.tables import compare
 from archbench.report.tables.reproduce import COLUMNS, rows, tables
+from archbench.report.tables.table import Table
 from archbench.settings import Settings
 from archbench.spec import Spec
 
@@ -252,3 +256,36 @@ def test_a_figure_of_several_processes_says_how_many(record: Make) -> None:
         if row["label"] == "VoVNet-39" and row["metric"] == "memory_mb"
     ]
     assert (row["ours"], row["processes"]) == (pytest.approx(2200), 2)
+
+
+def on_a_card(record: Make, spec: Spec, *, busy_ms: float, graph_ms: float | None) -> Record:
+    """A network of 20 ms, as it was seen to work on its card."""
+    flags = (Flag.LAUNCH_BOUND,) if busy_ms < 16 else ()
+    made = record(spec=spec, flags=flags)
+    seen = {"gpu_busy_ms": Metric(busy_ms, "ms")}
+    seen |= {} if graph_ms is None else {"graph_latency_ms": Metric(graph_ms, "ms")}
+    return replace(made, measured=made.measured | seen)
+
+
+def noted(drawn: list[Table]) -> list[str]:
+    return [note for table in drawn for note in table.notes]
+
+
+def test_tables_say_whether_a_time_is_of_the_card_or_of_launching(record: Make) -> None:
+    table4 = suite("vovnet/table4")
+    specs = {member.label.split(" (")[0]: member.spec for member in table4.members}
+    records = [
+        on_a_card(record, specs["VoVNet-39"], busy_ms=18.0, graph_ms=17.0),
+        on_a_card(record, specs["DenseNet-201"], busy_ms=9.0, graph_ms=10.5),
+        on_a_card(record, specs["ResNet-101"], busy_ms=8.0, graph_ms=None),
+    ]
+    notes = noted(tables(reproduced(table4, records)))
+    launched = next(note for note in notes if note.startswith("Times of launching operators, not"))
+    assert "DenseNet-201" in launched
+    assert "(at work 9.00 ms, as a CUDA graph 10.50 ms)" in launched
+    assert "(at work 8.00 ms)" in launched
+    own = next(note for note in notes if note.startswith("Times of the card itself"))
+    assert ("VoVNet-39" in own, "DenseNet" in own) == (True, False)
+    compared = noted(compare.tables(records))
+    assert any(note.startswith("Times of launching operators") for note in compared)
+    assert not any("Times of" in note for note in noted(tables(reproduced(table4, []))))
