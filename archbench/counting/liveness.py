@@ -11,8 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-ALIGNMENT = 512
-"""Bytes to which every tensor is rounded up, as CUDA's caching allocator does."""
+from archbench.counting.tally import ALIGNMENT
 
 
 def storage_key(tensor: Tensor) -> int | None:

@@ -10,8 +10,7 @@ import contextlib
 from collections import Counter
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from math import sqrt
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -19,17 +18,14 @@ from torch import nn
 
 from archbench.counting.inputs import Batch, Inputs
 from archbench.counting.params import param_kinds
-from archbench.counting.report import Call, CostReport
+from archbench.counting.report import CostReport
 from archbench.counting.state import Lent, lent
-from archbench.counting.trace import Pass, Row, Trace
+from archbench.counting.tally import AS_GIVEN, Counted, Pass
+from archbench.counting.trace import Trace
 from archbench.spec import UsageError
 
 Spelling = Callable[[], AbstractContextManager[Any]]
 
-AS_GIVEN = (
-    "counted as given, the input as one image: the module runs at no other size of what would be "
-    "its batch"
-)
 NUMBERS = ("macs", "params", "elements", "weights", "activations", "applied")
 """Figures of a row that may grow with the batch."""
 TOTALS = ("pool_elements", "bn_elements", "left_out")
@@ -43,18 +39,6 @@ def whole() -> Any:
     """
     with torch.no_grad(), torch._C._AutoDispatchBelowAutograd():
         yield
-
-
-@dataclass(frozen=True)
-class Counted:
-    """Passes that make a report: that of one image, that of the batch asked for, and how many
-    images that has.
-    """
-
-    one: Pass
-    asked: Pass
-    batch: int
-    notes: tuple[str, ...] = ()
 
 
 def count_module(
@@ -73,23 +57,7 @@ def count_module(
         counted = _count(lambda given: _run(module, state, given, spelling), inputs)
         kinds = param_kinds(state.paths)
     boxes = getattr(module, "boxes", None)
-    return CostReport(
-        calls=tuple(_calls(counted)),
-        params=kinds.learnable,
-        param_kinds=kinds,
-        cio_pool=counted.one.pool_elements + sum(row.activations for row in counted.one.rows),
-        bn_elements=counted.one.bn_elements,
-        activation_peak_bytes=counted.asked.peak_bytes,
-        activation_peak_at=counted.asked.peak_at,
-        activation_total_bytes=counted.asked.total_bytes,
-        bytes_all=counted.asked.bytes_all,
-        batch=counted.batch,
-        boxes=boxes if isinstance(boxes, int) else None,
-        uncounted=counted.one.uncounted,
-        masked_macs=counted.one.left_out,
-        masked_calls=counted.one.with_mask,
-        notes=counted.notes,
-    )
+    return counted.report(kinds, boxes=boxes if isinstance(boxes, int) else None)
 
 
 def macs_by_operator(module: nn.Module, inputs: Inputs) -> Counter[str]:
@@ -178,43 +146,4 @@ def _uneven(batch: Batch) -> UsageError:
     return UsageError(
         f"one image cannot be told from batches of {b}, {2 * b} and {3 * b}: their multiply-adds "
         "do not grow evenly, and batch 1 does not run"
-    )
-
-
-def _calls(counted: Counted) -> list[Call]:
-    """Make calls of rows: the figures of one image, shapes and elements of the batch."""
-    ones, rows = counted.one.rows, counted.asked.rows
-    keys = [[(row.path, row.op, row.kind) for row in each] for each in (ones, rows)]
-    if keys[0] == keys[1]:
-        return [_call(one, row, _share(one, row)) for one, row in zip(ones, rows, strict=True)]
-    times = sum(row.macs for row in rows) / max(1, sum(one.macs for one in ones))
-    return [_call(one, replace(one, elements=round(one.elements * times)), times) for one in ones]
-
-
-def _share(one: Row, row: Row) -> int | float:
-    """How many times one image's multiply-adds a call does."""
-    whole, rest = divmod(row.macs, one.macs) if one.macs else (1, 0)
-    return whole if not rest else row.macs / one.macs
-
-
-def _call(one: Row, row: Row, images: int | float) -> Call:
-    is_convolution = one.kind == "convolution" and bool(one.kernel)
-    applied = one.applied
-    bound = 2 * sqrt(applied * one.macs / max(1, one.taps)) + one.macs / applied if applied else 0.0
-    return Call(
-        path=one.path,
-        op=one.op,
-        kernel=one.kernel,
-        stride=one.stride,
-        groups=one.groups,
-        in_shape=row.in_shape,
-        out_shape=row.out_shape,
-        params=one.params,
-        macs=one.macs,
-        mac_eq1=one.activations + one.weights if is_convolution else None,
-        mac_bound=bound if is_convolution else None,
-        cio=one.activations if is_convolution else None,
-        images=images,
-        elements=row.elements,
-        kind=one.kind,
     )

@@ -5,9 +5,7 @@ as modules.
 from __future__ import annotations
 
 import contextlib
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
@@ -17,7 +15,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from archbench.counting.liveness import Liveness, storage_key, storage_keys
 from archbench.counting.plans import plan_of
-from archbench.counting.report import Kind
 from archbench.counting.rules.work import (
     Attention,
     BatchNorm,
@@ -28,71 +25,8 @@ from archbench.counting.rules.work import (
     Unknown,
     Work,
 )
+from archbench.counting.tally import Foreign, Pass, Row
 from archbench.shapes.devices import run_on_meta, tensors_in
-
-FOREIGN_SHARE = 0.01
-"""Share of all bytes above which an operator without a rule is too much to pass over."""
-
-
-@dataclass(slots=True)
-class Row:
-    """One counted call of a pass, the whole batch; a convolution's kernel is `applied` so often."""
-
-    path: str
-    op: str
-    kind: Kind
-    macs: int
-    params: int
-    elements: int
-    in_shape: tuple[int, ...]
-    out_shape: tuple[int, ...]
-    operator: str = ""
-    kernel: tuple[int, ...] = ()
-    stride: tuple[int, ...] = ()
-    groups: int = 1
-    weights: int = 0
-    activations: int = 0
-    applied: int = 0
-
-    @property
-    def taps(self) -> int:
-        return prod(self.kernel)
-
-
-@dataclass(slots=True)
-class Foreign:
-    """Calls of an operator of unknown insides: what they read and wrote."""
-
-    calls: int = 0
-    bytes: int = 0
-    reads_weight: bool = False
-
-
-@dataclass
-class Pass:
-    """What one pass came to."""
-
-    rows: list[Row] = field(default_factory=list)
-    pool_elements: int = 0
-    bn_elements: int = 0
-    left_out: int = 0
-    with_mask: int = 0
-    bytes_all: int = 0
-    peak_bytes: int = 0
-    peak_at: str = ""
-    total_bytes: int = 0
-    named: Counter[str] = field(default_factory=Counter)
-    foreign: dict[str, Foreign] = field(default_factory=dict)
-
-    @property
-    def uncounted(self) -> tuple[tuple[str, int], ...]:
-        """Operators that multiply, or may, and have no rule, with their calls."""
-        unknown = {
-            name: work.calls
-            for name, work in self.foreign.items()
-            if work.reads_weight or work.bytes > FOREIGN_SHARE * self.bytes_all
-        }
-        return tuple(sorted((self.named | Counter(unknown)).items()))
 
 
 class Called:
@@ -262,7 +196,7 @@ class Trace(TorchDispatchMode):
 
     def _count(self, word: str, work: Work, inside: _Inside | None) -> None:
         if isinstance(work, Convolution):
-            self.result.rows.append(self._convolution(work))
+            self.result.rows.append(work.call.row(self._path[-1]))
         elif isinstance(work, Product):
             self.result.rows.append(self._product(word, work, inside))
             if isinstance(work, Attention):
@@ -272,27 +206,6 @@ class Trace(TorchDispatchMode):
             self.result.pool_elements += work.source.numel() + work.out.numel()
         elif isinstance(work, BatchNorm) and inside is None:
             self.result.bn_elements += work.out.numel()
-
-    def _convolution(self, work: Convolution) -> Row:
-        weights = work.weight.numel()
-        activations = work.source.numel() + work.out.numel()
-        applied = work.crops * work.positions
-        return Row(
-            path=self._path[-1],
-            op=f"conv{'_transpose' if work.transposed else ''}{len(work.kernel)}d",
-            kind="convolution",
-            macs=applied * weights,
-            params=weights + (0 if work.bias is None else work.bias.numel()),
-            elements=activations + weights,
-            in_shape=tuple(work.source.shape),
-            out_shape=tuple(work.out.shape),
-            kernel=work.kernel,
-            stride=work.stride,
-            groups=work.groups,
-            weights=weights,
-            activations=activations,
-            applied=applied,
-        )
 
     def _product(self, word: str, work: Product, inside: _Inside | None) -> Row:
         weights = work.weights or tuple(

@@ -11,9 +11,9 @@ from torch import nn
 
 import archbench
 from archbench.counting.inputs import Inputs
-from archbench.counting.liveness import ALIGNMENT
 from archbench.counting.passes import count_module, whole
 from archbench.counting.report import CostReport
+from archbench.counting.tally import ALIGNMENT
 from archbench.zoo import catalogue
 
 MIB = 1 << 20

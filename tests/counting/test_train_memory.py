@@ -10,7 +10,7 @@ from profiled import peak_of
 from torch import nn
 
 import archbench
-from archbench.counting.liveness import ALIGNMENT
+from archbench.counting.tally import ALIGNMENT
 from archbench.counting.training import train_memory
 from archbench.measure.job.training import TrainingStep
 from archbench.papers.published import figures

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 from torch import Tensor
 
 from archbench.counting.report import Kind
+from archbench.counting.tally import ConvolutionCall
 
 
 @dataclass(frozen=True)
@@ -27,19 +27,17 @@ class Convolution:
     transposed: bool
 
     @property
-    def crops(self) -> int:
-        """Images, or crops of images, in the call."""
-        return self.source.shape[0] if self.source.ndim == self.weight.ndim else 1
-
-    @property
-    def kernel(self) -> tuple[int, ...]:
-        return tuple(self.weight.shape[2:])
-
-    @property
-    def positions(self) -> int:
-        """Places of one crop at which the kernel is applied."""
-        applied = self.source if self.transposed else self.out
-        return prod(applied.shape[-len(self.kernel) :])
+    def call(self) -> ConvolutionCall:
+        """The same by shapes alone."""
+        return ConvolutionCall(
+            source=tuple(self.source.shape),
+            weight=tuple(self.weight.shape),
+            out=tuple(self.out.shape),
+            bias=0 if self.bias is None else self.bias.numel(),
+            stride=self.stride,
+            groups=self.groups,
+            is_transposed=self.transposed,
+        )
 
 
 @dataclass(frozen=True)
