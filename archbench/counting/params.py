@@ -9,8 +9,10 @@ from torch import nn
 from torch.nn.modules.conv import _ConvNd
 
 from archbench.counting.report import ParamKinds
+from archbench.counting.rules.packed import unpacked
 
 PARAMETRISED = ("weight", "bias")
+QUANTISED = "torch.ao.nn."
 HOOKED = ("_g", "_v", "_orig")
 """Endings of parameters from which a hook makes a tensor."""
 
@@ -31,6 +33,8 @@ def param_kinds(modules: Collection[nn.Module]) -> ParamKinds:
             if of == "weight" and id(own) not in dense and isinstance(own, _ConvNd):
                 dense.add(id(own))
                 counts["dense_conv_channels"] += own.out_channels if own.groups == 1 else 0
+        if type(layer).__module__.startswith(QUANTISED):
+            counts.update(_packed(layer))
         if layer._buffers and _kind(layer) == "norm_scalars":
             counts["norm_buffers"] += sum(
                 buffer.numel()
@@ -38,6 +42,17 @@ def param_kinds(modules: Collection[nn.Module]) -> ParamKinds:
                 if buffer is not None and buffer.is_floating_point()
             )
     return ParamKinds(**counts)
+
+
+def _packed(layer: nn.Module) -> Counter[str]:
+    """Sort the scalars of a quantised layer, which are parameters no more."""
+    counts: Counter[str] = Counter()
+    for value in vars(layer).values():
+        for part in unpacked(value):
+            word = "biases" if part.ndim == 1 else "conv_weights" if part.ndim > 2 else ""
+            is_recurrent = "rnn" in type(layer).__module__
+            counts["other" if is_recurrent else word or "linear_weights"] += part.numel()
+    return counts
 
 
 def _owners(modules: Collection[nn.Module]) -> dict[int, tuple[nn.Module, str]]:

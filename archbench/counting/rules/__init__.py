@@ -11,12 +11,13 @@ import re
 
 from archbench.counting.rules.attention import ATTENTION
 from archbench.counting.rules.convolutions import CONVOLUTIONS
+from archbench.counting.rules.packed import PACKED
 from archbench.counting.rules.pools import NORMS, POOLS
 from archbench.counting.rules.products import PRODUCTS
 from archbench.counting.rules.recurrent import RECURRENT
 from archbench.counting.rules.work import Rule
 
-RULES: dict[str, Rule] = CONVOLUTIONS | PRODUCTS | ATTENTION | RECURRENT | POOLS | NORMS
+RULES: dict[str, Rule] = CONVOLUTIONS | PRODUCTS | ATTENTION | RECURRENT | PACKED | POOLS | NORMS
 
 MULTIPLIES = re.compile(
     r"conv(?!ert)|deform|(^|_)(hsp|ssp|s)?(b?add)?b?mm(_|$)|mv_?$|addr_?$|matmul|linear|dot$|einsum"
