@@ -1,5 +1,4 @@
-"""CenterNet (Zhou et al., Objects as Points, appendix A), with the deconvolutions that it puts on
-ResNets.
+"""CenterNet (Zhou et al., Objects as Points, appendix A), with the deconvolutions of its ResNets.
 
 Three deconvolutions, each behind a deformable convolution, bring the map at stride 32 to stride 4;
 an object is a peak of a heatmap. What the paper leaves open is as in xingyizhou/CenterNet.
@@ -23,6 +22,7 @@ from archbench.zoo.ops.peaks import detect_peaks, find_peaks
 WIDTHS = (256, 128, 64)
 PLAIN_WIDTHS = (256, 256, 256)
 """Channels of the deconvolutions; those without deformable convolutions do not narrow."""
+# xingyizhou/CenterNet has 256 in the heads of its other backbones.
 HEAD = 64
 
 
@@ -43,6 +43,7 @@ def neck(c_in: int, *, dcn: bool, norm: Norm) -> nn.Sequential:
         if dcn:
             layers += [DeformConv(c_in, width), normalisation(norm, width), nn.ReLU(inplace=True)]
             c_in = width
+        # Dense, where the deconvolutions of the paper's DLA are depthwise.
         layers += [
             nn.ConvTranspose2d(c_in, width, 4, 2, 1, bias=False),
             normalisation(norm, width),

@@ -1,9 +1,9 @@
 """CornerNet (Law and Deng, CornerNet: Detecting Objects as Paired Keypoints), after
 princeton-vl/CornerNet.
 
-Heatmaps of top-left and of bottom-right corners, found by corner pooling; corners of one class
-whose embeddings are alike make a box. Every stack of the backbone has heads, and only those of the
-last one run at test time.
+Corner pooling leads to heatmaps of top-left and of bottom-right corners; corners of one class
+whose embeddings are alike make a box. Every stack of the backbone has heads; only the last stack's
+run at test time.
 """
 
 from __future__ import annotations
@@ -24,9 +24,10 @@ from archbench.zoo.ops.nms import Selection, Soft
 from archbench.zoo.ops.peaks import Peaks, find_peaks
 
 POOLED, WIDTH = 128, 256
-"""Channels of the pooled maps, and of what predictions are made from."""
+"""Channels of the pooled maps, and of the map before the predictors."""
 ALIKE = 0.5
 """The largest difference of the embeddings of one box's corners."""
+# Of 100 x 100 pairs; the paper does not say how many go on.
 PAIRS = 1000
 SELECTION = Selection(score=0, iou=0.5, per_image=100, clip_first=True, soft=Soft(sigma=0.5))
 
@@ -54,8 +55,8 @@ def corner_pool(x: Tensor, dim: Literal[2, 3], corner: Corner) -> Tensor:
     """Take for each cell of [B, C, H, W] the maximum of it and all beyond it in its column (dim 2)
     or row (dim 3).
 
-    For a top left corner an object lies below and to the right of it, so these cells count; for a
-    bottom right one those above and to the left (section 3.4).
+    An object lies below and to the right of its top left corner, so these cells count; for a bottom
+    right corner those above and to the left (section 3.4).
     """
     if corner == "bottom right":
         return x.cummax(dim).values
@@ -101,8 +102,8 @@ class CornerNet(Detector):
     stack.
 
     In training mode `forward` gives the predictions of all stacks, in evaluation mode those of the
-    last. `postprocess` gives boxes inside the image, labels from 0 to classes - 1. Testing a
-    mirrored image as well, or several scales, is not done.
+    last. `postprocess` gives boxes inside the image, labels from 0 to classes - 1. Neither mirrored
+    images nor several scales are tested.
     """
 
     preparation = PREPARATION
@@ -172,8 +173,8 @@ class CornerNet(Detector):
     def _draw(
         self, points: Tensor, seen: Objects, cells: tuple[int, int], generator: torch.Generator
     ) -> Corners:
-        """What maps of `cells` (columns, rows) make of one image's objects whose corners are points
-        [N, 2].
+        """Draw predictions on maps of `cells` (columns, rows) for one image's objects with corners
+        at points [N, 2].
         """
         columns, rows = cells
         heat = heatmap(
@@ -204,8 +205,8 @@ def pair_corners(
     [B, K * K].
 
     The corners' places are [B, K, 2] in pixels, their embeddings [B, K, 1]. A score is the mean of
-    the corners', or 0 where their classes are two, their embeddings differ by more than 0.5, or the
-    box would be turned round.
+    the corners', or 0 where their classes differ, their embeddings differ by more than 0.5, or the
+    box would be inside out.
     """
     first, second = corners
     (start, end), (left, right) = places, embeddings

@@ -1,10 +1,8 @@
 """DAFS (Li et al., Dynamic Anchor Feature Selection for Single-Shot Object Detection), as far as
-public text tells of it.
+public text describes it.
 
 RefineDet in which every refined anchor chooses the cells that its second prediction reads, and
-whose maps are fused with the finer and the coarser ones (BFF). Inferred: the fusion is RefineDet's
-transfer block and a strided 3x3 from the finer map; an anchor's 3x3 reads the centres of a 3x3 grid
-on the refined anchor.
+whose maps are fused with the finer and the coarser ones (BFF). No code or layer list is public.
 """
 
 from __future__ import annotations
@@ -34,8 +32,8 @@ def conv3x3(c_in: int, c_out: int, *, stride: int = 1) -> nn.Conv2d:
 
 
 class Trunk(nn.Module):
-    """The backbone's maps at strides 8, 16 and 32 and one more; where the backbone has no
-    normalisation two are L2-normalised.
+    """The backbone's maps at strides 8, 16 and 32 and one more; without normalisation in the
+    backbone two are L2-normalised.
     """
 
     def __init__(self, backbone: Backbone) -> None:
@@ -66,6 +64,7 @@ class Fusion(nn.Module):
         self.lateral = nn.ModuleList(
             chain(ConvNormReLU(c, WIDTH, 3, norm=None), conv3x3(WIDTH, WIDTH)) for c in channels
         )
+        # Inferred: RefineDet's transfer block with a strided 3x3 from the finer map.
         self.down = nn.ModuleList(conv3x3(WIDTH, WIDTH, stride=2) for _ in range(joints))
         self.up = nn.ModuleList(nn.ConvTranspose2d(WIDTH, WIDTH, 2, 2) for _ in range(joints))
         self.last = nn.ModuleList(ConvNormReLU(WIDTH, WIDTH, 3, norm=None) for _ in channels)
@@ -87,7 +86,7 @@ class Fusion(nn.Module):
 
 
 class AnchorConv(nn.Conv2d):
-    """A 3x3 that reads other cells for each anchor: of `values` outputs an anchor."""
+    """A 3x3 that reads cells of its own for each anchor, with `values` outputs an anchor."""
 
     def __init__(self, c_in: int, values: int) -> None:
         super().__init__(c_in, ANCHORS * values, KERNEL, padding=KERNEL // 2)
@@ -138,7 +137,7 @@ class DAFS(Refinement):
 
 
 def taps() -> Tensor:
-    """Give where the taps of a 3x3 lie about its middle, [9, 2], across and down."""
+    """Give the places of a 3x3's taps relative to its middle, [9, 2], across and down."""
     reach = KERNEL // 2
     steps = range(-reach, reach + 1)
     return torch.tensor([(float(x), float(y)) for y in steps for x in steps])
@@ -146,11 +145,9 @@ def taps() -> Tensor:
 
 def select(moves: Tensor, priors: Tensor, taps: Tensor, stride: int) -> Tensor:
     """Say where the taps of each anchor's 3x3 read: anchors' own offsets [B, A * 4, H, W] to taps'
-    [B, A * 9 * 2, H, W].
-
-    Taps lie at the centres of a 3x3 grid on the refined anchor; what they are moved by is in cells,
-    down and across.
+    [B, A * 9 * 2, H, W], in cells, down and across.
     """
+    # Inferred: taps lie at the centres of a 3x3 grid on the refined anchor.
     batch, _, rows, columns = moves.shape
     refined = to_centres(decode(flatten_predictions([moves], 4).float(), priors))
     centre, side = (refined / stride).split(2, dim=-1)

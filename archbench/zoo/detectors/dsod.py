@@ -1,9 +1,9 @@
 """DSOD (Shen et al., DSOD: Learning Deeply Supervised Object Detectors from Scratch, section 3 and
 Table 1).
 
-Its own layers begin with batch norm and ReLU, whatever the backbone is made with; what the paper
-leaves open is as in szq0214/DSOD. SSD's default boxes and its two sets of maps are here too: DSOD
-has them, and `ssd` can have DSOD's prediction.
+Its own layers begin with batch norm and ReLU, whatever the backbone has; what the paper leaves open
+is as in szq0214/DSOD. SSD's default boxes and its two sets of maps are here too: DSOD uses them,
+and `ssd` can use DSOD's prediction.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from archbench.zoo.layers import Branches, ConvNorm, L2Norm, ceil_pool, chain, n
 Prediction = Literal["dense", "plain"]
 
 VOC = 20
-"""Classes of Pascal VOC: networks of so many have its default boxes, all others those for COCO's
+"""Classes of Pascal VOC: networks with as many have its default boxes, all others those for COCO's
 smaller objects.
 """
 SIDES = {
@@ -38,12 +38,11 @@ RATIOS = {
     300: ((2,), (2, 3), (2, 3), (2, 3), (2,), (2,)),
     512: ((2,), (2, 3), (2, 3), (2, 3), (2, 3), (2,), (2,)),
 }
+# DSOD's last map at 300 has 2x2 cells and SSD's step for one: three lie outside the image.
 STEPS = {300: (8, 16, 32, 64, 100, 300), 512: (8, 16, 32, 64, 128, 256, 512)}
-"""Pixels between the boxes of a map. DSOD's last map at 300 has 2x2 cells and SSD's step for one:
-three lie outside the image.
-"""
+"""Pixels between the boxes of a map."""
 WIDTHS = (256, 128, 128, 128, 128)
-"""Of the third map's block and of those after it."""
+"""Half the channels of the third map and of those after it."""
 L2_SCALE = 20.0
 
 
@@ -60,7 +59,7 @@ def default_boxes(
 
 
 def printed_steps(layers: int, size: tuple[int, int]) -> Sequence[float] | None:
-    """The steps of SSD's scripts, at the size that they are for; None where the image is divided
+    """The steps of SSD's scripts at the size they are for; None elsewhere: the image is divided
     evenly.
     """
     return STEPS[layers] if size == (layers, layers) else None
@@ -74,8 +73,8 @@ def learnt(c_in: int, width: int, c_out: int) -> nn.Sequential:
 
 
 def down_block(c_in: int, width: int) -> Branches:
-    """Halve a map to 2 * `width` channels: the first half pooled from what there is, the second
-    learnt (section 3.3).
+    """Halve a map to 2 * `width` channels, half of them reused, behind a pool, and half learnt
+    (section 3.1).
     """
     return Branches(chain(ceil_pool(2), norm_relu_conv(c_in, width)), learnt(c_in, width, width))
 
@@ -83,9 +82,6 @@ def down_block(c_in: int, width: int) -> Branches:
 class Second(nn.Module):
     """DSOD's second map: the trunk's last map, behind a 1x1 where `reduced`, and the first map,
     pooled and behind a 1x1.
-
-    Backbones that round down give a smaller map than the pooled one, which loses its last row or
-    column then.
     """
 
     def __init__(self, first: int, last: int, *, reduced: bool) -> None:
@@ -96,13 +92,14 @@ class Second(nn.Module):
         self.channels = width + (width if reduced else last)
 
     def forward(self, first: Tensor, last: Tensor) -> Tensor:
+        # Backbones that round down, unlike DSOD's own, give a smaller map than the pooled one.
         rows, columns = last.shape[-2:]
         return torch.cat([self.top(last), self.reused(first)[..., :rows, :columns]], dim=1)
 
 
 class Features(nn.Module):
-    """The backbone's maps, with `second` in place of the second, and the map that each of `extras`
-    makes of the last.
+    """The backbone's maps, with `second` in place of the second, and those of the `extras`, each
+    read by the next.
     """
 
     def __init__(
@@ -147,7 +144,7 @@ def predict(
     """Put DSOD's prediction layers on a backbone's maps, each half the size of the one before, for
     boxes of `shapes`.
 
-    Two maps of a backbone are joined in the dense form, the last `reduced` to 256 channels; three
+    In the dense form two maps of a backbone are joined, the last `reduced` to 256 channels; three
     are taken as they are. Every map is L2-normalised for its head.
     """
     check_halves(backbone)
@@ -180,6 +177,7 @@ def predict(
 
 def _head(c_in: int, boxes: int, outputs: int) -> Head:
     """DSOD's head: like SSD's, with batch norm in place of the bias."""
+    # Both are szq0214/DSOD's.
     return Head(
         ConvNorm(c_in, 4 * boxes, 3), ConvNorm(c_in, outputs * boxes, 3), L2Norm(c_in, L2_SCALE)
     )
@@ -194,8 +192,8 @@ def dsod(
     prediction: Prediction,
     steps: bool = False,
 ) -> SingleStage:
-    """Build DSOD on its own backbones' two maps or on three; with `steps` its boxes stand where its
-    scripts put them.
+    """Build DSOD on the two maps of its own backbones or on three; with `steps` boxes have the
+    steps of its scripts.
     """
     shapes = default_boxes(layers, size=size, classes=classes)
     printed = printed_steps(layers, size) if steps else None

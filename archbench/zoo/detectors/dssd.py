@@ -22,22 +22,23 @@ STRIDES = (8, 16)
 EXTRA = 1024
 """Channels of the extra maps."""
 WIDTH = 256
-"""Inner width of extra blocks and, but for SSD513, of prediction modules."""
+"""Inner width of extra blocks and, except SSD513's, of prediction modules."""
 DECODER = 512
 """Channels of the maps of DSSD's decoder, and of the convolutions before DSSD513's heads."""
 RATIOS = (1.6, 2.0, 3.0)
+# The 5x5 are the code's.
 LARGE_KERNELS = 2
-"""So many of the maps, the finest, have heads of 5x5; those of the others are 3x3."""
+"""How many of the maps, the finest, have heads of 5x5; those of the others are 3x3."""
 
 
 @dataclass(frozen=True)
 class Layers:
     """What SSD and DSSD have of their own at one of the two published sizes.
 
-    `extras` are kernel and stride of the extra blocks; `steps` what a cell of each map spans, in
-    pixels, at the published size; `shares` the sides of the maps' boxes, and of one map more, as
+    `extras` are kernel and stride of the extra blocks; `steps` the pixels that a cell of each map
+    spans at the published size; `shares` the sides of the maps' boxes, and of one map more, as
     shares of the image's shorter side; `modules` the inner widths of SSD's prediction modules.
-    `separate`: DSSD's offsets and logits have a convolution each behind the prediction module.
+    With `separate`, DSSD's offsets and logits have a convolution each behind the prediction module.
     """
 
     extras: tuple[tuple[int, int], ...]
@@ -50,6 +51,7 @@ class Layers:
 LAYERS = {
     321: Layers(
         extras=((2, 2), (2, 2), (3, 1), (3, 1)),
+        # 64 twice: the fifth map comes of an unpadded 3x3 at stride 1.
         steps=(8, 16, 32, 64, 64, 321),
         shares=(0.1, 0.2, 0.38, 0.56, 0.74, 0.92, 1.1),
         modules=(WIDTH,) * 6,
@@ -59,6 +61,7 @@ LAYERS = {
         extras=((2, 2),) * 5,
         steps=(8, 16, 32, 64, 128, 256, 513),
         shares=(0.04, 0.1, 0.27, 0.44, 0.61, 0.78, 0.95, 1.12),
+        # These widths and the separate convolutions are those of the code's COCO scripts alone.
         modules=(128, 512, WIDTH, WIDTH, WIDTH, WIDTH, WIDTH),
         separate=True,
     ),
@@ -66,9 +69,7 @@ LAYERS = {
 
 
 class ExtraBlock(nn.Module):
-    """A bottleneck beside a projection, both of which shrink the map: their first convolutions are
-    not padded.
-    """
+    """A bottleneck beside a projection; both shrink the map by convolutions without padding."""
 
     def __init__(self, c_in: int, kernel: int, stride: int, *, norm: Norm) -> None:
         super().__init__()
@@ -84,10 +85,9 @@ class ExtraBlock(nn.Module):
 
 
 class Encoder(nn.Module):
-    """The backbone's maps at strides 8 and 16 and those of extra layers, each out of the one
-    before.
+    """The backbone's maps at strides 8 and 16 and those of extra layers, each read by the next.
 
-    `channels` are those of every map, `norm` that of the layers: the backbone's, or batch norm.
+    `channels` has those of every map; `norm`, the layers', is the backbone's or batch norm.
     """
 
     def __init__(self, backbone: Backbone) -> None:
@@ -100,7 +100,7 @@ class Encoder(nn.Module):
         self.extras = nn.ModuleList()
 
     def add(self, extra: nn.Module, channels: int) -> None:
-        """Add a map of so many channels, which `extra` makes of the last."""
+        """Add the map that `extra` makes of the last one, with its channels."""
         self.extras.append(extra)
         self.channels.append(channels)
 
@@ -120,10 +120,10 @@ def fu_encoder(backbone: Backbone, layers: Layers) -> Encoder:
 
 
 class Deconvolution(nn.Module):
-    """A deconvolution module: bring the map above [B, C, h, w] to an encoder's map [B, C', H, W],
-    multiply: [B, 512, H, W].
+    """A deconvolution module: bring the map above [B, C, h, w] to the size of an encoder's map [B,
+    C', H, W] and multiply both: [B, 512, H, W].
 
-    `kernel` and `stride` are those with which the map above was made. Where that left out a last
+    `kernel` and `stride` are those of the layer that made the map above. Where it left out a last
     row or column, so that H = h * stride + 1, the transposed convolution gives one more; where it
     was padded, one is cut off.
     """
@@ -145,8 +145,8 @@ class Deconvolution(nn.Module):
 
 
 class Decoder(nn.Module):
-    """The encoder's last map and, from there to the first, what deconvolution modules make of
-    each.
+    """The encoder's last map and, from there to the first, the outputs of deconvolution
+    modules.
     """
 
     def __init__(self, encoder: Encoder, layers: Layers) -> None:
@@ -173,8 +173,7 @@ class FuSSD(SingleStage):
     """Prediction modules of inner widths `modules` and heads for eight boxes a cell on every map of
     SSD or DSSD.
 
-    At the published sizes boxes stand where the code's steps put them, elsewhere the image is
-    divided evenly.
+    Boxes have the code's steps at the published sizes; elsewhere the image is divided evenly.
     """
 
     def __init__(
@@ -195,6 +194,7 @@ class FuSSD(SingleStage):
         heads = []
         for level, (c, width) in enumerate(zip(features.channels, modules, strict=True)):
             kernel = 5 if level < LARGE_KERNELS else 3
+            # Its middle convolution is 3x3 in the code, 1x1 in the paper's Figure 2.
             module = ResidualBottleneck(c, width, 4 * width, norm=norm)
             c_in = DECODER if separate else 4 * width
             head = multibox(c_in, len(shapes[level]), 1 + classes, kernel=kernel, before=module)
@@ -253,9 +253,7 @@ LIU_SHARES = (0.1, 0.2, 0.38, 0.56, 0.74, 0.92, 1.1)
 
 class LiuSSD(SingleStage):
     """SSD on the maps of a backbone at strides 8 and 16, ResNets' in Liu et al.'s form: plain extra
-    layers, the last map pooled.
-
-    Its boxes are cut at the image's border.
+    layers, the last map pooled, boxes cut at the image's border.
     """
 
     def __init__(self, backbone: Backbone, *, size: tuple[int, int], classes: int) -> None:

@@ -1,7 +1,7 @@
 """Faster R-CNN (Ren et al.) with the backbone's last stage as its second stage.
 
 Regions are proposed on the map before that stage and cropped from it; the stage runs on every crop.
-The forms: Huang et al.'s (Speed/accuracy trade-offs, section 3), C4 (He et al., Deep Residual
+Its forms: Huang et al.'s (Speed/accuracy trade-offs, section 3), C4 (He et al., Deep Residual
 Learning, appendix A) and the original one in Caffe.
 """
 
@@ -27,8 +27,8 @@ VECTOR_SIDE = 7
 
 
 class FasterRCNN(TwoStage):
-    """Faster R-CNN on any backbone that halves its maps; `crop` is a region's side, which linear
-    layers fix.
+    """Faster R-CNN on any backbone that halves its maps; `crop` is a region's side, unless linear
+    layers fix it.
     """
 
     def __init__(

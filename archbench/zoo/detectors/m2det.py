@@ -1,10 +1,8 @@
 """M2Det (Zhao et al., M2Det: A Single-Shot Object Detector based on Multi-Level Feature Pyramid
 Network), after qijiezhao/M2Det.
 
-Eight U-shaped modules (TUM), each fed with one base map and what the one before made of it, give
-eight pyramids; maps of one size are concatenated. In the authors' code the eight reductions of the
-base map are one tied module and the attention over the concatenated maps (SFAM) is left out; the
-paper has eight, and the attention.
+Eight U-shaped modules (TUM), each fed with the base map and the largest output of the one before,
+give eight pyramids; maps of one size are concatenated.
 """
 
 from __future__ import annotations
@@ -21,7 +19,7 @@ from archbench.zoo.ops.nms import Selection, Soft
 TUMS, SCALES = 8, 6
 WIDTH = 256
 NARROW = 128
-"""Channels to which a module's copy of the base map is brought."""
+"""Channels to which the base map is reduced for a module."""
 SHALLOW, DEEP = 256, 512
 """Channels of the base map's two parts."""
 SQUEEZE = 16
@@ -54,8 +52,8 @@ class Base(nn.Module):
 
 
 class TUM(nn.Module):
-    """A thinned U-shape: five convolutions down, sums up again, and a 1x1 behind each; it gives six
-    maps, the largest first.
+    """A thinned U-shape: five convolutions down, sums up again, a 1x1 behind each sum; six maps,
+    the largest first.
     """
 
     def __init__(self, c_in: int, *, norm: Norm) -> None:
@@ -80,11 +78,12 @@ class TUM(nn.Module):
         sums = [self.top(maps[-1])]
         for lateral, m in zip(reversed(self.lateral), reversed(maps[:-1]), strict=True):
             sums.insert(0, lateral(m) + enlarge(sums[0], m))
+        # The authors do not smooth the smallest map, and add maps before they are smoothed.
         return [*(smooth(m) for smooth, m in zip(self.smooth, sums[:-1], strict=True)), sums[-1]]
 
 
 class Pyramid(nn.Module):
-    """Six maps of 8 x 256 channels out of a backbone's maps at strides 8 and 16."""
+    """Six maps of 8 x 256 channels from a backbone's maps at strides 8 and 16."""
 
     def __init__(self, backbone: Backbone, *, tied: bool, sfam: bool) -> None:
         super().__init__()
@@ -95,6 +94,8 @@ class Pyramid(nn.Module):
         reduce = [
             ConvNormReLU(SHALLOW + DEEP, NARROW, 1, norm=norm) for _ in range(1 if tied else TUMS)
         ]
+        # The authors' code repeats one module in a list, so that its weights are shared, and has no
+        # SFAM; the paper has eight reductions, and SFAM.
         self.reduce = nn.ModuleList(reduce * TUMS if tied else reduce)
         self.tums = nn.ModuleList(
             TUM(NARROW + WIDTH if i else NARROW, norm=norm) for i in range(TUMS)
@@ -115,6 +116,7 @@ class Pyramid(nn.Module):
         maps = [torch.cat(scale, dim=1) for scale in zip(*pyramids, strict=True)]
         if self.attention:
             maps = [gate(m) for gate, m in zip(self.attention, maps, strict=True)]
+        # Of the largest alone, in the authors' code.
         return [self.norm(maps[0]), *maps[1:]]
 
 
@@ -125,7 +127,7 @@ def m2det(
     shares = SHARES["320" if min(size) <= SIZE else "512"]
     shapes = ssd_shapes([share * min(size) / 100 for share in shares], [RATIOS] * SCALES)
     heads = [multibox(TUMS * WIDTH, len(level), 1 + classes) for level in shapes]
-    built = SingleStage(
+    detector = SingleStage(
         Pyramid(backbone, tied=tied, sfam=sfam),
         heads,
         shapes,
@@ -134,11 +136,12 @@ def m2det(
         clipped=True,
         steps=STEPS if size == (SIZE, SIZE) else None,
     )
-    built.selection = Selection(
+    # The authors' configuration bounds the detections of a class, not those of an image.
+    detector.selection = Selection(
         score=SCORE,
         iou=0.45,
-        per_image=built.boxes * classes,  # type: ignore[operator]
+        per_image=detector.boxes * classes,  # type: ignore[operator]
         per_class=PER_CLASS,
         soft=Soft(),
     )
-    return built
+    return detector

@@ -75,6 +75,7 @@ class FasterRCNNFPN(TwoStage):
         norm: Norm = "gn" if backbone.norm == "gn" else None
         strides = [stage.stride for stage in backbone.tapped]
         sizes = map_sizes(backbone, size)
+        # The region proposals have no group norm even where all else has (Detectron's GN files).
         columns, rows = sizes[-1]
         rpn = RegionProposals(
             WIDTH,
@@ -96,6 +97,7 @@ class FasterRCNNFPN(TwoStage):
         self.strides = strides
         self.backbone = backbone
         self.pyramid = FPN([stage.channels for stage in backbone.tapped], WIDTH, norm=norm)
+        # Every second cell, not a convolution: FPN, section 4.1.
         self.top = nn.MaxPool2d(1, 2)
         self.box_head = BoxHead(box_head, norm=norm)
         self.logits = nn.Linear(HIDDEN, classes + 1)
@@ -120,7 +122,7 @@ class FasterRCNNFPN(TwoStage):
 
 
 class MaskPredictions(NamedTuple):
-    """Raw predictions of Mask R-CNN: the regions', and what was chosen of them for masks.
+    """Raw predictions of Mask R-CNN: those of the regions, and the boxes chosen for masks.
 
     boxes [B, D, 4] in pixels, scores [B, D] (0: no detection), labels [B, D], mask_logits [B, D, 1
     + classes, 28, 28].
@@ -142,13 +144,14 @@ class MaskHead(nn.Sequential):
             *convolutions,
             nn.ConvTranspose2d(WIDTH, WIDTH, 2, 2),
             nn.ReLU(inplace=True),
+            # A mask for the background too, as in Detectron; detectron2 has none.
             nn.Conv2d(WIDTH, classes + 1, 1),
         )
 
 
 class MaskRCNN(FasterRCNNFPN):
-    """Faster R-CNN and a mask for each of the best `detections` boxes, which are chosen in the
-    forward pass.
+    """Faster R-CNN with a mask for each of the best `detections` boxes, which the forward pass
+    chooses.
     """
 
     def __init__(
@@ -184,14 +187,14 @@ class MaskRCNN(FasterRCNNFPN):
 
     def detect(self, regions: RegionPredictions) -> tuple[Tensor, Tensor, Tensor]:
         """Choose the boxes that get a mask."""
-        how = self.framework.selection
+        selection = self.framework.selection
         return detect(
             regions.proposals,
             regions.logits,
             regions.offsets,
             self.size,
-            how.score,
-            how.iou,
+            selection.score,
+            selection.iou,
             self.detections,
         )
 
@@ -200,7 +203,7 @@ class MaskRCNN(FasterRCNNFPN):
         own = raw.mask_logits.take_along_dim((raw.labels + 1)[:, :, None, None, None], dim=2)
         masks = own.squeeze(2).float().sigmoid()
         detections = []
-        # Detections come best first, and behind them what fills up their number.
+        # Detections come best first, padding behind them.
         for image, count in enumerate((raw.scores > 0).sum(dim=1).tolist()):
             boxes, scores, labels = (
                 values[image, :count] for values in (raw.boxes, raw.scores, raw.labels)
@@ -212,9 +215,7 @@ class MaskRCNN(FasterRCNNFPN):
     def synthesize(  # type: ignore[override]
         self, raw: MaskPredictions, generator: torch.Generator
     ) -> tuple[MaskPredictions, dict[str, str | int]]:
-        """What the scene gives, and an ellipse in each box as its mask; the boxes have been chosen
-        already.
-        """
+        """Draw the scene's regions, and an ellipse in each box chosen of them as its mask."""
         regions, counts = super().synthesize(raw.regions, generator)
         boxes, scores, labels = self.detect(regions)
         counts |= {

@@ -14,8 +14,8 @@ from archbench.zoo.layers import Norm, conv_leaky
 
 
 class Lateral(nn.Module):
-    """Narrow a map and what comes up from a coarser one to the same width each, and concatenate
-    both.
+    """Narrow a map and a coarser one to the same width and concatenate both, the coarser
+    upsampled.
     """
 
     def __init__(self, c_in: int, coarse: int, width: int, *, norm: Norm) -> None:
@@ -52,6 +52,7 @@ class Features(nn.Module):
         n5 = self.up5(c5)
         n4 = self.up4(self.lateral4(c4, n5))
         p3 = self.up3(self.lateral3(c3, n4))
+        # Concatenated, both ways, where Liu et al. add: the cfg file.
         p4 = self.down4(torch.cat([self.halve3(p3), n4], dim=1))
         p5 = self.down5(torch.cat([self.halve4(p4), n5], dim=1))
         return [predict(p) for predict, p in zip(self.predictors, (p3, p4, p5), strict=True)]

@@ -1,7 +1,7 @@
 """Pelee (Wang et al., Pelee: A Real-Time Object Detection System on Mobile Devices, section 3.1).
 
-An SSD on five maps, each behind a residual block; there are six pairs of heads, for the first map
-predicts two sizes of boxes. What the paper leaves open is as in Robert-JunWang/Pelee.
+An SSD on five maps, each behind a residual block. The first map has two pairs of heads, for boxes
+of two sizes. What the paper leaves open is as in Robert-JunWang/Pelee.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ class Features(nn.Module):
         self.backbone = backbone
         self.extras = nn.ModuleList()
         for narrow, stride, padding in EXTRAS:
+            # Bias and no batch norm, unlike the blocks below: the authors' Caffe network.
             wide = ConvNormReLU(narrow, WIDTH, 3, stride=stride, padding=padding, norm=None)
             self.extras.append(chain(ConvNormReLU(channels[-1], narrow, 1, norm=None), wide))
             channels.append(WIDTH)
@@ -51,6 +52,7 @@ class Features(nn.Module):
         for extra in self.extras:
             maps.append(extra(maps[-1]))
         first, *others = (block(m) for block, m in zip(self.blocks, maps, strict=True))
+        # The block runs once for its two pairs of heads.
         return [first, first, *others]
 
 

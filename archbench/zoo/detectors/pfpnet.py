@@ -1,9 +1,8 @@
 """PFPNet (Kim et al., Parallel Feature Pyramid Network for Object Detection), after
 chosj95/PFPNet.pytorch.
 
-One wide map is pooled to the sizes of four levels; every level reads its own pooled map and what a
-bottleneck makes of each other's (MSCA). All of its convolutions come behind a batch norm without
-parameters and a ReLU.
+One wide map is pooled to the sizes of four levels; every level reads its own pooled map and the
+bottlenecks of the others (MSCA). All convolutions of its neck follow a batch norm and a ReLU.
 """
 
 from __future__ import annotations
@@ -30,16 +29,17 @@ LAYERS = 300
 
 def normalised(channels: int) -> nn.Sequential:
     """Batch norm without parameters, and ReLU."""
+    # Without scale and shift, as in the authors' code.
     return nn.Sequential(nn.BatchNorm2d(channels, affine=False), nn.ReLU(inplace=True))
 
 
 def conv(c_in: int, c_out: int, kernel: int = 1) -> nn.Sequential:
-    """A convolution without bias behind both."""
+    """Batch norm, ReLU and a convolution without bias."""
     return chain(normalised(c_in), nn.Conv2d(c_in, c_out, kernel, padding=kernel // 2, bias=False))
 
 
 def resize(x: Tensor, rows: int, columns: int) -> Tensor:
-    """Bring a map to a size: a larger one by the means of its parts, a smaller one bilinearly."""
+    """Bring a map to a size: a larger one by means, a smaller one bilinearly."""
     if x.shape[2] > rows or x.shape[3] > columns:
         return F.adaptive_avg_pool2d(x, (rows, columns))
     return F.interpolate(x, size=(rows, columns), mode="bilinear", align_corners=False)
@@ -51,7 +51,7 @@ def level_sizes(first: int, second: int) -> list[tuple[int, int]]:
 
 
 class Pyramid(nn.Module):
-    """Three maps of a backbone to a pool of four levels and what is aggregated of it, 256 channels
+    """Three maps of a backbone to a pool of four levels and the maps aggregated of it, 256 channels
     each.
     """
 

@@ -17,15 +17,16 @@ from archbench.zoo.layers import ACTIVATIONS, Activation, ConvNormReLU, Norm, ad
 
 COARSE, FINE = 256, 128
 """Channels at stride 32, and at finer ones."""
+# The cfg file's masks 1, 2, 3 and 3, 4, 5 have one shape in common.
 TWO_SCALES = (((23, 27), (37, 58), (81, 82)), ((81, 82), (135, 169), (344, 319)))
-"""Anchors at strides 16 and 32: one shape is at both."""
+"""Anchors at strides 16 and 32."""
 
 
 class Rise(nn.Module):
-    """From a coarser map to a finer one's size: a 1x1, the finer map added, a 3x3, both added to it
-    again.
+    """From a coarser map to a finer one's size: a 1x1, the finer map added, a 3x3, both inputs
+    added to it again.
 
-    It gives the 3x3's own output, from which the next finer one rises, and the sum.
+    Its outputs are the 3x3's own, which the next finer scale reads, and the sum.
     """
 
     def __init__(self, c_in: int, *, norm: Norm, activation: Activation) -> None:
@@ -66,15 +67,15 @@ class Features(nn.Module):
         convolved = self.conv(narrow)
         maps = [self.activation(convolved + narrow)]
         for rise, fine in zip(self.rises, reversed(finer), strict=True):
+            # The branch up leaves the 3x3 before its sum.
             convolved, total = rise(convolved, fine)
             maps.append(total)
         return [predict(m) for predict, m in zip(self.predictors, maps, strict=True)][::-1]
 
 
 def prn(backbone: Backbone, *, size: tuple[int, int], classes: int, activation: Activation) -> YOLO:
-    """Build PRN on the maps that a backbone is tapped at: strides 16 and 32 or, for PRN-3l, 8
-    too.
-    """
+    """Build PRN on a backbone's maps at strides 16 and 32 and, for PRN-3l, 8."""
+    # PRN-3l has no public cfg file; YOLOv3's anchors are a choice.
     strides = STRIDES[-len(backbone.tapped) :]
     anchors = TWO_SCALES if len(strides) == len(TWO_SCALES) else ANCHORS
     maps = levels(backbone, size, anchors, strides)

@@ -1,7 +1,7 @@
 """RetinaNet (Lin et al., Focal Loss for Dense Object Detection, section 4).
 
 A feature pyramid of five levels and two towers of convolutions that all levels share; every class
-is scored by itself, without a background. What the paper leaves open is as in
+has a score of its own, without a background. What the paper leaves open is as in
 facebookresearch/Detectron.
 """
 
@@ -31,7 +31,7 @@ OCTAVES = (1.0, 2 ** (1 / 3), 2 ** (2 / 3))
 RATIOS = (0.5, 1.0, 2.0)
 """Height over width of an anchor."""
 CANDIDATES = 1000
-"""So many (anchor, class) pairs of a level come to the suppression, the best."""
+"""How many (anchor, class) pairs of a level, the best, come to the suppression."""
 SELECTION = Selection(score=0.05, iou=0.5, per_image=100)
 VARIANCES = (1.0, 1.0)
 
@@ -44,6 +44,7 @@ class Pyramid(nn.Module):
         channels = [stage.channels for stage in backbone.tapped]
         self.backbone = backbone
         self.fpn = FPN(channels, WIDTH, norm=None)
+        # On C5 (section 4); torchvision's retinanet_resnet50_fpn reads P5.
         self.sixth = nn.Conv2d(channels[-1], WIDTH, 3, 2, 1)
         self.seventh = nn.Conv2d(WIDTH, WIDTH, 3, 2, 1)
 
@@ -92,7 +93,7 @@ class RetinaNet(SingleStage):
             background=False,
         )
         self.ends = nn.Buffer(torch.tensor([*accumulate(self.levels)]), persistent=False)
-        """Behind which anchor each level ends."""
+        """The number of anchors up to the end of each level."""
 
     def postprocess(self, raw: Predictions) -> list[Detections]:
         boxes = decode(raw.offsets.float(), self.priors.boxes, VARIANCES)

@@ -21,8 +21,10 @@ from archbench.zoo.ops.nms import Selection
 
 FIRST, SECOND = 512, 1024
 """Channels of the first two prediction levels, behind their blocks."""
+# From the code.
 SCALE = 0.1
 """Weight of the branches beside the shortcut."""
+# SSD's first map has ratio 2 alone, four boxes a cell rather than six.
 FIRST_RATIOS = (2, 3)
 SELECTION = Selection(score=0.01, iou=0.45, per_image=200)
 
@@ -34,8 +36,8 @@ TAILS = {300: ((3, 0), (3, 0)), 512: ((4, 1),)}
 
 
 class Receptive(nn.Module):
-    """Branches, concatenated and brought to `c_out` channels by a 1x1, beside a 1x1 of the input;
-    summed, ReLU.
+    """Branches, concatenated and brought to `c_out` channels by a 1x1, summed with a 1x1 of the
+    input, then ReLU.
     """
 
     def __init__(
@@ -80,6 +82,7 @@ def rfb(c_in: int, c_out: int, *, stride: int, dilation: int, norm: Norm) -> Rec
     """Build the block for the other maps (RFB)."""
     q = c_in // 8
     conv, last = partial(ConvNormReLU, norm=norm), partial(ConvNorm, 2 * q, 2 * q, 3, norm=norm)
+    # Rates from the code: Figure 4 has 1, 3 and 5 in every block.
     middle = q // 2 * 3
     branches = [
         chain(conv(c_in, 2 * q, 1, stride=stride), last(dilation=dilation)),
@@ -95,7 +98,7 @@ def rfb(c_in: int, c_out: int, *, stride: int, dilation: int, norm: Norm) -> Rec
 
 
 class Features(nn.Module):
-    """The backbone's maps, each behind a block, and what is made of the second one."""
+    """The backbone's maps, each behind a block, and the layers that follow the second one."""
 
     def __init__(self, backbone: Backbone, layers: int) -> None:
         super().__init__()
@@ -134,7 +137,7 @@ def on_rfbnet_boxes(
     size: tuple[int, int],
     classes: int,
 ) -> SingleStage:
-    """Put a head with RFBNet's default boxes, clipped, on each of the maps that features give."""
+    """Put a head with RFBNet's default boxes, clipped, on each map of the features."""
     shapes = default_boxes(layers, size=size, classes=classes, first=FIRST_RATIOS)
     heads = [
         multibox(c, len(level), 1 + classes) for c, level in zip(channels, shapes, strict=True)

@@ -1,7 +1,7 @@
 """R-FCN (Dai et al.): the second stage runs once on the whole map, and regions vote in
 position-sensitive maps.
 
-The forms: Huang et al.'s (Speed/accuracy trade-offs, section 3), with boxes a class, and the
+Its forms: Huang et al.'s (Speed/accuracy trade-offs, section 3), with a box for each class, and the
 original one in Caffe.
 """
 
@@ -31,8 +31,8 @@ class RFCN(TwoStage):
     """R-FCN on any backbone that halves its maps and whose last stage runs on whole maps.
 
     A region is cut into `bins` x `bins`, each of which reads maps of its own. `crop` is about the
-    side of the whole crop that Huang et al. average: each bin is sampled at the nearest whole
-    number of points. Without `box_per_class` all classes share one box, and background has another.
+    side of the whole crop that Huang et al. average: a bin has the nearest whole number of samples.
+    Without `box_per_class` all classes share one box, and the background has another.
     """
 
     def __init__(
@@ -52,6 +52,7 @@ class RFCN(TwoStage):
         per_image: int | None = None,
     ) -> None:
         form = Framework.named(framework, per_image=per_image)
+        # Dai et al. dilate the last stage, which Huang et al. run as it is.
         split = backbone.split(dilated=form.region == "pool")
         if split.vectors:
             raise UsageError(
@@ -97,12 +98,13 @@ class RFCN(TwoStage):
             anchor_offsets,
             proposals,
             logits,
+            # Nobody reads the background's box, which the Caffe network computes.
             offsets if self.box_per_class else offsets[:, :, 1:],
         )
 
     def _vote(self, maps: Tensor, proposals: Tensor) -> Tensor:
-        """Average what each region's bins read of their maps: [B, bins * bins * C, H, W] to [B, P,
-        C].
+        """Average each region's bins, which read maps of their own: [B, bins * bins * C, H, W] to
+        [B, P, C].
         """
         if self.framework.region == "crop":
             return position_sensitive_crop(maps, proposals, self.size, self.bins, self.samples)

@@ -1,8 +1,8 @@
 """SSD (Liu et al., SSD: Single Shot MultiBox Detector, section 2), as published on VGG-16, HarDNet
 and MobileNet.
 
-The set of extra layers for 300 or for 512 may run at any size that leaves its last map a cell.
-`prediction="dense"` puts DSOD's layers in place of SSD's behind the same maps of the backbone.
+The extra layers for 300 or for 512 run at any size that leaves their last map a cell.
+`prediction="dense"` replaces SSD's layers behind the same maps of the backbone by DSOD's.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ EXTRAS = {
         Extra(128, 256, stride=1, padding=0),
         Extra(128, 256, stride=1, padding=0),
     ),
+    # The last one is a padded 4x4, from 2x2 cells to one: weiliu89/caffe, branch ssd.
     512: (Extra(256, 512), *[Extra(128, 256)] * 3, Extra(128, 256, kernel=4, stride=1)),
 }
 
@@ -56,7 +57,7 @@ CENTRED = Preparation(order="bgr", scale=255, mean=(127.5,) * 3, std=(1 / 0.0078
 """What MobileNet-SSD does to pictures."""
 
 RESNET_LAYERS = {321: 300, 513: 512}
-"""For each set of the ResNets the one of as many maps."""
+"""SSD's set with as many maps, for each of the ResNets'."""
 
 
 def check_layers(layers: int, sets: Sequence[int]) -> None:
@@ -95,7 +96,7 @@ def ssd_vgg(
     first: Sequence[float] = (2,),
     clipped: bool = False,
 ) -> SingleStage:
-    """Build SSD as it is on VGG-16: maps at strides 8 and 16, the first L2-normalised for its head,
+    """Build SSD as on VGG-16: maps at strides 8 and 16, the first L2-normalised for its head; extra
     layers with bias.
 
     `first` are the ratios of the first map's boxes; `clipped` cuts all boxes at the image's border.
@@ -140,10 +141,10 @@ def ssd_mobilenet(
     kernel: int = 3,
     centred: bool = False,
 ) -> SingleStage:
-    """Build SSD as it is on MobileNet: maps at strides 16 and 32, normalised extra layers, no L2
+    """Build SSD as on MobileNet: maps at strides 16 and 32, normalised extra layers, no L2
     normalisation.
 
-    `kernel` is the heads' side; `centred` takes pictures as MobileNet-SSD does.
+    `kernel` is the side of the heads' kernels; `centred` prepares pictures as MobileNet-SSD does.
     """
     check_layers(layers, (MOBILENET_SIZE,))
     preparation = CENTRED if centred else CAFFE

@@ -1,7 +1,7 @@
 """SSD (Liu et al.) in the form of Huang et al., Speed/accuracy trade-offs, section 3.
 
-Maps are the backbone's taps and extra layers, each of half its predecessor's side; a map's
-predictors sit on it directly. What the paper leaves open is as in tensorflow/models,
+Maps are the backbone's taps and extra layers, each half the size of the one before, with predictors
+on the maps themselves. What the paper leaves open is as in tensorflow/models,
 research/object_detection.
 """
 
@@ -28,8 +28,8 @@ SELECTION = Selection(score=1e-8, iou=0.6, per_image=100, per_class=100)
 
 
 class Features(nn.Module):
-    """The backbone's taps, the first L2-normalised where `l2_scale` is above 0, and a map for each
-    of the `extras`' depths.
+    """The backbone's taps, the first L2-normalised where `l2_scale` is above 0, and a map of each
+    depth of `extras`.
     """
 
     def __init__(
@@ -41,11 +41,13 @@ class Features(nn.Module):
         activation: type[nn.ReLU | nn.ReLU6],
     ) -> None:
         super().__init__()
+        # All additional layers have batch norm, VGG's too (section 3.6).
         norm: Norm = backbone.norm or "bn"
         self.backbone = backbone
         self.channels = [*(stage.channels for stage in backbone.tapped), *extras]
         self.scale = L2Norm(self.channels[0], l2_scale) if l2_scale else nn.Identity()
         self.extras = nn.ModuleList(
+            # The 1x1 before a strided 3x3 is the code's.
             chain(
                 ConvNormReLU(c_in, depth // 2, 1, norm=norm, activation=activation),
                 ConvNormReLU(depth // 2, depth, 3, stride=2, norm=norm, activation=activation),
@@ -62,9 +64,7 @@ class Features(nn.Module):
 
 
 class SSD(SingleStage):
-    """SSD on the maps of strides 16 and 32, or on what a backbone's own form says, and on
-    `extras`.
-    """
+    """SSD on the maps at strides 16 and 32, or those of a backbone's own form, and on `extras`."""
 
     def __init__(
         self,
@@ -106,6 +106,7 @@ def _shapes(maps: int, side: int) -> list[list[Shape]]:
     shapes: list[list[Shape]] = []
     for scale, above in pairwise(scales):
         pairs = [*((scale, ratio) for ratio in RATIOS), (math.sqrt(scale * above), 1.0)]
+        # The code leaves the first map three boxes (reduce_boxes_in_lowest_layer).
         pairs = pairs if shapes else [(SMALLEST, 1.0), (scale, 2.0), (scale, 1 / 2)]
         shapes.append(
             [(side * s * math.sqrt(ratio), side * s / math.sqrt(ratio)) for s, ratio in pairs]

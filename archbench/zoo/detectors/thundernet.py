@@ -1,9 +1,9 @@
 """ThunderNet (Qin et al., ThunderNet: Towards Real-time Generic Object Detection on Mobile Devices,
 section 3.2).
 
-A two-stage detector of few channels: context of three sizes is summed (CEM), the region proposals'
-features say which cells count (SAM), and regions are read from position-sensitive maps. Thresholds
-are those of qinzheng93/ThunderNet.
+A two-stage detector of few channels: context of three sizes is summed (CEM), the features of the
+region proposals weigh its cells (SAM), and regions read position-sensitive maps. Thresholds are
+those of qinzheng93/ThunderNet.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ STRIDE = 16
 RATIOS = (1 / 2, 3 / 4, 1.0, 4 / 3, 2.0)
 BINS = 7
 CHANNELS = 5
-"""Of a region's bins."""
+"""Channels of a region's bins."""
 CONTEXT = CHANNELS * BINS**2
 RPN_WIDTH = 256
 HIDDEN = 1024
@@ -47,10 +47,11 @@ FRAMEWORK = Framework(
 
 
 class ContextEnhancement(nn.Module):
-    """Sum three views of a map at stride 16: its own, that at stride 32, and the mean of that."""
+    """Sum three views at stride 16: the map there, the map at stride 32, and the latter's mean."""
 
     def __init__(self, fine: int, coarse: int) -> None:
         super().__init__()
+        # With bias, without norm or ReLU, unlike the layers after them.
         self.fine, self.coarse, self.whole = (
             nn.Conv2d(fine, CONTEXT, 1),
             nn.Conv2d(coarse, CONTEXT, 1),
@@ -67,7 +68,7 @@ class ThunderNet(TwoStage):
     """ThunderNet on any backbone that is tapped at strides 16 and 32; all classes share one box a
     region.
 
-    Its own layers have batch norm: their 245 channels form no groups.
+    Its own layers have batch norm, whatever the backbone has: 32 groups do not divide 245 channels.
     """
 
     def __init__(
@@ -104,17 +105,19 @@ class ThunderNet(TwoStage):
         self.backbone = backbone
         self.context = ContextEnhancement(*(stage.channels for stage in backbone.tapped))
         self.attention = chain(ConvNorm(RPN_WIDTH, CONTEXT, 1), nn.Sigmoid())
+        # One layer and one box for all classes meet the published BFLOPs; the authors' code has two
+        # layers and a box a class.
         self.hidden = chain(nn.Linear(CONTEXT, HIDDEN), nn.ReLU(inplace=True))
         self.logits = nn.Linear(HIDDEN, classes + 1)
         self.offsets = nn.Linear(HIDDEN, 4)
 
     def forward(self, images: Tensor) -> RegionPredictions:
         context = self.context(*self.backbone(images))
-        seen = self.rpn.conv(context)
-        objectness, anchor_offsets = self.rpn.predict([seen])
+        features = self.rpn.conv(context)
+        objectness, anchor_offsets = self.rpn.predict([features])
         proposals = self.propose(objectness, anchor_offsets)
         crops = position_sensitive_align(
-            context * self.attention(seen), proposals, STRIDE, BINS, SAMPLES
+            context * self.attention(features), proposals, STRIDE, BINS, SAMPLES
         )
         hidden = self.hidden(crops.flatten(1))
         rows = proposals.shape[:2]

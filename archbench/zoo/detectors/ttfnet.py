@@ -1,9 +1,9 @@
 """TTFNet (Liu et al., Training-Time-Friendly Network for Real-Time Object Detection), after
 ZJULearning/ttfnet.
 
-The map at stride 32 is doubled three times behind deformable convolutions, a shortcut from the
-backbone is added each time; an object is a peak of a heatmap, whose cell says how far its four
-sides are.
+The map at stride 32 is doubled three times behind deformable convolutions, each time with a
+shortcut from the backbone; an object is a peak of a heatmap, and its cell has the distances to the
+four sides.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ WIDTHS = (256, 128, 64)
 HEAT, HEAT_DEPTH = 128, 2
 SIZE = 64
 SCALE = 16
-"""Pixels to a unit of the predicted distances."""
+"""Pixels in a unit of the predicted distances."""
 SCORE = 0.01
 
 
@@ -40,8 +40,8 @@ class Predictions(NamedTuple):
 
 
 class Up(nn.Module):
-    """Double a map behind a deformable convolution and add a finer one behind `depth` 3x3, of which
-    the last has no ReLU.
+    """Double a map behind a deformable convolution and add a finer one behind `depth` 3x3, the last
+    without ReLU.
     """
 
     def __init__(self, c_in: int, c_fine: int, c_out: int, *, depth: int, norm: Norm) -> None:
@@ -58,8 +58,8 @@ class Up(nn.Module):
 
 
 class TTFNet(Detector):
-    """TTFNet on any backbone that is tapped at strides 4, 8, 16 and 32; `size_convs` are the 3x3 of
-    the head for distances.
+    """TTFNet on any backbone that is tapped at strides 4, 8, 16 and 32; `size_convs` counts the 3x3
+    of the head for distances.
 
     `postprocess` gives boxes inside the image, the best 100 peaks, without suppression; labels from
     0 to classes - 1.

@@ -17,7 +17,7 @@ from archbench.zoo.layers import Norm, chain, conv_leaky
 STRIDES = (16, 32)
 WIDTH = 1024
 PASSED = 64
-"""Channels to which the finer map is brought before four of its cells are laid into one."""
+"""Channels of the finer map before four of its cells become one."""
 VOC_CLASSES = 20
 VOC_ANCHORS = (
     (1.3221, 1.73145),
@@ -40,10 +40,8 @@ SCORE = 0.005
 
 
 class Features(nn.Module):
-    """The backbone's two maps joined at the coarser one's resolution, and the predictions on them.
-
-    The finer map's cells are laid four to a cell; the order of the channels that this makes is not
-    darknet's.
+    """The backbone's two maps joined at the coarser one's resolution, and the predictions on
+    them.
     """
 
     def __init__(self, backbone: Backbone, outputs: int) -> None:
@@ -61,6 +59,7 @@ class Features(nn.Module):
     def forward(self, images: Tensor) -> list[Tensor]:
         fine, coarse = self.backbone(images)
         deep = self.deep(coarse)
+        # Darknet's reorg orders the channels otherwise, so that its weights would not fit.
         x = self.joint(torch.cat([F.pixel_unshuffle(self.passed(fine), 2), deep], dim=1))
         return [self.predictor(x)]
 

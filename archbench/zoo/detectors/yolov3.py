@@ -19,11 +19,11 @@ WIDTHS = (128, 256, 512)
 TINY_STRIDES = (16, 32)
 TINY_ANCHORS = (((10, 14), (23, 27), (37, 58)), ((81, 82), (135, 169), (344, 319)))
 TINY, TINY_UP = 256, 128
-"""Channels of the coarser map's 1x1 in two-scale heads, and of what goes up from it."""
+"""Channels of the coarser map's 1x1 in two-scale heads, and of the 1x1 upward from it."""
 
 
 def tower(c_in: int, width: int, *, spp: bool = False, norm: Norm) -> nn.Sequential:
-    """Five convolutions, 1x1 and 3x3 in turns, to `width` channels; with `spp` the middle one's
+    """Five convolutions, 1x1 and 3x3 in turn, to `width` channels; with `spp` the middle one's
     output is pooled and narrowed.
     """
     pooled = [SPP(), conv_leaky(4 * width, width, 1, norm=norm)] if spp else []
@@ -54,7 +54,7 @@ class Upward(nn.Module):
 
 
 class Features(nn.Module):
-    """YOLOv3's three scales: a tower on each map, beside what comes up from the coarser tower."""
+    """YOLOv3's three scales: a tower on each map, joined with the output of the coarser tower."""
 
     def __init__(self, backbone: Backbone, outputs: int, *, spp: bool) -> None:
         super().__init__()
@@ -78,10 +78,10 @@ class Features(nn.Module):
 
 
 class TinyFeatures(nn.Module):
-    """Two scales: one 3x3 on the coarser map, one on the finer beside what comes up; `widths` are
-    their channels, finer first.
+    """Two scales: a 3x3 on the coarser map and one on the finer, joined with the coarser; `widths`
+    are their channels, finer first.
 
-    With a `bottleneck` two 1x1 stand before the finer 3x3, to its width and back.
+    With a `bottleneck` two 1x1 precede the finer 3x3, to its width and back.
     """
 
     def __init__(
@@ -92,6 +92,7 @@ class TinyFeatures(nn.Module):
         c4, c5 = (stage.channels for stage in backbone.tapped)
         fine, coarse = widths
         both = TINY_UP + c4
+        # Fitted: 163,840 weights at stride 16 bring PeleeNet-FPN to PeleeNet-YOLO's totals.
         narrowed = (
             chain(conv_leaky(both, fine, 1, norm=norm), conv_leaky(fine, both, 1, norm=norm))
             if bottleneck

@@ -1,5 +1,5 @@
-"""What detectors share that find objects as peaks of heatmaps, without anchors: heads, preparation,
-what is drawn for the load.
+"""What detectors without anchors share, which find objects as peaks of heatmaps: heads,
+preparation, the drawing of the load.
 """
 
 from __future__ import annotations
@@ -16,21 +16,20 @@ PREPARATION = Preparation(
     order="bgr",
     mean=(0.40789654, 0.44719302, 0.47026115),
     std=(0.28863828, 0.27408164, 0.27809835),
+    # Theirs pad all sides, and test at a picture's own size.
     resize="fit",
 )
-"""What CornerNet and CenterNet do to pictures (princeton-vl/CornerNet, xingyizhou/CenterNet), which
-they pad on all sides.
-"""
+"""What CornerNet and CenterNet do to pictures (princeton-vl/CornerNet, xingyizhou/CenterNet)."""
 RARE = -2.19
-"""The bias with which heatmaps begin, so that hardly any cell fires."""
+"""The initial bias of heatmaps, with which hardly any cell fires."""
 PEAKS = 100
 
 
 def predictor(
     c_in: int, width: int, outputs: int, *, depth: int = 1, bias: float = 0.0
 ) -> nn.Sequential:
-    """A head: `depth` 3x3 with ReLU to `width` channels and a 1x1 to the `outputs`, all with bias;
-    the last begins at `bias`.
+    """A head: `depth` 3x3 with ReLU to `width` channels and a 1x1 to the `outputs`, all with a
+    bias; the last bias begins at `bias`.
     """
     last = nn.Conv2d(width, outputs, 1)
     nn.init.constant_(last.bias, bias)  # type: ignore[arg-type]
@@ -42,7 +41,7 @@ def predictor(
 def draw_objects(
     raw: Tensor, *, size: tuple[int, int], generator: torch.Generator
 ) -> list[tuple[Objects, Tensor, Tensor]]:
-    """Draw the objects of each image for heatmaps like `raw` [B, C, H, W]: they, their centres'
+    """Draw the objects of each image for heatmaps like `raw` [B, C, H, W], with their centres'
     cells [N, 2] and the heatmap's logits.
     """
     _, classes, rows, columns = raw.shape

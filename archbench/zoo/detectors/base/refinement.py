@@ -1,5 +1,5 @@
 """What detectors share that refine their anchors before they classify them, as RefineDet does:
-anchors, decoding, choice, load.
+anchors, decoding, selection, load.
 """
 
 from __future__ import annotations
@@ -60,6 +60,7 @@ class Refinement(Detector):
         self.size, self.classes = size, classes
         grids = []
         for cells, stride, side in zip(sizes, STRIDES, PRIOR_SIDES, strict=True):
+            # Without SSD's second square: the scripts of sfzhang15/RefineDet give no max sizes.
             shapes = [(side * math.sqrt(ratio), side / math.sqrt(ratio)) for ratio in RATIOS]
             grids.append(grid_priors(cells, stride, shapes))
         self.levels = [len(grid) for grid in grids]

@@ -1,4 +1,4 @@
-"""What single-shot detectors share: a head on every map, default boxes, decoding, the choice of
+"""What single-shot detectors share: a head on every map, default boxes, decoding, the selection of
 detections, the load.
 """
 
@@ -28,7 +28,7 @@ Shape = tuple[float, float]
 CAFFE = Preparation(order="bgr", scale=255, mean=(104, 117, 123), std=(1, 1, 1))
 """What SSD's Caffe code and its descendants do to pictures."""
 SSD_SELECTION = Selection(score=0.01, iou=0.45, per_image=200, candidates=400)
-"""How they choose detections (weiliu89/caffe, branch ssd)."""
+"""How they select detections (weiliu89/caffe, branch ssd)."""
 
 
 class Predictions(NamedTuple):
@@ -61,8 +61,8 @@ class Head(nn.Module):
 def multibox(
     c_in: int, boxes: int, outputs: int, *, kernel: int = 3, before: nn.Module | None = None
 ) -> Head:
-    """SSD's head: two convolutions side by side with bias, for so many boxes a cell and `outputs`
-    logits a box.
+    """SSD's head: two convolutions side by side with bias, for `boxes` a cell and `outputs` logits
+    a box.
     """
     padding = kernel // 2
     offsets = nn.Conv2d(c_in, 4 * boxes, kernel, padding=padding)
@@ -70,8 +70,7 @@ def multibox(
 
 
 class SingleStage(Detector):
-    """A detector with a head on each map that `features` gives; its maps' default boxes have the
-    `shapes` of each.
+    """A detector with a head on each map of its `features`; `shapes` are those of each map's boxes.
 
     Boxes stand at (index + 0.5) * step in the image, where `steps` says what a cell spans on each
     map (pixels; without it the image is divided evenly); `clipped` ones are cut at its border.

@@ -36,11 +36,11 @@ Objectness = Literal["softmax", "sigmoid"]
 
 @dataclass(frozen=True)
 class Framework:
-    """What a detector has of the framework it was published with rather than of its paper.
+    """What a detector has from the framework it was published with rather than from its paper.
 
     `activation` and `variances` are those of the region proposals, of which `candidates` a map (0:
     all) come to the suppression; `region` says how regions are read, `background` whether the box
-    regression has outputs for the background class too, `resize` how pictures are brought to the
+    regression has outputs for the background class too, `resize` how pictures are fitted to the
     input.
     """
 
@@ -167,9 +167,7 @@ class RegionProposals(nn.Module):
         objectness: Objectness,
         framework: Framework,
     ) -> RegionProposals:
-        """Propose on the one map that a trunk gives for images of `size`, with so many `anchors` a
-        cell.
-        """
+        """Propose on a trunk's one map for images of `size`, with so many `anchors` a cell."""
         (tapped,) = trunk.tapped
         sides = SIDES[len(SIDES) - anchors // len(RATIOS) :]
         return cls(
@@ -180,6 +178,7 @@ class RegionProposals(nn.Module):
             sides=[sides],
             objectness=objectness,
             framework=framework,
+            # As the framework does at stride 8 (first_stage_atrous_rate); the paper does not say.
             dilation=2 if tapped.stride == 8 else 1,
         )
 
@@ -188,7 +187,7 @@ class RegionProposals(nn.Module):
         return self.predict([self.conv(m) for m in maps])
 
     def predict(self, maps: Sequence[Tensor]) -> tuple[Tensor, Tensor]:
-        """Give the same for maps that `conv` has made."""
+        """Give the same for maps that have passed `conv`."""
         logits = flatten_predictions([self.objectness(m) for m in maps], self.values)
         return logits, flatten_predictions([self.offsets(m) for m in maps], 4)
 
@@ -196,8 +195,8 @@ class RegionProposals(nn.Module):
 class TwoStage(Detector):
     """A detector that proposes regions, of which `proposals` an image come to its second stage.
 
-    A subclass computes `RegionPredictions` in `forward`; `framework` says how they are made and
-    chosen.
+    A subclass computes `RegionPredictions` in `forward`; `framework` says how regions are proposed
+    and chosen.
     """
 
     reads_regions = True
@@ -253,8 +252,8 @@ class TwoStage(Detector):
     def synthesize(
         self, raw: RegionPredictions, generator: torch.Generator
     ) -> tuple[RegionPredictions, dict[str, str | int]]:
-        """The scene as both stages see it: anchors respond to its objects, and what is proposed of
-        them does again.
+        """Draw the scene as both stages see it: anchors respond to its objects, then the proposals
+        made of them.
         """
         anchors = self.rpn.anchors.boxes.cpu()
         scale = torch.tensor(SSD_VARIANCES) / torch.tensor(self.framework.variances)

@@ -1,4 +1,4 @@
-"""What YOLO's detectors share: anchors in the cells of each map, decoding, the choice of
+"""What YOLO's detectors share: anchors in the cells of each map, decoding, the selection of
 detections, the load.
 """
 
@@ -178,13 +178,12 @@ def upsample(x: Tensor, like: Tensor) -> Tensor:
 
 
 def decode(offsets: Tensor, priors: Tensor, cell: float) -> Tensor:
-    """Bring offsets [..., N, 4] of priors [N, 4] to boxes: a centre anywhere in its cell, a size
+    """Turn offsets [..., N, 4] of priors [N, 4] into boxes: a centre anywhere in its cell, a size
     that stretches the prior's.
-
-    A side is stretched 62.5 times at most: random weights would overflow.
     """
     centre, size = boxes.to_centres(priors).split(2, dim=-1)
     shift, stretch = offsets.split(2, dim=-1)
+    # Darknet does not limit the stretch, which overflows with random weights.
     centre = centre + (shift.sigmoid() - 0.5) * cell
     return boxes.to_corners(
         torch.cat([centre, size * stretch.clamp(max=boxes.LARGEST_STRETCH).exp()], dim=-1)
@@ -192,8 +191,8 @@ def decode(offsets: Tensor, priors: Tensor, cell: float) -> Tensor:
 
 
 def encode(targets: Tensor, priors: Tensor, cell: float) -> Tensor:
-    """The offsets with which `decode` comes nearest to boxes: a centre outside the prior's cell is
-    brought to the cell's edge.
+    """The offsets with which `decode` comes nearest to boxes: a centre outside the prior's cell
+    goes to the cell's edge.
     """
     centre, size = boxes.to_centres(priors).split(2, dim=-1)
     to_centre, to_size = boxes.to_centres(targets).split(2, dim=-1)
