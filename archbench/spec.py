@@ -18,6 +18,10 @@ MAX_DIGITS = 100
 """Digits up to which a number is read: no size, count or seed has as many."""
 FLAGS = ("backbone", "detector", "size", "classes", "batch", "mode")
 """What a spec has besides options, so that no option has such a name."""
+ORIGINS = ("timm", "torchvision", "transformers")
+"""Libraries whose networks are named LIBRARY:NAME."""
+FILE = "file"
+"""The origin of a user's own network, named PATH.py:NAME or package.module:NAME."""
 
 
 class UsageError(ValueError):
@@ -92,6 +96,14 @@ def format_value(value: OptionValue) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
+def origin_of(name: str) -> str:
+    """Say where a backbone is from by its name: empty for the zoo, `FILE`, or one of `ORIGINS`."""
+    before, colon, _ = name.partition(":")
+    if not colon:
+        return ""
+    return before if before in ORIGINS else FILE
+
+
 def _classes(count: int) -> str:
     return "trunk alone" if not count else "1 class" if count == 1 else f"{count} classes"
 
@@ -101,14 +113,16 @@ class Spec:
     """One network at one input, in normal form: two spellings of the same network give equal specs.
 
     `zoo.catalogue.resolve` makes specs. Sizes are pixels; `classes` counts foreground classes (0:
-    the trunk alone); `options` holds those that differ from their defaults, sorted by key.
+    the trunk alone; None: what a whole network from elsewhere has by itself); `options` holds those
+    that differ from their defaults, sorted by key. A backbone from elsewhere is ORIGIN:NAME, as it
+    was written.
     """
 
     backbone: str
     detector: str | None
     width: int
     height: int
-    classes: int
+    classes: int | None
     batch: int = 1
     mode: Literal["infer", "train"] = "infer"
     options: tuple[tuple[str, OptionValue], ...] = ()
@@ -116,6 +130,16 @@ class Spec:
     """What a later version's record says besides, as JSON: a network that this version cannot
     make, and like no other.
     """
+
+    @property
+    def origin(self) -> str:
+        """Where its backbone is from: empty for the zoo, `FILE`, or one of `ORIGINS`."""
+        return origin_of(self.backbone)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it is a network from elsewhere that is run as it is, under no detector."""
+        return bool(self.origin) and self.detector is None
 
     @property
     def size(self) -> str:
@@ -129,7 +153,9 @@ class Spec:
 
     def __str__(self) -> str:
         network = f"{self.backbone} + {self.detector}" if self.detector else self.backbone
-        parts = [network, self.size, _classes(self.classes)]
+        parts = [network, self.size]
+        if self.classes is not None:
+            parts.append(_classes(self.classes))
         if self.options:
             parts.append(self.options_text)
         if self.batch != 1:
@@ -145,7 +171,9 @@ class Spec:
         words = ["archbench", "profile", self.backbone]
         if self.detector:
             words += ["--detector", self.detector]
-        words += ["--size", self.size, "--classes", str(self.classes)]
+        words += ["--size", self.size]
+        if self.classes is not None:
+            words += ["--classes", str(self.classes)]
         if self.batch != 1:
             words += ["--batch", str(self.batch)]
         if self.mode == "train":

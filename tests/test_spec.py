@@ -128,3 +128,26 @@ def test_a_spec_reads_as_one_line() -> None:
     spec = catalogue.resolve("VGG-16", "RefineDet320", batch=2, pool_ceil=True).spec
     assert str(spec) == "vgg16 + refinedet, 320x320, 80 classes, pool_ceil=true, batch 2"
     assert str(catalogue.resolve("resnet50", classes=0).spec) == "resnet50, 224x224, trunk alone"
+
+
+OWN = Spec("nets.py:TinyDetector@3fa2c1", None, 320, 320, None, options=(("width", 0.5),))
+
+
+def test_a_network_from_elsewhere_says_where_by_its_name() -> None:
+    names = {
+        "vovnet39": "",
+        "nets.py:Tiny": "file",
+        "package.nets:tiny": "file",
+        "timm:convnext_tiny": "timm",
+    }
+    assert {name: Spec(name, None, 8, 8, None).origin for name in names} == names
+    under = Spec("nets.py:tiny", "ssd", 300, 300, 20)
+    assert (OWN.is_whole, under.is_whole, SPECS[0].is_whole) == (True, False, False)
+
+
+def test_a_whole_network_has_classes_only_where_they_were_given() -> None:
+    assert str(OWN) == "nets.py:TinyDetector@3fa2c1, 320x320, width=0.5"
+    assert OWN.command() == (
+        "archbench profile nets.py:TinyDetector@3fa2c1 --size 320x320 --option width=0.5"
+    )
+    assert Spec.from_dict(json.loads(json.dumps(OWN.to_dict()))) == OWN

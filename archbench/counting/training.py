@@ -4,7 +4,7 @@ is allocated or computed.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import reduce
 from typing import Any
 
@@ -51,12 +51,15 @@ def mean_square(outputs: Any) -> Tensor:
 
 
 def _differentiable(outputs: Any) -> Iterator[Tensor]:
-    """Find the tensors that have a gradient in nested lists and tuples."""
+    """Find the tensors that have a gradient in nested lists, tuples and mappings."""
     if isinstance(outputs, Tensor):
         if outputs.is_floating_point() and outputs.requires_grad:
             yield outputs
     elif isinstance(outputs, list | tuple):
         for output in outputs:
+            yield from _differentiable(output)
+    elif isinstance(outputs, Mapping):
+        for output in outputs.values():
             yield from _differentiable(output)
 
 

@@ -59,6 +59,8 @@ def default_form(spec: Spec) -> str:
     """
     if spec.detector is None:
         return ""
+    if spec.origin:
+        return catalogue.find("detector", spec.detector).form
     network = catalogue.network(spec)
     base, head = network.backbone, network.detector
     assert head

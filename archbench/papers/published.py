@@ -305,6 +305,8 @@ def _figures_for(spec: Spec) -> tuple[Published, ...]:
     """Only names that share the spec's roots are resolved: a light command has no time for all of
     them.
     """
+    if spec.origin:
+        return ()
     base, head = root("backbone", spec.backbone), root("detector", spec.detector)
     return tuple(
         figure

@@ -45,7 +45,7 @@ class SpecData(TypedDict):
     detector: Name | None
     width: Side
     height: Side
-    classes: Count
+    classes: Count | None
     batch: NotRequired[Annotated[int, Meta(ge=1, lt=MAX_BATCH)]]
     mode: NotRequired[Literal["infer", "train"]]
     options: dict[Name, bool | Number | str]

@@ -26,10 +26,10 @@ class TrainingStep:
     """A network with its loss and its optimiser, SGD with momentum; `step` is what training does
     for each batch.
 
-    `classes` are the network's, 0 for a trunk alone; `seed` draws the labels. The network, on its
-    device in its precision, comes to be in training mode. Momentum appears in the first step, so
-    time and memory count from the second on. Neither the network nor the images may have been made
-    under `torch.inference_mode`, where `step` cannot run. Raises UsageError for a network that
+    `classes` are a classifier's, 0 for any other network; `seed` draws the labels. The network, on
+    its device in its precision, comes to be in training mode. Momentum appears in the first step,
+    so time and memory count from the second on. Neither the network nor the images may have been
+    made under `torch.inference_mode`, where `step` cannot run. Raises UsageError for a network that
     cannot be trained at any batch.
     """
 

@@ -60,7 +60,9 @@ def prepare(spec: Spec, settings: Settings, device: Device, conditions: Conditio
     ]
     bench = Bench(network, device, cycle(inputs))
     if spec.mode == "train":
-        bench.training = TrainingStep(network, classes=spec.classes, seed=settings.seed)
+        # What a network from elsewhere gives may be anything, classes or not.
+        classes = 0 if spec.is_whole else spec.classes or 0
+        bench.training = TrainingStep(network, classes=classes, seed=settings.seed)
         conditions["loss"] = bench.training.loss
     return bench
 

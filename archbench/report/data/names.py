@@ -18,9 +18,13 @@ def short_names(specs: Iterable[Spec]) -> dict[Spec, str]:
     return {
         spec: short_name(spec)
         if alike[short_name(spec)] == 1
-        else f"{short_name(spec)}, {spec.classes} classes"
+        else f"{short_name(spec)}, {_classes(spec)}"
         for spec in distinct
     }
+
+
+def _classes(spec: Spec) -> str:
+    return "its own classes" if spec.classes is None else f"{spec.classes} classes"
 
 
 def short_name(spec: Spec) -> str:

@@ -100,7 +100,7 @@ def network(spec: Spec) -> Network:
         (base, head),
         dict(spec.options),
         (spec.width, spec.height),
-        classified=head is None and spec.classes > 0,
+        classified=head is None and not spec.is_whole and bool(spec.classes),
     )
     detector = head.on_family(base.stands_as) if head else None
     return Network(spec, base, detector, *pair.settled())
