@@ -1,4 +1,6 @@
-"""How names are compared, and what is suggested for one that nothing has. Imports nothing heavy."""
+"""How names are compared, what is suggested for one that nothing has, and how what does not fit is
+said. Imports nothing heavy.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +12,12 @@ from collections.abc import Iterable
 def fold(name: str) -> str:
     """Bring a name to the form in which names are compared: letters and digits, lower case."""
     return re.sub(r"[^a-z0-9]", "", name.lower())
+
+
+def plainly(error: Exception) -> str:
+    """Say what msgspec found not to fit, without the marks of code."""
+    what, _, path = str(error).replace("`", "").partition(" - at $")
+    return f"{what} in {path[1:]}" if len(path) > 1 else what
 
 
 def match(name: str, known: Iterable[str]) -> str | None:

@@ -25,6 +25,7 @@ from archbench.records.conditions import Conditions, Count, Environment, Number,
 from archbench.records.schema import SCHEMA_VERSION, Cause, Metric, Record
 from archbench.settings import SETTINGS, Settings
 from archbench.spec import MAX_BATCH, MAX_SIDE, Spec
+from archbench.spelling import plainly
 
 Tell = Callable[[str], None]
 """Hears what of a record is dropped, and why."""
@@ -256,7 +257,7 @@ class Reader:
             try:
                 return convert(value, kind)
             except ValidationError as error:
-                wrong = _plainly(error)
+                wrong = plainly(error)
         raise RecordError(f"{where}: {wrong}" if where else wrong)
 
 
@@ -282,12 +283,6 @@ def _parse(line: bytes) -> Any:
 
 def _integer(digits: str) -> float:
     return int(digits) if len(digits) < 20 else float(digits)
-
-
-def _plainly(error: ValidationError) -> str:
-    """What does not fit, without the marks of code."""
-    what, _, path = str(error).replace("`", "").partition(" - at $")
-    return f"{what} in {path[1:]}" if len(path) > 1 else what
 
 
 def _unknown(data: Mapping[str, Any], measured: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,10 +79,13 @@ def _patterned(kind: Kind, name: str) -> Entry | None:
     for entry in entries(kind):
         match = re.fullmatch(entry.pattern, text) if entry.pattern else None
         if match:
-            numbers = {
-                key: float(value) if "." in value else int(value)
-                for key, value in match.groupdict().items()
-            }
+            try:
+                numbers = {
+                    key: float(value) if "." in value else int(value)
+                    for key, value in match.groupdict("").items()
+                }
+            except ValueError:
+                continue
             return replace(entry, name=match[0], aliases=(), arguments=entry.arguments | numbers)
     return None
 

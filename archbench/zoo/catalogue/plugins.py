@@ -63,7 +63,13 @@ def read_plugin(plugin: str) -> list[Entry]:
         kind: Kind = data.get("kind", "detector")
         if kind not in KINDS:
             raise UsageError(f"its kind is {kind!r}, not backbone or detector")
-        return read_table(kind, path.stem, data, plugin)
+        # The types are loaded where there are plug-ins alone: commands start without.
+        from archbench.zoo.catalogue.form import check_entries, check_table
+
+        check_table(data)
+        entries = read_table(kind, path.stem, data, plugin)
+        check_entries(entries)
+        return entries
     except (RecursionError, MemoryError):
         raise UsageError(f"plug-in {plugin} cannot be read: it is nested too deeply") from None
     except (SyntaxError, tomllib.TOMLDecodeError) as error:

@@ -173,7 +173,7 @@ ENTRY = 'ENTRY = """\n{}\n"""\n'
         ("", "has no ENTRY"),
         ("ENTRY = (", "cannot be read"),
         (ENTRY.format("builder = "), "cannot be read"),
-        (ENTRY.format('builder = "X"'), "not that of a family: KeyError 'networks'"),
+        (ENTRY.format('builder = "X"'), "missing required field networks"),
         (ENTRY.format('kind = "neck"\n[networks.x]'), "its kind is 'neck'"),
         (
             ENTRY.format('builder = "X"\nsource = "a test"\ninput = "64x64"\n[networks.SSD_Huang]'),
@@ -359,14 +359,9 @@ def build(*, taps=None):
 PLACE = 21
 
 
-@pytest.mark.parametrize("when", ["x.is_meta", "CALLS"])
 @pytest.mark.parametrize(
-    ("statement", "said"),
-    [
-        ("raise SystemExit", "SystemExit"),
-        ("raise KeyboardInterrupt", "KeyboardInterrupt"),
-        ("raise Odd", "Odd"),
-    ],
+    ("when", "statement", "said"),
+    [("x.is_meta", "raise KeyboardInterrupt", "KeyboardInterrupt"), ("CALLS", "raise Odd", "Odd")],
 )
 def test_whatever_a_network_raises_before_it_is_timed_is_refused_by_its_worker(
     tmp_path: Path, when: str, statement: str, said: str, capsys: pytest.CaptureFixture[str]
