@@ -77,13 +77,8 @@ def _run(module: nn.Module, state: Lent, inputs: Inputs, spelling: Spelling) -> 
     try:
         args, kwargs, tensors = inputs.on(state.device)
         state.prepare()
-        mode = Trace(
-            state.storages,
-            tensors,
-            on_meta=state.device.type == "meta",
-            before_write=state.save,
-        )
-        mode.follow((state.paths.get(sub, ""), sub) for sub in state.modules)
+        state.follow()
+        mode = Trace(state, tensors)
         with spelling(), mode.watching() as result:
             module(*args, **kwargs)
         return result

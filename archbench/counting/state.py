@@ -11,7 +11,7 @@ import contextlib
 import random
 import sys
 from collections import OrderedDict, deque
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from operator import is_
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -54,44 +54,49 @@ class Belongings:
         self._kept: list[tuple[Container, Any]] = []
         self._empty: list[Container] = []
         self._random: list[tuple[torch.Generator, Tensor]] = []
-        self._seen: set[int] = set()
-        self._waiting: list[Any] = [module]
-        while self._waiting:
-            self._visit(self._waiting.pop())
+        self._collect([module])
 
-    def _visit(self, value: Any) -> None:
-        if id(value) in self._seen:
-            return
-        self._seen.add(id(value))
-        if isinstance(value, Tensor):
-            self.tensors[id(value)] = value
-        elif isinstance(value, nn.Module):
+    def _collect(self, waiting: list[Any]) -> None:
+        """Note all that is reached from some values."""
+        seen: set[int] = set()
+        while waiting:
+            value = waiting.pop()
+            if id(value) in seen:
+                continue
+            seen.add(id(value))
+            if isinstance(value, Tensor):
+                self.tensors[id(value)] = value
+                continue
+            held = self._held_by(value)
+            for each in held.values() if isinstance(held, dict) else held:
+                kind = type(each)
+                if kind in ATOMS:
+                    continue
+                if kind in PLAIN and not each:
+                    self._empty.append(each)
+                else:
+                    waiting.append(each)
+
+    def _held_by(self, value: Any) -> Collection[Any]:
+        """Note a value that is no tensor, and give what it holds."""
+        if isinstance(value, nn.Module):
             self.modules.append(value)
-            self._keep(value.__dict__)
-        elif isinstance(value, dict | list | set | deque):
-            self._keep(value)
-        elif isinstance(value, tuple | frozenset):
-            self._wait_for(value)
-        elif isinstance(value, torch.Generator):
+            return self._kept_as(value.__dict__)
+        if isinstance(value, dict | list | set | deque):
+            return self._kept_as(value)
+        if isinstance(value, tuple | frozenset):
+            return value
+        if isinstance(value, torch.Generator):
             self._random.append((value, value.get_state()))
         elif type(value).__module__.partition(".")[0] not in FOREIGN:
             held = getattr(value, "__dict__", None)
             if type(held) is dict:
-                self._keep(held)
+                return self._kept_as(held)
+        return ()
 
-    def _keep(self, container: Container) -> None:
+    def _kept_as(self, container: Container) -> Container:
         self._kept.append((container, container.copy()))
-        self._wait_for(container.values() if isinstance(container, dict) else container)
-
-    def _wait_for(self, values: Iterable[Any]) -> None:
-        for value in values:
-            kind = type(value)
-            if kind in ATOMS:
-                continue
-            if kind in PLAIN and not value:
-                self._empty.append(value)
-            else:
-                self._waiting.append(value)
+        return container
 
     def restore(self) -> None:
         """Put back what every container held."""
@@ -163,9 +168,12 @@ class Lent(Belongings):
         super().__init__(module)
         self.device = device
         self.paths = paths(module)
+        self.path = [""]
+        """Where a pass is: the paths of the modules that are running, those inside last."""
         own = [sub.__dict__ for sub in self.modules]
         self._modes = [(each, each.get("training")) for each in own]
-        self._followed = [each for each in own if "forward" not in each]
+        self._bare = [each for each in own if "forward" not in each]
+        self._followed: list[tuple[dict[str, Any], Callable[..., Any]]] = []
         self._moved = {
             key: _moved(tensor, device)
             for key, tensor in self.tensors.items()
@@ -190,6 +198,15 @@ class Lent(Belongings):
             if inner is not sub:
                 own["forward"] = inner
 
+    def follow(self) -> None:
+        """Have a module that is ready keep track of where a pass is."""
+        self._followed = self._followed or [
+            (sub.__dict__, _followed(sub.forward, self.paths.get(sub, ""), self.path))
+            for sub in self.modules
+        ]
+        for own, forward in self._followed:
+            own["forward"] = forward
+
     def save(self, tensor: Tensor) -> None:
         """Note what a tensor holds that an operator is about to write to."""
         if tensor.layout is not torch.strided:
@@ -202,7 +219,7 @@ class Lent(Belongings):
         """Put back all containers and the values of all tensors that were written to."""
         for own, mode in self._modes:
             own["training"] = mode
-        for own in self._followed:
+        for own in self._bare:
             own.pop("forward", None)
         super().restore()
         for storage, values in self._written.values():
@@ -210,6 +227,18 @@ class Lent(Belongings):
                 storage.resize_(values.nbytes())
             storage.copy_(values)
         self._written.clear()
+
+
+def _followed(forward: Callable[..., Any], path: str, stack: list[str]) -> Callable[..., Any]:
+    def followed(*args: Any, **kwargs: Any) -> Any:
+        stack.append(path)
+        try:
+            return forward(*args, **kwargs)
+        finally:
+            stack.pop()
+
+    followed.__wrapped__ = forward  # type: ignore[attr-defined]
+    return followed
 
 
 def _moved(tensor: Tensor, device: torch.device) -> Tensor:

@@ -5,7 +5,7 @@ as modules.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from math import prod
 from typing import Any
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from archbench.counting.liveness import Liveness, storage_key, storage_keys
-from archbench.counting.plans import plan_of
+from archbench.counting.plans import Plan, plan_of
 from archbench.counting.rules.work import (
     Attention,
     BatchNorm,
@@ -25,6 +25,7 @@ from archbench.counting.rules.work import (
     Unknown,
     Work,
 )
+from archbench.counting.state import Lent
 from archbench.counting.tally import Foreign, Pass, Row
 from archbench.shapes.devices import run_on_meta, tensors_in
 
@@ -37,34 +38,28 @@ class Called:
     def __init__(self, func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
         self.func, self.args, self.kwargs = func, args, kwargs
         self.plan = plan_of(func)
-        self.read = [*tensors_in(args), *tensors_in(kwargs.values())]
+        self.read = tensors_in((*args, *kwargs.values()) if kwargs else args)
 
 
 class Trace(TorchDispatchMode):
-    """Sees every operator of a pass and keeps what the report needs.
-
-    `weights` are the storages that the module holds, `inputs` the tensors that it is given.
-    `before_write` is told of a tensor that is about to be written to and that no operator of the
-    pass made.
+    """Sees every operator of a pass of a module and keeps what the report needs; `inputs` are the
+    tensors that the module is given.
     """
 
-    def __init__(
-        self,
-        weights: set[int],
-        inputs: list[Tensor],
-        *,
-        on_meta: bool,
-        before_write: Callable[[Tensor], None],
-    ) -> None:
+    def __init__(self, state: Lent, inputs: list[Tensor]) -> None:
         super().__init__()
         self.result = Pass()
-        self.liveness = Liveness(weights | storage_keys(inputs))
-        self.on_meta = on_meta
-        self._before_write = before_write
-        self._weights = weights
+        self.liveness = Liveness(state.storages | storage_keys(inputs))
+        self.on_meta = state.device.type == "meta"
+        self._state = state
+        self._weights = state.storages
+        self._path = state.path
+        self._recurrent = {
+            state.paths.get(sub, "")
+            for sub in state.modules
+            if isinstance(sub, nn.RNNBase | nn.RNNCellBase)
+        }
         self._maps: dict[int | None, torch.Size] = {}
-        self._path = [""]
-        self._recurrent: set[str] = set()
         self._note_maps(inputs)
 
     @classmethod
@@ -87,7 +82,7 @@ class Trace(TorchDispatchMode):
         else:
             out = self.run(called)
             self.account(called, out)
-        written = list(tensors_in((out,)))
+        written = [out] if type(out) is Tensor else tensors_in((out,))
         is_new = self._move(called.read, written, in_place=plan.is_mutable)
         if is_new and not plan.is_mutable:
             self._note_maps(written)
@@ -100,7 +95,7 @@ class Trace(TorchDispatchMode):
         if called.plan.is_mutable:
             for tensor in called.read:
                 if not tensor.is_meta and not self.liveness.has(tensor):
-                    self._before_write(tensor)
+                    self._state.save(tensor)
         if self.on_meta:
             return run_on_meta(called.func, called.args, called.kwargs, called.read)
         return called.func(*called.args, **called.kwargs)
@@ -112,32 +107,9 @@ class Trace(TorchDispatchMode):
         if plan.is_named or isinstance(work, Unknown) or (work is not None and not _is_dense(work)):
             self.result.named[plan.name] += 1
         elif work is not None:
-            before = len(self.result.rows)
-            self._count(plan.word, work, inside)
-            for row in self.result.rows[before:]:
-                row.operator = plan.name
+            self._count(plan, work, inside)
         if plan.is_foreign:
-            self._meet(plan.name, called.read, list(tensors_in((out,))))
-
-    def follow(self, modules: Iterable[tuple[str, nn.Module]]) -> None:
-        """Keep track of which module is running, by its path."""
-        for path, module in modules:
-            module.__dict__["forward"] = self._followed(path, module.forward)
-            if isinstance(module, nn.RNNBase | nn.RNNCellBase):
-                self._recurrent.add(path)
-
-    def _followed(self, path: str, forward: Callable[..., Any]) -> Callable[..., Any]:
-        stack = self._path
-
-        def followed(*args: Any, **kwargs: Any) -> Any:
-            stack.append(path)
-            try:
-                return forward(*args, **kwargs)
-            finally:
-                stack.pop()
-
-        followed.__wrapped__ = forward  # type: ignore[attr-defined]
-        return followed
+            self._meet(plan.name, called.read, tensors_in((out,)))
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[Pass]:
@@ -151,7 +123,7 @@ class Trace(TorchDispatchMode):
         work = self.result.foreign.setdefault(name, Foreign())
         work.calls += 1
         floating = [t for t in (*read, *written) if t.is_floating_point()]
-        work.bytes += sum(tensor.numel() * tensor.element_size() for tensor in floating)
+        work.bytes += _bytes(floating)
         work.reads_weight |= any(map(self._is_weight, read))
 
     def _note_maps(self, written: Iterable[Tensor]) -> None:
@@ -167,14 +139,10 @@ class Trace(TorchDispatchMode):
         """Count the bytes of an operator's inputs and outputs, and say whether it is no view: one
         that gives its first input's storage back is a view of it.
         """
-        is_view = (
-            not in_place and read and written and storage_key(read[0]) == storage_key(written[0])
-        )
-        if not is_view:
-            self.result.bytes_all += sum(
-                tensor.numel() * tensor.element_size() for tensor in (*read, *written)
-            )
-        return not is_view
+        if not in_place and read and written and storage_key(read[0]) == storage_key(written[0]):
+            return False
+        self.result.bytes_all += _bytes(read) + _bytes(written)
+        return True
 
     def _is_global_pool(self, work: Reduction) -> bool:
         """Whether a reduction is over all spatial dimensions of a map, or of a view of one."""
@@ -194,11 +162,13 @@ class Trace(TorchDispatchMode):
     def _is_weight(self, tensor: Tensor) -> bool:
         return storage_key(tensor) in self._weights
 
-    def _count(self, word: str, work: Work, inside: _Inside | None) -> None:
+    def _count(self, plan: Plan, work: Work, inside: _Inside | None) -> None:
         if isinstance(work, Convolution):
-            self.result.rows.append(work.call.row(self._path[-1]))
+            row = work.call.row(self._path[-1])
+            row.operator = plan.name
+            self.result.rows.append(row)
         elif isinstance(work, Product):
-            self.result.rows.append(self._product(word, work, inside))
+            self.result.rows.append(self._product(plan, work, inside))
             if isinstance(work, Attention):
                 self.result.left_out += work.left_out
                 self.result.with_mask += work.has_mask
@@ -207,7 +177,7 @@ class Trace(TorchDispatchMode):
         elif isinstance(work, BatchNorm) and inside is None:
             self.result.bn_elements += work.out.numel()
 
-    def _product(self, word: str, work: Product, inside: _Inside | None) -> Row:
+    def _product(self, plan: Plan, work: Product, inside: _Inside | None) -> Row:
         weights = work.weights or tuple(
             tensor
             for tensor in (*work.operands, work.addend)
@@ -218,13 +188,14 @@ class Trace(TorchDispatchMode):
             kind = "recurrent"
         return Row(
             path=self._path[-1],
-            op=kind if kind in ("linear", "attention") else inside.word if inside else word,
+            op=kind if kind in ("linear", "attention") else inside.word if inside else plan.word,
             kind=kind,
             macs=work.macs,
             params=sum(tensor.numel() for tensor in weights if tensor is not None),
             elements=sum(tensor.numel() for tensor in (*work.operands, work.out)),
             in_shape=tuple(work.operands[0].shape) if work.operands else (),
             out_shape=tuple(work.out.shape),
+            operator=plan.name,
         )
 
     def _has_weight(self, work: Product, inside: _Inside | None) -> bool:
@@ -232,14 +203,20 @@ class Trace(TorchDispatchMode):
         return bool(inside and inside.reads_weight) or any(map(self._is_weight, work.operands))
 
 
+def _bytes(tensors: list[Tensor]) -> int:
+    whole = 0
+    for tensor in tensors:
+        whole += tensor.numel() * tensor.itemsize
+    return whole
+
+
 def _is_dense(work: Work) -> bool:
     """Whether all operands hold every element, so that shapes say what is multiplied."""
-    operands: tuple[Tensor, ...] = ()
+    if isinstance(work, Convolution):
+        return work.source.layout is work.weight.layout is torch.strided
     if isinstance(work, Product):
-        operands = work.operands
-    elif isinstance(work, Convolution):
-        operands = (work.source, work.weight)
-    return all(tensor.layout is torch.strided for tensor in operands)
+        return all(tensor.layout is torch.strided for tensor in work.operands)
+    return True
 
 
 class _Inside(TorchDispatchMode):

@@ -6,7 +6,7 @@ values, since a module may read them; they join the meta device where they meet 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -14,19 +14,25 @@ from torch import Tensor
 
 from archbench.shapes.outputs import OUTPUTS
 
+NUMBERS = frozenset((type(None), bool, int, float))
 HELD = 1 << 22
 """Elements of the largest tensor that is made for real in a pass over shapes."""
 SURELY_SMALL = 1 << 11
 """Elements of two inputs whose outer product is no larger than that."""
 
 
-def tensors_in(values: Iterable[Any]) -> Iterator[Tensor]:
+def tensors_in(values: Iterable[Any]) -> list[Tensor]:
     """The tensors among values and in their lists and tuples."""
+    found: list[Tensor] = []
     for value in values:
+        # Asking torch whether a number is a tensor takes longer than all the rest.
+        if type(value) in NUMBERS:
+            continue
         if isinstance(value, Tensor):
-            yield value
+            found.append(value)
         elif isinstance(value, list | tuple):
-            yield from tensors_in(value)
+            found += tensors_in(value)
+    return found
 
 
 def run_on_meta(
@@ -73,7 +79,6 @@ def _compute(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any], read: lis
             shape = func(*map(to_meta, args), **{key: to_meta(v) for key, v in kwargs.items()})
         except (RuntimeError, NotImplementedError):
             return func(*args, **kwargs)
-        written = list(tensors_in((shape,)))
-        if sum(tensor.numel() for tensor in written) > HELD and not func.is_view:
+        if sum(tensor.numel() for tensor in tensors_in((shape,))) > HELD and not func.is_view:
             return shape
     return func(*args, **kwargs)

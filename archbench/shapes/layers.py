@@ -32,14 +32,20 @@ def _conv2d(
     dilation: Sequence[int] = (1,),
     groups: int = 1,
 ) -> Tensor | None:
-    c_out, c_in, *kernel = weight.shape
-    if source.ndim != 4 or source.shape[1] != c_in * groups:
+    if source.ndim != 4 or weight.ndim != 4:
         return None
-    sides = []
-    for i, n in enumerate(source.shape[2:]):
-        s, p, d = (values[i % len(values)] for values in (stride, padding, dilation))
-        sides.append((n + 2 * p - d * (kernel[i] - 1) - 1) // s + 1)
-    return _convolved((source.shape[0], c_out, *sides), source, weight)
+    batch, channels, height, width = source.shape
+    c_out, c_in, tall, wide = weight.shape
+    if channels != c_in * groups:
+        return None
+    # One value stands for both sides.
+    rows = _windows(height, tall, stride[0], padding[0], dilation[0])
+    columns = _windows(width, wide, stride[-1], padding[-1], dilation[-1])
+    return _convolved((batch, c_out, rows, columns), source, weight)
+
+
+def _windows(side: int, kernel: int, stride: int, padding: int, dilation: int) -> int:
+    return (side + 2 * padding - dilation * (kernel - 1) - 1) // stride + 1
 
 
 def _conv_transpose2d(
@@ -125,12 +131,14 @@ def _adaptive_max_pool2d(source: Tensor, sides: Sequence[int]) -> tuple[Tensor, 
 
 
 def _batch_norm(source: Tensor, *others: Any, **__: Any) -> Tensor | None:
-    fits = (
-        source.ndim > 1
-        and source.is_contiguous()
-        and all(t.numel() == source.shape[1] for t in others if isinstance(t, Tensor))
-    )
-    return blank(source.shape, source.dtype) if fits else None
+    if source.ndim < 2 or not source.is_contiguous():
+        return None
+    shape = source.shape
+    # Scale, shift, mean and variance; what follows them are numbers.
+    for held in others[:4]:
+        if held is not None and held.numel() != shape[1]:
+            return None
+    return blank(shape, source.dtype)
 
 
 def _group_norm(source: Tensor, groups: int, *others: Any, **__: Any) -> Tensor | None:

@@ -82,8 +82,8 @@ def _work_of(operator: str, count: Macs, kind: Kind) -> Rule:
             raise UsageError(
                 f"the rule of {operator} gives {macs!r}, not a number of multiply-adds"
             )
-        operands = tuple(tensors_in((*args, *kwargs.values())))
-        written = next(tensors_in((out, *operands)), None)
-        return None if not macs or written is None else Product(operands, written, macs, kind)
+        operands = tensors_in((*args, *kwargs.values()))
+        written = [*tensors_in((out,)), *operands]
+        return Product(tuple(operands), written[0], macs, kind) if macs and written else None
 
     return counted
