@@ -134,6 +134,7 @@ class Reason(_Code):
     NO_INFERENCE = Because("no_inference", "of inference, not of training steps")
     TRAINING = Because("training", "no figure of a training step")
     FUSED = Because("fused", "of operators by themselves, not fused")
+    WARM_CACHES = Because("warm_caches", "of calls one after another, which find the caches warm")
     NOT_REACHED = Because("not_reached", "the job ended before it")
 
     # Of figures, by the records and rows that there are

@@ -216,6 +216,16 @@ class Settings:
         ),
     )
     """Whether only deterministic algorithms are used; cuDNN then tries none out."""
+    flush_cache: bool = setting(
+        False,
+        Setting(
+            words="caches emptied before each call",
+            bearing=Bearing.FIGURE,
+            flag="--flush-cache",
+            help="Empty the caches before each timed call.",
+        ),
+    )
+    """Whether a timed call finds nothing in the caches; otherwise they are warm from the last."""
     allow_shared: bool = setting(
         False,
         Setting(

@@ -130,6 +130,8 @@ class Conditions(TypedDict, total=False):
     the share of the looks at which each reason of its clocks held.
     """
     inputs: str
+    caches: str
+    """What a timed call finds there: warm, or emptied before each call."""
     loss: str
     folded_norms: str
     postprocess_load: Scene

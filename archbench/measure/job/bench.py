@@ -30,6 +30,10 @@ class Timed(NamedTuple):
     device_s: float | None
 
 
+def nothing() -> None:
+    """Do nothing."""
+
+
 @dataclass
 class Bench:
     """A network on its device with inputs to time it on."""
@@ -43,6 +47,10 @@ class Bench:
     """What a call is where the network is trained."""
     replay: Callable[[Tensor], Any] | None = None
     """What a call is where the network is captured as a CUDA graph."""
+    refill: Callable[[], None] = nothing
+    """Brings a new input in, where there are more than lie on the device."""
+    cold_caches: bool = False
+    """Whether a timed call is to find nothing in the caches."""
 
     def forward(self) -> Any:
         """One call on the next input: a forward pass or a training step."""
@@ -97,7 +105,11 @@ class Bench:
         return self.network.postprocess(self.load)
 
     def timed(self, call: Callable[[], Any], times: int) -> Timed:
-        """Time one call; the mean of `times` in a row."""
+        """Time one call; the mean of `times` in a row, all but the first of which find in the
+        caches what the one before has left.
+        """
+        if self.cold_caches:
+            self.device.empty_caches()
         clock = self.device.clock()
         self.device.synchronize()
         start = time.perf_counter()

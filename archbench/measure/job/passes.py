@@ -31,6 +31,8 @@ def throughput(bench: Bench, settings: Settings, *, batch: int, call_s: float) -
     """Count images over calls, of about `call_s` each, that do not wait for one another; total over
     total.
     """
+    if bench.cold_caches:
+        return Metric.lacking(["throughput_img_s"], Reason.WARM_CACHES)
     seconds = settings.budget_s / SHARE
     calls_between = max(1, int(QUEUE_S / call_s))
     bench.device.synchronize()

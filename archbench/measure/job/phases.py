@@ -256,7 +256,9 @@ def measure_energy(
     device.
     """
     try:
-        if energy.possible:
+        if settings.flush_cache:
+            energy.leave_out(Reason.WARM_CACHES)
+        elif energy.possible:
             with report.phase("energy"):
                 energy.measure(load, settings.energy_s)
     finally:

@@ -47,6 +47,7 @@ def warm_up(bench: Bench, interrupted: Callable[[], bool]) -> bool:
     times: list[float] = []
     start = time.perf_counter()
     while not interrupted():
+        bench.refill()
         times.append(bench.timed(bench.forward, 1).host_s)
         if bench.load is not None:
             bench.postprocess()
@@ -86,11 +87,12 @@ def sample(
         else 1000 * time.get_clock_info("perf_counter").resolution
     )
     calls = 1
-    while bench.timed(bench.forward, calls).host_s * calls < shortest:
+    while not bench.cold_caches and bench.timed(bench.forward, calls).host_s * calls < shortest:
         calls *= 2
     told = 0.0
 
     def one() -> dict[str, float]:
+        bench.refill()
         forward = bench.timed(bench.forward, calls)
         times = {"latency_ms": forward.host_s}
         if forward.device_s is not None:

@@ -5,6 +5,7 @@ scene to postprocess.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 from itertools import cycle
 from pathlib import Path
 from typing import cast
@@ -15,6 +16,7 @@ from torch import Tensor, nn
 from archbench.api import Detector, build_spec
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.checkpoint import load_weights
+from archbench.measure.job.inputs import BUFFERS, Inputs
 from archbench.measure.job.pictures import load_pictures
 from archbench.measure.job.training import TrainingStep
 from archbench.measure.job.weights import calibrate, fold_batch_norms, initialise
@@ -25,8 +27,6 @@ from archbench.spec import Spec
 
 CALIBRATION_BATCH = 2
 """Images that set the statistics: two, so that a 1x1 map has some."""
-BUFFERS = 2
-"""Random inputs that are used in turn."""
 
 
 def prepare(spec: Spec, settings: Settings, device: Device, conditions: Conditions) -> Bench:
@@ -55,10 +55,12 @@ def prepare(spec: Spec, settings: Settings, device: Device, conditions: Conditio
     network = network.to(dtype=device.dtype, memory_format=memory_format)  # type: ignore[call-overload]
     if settings.compile != "none":
         network.compile(mode=settings.compile)
-    inputs = [
-        row.to(device.torch_device, device.dtype, memory_format=memory_format) for row in rows
-    ]
-    bench = Bench(network, device, cycle(inputs))
+    place = partial(
+        Tensor.to, device=device.torch_device, dtype=device.dtype, memory_format=memory_format
+    )
+    inputs = Inputs(rows, place)
+    bench = Bench(network, device, inputs, refill=inputs.refill, cold_caches=settings.flush_cache)
+    conditions["caches"] = "emptied before each call" if settings.flush_cache else "warm"
     if spec.mode == "train":
         # What a network from elsewhere gives may be anything, classes or not.
         classes = 0 if spec.is_whole else spec.classes or 0

@@ -84,7 +84,7 @@ class CudaDevice(Device):
             "uuid": self.uuid,
             "compute_capability": f"{properties.major}.{properties.minor}",
             "device_memory_bytes": properties.total_memory,
-            "l2_bytes": properties.L2_cache_size,
+            "l2_bytes": self.cache_bytes,
             "cuda": torch.version.cuda,
             "cudnn": torch.backends.cudnn.version(),
             **self.card.fingerprint(),
@@ -104,6 +104,10 @@ class CudaDevice(Device):
                 self.synchronize()
         intervals = kernel_intervals(seen.events())
         return union(intervals) / 1e6 if intervals else Reason.NO_KERNELS_SEEN
+
+    @property
+    def cache_bytes(self) -> int:
+        return int(torch.cuda.get_device_properties(self._index).L2_cache_size)
 
     def state(self) -> dict[str, float]:
         return self.card.state()

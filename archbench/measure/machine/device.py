@@ -28,6 +28,11 @@ DTYPES = {
 }
 
 
+FILLS = 2
+"""How many times a cache's size is written to empty it."""
+UNTOLD_CACHE_BYTES = 64 << 20
+
+
 class Clock:
     """A stopwatch that a device reads itself; the CPU has none beside the host's."""
 
@@ -128,8 +133,24 @@ class Device:
     def synchronize(self) -> None:
         """Wait until the device has done all that it was given."""
 
+    @property
+    def cache_bytes(self) -> int:
+        """The size of the last cache before memory; 0 where that is not told."""
+        return host.last_cache_bytes()
+
+    @cached_property
+    def _filler(self) -> torch.Tensor:
+        """What fills the caches when it is written."""
+        size = FILLS * (self.cache_bytes or UNTOLD_CACHE_BYTES)
+        return torch.empty(size, dtype=torch.uint8, device=self.torch_device)
+
+    def empty_caches(self) -> None:
+        """Have the caches hold nothing that a network would find there."""
+        self._filler.zero_()
+
     def reset_memory(self) -> None:
-        """Begin a new memory peak."""
+        """Begin a new memory peak, of which nothing is that only times need."""
+        vars(self).pop("_filler", None)
         self._host_peak = host.reset_peak()
 
     def memory(self, *, protocol: str) -> dict[str, Metric]:

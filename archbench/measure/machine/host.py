@@ -231,6 +231,12 @@ def processor_time() -> ProcessorTime | None:
     return ProcessorTime(user + nice + system + irq + softirq, stolen)
 
 
+def last_cache_bytes() -> int:
+    """The size of the processor's last cache, as the kernel tells it; 0 where it does not."""
+    sizes = [_read(path) or "" for path in (CPUS / "cpu0/cache").glob("index*/size")]
+    return max((int(size[:-1]) << 10 for size in sizes if size[:-1].isdigit()), default=0)
+
+
 def available_bytes() -> int:
     """Memory that this process may still take without swapping, the cgroup's limit respected; 0
     where nothing says.

@@ -129,6 +129,11 @@ class EnergyJob:
         else:
             self._lack(Reason.NO_POSTPROCESS, [TOTAL])
 
+    def leave_out(self, reason: Reason) -> None:
+        """Say why nothing is measured under load, where it could be."""
+        if self.possible:
+            self._lack(reason, UNDER_LOAD)
+
     def _probe(self, load: Load) -> None:
         """Read the sensors as fast as can be under load, to see how often they have news."""
         self.meter.start(period_s=PROBE_PERIOD_S)

@@ -5,7 +5,9 @@ Only reads, which need no privilege: clocks, limits, modes and MIG stay as they 
 
 from __future__ import annotations
 
+import ctypes
 import math
+import sys
 import time
 from collections.abc import Callable
 from importlib import import_module
@@ -32,7 +34,8 @@ REASONS = {
 }
 """What NVML's return codes say."""
 NOT_SUPPORTED = 3
-NOT_FOUND = 6
+NOT_FOUND, LIBRARY_MISSING = 6, 12
+CUDA_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 TRANSIENT = (10, 21, 999)
 LOST = (15, 16)
 RETRIES_S = (0.01, 0.05, 0.25)
@@ -65,13 +68,25 @@ def load_binding() -> tuple[Any, str]:
 
 
 def may_have_cards() -> bool:
-    """Whether the driver answers, or cannot be asked: where it does not there are no cards."""
+    """Whether there may be cards: the driver answers, or cannot be asked though CUDA's library is
+    there, as in containers that are given its computing part alone (NVIDIA Container Toolkit,
+    "Driver capabilities": NVML's library comes with `utility`).
+    """
     binding, _ = load_binding()
     if binding is None:
         return True
     try:
         binding.nvmlInit()
-    except binding.NVMLError:
+    except binding.NVMLError as error:
+        return error.value == LIBRARY_MISSING and _has_cuda()
+    return True
+
+
+def _has_cuda() -> bool:
+    """Whether CUDA's own library loads, which touches no card."""
+    try:
+        ctypes.CDLL(CUDA_LIBRARY)
+    except OSError:
         return False
     return True
 
@@ -104,6 +119,7 @@ class NvmlCard:
     def _find(self, uuid: str | None, index: int) -> Any:
         if uuid is None:
             return self._nvml.nvmlDeviceGetHandleByIndex(index)
+        self._mig_slice = uuid.startswith("MIG-")
         try:
             return self._nvml.nvmlDeviceGetHandleByUUID(uuid)
         except self._nvml.NVMLError as error:

@@ -34,6 +34,8 @@ SHARE = 4
 """A probe takes at most one over this of the free memory."""
 BATCH = {"cpu": 1, "cuda": 32}
 """Images of a convolution: as many as keep the device busy."""
+CACHES = 4
+"""How many times a card's L2 is in the buffers of its memory's probes."""
 REPEATS = 20
 PROBE_S = 0.3
 """Time after which a probe that ran twice is not repeated."""
@@ -194,12 +196,23 @@ def _buffers(device: Device, sizes: Sizes, free: int) -> Iterator[Work]:
     """Copies, which read a buffer and write another, and triads in place, which read two and write
     one.
     """
-    fitting = [mib for mib in sizes.buffers_mib if 2 * mib * MIB <= free / SHARE]
-    pair = cached(partial(_pair, device, max(fitting, default=sizes.buffers_mib[0]) * MIB))
-    for mib in sizes.buffers_mib:
+    buffers_mib = _beyond_cache(device, sizes)
+    fitting = [mib for mib in buffers_mib if 2 * mib * MIB <= free / SHARE]
+    pair = cached(partial(_pair, device, max(fitting, default=buffers_mib[0]) * MIB))
+    for mib in buffers_mib:
         size = mib * MIB
         yield Work(f"copy of {mib} MiB", "memory", 2 * size, 2 * size, partial(_copy, pair, size))
         yield Work(f"triad of {mib} MiB", "memory", 3 * size, 2 * size, partial(_triad, pair, size))
+
+
+def _beyond_cache(device: Device, sizes: Sizes) -> list[int]:
+    """The sizes of which two buffers are at least four times a card's L2, which would otherwise be
+    faster than its memory; one that is made so where none is.
+    """
+    if device.kind == "cpu":
+        return list(sizes.buffers_mib)
+    least = CACHES * device.cache_bytes / 2 / MIB
+    return [mib for mib in sizes.buffers_mib if mib >= least] or [ceil(least)]
 
 
 def _copy(pair: Callable[[], list[Tensor]], size: int) -> Call:

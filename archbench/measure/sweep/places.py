@@ -86,4 +86,5 @@ def _cards() -> list[Place]:
 
 
 def _bare(uuid: str) -> str:
-    return uuid.removeprefix("GPU-")
+    """A UUID without its kind: torch gives that of a slice (MIG) as it does that of a card."""
+    return uuid.removeprefix("GPU-").removeprefix("MIG-")

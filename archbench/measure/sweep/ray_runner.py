@@ -257,7 +257,9 @@ def _card(name: str) -> Place:
     import ray
 
     (index,) = ray.get_runtime_context().get_accelerator_ids()["GPU"]
-    card = NvmlCard(index) if index.startswith("GPU-") else NvmlCard(index=int(index))
+    # Where CUDA_VISIBLE_DEVICES names cards, or slices of one (MIG), Ray hands these names on
+    # (ray-project/ray, python/ray/_private/accelerators/nvidia_gpu.py).
+    card = NvmlCard(index=int(index)) if index.isdigit() else NvmlCard(index)
     model, uuid = card.name(), card.uuid()
     if not model or not uuid:
         raise UsageError(f"card {index} of {name} cannot be asked for its name: {card.why_not}")

@@ -311,7 +311,9 @@ def _conditions(record: Record) -> list[str]:
             f"{spread['stop_reason']}"
         )
         loss = f"; loss: {record.conditions['loss']}" if "loss" in record.conditions else ""
-        notes.append(f"{sampled}; inputs: {record.conditions.get('inputs')}{loss}")
+        caches = record.conditions.get("caches")
+        warm = f"; caches: {caches}" if caches else ""
+        notes.append(f"{sampled}; inputs: {record.conditions.get('inputs')}{warm}{loss}")
         notes += map(_warning, latency.flags)
     notes += _roofline(record.conditions.get("roofline"))
     load = record.conditions.get("postprocess_load")

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from make_believe import Card
 from torch import nn
 
 import archbench
@@ -304,3 +305,22 @@ def test_peaks_are_kept_for_a_card_as_it_was_set(
     kept = probes._key(device, FAST, SIZES)
     monkeypatch.setattr(device, "fingerprint", lambda: found | {name: 1})
     assert probes._key(device, FAST, SIZES) != kept
+
+
+@pytest.mark.parametrize(
+    ("l2_mib", "least_mib"), [(4, 64), (32, 64), (50, 256), (126, 256), (600, 1200)]
+)
+def test_the_memory_of_a_card_is_probed_beyond_four_times_its_l2(
+    monkeypatch: pytest.MonkeyPatch, l2_mib: int, least_mib: int
+) -> None:
+    device = Card(l2_bytes=l2_mib << 20).open(monkeypatch)
+    sizes = probes._beyond_cache(device, probes.SIZES)
+    assert min(sizes) == least_mib
+    assert 2 * min(sizes) >= 4 * l2_mib
+    works = list(probes._buffers(device, probes.SIZES, 80 << 30))
+    assert min(work.needs_bytes for work in works) >= 4 * l2_mib << 20
+    assert device.fingerprint()["l2_bytes"] == l2_mib << 20
+
+
+def test_the_memory_of_a_cpu_is_probed_as_before() -> None:
+    assert tuple(probes._beyond_cache(open_device(FAST), SIZES)) == SIZES.buffers_mib
