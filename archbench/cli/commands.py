@@ -68,6 +68,7 @@ def command_line(arguments: list[str]) -> Any:
         help="Name a detection network, get its true cost: counted exactly, measured honestly, "
         "beside what the papers printed.",
         add_completion=False,
+        # Otherwise typer loads rich for every help text.
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )

@@ -38,6 +38,7 @@ def grouped(command: Callable[..., int]) -> Callable[..., int]:
     def spread(**values: Any) -> int:
         return command(**{name: _filled(group, values) for name, group in groups.items()})
 
+    # Typer reads a signature's names and defaults, and its types from the annotations.
     spread.__doc__ = command.__doc__
     spread.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
     spread.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -114,6 +115,8 @@ def refuse(flags: Sequence[str], why: str, *, instead: str = "") -> None:
 
 class GroupedCommand(TyperCommand):
     """A command whose help shows its options group by group, in plain text."""
+
+    # Typer shows panels with rich alone.
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each group, in the order of its first option."""

@@ -69,6 +69,7 @@ def run(arguments: list[str]) -> int:
         place = f"{error.filename}: " if error.filename else ""
         return _fail(error, f"{place}{error.strerror or error}", Exit.FAILED)
     except Exception as error:
+        # Click's errors, told by what they can do: typer may carry a click of its own.
         if not hasattr(error, "format_message"):
             raise
         return _fail(error, error.format_message())

@@ -37,6 +37,7 @@ def whole() -> Any:
     """Have operators arrive whole, as under inference mode, while tensors stay ordinary ones: what
     a module keeps of a pass in a cache outside of itself can be used by autograd.
     """
+    # no_grad alone decomposes composite operators before a dispatch mode sees them.
     with torch.no_grad(), torch._C._AutoDispatchBelowAutograd():
         yield
 

@@ -71,6 +71,7 @@ def _plan_of(func: Any) -> Plan:
     is_composite = (
         rule is None
         and name not in PLAIN
+        # No public function tells whether an operator is made of others.
         and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
     )
     bare = rule is None and not is_composite

@@ -42,9 +42,9 @@ def _broadcast(
     if shape != second.shape:
         # torch.broadcast_shapes would load sympy.
         sides = list(zip_longest(reversed(shape), reversed(second.shape), fillvalue=1))
-        if any(one != other and 1 not in (one, other) for one, other in sides):
+        if any(left != right and 1 not in (left, right) for left, right in sides):
             return None
-        shape = torch.Size([other if one == 1 else one for one, other in reversed(sides)])
+        shape = torch.Size([right if left == 1 else left for left, right in reversed(sides)])
     return elementwise(shape, first, second, dtype=dtype)
 
 

@@ -91,11 +91,10 @@ def _convolution(
 
 
 def _convolution_backward(
-    grad: Tensor, source: Tensor, weight: Tensor, bias_sizes: Sequence[int] | None, *_: Any
+    grad: Tensor, source: Tensor, weight: Tensor, bias_sizes: Sequence[int] | None, *others: Any
 ) -> tuple[Tensor | None, ...] | None:
-    wanted = _[-1]
     shapes = (source.shape, weight.shape, [weight.shape[0]] if bias_sizes is None else bias_sizes)
-    return _wanted(grad, shapes, wanted)
+    return _wanted(grad, shapes, others[-1])
 
 
 def _max_pool2d(
@@ -110,6 +109,7 @@ def _max_pool2d(
     sides = []
     for i, n in enumerate(source.shape[-2:]):
         k, s, p, d = (values[i % len(values)] for values in (kernel, stride, padding, dilation))
+        # Torch refuses to pad by more than half a window, in its own words.
         if 2 * p > k:
             return None
         span = n + 2 * p - d * (k - 1) - 1

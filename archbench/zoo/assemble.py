@@ -25,7 +25,7 @@ def assemble(network: Network) -> nn.Module:
     """
     cannot = f"{_named(network)} cannot be built"
     with blamed(network.plugin_files, cannot), warnings.catch_warnings():
-        # A layer without channels is refused below, in our words.
+        # Torch warns of a layer without channels, which is refused below.
         warnings.filterwarnings("ignore", "Initializing zero-element tensors")
         try:
             module = _module(network)

@@ -42,9 +42,9 @@ class Preparation:
     """What a paper does to a picture before its network sees it.
 
     The picture is scaled to [0, `scale`], the mean subtracted, the result divided by `std`, per
-    channel in `order`. Then it is brought to the input: "warp" does not keep its aspect; "fit" does
-    and fills up to the right and below with zeros; "crop" does and cuts what sticks out, half on
-    either side.
+    channel in `order`. Then it is resized to the input: "warp" does not keep its aspect; "fit" does
+    and pads with zeros on the right and below; "crop" does and cuts the excess, half on either
+    side.
     """
 
     order: Literal["rgb", "bgr"] = "rgb"
@@ -69,6 +69,7 @@ class Preparation:
             choose = min if self.resize == "fit" else max
             factor = choose(side / own for side, own in zip(size, sides, strict=True))
             resized = max(1, round(sides[0] * factor)), max(1, round(sides[1] * factor))
+        # Without antialiasing, as the frameworks resize that these networks come from.
         image = F.interpolate(
             ((image - mean) / std)[None], resized[::-1], mode="bilinear", align_corners=False
         )[0]
@@ -103,10 +104,10 @@ class Prepared:
 
 @dataclass(frozen=True)
 class Detections:
-    """What was found in one image, best first: boxes [N, 4] as x1, y1, x2, y2 in pixels, scores
-    [N], labels [N] from 0.
+    """The objects of one image, best first: boxes [N, 4] as x1, y1, x2, y2 in pixels, scores [N],
+    labels [N] from 0.
 
-    Detectors that segment give masks too: booleans [N, H, W], a pixel of the image each.
+    Detectors that segment give masks too: booleans [N, H, W], one for each pixel of the image.
     """
 
     boxes: Tensor
@@ -180,12 +181,11 @@ class Backbone(nn.Module):
     `steps` maps each step's name to its module, in order. `stages` say which steps end a stage,
     `inner` which others some paper taps. `taps` say what `forward` gives: levels (c3: the deepest
     stage at stride 8) or names of steps; None gives the last map. No step is kept past the last
-    tap. `norm` says what the backbone is made with; necks and heads follow it.
+    tap. `norm` is the backbone's kind of normalisation, which necks and heads follow.
 
     `tail` names the step with which the second stage of a two-stage detector begins, where that is
-    not the first past the last halving: where dilation stands in for a stride, or where region
-    pooling takes the place of a pool. `head` has the layers that only a classifier has, behind its
-    pool.
+    not the first past the last halving: where dilation replaces a stride, or region pooling a pool.
+    `head` has the layers that only a classifier has, behind its pool.
     """
 
     preparation = Preparation()
@@ -224,12 +224,13 @@ class Backbone(nn.Module):
         self.norm: Norm = norm
         self._inner = tuple(stage for stage in inner if stage.name in self._names)
         self._tail = tail
-        # No module of the backbone's own: detectors and the trunk alone have none of its weights.
+        # In a dataclass it is no module of the backbone: detectors and the trunk alone have none of
+        # its weights.
         self.classifier_head = head
 
     def forward(self, images: Tensor, *, taps: Sequence[str] | None = None) -> list[Tensor]:
-        """Give the tapped maps, in the order of `taps`, for images [B, 3, H, W]; or only those of
-        them that are asked for.
+        """Give the tapped maps, in the order of `taps`, for images [B, 3, H, W]; with `taps` only
+        these of them.
         """
         wanted = self.taps if taps is None else taps
         tapped: dict[str, Tensor] = {}
@@ -242,19 +243,18 @@ class Backbone(nn.Module):
 
     @property
     def tapped(self) -> tuple[Stage, ...]:
-        """What is tapped, in the order of `taps`; a step that is neither a stage nor an inner point
-        is not among them.
+        """The tapped stages and inner points, in the order of `taps`; other steps are left
+        out.
         """
         by_name = {stage.name: stage for stage in (*self._inner, *self.stages)}
         return tuple(by_name[tap] for tap in self.taps if tap in by_name)
 
     def split(self, *, dilated: bool = False) -> Split:
-        """Cut before the second stage of a two-stage detector, which is run on crops: the stages
-        past the last halving, or those from `tail` on.
+        """Cut before the second stage of a two-stage detector, which runs on crops: the stages past
+        the last halving, or those from `tail` on.
 
-        The first stage reads the deepest map before it. A stage that is dilated in place of a
-        stride is not so on crops, unless `dilated` says so. Raises UsageError where nothing is
-        halved.
+        The first stage ends with the deepest map before it. The second loses the dilation that
+        replaced a stride, unless it is to be `dilated`. Raises UsageError where nothing is halved.
         """
         last = self.stages[-1]
         before = self._before_tail()
@@ -284,6 +284,7 @@ class Backbone(nn.Module):
 
 
 def _undilate(network: nn.Module) -> None:
+    # Huang et al. run block4 on 7x7 crops at stride 1 and without dilation.
     for layer in network.modules():
         if isinstance(layer, nn.Conv2d) and max(layer.dilation) > 1:
             assert not isinstance(layer.padding, str)
@@ -339,7 +340,7 @@ class Detector(nn.Module, ABC):
     classes: int
     boxes: int | None
     reads_regions: bool = False
-    """Whether it crops regions out of maps, by operators that have no gradient."""
+    """Whether it crops regions out of maps, by operators without a gradient."""
 
     @abstractmethod
     def forward(self, images: Tensor) -> Any:
@@ -347,17 +348,15 @@ class Detector(nn.Module, ABC):
 
     @abstractmethod
     def postprocess(self, raw: Any) -> list[Detections]:
-        """Turn raw predictions into the detections of each image: decode, filter, non-maximum
-        suppression.
-        """
+        """Turn raw predictions into the detections of each image: decode, filter, suppress."""
 
     @abstractmethod
     def synthesize(self, raw: Any, generator: torch.Generator) -> tuple[Any, dict[str, str | int]]:
-        """Make raw predictions shaped like `raw` that hold `ops.load`'s synthetic scene instead,
-        and what it holds.
+        """Make raw predictions shaped like `raw` that hold `ops.load`'s synthetic scene, and
+        describe them.
 
         Random weights give no meaningful scores, so the time of `postprocess` is taken on these.
-        What the load holds: its distribution's name, and an image's candidates before and above the
+        The description: the distribution's name, and an image's candidates before and above the
         threshold.
         """
 

@@ -30,13 +30,13 @@ def normalisation(norm: Norm, channels: int) -> nn.Module:
     """Make the normalisation layer of a network: batch norm, or group norm with 32 groups."""
     if norm == "gn":
         return nn.GroupNorm(GROUPS, channels)
+    # With torch's epsilon, whatever framework a network comes from: neither counts nor times tell.
     return nn.BatchNorm2d(channels)
 
 
 def chain(*parts: nn.Module) -> nn.Sequential:
-    """Chain modules, sequences among them laid end to end: nested ones would keep a map alive that
-    nobody reads again.
-    """
+    """Chain modules, sequences among them laid end to end."""
+    # A nested nn.Sequential would have its caller hold its input until its last layer is done.
     return nn.Sequential(
         *(
             layer
@@ -47,8 +47,8 @@ def chain(*parts: nn.Module) -> nn.Sequential:
 
 
 class ConvNorm(nn.Sequential):
-    """Convolve [B, c_in, H, W] to [B, c_out, H', W'] and normalise; without a norm the convolution
-    has a bias.
+    """Convolve [B, c_in, H, W] to [B, c_out, H', W'] and normalise; without a norm there is a
+    bias.
 
     `kernel` is a side or (height, width). An odd kernel is padded so that stride 1 keeps the size,
     unless `padding` says otherwise.
@@ -119,9 +119,9 @@ def add_common(x: Tensor, other: Tensor) -> Tensor:
     """Add to x [B, C, H, W] the first channels of another map, as many as both have: darknet's
     shortcut.
 
-    Of a larger map, of whole multiples of H and W, rounded up, every so many-th cell is added; a
-    smaller one is repeated.
+    A larger map, of multiples of H and W, rounded up, is subsampled; a smaller one is repeated.
     """
+    # Not an error in darknet (src/blas.c, shortcut_cpu), which has no projections.
     down = -(-other.shape[-1] // x.shape[-1])
     if down > 1:
         other = other[..., ::down, ::down]
@@ -133,8 +133,8 @@ def add_common(x: Tensor, other: Tensor) -> Tensor:
 
 
 class Shortcut(nn.Module):
-    """Add to what a branch makes of a map the map itself, as far as their channels go, then
-    activate: no projection, as in darknet.
+    """Add a map to the output of a branch that reads it, as far as their channels go, then
+    activate.
     """
 
     def __init__(self, branch: nn.Module, activation: nn.Module | None = None) -> None:
@@ -148,7 +148,7 @@ class Shortcut(nn.Module):
 
 
 class Branches(nn.Module):
-    """Run branches on the same map and concatenate what they give."""
+    """Run branches on the same map and concatenate their outputs."""
 
     def __init__(self, *branches: nn.Module) -> None:
         super().__init__()
@@ -189,6 +189,7 @@ class SqueezeExcite(nn.Module):
 
     def __init__(self, channels: int, hidden: int, activation: nn.Module) -> None:
         super().__init__()
+        # As in darknet and EfficientNet's code; the paper's linear layers would not count in CIO.
         self.gate = nn.Sequential(
             nn.AdaptiveAvgPool2d(1),
             nn.Conv2d(channels, hidden, 1),
@@ -202,8 +203,8 @@ class SqueezeExcite(nn.Module):
 
 
 class SpatialAttention(nn.Module):
-    """Multiply a map, cell by cell, by the sigmoid of a normalised convolution of it (SAM: Qin et
-    al., ThunderNet, section 3.3).
+    """Multiply a map by the sigmoid of its own normalised convolution (SAM: Qin et al., ThunderNet,
+    section 3.3).
     """
 
     def __init__(self, channels: int, kernel: int, *, norm: Norm = "bn") -> None:
@@ -215,8 +216,8 @@ class SpatialAttention(nn.Module):
 
 
 class SPP(nn.Module):
-    """Concatenate the maxima of a map over 13x13, 9x9 and 5x5 cells and the map (darknet's
-    yolov3-spp.cfg): four times the channels.
+    """Concatenate a map and its maxima over 13x13, 9x9 and 5x5 cells (darknet's yolov3-spp.cfg):
+    four times the channels.
     """
 
     def __init__(self) -> None:
@@ -248,11 +249,11 @@ class L2Norm(nn.Module):
 
 
 class FPN(nn.Module):
-    """Give every map `width` channels and what the coarser maps know (Lin et al., Feature Pyramid
+    """Give every map `width` channels and add the coarser maps to it (Lin et al., Feature Pyramid
     Networks, section 3).
 
-    A lateral 1x1 and an output 3x3 a level, no ReLU; the sum above is brought to a map's size by
-    its nearest pixels.
+    A lateral 1x1 and an output 3x3 a level, no ReLU; the nearest pixels of the sum above bring it
+    to a map's size.
     """
 
     def __init__(self, channels: Sequence[int], width: int = 256, *, norm: Norm) -> None:
@@ -265,6 +266,7 @@ class FPN(nn.Module):
         for lateral, m in zip(reversed(self.lateral), reversed(maps), strict=True):
             x = lateral(m)
             if sums:
+                # To the map's own size, since maps of odd sides are not half of one another.
                 x = x + F.interpolate(sums[0], size=x.shape[-2:], mode="nearest")
             sums.insert(0, x)
         return [output(x) for output, x in zip(self.output, sums, strict=True)]

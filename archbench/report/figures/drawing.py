@@ -75,6 +75,7 @@ def _draw(plot: Plot, style: Style) -> Figure:
         facecolor="white",
         layout="constrained",
     )
+    # Without pyplot, which keeps every figure and looks for a window.
     FigureCanvasAgg(figure)
     looks = palette(plot)
     pairs = [
@@ -130,6 +131,7 @@ def _with_palette(picture: Image.Image) -> Image.Image:
 def svg(figure: Figure) -> str:
     """The figure as the text of an SVG file, the same for the same data."""
     text = io.StringIO()
+    # Otherwise matplotlib draws identifiers at random, and writes the date.
     with mpl.rc_context({"svg.hashsalt": "archbench", "svg.fonttype": "path"}):
         FigureCanvasSVG(figure).print_svg(text, metadata={"Date": None, "Creator": None})
     return text.getvalue()

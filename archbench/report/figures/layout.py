@@ -71,6 +71,7 @@ def lay_out(figure: Figure, plot: Plot, looks: Palette, style: Style) -> None:
         rect=(0.01, bottom / total, 0.98, 1 - (above + bottom) / total), hspace=0.07, wspace=0.04
     )
     engine.execute(figure)
+    # Every drawing would lay out anew, and names would no longer be where they were placed.
     figure.set_layout_engine("none")
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 Variances = tuple[float, float]
-"""Scale of the offsets to a prior's centre and to its size."""
+"""Factors of the offsets to a prior's centre and to its size."""
 SSD_VARIANCES: Variances = (0.1, 0.2)
 """As SSD's Caffe code has them."""
 
@@ -57,6 +57,7 @@ def encode(boxes: Tensor, priors: Tensor, variances: Variances = SSD_VARIANCES) 
 
 def clip(boxes: Tensor, size: tuple[int, int]) -> Tensor:
     """Cut boxes at the borders of an image of `size` (width, height)."""
+    # Bounds are plain numbers, as in `decode`.
     across, down = boxes.unflatten(-1, (2, 2)).unbind(-1)
     return torch.stack([across.clamp(0, size[0]), down.clamp(0, size[1])], dim=-1).flatten(-2)
 

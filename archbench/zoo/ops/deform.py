@@ -104,8 +104,7 @@ def _convolve(
     down, across = _places(side, (rows, columns), step, offsets.device)
     exact = torch.promote_types(source.dtype, torch.float32)
     moved = offsets.to(exact).reshape(batch, sets, side**2, 2, rows, columns)
-    # Cells' centres, from -1 at the outer edge of the first cell to 1 at that of the last, as
-    # grid_sample reads them.
+    # grid_sample reads places from -1, the outer edge of the first cell, to 1, that of the last.
     grid = (
         torch.stack(
             [
@@ -130,7 +129,7 @@ def _convolve(
 def _places(
     side: int, sizes: tuple[int, int], step: tuple[int, int], device: torch.device
 ) -> tuple[Tensor, Tensor]:
-    """Where the taps of each output cell lie unless they are moved: rows [k * k, H', 1] and columns
+    """The places of each output cell's taps before they are moved: rows [k * k, H', 1] and columns
     [k * k, 1, W'].
     """
     stride, padding = step
@@ -149,6 +148,7 @@ def _setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
 
 def _backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
     """Compute the output anew, with gradients."""
+    # The samples are k * k times the map, too large to be kept from the forward pass.
     needed = [needs for place, needs in enumerate(ctx.needs_input_grad) if place not in (3, 4)]
     own = [
         tensor if tensor is None else tensor.detach().requires_grad_(needs)
@@ -169,8 +169,8 @@ deform_conv2d.register_autograd(_backward, setup_context=_setup_context)
 
 
 class DeformConv(nn.Conv2d):
-    """A modulated deformable 3x3 with bias: another 3x3 says where its taps read and how much each
-    counts (DCNv2).
+    """A modulated deformable 3x3 with bias: another 3x3 gives the places of its taps and their
+    weights (DCNv2).
     """
 
     def __init__(self, c_in: int, c_out: int) -> None:

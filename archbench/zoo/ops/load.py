@@ -1,12 +1,12 @@
-"""The synthetic scene on which postprocessing is timed: what a trained detector's scores look like,
-from a seed.
+"""The synthetic scene on which postprocessing is timed: scores like a trained detector's, from a
+seed.
 
 Random weights give scores without meaning, and the time of a non-maximum suppression depends on
 them. So every dense detector is timed on this scene instead: each image holds 16 objects, uniform
-in place and class, sides log-uniform from 1/16 to 1/2 of the input; a prior that overlaps an object
-by 0.3 or more fires for its class with 0.9 times the overlap and is regressed onto it with a
+in place and class, with sides log-uniform from 1/16 to 1/2 of the input; a prior that overlaps an
+object by 0.3 or more fires for its class with 0.9 times the overlap and is regressed onto it with a
 jitter; and 2 % of the priors fire falsely for one class, log-uniform from 0.01 to 0.2. A detector
-without priors sees the same objects as peaks of heatmaps, whose cells take the priors' place.
+without priors sees the same objects as peaks of heatmaps, whose cells replace the priors.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ sixth).
 
 @dataclass(frozen=True)
 class Objects:
-    """What is in one image: boxes [N, 4] in pixels and labels [N]."""
+    """The objects of one image: boxes [N, 4] in pixels and labels [N]."""
 
     boxes: Tensor
     labels: Tensor
@@ -65,10 +65,10 @@ def objects(*, size: tuple[int, int], classes: int, generator: torch.Generator) 
 def respond(
     priors: Tensor, seen: Objects, *, classes: int, generator: torch.Generator
 ) -> tuple[Tensor, Tensor]:
-    """Draw what priors [N, 4] of one image, on the CPU, make of its objects: scores [N, C] and
+    """Draw the response of priors [N, 4] to one image's objects, on the CPU: scores [N, C] and
     offsets [N, 4].
 
-    Priors without area see no object; one of them may fire falsely as any other.
+    Priors without area see no object; they may fire falsely like any other.
     """
 
     def uniform(*shape: int) -> Tensor:
@@ -118,11 +118,11 @@ def heatmap(
     classes: int,
     generator: torch.Generator,
 ) -> Tensor:
-    """Draw what a map of `cells` (columns, rows) makes of a point [N, 2] of each object, in pixels:
+    """Draw the heatmap of `cells` (columns, rows) for a point [N, 2] of each object, in pixels:
     scores [C, rows, columns].
 
-    The point's cell fires with 0.9 times an overlap from 0.3 to 1, those around it as a Gaussian
-    falls off.
+    The point's cell fires with 0.9 times an overlap from 0.3 to 1, the cells around it less, as a
+    Gaussian falls off.
     """
     axes = [torch.arange(count) for count in cells]
     steps = torch.tensor(size) / torch.tensor(cells)

@@ -7,8 +7,8 @@ from torch import Tensor
 
 THRESHOLD = 0.5
 PIXELS_ON_CPU, PIXELS_ELSEWHERE = 1 << 22, 1 << 26
-"""Pixels that are interpolated at a time, which bounds the memory: few on the CPU, where a cache
-serves them, many where launches cost.
+"""Pixels interpolated at a time, which bounds the memory: few on the CPU, where they stay in a
+cache, many where launches cost.
 """
 
 
@@ -34,7 +34,7 @@ def paste(masks: Tensor, boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _weights(start: Tensor, end: Tensor, pixels: int, cells: int) -> Tensor:
-    """What each cell of masks that span `start` to `end` [N] has of each pixel of a line: [N,
+    """The weight of each cell of masks that span `start` to `end` [N] in each pixel of a line: [N,
     pixels, cells].
     """
     centre = torch.arange(pixels, device=start.device) + 0.5

@@ -9,8 +9,8 @@ the greedy answer, and real scenes reach it in a few rounds.
 Soft suppression lowers scores instead of dropping boxes, which changes the order in which they are
 taken: it takes one box of every group at a time.
 
-On a card a look at what came out has the host wait until all is computed, and every operator is
-launched: there, more is done between two looks, and more boxes are solved together.
+On a card a look at a result has the host wait for it, and every operator is a launch: there, more
+is done between two looks, and more boxes are solved together.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ def nms(
     input. Boxes without area suppress nothing. `ordered` boxes come group by group, best first.
     """
     count = len(boxes)
-    # The last place is for what is no box.
+    # The last place takes what padding writes.
     kept = torch.zeros(count + 1, dtype=torch.bool, device=boxes.device)
     if not count:
         return kept[:0]
@@ -153,7 +153,7 @@ def _solve(overlaps: Tensor, candidates: Tensor, rounds: int) -> Tensor:
     while True:
         for _ in range(rounds):
             before = survivors
-            # Of booleans, "above" is "and not".
+            # On booleans ">" is "and not", in one operator.
             survivors = candidates > (overlaps & before[:, :, None]).any(dim=1)
         if torch.equal(before, survivors):
             return survivors
@@ -189,7 +189,7 @@ def soft_nms(
     What thereby falls below `floor` has a score of 0; so have, with a `limit`, all but a group's
     best so many.
     """
-    # The last place is for what is no box.
+    # The last place takes what padding writes.
     out = scores.new_zeros(len(scores) + 1)
     if not len(boxes):
         return out[:0]

@@ -1,4 +1,4 @@
-"""Peaks of heatmaps: what detectors without anchors take for objects or for their corners."""
+"""Peaks of heatmaps, which detectors without anchors take for objects or for their corners."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def detect_peaks(
     """
     boxes = clip(boxes, size)
     kept = (peaks.scores > score) & (boxes[..., 2:] > boxes[..., :2]).all(dim=-1)
-    # To the front, so that only their numbers are asked for.
+    # Sorted to the front, so that the host waits for their numbers alone.
     order = kept.sort(dim=1, descending=True, stable=True).indices
     boxes = boxes.gather(1, order[..., None].expand_as(boxes))
     scores, labels = peaks.scores.gather(1, order), peaks.labels.gather(1, order)

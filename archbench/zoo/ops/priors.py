@@ -35,17 +35,16 @@ def grid_priors(
 
 
 class Priors(nn.Module):
-    """Default boxes [N, 4], those of all maps end to end, that move with their network and keep
-    fp32 whatever its precision.
+    """Default boxes [N, 4], those of all maps end to end, that move with their network and stay
+    fp32: bf16 has 8 bits for a pixel.
 
-    bf16 has 8 bits of a pixel. Boxes are cut at the border of an image of the size `within` (width,
-    height), if any.
+    Boxes are cut at the border of an image of the size `within` (width, height), if any.
     """
 
     def __init__(self, maps: Sequence[Tensor], *, within: tuple[int, int] | None = None) -> None:
         super().__init__()
         if maps[0].is_meta:
-            # Joining or cutting would load torch's compiler, to no end.
+            # On the meta device torch.cat and clamp would load torch's compiler.
             boxes = torch.empty(sum(map(len, maps)), 4, device="meta")
         else:
             boxes = torch.cat([*maps])
@@ -56,6 +55,7 @@ class Priors(nn.Module):
         return len(self.boxes)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Priors:
+        # nn.Module casts buffers as it does weights.
         exact = self.boxes
         super()._apply(fn, recurse)
         if self.boxes.dtype != exact.dtype:

@@ -1,8 +1,8 @@
-"""What a two-stage detector chooses between its stages: proposals out of anchors, and boxes that
+"""What a two-stage detector chooses between its stages: proposals from anchors, and the boxes that
 get a mask.
 
-Both are operators of fixed output shape, whatever their data: what is missing is filled up with
-boxes without area.
+Both are operators of fixed output shape, whatever their data: boxes without area fill up what is
+missing.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ def _refuse(*_: object) -> None:
     raise RuntimeError("the operators that read its regions have no gradient here")
 
 
-# Torch itself would speak of a formula that is not registered.
+# Torch's own message would be about a formula that is not registered.
 for _pooling in (
     crop_and_resize,
     roi_align,
