@@ -284,7 +284,9 @@ def lent(module: nn.Module, device: torch.device) -> Iterator[Lent]:
     with _random_state(device):
         state = Lent(module, device)
         try:
+            # `parametrize.cached` keeps tensors here, whatever device they were computed on.
             parametrize._cache = {}
+            # Fused, a layer of attention is one operator, which hides its products.
             torch.backends.mha.set_fastpath_enabled(False)
             yield state
         finally:

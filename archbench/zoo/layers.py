@@ -30,7 +30,7 @@ def normalisation(norm: Norm, channels: int) -> nn.Module:
     """Make the normalisation layer of a network: batch norm, or group norm with 32 groups."""
     if norm == "gn":
         return nn.GroupNorm(GROUPS, channels)
-    # With torch's epsilon, whatever framework a network comes from: neither counts nor times tell.
+    # Torch's epsilon, whatever framework a network comes from: no count or time depends on it.
     return nn.BatchNorm2d(channels)
 
 

@@ -48,6 +48,7 @@ def die_with_parent(parent: int) -> None:
     now if that has happened.
     """
     if sys.platform == "linux":
+        # PR_SET_PDEATHSIG (prctl(2)), which Python does not offer.
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit("the supervisor is gone")

@@ -51,7 +51,7 @@ class Repeat:
         blocks = []
         for _ in range(self.times):
             branches, width = self.block.make(c_in, padded=padded)
-            # Bias, no norm, no ReLU: slim.
+            # With bias, without norm or ReLU: slim.
             branch = chain(branches, ConvNorm(width, c_in, 1, norm=None))
             blocks.append(ScaledResidual(branch, scale=self.scale, relu=self.relu))
         return chain(*blocks), c_in

@@ -26,7 +26,7 @@ WIDTH = 256
 DECODER = 512
 """Channels of the maps of DSSD's decoder, and of the convolutions before DSSD513's heads."""
 RATIOS = (1.6, 2.0, 3.0)
-# The 5x5 are the code's.
+# From chengyangfu/caffe: all of SSD's heads are 3x3.
 LARGE_KERNELS = 2
 """How many of the maps, the finest, have heads of 5x5; those of the others are 3x3."""
 

@@ -116,7 +116,7 @@ class Pyramid(nn.Module):
         maps = [torch.cat(scale, dim=1) for scale in zip(*pyramids, strict=True)]
         if self.attention:
             maps = [gate(m) for gate, m in zip(self.attention, maps, strict=True)]
-        # Of the largest alone, in the authors' code.
+        # The authors' code normalises the largest map alone.
         return [self.norm(maps[0]), *maps[1:]]
 
 

@@ -44,7 +44,7 @@ class Transfer(nn.Module):
         self.second = ConvNorm(WIDTH, WIDTH, 3, norm=norm)
         self.last = ConvNormReLU(WIDTH, WIDTH, 3, norm=norm)
         if not top:
-            # 2x2, and normalised like the convolutions: the code.
+            # 2x2, and normalised like the convolutions: sfzhang15/RefineDet.
             doubled = nn.ConvTranspose2d(WIDTH, WIDTH, 2, 2, bias=norm is None)
             self.up = nn.Sequential(doubled, *([normalisation(norm, WIDTH)] if norm else []))
 

@@ -21,7 +21,7 @@ from archbench.zoo.ops.nms import Selection
 
 FIRST, SECOND = 512, 1024
 """Channels of the first two prediction levels, behind their blocks."""
-# From the code.
+# From ruinmessi/RFBNet.
 SCALE = 0.1
 """Weight of the branches beside the shortcut."""
 # SSD's first map has ratio 2 alone, four boxes a cell rather than six.

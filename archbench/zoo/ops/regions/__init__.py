@@ -8,8 +8,8 @@ powers of two, which are tabulated.
 
 Boxes are [B, P, 4]: P for each image of the batch, and box p of image b is crop b * P + p.
 Coordinates and weights are fp32, sums at least fp32, the output has the features' dtype and memory
-format. What reaches past the map counts as each paper's code has it; coordinates that are no number
-give 0. There is no gradient.
+format. Each paper's code says how cells past the map count; coordinates that are no number give 0.
+There is no gradient.
 """
 
 from archbench.zoo.ops.regions.crops import crop_and_resize, roi_align, roi_pool

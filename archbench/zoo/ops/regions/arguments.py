@@ -1,4 +1,4 @@
-"""What region pooling is given: checks, corners of boxes, and room for what comes out."""
+"""The arguments of region pooling: checks, corners of boxes, and room for the outputs."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 
 def crops_for(maps: list[Tensor], boxes: Tensor, side: int, channels: int = 0) -> Tensor:
-    """Check the arguments and allocate crops [B*P, C, side, side] of the maps' channels, or so
-    many, in their memory format.
+    """Check the arguments and allocate crops [B*P, C, side, side] in the maps' memory format, of
+    their channels if no other number is given.
     """
     check_counts(side)
     _check(maps, boxes)

@@ -1,4 +1,4 @@
-"""Region pooling in which each bin reads channels of its own (R-FCN), in three codes' ways."""
+"""Region pooling in which each bin reads channels of its own (R-FCN), as three frameworks do it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Cells of a map and their weights, by the rules of the papers' codes, and sums over them."""
+"""Cells of a map and their weights, by the rules of the papers' code, and sums over them."""
 
 from __future__ import annotations
 
@@ -9,13 +9,11 @@ from torch import Tensor
 from torch.nn import functional as F
 
 HELD_ON_CPU, HELD_ELSEWHERE = 1 << 22, 1 << 26
-"""Elements of intermediate results at a time: few on the CPU, where a cache serves them, many where
-launches cost.
+"""Elements of intermediate results at a time: few on the CPU, where they stay in a cache, many
+where launches cost.
 """
 FAR = 1 << 20
-"""Cells or pixels beyond which a box may end just as well, so that integers made of coordinates do
-not overflow.
-"""
+"""Cells or pixels at which coordinates are cut, so that integers made of them do not overflow."""
 
 
 class Taps(NamedTuple):
@@ -26,7 +24,7 @@ class Taps(NamedTuple):
 
 
 def held_at_once(features: Tensor) -> int:
-    """Give the elements of intermediate results to hold at a time on the device of these."""
+    """Give how many elements of intermediate results to hold at a time on a map's device."""
     return HELD_ON_CPU if features.device.type == "cpu" else HELD_ELSEWHERE
 
 
@@ -125,6 +123,7 @@ def paired(first: Tensor, width: Tensor | int, rows: Taps, columns: Taps) -> Tap
 
 def rounded(corner: Tensor) -> Tensor:
     """Give the nearest integers, halves away from 0, as C rounds."""
+    # torch.round takes halves to the even side.
     corner = corner.nan_to_num().clamp(-FAR, FAR)
     whole = corner.trunc()
     return (whole + (corner - whole).mul_(2).trunc_()).long()
