@@ -10,18 +10,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from archbench.files import user_folder
+
 
 def folder() -> Path | None:
     """The folder for such files, XDG_CACHE_HOME/archbench or ~/.cache/archbench; None for a user
     without a home.
     """
-    given = os.environ.get("XDG_CACHE_HOME", "")
-    if Path(given).is_absolute():
-        return Path(given) / "archbench"
-    try:
-        return Path.home() / ".cache" / "archbench"
-    except RuntimeError:
-        return None
+    return user_folder("XDG_CACHE_HOME", ".cache")
 
 
 def read(kind: str, key: Mapping[str, Any]) -> dict[str, Any] | None:

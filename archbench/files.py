@@ -1,9 +1,10 @@
 """Files that users hand in: regular ones of a bounded size are read, all else is refused in one
-line. Torch-free.
+line. And the folders of a user's own. Torch-free.
 """
 
 from __future__ import annotations
 
+import os
 import stat
 import tomllib
 from pathlib import Path
@@ -35,6 +36,19 @@ def read_text(path: Path, what: str) -> str:
         raise UsageError(f"{what} {path} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError:
         raise UsageError(f"{what} {path} cannot be read: not UTF-8") from None
+
+
+def user_folder(variable: str, otherwise: str) -> Path | None:
+    """Give archbench's folder in that which a variable of the XDG names, or in `otherwise` within
+    the user's home; None for a user without one.
+    """
+    given = Path(os.environ.get(variable, ""))
+    if given.is_absolute():
+        return given / "archbench"
+    try:
+        return Path.home() / otherwise / "archbench"
+    except RuntimeError:
+        return None
 
 
 def parse_toml(text: str) -> dict[str, Any]:

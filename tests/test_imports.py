@@ -32,6 +32,7 @@ WORDS = [
     "cache",
     "files",
     "tracebacks",
+    "locks",
 ]
 """What lies at the bottom: declarations, and how texts are read and written."""
 MAY_IMPORT = {
@@ -41,9 +42,10 @@ MAY_IMPORT = {
     "escaping": [],
     "spelling": [],
     "reasons": [],
-    "cache": [],
+    "cache": ["files"],
     "files": ["spec"],
     "tracebacks": [],
+    "locks": [],
     "setting": ["spec"],
     "settings": ["setting", "spec", "escaping"],
     "shapes": [],

@@ -22,6 +22,7 @@ from archbench.cli.formats import (
 )
 from archbench.cli.groups import refuse
 from archbench.cli.live import Teller, live
+from archbench.cli.measuring import open_store
 from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
 from archbench.cli.reproduce import counting
@@ -109,8 +110,7 @@ def claims(
     chosen = claims_of(source)
     code = Exit.DONE
     if run:
-        store = Store((results or [DEFAULT_FOLDER])[0])
-        store.check_writable()
+        store = open_store((results or [DEFAULT_FOLDER])[0], is_document=form in ("csv", "json"))
         code = _measure(
             chosen,
             Estimates(Evidence(read_records(results)), chosen, device=device),

@@ -13,7 +13,7 @@ import typer
 
 from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, the_format
 from archbench.cli.groups import Several, refuse
-from archbench.records import DEFAULT_FOLDER
+from archbench.records import DEFAULT_FOLDER, Store
 from archbench.setting import Setting
 from archbench.settings import DEFAULT, QUICK, SETTINGS, Settings
 
@@ -89,6 +89,22 @@ class Protocol:
         return replace(QUICK if self.quick else DEFAULT, **given)
 
 
+def open_store(folder: Path, *, is_document: bool = False) -> Store:
+    """Open a results folder for a writer; stdout may be a `document`, among which no record is
+    shown that is kept elsewhere.
+    """
+    from archbench.measure.job.folder import remove_abandoned
+
+    store = Store(folder, show=ignore) if is_document else Store(folder)
+    store.prepare()
+    remove_abandoned()
+    return store
+
+
+def ignore(_: str) -> None:
+    """Show nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Output:
     """What is printed and kept, and where."""
@@ -99,6 +115,13 @@ class Output:
     results: Annotated[
         Path, typer.Option("--results", metavar="DIR", help="Folder that records are appended to.")
     ] = DEFAULT_FOLDER
+
+    def open_store(self) -> Store:
+        """Open the results for a writer, and remove what earlier ones that were killed have left.
+
+        Raises UsageError, before any work is done, where they cannot be written.
+        """
+        return open_store(self.results, is_document=self.as_json)
 
     @property
     def form(self) -> str:

@@ -151,8 +151,7 @@ def profile(network: NetworkFlags, protocol: ProfileProtocol, output: ProfileOut
         settings = replace(settings, roofline=True)
     protocol.check_counting(["--repeats"] if protocol.repeats else [])
     _check(spec, settings)
-    store = Store(output.results)
-    store.check_writable()
+    store = output.open_store()
     extra: dict[str, Any] = {}
     if output.layers or protocol.check or protocol.no_measure:
         extra = _counted_here(spec, check=protocol.check, layers=output.layers)
@@ -168,7 +167,8 @@ def profile(network: NetworkFlags, protocol: ProfileProtocol, output: ProfileOut
         _print_json(record, extra)
     else:
         _print_tables(record, extra, form)
-    return _exit_code(record, extra)
+    ended = _exit_code(record, extra)
+    return Exit.PARTLY_DONE if ended == Exit.DONE and store.unsaved else ended
 
 
 def _check(spec: Spec, settings: Settings) -> None:

@@ -144,9 +144,7 @@ def _asked(network: SuiteFlags, output: Output, form: str, jobs: JobFlags) -> As
 
     chosen = [_suite(name) for name in network.suites]
     parts = _parts(network.shard)
-    store = Store(output.results)
-    if not jobs.dry_run:
-        store.check_writable()
+    store = Store(output.results) if jobs.dry_run else output.open_store()
     return Asked(
         part(_distinct(spec for suite in chosen for spec in suite.specs), *parts),
         _distinct(member for suite in chosen for member in suite.members),
@@ -321,7 +319,9 @@ def _exit(records: Sequence[Record], asked: Asked, *, interrupted: bool) -> Exit
         return Exit.INTERRUPTED
     return (
         Exit.PARTLY_DONE
-        if asked.missing or any(record.status != Status.OK for record in records)
+        if asked.missing
+        or asked.store.unsaved
+        or any(record.status != Status.OK for record in records)
         else Exit.DONE
     )
 

@@ -7,28 +7,38 @@ results/samples/<record_id>.npz     its samples, there before the record that na
 
 from __future__ import annotations
 
+import errno
 import gc
 import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 from archbench import escaping
+from archbench.locks import held, lock
 from archbench.records.decoding import Decoder
 from archbench.records.reading import RecordError, read_line
 from archbench.records.schema import Record
+from archbench.records.unsaved import Kept, keep, waiting
 from archbench.spec import UsageError
 
 DEFAULT_FOLDER = Path("results")
 SAMPLES = "samples"
+LEFT = re.compile(r".*\.tmp$|[0-9a-f]{8,32}\.npz$")
+"""What a writer that is killed may leave among the samples; a user's own files are called
+otherwise.
+"""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk that is full, for this user at least."""
 MOST_BYTES = 2**24
 """A line of so many bytes is no record: the largest has some ten thousand."""
 
@@ -38,19 +48,74 @@ def host_id() -> str:
     return hashlib.sha256(f"{platform.node()}/{platform.machine()}".encode()).hexdigest()[:8]
 
 
+def print_line(line: str) -> None:
+    """Print a record's line."""
+    print(line, end="", flush=True)
+
+
+def as_line(record: Record) -> str:
+    """Give a record as its line in a file."""
+    return json.dumps(record.to_dict(), allow_nan=False, separators=(",", ":")) + "\n"
+
+
+def append_line(path: Path, line: str) -> None:
+    """Append a line to a file, whole or not at all; raises OSError where that cannot be."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    try:
+        is_alone = lock(descriptor)
+        size = os.fstat(descriptor).st_size
+        torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
+        data = (b"\n" if torn else b"") + line.encode()
+        try:
+            # A disk that fills up takes a part of the line and says so only when asked to take the
+            # rest.
+            while data:
+                data = data[os.write(descriptor, data) :]
+            os.fsync(descriptor)
+        except OSError:
+            if is_alone and size:
+                os.ftruncate(descriptor, size)
+            elif is_alone:
+                path.unlink(missing_ok=True)
+            raise
+    finally:
+        os.close(descriptor)
+
+
 def warn_on_stderr(message: str) -> None:
     """Print a warning where it does not mix with results."""
-    print(escaping.message(f"warning: {message}"), file=sys.stderr)
+    with suppress(OSError):
+        print(escaping.message(f"warning: {message}"), file=sys.stderr)
 
 
 class Store:
     """A results folder: append records, read them all."""
 
     def __init__(
-        self, folder: Path | str = DEFAULT_FOLDER, *, warn: Callable[[str], None] = warn_on_stderr
+        self,
+        folder: Path | str = DEFAULT_FOLDER,
+        *,
+        warn: Callable[[str], None] = warn_on_stderr,
+        show: Callable[[str], None] = print_line,
     ) -> None:
         self.folder = Path(folder)
         self.warn = warn
+        self.show = show
+        """Shows the line of a record that the folder did not take and that is kept elsewhere."""
+        self.unsaved = 0
+        """Records that the folder did not take."""
+
+    def prepare(self) -> None:
+        """Make the folder ready for a writer: bring in what could not be appended earlier, remove
+        what writers that were killed have left. Raises UsageError as `check_writable` does.
+        """
+        self.check_writable()
+        with waiting(self.folder, self.warn) as records:
+            self._bring_in(records)
+        with held(self.folder, wait=False) as is_alone:
+            # A record that is being appended has its samples there before itself.
+            if is_alone:
+                self._remove_left_behind()
 
     def check_writable(self) -> None:
         """Make the folder if need be; raise UsageError, before any work is done, where nothing can
@@ -68,39 +133,95 @@ class Store:
     def append(self, record: Record, samples: Path | None = None) -> Record:
         """Write a record in one append, its samples file moved in first; give the record as
         written.
-        """
-        if samples is not None and samples.exists():
-            name = f"{SAMPLES}/{record.record_id}.npz"
-            try:
-                self._move_in(samples, self.folder / name)
-            except OSError as error:
-                self.warn(f"{self.folder / name}: the samples could not be kept: {error.strerror}")
-            else:
-                record = replace(record, samples=name)
-        try:
-            self._append(record)
-        except OSError as error:
-            raise UsageError(
-                f"results folder {self.folder} cannot be written: {error.strerror}"
-            ) from None
-        return record
 
-    def _append(self, record: Record) -> None:
-        line = json.dumps(record.to_dict(), allow_nan=False, separators=(",", ":")) + "\n"
-        path = self.folder / f"{host_id()}-{os.getpid()}.jsonl"
-        self.folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        What the folder does not take is shown, and kept for the next writer (`unsaved`). Raises
+        UsageError where it can be neither.
+        """
         try:
-            size = os.fstat(descriptor).st_size
-            torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
-            data = (b"\n" if torn else b"") + line.encode()
-            # A disk that fills up takes a part of the line and says so only when asked to take the
-            # rest.
-            while data:
-                data = data[os.write(descriptor, data) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+            return self._write(record, samples)
+        except OSError as error:
+            self._keep_elsewhere(record, samples, error)
+            return record
+
+    def _write(self, record: Record, samples: Path | None) -> Record:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with held(self.folder, shared=True):
+            written = self._with_samples(record, samples)
+            try:
+                append_line(self.folder / f"{host_id()}-{os.getpid()}.jsonl", as_line(written))
+            except OSError:
+                if written is not record:
+                    (self.folder / written.samples).unlink(missing_ok=True)
+                raise
+        return written
+
+    def _with_samples(self, record: Record, samples: Path | None) -> Record:
+        """Move a record's samples in; raises OSError where the disk is full, which would take the
+        record without them.
+        """
+        if samples is None or not samples.exists():
+            return record
+        name = f"{SAMPLES}/{record.record_id}.npz"
+        try:
+            self._move_in(samples, self.folder / name)
+        except OSError as error:
+            if error.errno in FULL:
+                raise
+            self.warn(f"{self.folder / name}: the samples could not be kept: {error.strerror}")
+            return record
+        return replace(record, samples=name)
+
+    def _keep_elsewhere(self, record: Record, samples: Path | None, error: OSError) -> None:
+        failed = f"results folder {self.folder} cannot be written: {error.strerror or error}"
+        try:
+            path = keep(record, samples, self.folder)
+        except OSError:
+            try:
+                print(as_line(record), end="", flush=True)
+            except OSError:
+                raise UsageError(failed) from error
+            self.warn(f"{failed}; record {record.record_id} is printed on stdout alone")
+        else:
+            with suppress(OSError):
+                self.show(as_line(record))
+            self.warn(f"{failed}; {path} is appended when this folder is next written to")
+        self.unsaved += 1
+
+    def _bring_in(self, records: list[Kept]) -> None:
+        known = self._mentioned("record_id") if records else set()
+        for kept in records:
+            if kept.record.record_id not in known:
+                try:
+                    self._write(kept.record, kept.samples)
+                except OSError as error:
+                    self.warn(f"{kept.path} cannot be appended yet: {error.strerror or error}")
+                    continue
+            kept.remove()
+
+    def _remove_left_behind(self) -> None:
+        """Remove samples that are of no record, whole or not."""
+        try:
+            found = [path for path in (self.folder / SAMPLES).iterdir() if LEFT.match(path.name)]
+            named = self._mentioned(SAMPLES) if found else set()
+        except OSError:
+            return
+        for path in found:
+            if path.name.endswith(".tmp") or f"{SAMPLES}/{path.name}" not in named:
+                with suppress(OSError):
+                    path.unlink()
+
+    def _mentioned(self, field: str) -> set[str]:
+        """Give every value that any line has for a field of text; raises OSError where a file
+        cannot be read.
+        """
+        pattern = re.compile(rf'"{field}":\s*"([^"\\]*)"'.encode())
+        return {
+            value.decode(errors="replace")
+            for path in self.files()
+            if path.is_file()
+            for line in path.open("rb")
+            for value in pattern.findall(line)
+        }
 
     def read(self) -> list[Record]:
         """Read every record, oldest first; the last of two with one id holds. A line that is none
@@ -158,11 +279,16 @@ class Store:
         """
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_suffix(".tmp")
-        with source.open("rb") as reader, temporary.open("wb") as writer:
-            shutil.copyfileobj(reader, writer)
-            writer.flush()
-            os.fsync(writer.fileno())
-        temporary.replace(target)
+        try:
+            with source.open("rb") as reader, temporary.open("wb") as writer:
+                shutil.copyfileobj(reader, writer)
+                writer.flush()
+                os.fsync(writer.fileno())
+            temporary.replace(target)
+        except OSError:
+            with suppress(OSError):
+                temporary.unlink()
+            raise
 
 
 @contextmanager

@@ -12,7 +12,6 @@ import json
 import os
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from archbench.measure import child
+from archbench.measure.job.folder import job_folder
 from archbench.measure.job.result import Outcome, Result
 from archbench.measure.machine import host
 from archbench.reasons import Reason, Status
@@ -118,8 +118,7 @@ def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
     what was asked for.
     """
     for attempt in range(1, ATTEMPTS + 1):
-        with tempfile.TemporaryDirectory(prefix="archbench-") as name:
-            folder = Path(name)
+        with job_folder() as folder:
             asked = {
                 "spec": job.spec.to_dict(),
                 "settings": job.settings.to_dict(),

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
+from archbench.locks import lock
 from archbench.measure.power.use import Use
 from archbench.reasons import Flag
 
@@ -43,7 +44,7 @@ def hold(uuid: str, look: Callable[[], Use], *, wait_s: float = WAIT_S) -> IO[by
     file = _lock_file(uuid).open("ab")
     quiet = Quiet()
     while True:
-        who = quiet.disturbed_by(look()) if _try_lock(file) else "another archbench"
+        who = quiet.disturbed_by(look()) if lock(file.fileno(), wait=False) else "another archbench"
         if not who and quiet.seconds >= QUIET_S:
             return file
         if time.monotonic() >= deadline:
@@ -107,14 +108,3 @@ def _lock_file(uuid: str) -> Path:
         Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
         / f"archbench-{os.getuid()}-{name}.lock"
     )
-
-
-def _try_lock(file: IO[bytes]) -> bool:
-    """Take the advisory lock, which ends with the process; taking it again is no harm."""
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -13,7 +13,6 @@ import os
 import re
 import socket
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from archbench.measure.job.folder import job_folder
 from archbench.measure.job.supervisor import Job, RefusedError, Watch, measure
 from archbench.measure.machine import host
 from archbench.measure.power.nvml import NvmlCard
@@ -223,8 +223,8 @@ def _run(actor: Any, job: Job, keep: Keep, watch: Watch) -> Record:
         raise RefusedError(record)
     if not answer.samples:
         return keep(record, None)
-    with tempfile.TemporaryDirectory(prefix="archbench-") as name:
-        samples = Path(name) / "samples.npz"
+    with job_folder() as folder:
+        samples = folder / "samples.npz"
         samples.write_bytes(answer.samples)
         return keep(record, samples)
 
