@@ -16,7 +16,7 @@ from torch.profiler import ProfilerActivity, profile
 
 import archbench
 from archbench.api import Detector
-from archbench.zoo.ops.nms import READS_ITS_RESULTS
+from archbench.zoo.ops.nms import READS_ITS_RESULTS, soft_nms
 from archbench.zoo.ops.regions import position_sensitive_pool
 
 COUNTS = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "postprocess.py"))
@@ -24,7 +24,7 @@ COUNTS = runpy.run_path(str(Path(__file__).parents[2] / "benchmarks" / "postproc
 DETECTORS: dict[str, tuple[str, int, int, int]] = {
     "ssd-huang": ("mobilenet", 128, 140, 8),
     "refinedet": ("mobilenet", 64, 105, 5),
-    "ttfnet": ("resnet18", 64, 30, 1),
+    "ttfnet": ("resnet18", 64, 24, 1),
     "faster-rcnn": ("mobilenet", 64, 105, 6),
 }
 """By detector a backbone, a side, and the most operators and waits of its postprocessing."""
@@ -44,6 +44,36 @@ def test_postprocessing_does_not_wait_for_a_card_again_and_again(
         asked = COUNTS["at_a_cards_pace"](lambda: network.postprocess(load))
     assert asked[0] <= operators
     assert asked[1] <= waits
+
+
+@pytest.mark.parametrize("sigma", [0.5, 0.0])
+def test_soft_suppression_asks_twenty_operators_of_a_card_for_a_box(sigma: float) -> None:
+    """Those of each box that is taken, beside what all of them take together."""
+    generator = torch.Generator().manual_seed(0)
+    start, scores = torch.rand(400, 2, generator=generator) * 90, torch.rand(400)
+    boxes = torch.cat([start, start + 10], dim=1)
+    groups = torch.zeros(400, dtype=torch.long)
+
+    def asked(limit: int) -> int:
+        def call() -> Tensor:
+            return soft_nms(boxes, scores, groups, 0.5, sigma, 0.001, limit)
+
+        return COUNTS["at_a_cards_pace"](call)[0]
+
+    assert asked(28) - asked(8) <= 20 * 23
+
+
+@pytest.mark.slow
+def test_pairs_of_corners_ask_fewer_operators_of_a_card_than_with_a_loop_over_corners() -> None:
+    network = archbench.build("hourglass104", "cornernet")
+    assert isinstance(network, Detector)
+    width, height = network.size
+    with torch.inference_mode():
+        raw = network(torch.zeros(1, 3, height, width))
+        load, _ = network.synthesize(raw, torch.Generator().manual_seed(0))
+        operators, waits = COUNTS["at_a_cards_pace"](lambda: network.postprocess(load))
+    assert operators <= 145
+    assert waits <= 12
 
 
 def names(call: Callable[[], object]) -> Counter[str]:

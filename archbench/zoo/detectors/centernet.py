@@ -83,7 +83,7 @@ class CenterNet(Detector):
     def postprocess(self, raw: Predictions) -> list[Detections]:
         peaks = find_peaks(raw.heat, PEAKS)
         rows, columns = raw.heat.shape[-2:]
-        centres = torch.stack([peaks.columns, peaks.rows], dim=-1) + peaks.read(raw.offsets)
+        centres = peaks.places() + peaks.read(raw.offsets)
         boxes = to_corners(torch.cat([centres, peaks.read(raw.sizes)], dim=-1))
         boxes = scale(boxes, self.size[0] / columns, self.size[1] / rows)
         return detect_peaks(boxes, peaks, self.size, score=0)

@@ -92,8 +92,7 @@ class TTFNet(Detector):
     def postprocess(self, raw: Predictions) -> list[Detections]:
         peaks = find_peaks(raw.heat, PEAKS)
         rows, columns = raw.heat.shape[-2:]
-        cells = torch.stack([peaks.columns, peaks.rows], dim=-1)
-        centres = scale(cells, self.size[0] / columns, self.size[1] / rows)
+        centres = scale(peaks.places(), self.size[0] / columns, self.size[1] / rows)
         before, after = peaks.read(raw.distances).split(2, dim=-1)
         return detect_peaks(
             torch.cat([centres - before, centres + after], dim=-1), peaks, self.size, score=SCORE

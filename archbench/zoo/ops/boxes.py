@@ -64,6 +64,8 @@ def clip(boxes: Tensor, size: tuple[int, int]) -> Tensor:
 
 def scale(points: Tensor, across: float, down: float) -> Tensor:
     """Multiply points [..., x, y] or corners [..., x1, y1, x2, y2] along each axis."""
+    if across == down:
+        return points * across
     x, y = points.unflatten(-1, (-1, 2)).unbind(-1)
     return torch.stack([x * across, y * down], dim=-1).flatten(-2)
 

@@ -16,12 +16,13 @@ is done between two looks, and more boxes are solved together.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from archbench.zoo.contracts import Detections
-from archbench.zoo.ops.boxes import area, clip, iou, shared
+from archbench.zoo.ops.boxes import area, clip, iou
 
 PAIRS = 1 << 24
 """Overlaps held at a time, which bounds the memory."""
@@ -201,29 +202,66 @@ def soft_nms(
     box, left = boxes.new_zeros(*shape, 4), scores.new_zeros(shape)
     index = order.new_full(shape, len(scores))
     box[row, rank], left[row, rank], index[row, rank] = boxes[order], scores[order], order
-    areas, taken = area(box), pace_of(boxes).taken
+    # What was below the floor from the first falls with whatever lowers it.
+    least = left.clamp(max=floor)
+    box = torch.cat([box, area(box)[..., None]], dim=-1)
+    taken, found = pace_of(boxes).taken, _Taken(out)
     for number in range(limit or columns):
         best, place = left.max(dim=1, keepdim=True)
-        alive = best > 0
         if number % taken == 0:
-            some = alive[:, 0]
+            found.write(index)
+            some = best[:, 0] > 0
             if not bool(some.all()):
-                best, place, left, box, areas, index, alive = (
-                    values[some] for values in (best, place, left, box, areas, index, alive)
+                best, place, left, least, box, index = (
+                    values[some] for values in (best, place, left, least, box, index)
                 )
             if not len(left):
                 break
-        out.scatter_(0, index.gather(1, place).where(alive, len(scores))[:, 0], best[:, 0])
-        common = shared(box.gather(1, place[..., None].expand(-1, -1, 4)), box)[:, 0]
-        overlap = (common / (areas.gather(1, place) + areas - common)).nan_to_num()
-        decay = (
-            torch.exp(-overlap.square() / sigma)
-            if sigma
-            else torch.where(overlap > threshold, 1 - overlap, 1)
-        )
-        left = left * decay
-        left = left.masked_fill((decay < 1) & (left < floor), 0).scatter(1, place, 0)
+        found.note(best, place)
+        decay = _decay(box.gather(1, place[..., None].expand(-1, -1, 5)), box, threshold, sigma)
+        left.scatter_(1, place, 0).mul_(decay)
+        left.masked_fill_(left < least, 0)
+    found.write(index)
     return out[:-1]
+
+
+class _Taken:
+    """What soft suppression has taken of each row since it was last written to `out`, whose last
+    place is for what is no box.
+    """
+
+    def __init__(self, out: Tensor) -> None:
+        self._out = out
+        self._best: list[Tensor] = []
+        self._place: list[Tensor] = []
+
+    def note(self, best: Tensor, place: Tensor) -> None:
+        """Take one of each row: scores and places [R, 1]; a score of 0 is none."""
+        self._best.append(best)
+        self._place.append(place)
+
+    def write(self, index: Tensor) -> None:
+        """Give the scores to the boxes at the rows' places, which have numbers `index` [R, K]."""
+        if not self._best:
+            return
+        best, place = torch.cat(self._best, dim=1), torch.cat(self._place, dim=1)
+        boxes = index.gather(1, place).where(best > 0, len(self._out) - 1)
+        self._out.scatter_(0, boxes.flatten(), best.flatten())
+        self._best, self._place = [], []
+
+
+def _decay(best: Tensor, others: Tensor, threshold: float, sigma: float) -> Tensor:
+    """What the best box of each row [R, 1, 5] leaves of the scores of the others [R, K, 5], as
+    `soft_nms` says; the fifth of each is its area.
+    """
+    sides = torch.minimum(best[..., 2:4], others[..., 2:4])
+    sides = sides.sub_(torch.maximum(best[..., :2], others[..., :2])).clamp_(min=0)
+    common = sides[..., 0] * sides[..., 1]
+    union = (best[..., 4] + others[..., 4]).sub_(common)
+    overlap = common.div_(union).nan_to_num_()
+    if sigma:
+        return overlap.square_().div_(-sigma).exp_()
+    return torch.where(overlap > threshold, 1 - overlap, 1)
 
 
 @soft_nms.register_fake
@@ -237,6 +275,17 @@ def _(
     limit: int = 0,
 ) -> Tensor:
     return torch.empty_like(scores)
+
+
+class _Found(NamedTuple):
+    """What is above the score, one by one: the place of its box among all of them, its score, and
+    its group, one an image and class.
+    """
+
+    boxes: Tensor
+    place: Tensor
+    score: Tensor
+    group: Tensor
 
 
 @dataclass(frozen=True)
@@ -275,11 +324,27 @@ class Selection:
         """
         batch, count, classes = scores.shape
         place = (scores > self.score).flatten().nonzero().squeeze(1)
-        score = scores.flatten()[place]
         group = place // (count * classes) * classes + place % classes
-        order = by_group_then_score(score, group)
-        place, score, group = place[order], score[order], group[order]
-        box = boxes.reshape(-1, 4)[place // classes if boxes.ndim == 3 else place]
+        own = place // classes if boxes.ndim == 3 else place
+        found = _Found(boxes.reshape(-1, 4), own, scores.flatten()[place], group)
+        return self._select(found, size, batch, classes)
+
+    def of_labels(
+        self, boxes: Tensor, scores: Tensor, labels: Tensor, size: tuple[int, int], classes: int
+    ) -> list[Detections]:
+        """The same of boxes [B, N, 4] with one score and one label each, [B, N]."""
+        batch, count = scores.shape
+        place = (scores > self.score).flatten().nonzero().squeeze(1)
+        group = place // count * classes + labels.flatten()[place]
+        found = _Found(boxes.reshape(-1, 4), place, scores.flatten()[place], group)
+        return self._select(found, size, batch, classes)
+
+    def _select(
+        self, found: _Found, size: tuple[int, int], batch: int, classes: int
+    ) -> list[Detections]:
+        order = by_group_then_score(found.score, found.group)
+        score, group = found.score[order], found.group[order]
+        box = found.boxes[found.place[order]]
         box = clip(box, size) if self.clip_first else box
         score, kept = self._suppress(box, score, group)
         box = box if self.clip_first else clip(box, size)

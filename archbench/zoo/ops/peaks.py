@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -12,21 +13,24 @@ from archbench.zoo.ops.boxes import clip
 
 
 class Peaks(NamedTuple):
-    """The best peaks of each image, best first, all [B, K]: scores, labels, and places in cells
-    (rows and columns, from 0).
+    """The best peaks of each image, best first, all [B, K]: scores, labels, and cells, row by row
+    from 0, of maps of so many columns.
     """
 
     scores: Tensor
     labels: Tensor
-    rows: Tensor
-    columns: Tensor
+    cells: Tensor
+    width: int
+
+    def places(self) -> Tensor:
+        """Columns and rows, [B, K, 2]."""
+        return torch.stack([self.cells % self.width, self.cells // self.width], dim=-1)
 
     def read(self, values: Tensor) -> Tensor:
         """What maps [B, n, H, W] hold at the peaks, [B, K, n], in fp32."""
-        cells = self.rows * values.shape[-1] + self.columns
         return (
             values.flatten(2)
-            .gather(2, cells[:, None].expand(-1, values.shape[1], -1))
+            .gather(2, self.cells[:, None].expand(-1, values.shape[1], -1))
             .float()
             .transpose(1, 2)
         )
@@ -43,8 +47,7 @@ def find_peaks(logits: Tensor, count: int) -> Peaks:
     scores = scores * (F.max_pool2d(scores, 3, 1, 1) == scores)
     best, index = scores.flatten(1).topk(min(count, scores[0].numel()))
     height, width = scores.shape[2:]
-    cells = index % (height * width)
-    return Peaks(best, index // (height * width), cells // width, cells % width)
+    return Peaks(best, index // (height * width), index % (height * width), width)
 
 
 def detect_peaks(

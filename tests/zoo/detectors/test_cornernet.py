@@ -47,7 +47,7 @@ def drawn(seed: int) -> tuple[Peaks, Tensor, Tensor]:
         torch.rand((2, 9, 2), generator=generator) * 20,
         torch.rand((2, 9, 1), generator=generator) * 2,
     )
-    return Peaks(torch.rand((2, 9), generator=generator), labels, cells, cells), places, embeddings
+    return Peaks(torch.rand((2, 9), generator=generator), labels, cells, 1), places, embeddings
 
 
 def test_pairs_are_those_of_the_loops() -> None:
