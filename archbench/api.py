@@ -25,6 +25,7 @@ from archbench.zoo.assemble import assemble
 from archbench.zoo.catalogue import Network
 from archbench.zoo.catalogue.blame import blamed, in_a_line
 from archbench.zoo.contracts import Backbone, Detector
+from archbench.zoo.weightless import Weightless
 
 __all__ = [
     "Backbone",
@@ -68,7 +69,7 @@ def build(
 
 def build_spec(spec: Spec, *, device: str = "cpu") -> nn.Module:
     """Build the network of a spec."""
-    with torch.device(device):
+    with Weightless() if device == "meta" else torch.device(device):
         return assemble(catalogue.network(spec))
 
 
