@@ -57,11 +57,16 @@ def map_sizes(features: nn.Module, size: tuple[int, int]) -> list[tuple[int, int
 
     Raises ValueError where the images are too small for it.
     """
-    # Two images: in training mode a 1x1 map of one would have no statistics.
-    images = torch.empty(2, 3, size[1], size[0], device="meta")
     try:
-        with torch.inference_mode(), _Shapes():
-            maps = functional_call(features, on_meta(features), (images,), tie_weights=False)
+        maps = outputs_by_shape(features, size)
     except RuntimeError as error:
         raise ValueError(str(error).strip().splitlines()[0]) from None
     return [(m.shape[-1], m.shape[-2]) for m in maps]
+
+
+def outputs_by_shape(module: nn.Module, size: tuple[int, int]) -> Any:
+    """Find what a module gives for two images of `size` (width, height), without computing it."""
+    # Two images: in training mode a 1x1 map of one would have no statistics.
+    images = torch.empty(2, 3, size[1], size[0], device="meta")
+    with torch.inference_mode(), _Shapes():
+        return functional_call(module, on_meta(module), (images,), tie_weights=False)

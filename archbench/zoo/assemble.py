@@ -15,6 +15,7 @@ from archbench.zoo.catalogue import Entry, Network
 from archbench.zoo.catalogue.blame import blamed
 from archbench.zoo.catalogue.plugins import import_plugin
 from archbench.zoo.contracts import Backbone, Classifier, Detector
+from archbench.zoo.sources.building import build_backbone, build_whole
 
 
 def assemble(network: Network) -> nn.Module:
@@ -29,7 +30,9 @@ def assemble(network: Network) -> nn.Module:
         warnings.filterwarnings("ignore", "Initializing zero-element tensors")
         try:
             module = _module(network)
-            if any(parameter.numel() == 0 for parameter in module.parameters()):
+            if not network.spec.is_whole and any(
+                parameter.numel() == 0 for parameter in module.parameters()
+            ):
                 raise UsageError("a layer would have no channels")
             return module.eval()
         except UsageError as error:
@@ -42,10 +45,15 @@ def assemble(network: Network) -> nn.Module:
 
 def _module(network: Network) -> nn.Module:
     base, head, spec = network.backbone, network.detector, network.spec
+    if spec.is_whole:
+        return build_whole(network)
     options = dict(network.backbone_options)
-    form = str(options.pop("classifier"))
+    form = str(options.pop("classifier", ""))
     taps = head.taps if head else None
-    backbone = _builder(base)(**base.arguments, **options, taps=taps)
+    if spec.origin:
+        backbone: Any = build_backbone(network)
+    else:
+        backbone = _builder(base)(**base.arguments, **options, taps=taps)
     _check_built(base, Backbone, backbone)
     if head:
         detector: nn.Module = _builder(head)(

@@ -241,6 +241,22 @@ class Backbone(nn.Module):
                 tapped[name] = x
         return [tapped[tap] for tap in wanted]
 
+    def tapping(self, taps: Sequence[str]) -> Backbone:
+        """The same chain with other taps, of which this one must keep every step."""
+        if type(self).forward is not Backbone.forward:
+            raise UsageError(f"{type(self).__name__} gives no other maps than it was built for")
+        other = Backbone(
+            {name: self.get_submodule(name) for name in self._names},
+            self.stages,
+            taps=taps,
+            norm=self.norm,
+            inner=self._inner,
+            tail=self._tail,
+            head=self.classifier_head,
+        )
+        other.preparation = self.preparation
+        return other
+
     @property
     def tapped(self) -> tuple[Stage, ...]:
         """The tapped stages and inner points, in the order of `taps`; other steps are left

@@ -5,11 +5,12 @@ Torch-free.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from math import isfinite
 from typing import Any, Literal
 
-from archbench.spec import OptionValue, UsageError, format_value, parse_size
+from archbench.spec import OptionValue, UsageError, format_value, origin_of, parse_size
 
 Kind = Literal["backbone", "detector"]
 Options = dict[str, OptionValue]
@@ -17,6 +18,8 @@ Options = dict[str, OptionValue]
 KINDS: tuple[Kind, ...] = ("backbone", "detector")
 MAX_NUMBER = 2**20
 """The most that options and classes may be: more is a mistake, and overflows a tensor's size."""
+BIGGEST = 2**63
+"""What any number of a record is below."""
 TYPES: dict[str, type] = {"int": int, "float": float}
 TYPE_WORDS = {"int": "a whole number", "float": "a number"}
 
@@ -36,6 +39,10 @@ class Option:
     """The rows that do not."""
     because: str = ""
     """Why not every row takes it."""
+    is_required: bool = False
+    """Whether there is no default."""
+    is_free: bool = False
+    """Whether it takes any value."""
 
     def is_taken_by(self, row: str) -> bool:
         """Whether a row of the family takes it."""
@@ -73,6 +80,8 @@ class Option:
 
     def check(self, value: OptionValue) -> OptionValue:
         """Return `value` in the option's own type, or raise UsageError."""
+        if self.is_free:
+            return storable(self.name, value)
         if self.type:
             number = (
                 value if isinstance(value, int | float) and not isinstance(value, bool) else None
@@ -89,6 +98,13 @@ class Option:
                 return allowed
         allowed_text = ", ".join(format_value(allowed) for allowed in self.values)
         raise UsageError(f"option {self.name}={format_value(value)}: it takes {allowed_text}")
+
+
+def storable(name: str, value: OptionValue) -> OptionValue:
+    """Return a value as it is; raises UsageError for a number that no record can hold."""
+    if isinstance(value, int | float) and not (isfinite(value) and abs(value) < BIGGEST):
+        raise UsageError(f"option {name}={value}: it takes numbers below 2**63")
+    return value
 
 
 @dataclass(frozen=True)
@@ -179,6 +195,15 @@ class Entry:
     note: str = ""
     approximate: str = ""
     published_only: str = ""
+    is_open: bool = False
+    """Whether it may take options besides those that are known."""
+    told: dict[str, str] = field(default_factory=dict)
+    """What a network from elsewhere is told of the spec, by the names of its arguments."""
+
+    @property
+    def origin(self) -> str:
+        """Where it is from, as a spec's `origin`."""
+        return origin_of(self.name)
 
     @property
     def stands_as(self) -> str:
@@ -191,6 +216,13 @@ class Entry:
         size = parse_size(self.input)
         assert size is not None, f"{self.name} has no default input"
         return size
+
+    def opened(self, names: Iterable[str]) -> Entry:
+        """The network with options of these names too, if it may take such."""
+        if not self.is_open:
+            return self
+        unseen = {name: Option(name, is_free=True) for name in names if name not in self.options}
+        return replace(self, options=self.options | unseen)
 
     def rounded(self, size: tuple[int, int]) -> tuple[int, int]:
         """A size as the network takes it: sides rounded up where it pads images."""

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from archbench.spec import UsageError, parse_size
+from archbench.spec import UsageError, origin_of, parse_size
 from archbench.spelling import did_you_mean, fold
 from archbench.zoo.catalogue.entry import Entry, Kind
 from archbench.zoo.catalogue.family import with_suffixes
 from archbench.zoo.catalogue.loading import entries, entries_by_name
+from archbench.zoo.sources import read_entry
 
 
 class UnknownNameError(UsageError):
@@ -29,6 +30,8 @@ def find(kind: Kind, name: str) -> Entry:
 
     Raises UnknownNameError with names that are near it.
     """
+    if kind == "backbone" and origin_of(name):
+        return read_entry(name)
     entry = entries_by_name(kind).get(fold(name))
     if entry and kind == "backbone" and entry.name != _hyphenated(name):
         # Folding drops hyphens and points: resnet50-x10 is no resnet50-x1.0, ds-6-464-16-1 no
@@ -68,6 +71,10 @@ def _hint(kind: Kind, name: str) -> str:
     other: Kind = "detector" if kind == "backbone" else "backbone"
     if fold(name) in entries_by_name(other):
         return f": it is a {other}"
+    if kind == "detector" and origin_of(name):
+        return "; a detector of your own is a plug-in (--plugin), or a whole network by itself"
+    if name.endswith(".py"):
+        return f"; a network of your own is {name}:NAME, a class or function of the file"
     listed = [entry.name for entry in entries(kind)]
     # Names are short and half of them digits, so that near ones have less in common than words do.
     return "; " + did_you_mean(name, listed, f"archbench list shows every {kind}", cutoff=0.6)

@@ -64,10 +64,12 @@ def resolve(
             raise UsageError(f"{entry.name} cannot be built: {entry.published_only}")
     asked = _asked_size(detector, side, size)
     _check_call(head, classes, batch, mode)
-    classified = head is None and (base.classes if classes is None else classes) > 0
+    if base.origin and not head:
+        _check_whole(base, asked, classes)
+    classified = not (head or base.origin) and (base.classes if classes is None else classes) > 0
     owner = head.on_family(base.stands_as) if head else base
     pair = Pair.of((base, head), options, owner.rounded(asked or owner.size), classified=classified)
-    if "classifier" in options and not classified:
+    if "classifier" in options and not (classified or base.origin):
         where = f"under {head.name}" if head else "with classes=0"
         raise UsageError(f"option classifier: there is no classifier {where}")
     base, head, left = pair.normal()
@@ -83,7 +85,7 @@ def resolve(
             detector=head.name if head else None,
             width=width,
             height=height,
-            classes=owner.classes if classes is None else classes,
+            classes=_default_classes(owner) if classes is None else classes,
             batch=batch,
             mode=mode,
             options=tuple(sorted(left.items())),
@@ -115,6 +117,25 @@ def _asked_size(detector: str | None, side: int | None, size: Size) -> tuple[int
             "out"
         )
     return asked or named
+
+
+def _default_classes(owner: Entry) -> int | None:
+    """The classes of a network for which none are given; None: whatever it has by itself."""
+    return None if owner.origin else owner.classes
+
+
+def _check_whole(base: Entry, asked: tuple[int, int] | None, classes: int | None) -> None:
+    """Raise UsageError where a network from elsewhere, run as it is, lacks an input or is given
+    classes that it has no argument for.
+    """
+    if asked is None and not base.input:
+        raise UsageError(
+            f"{base.name} has no default input: --size says what it takes, such as --size 320"
+        )
+    if classes is not None and "classes" not in base.told:
+        raise UsageError(f"{base.name} takes no classes: it has no argument classes or num_classes")
+    if classes == 0:
+        raise UsageError("classes is 0: it must be 1 or more")
 
 
 def _check_call(head: Entry | None, classes: int | None, batch: int, mode: str) -> None:

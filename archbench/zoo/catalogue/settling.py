@@ -54,14 +54,23 @@ class Pair:
         Raises UsageError for one that neither declares and for a value that is none of its own.
         """
         base, head = entries
+        unknown = options.keys() - (head.options.keys() if head else set())
+        base = base.opened(sorted(unknown))
         owners = [entry for entry in (base, head) if entry]
         given: dict[Kind, Options] = {"backbone": {}, "detector": {}}
         for key, value in options.items():
             takers = [entry for entry in owners if key in entry.options]
+            told = {entry.name for entry in owners if key in entry.told.values()}
+            if told:
+                raise UsageError(f"{key} is no option of {', '.join(told)}: it is given by itself")
             if not takers:
                 raise UsageError(_unknown_option(key, owners))
             for entry in takers:
                 given[entry.kind][key] = entry.options[key].check(value)
+        for entry in owners:
+            for key, option in entry.options.items():
+                if option.is_required and key not in given[entry.kind]:
+                    raise UsageError(f"{entry.name} needs its option {key}: --option {key}=VALUE")
         return cls(base, head, given, size, classified)
 
     def settled(self) -> tuple[Options, Options]:

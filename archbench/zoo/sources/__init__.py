@@ -1,0 +1,63 @@
+"""Networks from elsewhere, named ORIGIN:NAME: an origin is two modules, found through one table.
+
+One reads what a name stands for and runs nothing of it (torch-free); the other makes it. `building`
+turns what is made into a whole network or a backbone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from archbench.spec import FILE, UsageError, origin_of
+
+if TYPE_CHECKING:
+    from archbench.zoo.catalogue.entry import Entry
+
+
+@dataclass(frozen=True)
+class Source:
+    """The modules of an origin."""
+
+    reading: str
+    """Has `read_entry(name) -> Entry`, and `verbatim(name, folder) -> str`, the name as it is
+    written from the working folder where it stands in a file of that folder.
+    """
+    making: str
+    """Has `make(entry, arguments) -> object`, which calls what the name stands for."""
+
+
+SOURCES = {
+    FILE: Source("archbench.zoo.sources.files", "archbench.zoo.sources.loading"),
+}
+
+
+def read_entry(name: str) -> Entry:
+    """Find what a backbone's name from elsewhere stands for; raises UsageError where it is
+    nothing.
+    """
+    entry: Entry = import_module(_source(name).reading).read_entry(name)
+    return entry
+
+
+def verbatim(name: str, folder: str) -> str:
+    """Give a backbone's name, which stands in a file of a folder, as it is written from the working
+    folder.
+    """
+    if not origin_of(name):
+        return name
+    written: str = import_module(_source(name).reading).verbatim(name, folder)
+    return written
+
+
+def make(entry: Entry, arguments: dict[str, Any]) -> Any:
+    """Make what an entry from elsewhere stands for: whatever its code gives."""
+    return import_module(_source(entry.name).making).make(entry, arguments)
+
+
+def _source(name: str) -> Source:
+    origin = origin_of(name)
+    if origin not in SOURCES:
+        raise UsageError(f"{name}: this archbench builds no networks of {origin}")
+    return SOURCES[origin]

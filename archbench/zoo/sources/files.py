@@ -1,0 +1,203 @@
+"""Networks in files of a user's own: PATH.py:NAME, or package.module:NAME. The file is read and
+never run. Torch-free.
+
+NAME is a class or a function; @HASH after it says of which code.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib.machinery
+import os
+import re
+import sys
+from pathlib import Path
+
+from archbench.spec import UsageError
+from archbench.spelling import did_you_mean
+from archbench.zoo.catalogue.entry import Entry, Option
+from archbench.zoo.sources.code import (
+    HASH_DIGITS,
+    Code,
+    Place,
+    is_elsewhere,
+    is_installed,
+    read_code,
+    read_source,
+)
+from archbench.zoo.sources.signature import (
+    Function,
+    Signature,
+    binding,
+    bindings,
+    signature,
+)
+
+FORMS = "PATH.py:NAME or package.module:NAME"
+TOLD = {
+    "classes": ("classes", "num_classes"),
+    "size": ("size",),
+    "taps": ("taps",),
+}
+"""What a network is told that is no option of it, by the names that its argument may have."""
+PREFIX = "archbench_own_"
+"""What comes before the name of a file's module where an installed one has that name."""
+
+
+def read_entry(name: str) -> Entry:
+    """Find what a name stands for; raises UsageError where it is nothing, or of another hash."""
+    where, own, wanted = _parts(name)
+    place = find_place(where)
+    code = read_code(place)
+    called = f"{_written(where)}:{own}"
+    if wanted and wanted != code.digest:
+        raise UsageError(f"{called} is @{code.digest} now, not @{wanted}: its code has changed")
+    takes = _signature(place, called, own)
+    told = {
+        what: next(argument for argument in names if argument in takes.parameters)
+        for what, names in TOLD.items()
+        if any(argument in takes.parameters for argument in names)
+    }
+    options: dict[str, Option] = {
+        key: option for key, option in takes.parameters.items() if key not in told.values()
+    }
+    return Entry(
+        f"{called}@{code.digest}",
+        "backbone",
+        "own",
+        plugin=str(place.file),
+        builder=own,
+        source="a file of your own",
+        options=options,
+        is_open=takes.is_open,
+        told=told,
+    )
+
+
+def code_of(name: str) -> Code:
+    """Read the code behind a name, which has its hash; raises UsageError where it has changed."""
+    read_entry(name)
+    return read_code(find_place(_parts(name)[0]))
+
+
+def verbatim(name: str, folder: str) -> str:
+    """Give a name that stands in a file of a folder as it is written from the working folder."""
+    where, colon, rest = name.rpartition(":")
+    return _relative(str(Path(folder, where))) + colon + rest if _is_path(where) else name
+
+
+def find_place(where: str) -> Place:
+    """Find the file or the module that is named; raises UsageError where there is none."""
+    return _file(where) if _is_path(where) else _module(where)
+
+
+def _parts(name: str) -> tuple[str, str, str]:
+    """The file or module, the class or function, and the hash; empty where none is given."""
+    where, _, rest = name.strip().rpartition(":")
+    own, _, wanted = rest.partition("@")
+    if not where or not all(part.isidentifier() for part in own.split(".")):
+        given = f"{own!r} is no name of a class or function" if own else "it names none"
+        raise UsageError(
+            f"a network of your own is {FORMS}, a class or function: in {name!r} {given}"
+        )
+    if "@" in rest and not re.fullmatch(rf"[0-9a-f]{{{HASH_DIGITS}}}", wanted):
+        raise UsageError(f"{name}: @{wanted} is no hash of code, {HASH_DIGITS} digits from 0 to f")
+    return where, own, wanted
+
+
+def _is_path(where: str) -> bool:
+    return where.endswith(".py") or os.sep in where
+
+
+def _written(where: str) -> str:
+    return _relative(where) if _is_path(where) else where
+
+
+def _relative(path: str) -> str:
+    return os.path.relpath(path)
+
+
+def _file(where: str) -> Place:
+    """The place of a file: by itself, or in its package where it imports relatively."""
+    if not where.endswith(".py"):
+        raise UsageError(f"{where} is no Python file: a network of your own is {FORMS}")
+    file = Path(where).resolve()
+    source = read_source(file)
+    root = file.parent
+    while (root / "__init__.py").is_file():
+        root = root.parent
+    folders = tuple(dict.fromkeys([str(file.parent), str(root)]))
+    if root != file.parent and any(level for level, _ in source.imports):
+        inner = file.relative_to(root).with_suffix("").parts
+        return Place(file, ".".join(inner).removesuffix(".__init__"), folders[::-1])
+    stem = file.stem
+    is_free = stem.isidentifier() and not is_elsewhere(stem, file)
+    return Place(file, stem if is_free else PREFIX + stem, folders)
+
+
+def _module(where: str) -> Place:
+    """The place of a module by its dotted name: of the import path, then of the working folder."""
+    parts = where.split(".")
+    if not all(part.isidentifier() for part in parts):
+        raise UsageError(f"{where!r} is neither a file nor a module: say {FORMS}")
+    here = Place(Path(), where, (str(Path.cwd()),))
+    for folder in [*filter(None, sys.path), *here.folders]:
+        place = Place(Path(), where, (str(Path(folder).resolve()),))
+        file = place.find(where)
+        if file:
+            return Place(file, where, () if is_installed(file) else place.folders)
+    editable = _by_finders(parts)
+    if editable:
+        return Place(editable, where, (str(editable.parents[len(parts) - 1]),))
+    if here.find(parts[0]) or Path(parts[0]).is_dir():
+        raise UsageError(f"there is no module {where} in {parts[0]}")
+    raise UsageError(f"there is no module {where}, installed or in this folder")
+
+
+def _by_finders(parts: list[str]) -> Path | None:
+    """Find a module as Python would, without importing the packages that it is in."""
+    path: list[str] | None = None
+    origin: str | None = None
+    for count in range(1, len(parts) + 1):
+        name = ".".join(parts[:count])
+        specs = (finder.find_spec(name, path) for finder in sys.meta_path)
+        spec: importlib.machinery.ModuleSpec | None = next(filter(None, specs), None)
+        if spec is None:
+            return None
+        origin, path = spec.origin, list(spec.submodule_search_locations or ())
+    return Path(origin) if origin and origin.endswith(".py") else None
+
+
+def _signature(place: Place, called: str, own: str) -> Signature:
+    """What can be given to what a file calls by a name; raises UsageError where it cannot be
+    called.
+    """
+    tree = read_source(place.file).tree
+    first, *rest = own.split(".")
+    bound = binding(tree, first)
+    if bound is None and not _binds_unseen(tree):
+        offered = [
+            name
+            for name, node in bindings(tree).items()
+            if isinstance(node, Function | ast.ClassDef)
+        ]
+        there = f"there are {', '.join(offered)}" if offered else "there is none"
+        hint = did_you_mean(own, offered, there, cutoff=0.6)
+        raise UsageError(f"{called}: no class or function is called {own}; {hint}")
+    value = getattr(bound, "value", None)
+    if isinstance(bound, ast.Assign | ast.AnnAssign) and isinstance(value, ast.Constant):
+        raise UsageError(f"{called} is {value.value!r}, neither a class nor a function")
+    if isinstance(bound, ast.AsyncFunctionDef):
+        raise UsageError(f"{called} is a coroutine, which gives no network")
+    return Signature({}, is_open=True) if rest else signature(tree, first)
+
+
+def _binds_unseen(tree: ast.Module) -> bool:
+    """Whether a module may have names that its text does not show."""
+    stars = (
+        alias.name == "*"
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
+    )
+    return any(stars) or binding(tree, "__getattr__") is not None

@@ -1,0 +1,99 @@
+"""Import a user's own file and call what is asked of it.
+
+It finds the modules beside it last, after whatever is installed; nothing is compiled into its
+folder.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import lru_cache
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+from archbench.spec import UsageError
+from archbench.zoo.catalogue.entry import Entry
+from archbench.zoo.sources.code import Code, module_file
+from archbench.zoo.sources.files import code_of
+
+
+def make(entry: Entry, arguments: dict[str, Any]) -> Any:
+    """Call the class or function of an entry; a module that is there already is given as it is."""
+    code = code_of(entry.name)
+    with importable(code):
+        found: Any = load(code)
+        for part in entry.builder.split("."):
+            if not hasattr(found, part):
+                raise UsageError(f"{entry.plugin} has no {part}")
+            found = getattr(found, part)
+        if isinstance(found, nn.Module) and not arguments:
+            return found
+        if not callable(found):
+            raise UsageError(f"it is a {type(found).__name__}, neither a class nor a function")
+        return found(**arguments)
+
+
+@contextmanager
+def importable(code: Code) -> Iterator[None]:
+    """Let modules beside a file be imported for a while, after all that is installed.
+
+    Modules of the same names from elsewhere are out of sight meanwhile.
+    """
+    folders = [folder for folder in code.place.folders if folder not in sys.path]
+    hidden = _foreign(code)
+    for name in hidden:
+        del sys.modules[name]
+    written = sys.dont_write_bytecode
+    sys.path += folders
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = written
+        for folder in folders:
+            if folder in sys.path:
+                sys.path.remove(folder)
+        sys.modules.update(hidden)
+
+
+@lru_cache(maxsize=16)
+def load(code: Code) -> ModuleType:
+    """Import a module, once a process for what it and the modules beside it say."""
+    place = code.place
+    if not place.folders:
+        return importlib.import_module(place.module)
+    for name in code.modules:
+        sys.modules.pop(name, None)
+    importlib.invalidate_caches()
+    # What a file makes once stays real where its networks are built by shape.
+    with torch.device("cpu"), torch.inference_mode(mode=False):
+        if "." in place.module:
+            return importlib.import_module(place.module)
+        # The text itself, since what Python has compiled of it before may be of another second's.
+        spec = importlib.util.spec_from_file_location(place.module, place.file)
+        assert spec
+        module = sys.modules[place.module] = importlib.util.module_from_spec(spec)
+        try:
+            exec(compile(place.file.read_bytes(), str(place.file), "exec"), vars(module))
+        except BaseException:
+            sys.modules.pop(place.module, None)
+            raise
+    return module
+
+
+def _foreign(code: Code) -> dict[str, ModuleType]:
+    """The loaded modules that have the name of one beside a file and are from elsewhere."""
+    return {
+        name: module
+        for name, path in code.modules.items()
+        if code.place.folders
+        and (module := sys.modules.get(name)) is not None
+        and module_file(module) != str(path)
+    }
