@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import AbstractContextManager
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from archbench.counting.training import mean_square, train_memory
 from archbench.papers import paper_params
 from archbench.spec import OptionValue, Spec, UsageError
 from archbench.tracebacks import first_line
-from archbench.zoo import catalogue
+from archbench.zoo import catalogue, sources
 from archbench.zoo.assemble import assemble
 from archbench.zoo.catalogue import Network
 from archbench.zoo.catalogue.blame import blamed, in_a_line
@@ -30,6 +30,7 @@ from archbench.zoo.weightless import Weightless
 __all__ = [
     "Backbone",
     "Call",
+    "Check",
     "CostReport",
     "Detector",
     "blamed_on_plugin",
@@ -41,6 +42,7 @@ __all__ = [
     "cost_spec",
     "count",
     "mean_square",
+    "own_code",
 ]
 
 Size = str | int | tuple[int, int] | None
@@ -110,6 +112,8 @@ def cost_spec(spec: Spec) -> CostReport:
 
 def _counted(network: Network) -> CostReport:
     spec = network.spec
+    if spec.origin:
+        return _counted_anywhere(spec)
     module = build_spec(spec, device="meta")
     try:
         images = torch.empty(spec.batch, 3, spec.height, spec.width, device="meta")
@@ -124,11 +128,41 @@ def _counted(network: Network) -> CostReport:
         raise UsageError(f"{spec} cannot {cannot}: {first_line(error)}") from error
 
 
-def blaming(spec: Spec, cannot: str) -> AbstractContextManager[None]:
+WAYS = (("meta", "meta"), ("cpu", "meta"), ("cpu", "cpu"))
+"""Where a network from elsewhere is built and run to be counted: by shapes, if it can be."""
+
+
+def _counted_anywhere(spec: Spec) -> CostReport:
+    """Count in the first way that works, and say in which; raises what the last one raises."""
+    images = torch.empty(spec.batch, 3, spec.height, spec.width, device="meta")
+    for built_on, run_on in WAYS:
+        try:
+            module = build_spec(spec, device=built_on)
+            report = count_module(module, Inputs((images,)), device=run_on)
+            if spec.mode == "train" and run_on == "meta":
+                report = replace(report, train_memory_bytes=train_memory(module, (images,)))
+            return replace(report, counted_on=run_on)
+        except Exception:
+            if (built_on, run_on) == WAYS[-1]:
+                raise
+    raise AssertionError("the last way returns or raises")
+
+
+@contextmanager
+def blaming(spec: Spec, cannot: str) -> Iterator[None]:
     """Turn whatever a user's own network raises for a while into a UsageError of one line, which
-    says what it `cannot`; nothing else is changed.
+    says what it `cannot`; meanwhile it finds the modules beside it. Nothing else is changed.
     """
-    return blamed(catalogue.network(spec).plugin_files, f"{spec} {cannot}")
+    network = catalogue.network(spec)
+    with blamed(network.plugin_files, f"{spec} {cannot}"), sources.importable(network.backbone):
+        yield
+
+
+def own_code(spec: Spec) -> dict[str, Any]:
+    """What an environment says of a user's own code in a network, as far as it has been run: its
+    file, and the modules beside it that the hash in its name does not cover.
+    """
+    return sources.facts(catalogue.network(spec).backbone) if spec.origin else {}
 
 
 def blamed_on_plugin(error: BaseException, spec: Spec) -> str:

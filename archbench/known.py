@@ -41,7 +41,7 @@ def find_cost(spec: Spec) -> CostReport:
     found = cache.read(KIND, key) if key else None
     if found is not None:
         try:
-            return msgspec.convert(found, CostReport)
+            return report_of(found)
         except msgspec.ValidationError:
             pass
     from archbench.api import cost_spec
@@ -51,6 +51,11 @@ def find_cost(spec: Spec) -> CostReport:
     if key and key["code"] == _code():
         cache.write(KIND, key, msgspec.to_builtins(report), most_bytes=MOST_BYTES)
     return report
+
+
+def report_of(data: Any) -> CostReport:
+    """Read a report out of plain data; raises msgspec.ValidationError where that is none."""
+    return msgspec.convert(data, CostReport)
 
 
 def _key(spec: Spec) -> dict[str, Any] | None:

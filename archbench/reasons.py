@@ -297,6 +297,12 @@ class Flag(_Code):
         "one by one, and ranks networks by their number",
         "--cuda-graph or a larger batch shows the card's own speed, as graph_latency_ms does",
     )
+    CODE_UNHASHED = Warns(
+        "code_unhashed",
+        "the network loaded modules of yours that its hash does not cover: other code would be "
+        "taken for the same network",
+        "import them by name",
+    )
     LOSS_NOT_FINITE = Warns("loss_not_finite", "the loss was no number any more")
     POWER_CAPPED = Warns(
         "power_capped",

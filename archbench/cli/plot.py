@@ -220,9 +220,9 @@ def _network(text: str) -> Spec:
 
 def _layers(spec: Spec) -> Sequence[Layer]:
     """Count the layers of a network."""
-    from archbench.known import find_cost
+    from archbench.measure.job.counting import count
 
-    return find_cost(spec).calls
+    return count(spec).report.calls
 
 
 def _weighed(networks: Sequence[Spec], weights: Path | None) -> tuple[list[Any], str]:

@@ -18,7 +18,6 @@ from archbench.cli.groups import Several, grouped
 from archbench.cli.measuring import MOST_REPEATS, OPTIONS, Output, Protocol
 from archbench.cli.messages import say, say_traceback
 from archbench.cli.plugins import Plugins
-from archbench.known import find_cost
 from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import Settings
@@ -49,7 +48,11 @@ class NetworkFlags:
     """Which network is asked for."""
 
     backbone: Annotated[
-        str, typer.Argument(help="Backbone, such as vovnet39 (archbench list shows all).")
+        str,
+        typer.Argument(
+            help="Backbone, such as vovnet39 (archbench list shows all), or a network of your own: "
+            "PATH.py:NAME or package.module:NAME, a class or function, in a process of its own."
+        ),
     ]
     detector: Annotated[
         str | None,
@@ -154,9 +157,11 @@ def profile(network: NetworkFlags, protocol: ProfileProtocol, output: ProfileOut
     store = output.open_store()
     extra: dict[str, Any] = {}
     if output.layers or protocol.check or protocol.no_measure:
-        extra = _counted_here(spec, check=protocol.check, layers=output.layers)
+        extra = _counted(spec, check=protocol.check, layers=output.layers)
     if protocol.no_measure:
-        record = store.append(_counted_record(spec, extra["report"]))
+        from archbench.measure.machine.host import fingerprint
+
+        record = store.append(extra["counted"].record(fingerprint()))
     else:
         records = _measured(spec, settings, store, repeats=protocol.repeats or 1)
         record = _typical(records)
@@ -178,7 +183,7 @@ def _check(spec: Spec, settings: Settings) -> None:
 
         check_weights(Path(settings.weights))
     settings.check(spec)
-    if spec.mode == "train":
+    if spec.mode == "train" and not spec.origin:
         from archbench.measure.job.training import check_trainable
 
         check_trainable(spec)
@@ -186,18 +191,6 @@ def _check(spec: Spec, settings: Settings) -> None:
         from archbench.measure.job.pictures import check_pictures
 
         check_pictures(Path(settings.images))
-
-
-def _counted_record(spec: Spec, report: CostReport) -> Record:
-    from archbench.measure.machine.host import fingerprint
-
-    return Record(
-        spec=spec,
-        settings=None,
-        status=Status.OK,
-        counted=report.totals(),
-        environment=fingerprint(),
-    )
 
 
 def _measured(spec: Spec, settings: Settings, store: Store, *, repeats: int) -> list[Record]:
@@ -220,18 +213,16 @@ def _typical(records: list[Record]) -> Record:
     return failed[0] if failed else ranked[len(ranked) // 2]
 
 
-def _counted_here(spec: Spec, *, check: bool, layers: bool) -> dict[str, Any]:
-    """Count in this process, where the rows of the layers or fvcore's answer are wanted."""
-    extra: dict[str, Any] = {}
-    if check:
-        from archbench.api import check_spec, cost_spec
+def _counted(spec: Spec, *, check: bool, layers: bool) -> dict[str, Any]:
+    """Count apart from measuring, where the rows of the layers or fvcore's answer are wanted."""
+    from archbench.measure.job.counting import count
 
-        extra["report"] = cost_spec(spec)
-        extra["check"] = check_spec(spec, extra["report"])
-    else:
-        extra["report"] = find_cost(spec)
+    counted = count(spec, check=check, tell=say_traceback)
+    extra: dict[str, Any] = {"counted": counted, "report": counted.report}
     if layers:
-        extra["layers"] = extra["report"].calls
+        extra["layers"] = counted.report.calls
+    if check:
+        extra["check"] = counted.check
     return extra
 
 

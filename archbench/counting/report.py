@@ -87,7 +87,8 @@ class CostReport:
     figure stands beside this network's, where that is a rule of its own. `uncounted` names
     operators that multiply matrices or convolve and have no rule, with their calls. Attention
     counts in full: `masked_macs` of it are what causal masks leave out, and `masked_calls` have a
-    mask whose effect is not known. `notes` say what else is to be known of the count.
+    mask whose effect is not known. `notes` say what else is to be known of the count. `counted_on`
+    is the device of the passes: "meta", by shapes, or "cpu", on random numbers.
     """
 
     calls: tuple[Call, ...]
@@ -107,6 +108,7 @@ class CostReport:
     masked_macs: int = 0
     masked_calls: int = 0
     notes: tuple[str, ...] = ()
+    counted_on: str = "meta"
 
     @cached_property
     def macs_by_kind(self) -> dict[Kind, int]:

@@ -67,6 +67,10 @@ class Environment(TypedDict, total=False):
     fp32_precision_matmul: str
     fp32_precision_conv: str
     cudnn_benchmark: bool
+    code_file: str
+    """Of a user's own network: where its file was."""
+    code_unhashed: list[str]
+    """The modules beside that file that were loaded and are not in the hash of its code."""
 
 
 class HostLoad(TypedDict, total=False):
@@ -129,6 +133,8 @@ class Conditions(TypedDict, total=False):
     """The card around and between what was timed: ranges of its clocks, temperatures and use, and
     the share of the looks at which each reason of its clocks held.
     """
+    counted_on: str
+    """The device on which a network from elsewhere was counted: meta, by shapes, or cpu."""
     inputs: str
     caches: str
     """What a timed call finds there: warm, or emptied before each call."""

@@ -10,11 +10,12 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from archbench.api import CostReport, cost_spec
+from archbench.api import CostReport, cost_spec, own_code
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.findings import Report
 from archbench.measure.job.launching import busy, graph, why_no_graph
 from archbench.measure.job.passes import copies, parts, throughput
+from archbench.measure.job.result import Result
 from archbench.measure.job.timing import (
     Arrays,
     arrays_of,
@@ -24,6 +25,7 @@ from archbench.measure.job.timing import (
     times,
     warm_up,
 )
+from archbench.measure.job.training import check_trainable
 from archbench.measure.job.workload import add_load, prepare
 from archbench.measure.machine import host
 from archbench.measure.machine.cooling import cool_down, temperature_of
@@ -36,7 +38,7 @@ from archbench.measure.roofline import bounds as roofline
 from archbench.measure.roofline.probes import peaks_of
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric
-from archbench.records.conditions import Conditions, Energy
+from archbench.records.conditions import Conditions, Energy, Environment
 from archbench.settings import Settings
 from archbench.spec import Spec
 
@@ -64,8 +66,7 @@ def run(asked: Asked, report: Report, interrupted: Callable[[], bool]) -> None:
     with report.phase("preflight"):
         device, energy = preflight(asked, report, interrupted)
     with report.phase("count"):
-        counted = cost_spec(spec)
-        report.result.counted = counted.totals()
+        counted = count(spec, report.result)
     trains = spec.mode == "train"
     with nullcontext() if trains else torch.inference_mode():
         with report.phase("build"):
@@ -79,6 +80,7 @@ def run(asked: Asked, report: Report, interrupted: Callable[[], bool]) -> None:
             steady = warm_up(bench, interrupted)
         with report.phase("latency"):
             warned = [] if steady else [Flag.WARMUP_NOT_STEADY]
+            warned += own_code_flags(report.result)
             latency, samples = time_calls(bench, asked, report, interrupted, warned)
         measure_busy(bench, latency, report)
         if not trains:
@@ -116,6 +118,23 @@ def preflight(
     result.environment |= device.fingerprint()
     result.conditions["host_before"] = host.load()
     return device, energy
+
+
+def count(spec: Spec, result: Result) -> CostReport:
+    """Count the network, and note what it came to and, of one from elsewhere, how it was found."""
+    if spec.origin and spec.mode == "train":
+        check_trainable(spec)
+    counted = cost_spec(spec)
+    result.counted = counted.totals()
+    if spec.origin:
+        result.conditions["counted_on"] = counted.counted_on
+        result.environment |= cast(Environment, own_code(spec))
+    return counted
+
+
+def own_code_flags(result: Result) -> list[Flag]:
+    """Flags of a network of a user's own code."""
+    return [Flag.CODE_UNHASHED] if result.environment.get("code_unhashed") else []
 
 
 def time_calls(

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import cycle
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from archbench.api import Detector, build_spec
+from archbench.api import Backbone, build_spec
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.checkpoint import load_weights
 from archbench.measure.job.inputs import BUFFERS, Inputs
@@ -81,7 +81,8 @@ def _draw_inputs(
         conditions["inputs"] = "random normal"
         drawn = torch.randn(BUFFERS, spec.batch, *shape, generator=generator)
         return list(drawn), torch.randn(CALIBRATION_BATCH, *shape, generator=generator)
-    prepared = load_pictures(Path(settings.images), network.preparation, (spec.width, spec.height))  # type: ignore[arg-type]
+    preparation: Any = getattr(network, "preparation", Backbone.preparation)
+    prepared = load_pictures(Path(settings.images), preparation, (spec.width, spec.height))
     conditions["inputs"] = f"{len(prepared)} pictures"
     rows = [torch.stack(batch) for batch in batches(prepared, spec.batch)]
     return rows, torch.stack((CALIBRATION_BATCH * prepared)[:CALIBRATION_BATCH])
@@ -98,10 +99,12 @@ def add_load(bench: Bench, settings: Settings, conditions: Conditions) -> None:
     """Give a detector the synthetic scene to postprocess, and note its candidates before and
     after.
     """
-    if not isinstance(bench.network, Detector) or bench.training:
+    network: Any = bench.network
+    # A network from elsewhere may do what detectors do without being called one.
+    if bench.training or not all(hasattr(network, call) for call in ("postprocess", "synthesize")):
         return
     generator = torch.Generator().manual_seed(settings.seed)
-    bench.load, counts = bench.network.synthesize(bench.forward(), generator)
+    bench.load, counts = network.synthesize(bench.forward(), generator)
     found = bench.postprocess()
     kept = sum(map(len, found)) / len(found)
     conditions["postprocess_load"] = cast(Scene, counts | {"kept": kept})

@@ -22,7 +22,7 @@ from random import Random
 from typing import Any, TypeVar
 
 from archbench import __version__
-from archbench.known import find_cost
+from archbench.measure.job.counting import count as count_network
 from archbench.measure.job.supervisor import Job, RefusedError, Watch
 from archbench.measure.machine import host
 from archbench.measure.sweep.places import Place
@@ -355,14 +355,20 @@ def count(
     for spec in specs:
         if interruptions:
             return
-        record = Record(
-            spec=spec, settings=None, status=Status.OK, environment=environment, run_id=run_id
-        )
         try:
-            record = replace(record, counted=find_cost(spec).totals())
+            record = count_network(spec, interruptions=interruptions).record(environment, run_id)
+        except KeyboardInterrupt:
+            return
         except Exception as error:
             refused = isinstance(error, UsageError)
             code = Reason.REFUSED if refused else Reason(type(error).__name__)
             reason = Cause(code, "count", first_line(error))
-            record = replace(record, status=Status.ERROR, reason=reason)
+            record = Record(
+                spec=spec,
+                settings=None,
+                status=Status.ERROR,
+                reason=reason,
+                environment=environment,
+                run_id=run_id,
+            )
         yield keep(record)

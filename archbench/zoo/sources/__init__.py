@@ -6,6 +6,7 @@ turns what is made into a whole network or a backbone.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -25,7 +26,9 @@ class Source:
     written from the working folder where it stands in a file of that folder.
     """
     making: str
-    """Has `make(entry, arguments) -> object`, which calls what the name stands for."""
+    """Has `make(entry, arguments) -> object`, which calls what the name stands for,
+    `importable(entry)`, within which its code may import, and `facts(entry)` for environments.
+    """
 
 
 SOURCES = {
@@ -54,6 +57,22 @@ def verbatim(name: str, folder: str) -> str:
 def make(entry: Entry, arguments: dict[str, Any]) -> Any:
     """Make what an entry from elsewhere stands for: whatever its code gives."""
     return import_module(_source(entry.name).making).make(entry, arguments)
+
+
+def importable(entry: Entry) -> AbstractContextManager[None]:
+    """Let the code of an entry import what it may for a while."""
+    if not entry.origin:
+        return nullcontext()
+    found: AbstractContextManager[None] = import_module(_source(entry.name).making).importable(
+        entry
+    )
+    return found
+
+
+def facts(entry: Entry) -> dict[str, Any]:
+    """Give what an environment says of where an entry is from."""
+    found: dict[str, Any] = import_module(_source(entry.name).making).facts(entry)
+    return found
 
 
 def _source(name: str) -> Source:

@@ -10,7 +10,6 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from archbench.shapes import outputs_by_shape
 from archbench.spec import UsageError
-from archbench.tracebacks import first_line
 from archbench.zoo import sources
 from archbench.zoo.catalogue import Network
 from archbench.zoo.contracts import Backbone, Stage
@@ -50,7 +49,8 @@ def _module(network: Network, known: Mapping[str, Any]) -> nn.Module:
     }
     made = sources.make(entry, arguments)
     if not isinstance(made, nn.Module):
-        raise UsageError(f"{entry.builder} gives a {type(made).__name__}, not a torch.nn.Module")
+        kind = type(made).__name__
+        raise UsageError(f"{entry.builder} gives an object of type {kind}, not a torch.nn.Module")
     return made
 
 
@@ -100,11 +100,6 @@ def _outputs(module: nn.Module, size: tuple[int, int]) -> Any:
     was_training = module.training
     try:
         return outputs_by_shape(module.eval(), size)
-    except RuntimeError as error:
-        raise UsageError(
-            f"the maps of {type(module).__name__} are not found without computing: "
-            f"{first_line(error)}"
-        ) from error
     finally:
         module.train(was_training)
 
@@ -116,7 +111,7 @@ def _maps(outputs: Any) -> list[Tensor]:
     items = outputs if isinstance(outputs, list | tuple) else [outputs]
     maps = [item for item in items if isinstance(item, Tensor) and item.ndim == 4]
     if not maps:
-        given = f"a {type(items[0]).__name__}" if items else "nothing"
+        given = f"an object of type {type(items[0]).__name__}" if items else "nothing"
         raise UsageError(
             f"a backbone gives maps [B, C, H, W] in a list, a tuple or a mapping, not {given}"
         )

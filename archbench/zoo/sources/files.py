@@ -16,6 +16,7 @@ from pathlib import Path
 from archbench.spec import UsageError
 from archbench.spelling import did_you_mean
 from archbench.zoo.catalogue.entry import Entry, Option
+from archbench.zoo.catalogue.memory import remembered
 from archbench.zoo.sources.code import (
     HASH_DIGITS,
     Code,
@@ -74,6 +75,7 @@ def read_entry(name: str) -> Entry:
     )
 
 
+@remembered
 def code_of(name: str) -> Code:
     """Read the code behind a name, which has its hash; raises UsageError where it has changed."""
     read_entry(name)
@@ -96,9 +98,8 @@ def _parts(name: str) -> tuple[str, str, str]:
     where, _, rest = name.strip().rpartition(":")
     own, _, wanted = rest.partition("@")
     if not where or not all(part.isidentifier() for part in own.split(".")):
-        given = f"{own!r} is no name of a class or function" if own else "it names none"
         raise UsageError(
-            f"a network of your own is {FORMS}, a class or function: in {name!r} {given}"
+            f"{name!r} names no class or function of a file: a network of your own is {FORMS}"
         )
     if "@" in rest and not re.fullmatch(rf"[0-9a-f]{{{HASH_DIGITS}}}", wanted):
         raise UsageError(f"{name}: @{wanted} is no hash of code, {HASH_DIGITS} digits from 0 to f")

@@ -20,15 +20,14 @@ from torch import nn
 
 from archbench.spec import UsageError
 from archbench.zoo.catalogue.entry import Entry
-from archbench.zoo.sources.code import Code, module_file
+from archbench.zoo.sources.code import Code, module_file, read_code
 from archbench.zoo.sources.files import code_of
 
 
 def make(entry: Entry, arguments: dict[str, Any]) -> Any:
     """Call the class or function of an entry; a module that is there already is given as it is."""
-    code = code_of(entry.name)
-    with importable(code):
-        found: Any = load(code)
+    with importable(entry):
+        found: Any = load(code_of(entry.name))
         for part in entry.builder.split("."):
             if not hasattr(found, part):
                 raise UsageError(f"{entry.plugin} has no {part}")
@@ -36,16 +35,24 @@ def make(entry: Entry, arguments: dict[str, Any]) -> Any:
         if isinstance(found, nn.Module) and not arguments:
             return found
         if not callable(found):
-            raise UsageError(f"it is a {type(found).__name__}, neither a class nor a function")
+            kind = type(found).__name__
+            raise UsageError(f"it is an object of type {kind}, neither a class nor a function")
         return found(**arguments)
 
 
+def facts(entry: Entry) -> dict[str, Any]:
+    """Give the file of an entry, and the modules beside it that were loaded unseen."""
+    unhashed = code_of(entry.name).unhashed()
+    return {"code_file": entry.plugin} | ({"code_unhashed": unhashed} if unhashed else {})
+
+
 @contextmanager
-def importable(code: Code) -> Iterator[None]:
+def importable(entry: Entry) -> Iterator[None]:
     """Let modules beside a file be imported for a while, after all that is installed.
 
     Modules of the same names from elsewhere are out of sight meanwhile.
     """
+    code = code_of(entry.name)
     folders = [folder for folder in code.place.folders if folder not in sys.path]
     hidden = _foreign(code)
     for name in hidden:
@@ -67,6 +74,8 @@ def importable(code: Code) -> Iterator[None]:
 def load(code: Code) -> ModuleType:
     """Import a module, once a process for what it and the modules beside it say."""
     place = code.place
+    if read_code(place) != code:
+        raise UsageError(f"{place.file} has changed meanwhile")
     if not place.folders:
         return importlib.import_module(place.module)
     for name in code.modules:
