@@ -4,6 +4,7 @@ line. And the folders of a user's own. Torch-free.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tomllib
@@ -14,6 +15,8 @@ from archbench.spec import UsageError
 
 MOST_BYTES = 2**20
 """The largest text that is read: a suite or a plug-in of a megabyte is another file by mistake."""
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""Errors of a disk that is full, for this user at least."""
 
 
 def read_text(path: Path, what: str) -> str:

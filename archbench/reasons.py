@@ -104,6 +104,12 @@ class Reason(_Code):
     REFUSED = Because("refused", "it cannot be what was asked for")
     NO_RESULT = Because("no_result", "the worker ended without a result")
     KILLED = Because("killed", "the worker was killed from outside")
+    CPU_LIMIT = Because(
+        "cpu_limit", "the limit of processor time was reached", "a larger one: ulimit -t"
+    )
+    TEMPORARY_FULL = Because(
+        "temporary_full", "the folder of temporary files is full", "another one: TMPDIR"
+    )
     GPU_BUSY = Because("gpu_busy", "others used the card", "--allow-shared", is_retried=True)
     GPU_LOST = Because(
         "gpu_lost",

@@ -7,7 +7,6 @@ results/samples/<record_id>.npz     its samples, there before the record that na
 
 from __future__ import annotations
 
-import errno
 import gc
 import hashlib
 import json
@@ -24,6 +23,7 @@ from functools import partial
 from pathlib import Path
 
 from archbench import escaping
+from archbench.files import FULL
 from archbench.locks import held, lock
 from archbench.records.decoding import Decoder
 from archbench.records.reading import RecordError, read_line
@@ -37,8 +37,6 @@ LEFT = re.compile(r".*\.tmp$|[0-9a-f]{8,32}\.npz$")
 """What a writer that is killed may leave among the samples; a user's own files are called
 otherwise.
 """
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""Errors of a disk that is full, for this user at least."""
 MOST_BYTES = 2**24
 """A line of so many bytes is no record: the largest has some ten thousand."""
 

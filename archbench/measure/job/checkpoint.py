@@ -35,6 +35,10 @@ files lack it.
 """
 NAMED = 3
 """Keys that an error names; it counts the rest."""
+EXPANSION = 10
+"""How many times a file's size its contents may have; torch.save packs nothing."""
+SMALL_BYTES = 2**28
+"""What any file's contents may have."""
 SAFETENSORS_HEADER = 100_000_000
 """The most bytes that a safetensors header may have (the format's own limit)."""
 
@@ -124,6 +128,7 @@ def _read(path: Path) -> object:
 def _read_torch(path: Path) -> object:
     import torch
 
+    _check_expansion(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter(
@@ -140,6 +145,21 @@ def _read_torch(path: Path) -> object:
             "would run; nothing was run"
             " (torch.save(network.state_dict(), ...) writes tensors alone)"
         ) from None
+
+
+def _check_expansion(path: Path) -> None:
+    """Raise UsageError for a zip archive that is far larger unpacked than packed."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unpacked = sum(entry.file_size for entry in archive.infolist())
+    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+        return  # An old-style file, or one that torch will not read either.
+    most = max(EXPANSION * path.stat().st_size, SMALL_BYTES)
+    if unpacked > most:
+        raise UsageError(
+            f"weights {path} are refused: unpacked they are {unpacked:,} bytes, and at most "
+            f"{most:,} are taken of a file of this size"
+        )
 
 
 def _read_safetensors(path: Path) -> object:

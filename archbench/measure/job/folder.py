@@ -32,6 +32,11 @@ def job_folder() -> Iterator[Path]:
             yield folder
 
 
+def cannot_write(why: str) -> str:
+    """Say that nothing can be written to such folders."""
+    return f"temporary folder {gettempdir()} cannot be written: {why}; TMPDIR names another"
+
+
 def remove_abandoned() -> None:
     """Remove the folders of jobs whose owners live no more; those of others are left alone."""
     for folder in Path(gettempdir()).glob(f"{PREFIX}*"):

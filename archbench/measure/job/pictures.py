@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,8 +14,14 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".bmp", ".webp", ".ppm")
+FORMATS = ("JPEG", "PNG", "BMP", "WEBP", "PPM")
+"""What these endings stand for: Pillow would run other programs for some of the rest."""
 LIMIT = 100
 """Pictures that are used, in the order of their names; they are held in memory."""
+MOST_PIXELS = 100_000_000
+"""Pixels that a picture has at most: a small file may say that it has any number."""
+TO_BYTE = 257
+"""What brings 65535, the most in 16 bits, to 255."""
 
 
 def find_pictures(folder: Path) -> list[Path]:
@@ -51,11 +58,38 @@ def load_pictures(folder: Path, prepare: Callable[..., Any], size: tuple[int, in
 
 
 def _read_picture(path: Path) -> Image.Image:
-    """Decode a picture to RGB; UsageError where that cannot be."""
+    """Decode a picture to RGB, upright; UsageError where that cannot be."""
     from PIL import Image
 
+    if not path.is_file():
+        raise UsageError(f"{path} is no picture that can be read: not a regular file")
     try:
-        with Image.open(path) as picture:
-            return picture.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Of what is odd in the file, and of its size.
+            with Image.open(path, formats=FORMATS) as picture:
+                return _decoded(picture, path)
+    except (UsageError, MemoryError):
+        raise
+    except Image.DecompressionBombError:
+        raise UsageError(f"{path} has more pixels than are taken, {MOST_PIXELS:,}") from None
+    except OSError as error:
+        why = f": {error.strerror}" if error.strerror else ""
+        raise UsageError(f"{path} is no picture that can be read{why}") from None
+    except Exception:  # Whatever the bytes lead a decoder to.
         raise UsageError(f"{path} is no picture that can be read") from None
+
+
+def _decoded(picture: Image.Image, path: Path) -> Image.Image:
+    from PIL import Image, ImageOps
+
+    pixels = picture.width * picture.height
+    if pixels > MOST_PIXELS:
+        raise UsageError(f"{path} has {pixels:,} pixels, at most {MOST_PIXELS:,} are taken")
+    upright = ImageOps.exif_transpose(picture)
+    if upright.mode.startswith("I"):
+        # Pillow cuts off what is above 255 where it is to turn 16 bits into 8.
+        import numpy as np
+
+        values = np.asarray(upright).astype(np.int64).clip(0, TO_BYTE * 255) // TO_BYTE
+        upright = Image.fromarray(values.astype(np.uint8))
+    return upright.convert("RGB")

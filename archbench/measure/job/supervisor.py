@@ -12,6 +12,7 @@ import json
 import os
 import signal
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext, suppress
@@ -20,7 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from archbench.measure import child
-from archbench.measure.job.folder import job_folder
+from archbench.measure.job.folder import cannot_write, job_folder
 from archbench.measure.job.result import Outcome, Result
 from archbench.measure.machine import host
 from archbench.reasons import Reason, Status
@@ -35,6 +36,8 @@ INTERRUPT_GRACE_S = 10.0
 STDERR_TAIL = 4096
 WORKER = (*child.command("archbench.measure.job.worker"),)
 ATTEMPTS = 2
+ROOM_BYTES = 2**17
+"""What a job's folder must still take for its results: they have some ten thousand bytes."""
 
 Progress = Callable[[dict[str, Any]], None]
 T = TypeVar("T")
@@ -50,6 +53,10 @@ class Ending:
     timed_out: bool = False
     interrupted: bool = False
     stderr: str = ""
+    cpu_s: float = 0.0
+    """The processor time of it and of what it waited for."""
+    cannot_write: str = ""
+    """Why nothing more can be written where it was to leave its results."""
 
 
 @dataclass(frozen=True)
@@ -119,14 +126,7 @@ def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
     """
     for attempt in range(1, ATTEMPTS + 1):
         with job_folder() as folder:
-            asked = {
-                "spec": job.spec.to_dict(),
-                "settings": job.settings.to_dict(),
-                "meter": job.meter,
-                "cool_to_c": job.cool_to_c,
-                "supervisor": os.getpid(),
-            }
-            (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
+            _hand_over(job, folder)
             ending = supervise(
                 [*WORKER, str(folder)],
                 folder,
@@ -142,6 +142,21 @@ def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
                     folder / "samples.npz",
                 )
     raise AssertionError("the last attempt is a record")
+
+
+def _hand_over(job: Job, folder: Path) -> None:
+    """Write down for the worker what is asked; raises UsageError where that cannot be."""
+    asked = {
+        "spec": job.spec.to_dict(),
+        "settings": job.settings.to_dict(),
+        "meter": job.meter,
+        "cool_to_c": job.cool_to_c,
+        "supervisor": os.getpid(),
+    }
+    try:
+        (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(cannot_write(error.strerror or str(error))) from None
 
 
 def supervise(
@@ -169,6 +184,7 @@ def supervise(
             start_new_session=True,
             env=child.environment(variables or {}),
         )
+        before_s = _children_s()
         try:
             ending = _watch(
                 process, folder, time.monotonic() + deadline_s, heard, watch.on_progress
@@ -176,8 +192,31 @@ def supervise(
         finally:
             _signal_group(process, signal.SIGKILL)
             process.wait()
-    tail = (folder / "stderr").read_bytes()[-STDERR_TAIL:].decode(errors="replace")
-    return Ending(process.returncode, ending.timed_out, ending.interrupted, tail)
+    return replace(
+        ending,
+        code=process.returncode,
+        stderr=(folder / "stderr").read_bytes()[-STDERR_TAIL:].decode(errors="replace"),
+        cpu_s=_children_s() - before_s,
+        cannot_write=_why_full(folder),
+    )
+
+
+def _children_s() -> float:
+    """The processor time of every child that has ended, seconds."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def _why_full(folder: Path) -> str:
+    """Why a folder takes no more; empty where it does."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            file.write(bytes(ROOM_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _watch(
@@ -300,10 +339,23 @@ def _verdict(ending: Ending, result: Result, settings: Settings) -> tuple[Status
     return Status.ERROR, _crash(ending, phase)
 
 
+def _most_cpu_s() -> float:
+    """The processor time that a process may take here, seconds."""
+    import resource
+
+    limits = resource.getrlimit(resource.RLIMIT_CPU)
+    return min((most for most in limits if most != resource.RLIM_INFINITY), default=float("inf"))
+
+
 def _crash(ending: Ending, phase: str) -> Cause:
     """Why a worker ended that nobody had asked to, without its last word."""
     if ending.code == 0:
         return Cause(Reason.NO_RESULT, phase, "the worker ended without a result")
+    if ending.cannot_write:
+        return Cause(Reason.TEMPORARY_FULL, phase, cannot_write(ending.cannot_write))
+    if ending.code in (-signal.SIGKILL, -signal.SIGXCPU) and ending.cpu_s >= _most_cpu_s() - 1:
+        message = f"the worker reached the limit of processor time, {_most_cpu_s():g} s (ulimit -t)"
+        return Cause(Reason.CPU_LIMIT, phase, message)
     if ending.code == -signal.SIGKILL:
         message = "the worker was killed from outside: likely the host ran out of memory"
         return Cause(Reason.KILLED, phase, message)

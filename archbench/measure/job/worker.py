@@ -15,7 +15,9 @@ import sys
 from pathlib import Path
 
 from archbench.api import blamed_on_plugin
+from archbench.files import FULL
 from archbench.measure.job.findings import Report
+from archbench.measure.job.folder import cannot_write
 from archbench.measure.job.out_of_memory import is_out_of_memory
 from archbench.measure.job.phases import Asked, run
 from archbench.measure.machine.exclusive import BusyError
@@ -88,6 +90,8 @@ def conclude(report: Report, error: BaseException, spec: Spec) -> None:
         report.end(Status.ERROR, Reason.GPU_LOST, str(error))
     elif isinstance(error, BusyError):
         report.end(Status.SKIPPED, Reason.GPU_BUSY, str(error))
+    elif isinstance(error, OSError) and error.errno in FULL:
+        report.end(Status.ERROR, Reason.TEMPORARY_FULL, cannot_write(error.strerror or message))
     elif is_out_of_memory(error):
         report.end(Status.OOM, Reason.OUT_OF_MEMORY, message)
     else:

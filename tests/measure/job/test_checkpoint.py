@@ -10,6 +10,7 @@ import os
 import pickle
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -459,3 +460,19 @@ def test_the_check_loads_neither_torch_nor_safetensors(tmp_path):
         [sys.executable, "-c", code, path], capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "set()"
+
+
+def test_an_archive_that_unpacks_to_far_more_than_it_is_is_refused(
+    network, tensors, tmp_path, monkeypatch
+):
+    stored = write(tensors, tmp_path / "a.pth")
+    monkeypatch.setattr("archbench.measure.job.checkpoint.SMALL_BYTES", 1000)
+    load_weights(network, stored)
+    with (
+        zipfile.ZipFile(stored) as archive,
+        zipfile.ZipFile(tmp_path / "b.pth", "w", zipfile.ZIP_DEFLATED) as packed,
+    ):
+        for name in archive.namelist():
+            packed.writestr(name, bytes(100 * len(archive.read(name))))
+    with refused(network, r"unpacked they are [\d,]+ bytes, and at most [\d,]+ are taken"):
+        load_weights(network, tmp_path / "b.pth")

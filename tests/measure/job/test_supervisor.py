@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -248,3 +250,35 @@ def test_a_worker_whose_supervisor_ended_before_it_was_ready_ends_too():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (1, "", "the supervisor is gone\n")
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGXCPU])
+def test_a_limit_of_processor_time_is_not_told_as_memory(number, monkeypatch):
+    """A past bug: the kernel ends a process beyond it as it does where memory is short."""
+    monkeypatch.setattr("resource.getrlimit", lambda _: (60, -1))
+    record = judge(SPEC, Settings(), Ending(-number, cpu_s=60.2), Result())
+    assert record.reason.code == "cpu_limit"
+    assert "60 s (ulimit -t)" in record.reason.message
+    assert judge(SPEC, Settings(), Ending(-9, cpu_s=20), Result()).reason.code == "killed"
+
+
+def test_a_full_folder_of_temporary_files_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr("archbench.measure.job.supervisor.ROOM_BYTES", 2**20)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**19, hard))
+    try:
+        ending = run("raise OSError('no room')", tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    reason = judge(SPEC, Settings(), ending, Result()).reason
+    assert reason.code == "temporary_full"
+    assert "cannot be written: File too large; TMPDIR names another" in reason.message
+
+
+def test_a_folder_that_takes_no_job_is_one_line(tmp_path, monkeypatch):
+    def fill(*_, **__):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_text", fill)
+    with pytest.raises(UsageError, match="No space left on device; TMPDIR names another"):
+        run_job(SPEC, Settings(device="cpu"), Store(tmp_path))
