@@ -8,6 +8,7 @@ import errno
 import os
 import stat
 import tomllib
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
 
@@ -26,19 +27,25 @@ def read_text(path: Path, what: str) -> str:
     larger than `MOST_BYTES`, cannot be read or is not UTF-8.
     """
     try:
+        return TextIOWrapper(BytesIO(read_bytes(path, what, MOST_BYTES)), encoding="utf-8").read()
+    except UnicodeDecodeError:
+        raise UsageError(f"{what} {path} cannot be read: not UTF-8") from None
+
+
+def read_bytes(path: Path, what: str, most: int) -> bytes:
+    """Read a file of at most so many bytes; raises UsageError as `read_text` does."""
+    try:
         status = path.stat()
         if not stat.S_ISREG(status.st_mode):
             raise UsageError(f"{what} {path} cannot be read: not a regular file")
-        if status.st_size > MOST_BYTES:
+        if status.st_size > most:
             raise UsageError(
                 f"{what} {path} cannot be read: {status.st_size:,} bytes, "
-                f"at most {MOST_BYTES:,} are taken"
+                f"at most {most:,} are taken"
             )
-        return path.read_text(encoding="utf-8")
+        return path.read_bytes()
     except OSError as error:
         raise UsageError(f"{what} {path} cannot be read: {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise UsageError(f"{what} {path} cannot be read: not UTF-8") from None
 
 
 def user_folder(variable: str, otherwise: str) -> Path | None:

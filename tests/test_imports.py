@@ -50,7 +50,7 @@ MAY_IMPORT = {
     "settings": ["setting", "spec", "escaping"],
     "shapes": [],
     "zoo": ["spec", "spelling", "files", "tracebacks", "shapes"],
-    "counting": ["quantities", "spec", "tracebacks", "shapes"],
+    "counting": ["quantities", "spec", "files", "tracebacks", "shapes"],
     "records": WORDS,
     "papers": ["spec", "spelling", "files", "zoo.catalogue"],
     "api": ["spec", "tracebacks", "zoo", "counting", "papers"],
@@ -100,7 +100,7 @@ LIGHT = [
         "archbench.known",
     )
     or name.split(".")[1:2] in (["spelling"], ["records"], ["papers"], ["cli"])
-    or name.startswith("archbench.zoo.catalogue")
+    or name.startswith(("archbench.zoo.catalogue", "archbench.counting.onnx"))
 ]
 
 

@@ -14,6 +14,8 @@ FOREIGN_SHARE = 0.01
 """Share of all bytes above which an operator without a rule is too much to pass over."""
 ALIGNMENT = 512
 """Bytes to which every tensor is rounded up, as CUDA's caching allocator does."""
+SUMS = ("pool_elements", "bn_elements", "left_out", "with_mask", "bytes_all")
+"""Figures of a pass that are sums over its calls."""
 AS_GIVEN = (
     "counted as given, the input as one image: the module runs at no other size of what would be "
     "its batch"
@@ -122,6 +124,14 @@ class Pass:
     total_bytes: int = 0
     named: Counter[str] = field(default_factory=Counter)
     foreign: dict[str, Foreign] = field(default_factory=dict)
+
+    def add(self, other: Pass, times: int = 1) -> None:
+        """Take in what a part of the pass came to, so many times."""
+        self.rows += other.rows * times
+        for name in SUMS:
+            setattr(self, name, getattr(self, name) + times * getattr(other, name))
+        for name, calls in other.named.items():
+            self.named[name] += times * calls
 
     @property
     def uncounted(self) -> tuple[tuple[str, int], ...]:

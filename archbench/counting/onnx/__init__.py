@@ -1,0 +1,48 @@
+"""Count a network from its ONNX graph alone: neither torch nor the weights' values are needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from archbench.spec import UsageError, parse_size
+
+if TYPE_CHECKING:
+    from archbench.counting.report import CostReport
+
+__all__ = ["count"]
+
+INSTALL = "pip install 'archbench[onnx]'"
+
+
+def count(
+    path: str | Path,
+    *,
+    size: str | int | tuple[int, int] | None = None,
+    batch: int | None = None,
+) -> CostReport:
+    """Count what a model costs, for one image; `batch` enters figures of bytes alone.
+
+    Dynamic axes are set to `size`, the image as a side in pixels, (width, height) or their text,
+    and to `batch`, 1 where none is given. Products with a constant operand are linear layers, and
+    others count in `macs_all` alone. Bytes are of fp32, whatever type the file keeps numbers in.
+
+    Raises UsageError, in one line, for a file that is no model, an axis that no size is known for,
+    a size that the model does not take, and where onnx is missing.
+    """
+    require_onnx(path)
+    from archbench.counting.onnx.passes import Counting
+
+    return Counting(Path(path), parse_size(size), batch).report()
+
+
+def require_onnx(path: str | Path) -> None:
+    """Raise UsageError where the library that reads models is missing or does not load."""
+    try:
+        import onnx  # noqa: F401
+    except ModuleNotFoundError as error:
+        if error.name != "onnx":
+            raise UsageError(f"onnx does not load, which reads {path}: {error}") from None
+        raise UsageError(f"onnx, which reads {path}, is not installed: {INSTALL}") from None
+    except Exception as error:
+        raise UsageError(f"onnx does not load, which reads {path}: {error}") from None

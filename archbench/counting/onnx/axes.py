@@ -1,0 +1,132 @@
+"""Which axes of a model's inputs are the batch and the sides of an image, and what they are set
+to.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from onnx import TypeProto, ValueInfoProto
+
+from archbench.spec import UsageError
+
+CHANNELS = (1, 3, 4)
+"""Channels of an image, by which one that keeps them last is told."""
+BATCH_NAME = re.compile(r"(^|[^a-z])(n|b|bs|bsz)$|batch", re.IGNORECASE)
+
+NOWHERE = -1
+NONE = (NOWHERE, NOWHERE)
+
+Side = int | str
+"""A fixed side, or the name of a dynamic one, which may be empty."""
+
+
+@dataclass
+class Axes:
+    """What dynamic axes are set to: the sides of an image (width, height), and the batch.
+
+    `size` and `batch` are what is asked for; `image` and `images` what the model has, once its
+    inputs were asked for. `sequence_first` names inputs whose second axis is the batch; `is_single`
+    takes one image even where the model has more.
+    """
+
+    model: str
+    size: tuple[int, int] | None
+    batch: int | None
+    sequence_first: frozenset[str] = frozenset()
+    is_single: bool = False
+    image: tuple[int, int] | None = None
+    images: int | None = None
+    is_batch_fixed: bool = False
+    named: dict[str, int] = field(default_factory=dict)
+
+    def fix(self, inputs: Iterable[ValueInfoProto]) -> dict[str, TypeProto]:
+        """Give the inputs' types with every axis set; raises UsageError where one cannot be, or is
+        asked to be other than the model has it.
+        """
+        dense = [each for each in inputs if each.type.HasField("tensor_type")]
+        ranked = sorted(dense, key=_rank)
+        types = {each.name: self._fixed(each) for each in ranked}
+        if self.batch not in (None, self.images or 1):
+            raise UsageError(f"{self.model} is of batch {self.images or 1}, not {self.batch}")
+        if self.size and not self.image and self.size[0] not in self.named.values():
+            raise UsageError(f"{self.model} has no image and no dynamic axis that takes a size")
+        return types | {each.name: each.type for each in inputs if each.name not in types}
+
+    def _fixed(self, one: ValueInfoProto) -> TypeProto:
+        sides = _sides(one)
+        width, height = _image_axes(sides)
+        batch = NOWHERE if len(sides) == 3 and width > 0 else self._batch_axis(one.name, sides)
+        kept = TypeProto()
+        kept.CopyFrom(one.type)
+        found = []
+        for axis, dim in enumerate(kept.tensor_type.shape.dim):
+            role = {batch: "batch", width: "width", height: "height"}.get(axis, "")
+            dim.dim_value = self._side(one.name, axis, sides[axis], role)
+            found.append(dim.dim_value)
+        if width > 0 and not self.image:
+            self.image = found[width], found[height]
+        if self.images is None and len(sides) > 1 and batch >= 0:
+            self.images, self.is_batch_fixed = found[batch], isinstance(sides[batch], int)
+        return kept
+
+    def _batch_axis(self, name: str, sides: list[Side]) -> int:
+        """The axis of the batch: one that is called so, else the first."""
+        called = [axis for axis, side in enumerate(sides) if BATCH_NAME.search(str(side))]
+        return called[0] if called else int(name in self.sequence_first)
+
+    def _side(self, name: str, axis: int, side: Side, role: str) -> int:
+        """What one axis is set to."""
+        if isinstance(side, int):
+            self._hold(name, axis, side, role)
+            return 1 if self.is_single and role == "batch" else side
+        value: int | None
+        if role == "batch":
+            value = self.batch or 1
+        elif side in self.named:
+            value = self.named[side]
+        elif role:
+            value = self.size[role == "height"] if self.size else None
+        else:
+            value = self.size[0] if self.size and self.size[0] == self.size[1] else None
+        if value is None:
+            label = f"axis {axis}" + (f" ({side})" if side else "")
+            raise UsageError(
+                f"{label} of input {name!r} of {self.model} is dynamic: give its size, such as "
+                "--size 640"
+            )
+        self.named[side or f"{name}[{axis}]"] = value
+        return value
+
+    def _hold(self, name: str, axis: int, side: int, role: str) -> None:
+        """Hold what the model fixes against what is asked."""
+        if side < 1:
+            raise UsageError(f"axis {axis} of input {name!r} of {self.model} has no elements")
+        asked = self.size[role == "height"] if self.size and role in ("width", "height") else side
+        if side != asked:
+            raise UsageError(f"input {name!r} of {self.model} has a {role} of {side}, not {asked}")
+
+
+def _sides(one: ValueInfoProto) -> list[Side]:
+    """The sides of an input; some exporters write a dynamic one as a negative number."""
+    return [
+        dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param
+        for dim in one.type.tensor_type.shape.dim
+    ]
+
+
+def _rank(one: ValueInfoProto) -> tuple[bool, bool]:
+    """Sort images first, and what has no batch last."""
+    sides = _sides(one)
+    return _image_axes(sides) == NONE, len(sides) < 2
+
+
+def _image_axes(sides: list[Side]) -> tuple[int, int]:
+    """The axes of an image's width and height, channels first or last."""
+    rank = len(sides)
+    if rank == 4:
+        is_last = sides[3] in CHANNELS and sides[1] not in CHANNELS
+        return (2, 1) if is_last else (3, 2)
+    return (2, 1) if rank == 3 and sides[0] in CHANNELS else NONE

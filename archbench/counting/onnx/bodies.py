@@ -1,0 +1,194 @@
+"""Graphs, subgraphs and functions in the form in which they are walked, made once for each."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, TypeProto
+from onnx.helper import get_attribute_value, make_tensor
+
+from archbench.counting.onnx.reading import check_tensor, domain
+from archbench.counting.onnx.values import Value, Weight, tensor_value
+from archbench.spec import UsageError
+
+MOST_DATA = 4096
+"""Elements up to which a tensor's data is kept: shapes and settings are far smaller."""
+BODY_ATTRIBUTES = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
+
+
+@dataclass(slots=True)
+class Node:
+    """An operator's call. `captured` are the names that its bodies read of what is around them."""
+
+    proto: NodeProto
+    op: str
+    domain: str
+    name: str
+    bodies: dict[str, Body] = field(default_factory=dict)
+    captured: frozenset[str] = frozenset()
+    constant: Value | None = None
+
+    @property
+    def inputs(self) -> Sequence[str]:
+        return self.proto.input
+
+    @property
+    def outputs(self) -> Sequence[str]:
+        return self.proto.output
+
+    def attribute(self, name: str, default: Any = None) -> Any:
+        """An attribute's value."""
+        for attribute in self.proto.attribute:
+            if attribute.name == name:
+                return get_attribute_value(attribute)
+        return default
+
+
+@dataclass(slots=True)
+class Body:
+    """A graph: its nodes in their order, the tensors that it holds, and how often each name is
+    read.
+    """
+
+    inputs: list[str]
+    outputs: list[str]
+    nodes: list[Node]
+    held: dict[str, Value]
+    types: dict[str, TypeProto]
+    uses: Counter[str]
+
+    @property
+    def captured(self) -> frozenset[str]:
+        """Names that it reads and does not write."""
+        written = {*self.inputs, *self.held, *(out for node in self.nodes for out in node.outputs)}
+        return frozenset(self.uses) - written - {""}
+
+
+def graph_body(model: str, graph: GraphProto) -> Body:
+    """Make the body of a graph."""
+    held: dict[str, Value] = {}
+    for tensor in graph.initializer:
+        held[tensor.name] = held_value(tensor.name, tensor, is_initializer=True)
+    for sparse in graph.sparse_initializer:
+        held[sparse.values.name] = _sparse(sparse.values, sparse.dims)
+    return _body(
+        model,
+        [each.name for each in graph.input],
+        [each.name for each in graph.output],
+        graph.node,
+        held,
+        {each.name: each.type for each in (*graph.value_info, *graph.output)},
+    )
+
+
+def function_body(model: str, function: FunctionProto, call: NodeProto) -> Body:
+    """Make the body of a function with the attributes of a call of it."""
+    given: dict[str, AttributeProto] = {each.name: each for each in function.attribute_proto}
+    given |= {each.name: each for each in call.attribute}
+    nodes = [_with_attributes(node, given) for node in function.node]
+    return _body(model, list(function.input), list(function.output), nodes, {}, {})
+
+
+def held_value(name: str, tensor: TensorProto, *, is_initializer: bool) -> Value:
+    """Make the value of a tensor that the file holds."""
+    value = tensor_value(tensor.data_type, tensor.dims)
+    value.is_constant = True
+    weight = Weight(name, tuple(tensor.dims), tensor.data_type, is_initializer)
+    value.roots = frozenset([weight])
+    if weight.size <= MOST_DATA and tensor.data_location != TensorProto.EXTERNAL:
+        value.tensor = tensor
+    return value
+
+
+def _sparse(values: TensorProto, shape: Iterable[int]) -> Value:
+    """A sparse tensor: its weight has as many scalars as it holds."""
+    value = tensor_value(values.data_type, shape)
+    value.is_constant = True
+    value.roots = frozenset([Weight(values.name, tuple(values.dims), values.data_type, True)])
+    return value
+
+
+def _body(
+    model: str,
+    inputs: list[str],
+    outputs: list[str],
+    protos: Iterable[NodeProto],
+    held: dict[str, Value],
+    types: dict[str, TypeProto],
+) -> Body:
+    nodes = [_node(model, proto) for proto in protos]
+    uses = Counter(outputs)
+    for node in nodes:
+        uses.update({*node.inputs, *node.captured})
+    return Body(inputs, outputs, nodes, held, types, uses)
+
+
+def _node(model: str, proto: NodeProto) -> Node:
+    name = proto.name or next(iter(proto.output), "") or proto.op_type
+    node = Node(proto, proto.op_type, domain(proto.domain), name)
+    for attribute in proto.attribute:
+        for graph in _graphs(attribute):
+            node.bodies[attribute.name] = graph_body(model, graph)
+    node.captured = frozenset(name for body in node.bodies.values() for name in body.captured)
+    if node.op == "Constant" and not node.domain:
+        node.constant = _constant(model, node)
+    return node
+
+
+def _graphs(attribute: AttributeProto) -> Iterator[GraphProto]:
+    if attribute.type == AttributeProto.GRAPH or attribute.HasField("g"):
+        yield attribute.g
+    yield from attribute.graphs
+
+
+def _constant(model: str, node: Node) -> Value:
+    """The value of a Constant node."""
+    name = node.name
+    tensor = node.attribute("value")
+    if tensor is not None:
+        check_tensor(model, tensor)
+        return held_value(name, tensor, is_initializer=False)
+    sparse = node.attribute("sparse_value")
+    if sparse is not None:
+        return _sparse(sparse.values, sparse.dims)
+    for kind, dtype in (
+        ("float", TensorProto.FLOAT),
+        ("int", TensorProto.INT64),
+        ("string", TensorProto.STRING),
+    ):
+        one, several = node.attribute(f"value_{kind}"), node.attribute(f"value_{kind}s")
+        if one is not None:
+            return held_value(name, make_tensor(name, dtype, [], [one]), is_initializer=False)
+        if several is not None:
+            made = make_tensor(name, dtype, [len(several)], several)
+            return held_value(name, made, is_initializer=False)
+    raise UsageError(f"{model}: Constant {name!r} has no value")
+
+
+def _with_attributes(node: NodeProto, given: Mapping[str, AttributeProto]) -> NodeProto:
+    """A function's node with the attributes that refer to those of the call put in."""
+    bound = NodeProto()
+    bound.CopyFrom(node)
+    _bind(bound, given)
+    return bound
+
+
+def _bind(node: NodeProto, given: Mapping[str, AttributeProto]) -> None:
+    kept = []
+    for attribute in node.attribute:
+        for graph in _graphs(attribute):
+            for inner in graph.node:
+                _bind(inner, given)
+        if not attribute.ref_attr_name:
+            kept.append(attribute)
+        elif attribute.ref_attr_name in given:
+            replaced = AttributeProto()
+            replaced.CopyFrom(given[attribute.ref_attr_name])
+            replaced.name = attribute.name
+            kept.append(replaced)
+    copies = [AttributeProto.FromString(each.SerializeToString()) for each in kept]
+    del node.attribute[:]
+    node.attribute.extend(copies)

@@ -1,0 +1,208 @@
+"""Walk what depends on conditions and counts: branches, loops and scans."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from onnx import TensorProto
+
+from archbench.counting.onnx.bodies import Body, Node
+from archbench.counting.onnx.folding import number, whole
+from archbench.counting.onnx.values import Shape, Value, tensor_value
+from archbench.counting.tally import Pass
+from archbench.spec import UsageError
+
+if TYPE_CHECKING:
+    from archbench.counting.onnx.walking import Scope, Walk
+
+Inputs = Sequence[Value | None]
+
+
+def branch(walk: Walk, node: Node, inputs: Inputs, scope: Scope) -> list[Value]:
+    """Walk the branch that is taken; where that depends on data both, and count the dearer."""
+    bodies = [_body(walk, node, name) for name in ("then_branch", "else_branch")]
+    taken = number(inputs[0])
+    if taken is not None:
+        return walk.enter(bodies[0 if taken else 1], scope.within(node), {})
+    walk.found.note(f"{scope.path}{node.name} takes one of two branches: the dearer is counted")
+    passes: list[Pass] = []
+    outputs: list[list[Value]] = []
+    for body in bodies:
+        with walk.aside() as apart:
+            outputs.append(walk.enter(body, scope.within(node), {}))
+        passes.append(apart)
+    walk.result.add(max(passes, key=lambda each: sum(row.macs for row in each.rows)))
+    walk.let_go(outputs[1])
+    return [_either(first, second) for first, second in zip(*outputs, strict=False)]
+
+
+def loop(walk: Walk, node: Node, inputs: Inputs, scope: Scope) -> list[Value]:
+    """Walk a loop's body as often as it runs, once where that depends on data."""
+    body = _body(walk, node, "body")
+    counter, condition, *names = [*body.inputs, "", ""][: max(2, len(body.inputs))]
+    most, goes_on = [*inputs, None, None][:2]
+    times = number(most)
+    if goes_on is not None and number(goes_on) == 0:
+        times = 0
+    given = {counter: tensor_value(TensorProto.INT64, []), condition: goes_on or whole(1)}
+    states = [value for value in inputs[2:] if value is not None]
+    rounds = Rounds(walk, node, body, given, states, names)
+    rounds.condition = condition
+    rounds.counter = counter if body.uses[counter] else ""
+    done = rounds.run(_times(walk, node, times, scope), scope)
+    if not rounds.is_counted and times:
+        walk.found.note(f"{scope.path}{node.name} may end before its {times:,} rounds: all count")
+    return rounds.states + _stacked(walk, rounds, None if times is None else done, [])
+
+
+def scan(walk: Walk, node: Node, inputs: Inputs, scope: Scope) -> list[Value]:
+    """Walk a scan's body once for each of the slices of what it scans."""
+    body = _body(walk, node, "body")
+    values = [value for value in inputs if value is not None]
+    first = max(0, len(values) - node.attribute("num_scan_inputs", 1))
+    sequences, names = values[first:], body.inputs
+    axes = node.attribute("scan_input_axes") or [0] * len(sequences)
+    slices = [_slice(value, axis) for value, axis in zip(sequences, axes, strict=False)]
+    given = dict(zip(names[first:], slices, strict=False))
+    rounds = Rounds(walk, node, body, given, values[:first], names[:first])
+    length = None
+    if sequences and sequences[0].shape and axes[0] < len(sequences[0].shape):
+        length = sequences[0].shape[axes[0]]
+    rounds.run(_times(walk, node, length, scope), scope)
+    out_axes = node.attribute("scan_output_axes") or []
+    return rounds.states + _stacked(walk, rounds, length, out_axes)
+
+
+@dataclass
+class Rounds:
+    """Rounds of a body, which carry states from one to the next; each adds a slice to stacks.
+
+    `given` is what all of them read, `names` what the states are called in the body. `condition`
+    and `counter` are a loop's, the latter where the body reads it. Rounds are counted where all
+    that decides on their number is known.
+    """
+
+    walk: Walk
+    node: Node
+    body: Body
+    given: dict[str, Value]
+    states: list[Value]
+    names: list[str]
+    condition: str = ""
+    counter: str = ""
+    is_counted: bool = True
+
+    def __post_init__(self) -> None:
+        self.added: list[Value] = []
+
+    def run(self, times: int, scope: Scope) -> int:
+        """Walk up to so many rounds and say how many there were. As soon as one leaves all that it
+        was given as it was, the rest are like it.
+        """
+        self.walk.keep(self.states)
+        done = 0
+        while done < times:
+            before = self.walk.spend(0)
+            with self.walk.aside() as apart:
+                goes_on, states, added = self._round(done, scope)
+            is_steady = not self.counter and all(
+                new.is_like(old) for new, old in zip(states, self.states, strict=True)
+            )
+            self.walk.let_go([*self.states, *self.added])
+            self.states, self.added = states, added
+            rest = times - done - 1 if is_steady and goes_on else 0
+            self.walk.spend(rest * (self.walk.spend(0) - before))
+            self.walk.result.add(apart, 1 + rest)
+            done += 1 + rest
+            if not goes_on:
+                break
+        return done
+
+    def _round(self, index: int, scope: Scope) -> tuple[bool, list[Value], list[Value]]:
+        given = self.given | dict(zip(self.names, self.states, strict=False))
+        if self.counter:
+            given[self.counter] = whole(index)
+        outputs = self.walk.enter(self.body, scope.within(self.node), given)
+        goes_on = True
+        if self.condition and outputs:
+            ends = number(outputs[0])
+            goes_on = ends != 0
+            self.is_counted = self.is_counted and ends is not None
+            self.given[self.condition] = Value(
+                outputs[0].type, outputs[0].shape, outputs[0].tensor, is_constant=ends is not None
+            )
+            self.walk.let_go(outputs[:1])
+            outputs = outputs[1:]
+        count = len(self.states)
+        if len(outputs) < count:
+            raise UsageError(
+                f"{self.walk.model.name} is no valid model: {self.node.op} {self.node.name!r} "
+                "gives fewer states than it takes"
+            )
+        return goes_on, outputs[:count], outputs[count:]
+
+
+def _times(walk: Walk, node: Node, times: int | None, scope: Scope) -> int:
+    """Rounds to walk: one where their number is not known, which is told."""
+    if times is None:
+        walk.found.note(
+            f"{scope.path}{node.name} repeats as often as its data say: one round is counted"
+        )
+        return 1
+    return times
+
+
+def _stacked(walk: Walk, rounds: Rounds, length: int | None, axes: Sequence[int]) -> list[Value]:
+    """What the rounds added, each behind the other along an axis, the first where none is said."""
+    stacks = []
+    for index, value in enumerate(rounds.added):
+        axis = axes[index] if index < len(axes) else 0
+        stack = Value(value.type)
+        if value.shape is not None:
+            sides = list(value.shape)
+            sides.insert(axis if axis >= 0 else len(sides) + 1 + axis, length)
+            stack = tensor_value(value.dtype, sides)
+        walk.write(stack, rounds.node.name, rounds.node.op)
+        stacks.append(stack)
+    walk.let_go(rounds.added)
+    walk.keep(stacks)
+    return stacks
+
+
+def _slice(value: Value, axis: int) -> Value:
+    """One step of a sequence."""
+    if value.shape is None or not -len(value.shape) <= axis < len(value.shape):
+        return Value(value.type)
+    sides = list(value.shape)
+    del sides[axis]
+    return tensor_value(value.dtype, sides)
+
+
+def _either(first: Value, second: Value) -> Value:
+    """What is known of one of two tensors, in the memory of the first."""
+    shape: Shape | None = None
+    if (
+        first.shape is not None
+        and second.shape is not None
+        and len(first.shape) == len(second.shape)
+    ):
+        sides = zip(first.shape, second.shape, strict=True)
+        shape = tuple(one if one == other else None for one, other in sides)
+    either = tensor_value(first.dtype, shape)
+    either.storage = first.storage
+    either.is_constant = first.is_constant and second.is_constant
+    either.roots = first.roots | second.roots
+    return either
+
+
+def _body(walk: Walk, node: Node, name: str) -> Body:
+    if name not in node.bodies:
+        raise UsageError(
+            f"{walk.model.name} is no valid model: {node.op} {node.name!r} has no {name}"
+        )
+    return node.bodies[name]
+
+
+CONTROL = {"If": branch, "Loop": loop, "Scan": scan}

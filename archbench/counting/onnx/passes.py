@@ -1,0 +1,96 @@
+"""Count a model by passes over its graph: one at a batch of one image, one at the batch asked
+for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from onnx import TypeProto
+
+from archbench.counting.onnx.axes import Axes
+from archbench.counting.onnx.bodies import Body, graph_body
+from archbench.counting.onnx.reading import Model, read
+from archbench.counting.onnx.walking import Walk
+from archbench.counting.report import CostReport
+from archbench.counting.tally import AS_GIVEN, Counted
+from archbench.spec import UsageError
+
+RECURRENT = ("LSTM", "GRU", "RNN")
+ANONYMOUS = "onnx::Conv"
+"""How torch names the weights of a convolution into which it folds a batch norm."""
+FOLDED = (
+    "batch norms are folded into convolutions: parameters hold a bias a channel for their scalars"
+)
+MAY_BE_FOLDED = (
+    "no batch normalisation is in the graph: those that the network may have had are folded into "
+    "convolutions, and parameters lack their scalars"
+)
+
+
+class Counting:
+    """The count of a model at an image's size (width, height) and a batch."""
+
+    def __init__(self, path: Path, size: tuple[int, int] | None, batch: int | None) -> None:
+        if batch is not None and batch < 1:
+            raise UsageError(f"a batch of {batch} holds no images")
+        self.model: Model = read(path)
+        self.body: Body = graph_body(self.model.name, self.model.graph)
+        self.axes = Axes(self.model.name, size, batch, frozenset(self._sequences()))
+        self._given = [each for each in self.model.graph.input if each.name not in self.body.held]
+        self._types = self.axes.fix(self._given)
+
+    def report(self) -> CostReport:
+        """Count it; raises UsageError where it does not fit its input."""
+        asked = Walk(self.model, self.axes.named)
+        asked.run(self.body, self._types)
+        images = self.axes.images or 1
+        one = asked if images == 1 else self._of_one_image()
+        notes = [*asked.found.notes, *_quantised(asked), *self._folded(asked)]
+        if one is None:
+            one, images = asked, 1
+            notes.append(AS_GIVEN)
+        counted = Counted(one.result, asked.result, images, tuple(notes))
+        return counted.report(asked.weights.kinds())
+
+    def _of_one_image(self) -> Walk | None:
+        """A walk at batch 1; None where the model is bound to its batch."""
+        axes = Axes(self.model.name, self.axes.size, 1, self.axes.sequence_first)
+        is_fixed = self.axes.is_batch_fixed
+        walk = Walk(self.model, None if is_fixed else axes.named)
+        try:
+            types = self._at_one_image() if is_fixed else axes.fix(self._given)
+            walk.run(self.body, types)
+        except UsageError:
+            if not is_fixed:
+                raise
+            return None
+        return walk
+
+    def _at_one_image(self) -> dict[str, TypeProto]:
+        """The types of inputs whose batch the file fixes, at one image."""
+        axes = Axes(self.model.name, self.axes.size, None, self.axes.sequence_first, is_single=True)
+        return axes.fix(self._given)
+
+    def _sequences(self) -> Iterator[str]:
+        """Names of what recurrent layers read, steps first and the batch second."""
+        for node in self.body.nodes:
+            if node.op in RECURRENT and not node.attribute("layout", 0):
+                yield from list(node.inputs)[:1]
+
+    def _folded(self, walk: Walk) -> Iterator[str]:
+        """Say that batch norms are folded, or may be."""
+        if any(name.startswith(ANONYMOUS) for name in self.body.held):
+            yield FOLDED
+        elif not any("Normalization" in node.op for node in self.body.nodes) and any(
+            row.kernel for row in walk.result.rows
+        ):
+            yield MAY_BE_FOLDED
+
+
+def _quantised(walk: Walk) -> Iterator[str]:
+    """Name what multiplies integers, or tensors that were integers."""
+    named = [f"{name} ({calls} calls)" for name, calls in sorted(walk.found.quantised.items())]
+    if named:
+        yield f"quantised: {', '.join(named)}; weights of integers count as parameters"

@@ -1,0 +1,109 @@
+"""Read a file that holds an ONNX model: a regular one of a bounded size, and nothing beside it."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from math import prod
+from pathlib import Path
+
+from google.protobuf.message import DecodeError
+from onnx import FunctionProto, GraphProto, ModelProto, TensorProto
+from onnx.defs import onnx_opset_version
+from onnx.helper import tensor_dtype_to_np_dtype
+
+from archbench.files import read_bytes
+from archbench.spec import UsageError
+
+MOST_BYTES = 2**31 - 1
+"""The largest model that a file can hold: protobuf's own limit. Larger ones keep weights beside."""
+STANDARD = ("", "ai.onnx")
+TYPED: dict[int, str] = {
+    TensorProto.FLOAT: "float_data",
+    TensorProto.INT64: "int64_data",
+    TensorProto.DOUBLE: "double_data",
+}
+"""Fields that hold a value each, by the type of the tensor."""
+
+FunctionKey = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Model:
+    """A model: its graph, the version of each operator set, and functions of its own by domain,
+    name and overload.
+    """
+
+    name: str
+    graph: GraphProto
+    opsets: dict[str, int]
+    functions: dict[FunctionKey, FunctionProto]
+    ir_version: int
+
+
+def read(path: Path) -> Model:
+    """Read a model. External data is neither needed nor opened.
+
+    Raises UsageError for what is no regular file, no model, or of an operator set that is not known
+    here.
+    """
+    model = ModelProto()
+    try:
+        model.ParseFromString(read_bytes(path, "model", MOST_BYTES))
+    except DecodeError:
+        raise UsageError(f"{path} is no ONNX model, or is cut off") from None
+    if not model.graph.node:
+        raise UsageError(f"{path} is no ONNX model: it holds no graph")
+    functions = {(domain(each.domain), each.name, each.overload): each for each in model.functions}
+    opsets = {domain(each.domain): each.version for each in model.opset_import}
+    _check_opsets(path, opsets)
+    for tensor in model.graph.initializer:
+        check_tensor(path.name, tensor)
+    return Model(path.name, model.graph, opsets, functions, model.ir_version)
+
+
+def domain(text: str) -> str:
+    """Spell the standard operators' domain in one way."""
+    return "" if text in STANDARD else text
+
+
+def check_tensor(name: str, tensor: TensorProto) -> None:
+    """Raise UsageError where a tensor cannot have its shape, or holds another number of values; it
+    may hold none.
+    """
+    if any(side < 0 for side in tensor.dims):
+        raise UsageError(f"{name}: tensor {tensor.name!r} has a negative side: {_shape(tensor)}")
+    size = prod(tensor.dims)
+    typed = TYPED.get(tensor.data_type)
+    held = len(getattr(tensor, typed)) if typed else 0
+    bits = _bits(tensor.data_type)
+    is_other = (held and held != size) or (
+        bits and tensor.raw_data and len(tensor.raw_data) != -(-size * bits // 8)
+    )
+    if is_other:
+        raise UsageError(
+            f"{name}: tensor {tensor.name!r} of {_shape(tensor)} holds another number of values"
+        )
+
+
+def _bits(dtype: int) -> int:
+    """Bits of an element in the file; 0 where that is not known."""
+    try:
+        name = TensorProto.DataType.Name(dtype)
+        packed = re.search(r"INT[24]$|FLOAT4", name)
+        return int(packed[0][-1]) if packed else 8 * tensor_dtype_to_np_dtype(dtype).itemsize
+    except (KeyError, ValueError):
+        return 0
+
+
+def _shape(tensor: TensorProto) -> str:
+    return "x".join(map(str, tensor.dims)) or "no dimensions"
+
+
+def _check_opsets(path: Path, opsets: dict[str, int]) -> None:
+    newest = onnx_opset_version()
+    version = opsets.get("")
+    if version is not None and not 1 <= version <= newest:
+        raise UsageError(
+            f"{path} is of operator set {version}; the onnx that is installed knows 1 to {newest}"
+        )
