@@ -22,6 +22,7 @@ from archbench.counting.report import CostReport
 from archbench.counting.state import Lent, lent
 from archbench.counting.tally import AS_GIVEN, Counted, Pass
 from archbench.counting.trace import Trace
+from archbench.counting.uncompiled import uncompiled
 from archbench.spec import UsageError
 
 Spelling = Callable[[], AbstractContextManager[Any]]
@@ -80,7 +81,7 @@ def _run(module: nn.Module, state: Lent, inputs: Inputs, spelling: Spelling) -> 
         state.prepare()
         state.follow()
         mode = Trace(state, tensors)
-        with spelling(), mode.watching() as result:
+        with uncompiled(), spelling(), mode.watching() as result:
             module(*args, **kwargs)
         return result
     finally:

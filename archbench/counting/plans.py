@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch._ops import HigherOrderOperator
 
 from archbench.counting.rules import RULES, multiplies
 from archbench.counting.rules.foreign import NO_PRODUCTS, OWN_NAMESPACES, registered
@@ -66,6 +67,10 @@ def plan_of(func: Any) -> Plan:
 
 @cache
 def _plan_of(func: Any) -> Plan:
+    if isinstance(func, HigherOrderOperator):
+        name = f"higher_order::{func.name()}"
+        rule = RULES.get(name)
+        return Plan(name, rule, False, rule is None, False, False)
     name = func._schema.name
     rule = RULES.get(name) or NO_PRODUCTS.get(name)
     is_composite = (

@@ -62,6 +62,8 @@ class Trace(TorchDispatchMode):
         self._maps: dict[int | None, torch.Size] = {}
         self._note_maps(inputs)
 
+    supports_higher_order_operators = True
+
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         """Keep torch from wrapping the mode for its compiler, which would load it."""
@@ -227,6 +229,8 @@ class _Inside(TorchDispatchMode):
         self.word = word
         self.reads_weight = reads_weight
         self._trace = trace
+
+    supports_higher_order_operators = True
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:

@@ -66,6 +66,15 @@ def _sequence_second(starts_at: int) -> Rule:
     return rule
 
 
+def _flexible(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
+    """Attention with a function of scores and a mask of blocks [.., its function last]."""
+    query, key, value, _, blocks = args[:5]
+    written = _first(out)
+    macs = written.shape[:-1].numel() * key.shape[-2] * (query.shape[-1] + value.shape[-1])
+    has_mask = getattr(blocks[-1], "__name__", "") != "noop_mask"
+    return Attention((query, key, value), written, macs, "attention", has_mask=has_mask)
+
+
 ATTENTION: dict[str, Rule] = {
     "aten::scaled_dot_product_attention": _attention(mask_at=3, causal_at=5),
     "aten::_scaled_dot_product_attention_math": _attention(mask_at=3, causal_at=5),
@@ -81,6 +90,7 @@ ATTENTION: dict[str, Rule] = {
     "aten::_scaled_dot_product_fused_attention_overrideable": _attention(
         mask_at=3, causal_at=5, mask="attn_bias"
     ),
+    "higher_order::flex_attention": _flexible,
     "aten::_flash_attention_forward": _sequence_second(3),
     "aten::_efficient_attention_forward": _sequence_second(4),
 }
