@@ -27,11 +27,6 @@ def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
             yield f"{path}.{name}" if path else name, tensor
 
 
-def on_meta(module: nn.Module) -> dict[str, Tensor]:
-    """A module's parameters and buffers on the meta device, by name; the module stays as it is."""
-    return {name: tensor.detach().to("meta") for name, tensor in named_tensors(module)}
-
-
 class _Shapes(TorchDispatchMode):
     """Runs operators by shape."""
 
@@ -47,7 +42,7 @@ class _Shapes(TorchDispatchMode):
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
-        read = [*tensors_in(args), *tensors_in((kwargs or {}).values())]
+        read = tensors_in((*args, *kwargs.values()) if kwargs else args)
         return run_on_meta(func, args, kwargs or {}, read)
 
 
@@ -68,5 +63,10 @@ def outputs_by_shape(module: nn.Module, size: tuple[int, int]) -> Any:
     """Find what a module gives for two images of `size` (width, height), without computing it."""
     # Two images: in training mode a 1x1 map of one would have no statistics.
     images = torch.empty(2, 3, size[1], size[0], device="meta")
-    with torch.inference_mode(), _Shapes():
-        return functional_call(module, on_meta(module), (images,), tie_weights=False)
+    held = dict(named_tensors(module))
+    # A device that is set for making the network is asked of every function meanwhile, in Python.
+    with torch.inference_mode(), torch._C.DisableTorchFunction(), _Shapes():
+        if all(tensor.is_meta for tensor in held.values()):
+            return module(images)
+        empty = {name: tensor.detach().to("meta") for name, tensor in held.items()}
+        return functional_call(module, empty, (images,), tie_weights=False)
