@@ -174,13 +174,19 @@ def blamed_on_plugin(error: BaseException, spec: Spec) -> str:
 
 
 def check_spec(spec: Spec, report: CostReport) -> Check:
-    """Hold the count of a spec against fvcore's, on real weights on the CPU, and torch's."""
+    """Hold the count of a spec against fvcore's, on real weights on the CPU, and against torch's
+    where it was made by shapes.
+    """
     shape = (3, spec.height, spec.width)
     cannot = "cannot be held against fvcore, which runs it for real"
     try:
         with blaming(spec, cannot):
             check = check_against_fvcore(build_spec(spec), report, shape)
-            return replace(check, torch=check_against_torch(build_spec(spec, device="meta"), shape))
+            if report.counted_on != "meta":
+                return check
+            # What is from elsewhere may be built for real alone, and yet run by shapes.
+            network = build_spec(spec, device="cpu" if spec.origin else "meta").to("meta")
+            return replace(check, torch=check_against_torch(network, shape))
     except (RuntimeError, MemoryError) as error:
         raise UsageError(f"{spec} {cannot}: {first_line(error)}") from error
 

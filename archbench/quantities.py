@@ -499,6 +499,12 @@ def completed(counted: Mapping[str, Any]) -> Mapping[str, Any]:
     return known
 
 
+COUNTED_FOR_REAL = (
+    "Counted on the CPU, on random numbers: the network does not run by shapes alone, and what it "
+    "computes may depend on its data."
+)
+
+
 def count_remarks(counted: Mapping[str, Any]) -> list[str]:
     """Say in sentences what counted figures leave out, and what they hold that is not computed."""
     remarks = [

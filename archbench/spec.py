@@ -104,6 +104,11 @@ def origin_of(name: str) -> str:
     return before if before in ORIGINS else FILE
 
 
+def without_hash(name: str) -> str:
+    """Give a backbone's name without the hash of a user's own code."""
+    return re.sub(r"@[0-9a-f]{6}$", "", name) if origin_of(name) == FILE else name
+
+
 def _classes(count: int) -> str:
     return "trunk alone" if not count else "1 class" if count == 1 else f"{count} classes"
 

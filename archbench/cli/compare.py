@@ -23,7 +23,7 @@ from archbench.cli.formats import (
 from archbench.cli.groups import refuse
 from archbench.cli.messages import say
 from archbench.records import DEFAULT_FOLDER, Record, Store
-from archbench.spec import UsageError
+from archbench.spec import UsageError, origin_of
 from archbench.zoo import catalogue
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def compare(
         None if form else WIDTH, sort, selection.column(group) if group else None, chosen
     )
     every = read_records(results)
-    backbones = [catalogue.find("backbone", name).name for name in backbone or ()]
+    backbones = [_backbone(name) for name in backbone or ()]
     detectors = [(entry.name, side) for entry, side in map(catalogue.find_detector, detector or ())]
     records = selection.select(every, selection.Filters(backbones, detectors, device, where or ()))
     if every and not records:
@@ -132,6 +132,13 @@ def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> li
             say(f"no records in {folder}; a command that makes one: {EXAMPLE}")
         records |= {record.record_id: record for record in read}
     return sorted(records.values(), key=lambda record: record.time_utc)
+
+
+def _backbone(name: str) -> str:
+    """A backbone's canonical name; the code of a user's own is not read, and may be gone."""
+    if origin_of(name):
+        return catalogue.verbatim(name, ".")
+    return catalogue.find("backbone", name).name
 
 
 def _baseline(records: Sequence[Record], name: str | None, *, force: bool) -> Baseline | None:

@@ -233,6 +233,8 @@ def _weighed(networks: Sequence[Spec], weights: Path | None) -> tuple[list[Any],
         return [], ""
     if len(networks) != 1:
         raise UsageError("--weights are of one network: give it with --network NAME")
+    if networks[0].origin:
+        raise UsageError("--weights are drawn of networks of the zoo, not of your own")
     from archbench.measure.aggregation import aggregation
     from archbench.measure.job.checkpoint import check_weights
 

@@ -22,7 +22,7 @@ from archbench.cli.plugins import Plugins
 from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import MAX_SEED, Settings
-from archbench.spec import Spec, UsageError
+from archbench.spec import FILE, Spec, UsageError
 
 if TYPE_CHECKING:
     from archbench.measure.sweep.places import Place
@@ -79,6 +79,12 @@ class SuiteFlags:
     shard: Annotated[
         str, typer.Option("--shard", metavar="I/N", help="The I-th of N parts of the networks.")
     ] = "1/1"
+    allow_code: Annotated[
+        bool,
+        typer.Option(
+            "--allow-code", help="Run the code of networks of your own that a TOML file names."
+        ),
+    ] = False
     plugin: Plugins = None
 
 
@@ -127,6 +133,8 @@ def sweep(network: SuiteFlags, jobs: JobFlags, protocol: Protocol, output: Outpu
     form, settings = output.form, protocol.settings
     protocol.check_counting([flag for flag in given(jobs) if flag not in COUNTING])
     asked = _asked(network, output, form, jobs)
+    if not jobs.dry_run:
+        _check_code(asked.specs, is_allowed=network.allow_code, ray=jobs.ray)
     if protocol.no_measure:
         return _count(asked, dry_run=jobs.dry_run)
     for spec in asked.specs:
@@ -153,6 +161,15 @@ def _asked(network: SuiteFlags, output: Output, form: str, jobs: JobFlags) -> As
         jobs.resume,
         form,
     )
+
+
+def _check_code(specs: Iterable[Spec], *, is_allowed: bool, ray: str | None) -> None:
+    """Raise UsageError where networks of a user's own may not be run."""
+    named = _distinct(spec.backbone for spec in specs if spec.origin == FILE)
+    if named and ray:
+        raise UsageError(f"--ray sends no code of your own to a cluster: {', '.join(named)}")
+    if named and not is_allowed:
+        raise UsageError(f"--allow-code runs the code that is named: {', '.join(named)}")
 
 
 def _check_jobs(networks: int, repeats: int, order_seed: int) -> None:

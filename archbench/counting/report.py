@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from archbench.quantities import QUANTITIES, ROWS, count_remarks, profiled
+from archbench.quantities import COUNTED_FOR_REAL, QUANTITIES, ROWS, count_remarks, profiled
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -198,7 +198,8 @@ class CostReport:
 
     def _remarks(self) -> list[str]:
         """What is to be known of the figures, in sentences."""
-        return [*count_remarks(self.totals()), *self.notes]
+        for_real = [COUNTED_FOR_REAL] if self.counted_on != "meta" else []
+        return [*count_remarks(self.totals()), *for_real, *self.notes]
 
     def to_frame(self) -> DataFrame:
         """Give the calls as a data frame of pandas, a row each, with the fields of `Call`."""

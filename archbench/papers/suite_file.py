@@ -37,6 +37,8 @@ class Table:
 
     where: str
     data: dict[str, Any]
+    folder: str = "."
+    """The file's folder, to which the names of a user's own files are relative."""
 
     def error(self, message: str) -> UsageError:
         """Give an error that names the file and the place in it."""
@@ -85,11 +87,13 @@ class Table:
     def _table(self, key: str, data: Any) -> Table:
         if not isinstance(data, dict):
             raise self.error(f"{key} is {data!r}: it takes a table, such as {{ KEY = VALUE }}")
-        return Table(f"{self.where}, {key}", data)
+        return Table(f"{self.where}, {key}", data, self.folder)
 
     def network(self) -> dict[str, list[Any]]:
         """The values of each key of a network that is there."""
-        return {key: self.values(key, types) for key, types in NETWORK.items() if key in self.data}
+        given = {key: self.values(key, types) for key, types in NETWORK.items() if key in self.data}
+        names = [catalogue.verbatim(name, self.folder) for name in given.get("backbone", ())]
+        return given | ({"backbone": names} if names else {})
 
     def options(self) -> dict[str, list[OptionValue]]:
         """The values of each option of a network that is there."""
@@ -127,7 +131,7 @@ class Table:
         if "backbone" not in self.data:
             return
         try:
-            for name in self.values("backbone", (str,)):
+            for name in self.network()["backbone"]:
                 catalogue.find("backbone", name)
             for name in self.values("detector", (str,)):
                 catalogue.find_detector(name)

@@ -116,7 +116,7 @@ def read_suite(path: Path) -> Suite:
         data = parse_toml(read_text(path, "suite"))
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"suite {path} is no TOML: {error}") from None
-    table = Table(str(path), data)
+    table = Table(str(path), data, str(path.parent))
     own = _suite_of(path.stem, table)
     for grid_table in (table, *table.tables("include")):
         grid_table.check_networks()

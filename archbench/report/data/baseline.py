@@ -5,7 +5,7 @@ that is a difference at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
@@ -16,7 +16,7 @@ from archbench.report.data.comparable import conditions, differing
 from archbench.report.data.configurations import REPEATABLE, Configuration, configurations
 from archbench.report.data.names import folded, short_name, short_names
 from archbench.report.data.statistics import Interval, ratio_interval
-from archbench.spec import Spec, UsageError
+from archbench.spec import Spec, UsageError, without_hash
 
 SHORTEST_ID = 6
 
@@ -151,7 +151,9 @@ def _by_id(candidates: Sequence[Configuration], name: str) -> list[Configuration
 def _by_name(
     candidates: Sequence[Configuration], name: str, named: Mapping[Spec, str]
 ) -> list[Configuration]:
-    """Those of the network that a name is of, in the first of the spellings that fits any."""
+    """Those of the network that a name is of, in the first of the spellings that fits any; of a
+    user's own code without a hash, the version that was measured last.
+    """
     spellings: tuple[Callable[[Spec], str], ...] = (
         named.__getitem__,
         short_name,
@@ -162,7 +164,24 @@ def _by_name(
         fitting = [each for each in candidates if folded(spell(each.spec)) == folded(name)]
         if fitting:
             return fitting
+    for spell in spellings[1:]:
+        fitting = [
+            each for each in candidates if folded(spell(_any_version(each.spec))) == folded(name)
+        ]
+        if fitting:
+            return _newest_version(fitting)
     return []
+
+
+def _any_version(spec: Spec) -> Spec:
+    """A network of a user's own code, whatever that was."""
+    return replace(spec, backbone=without_hash(spec.backbone))
+
+
+def _newest_version(candidates: Sequence[Configuration]) -> list[Configuration]:
+    """Those of the code that was measured last."""
+    last = max(candidates, key=lambda candidate: candidate.newest.time_utc)
+    return [each for each in candidates if each.spec.backbone == last.spec.backbone]
 
 
 def ratio_columns(columns: Sequence[str]) -> list[str]:

@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from archbench.records import Record
 from archbench.report.data.rows import COLUMNS, rows
-from archbench.spec import UsageError
+from archbench.spec import UsageError, without_hash
 from archbench.spelling import did_you_mean
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ class Filters:
     """
 
     backbones: Sequence[str] = ()
-    """Canonical names."""
+    """Canonical names; those of a user's own code stand for every version without a hash."""
     detectors: Sequence[tuple[str, int | None]] = ()
     """Canonical names, and the side of a square input where it matters."""
     device: str | None = None
@@ -88,7 +88,11 @@ def ordered(items: Iterable[T], by: str | None, row: Callable[[T], Mapping[str, 
 def _networks(filters: Filters) -> list[Callable[[Mapping[str, Any]], bool]]:
     tests: list[Callable[[Mapping[str, Any]], bool]] = []
     if filters.backbones:
-        tests.append(lambda row: row["backbone"] in filters.backbones)
+        tests.append(
+            lambda row: bool(
+                {row["backbone"], without_hash(row["backbone"])} & {*filters.backbones}
+            )
+        )
     if filters.detectors:
         detectors = {(name, f"{side}x{side}" if side else None) for name, side in filters.detectors}
         tests.append(

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from archbench.papers import beside, rule_notes
 from archbench.papers.pairs import approximations, default_form
-from archbench.quantities import count_remarks, profiled
+from archbench.quantities import COUNTED_FOR_REAL, count_remarks, profiled
 from archbench.quantity import Quantity
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric, Record
@@ -103,6 +103,8 @@ def counted_table(record: Record, paper: Paper) -> Table:
         and (not row.is_extra or (computes_more and counted[name]))
     ]
     notes = count_remarks(counted)
+    if record.conditions.get("counted_on") == "cpu":
+        notes.append(COUNTED_FOR_REAL)
     if record.spec.batch != 1:
         notes.append(
             f"The peak of activations is of the whole batch of {record.spec.batch}, in fp32."

@@ -11,6 +11,7 @@ from archbench.zoo.catalogue.memory import forget
 from archbench.zoo.catalogue.names import find, find_detector
 from archbench.zoo.catalogue.plugins import PLUGIN_FILES, plugins_in_use
 from archbench.zoo.catalogue.resolution import Network, network, resolve
+from archbench.zoo.sources import verbatim
 
 __all__ = [
     "PLUGIN_FILES",
@@ -27,4 +28,5 @@ __all__ = [
     "plugins_in_use",
     "resolve",
     "use_plugin",
+    "verbatim",
 ]

@@ -1,0 +1,80 @@
+"""Networks of a user's own are counted in a process of its own, whatever they do there."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from archbench.measure.job import counting
+from archbench.measure.machine import host
+from archbench.spec import Spec, UsageError
+from archbench.zoo.catalogue import resolve
+
+TEXT = """
+import os, sys, time, importlib
+from torch import nn
+class Net(nn.Conv2d):
+    def __init__(self, does: str = ""):
+        print("said", flush=True)
+        exec(does)
+        super().__init__(3, 8, 1)
+    def forward(self, x):
+        x = super().forward(x)
+        return x[x > 0]
+def unseen():
+    return importlib.import_module("other").Net()
+"""
+
+
+@pytest.fixture(autouse=True)
+def _nets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("nets.py").write_text(TEXT, encoding="utf-8")
+    Path("other.py").write_text(TEXT, encoding="utf-8")
+
+
+def spec(name: str = "nets.py:Net", **options: str) -> Spec:
+    return resolve(name, size=16, **options).spec
+
+
+def test_a_count_and_the_other_counters_come_back(capfd: pytest.CaptureFixture[str]) -> None:
+    found = counting.count(spec(), check=True)
+    assert (found.report.macs, found.report.counted_on) == (16 * 16 * 24, "cpu")
+    assert found.check is not None
+    assert found.check.fvcore_conv == 16 * 16 * 24
+    record = found.record(host.fingerprint())
+    assert record.counted == found.report.totals()
+    assert record.environment["code_file"] == str(Path("nets.py").resolve())
+    assert record.conditions == {"counted_on": "cpu"}
+    assert capfd.readouterr() == ("", "")
+    assert "nets" not in sys.modules
+
+
+def test_modules_that_the_hash_does_not_cover_are_named() -> None:
+    record = counting.count(spec("nets.py:unseen")).record(host.fingerprint())
+    assert record.environment["code_unhashed"] == ["other"]
+
+
+@pytest.mark.parametrize(
+    ("does", "message"),
+    [
+        ("raise KeyError('boom')", r"cannot be built: KeyError: 'boom' \(.*nets\.py, line 7\)"),
+        ("import ctypes; ctypes.string_at(0)", "its process ended with -11"),
+    ],
+)
+def test_what_goes_wrong_there_is_one_line_here(does: str, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        counting.count(spec(does=does))
+
+
+def test_it_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "DEADLINE_S", 0.1)
+    with pytest.raises(UsageError, match=r"was not counted within 0\.1 s"):
+        counting.count(spec(does="while True: time.sleep(1)"))
+
+
+def test_an_interruption_ends_it() -> None:
+    with pytest.raises(KeyboardInterrupt):
+        counting.count(spec(does="time.sleep(60)"), interruptions=[2, 2])
