@@ -56,6 +56,8 @@ class Axes:
         return types | {each.name: each.type for each in inputs if each.name not in types}
 
     def _fixed(self, one: ValueInfoProto) -> TypeProto:
+        if not one.type.tensor_type.HasField("shape"):
+            raise UsageError(f"input {one.name!r} of {self.model} has no shape")
         sides = _sides(one)
         width, height = _image_axes(sides)
         batch = NOWHERE if len(sides) == 3 and width > 0 else self._batch_axis(one.name, sides)
@@ -92,7 +94,7 @@ class Axes:
         else:
             value = self.size[0] if self.size and self.size[0] == self.size[1] else None
         if value is None:
-            label = f"axis {axis}" + (f" ({side})" if side else "")
+            label = f"axis {axis}" + (f" ({side!r})" if side else "")
             raise UsageError(
                 f"{label} of input {name!r} of {self.model} is dynamic: give its size, such as "
                 "--size 640"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -27,17 +27,11 @@ class Node:
     op: str
     domain: str
     name: str
+    inputs: tuple[str, ...]
+    outputs: tuple[str, ...]
     bodies: dict[str, Body] = field(default_factory=dict)
     captured: frozenset[str] = frozenset()
     constant: Value | None = None
-
-    @property
-    def inputs(self) -> Sequence[str]:
-        return self.proto.input
-
-    @property
-    def outputs(self) -> Sequence[str]:
-        return self.proto.output
 
     def attribute(self, name: str, default: Any = None) -> Any:
         """An attribute's value."""
@@ -98,9 +92,16 @@ def held_value(name: str, tensor: TensorProto, *, is_initializer: bool) -> Value
     value.is_constant = True
     weight = Weight(name, tuple(tensor.dims), tensor.data_type, is_initializer)
     value.roots = frozenset([weight])
-    if weight.size <= MOST_DATA and tensor.data_location != TensorProto.EXTERNAL:
+    if weight.size <= MOST_DATA and (_has_data(tensor) or weight.size == 0):
         value.tensor = tensor
     return value
+
+
+def _has_data(tensor: TensorProto) -> bool:
+    """Whether the file itself holds a tensor's data."""
+    if tensor.data_location == TensorProto.EXTERNAL:
+        return False
+    return any(field.name.endswith("_data") for field, _ in tensor.ListFields())
 
 
 def _sparse(values: TensorProto, shape: Iterable[int]) -> Value:
@@ -127,8 +128,12 @@ def _body(
 
 
 def _node(model: str, proto: NodeProto) -> Node:
+    texts = (proto.op_type, proto.domain, proto.name, *proto.input, *proto.output)
+    if not all(isinstance(text, str) for text in texts):
+        raise UsageError(f"{model} is no valid model: a name in it is not UTF-8")
     name = proto.name or next(iter(proto.output), "") or proto.op_type
-    node = Node(proto, proto.op_type, domain(proto.domain), name)
+    inputs, outputs = tuple(proto.input), tuple(proto.output)
+    node = Node(proto, proto.op_type, domain(proto.domain), name, inputs, outputs)
     for attribute in proto.attribute:
         for graph in _graphs(attribute):
             node.bodies[attribute.name] = graph_body(model, graph)

@@ -23,7 +23,7 @@ Inputs = Sequence[Value | None]
 def branch(walk: Walk, node: Node, inputs: Inputs, scope: Scope) -> list[Value]:
     """Walk the branch that is taken; where that depends on data both, and count the dearer."""
     bodies = [_body(walk, node, name) for name in ("then_branch", "else_branch")]
-    taken = number(inputs[0])
+    taken = number(inputs[0] if inputs else None)
     if taken is not None:
         return walk.enter(bodies[0 if taken else 1], scope.within(node), {})
     walk.found.note(f"{scope.path}{node.name} takes one of two branches: the dearer is counted")

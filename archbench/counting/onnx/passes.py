@@ -17,6 +17,8 @@ from archbench.counting.report import CostReport
 from archbench.counting.tally import AS_GIVEN, Counted
 from archbench.spec import UsageError
 
+MOST = 2**63
+"""What records can hold, and no network reaches."""
 RECURRENT = ("LSTM", "GRU", "RNN")
 ANONYMOUS = "onnx::Conv"
 """How torch names the weights of a convolution into which it folds a batch norm."""
@@ -52,7 +54,10 @@ class Counting:
             one, images = asked, 1
             notes.append(AS_GIVEN)
         counted = Counted(one.result, asked.result, images, tuple(notes))
-        return counted.report(asked.weights.kinds())
+        report = counted.report(asked.weights.kinds())
+        if max(report.params, report.macs_all, report.bytes_all) >= MOST:
+            raise UsageError(f"{self.model.name} has figures above 2^63: no network is as large")
+        return report
 
     def _of_one_image(self) -> Walk | None:
         """A walk at batch 1; None where the model is bound to its batch."""

@@ -14,6 +14,10 @@ from archbench.counting.report import Kind
 from archbench.counting.tally import ConvolutionCall
 
 
+class MisfitError(Exception):
+    """Tensors that an operator cannot take, where onnx does not see it."""
+
+
 @dataclass(frozen=True)
 class Called:
     """A node with the tensors that it reads and writes."""
@@ -65,19 +69,30 @@ Work = ConvolutionCall | Product | Pool | BatchNorm
 Rule = Callable[[Called], list[Work]]
 
 
+def _fit(what: str, given: int, taken: int) -> None:
+    if given != taken:
+        raise MisfitError(f"it is given {given} {what} and takes {taken}")
+
+
 def _convolution(*, weight: int, bias: int | None, is_transposed: bool = False) -> Rule:
     def rule(called: Called) -> list[Work]:
         added = None if bias is None else called.given(bias)
-        kernel = called.sides(weight)
+        source, kernel = called.sides(0), called.sides(weight)
+        groups = called.node.attribute("group", 1)
+        _fit("channels", source[1], kernel[0] if is_transposed else kernel[1] * groups)
+        out = called.outputs[0].shape
+        if out is not None and not all(out):
+            # What it reads is known, so that nothing but its size can be wrong.
+            raise MisfitError("it writes nothing: its kernel is larger than what it reads")
         strides = tuple(called.node.attribute("strides") or (1,) * (len(kernel) - 2))
         return [
             ConvolutionCall(
-                source=called.sides(0),
+                source=source,
                 weight=kernel,
                 out=called.outputs[0].sides,
                 bias=added.size if added is not None else 0,
                 stride=strides,
-                groups=called.node.attribute("group", 1),
+                groups=groups,
                 is_transposed=is_transposed,
             )
         ]
@@ -99,6 +114,9 @@ def _matmul(first: int, second: int) -> Rule:
 def _gemm(first: int, second: int) -> Rule:
     def rule(called: Called) -> list[Work]:
         depth = called.sides(first)[0 if called.node.attribute("transA", 0) else -1]
+        _fit(
+            "features", depth, called.sides(second)[-1 if called.node.attribute("transB", 0) else 0]
+        )
         operands = called.read(first), called.read(second)
         return [Product(called.outputs[0].size * depth, operands)]
 
@@ -114,6 +132,7 @@ def _packed_matmul(called: Called) -> list[Work]:
 def _recurrent(called: Called) -> list[Work]:
     """Data [T, B, C], or [B, T, C]: both matrices of each direction multiply at every step."""
     source, *matrices = (called.read(index) for index in range(3))
+    _fit("features", source.sides[-1], matrices[0].sides[-1])
     steps = prod(source.sides[:2])
     macs = steps * sum(matrix.size for matrix in matrices)
     return [Product(macs, (source, *matrices), "recurrent")]
@@ -169,6 +188,12 @@ def _reduction(called: Called) -> list[Work]:
     return [Pool()] if is_map or is_flat else []
 
 
+def _reshape(called: Called) -> list[Work]:
+    if called.read(0).is_known and called.outputs[0].is_known:
+        _fit("elements", called.read(0).size, called.outputs[0].size)
+    return []
+
+
 def _batch_norm(called: Called) -> list[Work]:
     return [BatchNorm()]
 
@@ -205,6 +230,7 @@ POOLS: dict[str, Rule] = {
     ),
     **dict.fromkeys(("ReduceMean", "ReduceMax"), _reduction),
     "BatchNormalization": _batch_norm,
+    "Reshape": _reshape,
 }
 
 MULTIPLY = re.compile(r"^(DFT|STFT|Det|Linear(Classifier|Regressor)|SVM(Classifier|Regressor))$")

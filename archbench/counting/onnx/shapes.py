@@ -5,11 +5,13 @@ by what the file says.
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
 from onnx import NodeProto, OperatorSetIdProto, TensorProto, TypeProto
+from onnx.checker import ValidationError
 from onnx.defs import OpSchema, SchemaError, get_schema, onnx_opset_version
 from onnx.helper import make_opsetid, make_tensor_type_proto
 from onnx.shape_inference import InferenceError, infer_node_outputs
@@ -21,6 +23,8 @@ from archbench.spec import UsageError
 Types = list[TypeProto | None]
 Values = Sequence[Value | None]
 
+TAGS = re.compile(r"\[\w*Error\]\s*")
+"""How onnx begins what it says."""
 SAME = frozenset(
     (
         *("Relu", "LeakyRelu", "PRelu", "Sigmoid", "HardSigmoid", "HardSwish", "Tanh", "Elu"),
@@ -90,6 +94,10 @@ class Inference:
             found = infer_node_outputs(
                 schema, node.proto, types, data, None, self.opset_ids, self._ir_version
             )
+        except ValidationError as error:
+            raise UsageError(
+                f"{self._model} is no valid model: {node.op} {node.name!r}: {_reason(error)}"
+            ) from None
         except (InferenceError, ValueError, RuntimeError) as error:
             if all(value.is_known for value in named.values()):
                 raise UsageError(
@@ -116,7 +124,7 @@ class Inference:
         del proto.attribute[:]
         proto.attribute.extend(kept)
         floats = [Value(_floating(value), value.shape) for value in taken]
-        like = Node(proto, op, "", node.name)
+        like = Node(proto, op, "", node.name, tuple(names), node.outputs)
         return self._by_schema(standard, like, floats)
 
     @cached_property
@@ -141,7 +149,7 @@ class Inference:
 
 def _reason(error: Exception) -> str:
     """What onnx says of a node, without where it says it."""
-    return str(error).strip().splitlines()[0].split("]")[-1].strip(" :") or "it cannot be"
+    return TAGS.sub("", str(error).strip()).partition("\n")[0].strip(" :") or "it cannot be"
 
 
 def _floating(value: Value) -> TypeProto:

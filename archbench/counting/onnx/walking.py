@@ -15,7 +15,7 @@ from archbench.counting.onnx.counting import count_node
 from archbench.counting.onnx.folding import folded, known
 from archbench.counting.onnx.liveness import VIEWS, Liveness
 from archbench.counting.onnx.reading import FunctionKey, Model
-from archbench.counting.onnx.rules import CONVOLUTIONS, PRODUCTS, Called
+from archbench.counting.onnx.rules import CONVOLUTIONS, PRODUCTS, Called, MisfitError
 from archbench.counting.onnx.shapes import Inference
 from archbench.counting.onnx.values import FLOATING, Value, told, value_of
 from archbench.counting.onnx.weights import Weights
@@ -213,7 +213,14 @@ class Walk:
         else:
             self._of_data(called, path)
         is_known = self._inference.knows(node)
-        count_node(called, path + node.name, self.result, self.found.quantised, is_known=is_known)
+        try:
+            count_node(
+                called, path + node.name, self.result, self.found.quantised, is_known=is_known
+            )
+        except MisfitError as error:
+            raise UsageError(
+                f"{self.model.name} does not fit its input: {node.op} {node.name!r}: {error}"
+            ) from None
         return outputs
 
     def _typed(self, kind: TypeProto | None, said: TypeProto | None) -> Value:

@@ -93,4 +93,4 @@ def one_layer(
     )
 
 
-__all__ = ["NodeProto", "TensorProto", "helper"]
+__all__ = ["GraphProto", "NodeProto", "TensorProto", "helper"]

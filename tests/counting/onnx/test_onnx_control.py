@@ -1,0 +1,204 @@
+"""Branches, loops, scans and functions of an ONNX graph."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from graphs import (
+    GraphProto,
+    NodeProto,
+    TensorProto,
+    counted,
+    graph,
+    helper,
+    model,
+    node,
+    numbers,
+    tensor,
+)
+
+from archbench.spec import UsageError
+
+CONV = 36 * 4 * 3 * 9
+HELD = (tensor("w", [4, 3, 3, 3]), tensor("u", [4, 3, 1, 1]))
+
+
+def branches() -> dict[str, GraphProto]:
+    """A dear branch and a cheap one, which read what is around them."""
+    return {
+        "then_branch": graph([node("Conv", "x w", "t")], {}, ["t"]),
+        "else_branch": graph(
+            [node("Conv", "x u", "k"), node("MaxPool", "k", "e", kernel_shape=[3, 3])], {}, ["e"]
+        ),
+    }
+
+
+@pytest.mark.parametrize(("side", "macs"), [(8, CONV), (7, 49 * 12)])
+def test_the_branch_that_shapes_decide_on_counts(tmp_path: Path, side: int, macs: int) -> None:
+    layers = [
+        node("Shape", "x", "s"),
+        node("Gather", "s three", "width"),
+        node("Equal", "width eight", "is_eight"),
+        node("If", "is_eight", **branches()),
+    ]
+    held = (*HELD, numbers("three", [3], []), numbers("eight", [8], []))
+    report = counted(tmp_path, graph(layers, {"x": (1, 3, side, side)}, held=held))
+    assert (report.macs, report.macs_all) == (macs, macs)
+    assert not any("branches" in note for note in report.notes)
+
+
+def test_the_dearer_branch_counts_where_data_decide(tmp_path: Path) -> None:
+    layers = [
+        node("ReduceMax", "x", "m", keepdims=0),
+        node("Cast", "m", "c", to=TensorProto.BOOL),
+        node("If", "c", "b", name="if", **branches()),
+        node("MatMul", "b v"),
+    ]
+    made = graph(layers, {"x": (1, 3, 8, 8)}, held=[*HELD, tensor("v", [6, 5])])
+    report = counted(tmp_path, made)
+    assert report.macs == CONV + 4 * 36 * 5
+    assert report.params == 108 + 12 + 30
+    assert "if takes one of two branches: the dearer is counted" in report.notes
+    assert [call.path for call in report.calls] == ["if/t", "y"]
+
+
+def looped(rounds: str, *, grows: bool = False) -> list[NodeProto]:
+    """A loop whose body multiplies its state, and stacks it."""
+    step = node("Concat", "p p", "next", axis=1) if grows else node("Identity", "p", "next")
+    body = graph(
+        [node("Identity", "c", "d"), node("MatMul", "h w", "p"), step],
+        {"i": [], "c": [], "h": None},
+        ["d", "next", "p"],
+    )
+    return [node("Loop", f"{rounds} _ x", "y z", body=body)]
+
+
+def test_a_loop_counts_as_often_as_it_runs(tmp_path: Path) -> None:
+    held = tensor("w", [8, 8]), numbers("rounds", [9], [])
+    made = graph(looped("rounds"), {"x": (1, 7, 8)}, held=held)
+    report = counted(tmp_path, made)
+    assert (report.macs_all, report.params, len(report.calls)) == (9 * 7 * 64, 64, 9)
+
+
+def test_a_loop_whose_state_grows_is_unrolled(tmp_path: Path) -> None:
+    held = tensor("w", [8, 8]), numbers("rounds", [4], [])
+    made = graph(looped("rounds", grows=True), {"x": (1, 7, 8)}, ["y"], held)
+    assert counted(tmp_path, made).macs_all == (1 + 2 + 4 + 8) * 7 * 64
+
+
+def test_a_loop_over_data_counts_once_and_says_so(tmp_path: Path) -> None:
+    layers = [
+        node("ReduceMax", "x", "m", keepdims=0),
+        node("Cast", "m", "r", to=TensorProto.INT64),
+        *looped("r"),
+    ]
+    made = graph(layers, {"x": (1, 7, 8)}, held=[tensor("w", [8, 8])])
+    report = counted(tmp_path, made)
+    assert report.macs_all == 7 * 64
+    assert "y repeats as often as its data say: one round is counted" in report.notes
+
+
+def test_a_loop_ends_where_its_condition_is_known_to(tmp_path: Path) -> None:
+    body = graph(
+        [
+            node("Add", "i one", "j"),
+            node("Less", "j three", "d"),
+            node("MatMul", "h w", "p"),
+        ],
+        {"i": [], "c": [], "h": None},
+        ["d", "p"],
+    )
+    made = graph(
+        [node("Loop", "rounds _ x", "y", body=body)],
+        {"x": (1, 7, 8)},
+        held=[
+            tensor("w", [8, 8]),
+            numbers("rounds", [9], []),
+            numbers("one", [1], []),
+            numbers("three", [3], []),
+        ],
+    )
+    assert counted(tmp_path, made).macs_all == 3 * 7 * 64
+
+
+def test_a_scan_counts_once_a_slice(tmp_path: Path) -> None:
+    body = graph(
+        [node("MatMul", "s w", "p"), node("Add", "p h", "n"), node("Identity", "n", "out")],
+        {"h": None, "s": None},
+        ["n", "out"],
+    )
+    layers = [
+        node("Scan", "h0 x", "last all", body=body, num_scan_inputs=1, scan_input_axes=[1]),
+        node("MatMul", "all v"),
+    ]
+    held = tensor("w", [8, 6]), tensor("h0", [1, 6]), tensor("v", [6, 2])
+    report = counted(tmp_path, graph(layers, {"x": (1, 5, 8)}, held=held))
+    assert report.macs_all == 5 * 8 * 6 + 5 * 6 * 2
+
+
+def test_functions_of_the_model_are_looked_into(tmp_path: Path) -> None:
+    function = helper.make_function(
+        "mine",
+        "Layer",
+        ["a", "b"],
+        ["c"],
+        [node("Conv", "a b", "k"), node("Relu", "k", "c")],
+        [helper.make_opsetid("", 23)],
+    )
+    # The step of the convolution is an attribute of the call.
+    made = function.node[0].attribute.add()
+    made.name, made.ref_attr_name, made.type = "strides", "steps", 7
+    function.attribute.append("steps")
+    layers = [
+        node("Layer", "x w", "p", domain="mine", name="first", steps=[1, 1]),
+        node("Layer", "x w", "q", domain="mine", steps=[2, 2]),
+    ]
+    whole = model(
+        graph(layers, {"x": (1, 3, 8, 8)}, ["p", "q"], HELD[:1]),
+        {"": 23, "mine": 1},
+        functions=[function],
+    )
+    report = counted(tmp_path, whole)
+    assert [call.macs for call in report.calls] == [CONV, CONV // 4]
+    assert (report.params, report.calls[0].path) == (108, "first/k")
+
+
+def test_functions_in_circles_are_refused(tmp_path: Path) -> None:
+    function = helper.make_function(
+        "mine", "F", ["a"], ["c"], [node("F", "a", "c", domain="mine")], []
+    )
+    whole = model(
+        graph([node("F", "x", domain="mine")], {"x": (1, 3)}),
+        {"": 23, "mine": 1},
+        functions=[function],
+    )
+    with pytest.raises(UsageError, match="functions that call each other in circles"):
+        counted(tmp_path, whole)
+
+
+def test_functions_that_double_each_other_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Forty functions that call the next twice would run for years."""
+    monkeypatch.setattr("archbench.counting.onnx.walking.MOST_NODES", 1000)
+    functions = [
+        helper.make_function(
+            "mine",
+            f"F{i}",
+            ["a"],
+            ["c"],
+            [node(f"F{i + 1}", "a", "b", domain="mine"), node(f"F{i + 1}", "b", "c", domain="mine")]
+            if i < 40
+            else [node("Relu", "a", "c")],
+            [helper.make_opsetid("", 23)],
+        )
+        for i in range(41)
+    ]
+    whole = model(
+        graph([node("F0", "x", domain="mine")], {"x": (1, 3)}),
+        {"": 23, "mine": 1},
+        functions=functions,
+    )
+    with pytest.raises(UsageError, match=r"model\.onnx runs more than 1,000 nodes"):
+        counted(tmp_path, whole)
