@@ -81,7 +81,7 @@ def _with_context(driver: NvmlCard) -> Iterator[Finding]:
     use, sees_all = driver.use(), host.sees_all_processes()
     count = use.computing_count
     yield "processes with a context", "1", str(count), None if count is None else count == 1
-    own = use.own(os.getpid() if sees_all else None)
+    own = use.own(os.getpid(), sees_all=sees_all)
     expected = "this process, by its id" if sees_all else "one, whatever its id"
     yield "our own among them", expected, str(own), None if use.computing is None else bool(own)
 

@@ -24,6 +24,7 @@ from archbench.measure.power.meters import meter_of, open_meter
 from archbench.measure.power.nvml import NvmlCard
 from archbench.measure.power.nvml_meter import NvmlInstrument
 from archbench.measure.power.rapl import RaplInstrument
+from archbench.reasons import Flag
 
 CALL_S = 0.02
 QUESTIONS = (
@@ -83,6 +84,7 @@ def job(
     eq2: bool = False,
     postprocess_s: float | None = None,
     processes: int = 0,
+    flags: Sequence[str] = (),
     allow_shared: bool = False,
     interrupt_s: float | None = None,
 ) -> dict[str, Any]:
@@ -115,6 +117,7 @@ def job(
                     if postprocess_s is None
                     else lambda: time.sleep(postprocess_s),
                     processes=processes,
+                    flags=tuple(map(Flag, flags)),
                 ),
                 seconds,
             )

@@ -29,7 +29,7 @@ WARM_CALLS = 20
 
 def busy(bench: Bench, latency: Metric) -> dict[str, Metric]:
     """Find how long the card is at work in a call; flag the time of one that waits for the host."""
-    if bench.cold_caches:
+    if bench.cold_caches and bench.device.kind != "cpu":
         return Metric.lacking(["gpu_busy_ms"], Reason.WARM_CACHES)
     assert latency.value is not None
     calls = max(1, min(MOST_CALLS, int(1e3 * BUSY_S / latency.value)))

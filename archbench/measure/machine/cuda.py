@@ -13,6 +13,7 @@ from archbench.measure.machine import exclusive, host
 from archbench.measure.machine.device import Clock, Device
 from archbench.measure.machine.kernels import kernel_intervals, union
 from archbench.measure.power.nvml import NvmlCard
+from archbench.measure.power.use import Process, Use
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric
 from archbench.records.conditions import Environment
@@ -165,7 +166,7 @@ class CudaDevice(Device):
             why_not = self.card.why_not or self.card.failures["nvmlDeviceGetMemoryInfo"]
             return Metric.lacking([name], why_not)
         others_before = before.bytes_of_others(None)
-        others_now = now.bytes_of_others(now.own(_own_pid()))
+        others_now = now.bytes_of_others(_own(now))
         if others_before is None or others_now is None:
             return Metric.lacking([name], Reason.NOT_TOLD_BY_PROCESS)
         delta = now.used_bytes - others_now - (before.used_bytes - others_before)
@@ -175,15 +176,15 @@ class CudaDevice(Device):
 
     def _of_process(self, protocol: str) -> dict[str, Metric]:
         """What the driver says that this process has on the card."""
-        name, own = "mem_process_bytes", self.card.use().own(_own_pid())
+        name, own = "mem_process_bytes", _own(self.card.use())
         if own is None or not own.held_bytes:
             return Metric.lacking([name], Reason.NOT_TOLD_BY_PROCESS)
         return {name: Metric.of(name, own.held_bytes, "NVML", protocol)}
 
 
-def _own_pid() -> int | None:
-    """The id under which the driver lists this process; None where that is not known."""
-    return os.getpid() if host.sees_all_processes() else None
+def _own(use: Use) -> Process | None:
+    """This process among those on a card; None where it is not seen or not told from others."""
+    return use.own(os.getpid(), sees_all=host.sees_all_processes())
 
 
 class CudaClock(Clock):

@@ -75,8 +75,10 @@ class Quiet:
         """
         self._used += [] if use.used_bytes is None else [use.used_bytes]
         moved = max(self._used, default=0) - min(self._used, default=0) > STEADY_BYTES
-        if use.computing_count:
-            who = f"{use.computing_count} other process{'es' * (use.computing_count != 1)}"
+        # A library may have put this process there before it is asked to.
+        others = use.computing_besides(os.getpid())
+        if others:
+            who = f"{others} other process{'es' * (others != 1)}"
         elif (use.percent or moved) and not use.drawing_count:
             who = WHO_KNOWS
         else:

@@ -44,14 +44,18 @@ class Use:
         """How many processes draw."""
         return None if self.drawing is None else len(_distinct(self.drawing))
 
-    def own(self, pid: int | None) -> Process | None:
-        """The process with this id; where the own id is not that of the list (None), the only one
-        that computes.
+    def own(self, pid: int, *, sees_all: bool) -> Process | None:
+        """The process with this id; where ids may be another namespace's (not `sees_all`), else the
+        only one that computes.
         """
         found = self.computing or ()
-        if pid is None:
-            return found[0] if len(found) == 1 else None
-        return next((process for process in found if process.pid == pid), None)
+        named = next((process for process in found if process.pid == pid), None)
+        return found[0] if named is None and not sees_all and len(found) == 1 else named
+
+    def computing_besides(self, pid: int) -> int:
+        """How many processes of another id compute, as far as they are listed."""
+        listed = _distinct(self.computing or ())
+        return sum(process.pid != pid for process in listed)
 
     def bytes_of_others(self, own: Process | None) -> int | None:
         """Memory of all processes in the lists but one; None where it is not told of each."""

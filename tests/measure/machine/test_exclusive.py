@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -133,6 +134,16 @@ def test_a_driver_that_does_not_say_is_no_hindrance_but_a_flag():
 )
 def test_one_process_seen_is_alone_only_where_all_and_our_own_are_seen(use, sees_all, flags):
     assert contention(use, sees_all=sees_all) == flags
+
+
+def test_a_job_does_not_wait_for_itself():
+    """Nor is it another's where it is the only one, whatever its id."""
+    here = Use((Process(os.getpid(), 5),), (), 0, 0)
+    assert Quiet().disturbed_by(here) == ""
+    assert here.own(os.getpid(), sees_all=True) == here.own(os.getpid(), sees_all=False)
+    there = Use((Process(4_000_000, 5),), (), 0, 0)
+    assert there.own(os.getpid(), sees_all=True) is None
+    assert there.own(os.getpid(), sees_all=False) == Process(4_000_000, 5)
 
 
 def test_a_process_in_both_lists_counts_once_and_one_without_an_id_each_time():

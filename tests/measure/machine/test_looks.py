@@ -39,10 +39,12 @@ def test_every_reason_of_the_clocks_that_the_binding_knows_has_a_name() -> None:
     assert known == set(EVENTS)
 
 
-def timed(patch: pytest.MonkeyPatch, *states: dict[str, float]) -> tuple[list[str], dict[str, Any]]:
+def timed(
+    patch: pytest.MonkeyPatch, *states: dict[str, float], sees_all: bool = True
+) -> tuple[list[str], dict[str, Any]]:
     """Sample on a card that tells one state after another; the last is what it stays like."""
     patch.setattr(looks, "PERIOD_S", 0.0)
-    patch.setattr(host, "sees_all_processes", lambda: True)
+    patch.setattr(host, "sees_all_processes", lambda: sees_all)
     patch.setattr(host, "is_contended", lambda _: False)
     card = Card(use=ALONE, states=[COOL | state for state in states])
     bench = Bench(torch.nn.Identity(), card.open(patch), cycle([torch.zeros(1)]))
@@ -75,6 +77,14 @@ def test_a_card_is_looked_at_before_between_and_after_the_samples(monkeypatch) -
 )
 def test_what_a_card_tells_while_it_is_timed_is_on_the_times(monkeypatch, state, flag) -> None:
     assert timed(monkeypatch, {}, {}, state)[0] == [flag]
+
+
+def test_times_of_another_namespace_bear_that_others_are_not_seen(monkeypatch) -> None:
+    assert timed(monkeypatch, {}, sees_all=False)[0] == ["exclusivity_unknown"]
+
+
+def test_times_bear_it_too_where_our_own_context_is_not_seen(monkeypatch) -> None:
+    assert timed(monkeypatch, {"processes": 0.0})[0] == ["exclusivity_unknown"]
 
 
 def test_a_graph_is_looked_at_as_well(monkeypatch) -> None:

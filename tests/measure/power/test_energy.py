@@ -354,6 +354,10 @@ SCENARIOS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
     "contended": ({"STUB_PROCESSES": "2,1"}, {"processes": 1, "eq2": True}),
     "contended, allowed": ({"STUB_PROCESSES": "2,1"}, {"processes": 1, "allow_shared": True}),
     "alone": ({"STUB_PROCESSES": "1,0"}, {"processes": 1}),
+    "alone in a namespace": (
+        {"STUB_PROCESSES": "1,0"},
+        {"processes": 1, "flags": ["exclusivity_unknown"]},
+    ),
     "processes unreadable": ({"STUB_FAIL": "nvmlDeviceGetComputeRunningProcesses_v3=4"}, {}),
     "throttled": ({"STUB_EVENTS": "0:32"}, {}),
     "module": (
@@ -683,6 +687,7 @@ class TestThroughTheStub:
         assert "contended" in flags(found["contended, allowed"])
         assert joules(found["contended, allowed"]) == pytest.approx(200, rel=TOLERANCE)
         assert flags(found["alone"]) == []
+        assert flags(found["alone in a namespace"]) == ["exclusivity_unknown"]
 
     def test_processes_that_cannot_be_listed_are_not_taken_for_none(self, found):
         assert flags(found["processes unreadable"]) == ["exclusivity_unknown"]
