@@ -75,7 +75,7 @@ def test_a_large_picture_is_read_without_a_warning(
     [
         b"",
         b"\x89PNG\r\n\x1a\n" + bytes(50),
-        png(8, 8)[:60],
+        png(8, 8)[:45],
         b"\xff\xd8\xff\xe1\x00\x10Exif\x00\x00" + bytes(40),
         b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n",
         b"P6 99999999999999999999 1 255\n",
