@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -267,7 +268,11 @@ def test_a_killed_worker_is_a_row_an_interruption_ends_in_order_resuming_runs_th
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc").exists(), reason="finds the worker in /proc")
-def test_a_sweep_that_is_killed_loses_no_record_leaves_no_process_and_repeats_none():
+def test_a_sweep_that_is_killed_loses_no_record_leaves_nothing_and_repeats_none(monkeypatch):
+    temporary = Path("temporary").absolute()
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     mine = own_suite(THREE)
     child = started(mine, *FAST, "--repeats", "2")
     wait_until(lambda: len(records()) >= 3)
@@ -277,9 +282,13 @@ def test_a_sweep_that_is_killed_loses_no_record_leaves_no_process_and_repeats_no
     wait_until(lambda: not Path(f"/proc/{worker}").exists())
     kept = {record.record_id for record in records()}
     assert len(kept) == 3
+    assert list(temporary.glob("archbench-*"))
     assert run(["sweep", mine, *FAST, "--repeats", "2", "--resume"]) == 0
     assert kept < {record.record_id for record in records()}
     assert Counter(Counter(record.spec for record in records()).values()) == {2: 3}
+    assert list(temporary.glob("archbench-*")) == []
+    named = {record.samples for record in records()}
+    assert {f"samples/{path.name}" for path in Path("results/samples").iterdir()} == named
 
 
 @pytest.mark.slow

@@ -90,6 +90,8 @@ def test_many_writers_at_once_lose_no_record(tmp_path: Path, command: list[str])
     with ExitStack() as stack:
         outs = [stack.enter_context((tmp_path / f"{i}.txt").open("w+")) for i in range(WRITERS)]
         writers = [subprocess.Popen(command, stdout=out) for out in outs]
+        while not all(os.fstat(out.fileno()).st_size for out in outs):
+            time.sleep(0.1)
         time.sleep(WRITING_S)
         for writer in writers:
             writer.kill()
