@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import stat
 import tomllib
 from io import BytesIO, TextIOWrapper
@@ -18,6 +19,11 @@ MOST_BYTES = 2**20
 """The largest text that is read: a suite or a plug-in of a megabyte is another file by mistake."""
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a disk that is full, for this user at least."""
+KEY = r"""(?:[\w-]+|"[^"\n]*"|'[^'\n]*')"""
+DEEP_KEY = re.compile(rf"(?<![\w-]){KEY}(?:[ \t]*\.[ \t]*{KEY}){{32}}", re.ASCII)
+"""A key that is dotted beyond reason: parsing takes time and memory by the square of its depth."""
+LONG_NUMBER = re.compile(r"\b0[xob][0-9a-fA-F_]{1000}")
+"""A number that Python reads and cannot show."""
 
 
 def read_text(path: Path, what: str) -> str:
@@ -62,10 +68,19 @@ def user_folder(variable: str, otherwise: str) -> Path | None:
 
 
 def parse_toml(text: str) -> dict[str, Any]:
-    """Parse TOML; raises tomllib.TOMLDecodeError, a ValueError, for tables nested beyond reason
-    too.
+    """Parse TOML; raises tomllib.TOMLDecodeError, a ValueError, for tables nested beyond reason and
+    for numbers of too many digits, too.
     """
+    if DEEP_KEY.search(text):
+        raise tomllib.TOMLDecodeError("it is nested too deeply")
+    if LONG_NUMBER.search(text):
+        raise tomllib.TOMLDecodeError("a number has too many digits")
     try:
         return tomllib.loads(text)
+    except tomllib.TOMLDecodeError:
+        raise
     except RecursionError:
         raise tomllib.TOMLDecodeError("it is nested too deeply") from None
+    except ValueError:
+        # Python reads no integer of some thousand digits.
+        raise tomllib.TOMLDecodeError("a number has too many digits") from None

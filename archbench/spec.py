@@ -45,7 +45,7 @@ def parse_size(size: str | int | tuple[int, int] | None) -> tuple[int, int] | No
     if size is None:
         return None
     if isinstance(size, str):
-        match = re.fullmatch(r"(\d+)(?:[xX](\d+))?", size.strip())
+        match = re.fullmatch(r"([0-9]+)(?:[xX]([0-9]+))?", size.strip())
         if not match:
             raise UsageError(f"size {size!r} is neither a side (320) nor WIDTHxHEIGHT (1344x800)")
         if len(size) > MAX_DIGITS:

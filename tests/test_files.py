@@ -41,9 +41,25 @@ def test_all_else_is_refused(tmp_path: Path, name: str, message: str) -> None:
         read_text(tmp_path / name, "suite")
 
 
-def test_tables_within_tables_have_an_end() -> None:
-    with pytest.raises(tomllib.TOMLDecodeError, match="nested too deeply"):
-        parse_toml("a = " + "[" * 20_000 + "]" * 20_000)
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a = " + "[" * 20_000 + "]" * 20_000, "nested too deeply"),
+        ("a" + ".a" * 50_000 + " = 1", "nested too deeply"),
+        ("[a" + ' . "b"' * 50_000 + "]", "nested too deeply"),
+        ("a = " + "9" * 6000, "too many digits"),
+        ("a = 0x" + "f" * 6000, "too many digits"),
+    ],
+)
+def test_tables_within_tables_and_digits_have_an_end(text: str, message: str) -> None:
+    with pytest.raises(tomllib.TOMLDecodeError, match=message):
+        parse_toml(text)
+
+
+def test_long_texts_are_no_deep_keys() -> None:
+    text = "a" * 500_000 + " " + '"' * 100_000
+    assert parse_toml(f"b = '{text}'") == {"b": text}
+    assert parse_toml("a.b.c = '1.2.3.4'") == {"a": {"b": {"c": "1.2.3.4"}}}
 
 
 @pytest.mark.parametrize(
@@ -51,6 +67,8 @@ def test_tables_within_tables_have_an_end() -> None:
     [
         ("backbone = 'mobilenet'\noptions = { batch = 'x' }", "batch is no option of a network"),
         ("a = " + "[" * 20_000 + "]" * 20_000, "nested too deeply"),
+        (f"backbone = 'mobilenet'\nsize = {10**30}", "size is a number of too many digits"),
+        ("backbone = 0x" + "f" * 6000, "too many digits"),
     ],
 )
 def test_a_suite_that_cannot_be_is_one_line(

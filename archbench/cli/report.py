@@ -55,6 +55,8 @@ def report(
 
     Example: archbench report --results results --out report.html
     """
+    if out.is_dir():
+        raise UsageError(f"{out} cannot be written: it is a folder")
     plotly_js = _plotly_js()
     records = read_records(results, quietly=True)
     if not records:

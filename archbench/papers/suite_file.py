@@ -25,6 +25,8 @@ NETWORK: dict[str, tuple[type, ...]] = {
 }
 """The keys of a network in a suite's file and the types of their values; its options have a table.
 """
+LARGE = 2**63
+"""No whole number here is as large."""
 MOST_ROWS = 10_000
 """Networks that a suite has at most."""
 OPTION_TYPES = (bool, int, float, str)
@@ -61,6 +63,8 @@ class Table:
                     f"{key} is {value!r}: it takes "
                     f"{' or '.join(TYPE_WORDS[kind] for kind in types)}"
                 )
+            if isinstance(value, int) and abs(value) >= LARGE:
+                raise self.error(f"{key} is a number of too many digits")
         if key in self.data and not listed:
             raise self.error(f"{key} is an empty list")
         return listed

@@ -124,9 +124,9 @@ class Store:
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
         except OSError as error:
-            raise UsageError(
-                f"results folder {self.folder} cannot be written: {error.strerror}"
-            ) from None
+            is_taken = os.path.lexists(self.folder) and not self.folder.is_dir()
+            why = "it is no folder" if is_taken else error.strerror
+            raise UsageError(f"results folder {self.folder} cannot be written: {why}") from None
 
     def append(self, record: Record, samples: Path | None = None) -> Record:
         """Write a record in one append, its samples file moved in first; give the record as
