@@ -16,6 +16,7 @@ from archbench.counting.liveness import Liveness, storage_keys
 from archbench.counting.state import Lent, lent
 from archbench.shapes.blank import META
 from archbench.shapes.devices import run_on_meta, tensors_in
+from archbench.spec import UsageError
 
 
 class Step(TorchDispatchMode):
@@ -47,7 +48,10 @@ def mean_square(outputs: Any) -> Tensor:
     """The loss of a network that has no labels: the sum over its raw outputs of their mean
     square.
     """
-    return reduce(torch.add, (output.square().mean() for output in _differentiable(outputs)))
+    found = list(_differentiable(outputs))
+    if not found:
+        raise UsageError("it gives nothing with a gradient, in lists, tuples and mappings")
+    return reduce(torch.add, (output.square().mean() for output in found))
 
 
 def _differentiable(outputs: Any) -> Iterator[Tensor]:

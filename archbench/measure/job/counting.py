@@ -17,7 +17,7 @@ import msgspec
 from archbench.known import find_cost, report_of
 from archbench.measure import child
 from archbench.measure.job.result import Outcome, Result
-from archbench.measure.job.supervisor import Ending, Watch, supervise
+from archbench.measure.job.supervisor import Ending, Watch, crash, supervise
 from archbench.reasons import Status
 from archbench.records import Record
 from archbench.records.conditions import Environment
@@ -112,6 +112,4 @@ def _why_not(spec: Spec, ending: Ending, result: Result) -> str:
         return f"{spec} was not counted within {DEADLINE_S:g} s"
     if ending.code == 0 and result.reason:
         return result.reason.message
-    return (
-        f"{spec} cannot be counted: its process ended with {ending.code}. {ending.stderr}".strip()
-    )
+    return f"{spec} cannot be counted: {crash(ending, result.phase).message}"

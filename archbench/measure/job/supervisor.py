@@ -336,7 +336,7 @@ def _verdict(ending: Ending, result: Result, settings: Settings) -> tuple[Status
     if ending.interrupted:
         message = "ended on request before it was done"
         return Status.INTERRUPTED, Cause(Reason.INTERRUPTED, phase, message)
-    return Status.ERROR, _crash(ending, phase)
+    return Status.ERROR, crash(ending, phase)
 
 
 def _most_cpu_s() -> float:
@@ -347,7 +347,7 @@ def _most_cpu_s() -> float:
     return min((most for most in limits if most != resource.RLIM_INFINITY), default=float("inf"))
 
 
-def _crash(ending: Ending, phase: str) -> Cause:
+def crash(ending: Ending, phase: str) -> Cause:
     """Why a worker ended that nobody had asked to, without its last word."""
     if ending.code == 0:
         return Cause(Reason.NO_RESULT, phase, "the worker ended without a result")

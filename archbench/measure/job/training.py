@@ -106,7 +106,7 @@ def check_trainable(spec: Spec) -> None:
     have. Its inputs are seen while the network is counted, in evaluation mode, since torch's
     training mode loads its compiler on the meta device.
     """
-    network = build_spec(spec, device="meta")
+    network = build_spec(spec, device="cpu" if spec.origin else "meta")
     _check_gradients(network)
 
     def check(layer: nn.Module, inputs: tuple[Tensor, ...]) -> None:
@@ -123,4 +123,6 @@ def check_trainable(spec: Spec) -> None:
         if isinstance(layer, _BatchNorm):
             layer.register_forward_pre_hook(check)
     with blaming(spec, "cannot be trained"):
-        count(network, (spec.batch, 3, spec.height, spec.width))
+        # What is from elsewhere may neither be built nor run by shapes.
+        on = "auto" if spec.origin else "meta"
+        count(network, (spec.batch, 3, spec.height, spec.width), device=on)
