@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from statistics import median
 
@@ -13,6 +14,7 @@ LINES = {
 MOST, MEDIAN = 400, 120
 DATA = {"quantities.py"}
 """Tables of declarations, which are looked up and not read."""
+TESTS = Path(__file__).parent
 
 
 def test_no_file_is_longer_than_is_read_at_once() -> None:
@@ -25,3 +27,11 @@ def test_what_counts_as_data_needs_it() -> None:
 
 def test_most_files_are_short() -> None:
     assert median(LINES.values()) < MEDIAN
+
+
+def test_no_two_tests_are_in_files_of_one_name() -> None:
+    """pytest imports a test by the name of its file alone; two of one name meet in one process or
+    not, as the processes share the work.
+    """
+    names = Counter(path.name for path in TESTS.rglob("test_*.py"))
+    assert {name for name, count in names.items() if count > 1} == set()

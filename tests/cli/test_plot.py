@@ -228,7 +228,7 @@ def test_without_a_name_the_plots_are_listed(capsys: pytest.CaptureFixture[str])
         ),
         (
             ["trade-off", "--x", "latency"],
-            "error: there is no column 'latency'; did you mean latency_ms?\n",
+            "error: there is no column 'latency'; did you mean latency_ms",
         ),
         (
             ["layers", "--network", "vovnet39,size"],
