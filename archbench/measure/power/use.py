@@ -21,7 +21,7 @@ class Use:
     """A look at a card; None stands for what the driver does not tell.
 
     Under older drivers ids are the host's even in a container; newer ones list only processes of
-    the caller's PID namespace (NVIDIA/open-gpu-kernel-modules, src/nvidia/arch/nvalloc/unix,
+    the caller's PID namespace (NVIDIA/open-gpu-kernel-modules, src/nvidia/src/kernel/gpu,
     gpu_rmapi.c).
     """
 

@@ -824,7 +824,7 @@ def test_a_whole_job_gives_the_closed_form(nvml_stub, tmp_path, trace):
 def test_a_whole_job_whose_card_is_lost_is_an_error_with_the_samples_before(nvml_stub, tmp_path):
     t0_file = tmp_path / "t0"
     record, _ = whole_job(
-        nvml_stub(STUB_FAIL="nvmlDeviceGetPowerUsage=15@600"), tmp_path / "results", str(t0_file)
+        nvml_stub(STUB_FAIL="nvmlDeviceGetPowerUsage=15@800"), tmp_path / "results", str(t0_file)
     )
     assert (record.status, record.reason.code, record.reason.phase, record.attempt) == (
         "error",
@@ -836,7 +836,7 @@ def test_a_whole_job_whose_card_is_lost_is_an_error_with_the_samples_before(nvml
     assert record.measured["energy_per_image_j"].reason == "gpu_lost"
     with np.load(tmp_path / "results" / record.samples) as samples:
         kept = [len(samples[name]) for name in samples if name.endswith("power_usage_w")]
-    assert sum(kept) == 599
+    assert sum(kept) == 799
 
 
 @pytest.mark.slow
