@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import random
 import subprocess
 import sys
@@ -546,6 +547,17 @@ def test_what_torch_refuses_is_left_to_it(operator: Any, arguments: Arguments) -
     """Otherwise the count of a network that cannot run would be a figure."""
     assert of_torch(operator, arguments) is None
     assert OUTPUTS[operator](*arguments) is None
+
+
+@pytest.mark.parametrize("operator", OUTPUTS, ids=str)
+def test_our_outputs_take_all_arguments_of_an_operator(operator: Any) -> None:
+    arguments = operator._schema.arguments
+    by_place = [argument for argument in arguments if not argument.kwarg_only]
+    by_name = {argument.name: None for argument in arguments if argument.kwarg_only}
+    signature = inspect.signature(OUTPUTS[operator])
+    required = sum(not argument.has_default_value() for argument in by_place)
+    for number in range(required, len(by_place) + 1):
+        signature.bind(*by_place[:number], **by_name)
 
 
 def test_each_of_our_outputs_has_a_test() -> None:

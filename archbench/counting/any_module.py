@@ -27,15 +27,19 @@ def count_any(module: nn.Module, given: Given, device: str) -> CostReport:
     """Count a module; raises UsageError for all that keeps it from being counted."""
     module = _module(module)
     on = "meta" if device == "auto" else _device(device)
-    inputs = given.read(module)
-    try:
-        return count_module(module, inputs, device=on)
-    except UsageError:
-        raise
-    except Exception as error:
-        if on != "meta":
-            raise UsageError(_cannot(module, error, on)) from error
-        return _on_real_tensors(module, inputs, error, is_allowed=device == "auto")
+    first: Exception | None = None
+    ways = given.read(module)
+    for inputs in ways:
+        try:
+            return count_module(module, inputs, device=on)
+        except UsageError:
+            raise
+        except Exception as error:
+            first = first or error
+    assert first
+    if on != "meta":
+        raise UsageError(_cannot(module, first, on)) from first
+    return _on_real_tensors(module, ways[0], first, is_allowed=device == "auto")
 
 
 def _on_real_tensors(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,8 +122,24 @@ def check_against_torch(network: nn.Module, shape: tuple[int, int, int]) -> Torc
 
     image = torch.empty(1, *shape, device="meta")
     known = {str(operator).replace(".", "::") for operator in flop_registry}
-    ours = macs_by_operator(network, Inputs((image,)))
-    with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        network(image)
+    with _untrained(network):
+        ours = macs_by_operator(network, Inputs((image,)))
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            network(image)
     without = {name: macs for name, macs in ours.items() if name not in known and macs}
     return TorchCheck(counter.get_total_flops() // 2, ours.total(), tuple(sorted(without.items())))
+
+
+@contextlib.contextmanager
+def _untrained(network: nn.Module) -> Iterator[None]:
+    """Have no parameter ask for a gradient: torch's counter fails on one that is a module's input,
+    as it looks for the function that would compute it.
+    """
+    trained = [parameter for parameter in network.parameters() if parameter.requires_grad]
+    for parameter in trained:
+        parameter.requires_grad_(False)
+    try:
+        yield
+    finally:
+        for parameter in trained:
+            parameter.requires_grad_(True)

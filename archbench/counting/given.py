@@ -30,9 +30,9 @@ class Given:
     dtype: torch.dtype | None
     batch_dim: BatchDim
 
-    def read(self, module: nn.Module) -> Inputs:
-        """Make the arguments of the module's forward pass of it; raises UsageError where that
-        cannot be.
+    def read(self, module: nn.Module) -> list[Inputs]:
+        """Make the arguments of the module's forward pass of it: the ways in which it can be read,
+        the likeliest first. Raises UsageError where there is none.
         """
         if self.dtype is not None and not isinstance(self.dtype, torch.dtype):
             raise UsageError(
@@ -47,8 +47,8 @@ class Given:
             name: _shaped(value, dtype, everywhere=only_shapes)
             for name, value in self.kwargs.items()
         }
-        args, named = _arguments(module, given, kwargs)
-        return Inputs(args, named, self.batch_dim)
+        read = _arguments(module, given, kwargs)
+        return [Inputs(args, named, self.batch_dim) for args, named in read]
 
 
 def _type(value: Any) -> str:
@@ -73,7 +73,7 @@ def _shaped(value: Any, dtype: torch.dtype, *, everywhere: bool) -> Any:
     """Read shapes as tensors: those that say their dtype, and all where there are no tensors."""
     if isinstance(value, tuple) and len(value) == 2:
         sides, of = value
-        if isinstance(of, torch.dtype) and _is_sides(sides):
+        if isinstance(of, torch.dtype) and (sides == () or _is_sides(sides)):
             return _tensor(sides, of)
     if everywhere and _is_sides(value):
         return _tensor(value, dtype)
@@ -85,33 +85,37 @@ def _shaped(value: Any, dtype: torch.dtype, *, everywhere: bool) -> Any:
 
 
 def _tensor(sides: Sequence[int], dtype: torch.dtype) -> Shaped:
-    if min(sides) < 0:
+    if min(sides, default=0) < 0:
         raise UsageError(f"invalid shape {tuple(sides)}: a side is below 0")
     return Shaped(tuple(sides), dtype)
 
 
-def _arguments(
-    module: nn.Module, given: Any, kwargs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]]:
-    """Tell whether an input is one argument, several by place, or several by name."""
+Arguments = tuple[tuple[Any, ...], dict[str, Any]]
+
+
+def _arguments(module: nn.Module, given: Any, kwargs: dict[str, Any]) -> list[Arguments]:
+    """Tell whether an input is one argument, several by place, or several by name.
+
+    A signature that takes anything does not tell: then it may be one as well.
+    """
+    one: Arguments = (given,), kwargs
     if isinstance(given, Tensor | Shaped):
-        return (given,), kwargs
-    if isinstance(given, tuple | list) and not hasattr(given, "_make"):
-        args = tuple(given)
-        is_one = args and not _binds(module, args, kwargs) and _binds(module, (given,), kwargs)
-        return ((given,) if is_one else args), kwargs
-    if isinstance(given, Mapping):
-        names = _names(module)
-        if given and names.issuperset(given) and _binds(module, (), {**given, **kwargs}):
-            return (), {**given, **kwargs}
-        return (given,), kwargs
-    if given is None or not leaves(given):
+        return [one]
+    several = one
+    if isinstance(given, tuple | list):
+        several = tuple(given), kwargs
+    elif isinstance(given, Mapping):
+        if all(isinstance(name, str) for name in given):
+            several = (), {**given, **kwargs}
+    elif given is None or not leaves(given):
         at = type(given).__module__.partition(".")[0]
         hint = "; torch.from_numpy makes a tensor of it" if at == "numpy" else ""
         raise UsageError(f"invalid input of type {_type(given)}: {POSSIBLE}{hint}")
-    if hasattr(given, "_make") and not _binds(module, (given,), kwargs):
-        return tuple(given), kwargs
-    return (given,), kwargs
+    if several is one or not given:
+        return [one] if isinstance(given, Mapping) or several is one else [several]
+    named = isinstance(given, Mapping) and not _names(module).issuperset(given)
+    ways = [one, several] if named or hasattr(given, "_make") else [several, one]
+    return [way for way in ways if _binds(module, *way)] or ways[:1]
 
 
 def _signature(module: nn.Module) -> inspect.Signature | None:

@@ -124,7 +124,7 @@ def _flip(source: Tensor, dims: Sequence[int]) -> Tensor | None:
     return elementwise(source.shape, source) if fits else None
 
 
-def _in_place(source: Tensor, *_: Any) -> Tensor:
+def _in_place(source: Tensor, *_: Any, **__: Any) -> Tensor:
     return source
 
 
@@ -149,6 +149,10 @@ def _upsample_nearest2d(
         and not is_channels_last(source)
     )
     return blank((*source.shape[:2], *sides), source.dtype) if fits and sides is not None else None
+
+
+def _upsample_nearest2d_to(source: Tensor, sides: Sequence[int], *_: Any) -> Tensor | None:
+    return _upsample_nearest2d(source, sides)
 
 
 def _upsample_bilinear2d(
@@ -194,7 +198,7 @@ ARITHMETIC: dict[Any, Callable[..., Any]] = {
     aten.pixel_unshuffle.default: _pixel_unshuffle,
     aten.upsample_nearest2d.vec: _upsample_nearest2d,
     aten.upsample_bilinear2d.vec: _upsample_bilinear2d,
-    aten.upsample_nearest2d.default: _upsample_nearest2d,
+    aten.upsample_nearest2d.default: _upsample_nearest2d_to,
     aten.addcmul.default: _addcmul,
     aten.addcmul_.default: _in_place,
     aten.pow.Tensor_Scalar: _broadcast,

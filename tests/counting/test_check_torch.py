@@ -23,7 +23,7 @@ class Attending(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         y = self.stem(x).flatten(2).mT
         y = F.scaled_dot_product_attention(y, y, y, is_causal=True)
-        return self.lstm(y)[0] @ self.score
+        return torch.mv(self.lstm(y)[0][0], self.score)
 
 
 def test_torch_agrees() -> None:
@@ -41,6 +41,24 @@ def test_torch_agrees_of_the_zoo(name: str) -> None:
     check = check_against_torch(archbench.build(name, device="meta"), (3, 224, 224))
     assert check.agrees
     assert check.torch == archbench.cost(name, size=224).macs_all
+
+
+class Deep(nn.Module):
+    """Gives a parameter to a submodule as its input."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.randn(1, 8))
+        self.layer = nn.Linear(8, 8)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.layer(self.token) + x.mean()
+
+
+def test_a_parameter_may_be_an_input() -> None:
+    module = Deep().to("meta")
+    assert check_against_torch(module, (3, 4, 4)).agrees
+    assert all(parameter.requires_grad for parameter in module.parameters())
 
 
 def test_a_difference_is_said() -> None:

@@ -121,3 +121,46 @@ def test_an_input_that_no_batch_divides_is_counted_as_given_and_says_so() -> Non
     assert report.macs == PER_IMAGE
     assert report.batch == 1
     assert len(report.notes) == 1
+
+
+class Passes(nn.Module):
+    """Hands whatever it is given on to a layer, as wrappers do: its signature tells nothing."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, *args: Any, **kwargs: Any) -> Any:
+        return self.inner(*args, **kwargs)
+
+
+class Stacks(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 8, 3)
+
+    def forward(self, images: Any) -> Any:
+        images = images["images"] if isinstance(images, dict) else images
+        return self.conv(torch.stack(images))
+
+
+@pytest.mark.parametrize(
+    ("inner", "given"),
+    [
+        (nn.Conv2d(3, 8, 3), {"input": torch.randn(2, 3, 8, 8)}),
+        (Stacks(), {"images": [torch.randn(3, 8, 8), torch.randn(3, 8, 8)]}),
+        (Stacks(), [torch.randn(3, 8, 8), torch.randn(3, 8, 8)]),
+        (Stacks(), [[torch.randn(3, 8, 8), torch.randn(3, 8, 8)]]),
+        (nn.Conv2d(3, 8, 3), [torch.randn(2, 3, 8, 8)]),
+    ],
+    ids=["by name", "a dict", "a list", "a list in a list", "by place"],
+)
+def test_a_signature_that_takes_anything(inner: nn.Module, given: Any) -> None:
+    assert archbench.count(Passes(inner), given).macs == 36 * 27 * 8
+
+
+def test_a_scalar_by_its_shape() -> None:
+    module = Passes(nn.Bilinear(3, 3, 2))
+    module.inner.forward = lambda x, t: x * t  # type: ignore[method-assign]
+    report = archbench.count(module, [((2, 3), torch.float32), ((), torch.int64)])
+    assert report.macs_all == 0
