@@ -20,7 +20,7 @@ import msgspec
 
 from archbench import __version__, cache
 from archbench.counting.report import CostReport
-from archbench.spec import Spec
+from archbench.spec import ONNX, Spec
 from archbench.zoo import catalogue
 
 KIND = "count"
@@ -35,8 +35,13 @@ SOURCES = (".py", ".toml", ".csv")
 def find_cost(spec: Spec) -> CostReport:
     """Give the count of a spec's network: one made before, or one made now and kept.
 
-    Raises what `api.cost_spec` raises.
+    A graph is counted anew: its file is all that the count follows from, and quickly read. Raises
+    what `api.cost_spec` raises.
     """
+    if spec.origin == ONNX:
+        from archbench.counting.onnx import count
+
+        return count(spec.backbone, size=(spec.width, spec.height), batch=spec.batch)
     key = _key(spec)
     found = cache.read(KIND, key) if key else None
     if found is not None:

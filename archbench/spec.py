@@ -22,6 +22,8 @@ ORIGINS = ("timm", "torchvision", "transformers")
 """Libraries whose networks are named LIBRARY:NAME."""
 FILE = "file"
 """The origin of a user's own network, named PATH.py:NAME or package.module:NAME."""
+ONNX = "onnx"
+"""The origin of an exported graph, named PATH.onnx."""
 
 
 class UsageError(ValueError):
@@ -97,7 +99,11 @@ def format_value(value: OptionValue) -> str:
 
 
 def origin_of(name: str) -> str:
-    """Say where a backbone is from by its name: empty for the zoo, `FILE`, or one of `ORIGINS`."""
+    """Say where a backbone is from by its name: empty for the zoo, `FILE`, `ONNX`, or one of
+    `ORIGINS`.
+    """
+    if name.endswith(".onnx"):
+        return ONNX
     before, colon, _ = name.partition(":")
     if not colon:
         return ""
@@ -138,7 +144,7 @@ class Spec:
 
     @property
     def origin(self) -> str:
-        """Where its backbone is from: empty for the zoo, `FILE`, or one of `ORIGINS`."""
+        """Where its backbone is from: empty for the zoo, `FILE`, `ONNX`, or one of `ORIGINS`."""
         return origin_of(self.backbone)
 
     @property

@@ -17,6 +17,7 @@ COMMANDS = {
     "profile": (
         "Count one network and measure it on this machine; append the record to the results."
     ),
+    "count": "Count one network and append the record: profile --no-measure, in short.",
     "sweep": (
         "Count and measure the networks of suites, each in processes of its own, and "
         "append a record for every one."

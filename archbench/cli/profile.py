@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -14,14 +15,14 @@ import typer
 
 from archbench.cli.exit import Exit
 from archbench.cli.formats import print_tables, table_width
-from archbench.cli.groups import Several, grouped
+from archbench.cli.groups import Several, given, grouped, refuse
 from archbench.cli.measuring import MOST_REPEATS, OPTIONS, Output, Protocol
 from archbench.cli.messages import say, say_traceback
 from archbench.cli.plugins import Plugins
 from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import Settings
-from archbench.spec import Spec, parse_options, parse_size
+from archbench.spec import ONNX, Spec, UsageError, origin_of, parse_options, parse_size
 from archbench.zoo import catalogue
 
 if TYPE_CHECKING:
@@ -91,6 +92,8 @@ class NetworkFlags:
 
     def resolve(self) -> Spec:
         """Find the spec; a detector that pads its input is told of."""
+        if origin_of(self.backbone) == ONNX:
+            return self._of_graph()
         proposals = [f"proposals={self.proposals}"] if self.proposals is not None else []
         spec = catalogue.resolve(
             self.backbone,
@@ -104,6 +107,17 @@ class NetworkFlags:
         if self.size is not None and parse_size(self.size) != (spec.width, spec.height):
             say(f"{spec.detector} pads images: the input is {spec.size}")
         return spec
+
+    def _of_graph(self) -> Spec:
+        """The spec of an ONNX graph, which says itself what else it is."""
+        from archbench.counting.onnx import input_of
+
+        kept = replace(self, size=None, batch=1)
+        refuse(given(kept), "a graph stands alone, as it was exported")
+        batch = None if self.batch == 1 else self.batch
+        (width, height), images = input_of(self.backbone, size=self.size, batch=batch)
+        path = os.path.relpath(self.backbone)
+        return Spec(path, None, width, height, classes=None, batch=images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,8 +161,19 @@ def profile(network: NetworkFlags, protocol: ProfileProtocol, output: ProfileOut
 
     Example: archbench profile vovnet39 --detector refinedet320
     """
+    if origin_of(network.backbone) == ONNX and not protocol.no_measure:
+        raise UsageError(
+            f"{network.backbone} is a graph, which no engine measures yet: --no-measure, or "
+            "archbench count, counts it"
+        )
+    return run_profile(network.resolve(), protocol, output)
+
+
+def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) -> int:
+    """Count the network of a spec, and measure it where that is asked for."""
+    if spec.origin == ONNX and protocol.check:
+        refuse(["--check"], f"{spec.backbone} is a graph, and other counters run modules")
     form = output.form
-    spec = network.resolve()
     settings = protocol.settings
     if output.layers:
         settings = replace(settings, roofline=True)

@@ -67,6 +67,8 @@ class Environment(TypedDict, total=False):
     fp32_precision_matmul: str
     fp32_precision_conv: str
     cudnn_benchmark: bool
+    graph_file: str
+    """The file of an ONNX graph."""
     code_file: str
     """Of a user's own network: where its file was."""
     code_unhashed: list[str]
@@ -133,6 +135,8 @@ class Conditions(TypedDict, total=False):
     """The card around and between what was timed: ranges of its clocks, temperatures and use, and
     the share of the looks at which each reason of its clocks held.
     """
+    count_notes: list[str]
+    """What else is to be known of the count of a graph."""
     counted_on: str
     """The device on which a network from elsewhere was counted: meta, by shapes, or cpu."""
     inputs: str

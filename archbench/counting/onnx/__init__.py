@@ -8,9 +8,12 @@ from typing import TYPE_CHECKING
 from archbench.spec import UsageError, parse_size
 
 if TYPE_CHECKING:
+    from archbench.counting.onnx.passes import Counting
     from archbench.counting.report import CostReport
 
-__all__ = ["count"]
+__all__ = ["count", "input_of"]
+
+Size = str | int | tuple[int, int] | None
 
 INSTALL = "pip install 'archbench[onnx]'"
 
@@ -18,7 +21,7 @@ INSTALL = "pip install 'archbench[onnx]'"
 def count(
     path: str | Path,
     *,
-    size: str | int | tuple[int, int] | None = None,
+    size: Size = None,
     batch: int | None = None,
 ) -> CostReport:
     """Count what a model costs, for one image; `batch` enters figures of bytes alone.
@@ -30,10 +33,26 @@ def count(
     Raises UsageError, in one line, for a file that is no model, an axis that no size is known for,
     a size that the model does not take, and where onnx is missing.
     """
+    return _counting(path, size, batch).report()
+
+
+def input_of(
+    path: str | Path, *, size: Size = None, batch: int | None = None
+) -> tuple[tuple[int, int], int]:
+    """Say what input a model is counted on: the sides of its image (width, height), or the last two
+    axes of what else it reads, and the batch.
+
+    Raises UsageError as `count` does.
+    """
+    axes = _counting(path, size, batch).axes
+    return axes.input_size or (1, 1), axes.images or 1
+
+
+def _counting(path: str | Path, size: Size, batch: int | None) -> Counting:
     require_onnx(path)
     from archbench.counting.onnx.passes import Counting
 
-    return Counting(Path(path), parse_size(size), batch).report()
+    return Counting(Path(path), parse_size(size), batch)
 
 
 def require_onnx(path: str | Path) -> None:

@@ -16,9 +16,6 @@ CHANNELS = (1, 3, 4)
 """Channels of an image, by which one that keeps them last is told."""
 BATCH_NAME = re.compile(r"(^|[^a-z])(n|b|bs|bsz)$|batch", re.IGNORECASE)
 
-NOWHERE = -1
-NONE = (NOWHERE, NOWHERE)
-
 Side = int | str
 """A fixed side, or the name of a dynamic one, which may be empty."""
 
@@ -27,9 +24,10 @@ Side = int | str
 class Axes:
     """What dynamic axes are set to: the sides of an image (width, height), and the batch.
 
-    `size` and `batch` are what is asked for; `image` and `images` what the model has, once its
-    inputs were asked for. `sequence_first` names inputs whose second axis is the batch; `is_single`
-    takes one image even where the model has more.
+    `size` and `batch` are what is asked for. Once its inputs were asked for, `input_size` and
+    `images` are what the model has: the sides of its image, or the last axes of another input, and
+    its batch. `sequence_first` names inputs whose second axis is the batch; `is_single` takes one
+    image even where the model has more.
     """
 
     model: str
@@ -37,7 +35,8 @@ class Axes:
     batch: int | None
     sequence_first: frozenset[str] = frozenset()
     is_single: bool = False
-    image: tuple[int, int] | None = None
+    input_size: tuple[int, int] | None = None
+    has_image: bool = False
     images: int | None = None
     is_batch_fixed: bool = False
     named: dict[str, int] = field(default_factory=dict)
@@ -51,7 +50,8 @@ class Axes:
         types = {each.name: self._fixed(each) for each in ranked}
         if self.batch not in (None, self.images or 1):
             raise UsageError(f"{self.model} is of batch {self.images or 1}, not {self.batch}")
-        if self.size and not self.image and self.size[0] not in self.named.values():
+        takes_none = not self.has_image and not {*(self.size or ())} & {*self.named.values()}
+        if self.size and takes_none and self.size != self.input_size:
             raise UsageError(f"{self.model} has no image and no dynamic axis that takes a size")
         return types | {each.name: each.type for each in inputs if each.name not in types}
 
@@ -59,20 +59,31 @@ class Axes:
         if not one.type.tensor_type.HasField("shape"):
             raise UsageError(f"input {one.name!r} of {self.model} has no shape")
         sides = _sides(one)
-        width, height = _image_axes(sides)
-        batch = NOWHERE if len(sides) == 3 and width > 0 else self._batch_axis(one.name, sides)
+        roles = self._roles(one.name, sides)
         kept = TypeProto()
         kept.CopyFrom(one.type)
-        found = []
         for axis, dim in enumerate(kept.tensor_type.shape.dim):
-            role = {batch: "batch", width: "width", height: "height"}.get(axis, "")
+            role = roles.get(axis, "")
+            self._hold(one.name, axis, sides[axis], role if _image_axes(sides) else "")
             dim.dim_value = self._side(one.name, axis, sides[axis], role)
-            found.append(dim.dim_value)
-        if width > 0 and not self.image:
-            self.image = found[width], found[height]
-        if self.images is None and len(sides) > 1 and batch >= 0:
-            self.images, self.is_batch_fixed = found[batch], isinstance(sides[batch], int)
+        found = {role: kept.tensor_type.shape.dim[axis].dim_value for axis, role in roles.items()}
+        if not self.input_size:
+            self.input_size = found.get("width", 1), found.get("height", 1)
+            self.has_image = _image_axes(sides) is not None
+        if self.images is None and len(sides) > 1 and "batch" in found:
+            self.images = found["batch"]
+            axis = next(axis for axis, role in roles.items() if role == "batch")
+            self.is_batch_fixed = isinstance(sides[axis], int)
         return kept
+
+    def _roles(self, name: str, sides: list[Side]) -> dict[int, str]:
+        """What the axes of an input are: batch, width or height; others have no role."""
+        image = _image_axes(sides)
+        width, height = image or (len(sides) - 1, len(sides) - 2)
+        roles = {width: "width", height: "height"}
+        if not image or len(sides) == 4:
+            roles[self._batch_axis(name, sides)] = "batch"
+        return {axis: role for axis, role in roles.items() if 0 <= axis < len(sides)}
 
     def _batch_axis(self, name: str, sides: list[Side]) -> int:
         """The axis of the batch: one that is called so, else the first."""
@@ -82,17 +93,14 @@ class Axes:
     def _side(self, name: str, axis: int, side: Side, role: str) -> int:
         """What one axis is set to."""
         if isinstance(side, int):
-            self._hold(name, axis, side, role)
             return 1 if self.is_single and role == "batch" else side
         value: int | None
         if role == "batch":
             value = self.batch or 1
         elif side in self.named:
             value = self.named[side]
-        elif role:
-            value = self.size[role == "height"] if self.size else None
         else:
-            value = self.size[0] if self.size and self.size[0] == self.size[1] else None
+            value = self.size[role == "height"] if self.size and role else None
         if value is None:
             label = f"axis {axis}" + (f" ({side!r})" if side else "")
             raise UsageError(
@@ -102,8 +110,10 @@ class Axes:
         self.named[side or f"{name}[{axis}]"] = value
         return value
 
-    def _hold(self, name: str, axis: int, side: int, role: str) -> None:
+    def _hold(self, name: str, axis: int, side: Side, role: str) -> None:
         """Hold what the model fixes against what is asked."""
+        if isinstance(side, str):
+            return
         if side < 1:
             raise UsageError(f"axis {axis} of input {name!r} of {self.model} has no elements")
         asked = self.size[role == "height"] if self.size and role in ("width", "height") else side
@@ -122,13 +132,13 @@ def _sides(one: ValueInfoProto) -> list[Side]:
 def _rank(one: ValueInfoProto) -> tuple[bool, bool]:
     """Sort images first, and what has no batch last."""
     sides = _sides(one)
-    return _image_axes(sides) == NONE, len(sides) < 2
+    return _image_axes(sides) is None, len(sides) < 2
 
 
-def _image_axes(sides: list[Side]) -> tuple[int, int]:
+def _image_axes(sides: list[Side]) -> tuple[int, int] | None:
     """The axes of an image's width and height, channels first or last."""
     rank = len(sides)
     if rank == 4:
         is_last = sides[3] in CHANNELS and sides[1] not in CHANNELS
         return (2, 1) if is_last else (3, 2)
-    return (2, 1) if rank == 3 and sides[0] in CHANNELS else NONE
+    return (2, 1) if rank == 3 and sides[0] in CHANNELS else None

@@ -10,12 +10,10 @@ from typing import Any
 from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, TypeProto
 from onnx.helper import get_attribute_value, make_tensor
 
-from archbench.counting.onnx.reading import check_tensor, domain
+from archbench.counting.onnx.reading import MOST_DATA, check_tensor, domain
 from archbench.counting.onnx.values import Value, Weight, tensor_value
 from archbench.spec import UsageError
 
-MOST_DATA = 4096
-"""Elements up to which a tensor's data is kept: shapes and settings are far smaller."""
 BODY_ATTRIBUTES = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
 
 

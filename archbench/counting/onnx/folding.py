@@ -12,7 +12,8 @@ from onnx import TensorProto
 from onnx.helper import make_tensor
 from onnx.numpy_helper import from_array, to_array
 
-from archbench.counting.onnx.bodies import MOST_DATA, Node
+from archbench.counting.onnx.bodies import Node
+from archbench.counting.onnx.reading import MOST_DATA
 from archbench.counting.onnx.values import Value, tensor_value
 
 FOLDS = frozenset(

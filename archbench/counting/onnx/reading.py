@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from math import prod
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from archbench.spec import UsageError
 
 MOST_BYTES = 2**31 - 1
 """The largest model that a file can hold: protobuf's own limit. Larger ones keep weights beside."""
+MOST_DATA = 4096
+"""Elements up to which a tensor's data is kept: shapes and settings are far smaller."""
 STANDARD = ("", "ai.onnx")
 TYPED: dict[int, str] = {
     TensorProto.FLOAT: "float_data",
@@ -42,11 +45,23 @@ class Model:
 
 
 def read(path: Path) -> Model:
-    """Read a model. External data is neither needed nor opened.
+    """Read a model; the last one that was read is remembered. External data is neither needed nor
+    opened.
 
     Raises UsageError for what is no regular file, no model, or of an operator set that is not known
     here.
     """
+    try:
+        status = path.stat()
+        version = status.st_ino, status.st_mtime_ns, status.st_size
+    except OSError:
+        version = 0, 0, 0
+    return _read(path, Path.cwd(), version)
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, folder: Path, version: tuple[int, int, int]) -> Model:
+    """Read a file of this version, its path seen from a folder."""
     model = ModelProto()
     try:
         model.ParseFromString(read_bytes(path, "model", MOST_BYTES))
@@ -59,7 +74,24 @@ def read(path: Path) -> Model:
     _check_opsets(path, opsets)
     for tensor in model.graph.initializer:
         check_tensor(path.name, tensor)
-    return Model(path.name, model.graph, opsets, functions, model.ir_version)
+    return Model(path.name, _light(model.graph), opsets, functions, model.ir_version)
+
+
+def _light(graph: GraphProto) -> GraphProto:
+    """A copy of a graph without the data of large initializers, of which only shapes count."""
+    light = GraphProto(
+        node=graph.node,
+        input=graph.input,
+        output=graph.output,
+        value_info=graph.value_info,
+        sparse_initializer=graph.sparse_initializer,
+    )
+    for tensor in graph.initializer:
+        if prod(tensor.dims) <= MOST_DATA:
+            light.initializer.append(tensor)
+        else:
+            light.initializer.add(name=tensor.name, dims=tensor.dims, data_type=tensor.data_type)
+    return light
 
 
 def domain(text: str) -> str:

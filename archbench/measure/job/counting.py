@@ -21,7 +21,7 @@ from archbench.measure.job.supervisor import Ending, Watch, crash, supervise
 from archbench.reasons import Status
 from archbench.records import Record
 from archbench.records.conditions import Environment
-from archbench.spec import Spec, UsageError
+from archbench.spec import ONNX, Spec, UsageError
 
 if TYPE_CHECKING:
     from archbench.api import Check, CostReport
@@ -71,6 +71,8 @@ def count(
     Raises UsageError where it cannot be counted, and KeyboardInterrupt where a process of its own
     was interrupted.
     """
+    if spec.origin == ONNX:
+        return _count_graph(spec)
     if spec.origin:
         return _count_apart(spec, check, tell, interruptions)
     if not check:
@@ -79,6 +81,16 @@ def count(
 
     report = cost_spec(spec)
     return Counted(spec, report, check_spec(spec, report))
+
+
+def _count_graph(spec: Spec) -> Counted:
+    """Count an ONNX graph, of which no code runs."""
+    report = find_cost(spec)
+    result = Result()
+    result.environment["graph_file"] = str(Path(spec.backbone).resolve())
+    if report.notes:
+        result.conditions["count_notes"] = list(report.notes)
+    return Counted(spec, report, result=result)
 
 
 def _count_apart(

@@ -102,7 +102,7 @@ def counted_table(record: Record, paper: Paper) -> Table:
         and (name != "paper_flops" or name in paper.figures)
         and (not row.is_extra or (computes_more and counted[name]))
     ]
-    notes = count_remarks(counted)
+    notes = [*count_remarks(counted), *record.conditions.get("count_notes", ())]
     if record.conditions.get("counted_on") == "cpu":
         notes.append(COUNTED_FOR_REAL)
     if record.spec.batch != 1:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from archbench.spec import FILE, UsageError, origin_of
+from archbench.spec import FILE, ONNX, UsageError, origin_of
 
 if TYPE_CHECKING:
     from archbench.zoo.catalogue.entry import Entry
@@ -77,6 +77,11 @@ def facts(entry: Entry) -> dict[str, Any]:
 
 def _source(name: str) -> Source:
     origin = origin_of(name)
+    if origin == ONNX:
+        raise UsageError(
+            f"{name} is a graph, which stands alone and which no engine measures yet; archbench "
+            "count counts it"
+        )
     if origin not in SOURCES:
         raise UsageError(f"{name}: this archbench builds no networks of {origin}")
     return SOURCES[origin]

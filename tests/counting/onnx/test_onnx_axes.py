@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from graphs import TensorProto, counted, graph, node, numbers, tensor
 
+from archbench.counting.onnx import input_of
 from archbench.spec import UsageError
 
 LAYERS = [
@@ -77,12 +78,21 @@ def test_what_does_not_fit_is_one_line(
     assert "\n" not in str(error.value)
 
 
-def test_a_sequence_takes_a_square_size(tmp_path: Path) -> None:
+@pytest.mark.parametrize("size", [16, (16, 1)])
+def test_a_sequence_takes_a_size(tmp_path: Path, size: Any) -> None:
     layers = [node("Gather", "e x", "t"), node("MatMul", "t w")]
     held = tensor("e", [100, 8]), tensor("w", [8, 3])
     made = graph(layers, {"x": ("batch", "sequence")}, held=held, dtype=TensorProto.INT64)
-    report = counted(tmp_path, made, size=16)
+    report = counted(tmp_path, made, size=size)
     assert (report.macs, report.params) == (16 * 24, 824)
+
+
+def test_steps_of_features_take_a_size(tmp_path: Path) -> None:
+    """The features are fixed; what is asked for again, with both sides, is the same."""
+    made = graph([node("MatMul", "x w")], {"x": ("n", "t", 8)}, held=[tensor("w", [8, 3])])
+    assert counted(tmp_path, made, size=16).macs == 16 * 24
+    assert counted(tmp_path, made, size="8x16").macs == 16 * 24
+    assert input_of(tmp_path / "model.onnx", size=16, batch=2) == ((8, 16), 2)
 
 
 def test_a_size_that_nothing_takes_is_refused(tmp_path: Path) -> None:
