@@ -26,6 +26,8 @@ processes of other containers are not listed, but what they do is seen.
 STEADY_BYTES = 2 << 20
 """By how much memory in use may differ meanwhile: less than the smallest block that CUDA maps."""
 
+WHO_KNOWS = "something that its driver does not list"
+
 
 class BusyError(Exception):
     """A card stayed in use by others for as long as a job waits; says by whom as far as is
@@ -51,9 +53,6 @@ def hold(uuid: str, look: Callable[[], Use], *, wait_s: float = WAIT_S) -> IO[by
             file.close()
             raise BusyError(f"{who or WHO_KNOWS} used the card {uuid} for {wait_s:g} s")
         time.sleep(POLL_S)
-
-
-WHO_KNOWS = "something that its driver does not list"
 
 
 class Quiet:

@@ -148,6 +148,8 @@ def _card(card: Facts) -> Rows:
         f"{_known(card['power_limit_w'], ' W')}, by default "
         f"{_known(card['default_power_limit_w'], ' W')}",
     )
+    yield "application clock", _known(card["application_clock_mhz"], " MHz")
+    yield "ECC", {None: MISSING, True: "on", False: "off"}[card["ecc"]]
     yield "slices (MIG)", {None: MISSING, True: "on", False: "off"}[card["mig"]]
     power = card["power"]
     for name, sensor in power["sensors"].items():

@@ -62,6 +62,7 @@ def test_the_page_has_the_card(doctor: Doctor) -> None:
         "GPU-stub",
         "1,400 MHz, 50 C, nothing holds it down",
         "energy counter",
+        "application clock 1,350 MHz",
         "archbench never sets them",
     ):
         assert text in " ".join(done.stdout.split())
