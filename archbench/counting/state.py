@@ -59,23 +59,22 @@ class Belongings:
     def _collect(self, waiting: list[Any]) -> None:
         """Note all that is reached from some values."""
         seen: set[int] = set()
+        note, wait = self._empty.append, waiting.append
         while waiting:
             value = waiting.pop()
-            if id(value) in seen:
+            key, kind = id(value), type(value)
+            if key in seen:
                 continue
-            seen.add(id(value))
-            if isinstance(value, Tensor):
-                self.tensors[id(value)] = value
+            seen.add(key)
+            # Whether a container is a tensor is not asked: torch takes long to answer.
+            if kind not in PLAIN and isinstance(value, Tensor):
+                self.tensors[key] = value
                 continue
             held = self._held_by(value)
             for each in held.values() if isinstance(held, dict) else held:
                 kind = type(each)
-                if kind in ATOMS:
-                    continue
-                if kind in PLAIN and not each:
-                    self._empty.append(each)
-                else:
-                    waiting.append(each)
+                if kind not in ATOMS:
+                    (note if kind in PLAIN and not each else wait)(each)
 
     def _held_by(self, value: Any) -> Collection[Any]:
         """Note a value that is no tensor, and give what it holds."""
@@ -105,8 +104,10 @@ class Belongings:
                 container.clear()
         for container, kept in self._kept:
             if isinstance(container, dict):
-                if not _are_same(container, kept) or not _are_same(
-                    container.values(), kept.values()
+                if not (
+                    len(container) == len(kept)
+                    and all(map(is_, container, kept))
+                    and all(map(is_, container.values(), kept.values()))
                 ):
                     _restore_dict(container, kept)
             elif isinstance(container, set):

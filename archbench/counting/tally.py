@@ -79,19 +79,19 @@ class ConvolutionCall:
 
     def row(self, path: str) -> Row:
         """Count the call, of the layer at a path."""
-        weights = prod(self.weight)
+        weights, kernel = prod(self.weight), self.kernel
         activations = prod(self.source) + prod(self.out)
         applied = self.crops * self.positions
         return Row(
             path=path,
-            op=f"conv{'_transpose' if self.is_transposed else ''}{len(self.kernel)}d",
+            op=f"conv{'_transpose' if self.is_transposed else ''}{len(kernel)}d",
             kind="convolution",
             macs=applied * weights,
             params=weights + self.bias,
             elements=activations + weights,
             in_shape=self.source,
             out_shape=self.out,
-            kernel=self.kernel,
+            kernel=kernel,
             stride=self.stride,
             groups=self.groups,
             weights=weights,
