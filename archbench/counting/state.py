@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from archbench.counting.liveness import storage_keys
+from archbench.counting.slots import put_slots, slots_of
 
 ATOMS = frozenset(
     (
@@ -53,6 +54,7 @@ class Belongings:
         self.tensors: dict[int, Tensor] = {}
         self._kept: list[tuple[Container, Any]] = []
         self._empty: list[Container] = []
+        self._slotted: list[tuple[Any, dict[str, Any]]] = []
         self._random: list[tuple[torch.Generator, Tensor]] = []
         self._collect([module])
 
@@ -88,9 +90,14 @@ class Belongings:
         if isinstance(value, torch.Generator):
             self._random.append((value, value.get_state()))
         elif type(value).__module__.partition(".")[0] not in FOREIGN:
+            slots = slots_of(value)
+            if slots:
+                self._slotted.append((value, slots))
             held = getattr(value, "__dict__", None)
             if type(held) is dict:
-                return self._kept_as(held)
+                self._kept_as(held)
+                return [*held.values(), *slots.values()]
+            return slots
         return ()
 
     def _kept_as(self, container: Container) -> Container:
@@ -117,6 +124,8 @@ class Belongings:
             elif not _are_same(container, kept):
                 container.clear()
                 container.extend(kept)
+        for value, slots in self._slotted:
+            put_slots(value, slots)
         for generator, drawn in self._random:
             generator.set_state(drawn)
 
@@ -134,6 +143,8 @@ class Belongings:
                     other = _replaced(value, tensors)
                     if other is not value:
                         container[key] = other
+        for held, slots in self._slotted:
+            put_slots(held, {name: _replaced(each, tensors) for name, each in slots.items()})
 
 
 def _are_same(some: Collection[Any], others: Collection[Any]) -> bool:
@@ -278,9 +289,10 @@ def unwrapped(module: nn.Module) -> nn.Module:
 @contextlib.contextmanager
 def lent(module: nn.Module, device: torch.device) -> Iterator[Lent]:
     """Lend a module, and give it back as it was with the state of the process: random numbers, what
-    parametrisations cache, the fused paths of attention.
+    parametrisations cache, the default dtype, the fused paths of attention.
     """
     parametrize: Any = sys.modules["torch.nn.utils.parametrize"]
+    dtype = torch.get_default_dtype()
     cache, fused = parametrize._cache, torch.backends.mha.get_fastpath_enabled()
     with _random_state(device):
         state = Lent(module, device)
@@ -292,6 +304,7 @@ def lent(module: nn.Module, device: torch.device) -> Iterator[Lent]:
             yield state
         finally:
             parametrize._cache = cache
+            torch.set_default_dtype(dtype)
             torch.backends.mha.set_fastpath_enabled(fused)
 
 
