@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -151,8 +152,9 @@ class Inputs:
 
         def change(value: Any, dim: BatchDim) -> Any:
             if isinstance(value, list | tuple):
-                if value and all(_is_map(item) for item in value):
-                    lists.update({id(item): value for item in value})
+                maps = [_map_in(item) for item in value]
+                if maps and None not in maps:
+                    lists.update({id(each): value for each in maps})
                 return None
             at = _at(value, dim)
             if at is not None:
@@ -163,8 +165,11 @@ class Inputs:
         yield from found
 
 
-def _is_map(value: Any) -> bool:
-    return isinstance(value, Tensor | Shaped) and value.ndim == 3 and value.is_floating_point()
+def _map_in(item: Any) -> Leaf | None:
+    """The image that an item of a list is, or that it holds beside other things."""
+    held = [] if isinstance(item, list) else leaves(item)
+    maps = (each for each in held if each.ndim == 3 and each.is_floating_point())
+    return next(maps, None)
 
 
 def _at(value: Leaf, dim: BatchDim) -> int | None:
@@ -241,6 +246,9 @@ def _rebuilt(value: Any, dim: BatchDim, change: Change) -> Any:
         return change(value, dim)
     if isinstance(value, PackedSequence):
         return value._replace(data=change(value.data, None))
+    if isinstance(value, deque):
+        parts = _rebuilt(list(value), dim, change)
+        return value if all(map(_same, parts, value)) else deque(parts, value.maxlen)
     if isinstance(value, list | tuple):
         if not hasattr(value, "_make"):
             other = change(value, dim)
@@ -254,9 +262,11 @@ def _rebuilt(value: Any, dim: BatchDim, change: Change) -> Any:
         changed = {key: _rebuilt(part, _part(dim, key), change) for key, part in value.items()}
         if all(changed[key] is part for key, part in value.items()):
             return value
+        if not isinstance(value, MutableMapping):
+            return changed
         other = copy.copy(value)
         for key, part in changed.items():
-            other[key] = part  # type: ignore[index]
+            other[key] = part
         return other
     return _rebuilt_object(value, dim, change)
 

@@ -12,9 +12,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from archbench.shapes.blank import META
 from archbench.shapes.outputs import OUTPUTS
 
 NUMBERS = frozenset((type(None), bool, int, float))
+aten = torch.ops.aten
+MOVES = frozenset((aten.to.device, aten.to.dtype_layout, aten._to_copy.default))
 HELD = 1 << 22
 """Elements of the largest tensor that is made for real in a pass over shapes."""
 SURELY_SMALL = 1 << 11
@@ -45,7 +48,7 @@ def run_on_meta(
     if not real:
         shaped = OUTPUTS.get(func)
         out = shaped(*args, **kwargs) if shaped else None
-        return func(*args, **kwargs) if out is None else out
+        return _on_meta(func, args, kwargs) if out is None else out
     if len(real) == len(read):
         return _compute(func, args, kwargs, read)
     try:
@@ -61,6 +64,20 @@ def to_meta(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return type(value)(map(to_meta, value))
     return value
+
+
+def _on_meta(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Run an operator on meta tensors; what is to go to another device has no values to take there
+    and stays.
+    """
+    if func in MOVES:
+        args = tuple(map(_stays, args))
+        kwargs = {name: _stays(value) for name, value in kwargs.items()}
+    return func(*args, **kwargs)
+
+
+def _stays(value: Any) -> Any:
+    return META if isinstance(value, torch.device) else value
 
 
 def _make(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections import namedtuple
+from collections import deque, namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -164,3 +165,37 @@ def test_a_scalar_by_its_shape() -> None:
     module.inner.forward = lambda x, t: x * t  # type: ignore[method-assign]
     report = archbench.count(module, [((2, 3), torch.float32), ((), torch.int64)])
     assert report.macs_all == 0
+
+
+@pytest.mark.parametrize(
+    ("given", "of"),
+    [
+        ((MappingProxyType({"image": torch.randn(2, 3, 8, 8)}),), lambda x: x["image"]),
+        ((deque([torch.randn(2, 3, 8, 8)]),), lambda x: x[0]),
+        ((deque([torch.randn(3, 8, 8)] * 2),), lambda x: torch.stack(list(x))),
+        (
+            ([{"image": torch.randn(3, 8, 8), "height": 8}] * 2,),
+            lambda x: torch.stack([each["image"] for each in x]),
+        ),
+        (
+            ([(torch.randn(3, 8, 8), {"boxes": torch.zeros(n, 4)}) for n in (1, 3)],),
+            lambda x: torch.stack([image for image, _ in x]),
+        ),
+    ],
+    ids=["a proxy", "a deque", "a deque of images", "a dict an image", "pairs"],
+)
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_containers_of_other_types(given: Any, of: Callable[[Any], Tensor], device: str) -> None:
+    module = Passes(nn.Conv2d(3, 8, 3))
+    module.forward = lambda x: module.inner(of(x))  # type: ignore[method-assign]
+    assert archbench.count(module, given, device=device).macs == PER_IMAGE
+
+
+@pytest.mark.parametrize(
+    "elsewhere",
+    [lambda x: x.cpu(), lambda x: x.to("cpu"), lambda x: x.to("cpu", torch.float64).float()],
+)
+def test_data_that_goes_to_another_device_stays_a_shape(elsewhere: Callable[[Tensor], Any]) -> None:
+    module = Passes(nn.Conv2d(3, 8, 3))
+    module.forward = lambda x: module.inner(elsewhere(x))  # type: ignore[method-assign]
+    assert archbench.count(module, (2, 3, 8, 8)).macs == PER_IMAGE
