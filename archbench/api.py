@@ -112,17 +112,21 @@ def cost_spec(spec: Spec) -> CostReport:
 
 def _counted(network: Network) -> CostReport:
     spec = network.spec
-    if spec.origin:
-        return _counted_anywhere(spec)
-    module = build_spec(spec, device="meta")
     try:
+        if spec.origin:
+            return _counted_anywhere(spec)
+        module = build_spec(spec, device="meta")
         images = torch.empty(spec.batch, 3, spec.height, spec.width, device="meta")
         report = count_module(module, Inputs((images,)))
         if spec.mode == "train":
             return replace(report, train_memory_bytes=train_memory(module, (images,)))
         return report
-    except (RuntimeError, ValueError) as error:
-        if network.plugin_files:
+    except UsageError:
+        raise
+    except Exception as error:
+        if network.plugin_files or not (
+            spec.origin or isinstance(error, RuntimeError | ValueError)
+        ):
             raise
         cannot = "be trained" if spec.mode == "train" else "run"
         raise UsageError(f"{spec} cannot {cannot}: {first_line(error)}") from error

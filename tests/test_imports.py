@@ -49,7 +49,7 @@ MAY_IMPORT = {
     "setting": ["spec"],
     "settings": ["setting", "spec", "escaping"],
     "shapes": [],
-    "zoo": ["spec", "spelling", "files", "tracebacks", "shapes"],
+    "zoo": ["spec", "spelling", "cache", "files", "tracebacks", "shapes"],
     "counting": ["quantities", "spec", "files", "tracebacks", "shapes"],
     "records": WORDS,
     "papers": ["spec", "spelling", "files", "zoo.catalogue"],

@@ -33,8 +33,11 @@ def doctor(
     from archbench.measure.machine.doctor import judge
     from archbench.measure.machine.machine import look
     from archbench.report.tables.doctor import abilities_table, machine_tables
+    from archbench.zoo.sources import listing
 
     facts = look(results, tell=lambda what: say(f"{what} ..."))
+    say("asking libraries for their networks ...")
+    facts["libraries"] = listing.look()
     abilities = judge(facts)
     if form == "json":
         print(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, table_width, the_format
+from archbench.cli.offered import NAMES, is_of_library, offered_data, offered_table
 from archbench.cli.plugins import Plugins
 from archbench.papers.pairs import Pair, pairs
 from archbench.report.tables.table import MISSING, Column, Table
@@ -25,7 +26,11 @@ LISTED = (*KINDS, "options", "pairs", "suites", "plots", "columns")
 
 def list_networks(
     what: Annotated[
-        str, typer.Argument(help=f"{', '.join(LISTED)} or all (of the first three).")
+        str,
+        typer.Argument(
+            help=f"{', '.join(LISTED)} or all (of the first three); or the networks of a library, "
+            "all (timm:) or those of a pattern ('timm:*mobilenet*')."
+        ),
     ] = "all",
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
@@ -37,14 +42,27 @@ def list_networks(
 
     Example: archbench list pairs
     """
-    if what not in (*LISTED, "all"):
-        raise UsageError(f"list {what}: there are {', '.join(LISTED)} and all")
     form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
+    if is_of_library(what):
+        _list_library(what, form)
+        return
+    if what not in (*LISTED, "all"):
+        raise UsageError(
+            f"list {what}: there are {', '.join(LISTED)} and all, and "
+            f"{', '.join(f'{name}:PATTERN' for name in NAMES)}"
+        )
     kinds = [kind for name, kind in KINDS.items() if what in (name, "options", "all")]
     if form == "json":
         print(json.dumps(_data(what, kinds), indent=2))
     else:
         print_tables(_tables(what, kinds, table_width(form)), form)
+
+
+def _list_library(what: str, form: str) -> None:
+    if form == "json":
+        print(json.dumps(offered_data(what), indent=2))
+    else:
+        print_tables([offered_table(what)], form)
 
 
 def _data(what: str, kinds: list[Kind]) -> Any:

@@ -69,6 +69,8 @@ class Environment(TypedDict, total=False):
     cudnn_benchmark: bool
     graph_file: str
     """The file of an ONNX graph."""
+    libraries: dict[str, str]
+    """Of a network of a library's: its version, and those of what it stands on."""
     code_file: str
     """Of a user's own network: where its file was."""
     code_unhashed: list[str]

@@ -50,6 +50,9 @@ CARD = {
     "failures": {},
 }
 FACTS: dict[str, Any] = {
+    "libraries": {
+        "timm": {"version": "1", "networks": 7, "problem": "", "install": "pip install timm"},
+    },
     "host": {
         "archbench": "1",
         "python": "3.12",
@@ -236,6 +239,13 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "records",
         "no",
         "cannot be written",
+    ),
+    "no library": ({"libraries__timm__version": None}, "networks of timm", "no", "not installed"),
+    "a broken library": (
+        {"libraries__timm__problem": "torchvision is built for another torch"},
+        "networks of timm",
+        "no",
+        "another torch",
     ),
     "a full disk": ({"folders__results__free_bytes": 10**6}, "records", "but", "1 MB"),
 }

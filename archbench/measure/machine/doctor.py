@@ -44,6 +44,7 @@ def judge(facts: Facts) -> list[Ability]:
         ),
         *_on_the_cpu(facts),
         *_on_cards(facts),
+        *_libraries(facts),
         *_records(facts),
     ]
 
@@ -229,6 +230,20 @@ def _energy_of(name: str, card: Facts, *, usable: bool) -> Ability:
         "yes",
         f"{found}; sensors of two cards differ by {power['systematic_pct']:.0f} % or more",
     )
+
+
+def _libraries(facts: Facts) -> Iterator[Ability]:
+    for name, found in facts["libraries"].items():
+        ability = Ability(
+            f"networks of {name}", "yes", f"{found['networks']} of {found['version']}"
+        )
+        if found["version"] is None:
+            ability = replace(ability, state="no", found="not installed", remedy=found["install"])
+        elif found["problem"]:
+            ability = replace(
+                ability, state="no", found=found["problem"], remedy=f"{found['install']} anew"
+            )
+        yield ability
 
 
 def _records(facts: Facts) -> Iterator[Ability]:

@@ -31,8 +31,12 @@ class Source:
     """
 
 
+LIBRARIES = "archbench.zoo.sources.libraries"
 SOURCES = {
     FILE: Source("archbench.zoo.sources.files", "archbench.zoo.sources.loading"),
+    "timm": Source(LIBRARIES, "archbench.zoo.sources.timm"),
+    "torchvision": Source(LIBRARIES, "archbench.zoo.sources.torchvision"),
+    "transformers": Source(LIBRARIES, "archbench.zoo.sources.transformers"),
 }
 
 

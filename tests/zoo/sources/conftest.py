@@ -1,12 +1,19 @@
-"""A folder of a user's own, with a network in it."""
+"""A folder of a user's own, with a network in it; libraries that stand in for real ones."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
+
+from archbench.zoo import catalogue
+from archbench.zoo.sources import library, listing
 
 Write = Callable[[str, str], Path]
 
@@ -49,3 +56,47 @@ def tiny(write: Write) -> Path:
     """nets.py:Tiny, which imports a block from the file beside it."""
     write("blocks.py", BLOCKS)
     return write("nets.py", TINY)
+
+
+@pytest.fixture
+def standins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with libraries that stand in for real ones, which alone can be imported, and nothing
+    kept of what they offer.
+    """
+    folder = tmp_path / "standins"
+    shutil.copytree(Path(__file__).parent / "standins", folder)
+    monkeypatch.syspath_prepend(str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    with _fresh():
+        yield folder
+
+
+@pytest.fixture
+def missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """No library, whether it is installed or not."""
+    monkeypatch.setattr(library.util, "find_spec", lambda name: None)
+    with _fresh():
+        yield
+
+
+@contextmanager
+def _fresh() -> Iterator[None]:
+    """Let nothing that was found of libraries, or is found meanwhile, be known after."""
+    kept = {name: sys.modules.pop(name) for name in [*sys.modules] if _is_of_library(name)}
+    listing.listing_of.cache_clear()
+    catalogue.forget()
+    try:
+        yield
+    finally:
+        for name in [*sys.modules]:
+            if _is_of_library(name):
+                del sys.modules[name]
+        sys.modules.update(kept)
+        listing.listing_of.cache_clear()
+        catalogue.forget()
+
+
+def _is_of_library(name: str) -> bool:
+    return name.partition(".")[0] in library.LIBRARIES

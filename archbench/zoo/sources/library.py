@@ -1,0 +1,96 @@
+"""The libraries that networks come from, and how one is imported. Torch-free."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from importlib import import_module, metadata, util
+from typing import Any
+
+from archbench.spec import UsageError
+from archbench.tracebacks import first_line
+from archbench.zoo.catalogue.entry import Entry, Option
+
+UNKNOWN = "unknown"
+NEEDS = ("torch", "torchvision", "timm", "transformers")
+"""Packages whose versions decide whether a library can be imported."""
+
+
+@dataclass(frozen=True)
+class Library:
+    """A library that networks come from: the name of its package, and what archbench says of it."""
+
+    name: str
+    source: str
+    options: tuple[Option, ...] = ()
+
+    @property
+    def install(self) -> str:
+        """The command that installs it."""
+        return f"pip install 'archbench[{self.name}]'"
+
+    @property
+    def version(self) -> str | None:
+        """Its version; None where it is not installed."""
+        return (version_of(self.name) or UNKNOWN) if util.find_spec(self.name) else None
+
+
+LIBRARIES = {
+    library.name: library
+    for library in (
+        Library(
+            "timm",
+            "huggingface/pytorch-image-models",
+            (
+                Option(
+                    "pyramid",
+                    values=("none", "simple"),
+                    default="none",
+                    help="maps of a plain transformer, all of one stride, at four (ViTDet)",
+                ),
+            ),
+        ),
+        Library("torchvision", "pytorch/vision"),
+        Library("transformers", "huggingface/transformers"),
+    )
+}
+
+
+def importable(entry: Entry) -> AbstractContextManager[None]:
+    """A library's networks import what they need when they are made."""
+    return nullcontext()
+
+
+def facts(entry: Entry) -> dict[str, Any]:
+    """What an environment says of a library: its version and those of what it stands on."""
+    needed = [need for need in NEEDS if need not in ("torch",) and util.find_spec(need)]
+    return {"libraries": {need: version_of(need) for need in needed}}
+
+
+def load(name: str) -> Any:
+    """Import a library; raises UsageError, in one line, where it is missing or broken."""
+    library = LIBRARIES[name]
+    if library.version is None:
+        raise UsageError(f"{name} is not installed: {library.install}")
+    try:
+        return import_module(name)
+    except Exception as error:  # A library that does not fit another raises anything.
+        raise UsageError(f"{name} {library.version} cannot be imported{_cause(error)}") from error
+
+
+def _cause(error: Exception) -> str:
+    """Why a library cannot be imported: most often for want of torchvision's operators."""
+    said = first_line(error)
+    if "torchvision::" in said:
+        return (
+            f": torchvision {version_of('torchvision')} is built for another torch than "
+            f"{version_of('torch')}; install the one that fits it ({said})"
+        )
+    return f": {type(error).__name__}: {said}"
+
+
+def version_of(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None

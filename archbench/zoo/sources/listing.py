@@ -1,0 +1,121 @@
+"""What libraries offer, kept by their versions. Torch-free.
+
+A library is asked for its list in a process of its own, once a version: to import it takes seconds,
+and may fail.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+import json
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from functools import lru_cache
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from archbench import cache
+from archbench.spec import UsageError
+from archbench.zoo.sources.library import LIBRARIES, NEEDS, Library, version_of
+
+KEPT = "networks"
+ROOT = str(Path(__file__).parents[3])
+"""The folder that this package lies in."""
+OFFLINE = {"HF_HUB_OFFLINE": "1"}
+"""What keeps libraries from asking a hub for anything."""
+LIST_S = 300.0
+"""The longest that a library may take to be imported and asked for its list."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What a library offers: networks by name, each with what is said of it; or why it cannot say.
+
+    `variants` are further spellings, such as names with tags of weights.
+    """
+
+    networks: dict[str, dict[str, str]]
+    variants: dict[str, dict[str, str]]
+    problem: str = ""
+
+    def matching(self, pattern: str) -> dict[str, dict[str, str]]:
+        """The networks whose names match a pattern with wildcards; all for none."""
+        return {
+            name: said
+            for name, said in self.networks.items()
+            if not pattern or fnmatch.fnmatchcase(name, pattern)
+        }
+
+
+def look() -> dict[str, dict[str, Any]]:
+    """Say of each library which version there is, how many networks it offers, or why none;
+    nothing is kept.
+    """
+    found = {}
+    for library in LIBRARIES.values():
+        listing = listing_of(library, keep=False)
+        found[library.name] = {
+            "version": library.version,
+            "networks": len(listing.networks),
+            "problem": listing.problem,
+            "install": library.install,
+        }
+    return found
+
+
+@lru_cache(maxsize=8)
+def listing_of(library: Library, *, keep: bool = True) -> Listing:
+    """Find what a library offers, as it said before where it and what it needs are as they were.
+
+    What it says now is kept, unless it is told not to.
+    """
+    if library.version is None:
+        return Listing(**_nothing(f"{library.name} is not installed: {library.install}"))
+    key = {"library": library.name} | {need: version_of(need) for need in NEEDS}
+    found = cache.read(KEPT, key)
+    if found is None:
+        found = _asked(library)
+        if keep and not found.get("problem"):
+            cache.write(KEPT, key, found)
+    return Listing(found["networks"], found["variants"], found.get("problem", ""))
+
+
+def _asked(library: Library) -> dict[str, Any]:
+    """Ask a library for its list in a process of its own."""
+    ask = (
+        f"import sys; sys.path.append({ROOT!r})\n"
+        f"from archbench.zoo.sources import listing; listing.tell({library.name!r})"
+    )
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", ask],
+            env=os.environ | OFFLINE,
+            capture_output=True,
+            text=True,
+            timeout=LIST_S,
+        )
+        found: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    except subprocess.TimeoutExpired:
+        return _nothing(f"{library.name} does not answer within {LIST_S:.0f} s")
+    except (IndexError, ValueError):
+        said = done.stderr.strip().splitlines()[-1:] or [
+            f"its process ended with {done.returncode}"
+        ]
+        return _nothing(f"{library.name} does not say what it offers: {said[0]}")
+    return found
+
+
+def _nothing(problem: str) -> dict[str, Any]:
+    return {"networks": {}, "variants": {}, "problem": problem}
+
+
+def tell(name: str) -> None:
+    """Print what a library offers, as JSON on one line."""
+    try:
+        found = import_module(f"archbench.zoo.sources.{name}").listing()
+    except UsageError as error:
+        found = _nothing(str(error))
+    print(json.dumps(found))

@@ -1,0 +1,90 @@
+"""A network as timm makes it, and what is found of it by its modules."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from archbench.zoo.contracts import Preparation, Stage
+from archbench.zoo.layers import Norm
+from archbench.zoo.sources.library import load
+from archbench.zoo.sources.timm.maps import Turned, is_channels_last
+
+Size = tuple[int, int]
+Options = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network as it is asked of timm."""
+
+    name: str
+    options: Options
+
+    @property
+    def config(self) -> Any:
+        """What timm says of it and its weights."""
+        return load("timm").get_pretrained_cfg(self.name)
+
+    def preparation(self) -> Preparation:
+        """What is done to pictures before it sees them."""
+        return Preparation(mean=tuple(self.config.mean), std=tuple(self.config.std))
+
+    def create(self, size: Size, **asked: Any) -> nn.Module:
+        """Make it on torch's default device, for images of `size` where it is bound to one."""
+        bound = {"img_size": size[::-1]} if self.config.fixed_input_size else {}
+        options = bound | self.options | asked
+        return load("timm").create_model(self.name, pretrained=False, **options)
+
+    def features(self, size: Size, places: Sequence[int] | None = None) -> nn.Module:
+        """Make what gives its maps, all of them or those at some places."""
+        asked = {} if places is None else {"out_indices": tuple(places)}
+        return self.create(size, features_only=True, **asked)
+
+
+def stages_of(features: nn.Module) -> tuple[Stage, ...]:
+    """The maps that timm says a network gives, by the names of the modules that end them."""
+    info: Any = features.feature_info
+    named = zip(info.module_name(), info.channels(), info.reduction(), strict=True)
+    return tuple(Stage(_key(name), channels, int(stride)) for name, channels, stride in named)
+
+
+def _key(name: str) -> str:
+    return name.replace(".", "_")
+
+
+def chain_of(features: nn.Module) -> dict[str, nn.Module]:
+    """The steps of a network, one run after another; none where it is no such chain."""
+    if isinstance(features, load("timm").models.FeatureListNet):
+        # Maps that are put together of a tuple do not come out of a step as they are.
+        steps = {} if getattr(features, "concat", False) else dict(features.items())
+    elif getattr(features, "feature_hooks", True) is None and hasattr(features, "conv_stem"):
+        # The families of EfficientNet and MobileNetV3 and V4.
+        stem = [name for name in ("conv_stem", "bn1", "act1") if hasattr(features, name)]
+        steps = {name: getattr(features, name) for name in stem}
+        steps |= {
+            f"blocks_{place}": block
+            for place, block in enumerate(features.get_submodule("blocks").children())
+        }
+    else:
+        steps = {}
+    if not is_channels_last(features):
+        return steps
+    first = next(iter(steps), None)
+    return {name: Turned(step, reads_images=name == first) for name, step in steps.items()}
+
+
+def norm_of(network: nn.Module) -> Norm:
+    """What necks and heads are normalised by: as the network is, if by groups; else by batches,
+    where it is at all.
+    """
+    layers = [layer for layer in network.modules() if "norm" in type(layer).__name__.lower()]
+    if any(isinstance(layer, _BatchNorm) for layer in layers):
+        return "bn"
+    if any(isinstance(layer, nn.GroupNorm) and layer.num_groups > 1 for layer in layers):
+        return "gn"
+    return "bn" if layers else None
