@@ -59,9 +59,7 @@ def resolve(
     """
     base = find("backbone", backbone)
     head, side = find_detector(detector) if detector is not None else (None, None)
-    for entry in filter(None, (base, head)):
-        if entry.published_only:
-            raise UsageError(f"{entry.name} cannot be built: {entry.published_only}")
+    _check_built(base, head)
     asked = _asked_size(detector, side, size)
     _check_call(head, classes, batch, mode)
     if base.origin and not head:
@@ -74,11 +72,7 @@ def resolve(
         raise UsageError(f"option classifier: there is no classifier {where}")
     base, head, left = pair.normal()
     owner = head.on_family(base.stands_as) if head else base
-    width, height = owner.rounded(asked or owner.size)
-    if width % owner.multiple or height % owner.multiple:
-        raise UsageError(
-            f"{owner.name} takes sides that are multiples of {owner.multiple}, not {width}x{height}"
-        )
+    width, height = _input(owner, asked)
     return network(
         Spec(
             backbone=base.name,
@@ -93,9 +87,14 @@ def resolve(
     )
 
 
-@remembered
 def network(spec: Spec) -> Network:
     """Find the network of a spec in normal form; raises UsageError where there is none."""
+    return _network(spec, str(Path.cwd()) if spec.origin else "")
+
+
+@remembered
+def _network(spec: Spec, folder: str) -> Network:
+    """The network of a spec as names are read in a folder."""
     base = find("backbone", spec.backbone)
     head = find("detector", spec.detector) if spec.detector else None
     pair = Pair.of(
@@ -117,6 +116,25 @@ def _asked_size(detector: str | None, side: int | None, size: Size) -> tuple[int
             "out"
         )
     return asked or named
+
+
+def _check_built(*entries: Entry | None) -> None:
+    """Raise UsageError for a network that is listed alone."""
+    for entry in filter(None, entries):
+        if entry.published_only:
+            raise UsageError(f"{entry.name} cannot be built: {entry.published_only}")
+
+
+def _input(owner: Entry, asked: tuple[int, int] | None) -> tuple[int, int]:
+    """The input of a network, as it pads what was asked for; raises UsageError for sides that it
+    does not take.
+    """
+    width, height = owner.rounded(asked or owner.size)
+    if width % owner.multiple or height % owner.multiple:
+        raise UsageError(
+            f"{owner.name} takes sides that are multiples of {owner.multiple}, not {width}x{height}"
+        )
+    return width, height
 
 
 def _default_classes(owner: Entry) -> int | None:

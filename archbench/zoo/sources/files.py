@@ -75,9 +75,15 @@ def read_entry(name: str) -> Entry:
     )
 
 
+def code_of(entry: Entry) -> Code:
+    """Read the code of an entry, whose name has its hash; raises UsageError where it has changed
+    before it was first asked for.
+    """
+    return _code(entry.name, entry.plugin)
+
+
 @remembered
-def code_of(name: str) -> Code:
-    """Read the code behind a name, which has its hash; raises UsageError where it has changed."""
+def _code(name: str, file: str) -> Code:
     read_entry(name)
     return read_code(find_place(_parts(name)[0]))
 

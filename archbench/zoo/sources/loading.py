@@ -27,7 +27,7 @@ from archbench.zoo.sources.files import code_of
 def make(entry: Entry, arguments: dict[str, Any]) -> Any:
     """Call the class or function of an entry; a module that is there already is given as it is."""
     with importable(entry):
-        found: Any = load(code_of(entry.name))
+        found: Any = load(code_of(entry))
         for part in entry.builder.split("."):
             if not hasattr(found, part):
                 raise UsageError(f"{entry.plugin} has no {part}")
@@ -42,7 +42,7 @@ def make(entry: Entry, arguments: dict[str, Any]) -> Any:
 
 def facts(entry: Entry) -> dict[str, Any]:
     """Give the file of an entry, and the modules beside it that were loaded unseen."""
-    unhashed = code_of(entry.name).unhashed()
+    unhashed = code_of(entry).unhashed()
     return {"code_file": entry.plugin} | ({"code_unhashed": unhashed} if unhashed else {})
 
 
@@ -52,7 +52,7 @@ def importable(entry: Entry) -> Iterator[None]:
 
     Modules of the same names from elsewhere are out of sight meanwhile.
     """
-    code = code_of(entry.name)
+    code = code_of(entry)
     folders = [folder for folder in code.place.folders if folder not in sys.path]
     hidden = _foreign(code)
     for name in hidden:

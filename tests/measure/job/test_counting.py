@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 
 from archbench.measure.job import counting
+from archbench.measure.job.phases import own_code_flags
+from archbench.measure.job.result import Result
 from archbench.measure.machine import host
+from archbench.reasons import Flag
 from archbench.spec import Spec, UsageError
 from archbench.zoo.catalogue import resolve
 
@@ -55,6 +58,8 @@ def test_a_count_and_the_other_counters_come_back(capfd: pytest.CaptureFixture[s
 def test_modules_that_the_hash_does_not_cover_are_named() -> None:
     record = counting.count(spec("nets.py:unseen")).record(host.fingerprint())
     assert record.environment["code_unhashed"] == ["other"]
+    assert own_code_flags(Result(environment=record.environment)) == [Flag.CODE_UNHASHED]
+    assert own_code_flags(Result(environment={"code_file": "nets.py"})) == []
 
 
 @pytest.mark.parametrize(

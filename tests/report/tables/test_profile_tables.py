@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from archbench.quantities import COUNTED_FOR_REAL
 from archbench.records import Record
 from archbench.report.tables.profile import Paper, counted_table
 
@@ -36,3 +37,11 @@ def test_what_counts_leave_out_is_said(
         for more in ({}, counted)
     )
     assert [note for note in table.notes if note not in bare.notes] == said
+
+
+def test_a_count_on_real_tensors_is_said_to_be_one(record: Callable[..., Record]) -> None:
+    notes = [
+        counted_table(replace(record(), conditions={"counted_on": on}), Paper({}, "")).notes
+        for on in ("meta", "cpu")
+    ]
+    assert [note for note in notes[1] if note not in notes[0]] == [COUNTED_FOR_REAL]

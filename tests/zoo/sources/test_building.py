@@ -57,6 +57,17 @@ def test_each_version_of_a_file_and_of_what_is_beside_it_is_counted(
     assert not [*tiny.parent.rglob("__pycache__")]
 
 
+def test_a_name_is_read_in_the_folder_that_is_the_working_one_now(
+    tiny: Path, write: Write, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("nets.py", "blocks.py"):
+        write(f"other/{name}", (tiny.parent / name).read_text())
+    first = archbench.cost("nets.py:Tiny", size=64)
+    tiny.unlink()
+    monkeypatch.chdir(tiny.parent / "other")
+    assert archbench.cost("nets.py:Tiny", size=64) == first
+
+
 @pytest.mark.parametrize(
     ("body", "counted_on"),
     [
