@@ -11,7 +11,7 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -56,19 +56,20 @@ def keep(record: Record, samples: Path | None, results: Path) -> Path:
         raise OSError("no home folder")
     where.mkdir(parents=True, exist_ok=True)
     path = where / f"{record.record_id}.json"
-    temporary = path.with_suffix(f".{os.getpid()}")
-    try:
-        if samples is not None and samples.exists():
-            shutil.copyfile(samples, path.with_suffix(".npz"))
-        with temporary.open("w", encoding="utf-8") as file:
-            json.dump({"results": os.path.realpath(results), "record": record.to_dict()}, file)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except OSError:
-        temporary.unlink(missing_ok=True)
-        path.with_suffix(".npz").unlink(missing_ok=True)
-        raise
+    temporary = path.with_suffix(".tmp")
+    with held(where, shared=True):
+        try:
+            if samples is not None and samples.exists():
+                shutil.copyfile(samples, path.with_suffix(".npz"))
+            with temporary.open("w", encoding="utf-8") as file:
+                json.dump({"results": os.path.realpath(results), "record": record.to_dict()}, file)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            path.with_suffix(".npz").unlink(missing_ok=True)
+            raise
     return path
 
 
@@ -79,10 +80,21 @@ def waiting(results: Path, warn: Callable[[str], None]) -> Iterator[list[Kept]]:
     if where is None or not where.is_dir():
         yield []
         return
-    with held(where):
+    with held(where) as is_alone:
+        if is_alone:
+            _remove_left_behind(where)
         paths = sorted(where.glob("*.json"))
         belonging = os.path.realpath(results)
         yield [kept for path in paths if (kept := _read(path, belonging, warn))]
+
+
+def _remove_left_behind(where: Path) -> None:
+    """Remove what was being kept when its writer was killed."""
+    for path in where.iterdir():
+        is_orphaned = path.suffix == ".npz" and not path.with_suffix(".json").exists()
+        if path.suffix == ".tmp" or is_orphaned:
+            with suppress(OSError):
+                path.unlink()
 
 
 def _read(path: Path, results: str, warn: Callable[[str], None]) -> Kept | None:

@@ -214,6 +214,18 @@ def test_samples_that_do_not_fit_are_no_leftovers(
     assert (unsaved / f"{lost.record_id}.npz").read_bytes() == b"numbers"
 
 
+def test_what_was_being_kept_when_its_writer_was_killed_is_removed(
+    tmp_path: Path, unsaved: Path, disk: Callable[..., None]
+) -> None:
+    disk(errno.ENOSPC)
+    lost = Store(tmp_path / "other").append(record(), samples(tmp_path))
+    disk(None)
+    for name in ("a.tmp", "a.npz"):
+        (unsaved / name).touch()
+    Store(tmp_path / "results", warn=pytest.fail).prepare()
+    assert {path.stem for path in unsaved.iterdir()} == {lost.record_id}
+
+
 def test_neither_kept_nor_printed_is_an_error(
     tmp_path: Path,
     unsaved: Path,

@@ -152,7 +152,7 @@ def _check_expansion(path: Path) -> None:
     try:
         with zipfile.ZipFile(path) as archive:
             unpacked = sum(entry.file_size for entry in archive.infolist())
-    except (zipfile.BadZipFile, ValueError, NotImplementedError):
+    except Exception:
         return  # An old-style file, or one that torch will not read either.
     most = max(EXPANSION * path.stat().st_size, SMALL_BYTES)
     if unpacked > most:
@@ -197,7 +197,7 @@ def _identify_zip(path: Path) -> str:
     try:
         with zipfile.ZipFile(path) as archive:
             names = [name.rpartition("/")[2] for name in archive.namelist()]
-    except (zipfile.BadZipFile, ValueError):
+    except Exception:  # Whatever the bytes lead its reader to.
         return "a PyTorch file or zip archive, cut off or damaged"
     if "constants.pkl" in names:
         return "a TorchScript program, not a state dict"

@@ -20,7 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
-from archbench.measure.job.folder import job_folder
+from archbench.measure.job.folder import job_folder, remove_abandoned
 from archbench.measure.job.supervisor import Job, RefusedError, Watch, measure
 from archbench.measure.machine import host
 from archbench.measure.power.nvml import NvmlCard
@@ -59,6 +59,7 @@ class Supervisor:
 
     def __init__(self, kind: Literal["cpu", "cuda"], name: str) -> None:
         sys.path[:] = PATH
+        remove_abandoned()
         # Ray limits the threads of what it starts; here the settings do.
         os.environ.pop("OMP_NUM_THREADS", None)
         self._interruptions: list[int] = []

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import traceback
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -27,7 +28,7 @@ def blamed(files: Collection[Path], failed: str) -> Iterator[None]:
         yield
         return
     try:
-        with _no_exit():
+        with _kept_going():
             yield
     except UsageError:
         raise
@@ -38,11 +39,12 @@ def blamed(files: Collection[Path], failed: str) -> Iterator[None]:
 
 
 @contextmanager
-def _no_exit() -> Iterator[None]:
-    """Let `os._exit` raise for a while, which would end this process with nothing said; the
-    processes that are forked meanwhile end by it.
+def _kept_going() -> Iterator[None]:
+    """Let `os._exit` raise for a while, which would end this process with nothing said, and leave
+    the process its outputs; processes that are forked meanwhile end as they would.
     """
     end, process = os._exit, os.getpid()
+    outputs = sys.stdout, sys.stderr
 
     def exit_or_raise(status: int) -> NoReturn:
         if os.getpid() != process:
@@ -54,6 +56,7 @@ def _no_exit() -> Iterator[None]:
         yield
     finally:
         os._exit = end
+        sys.stdout, sys.stderr = outputs
 
 
 def _is_interruption(error: BaseException, files: Collection[Path]) -> bool:

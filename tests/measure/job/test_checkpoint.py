@@ -462,6 +462,16 @@ def test_the_check_loads_neither_torch_nor_safetensors(tmp_path):
     assert done.stdout.strip() == "set()"
 
 
+def test_an_archive_of_a_version_that_is_not_known_is_one_line(network, tensors, tmp_path):
+    stored = write(tensors, tmp_path / "a.pth")
+    data = bytearray(stored.read_bytes())
+    # The version that a reader needs, in the first entry of the archive's table of contents.
+    data[data.index(b"PK\x01\x02") + 6] = 99
+    stored.write_bytes(data.replace(b"data.pkl", b"data.pkx"))
+    with refused(network, "are not a checkpoint that can be loaded"):
+        load_weights(network, stored)
+
+
 def test_an_archive_that_unpacks_to_far_more_than_it_is_is_refused(
     network, tensors, tmp_path, monkeypatch
 ):

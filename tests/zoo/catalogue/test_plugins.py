@@ -390,6 +390,16 @@ def test_what_a_network_raises_later_is_a_record_with_its_place(
     assert f'File "{file}", line {PLACE}, in forward' in told
 
 
+def test_a_network_that_takes_the_outputs_away_is_shown_all_the_same(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    taking = "import sys; sys.stdout = sys.stderr = None"
+    file = plugin(tmp_path, RAISING.format(when="True", statement=taking))
+    asked = ["profile", "raising", "--plugin", str(file), "--results", str(tmp_path / "results")]
+    assert run([*asked, "--no-measure"]) == 0
+    assert "parameters" in capsys.readouterr().out
+
+
 def test_a_network_that_ends_the_process_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
