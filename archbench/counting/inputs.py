@@ -248,7 +248,8 @@ def _rebuilt(value: Any, dim: BatchDim, change: Change) -> Any:
         return value._replace(data=change(value.data, None))
     if isinstance(value, deque):
         parts = _rebuilt(list(value), dim, change)
-        return value if all(map(_same, parts, value)) else deque(parts, value.maxlen)
+        is_same = len(parts) == len(value) and all(map(_same, parts, value))
+        return value if is_same else deque(parts, value.maxlen)
     if isinstance(value, list | tuple):
         if not hasattr(value, "_make"):
             other = change(value, dim)
