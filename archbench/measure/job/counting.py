@@ -17,7 +17,6 @@ import msgspec
 from archbench.known import find_cost, report_of
 from archbench.measure import child
 from archbench.measure.job.result import Outcome, Result
-from archbench.measure.job.supervisor import Ending, Watch, crash, supervise
 from archbench.reasons import Status
 from archbench.records import Record
 from archbench.records.conditions import Environment
@@ -25,6 +24,7 @@ from archbench.spec import ONNX, Spec, UsageError
 
 if TYPE_CHECKING:
     from archbench.api import Check, CostReport
+    from archbench.measure.job.supervisor import Ending
 
 DEADLINE_S = 300.0
 """How long a network from elsewhere may take to be counted."""
@@ -96,6 +96,8 @@ def _count_graph(spec: Spec) -> Counted:
 def _count_apart(
     spec: Spec, check: bool, tell: Callable[[str], None], interruptions: Sequence[int] | None
 ) -> Counted:
+    from archbench.measure.job.supervisor import Watch, supervise
+
     with tempfile.TemporaryDirectory(prefix="archbench-") as name:
         folder = Path(name)
         asked = {"spec": spec.to_dict(), "check": check, "supervisor": os.getpid()}
@@ -124,4 +126,6 @@ def _why_not(spec: Spec, ending: Ending, result: Result) -> str:
         return f"{spec} was not counted within {DEADLINE_S:g} s"
     if ending.code == 0 and result.reason:
         return result.reason.message
+    from archbench.measure.job.supervisor import crash
+
     return f"{spec} cannot be counted: {crash(ending, result.phase).message}"
