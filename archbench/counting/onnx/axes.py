@@ -124,7 +124,8 @@ class Axes:
 def _sides(one: ValueInfoProto) -> list[Side]:
     """The sides of an input; some exporters write a dynamic one as a negative number."""
     return [
-        dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else dim.dim_param
+        # A name that is no UTF-8 comes as bytes.
+        dim.dim_value if dim.HasField("dim_value") and dim.dim_value >= 0 else str(dim.dim_param)
         for dim in one.type.tensor_type.shape.dim
     ]
 

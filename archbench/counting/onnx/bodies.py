@@ -48,9 +48,9 @@ class Body:
     inputs: list[str]
     outputs: list[str]
     nodes: list[Node]
-    held: dict[str, Value]
-    types: dict[str, TypeProto]
     uses: Counter[str]
+    held: dict[str, Value] = field(default_factory=dict)
+    types: dict[str, TypeProto] = field(default_factory=dict)
 
     @property
     def captured(self) -> frozenset[str]:
@@ -62,26 +62,28 @@ class Body:
 def graph_body(model: str, graph: GraphProto) -> Body:
     """Make the body of a graph."""
     held: dict[str, Value] = {}
+    named = (graph.input, graph.output, graph.initializer)
+    _check_names(model, (each.name for group in named for each in group))
     for tensor in graph.initializer:
+        check_tensor(model, tensor)
         held[tensor.name] = held_value(tensor.name, tensor, is_initializer=True)
     for sparse in graph.sparse_initializer:
         held[sparse.values.name] = _sparse(sparse.values, sparse.dims)
-    return _body(
-        model,
-        [each.name for each in graph.input],
-        [each.name for each in graph.output],
-        graph.node,
-        held,
-        {each.name: each.type for each in (*graph.value_info, *graph.output)},
+    body = _body(
+        model, [each.name for each in graph.input], [each.name for each in graph.output], graph.node
     )
+    body.held = held
+    body.types = {each.name: each.type for each in (*graph.value_info, *graph.output)}
+    return body
 
 
 def function_body(model: str, function: FunctionProto, call: NodeProto) -> Body:
     """Make the body of a function with the attributes of a call of it."""
+    _check_names(model, _attribute_names([*function.node, call]))
     given: dict[str, AttributeProto] = {each.name: each for each in function.attribute_proto}
     given |= {each.name: each for each in call.attribute}
     nodes = [_with_attributes(node, given) for node in function.node]
-    return _body(model, list(function.input), list(function.output), nodes, {}, {})
+    return _body(model, list(function.input), list(function.output), nodes)
 
 
 def held_value(name: str, tensor: TensorProto, *, is_initializer: bool) -> Value:
@@ -110,25 +112,16 @@ def _sparse(values: TensorProto, shape: Iterable[int]) -> Value:
     return value
 
 
-def _body(
-    model: str,
-    inputs: list[str],
-    outputs: list[str],
-    protos: Iterable[NodeProto],
-    held: dict[str, Value],
-    types: dict[str, TypeProto],
-) -> Body:
+def _body(model: str, inputs: list[str], outputs: list[str], protos: Iterable[NodeProto]) -> Body:
     nodes = [_node(model, proto) for proto in protos]
     uses = Counter(outputs)
     for node in nodes:
         uses.update({*node.inputs, *node.captured})
-    return Body(inputs, outputs, nodes, held, types, uses)
+    return Body(inputs, outputs, nodes, uses)
 
 
 def _node(model: str, proto: NodeProto) -> Node:
-    texts = (proto.op_type, proto.domain, proto.name, *proto.input, *proto.output)
-    if not all(isinstance(text, str) for text in texts):
-        raise UsageError(f"{model} is no valid model: a name in it is not UTF-8")
+    _check_names(model, [proto.op_type, proto.domain, proto.name, *proto.input, *proto.output])
     name = proto.name or next(iter(proto.output), "") or proto.op_type
     inputs, outputs = tuple(proto.input), tuple(proto.output)
     node = Node(proto, proto.op_type, domain(proto.domain), name, inputs, outputs)
@@ -139,6 +132,21 @@ def _node(model: str, proto: NodeProto) -> Node:
     if node.op == "Constant" and not node.domain:
         node.constant = _constant(model, node)
     return node
+
+
+def _check_names(model: str, names: Iterable[object]) -> None:
+    """Raise UsageError for names that are no UTF-8, which come as bytes."""
+    if not all(isinstance(name, str) for name in names):
+        raise UsageError(f"{model} is no valid model: a name in it is not UTF-8")
+
+
+def _attribute_names(nodes: Iterable[NodeProto]) -> Iterator[object]:
+    """The names of attributes, and of those that they refer to, of nodes and of bodies in them."""
+    for node in nodes:
+        for attribute in node.attribute:
+            yield from (attribute.name, attribute.ref_attr_name)
+            for graph in _graphs(attribute):
+                yield from _attribute_names(graph.node)
 
 
 def _graphs(attribute: AttributeProto) -> Iterator[GraphProto]:

@@ -104,7 +104,6 @@ class Rounds:
         self.walk.keep(self.states)
         done = 0
         while done < times:
-            before = self.walk.spend(0)
             with self.walk.aside() as apart:
                 goes_on, states, added = self._round(done, scope)
             is_steady = not self.counter and all(
@@ -113,7 +112,7 @@ class Rounds:
             self.walk.let_go([*self.states, *self.added])
             self.states, self.added = states, added
             rest = times - done - 1 if is_steady and goes_on else 0
-            self.walk.spend(rest * (self.walk.spend(0) - before))
+            self.walk.spend(rest * len(apart.rows))
             self.walk.result.add(apart, 1 + rest)
             done += 1 + rest
             if not goes_on:

@@ -44,14 +44,14 @@ def count_node(
         return
     try:
         works = rule(called)
+        for work in works:
+            _count(work, called, path, result)
     except UnknownShapeError:
         result.named[f"{_name(node)} of a shape that depends on data"] += 1
         return
     except (ValueError, IndexError, TypeError, ZeroDivisionError, AttributeError):
         result.named[_name(node)] += 1
         return
-    for work in works:
-        _count(work, called, path, result)
     if any(isinstance(work, ConvolutionCall | Product) for work in works):
         _note_quantised(called, quantised)
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from math import prod
+from typing import Any
 
 from onnx import TensorProto
 from onnx.helper import make_tensor
@@ -65,9 +66,9 @@ def _computed(
     from onnx.reference import ReferenceEvaluator
 
     named = {
-        name: to_array(value.tensor)
+        name: array_of(value)
         for name, value in zip(node.inputs, inputs, strict=True)
-        if name and value is not None and value.tensor is not None
+        if name and value is not None
     }
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -91,16 +92,24 @@ def whole(value: int) -> Value:
     return known(make_tensor("", TensorProto.INT64, [], [value]))
 
 
+def array_of(value: Value) -> Any:
+    """The data of a tensor as numpy holds it; None where it is not known."""
+    try:
+        return None if value.tensor is None else to_array(value.tensor)
+    except (TypeError, ValueError, KeyError, OverflowError):
+        return None
+
+
 def number(value: Value | None) -> int | None:
     """The one number that a tensor holds, where that is known."""
-    if value is None or value.tensor is None:
-        return None
-    held = to_array(value.tensor)
-    return int(held.reshape(-1)[0]) if held.size == 1 else None
+    found = numbers(value)
+    return found[0] if found and len(found) == 1 else None
 
 
 def numbers(value: Value | None) -> list[int] | None:
     """The numbers that a tensor holds, where they are known."""
-    if value is None or value.tensor is None:
+    held = array_of(value) if value is not None else None
+    try:
+        return None if held is None else [int(each) for each in held.reshape(-1)]
+    except (TypeError, ValueError, OverflowError):
         return None
-    return [int(each) for each in to_array(value.tensor).reshape(-1)]

@@ -17,13 +17,13 @@ from archbench.counting.onnx.liveness import VIEWS, Liveness
 from archbench.counting.onnx.reading import FunctionKey, Model
 from archbench.counting.onnx.rules import CONVOLUTIONS, PRODUCTS, Called, MisfitError
 from archbench.counting.onnx.shapes import Inference
-from archbench.counting.onnx.values import FLOATING, Value, told, value_of
+from archbench.counting.onnx.values import Value, told, value_of
 from archbench.counting.onnx.weights import Weights
 from archbench.counting.tally import Pass
 from archbench.spec import UsageError
 
-MOST_NODES = 300_000
-"""Nodes that are walked at most, those of functions and loops each time."""
+MOST_REPEATED = 100_000
+"""Nodes that are walked at most beyond those of the graph itself: functions and rounds of loops."""
 MULTIPLIED = CONVOLUTIONS.keys() | PRODUCTS.keys()
 MOST_DEPTH = 64
 """Functions and bodies in each other: deeper ones go round in circles."""
@@ -84,7 +84,7 @@ class Walk:
         self._liveness = Liveness()
         self._peak_at = ""
         self._functions: dict[tuple[FunctionKey, bytes], Body] = {}
-        self._walked = 0
+        self._left = MOST_REPEATED + len(model.graph.node)
 
     def run(self, body: Body, inputs: Mapping[str, TypeProto]) -> Pass:
         """Walk the graph on inputs of these types."""
@@ -110,12 +110,11 @@ class Walk:
         self.let_go(list(scope.values.values()))
         return outputs
 
-    def spend(self, nodes: int) -> int:
-        """Take note of nodes that are walked; give the number of all."""
-        self._walked += nodes
-        if self._walked > MOST_NODES:
-            raise UsageError(f"{self.model.name} runs more than {MOST_NODES:,} nodes")
-        return self._walked
+    def spend(self, nodes: int) -> None:
+        """Take note of nodes that are walked, or calls that are counted again."""
+        self._left -= nodes
+        if self._left < 0:
+            raise UsageError(f"{self.model.name} repeats more than {MOST_REPEATED:,} nodes in all")
 
     @contextlib.contextmanager
     def aside(self) -> Iterator[Pass]:
@@ -160,12 +159,13 @@ class Walk:
             for name in node.inputs
         ]
         key = (node.domain, node.op, node.proto.overload)
+        entered: list[Value] = []
         if node.constant is not None:
             outputs = [node.constant]
         elif key in self.model.functions:
-            outputs = self._call(key, node, inputs, scope)
+            outputs = entered = self._call(key, node, inputs, scope)
         elif not node.domain and node.op in CONTROL:
-            outputs = CONTROL[node.op](self, node, inputs, scope)
+            outputs = entered = CONTROL[node.op](self, node, inputs, scope)
         else:
             outputs = self._plain(Called(node, inputs, ()), body, scope.path)
         for name, value in zip(node.outputs, outputs, strict=False):
@@ -173,8 +173,7 @@ class Walk:
                 raise UsageError(f"{self.model.name} is no valid model: {name!r} is written twice")
             if name:
                 self._bind(scope, name, value)
-        if node.bodies or key in self.model.functions:
-            self.let_go(outputs)
+        self.let_go(entered)
 
     def _call(
         self, key: FunctionKey, node: Node, inputs: Sequence[Value | None], scope: Scope
@@ -239,7 +238,7 @@ class Walk:
         )
         for value in called.outputs:
             value.is_constant, value.is_stored, value.writer = True, is_stored, called.node.op
-            value.roots = roots if value.dtype in FLOATING or value.dtype == 0 else frozenset()
+            value.roots = roots
 
     def _of_data(self, called: Called, path: str) -> None:
         """What depends on an input is written in memory, or is a view of what was."""

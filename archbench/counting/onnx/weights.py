@@ -12,10 +12,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from onnx.numpy_helper import to_array
-
 from archbench.counting.onnx.bodies import Node
-from archbench.counting.onnx.values import RULED, Value, Weight
+from archbench.counting.onnx.folding import array_of
+from archbench.counting.onnx.values import FLOATING, RULED, Value, Weight
 from archbench.counting.report import ParamKinds
 
 SETTING = "setting"
@@ -106,13 +105,17 @@ class Weights:
                 self._meet(value.roots, kind)
 
     def combine(self, node: Node, inputs: Iterable[Value | None]) -> frozenset[Weight]:
-        """Give the weights that a constant is made of."""
+        """Give the weights that a constant is made of: shapes and indices behind its first operand
+        are none of them.
+        """
         settings = SETTINGS.get(node.op, ())
         roots = frozenset().union(
             *(
                 value.roots
                 for index, value in enumerate(inputs)
-                if value is not None and index not in settings
+                if value is not None
+                and index not in settings
+                and (index == 0 or value.dtype in FLOATING)
             )
         )
         if len(roots) <= MANY_ROOTS:
@@ -144,5 +147,5 @@ def _is_vector(value: Value) -> bool:
 
 def _is_uniform(value: Value) -> bool:
     """Whether all that a small tensor holds is one number."""
-    held = None if value.tensor is None else to_array(value.tensor)
+    held = array_of(value)
     return held is not None and held.size > 0 and bool((held == held.reshape(-1)[0]).all())

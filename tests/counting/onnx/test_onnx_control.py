@@ -181,7 +181,7 @@ def test_functions_that_double_each_other_end(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Forty functions that call the next twice would run for years."""
-    monkeypatch.setattr("archbench.counting.onnx.walking.MOST_NODES", 1000)
+    monkeypatch.setattr("archbench.counting.onnx.walking.MOST_REPEATED", 1000)
     functions = [
         helper.make_function(
             "mine",
@@ -200,5 +200,5 @@ def test_functions_that_double_each_other_end(
         {"": 23, "mine": 1},
         functions=functions,
     )
-    with pytest.raises(UsageError, match=r"model\.onnx runs more than 1,000 nodes"):
+    with pytest.raises(UsageError, match=r"model\.onnx repeats more than 1,000 nodes"):
         counted(tmp_path, whole)

@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import random
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
-from graphs import NodeProto, TensorProto, counted, graph, model, node, numbers, tensor, written
+from graphs import (
+    GraphProto,
+    NodeProto,
+    TensorProto,
+    counted,
+    graph,
+    model,
+    node,
+    numbers,
+    tensor,
+    written,
+)
 
 from archbench.counting.onnx import count
 from archbench.spec import UsageError
@@ -126,6 +139,37 @@ def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
     assert "a name in it is not UTF-8" in refused(
         tmp_path, VALID.replace(b"Conv", b"\xff\xfe\xfd!")
     )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_model_changed_at_random_is_counted_or_refused(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    layers = [
+        node("Conv", "x w", "c", name="stem", pads=[1, 1, 1, 1]),
+        node("Shape", "c", "s"),
+        node("Reshape", "c t", "r"),
+        node("LayerNormalization", "r g", "n"),
+        node("MatMul", "n v", "m"),
+        node("Attention", "m m m", "a", q_num_heads=2, kv_num_heads=2),
+        node("If", "b", "y", **_branches()),
+    ]
+    held = [W, numbers("t", [1, 4, 64]), tensor("g", [64]), tensor("v", [64, 8])]
+    held.append(TensorProto(name="b", data_type=TensorProto.BOOL, int32_data=[1]))
+    valid = model(graph(layers, {"x": ("n", 3, 8, 8)}, held=held)).SerializeToString()
+    assert count(written(tmp_path, valid)).macs_all > 0
+    for _ in range(150):
+        changed = bytearray(valid)
+        for _ in range(rng.choice([1, 1, 2])):
+            changed[rng.randrange(len(changed))] = rng.choice([0, 1, 127, 255, rng.randrange(256)])
+        with contextlib.suppress(UsageError):
+            count(written(tmp_path, bytes(changed)))
+
+
+def _branches() -> dict[str, GraphProto]:
+    return {
+        "then_branch": graph([node("Relu", "a", "p")], {}, ["p"]),
+        "else_branch": graph([node("Sigmoid", "a", "q")], {}, ["q"]),
+    }
 
 
 def test_external_data_is_not_opened(tmp_path: Path) -> None:

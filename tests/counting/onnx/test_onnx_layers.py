@@ -107,6 +107,19 @@ def test_what_is_computed_of_weights_is_no_weight_itself(tmp_path: Path) -> None
     assert report.params == 8 * 6 + 6 * 4
 
 
+def test_shapes_and_indices_are_no_weights(tmp_path: Path) -> None:
+    """Of a weight that is rearranged on its way its own scalars are parameters."""
+    layers = [
+        node("Reshape", "w s", "a"),
+        node("Transpose", "a", "b", perm=[1, 0]),
+        node("Gather", "b i", "c", axis=1),
+        node("MatMul", "x c"),
+    ]
+    held = tensor("w", [5, 4, 2]), numbers("s", [5, 8]), numbers("i", [0, 2, 4])
+    report = counted(tmp_path, graph(layers, {"x": (1, 7, 8)}, held=held))
+    assert (report.params, report.macs_linear) == (40, 7 * 8 * 3)
+
+
 @pytest.mark.parametrize(("op", "gates"), [("LSTM", 4), ("GRU", 3), ("RNN", 1)])
 @pytest.mark.parametrize("directions", [1, 2])
 def test_a_recurrent_layer_multiplies_at_each_step(
