@@ -10,8 +10,9 @@ import pytest
 
 from archbench.cli.main import run
 from archbench.files import MOST_BYTES, parse_toml, read_text
-from archbench.records import Store
-from archbench.spec import UsageError
+from archbench.reasons import Status
+from archbench.records import Record, Store
+from archbench.spec import Spec, UsageError
 
 
 def test_a_regular_file_is_read(tmp_path: Path) -> None:
@@ -88,14 +89,16 @@ def test_a_pipe_among_the_records_is_warned_of(tmp_path: Path) -> None:
     assert warnings == [f"{tmp_path}/a.jsonl: skipped, not a regular file"]
 
 
-def test_a_line_without_an_end_is_not_read_whole(
+def test_a_line_that_is_too_long_is_skipped_and_no_other(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("archbench.records.store.MOST_BYTES", 100)
-    (tmp_path / "a.jsonl").write_bytes(b"x" * 1000)
+    monkeypatch.setattr("archbench.records.store.MOST_BYTES", 10_000)
+    written = Store(tmp_path).append(Record(Spec("vovnet39", None, 9, 9, 9), None, Status.OK))
+    (file,) = tmp_path.glob("*.jsonl")
+    file.write_bytes(b"x" * 25_000 + b"\n" + file.read_bytes() + b"x" * 10_000)
     warnings: list[str] = []
-    assert Store(tmp_path, warn=warnings.append).read() == []
-    assert warnings == [f"{tmp_path}/a.jsonl:1: the rest is skipped, a line without an end"]
+    assert Store(tmp_path, warn=warnings.append).read() == [written]
+    assert warnings == [f"{file}:{line}: skipped, more than 10,000 bytes" for line in (1, 3)]
 
 
 def test_a_file_in_the_folders_place_is_no_empty_folder(tmp_path: Path) -> None:

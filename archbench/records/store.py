@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import IO
 
 from archbench import escaping
 from archbench.files import FULL
@@ -78,6 +79,17 @@ def append_line(path: Path, line: str) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+def lines_of(file: IO[bytes]) -> Iterator[bytes | None]:
+    """Give every line of a file; None for one of more than `MOST_BYTES`, which is not held."""
+    while line := file.readline(MOST_BYTES):
+        if len(line) < MOST_BYTES or line.endswith(b"\n"):
+            yield line
+            continue
+        yield None
+        while line and not line.endswith(b"\n"):
+            line = file.readline(MOST_BYTES)
 
 
 def warn_on_stderr(message: str) -> None:
@@ -217,8 +229,8 @@ class Store:
             value.decode(errors="replace")
             for path in self.files()
             if path.is_file()
-            for line in path.open("rb")
-            for value in pattern.findall(line)
+            for line in lines_of(path.open("rb"))
+            for value in pattern.findall(line or b"")
         }
 
     def read(self) -> list[Record]:
@@ -252,11 +264,10 @@ class Store:
                 self.warn(f"{path}: skipped, not a regular file")
                 return
             with path.open("rb") as file:
-                lines = iter(partial(file.readline, MOST_BYTES), b"")
-                for number, line in enumerate(lines, start=1):
-                    if len(line) == MOST_BYTES and not line.endswith(b"\n"):
-                        self.warn(f"{path}:{number}: the rest is skipped, a line without an end")
-                        return
+                for number, line in enumerate(lines_of(file), start=1):
+                    if line is None:
+                        self.warn(f"{path}:{number}: skipped, more than {MOST_BYTES:,} bytes")
+                        continue
                     if not line.strip():
                         continue
                     tell = partial(self._tell, f"{path}:{number}")
