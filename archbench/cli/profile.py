@@ -52,7 +52,8 @@ class NetworkFlags:
         str,
         typer.Argument(
             help="Backbone, such as vovnet39 (archbench list shows all), or a network of your own: "
-            "PATH.py:NAME or package.module:NAME, a class or function, in a process of its own."
+            "PATH.py:NAME or package.module:NAME, a class or function, in a process of its own; an "
+            "exported graph, PATH.onnx, is counted alone."
         ),
     ]
     detector: Annotated[

@@ -1,0 +1,100 @@
+"""Which tensors of an ONNX file are parameters, and of what kind."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from graphs import NodeProto, TensorProto, counted, graph, helper, node, numbers, tensor
+
+from archbench.counting.report import ParamKinds
+
+IMAGE = {"x": (1, 3, 8, 8)}
+
+
+def constant(name: str, shape: tuple[int, ...]) -> NodeProto:
+    """A node that holds a tensor."""
+    held = helper.make_tensor(name, TensorProto.FLOAT, shape, bytes(4 * _size(shape)), raw=True)
+    return node("Constant", "", name, value=held)
+
+
+def _size(shape: tuple[int, ...]) -> int:
+    return shape[0] * _size(shape[1:]) if shape else 1
+
+
+def kinds(folder: Path, layers: list[NodeProto], *held: TensorProto) -> ParamKinds:
+    """The parameters of a graph of an image, by kind."""
+    return counted(folder, graph(layers, IMAGE, held=held)).param_kinds
+
+
+def test_weights_of_layers_may_be_nodes(tmp_path: Path) -> None:
+    layers = [constant("w", (4, 3, 3, 3)), constant("b", (4,)), node("Conv", "x w b")]
+    assert kinds(tmp_path, layers) == ParamKinds(conv_weights=108, biases=4, dense_conv_channels=4)
+
+
+@pytest.mark.parametrize(
+    ("shape", "is_node", "other"),
+    [((3, 1, 1), False, 3), ((3, 1, 1), True, 0), ((1,), False, 0), ((), False, 0)],
+)
+def test_elsewhere_initializers_of_several_numbers_are(
+    tmp_path: Path, shape: tuple[int, ...], is_node: bool, other: int
+) -> None:
+    held = [] if is_node else [tensor("s", shape)]
+    nodes = [constant("s", shape)] if is_node else []
+    assert kinds(tmp_path, [*nodes, node("Mul", "x s")], *held) == ParamKinds(other=other)
+
+
+@pytest.mark.parametrize(
+    ("layer", "held"),
+    [
+        (node("Resize", "x _ s"), tensor("s", [4])),
+        (node("Pad", "x p v"), tensor("v", [2])),
+        (node("Relu", "x"), tensor("unused", [9])),
+        (node("Add", "x i"), tensor("i", [3, 1, 1], TensorProto.INT64)),
+    ],
+)
+def test_settings_and_what_nothing_reads_are_none(
+    tmp_path: Path, layer: NodeProto, held: TensorProto
+) -> None:
+    made = graph([layer], IMAGE, held=[held, numbers("p", [0] * 8)])
+    if layer.op_type == "Add":
+        made.input[0].type.tensor_type.elem_type = TensorProto.INT64
+    assert counted(tmp_path, made).params == 0
+
+
+def test_a_vector_added_to_a_product_is_a_bias(tmp_path: Path) -> None:
+    layers = [node("Conv", "x w", "c"), constant("b", (4, 1, 1)), node("Add", "c b")]
+    assert kinds(tmp_path, layers, tensor("w", [4, 3, 1, 1])).biases == 4
+
+
+def test_a_weight_is_what_it_is_made_of(tmp_path: Path) -> None:
+    """A normalised weight: directions and lengths are learned, the product is not."""
+    layers = [
+        node("ReduceL2", "v a", "n"),
+        node("Div", "v n", "u"),
+        node("Mul", "u g", "w"),
+        node("Conv", "x w"),
+    ]
+    held = tensor("v", [4, 3, 3, 3]), tensor("g", [4, 1, 1, 1]), numbers("a", [1, 2, 3])
+    assert kinds(tmp_path, layers, *held).conv_weights == 108 + 4
+
+
+def test_normalisations_of_groups_keep_their_scalars_alone(tmp_path: Path) -> None:
+    """Exporters write them as of single maps, by ones and zeros, and learned scalars behind."""
+    ones = helper.make_tensor("o", TensorProto.FLOAT, [3], [1.0] * 3)
+    zeros = helper.make_tensor("z", TensorProto.FLOAT, [3], [0.0] * 3)
+    layers = [
+        node("InstanceNormalization", "x o z", "n"),
+        node("Mul", "n g", "m"),
+        node("Add", "m b"),
+    ]
+    held = ones, zeros, tensor("g", [3, 1, 1]), tensor("b", [3, 1, 1])
+    assert kinds(tmp_path, layers, *held) == ParamKinds(other=6)
+
+
+def test_packed_weights_count_what_they_stand_for(tmp_path: Path) -> None:
+    layer = node("MatMulNBits", "x w s", K=8, N=5, bits=4, block_size=16, domain="com.microsoft")
+    held = tensor("w", [5, 1, 8], TensorProto.UINT8), tensor("s", [5])
+    report = counted(tmp_path, graph([layer], {"x": (1, 7, 8)}, held=held))
+    assert (report.params, report.macs_linear) == (40, 7 * 8 * 5)
+    assert any("com.microsoft::MatMulNBits (1 calls)" in note for note in report.notes)
