@@ -89,5 +89,5 @@ def _kind(layer: nn.Module) -> str:
         return "conv_weights"
     if isinstance(layer, nn.Linear):
         return "linear_weights"
-    norms = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm)
+    norms = (nn.modules.batchnorm._NormBase, nn.GroupNorm, nn.LayerNorm, nn.RMSNorm)
     return "norm_scalars" if isinstance(layer, norms) else "other"

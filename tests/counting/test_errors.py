@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 import archbench
 
@@ -61,3 +62,36 @@ def test_a_module_of_data_falls_back_to_real_tensors_where_that_is_allowed() -> 
     assert archbench.count(Chosen(), x, device="auto", batch_dim=None).macs_all == 2 * 3
     with pytest.raises(archbench.UsageError, match=r'try count.*device="cpu"'):
         archbench.count(Chosen(), x, batch_dim=None)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.float64, torch.int64], ids=str)
+@pytest.mark.parametrize("device", ["meta", "cpu", "auto"])
+@pytest.mark.parametrize(
+    ("module", "shape"),
+    [
+        (nn.Conv2d(3, 8, 3), (2, 3, 8, 8)),
+        (nn.ConvTranspose1d(3, 8, 3), (2, 3, 8)),
+        (nn.Linear(8, 4), (2, 8)),
+        (nn.LSTM(8, 4, batch_first=True), (2, 5, 8)),
+    ],
+    ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else "",
+)
+def test_another_type_than_the_weights_is_refused(
+    module: nn.Module, shape: tuple[int, ...], device: str, dtype: torch.dtype
+) -> None:
+    """The meta device alone multiplies what differs in type."""
+    with pytest.raises(archbench.UsageError):
+        archbench.count(module, shape, dtype=dtype, device=device)
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_types_may_differ_where_they_are_cast(device: str) -> None:
+    layer = nn.Linear(8, 4)
+
+    def cast(x: torch.Tensor) -> torch.Tensor:
+        with torch.autocast("cpu", torch.bfloat16):
+            return F.linear(x.bfloat16(), layer.weight)
+
+    module = nn.Sequential(layer)
+    module.forward = cast  # type: ignore[method-assign]
+    assert archbench.count(module, (2, 8), device=device).macs == 32

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from archbench.counting.rules.work import Convolution, Product, Rule, Work, argument, as_tuple
+from archbench.counting.rules.work import (
+    Convolution,
+    Product,
+    Rule,
+    Work,
+    argument,
+    as_tuple,
+    check_types,
+)
 
 
 def _conv(*, groups_at: int, transposed: bool | None = False) -> Rule:
@@ -14,6 +22,7 @@ def _conv(*, groups_at: int, transposed: bool | None = False) -> Rule:
 
     def rule(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
         weight = args[1]
+        check_types(args[0], weight)
         turned = bool(argument(args, kwargs, 6, "transposed")) if transposed is None else transposed
         stride = as_tuple(argument(args, kwargs, 3, "stride", 1), weight.ndim - 2)
         bias = argument(args, kwargs, 2, "bias")

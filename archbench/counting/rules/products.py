@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from archbench.counting.rules.work import Product, Rule, Work, argument
+from archbench.counting.rules.work import Product, Rule, Work, argument, check_types
 
 
 def _linear(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
     source, weight = args[:2]
+    check_types(source, weight)
     bias = argument(args, kwargs, 2, "bias")
     weights = (weight,) if bias is None else (weight, bias)
     return Product((source, weight), out, out.numel() * source.shape[-1], "linear", weights)
@@ -22,11 +23,18 @@ def _packed_linear(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> W
 
 def _product(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
     """Rows [.., k] times columns [k, ..], or two vectors."""
+    check_types(*args[:2])
+    return _scaled(args, kwargs, out)
+
+
+def _scaled(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
+    """The same of operands whose types may differ, as those of eight bits may."""
     return Product(args[:2], out, out.numel() * args[0].shape[-1])
 
 
 def _added_product(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
     addend, *operands = args[:3]
+    check_types(*operands)
     depth = operands[0].shape[-1]
     return Product(tuple(operands), out, out.numel() * depth, addend=addend)
 
@@ -58,12 +66,13 @@ PRODUCTS: dict[str, Rule] = {
     "aten::_mixed_dtypes_linear": _packed_linear,
     **{
         f"aten::{name}": _product
-        for name in ("mm", "matmul", "bmm", "mv", "dot", "vdot", "_int_mm", "_scaled_mm")
+        for name in ("mm", "matmul", "bmm", "mv", "dot", "vdot", "_int_mm")
     },
     **{
         f"aten::{name}": _added_product
         for name in ("addmm", "addmm_", "baddbmm", "baddbmm_", "addmv", "addmv_")
     },
+    "aten::_scaled_mm": _scaled,
     "aten::_addmm_activation": _added_product,
     "aten::addbmm": _summed_products,
     "aten::addbmm_": _summed_products,

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from archbench.counting.report import Kind
@@ -114,6 +115,20 @@ def as_tuple(value: Any, length: int) -> tuple[int, ...]:
     """Spell one value for all dimensions out."""
     values = tuple(value) if isinstance(value, list | tuple) else (value,)
     return values * length if len(values) == 1 else values
+
+
+def check_types(*operands: Tensor) -> None:
+    """Raise RuntimeError where operands differ in dtype, which the meta device does not mind and
+    every other refuses; with automatic casts they may.
+    """
+    first = operands[0].dtype
+    for other in operands[1:]:
+        if other.dtype is not first and not _casts():
+            raise RuntimeError(f"expected operands of one dtype, got {first} and {other.dtype}")
+
+
+def _casts() -> bool:
+    return any(map(torch.is_autocast_enabled, ("cpu", "cuda")))
 
 
 def nothing(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
