@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archbench.counting.liveness import storage_keys
+from archbench.counting.liveness import storage_key, storage_keys
 from archbench.counting.slots import put_slots, slots_of
 
 ATOMS = frozenset(
@@ -196,6 +196,12 @@ class Lent(Belongings):
         )
         """The storages that the module holds during a pass."""
         self._written: dict[int, tuple[torch.UntypedStorage, torch.UntypedStorage]] = {}
+        # A pass over shapes runs on tensors of its own; another may give these other data.
+        self._views = [
+            (tensor, tensor.detach())
+            for key, tensor in self.tensors.items()
+            if device.type != "meta" and key not in self._moved
+        ]
 
     def prepare(self) -> None:
         """Make the module ready for a pass."""
@@ -239,6 +245,9 @@ class Lent(Belongings):
                 storage.resize_(values.nbytes())
             storage.copy_(values)
         self._written.clear()
+        for tensor, view in self._views:
+            if storage_key(tensor) != storage_key(view) or tensor.shape != view.shape:
+                tensor.data = view.detach()
 
 
 def _followed(forward: Callable[..., Any], path: str, stack: list[str]) -> Callable[..., Any]:

@@ -91,6 +91,12 @@ def reassigns(m: Any, x: Tensor) -> None:
     m.more = nn.Conv2d(3, 3, 1).to(x.device)
 
 
+def gives_data(m: Any, x: Tensor) -> None:
+    m.weight.data = torch.zeros(3, device=x.device)
+    m.conv.bias.data = m.conv.bias.data * 2
+    m.table.resize_(4).fill_(1)
+
+
 def draws(m: Any, x: Tensor) -> None:
     torch.rand(3)
     torch.rand(3, generator=m.generator)
@@ -161,6 +167,14 @@ KEPT: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "values": (
         body(writes, plain=lambda: torch.ones(1), weight=lambda: nn.Parameter(torch.ones(2))),
         lambda m: tuple(map(seen, (m.plain, m.weight, m.conv.bias))),
+    ),
+    "data": (
+        body(
+            gives_data,
+            weight=lambda: nn.Parameter(torch.ones(2)),
+            table=lambda: torch.ones(0),
+        ),
+        lambda m: tuple(map(seen, (m.weight, m.conv.bias, m.table))),
     ),
     "what it has": (
         body(reassigns),
