@@ -124,6 +124,9 @@ class Reason(_Code):
     # Of figures, by what was asked for and how far the job came
     CPU_DEVICE = Because("cpu_device", "no figure of a CPU device")
     NO_POSTPROCESS = Because("no_postprocess", "nothing to postprocess")
+    POST_IN_FORWARD = Because(
+        "post_in_forward", "its forward pass gives final detections: the total is that of both"
+    )
     NO_PARTS = Because("no_parts", "no parts to tell apart")
     ONE_GRAPH = Because("one_graph", "compiled or captured as a whole")
     GRAPH_POOL = Because(
@@ -308,6 +311,12 @@ class Flag(_Code):
         "the network loaded modules of yours that its hash does not cover: other code would be "
         "taken for the same network",
         "import them by name",
+    )
+    LOAD_RANDOM = Warns(
+        "load_random",
+        "detections were made of random numbers: how many there are, and what they take, is no "
+        "trained network's",
+        "--weights and --images",
     )
     LOSS_NOT_FINITE = Warns("loss_not_finite", "the loss was no number any more")
     POWER_CAPPED = Warns(

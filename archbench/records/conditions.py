@@ -139,6 +139,8 @@ class Conditions(TypedDict, total=False):
     """
     count_notes: list[str]
     """What else is to be known of the count of a graph."""
+    seen_size: str | None
+    """Of a network from elsewhere: what its first convolution saw, as WIDTHxHEIGHT."""
     counted_on: str
     """The device on which a network from elsewhere was counted: meta, by shapes, or cpu."""
     inputs: str

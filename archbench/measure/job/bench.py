@@ -59,6 +59,11 @@ class Bench:
         return self.replay(images) if self.replay else self.network(images)
 
     @property
+    def gives_final(self) -> bool:
+        """Whether a forward pass gives final detections, so that its time is the total."""
+        return getattr(self.network, "outputs", "") == "final"
+
+    @property
     def is_one_graph(self) -> bool:
         """Whether a call is a whole that nothing in it can be timed by itself."""
         return self.replay is not None or self.network._compiled_call_impl is not None

@@ -50,7 +50,7 @@ def throughput(bench: Bench, settings: Settings, *, batch: int, call_s: float) -
             "throughput_img_s",
             batch * calls / elapsed,
             "host clock, total over total",
-            "model",
+            "model+post" if bench.gives_final else "model",
             spread=spread,
         )
     }

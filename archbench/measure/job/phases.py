@@ -19,6 +19,7 @@ from archbench.measure.job.result import Result
 from archbench.measure.job.timing import (
     Arrays,
     arrays_of,
+    as_total,
     rates,
     sample,
     save_samples,
@@ -81,6 +82,8 @@ def run(asked: Asked, report: Report, interrupted: Callable[[], bool]) -> None:
         with report.phase("latency"):
             warned = [] if steady else [Flag.WARMUP_NOT_STEADY]
             warned += own_code_flags(report.result)
+            if bench.gives_final and not (settings.weights and settings.images):
+                warned.append(Flag.LOAD_RANDOM)
             latency, samples = time_calls(bench, asked, report, interrupted, warned)
         measure_busy(bench, latency, report)
         if not trains:
@@ -128,8 +131,16 @@ def count(spec: Spec, result: Result) -> CostReport:
     result.counted = counted.totals()
     if spec.origin:
         result.conditions["counted_on"] = counted.counted_on
+        result.conditions["seen_size"] = seen_size(counted)
         result.environment |= cast(Environment, own_code(spec))
     return counted
+
+
+def seen_size(counted: CostReport) -> str | None:
+    """What a network's first convolution sees as WIDTHxHEIGHT: images may be resized before it."""
+    shapes = (call.in_shape for call in counted.calls if len(call.in_shape) == 4)
+    first = next(shapes, None)
+    return f"{first[3]}x{first[2]}" if first else None
 
 
 def own_code_flags(result: Result) -> list[Flag]:
@@ -158,13 +169,15 @@ def time_calls(
     if seen := bench.device.looks.conditions():
         conditions["card"] = seen
     timed = times(collected, spec, [*warned, *contention(bench, conditions)])
+    latency = timed["latency_ms"]
+    timed = as_total(timed) if bench.gives_final and not bench.training else timed
     report.measured(timed)
     if not bench.training:
         assert report.result.counted is not None
         report.measured(rates(timed, spec, report.result.counted))
     samples = arrays_of(collected)
     save_samples(samples, report.folder / "samples.npz")
-    return timed["latency_ms"], samples
+    return latency, samples
 
 
 def measure_passes(

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -138,10 +139,21 @@ def times(collected: Collected, spec: Spec, flags: Sequence[Flag]) -> dict[str, 
     return metrics | {"fps": Metric.derived("fps", _known(metrics, spec), protocol)}
 
 
+def as_total(timed: dict[str, Metric]) -> dict[str, Metric]:
+    """The times of a network whose forward pass gives final detections: it is both."""
+    total = replace(timed["latency_ms"], protocol=PROTOCOLS["total_ms"])
+    lacking = ("latency_ms", "gpu_ms", "postprocess_ms", "fps")
+    return timed | Metric.lacking(lacking, Reason.POST_IN_FORWARD) | {"total_ms": total}
+
+
 def rates(timed: dict[str, Metric], spec: Spec, counted: Mapping[str, Any]) -> dict[str, Metric]:
     """Operations a second of the forward pass, and images a second with postprocessing."""
     known = _known(timed, spec) | {name: counted[name] for name in ("macs", "macs_all")}
-    found = {name: Metric.derived(name, known, "model") for name in ("gmacs_per_s", "flops_per_s")}
+    names = ("gmacs_per_s", "flops_per_s")
+    if known["latency_ms"] is None:
+        found = Metric.lacking(names, Reason.POST_IN_FORWARD)
+    else:
+        found = {name: Metric.derived(name, known, "model") for name in names}
     if known["total_ms"] is None:
         return found | Metric.lacking(["fps_total"], Reason.NO_POSTPROCESS)
     return found | {"fps_total": Metric.derived("fps_total", known, PROTOCOLS["total_ms"])}

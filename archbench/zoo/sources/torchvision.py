@@ -27,7 +27,8 @@ def make(entry: Entry, arguments: dict[str, Any]) -> nn.Module:
     """Make a network; `size` is the input's width and height, to which a detector's own transform
     is set, and `classes` counts those besides the background.
 
-    Other arguments are torchvision's own. Raises UsageError for what it does not make.
+    Other arguments are torchvision's own; without `rpn_nms_thresh` a second stage sees as many
+    proposals as it lets through, whatever the weights. Raises UsageError for what it does not make.
     """
     options = dict(arguments)
     size, taps, classes = (options.pop(key, None) for key in ("size", "taps", "classes"))
@@ -40,7 +41,11 @@ def make(entry: Entry, arguments: dict[str, Any]) -> nn.Module:
         network = _create(entry.builder, kind, options)
     except Exception as error:  # Builders raise anything for options that they do not take.
         raise UsageError(first_line(error) or f"it raises {type(error).__name__}") from error
-    return Pictures(network, size) if kind == DETECTOR else network
+    if kind != DETECTOR:
+        return network
+    if "rpn_nms_thresh" not in options:
+        _fix_proposals(network)
+    return Pictures(network, size)
 
 
 def listing() -> dict[str, dict[str, dict[str, str]]]:
@@ -81,6 +86,13 @@ class Pictures(nn.Module):
 def _create(name: str, kind: str, options: Mapping[str, Any]) -> nn.Module:
     own = {} if kind == CLASSIFIER else {"weights_backbone": None}
     return load("torchvision").models.get_model(name, weights=None, **own, **options)
+
+
+def _fix_proposals(network: nn.Module) -> None:
+    """Let no proposal suppress another, so that their number does not depend on the weights."""
+    rpn: Any = getattr(network, "rpn", None)
+    if rpn is not None:
+        rpn.nms_thresh = 1.0
 
 
 def _kinds() -> dict[str, str]:
