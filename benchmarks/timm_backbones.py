@@ -2,7 +2,8 @@
 
     python benchmarks/timm_backbones.py [--run] [NAME ...]
 
-Each backbone's count is held against torch's own counter. A cell says how the pair stands: `yes`,
+Each backbone's count, under the first that it stands under, is held against torch's own counter. A
+cell says how the pair stands: `yes`,
 `pyramid` (on a simple pyramid), another size (the next that the backbone takes), or `no`, with the
 reason below.
 """
@@ -12,7 +13,6 @@ from __future__ import annotations
 import argparse
 import re
 import warnings
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
@@ -62,14 +62,14 @@ class Pair:
         """What the table says of it."""
         if self.refusal:
             return "no"
-        wrong = "" if self.torch_agrees else " (torch counts otherwise)"
+        wrong = " (torch counts otherwise)" if self.torch_agrees is False else ""
         wrong += " (does not run)" if self.runs is False else ""
         changed = [self.size] * (self.size != DETECTORS[self.detector])
         changed += ["pyramid"] * bool(self.options)
         return (" ".join(changed) or "yes") + wrong
 
 
-def stand(name: str, detector: str, *, run: bool) -> Pair:
+def stand(name: str, detector: str, *, check: bool, run: bool) -> Pair:
     """Build and count a pair as it can be: at the size asked for or the next, on a pyramid if it
     must.
     """
@@ -88,6 +88,8 @@ def stand(name: str, detector: str, *, run: bool) -> Pair:
                 break
         else:
             pair.refusal = ""
+            if check:
+                _check(pair)
             if run:
                 _run(pair)
             break
@@ -97,6 +99,10 @@ def stand(name: str, detector: str, *, run: bool) -> Pair:
 def _count(pair: Pair) -> None:
     asked = {"size": pair.size, **pair.options}
     pair.macs_g = archbench.cost(f"timm:{pair.backbone}", pair.detector, **asked).macs_all / 1e9
+
+
+def _check(pair: Pair) -> None:
+    asked = {"size": pair.size, **pair.options}
     built = archbench.build(f"timm:{pair.backbone}", pair.detector, device="meta", **asked)
     backbone = next(module for module in built.modules() if isinstance(module, Backbone))
     width, height = map(int, pair.size.split("x"))
@@ -116,13 +122,13 @@ def _run(pair: Pair) -> None:
         pair.runs = len(built.postprocess(raw)) == 1
 
 
-def rows(names: list[str], *, run: bool) -> Iterator[list[Pair]]:
-    """Stand each backbone under each detector; the first alone is run."""
-    for name in names:
-        yield [
-            stand(name, detector, run=run and place == 0)
-            for place, detector in enumerate(DETECTORS)
-        ]
+def row(name: str, *, run: bool) -> list[Pair]:
+    """Stand a backbone under each detector; the first that it stands under is checked and run."""
+    pairs: list[Pair] = []
+    for detector in DETECTORS:
+        is_first = all(pair.refusal for pair in pairs)
+        pairs.append(stand(name, detector, check=is_first, run=run and is_first))
+    return pairs
 
 
 def main() -> None:
@@ -136,16 +142,17 @@ def main() -> None:
     found = []
     print("| backbone | " + " | ".join(f"{d} {size}" for d, size in DETECTORS.items()) + " |")
     print("|---" * (1 + len(DETECTORS)) + "|")
-    for row in rows(asked.names or BACKBONES.split(), run=asked.run):
-        cells = [f"{pair.cell}{f', {pair.macs_g:.2f} G' * (not pair.refusal)}" for pair in row]
-        print(f"| {row[0].backbone} | " + " | ".join(cells) + " |", flush=True)
-        found.append(row)
-    stands = [sum(not pair.refusal for pair in row) for row in found]
+    for name in asked.names or BACKBONES.split():
+        pairs = row(name, run=asked.run)
+        cells = [f"{pair.cell}{f', {pair.macs_g:.2f} G' * (not pair.refusal)}" for pair in pairs]
+        print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
+        found.append(pairs)
+    stands = [sum(not pair.refusal for pair in pairs) for pairs in found]
     print(
         f"\n{len(found)} backbones: {sum(n >= 3 for n in stands)} under at least three detectors, "
     )
     print(f"{sum(n == 5 for n in stands)} under all five.\n")
-    for pair in (pair for row in found for pair in row if pair.refusal):
+    for pair in (pair for pairs in found for pair in pairs if pair.refusal):
         print(f"- {pair.backbone} + {pair.detector}: {pair.refusal}")
 
 

@@ -76,6 +76,7 @@ def test_a_plain_transformer_is_built_for_its_size_on_a_pyramid() -> None:
         ("c4", 32, 16),
         ("c5", 32, 32),
     ]
+    assert len([name for name, _ in backbone.named_modules() if ".blocks." in name]) == 4
     positions = dict(backbone.named_parameters())["network.features.positions"]
     assert tuple(positions.shape[2:]) == (6, 6)
     maps = backbone(torch.zeros(1, 3, 96, 96, device="meta"))

@@ -77,14 +77,15 @@ def _input(config: Any) -> str:
 def _tapped(network: Network, size: Size, taps: Sequence[str]) -> Backbone:
     """Make the backbone of some taps: a chain of steps, which can be cut, where timm gives one."""
     probe, places = probed(network, size, taps)
-    features = network.features(size, sorted(set(places)))
+    given = sorted(set(places))
+    features = network.features(size, [probe.indices[place] for place in given])
     names = [probe.stages[place].name for place in places]
     steps = chain_of(features)
     ends = [stage for stage in probe.stages if stage.name in steps]
     if set(names) <= {stage.name for stage in ends}:
         return Backbone(steps, ends, taps=names, norm=norm_of(features))
-    given = [probe.stages[place] for place in sorted(set(places))]
-    return TimmBackbone(ChannelsFirst(features), given, names, norm_of(features))
+    stages = [probe.stages[place] for place in given]
+    return TimmBackbone(ChannelsFirst(features), stages, names, norm_of(features))
 
 
 def _on_pyramid(network: Network, size: Size, taps: Sequence[str]) -> Backbone:
@@ -100,6 +101,6 @@ def _on_pyramid(network: Network, size: Size, taps: Sequence[str]) -> Backbone:
         if tap not in LEVELS:
             raise UsageError(f"a simple pyramid has no {tap}; it has {', '.join(LEVELS)}")
     levels = tuple(taps) or LEVELS[-1:]
-    features = network.features(size, places)
+    features = network.features(size, [probe.indices[place] for place in places])
     pyramid = SimplePyramid(features, probe.stages[places[0]].channels, levels)
     return TimmBackbone(pyramid, pyramid.stages, levels, norm_of(features))

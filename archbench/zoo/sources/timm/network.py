@@ -40,9 +40,9 @@ class Network:
         options = bound | self.options | asked
         return load("timm").create_model(self.name, pretrained=False, **options)
 
-    def features(self, size: Size, places: Sequence[int] | None = None) -> nn.Module:
-        """Make what gives its maps, all of them or those at some places."""
-        asked = {} if places is None else {"out_indices": tuple(places)}
+    def features(self, size: Size, indices: Sequence[int] | None = None) -> nn.Module:
+        """Make what gives maps, those that timm gives unasked or those of some of its indices."""
+        asked = {} if indices is None else {"out_indices": tuple(indices)}
         return self.create(size, features_only=True, **asked)
 
 
@@ -51,6 +51,12 @@ def stages_of(features: nn.Module) -> tuple[Stage, ...]:
     info: Any = features.feature_info
     named = zip(info.module_name(), info.channels(), info.reduction(), strict=True)
     return tuple(Stage(_key(name), channels, int(stride)) for name, channels, stride in named)
+
+
+def indices_of(features: nn.Module) -> tuple[int, ...]:
+    """The indices by which timm knows the maps that a network gives."""
+    info: Any = features.feature_info
+    return tuple(index % len(info.info) for index in info.out_indices)
 
 
 def _key(name: str) -> str:

@@ -12,7 +12,7 @@ from archbench.spec import UsageError
 from archbench.tracebacks import first_line
 from archbench.zoo.contracts import Stage
 from archbench.zoo.sources.timm.maps import PLAIN_STRIDE, ChannelsFirst
-from archbench.zoo.sources.timm.network import Network, Size, stages_of
+from archbench.zoo.sources.timm.network import Network, Size, indices_of, stages_of
 
 STEPS = (32, 64, 96, 128, 160, 192, 224, 256, 384)
 """Multiples that a network's sides may have to be."""
@@ -23,6 +23,8 @@ class Probe:
     """A network's maps for images of a size, found by shape."""
 
     stages: tuple[Stage, ...]
+    indices: tuple[int, ...]
+    """Those by which timm knows them."""
     maps: tuple[Size, ...]
     size: Size
 
@@ -31,7 +33,8 @@ class Probe:
         """Find them; raises whatever the network raises for such images."""
         with torch.device("meta"):
             features = network.features(size).eval()
-        return cls(stages_of(features), tuple(map_sizes(ChannelsFirst(features), size)), size)
+        sizes = map_sizes(ChannelsFirst(features), size)
+        return cls(stages_of(features), indices_of(features), tuple(sizes), size)
 
     def places(self, taps: Sequence[str]) -> list[int]:
         """Find which maps are tapped, by level or name, for none the last; raises UsageError where

@@ -18,6 +18,7 @@ class Config:
 
 class Info:
     def __init__(self, infos, out_indices):
+        self.info, self.out_indices = infos, tuple(out_indices)
         self.infos = [infos[i] for i in out_indices]
 
     def module_name(self):
@@ -84,16 +85,22 @@ def channels_last(*, features_only=False, out_indices=range(5)):
 class Plain(nn.Module):
     """A plain transformer's outside: patches, and positions for one size."""
 
-    def __init__(self, img_size=(64, 64), *, features_only=False, out_indices=(0, 1)):
+    def __init__(self, img_size=(64, 64), *, features_only=False, out_indices=(-2, -1)):
         super().__init__()
         self.patches = nn.Conv2d(3, 32, 16, 16)
         self.positions = nn.Parameter(torch.zeros(1, 32, *(side // 16 for side in img_size)))
         self.norm = nn.LayerNorm(32)
-        self.out_indices = out_indices
-        self.feature_info = Info([("blocks.0", 32, 16), ("blocks.1", 32, 16)], out_indices)
+        self.feature_info = Info([(f"blocks.{i}", 32, 16) for i in range(4)], out_indices)
+        self.last = max(i % 4 for i in out_indices)
+        self.blocks = nn.ModuleList(nn.Conv2d(32, 32, 1) for _ in range(self.last + 1))
 
     def forward(self, x):
-        return [self.patches(x) + self.positions for _ in self.out_indices]
+        maps = []
+        x = self.patches(x) + self.positions
+        for block in self.blocks:
+            x = block(x)
+            maps.append(x)
+        return [maps[i % 4] for i in self.feature_info.out_indices]
 
 
 NETWORKS = {
