@@ -9,7 +9,7 @@ import torch
 
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.sampling import Collected
-from archbench.measure.job.timing import is_steady, rates, times, warm_up
+from archbench.measure.job.timing import as_total, is_steady, rates, times, warm_up
 from archbench.measure.machine.cuda import CudaDevice
 from archbench.measure.machine.device import Device
 from archbench.settings import Settings
@@ -118,3 +118,16 @@ def test_warm_up_is_steady_when_the_last_two_blocks_agree():
     assert not is_steady([0.03] * 15)
     assert is_steady([0.03] * 20)
     assert not is_steady([0.03] * 10 + [0.02] * 10)
+
+
+def test_what_gives_final_detections_is_timed_as_a_whole():
+    timed = as_total(times(collected(latency_ms=0.02), DETECTOR, []))
+    assert (timed["total_ms"].value, timed["total_ms"].protocol) == (
+        pytest.approx(20),
+        "model+post",
+    )
+    lacking = {name for name, metric in timed.items() if metric.reason == "post_in_forward"}
+    assert lacking == {"latency_ms", "gpu_ms", "postprocess_ms", "fps"}
+    found = rates(timed, DETECTOR, {"macs": 1, "macs_all": 1})
+    assert found["fps_total"].value == pytest.approx(50)
+    assert found["gmacs_per_s"].reason == "post_in_forward"
