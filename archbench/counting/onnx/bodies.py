@@ -7,14 +7,30 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from onnx import AttributeProto, FunctionProto, GraphProto, NodeProto, TensorProto, TypeProto
+from onnx import (
+    AttributeProto,
+    FunctionProto,
+    GraphProto,
+    NodeProto,
+    SparseTensorProto,
+    TensorProto,
+    TypeProto,
+)
 from onnx.helper import get_attribute_value, make_tensor
 
 from archbench.counting.onnx.reading import MOST_DATA, check_tensor, domain
 from archbench.counting.onnx.values import Value, Weight, tensor_value
 from archbench.spec import UsageError
 
-BODY_ATTRIBUTES = (AttributeProto.GRAPH, AttributeProto.GRAPHS)
+NUMBERS: dict[str, tuple[int, type]] = {
+    "value_float": (TensorProto.FLOAT, float),
+    "value_floats": (TensorProto.FLOAT, list),
+    "value_int": (TensorProto.INT64, int),
+    "value_ints": (TensorProto.INT64, list),
+    "value_string": (TensorProto.STRING, bytes),
+    "value_strings": (TensorProto.STRING, list),
+}
+"""What else a Constant node holds, by its attribute: the type of the tensor, and of the value."""
 
 
 @dataclass(slots=True)
@@ -32,10 +48,11 @@ class Node:
     constant: Value | None = None
 
     def attribute(self, name: str, default: Any = None) -> Any:
-        """An attribute's value."""
+        """An attribute's value; the default where there is none, or one of another type."""
         for attribute in self.proto.attribute:
             if attribute.name == name:
-                return get_attribute_value(attribute)
+                value = _value(attribute)
+                return value if default is None or isinstance(value, type(default)) else default
         return default
 
 
@@ -158,25 +175,26 @@ def _graphs(attribute: AttributeProto) -> Iterator[GraphProto]:
 def _constant(model: str, node: Node) -> Value:
     """The value of a Constant node."""
     name = node.name
-    tensor = node.attribute("value")
-    if tensor is not None:
-        check_tensor(model, tensor)
-        return held_value(name, tensor, is_initializer=False)
-    sparse = node.attribute("sparse_value")
-    if sparse is not None:
-        return _sparse(sparse.values, sparse.dims)
-    for kind, dtype in (
-        ("float", TensorProto.FLOAT),
-        ("int", TensorProto.INT64),
-        ("string", TensorProto.STRING),
-    ):
-        one, several = node.attribute(f"value_{kind}"), node.attribute(f"value_{kind}s")
-        if one is not None:
-            return held_value(name, make_tensor(name, dtype, [], [one]), is_initializer=False)
-        if several is not None:
-            made = make_tensor(name, dtype, [len(several)], several)
+    for attribute, value in ((each.name, _value(each)) for each in node.proto.attribute):
+        if attribute == "value" and isinstance(value, TensorProto):
+            check_tensor(model, value)
+            return held_value(name, value, is_initializer=False)
+        if attribute == "sparse_value" and isinstance(value, SparseTensorProto):
+            return _sparse(value.values, value.dims)
+        if attribute in NUMBERS and isinstance(value, NUMBERS[attribute][1]):
+            several: Any = value if isinstance(value, list) else [value]
+            sides = [len(several)] if isinstance(value, list) else []
+            made = make_tensor(name, NUMBERS[attribute][0], sides, several)
             return held_value(name, made, is_initializer=False)
     raise UsageError(f"{model}: Constant {name!r} has no value")
+
+
+def _value(attribute: AttributeProto) -> Any:
+    """An attribute's value; None where it has no known type."""
+    try:
+        return get_attribute_value(attribute)
+    except ValueError:
+        return None
 
 
 def _with_attributes(node: NodeProto, given: Mapping[str, AttributeProto]) -> NodeProto:

@@ -63,7 +63,7 @@ def scan(walk: Walk, node: Node, inputs: Inputs, scope: Scope) -> list[Value]:
     values = [value for value in inputs if value is not None]
     first = max(0, len(values) - node.attribute("num_scan_inputs", 1))
     sequences, names = values[first:], body.inputs
-    axes = node.attribute("scan_input_axes") or [0] * len(sequences)
+    axes = node.attribute("scan_input_axes", []) or [0] * len(sequences)
     slices = [_slice(value, axis) for value, axis in zip(sequences, axes, strict=False)]
     given = dict(zip(names[first:], slices, strict=False))
     rounds = Rounds(walk, node, body, given, values[:first], names[:first])
@@ -71,7 +71,7 @@ def scan(walk: Walk, node: Node, inputs: Inputs, scope: Scope) -> list[Value]:
     if sequences and sequences[0].shape and axes[0] < len(sequences[0].shape):
         length = sequences[0].shape[axes[0]]
     rounds.run(_times(walk, node, length, scope), scope)
-    out_axes = node.attribute("scan_output_axes") or []
+    out_axes = node.attribute("scan_output_axes", [])
     return rounds.states + _stacked(walk, rounds, length, out_axes)
 
 

@@ -73,7 +73,7 @@ class Inference:
         if node.op in SAME and first is not None and first.shape is not None:
             return [first.type, *unknown[1:]]
         if node.domain and node.op in OWN:
-            with contextlib.suppress(ValueError, IndexError, ZeroDivisionError):
+            with contextlib.suppress(ValueError, IndexError, TypeError, ZeroDivisionError):
                 shape = OWN[node.op](node, inputs)
                 return [shape and make_tensor_type_proto(TensorProto.FLOAT, shape), *unknown[1:]]
             return unknown
