@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -117,7 +116,7 @@ class NetworkFlags:
         refuse(given(kept), "a graph stands alone, as it was exported")
         batch = None if self.batch == 1 else self.batch
         (width, height), images = input_of(self.backbone, size=self.size, batch=batch)
-        path = os.path.relpath(self.backbone)
+        path = catalogue.verbatim(self.backbone, ".")
         return Spec(path, None, width, height, classes=None, batch=images)
 
 

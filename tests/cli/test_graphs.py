@@ -74,8 +74,9 @@ def test_it_is_shown_with_its_layers_and_in_views(capsys: Capture) -> None:
     assert "not counted, no rule: my.ops::Mystery (1 calls)" in shown
     assert "stem" in shown
     Path("nets/model.onnx").unlink()
-    assert run(["compare"]) == 0
-    assert "nets/model.onnx, 8x8" in capsys.readouterr().out
+    for words in ([], ["--backbone", "./nets/model.onnx"], ["--baseline", "nets/model.onnx"]):
+        assert run(["compare", *words]) == 0
+        assert "nets/model.onnx, 8x8" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
