@@ -19,6 +19,8 @@ from archbench.spec import UsageError
 from archbench.tracebacks import first_line
 
 DEVICES = "'meta', 'auto', 'cpu', 'cuda' or another device of torch"
+OF_DATA = ("meta", "storage", "data pointer", "not allocated", "view size")
+"""Words of torch's errors about tensors that have no values, or are not laid out as on devices."""
 LIBRARY = str(Path(torch.__file__).parent)
 OURS = str(Path(__file__).parent.parent)
 
@@ -71,7 +73,7 @@ def _is_of_data(error: Exception) -> bool:
     real tensors may do.
     """
     told = str(error).lower()
-    return isinstance(error, NotImplementedError) or "meta" in told or "view size" in told
+    return isinstance(error, NotImplementedError) or any(word in told for word in OF_DATA)
 
 
 def _module(module: Any) -> nn.Module:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -19,6 +20,39 @@ class Raises(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         raise self.error
+
+
+class Asks(nn.Module):
+    """Asks for values before its layer runs."""
+
+    def __init__(self, ask: Callable[[Tensor], Any]) -> None:
+        super().__init__()
+        self.ask, self.layer = ask, nn.Linear(8, 4)
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.ask(x)
+        return self.layer(x)
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        Tensor.tolist,
+        Tensor.numpy,
+        Tensor.nonzero,
+        torch.unique,
+        lambda x: float(x.sum()),
+        lambda x: x[x > 0],
+        lambda x: bool(torch.isfinite(x).all()),
+        lambda x: x.masked_select(x > 0),
+    ],
+    ids=range(8),
+)
+def test_data_is_there_on_real_tensors(ask: Callable[[Tensor], Any]) -> None:
+    module = Asks(ask)
+    assert archbench.count(module, (2, 8), device="auto").macs == 32
+    with pytest.raises(archbench.UsageError, match=r'try count.*device="cpu"'):
+        archbench.count(module, (2, 8))
 
 
 class Chosen(nn.Module):

@@ -128,7 +128,12 @@ def check_types(*operands: Tensor) -> None:
 
 
 def _casts() -> bool:
-    return any(map(torch.is_autocast_enabled, ("cpu", "cuda")))
+    """Whether a pass is inside of torch.autocast, which torch does not tell where operators are
+    seen, but for how deep.
+    """
+    depth = torch.autocast_increment_nesting()
+    torch.autocast_decrement_nesting()
+    return depth > 1
 
 
 def nothing(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> None:
