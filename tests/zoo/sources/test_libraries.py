@@ -26,7 +26,7 @@ def test_a_library_is_asked_once_for_what_it_offers(
 ) -> None:
     timm = library.LIBRARIES["timm"]
     first = listing.listing_of(timm)
-    assert list(first.networks) == ["chain", "unpadded", "last", "plain"]
+    assert list(first.networks) == ["chain", "unpadded", "last", "pairs", "plain"]
     assert first.networks["chain"]["input"] == "64x64"
     listing.listing_of.cache_clear()
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("it is asked again"))
@@ -76,10 +76,10 @@ def test_list_shows_a_library_s_networks(
         "timm:chain",
         "timm:plain",
     ]
-    assert "2 of the 4 networks of timm" in out
+    assert "2 of the 5 networks of timm" in out
     assert run(["list", "timm:", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    assert len(listed["networks"]) == 4
+    assert len(listed["networks"]) == 5
     assert listed["networks"][0]["name"] == "timm:chain"
     assert run(["list", "timm:zzz"]) == 2
     assert "no network of timm matches 'zzz'" in capsys.readouterr().err

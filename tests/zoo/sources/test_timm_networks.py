@@ -40,6 +40,7 @@ def test_a_whole_network_is_counted_with_the_classes_given() -> None:
 
 def test_a_chain_stands_under_a_detector_and_ends_at_the_last_tap() -> None:
     assert backbone_macs(archbench.cost("timm:chain", "retinanet", size=64)) == CHAIN_MACS
+    assert backbone_macs(archbench.cost("timm:pairs", "retinanet", size=64)) == CHAIN_MACS
     backbone = backbone_of("timm:chain", "retinanet", 64)
     assert [(s.name, s.channels, s.stride) for s in backbone.tapped] == [
         ("stages_2", 16, 8),
@@ -92,6 +93,7 @@ def test_a_plain_transformer_is_built_for_its_size_on_a_pyramid() -> None:
         (("timm:chain",), {"pyramid": "simple"}, "there is no detector|there is none"),
         (("timm:chain", "retinanet"), {"size": 64, "depth": 3}, "unexpected keyword argument"),
         (("timm:plain", "faster-rcnn"), {"size": 96}, "does not give this network as a chain"),
+        (("timm:pairs", "faster-rcnn"), {"size": 64}, "does not give this network as a chain"),
         (("timm:chain",), {"size": 64, "classes": 0}, "classes is 0"),
     ],
 )

@@ -80,7 +80,7 @@ def _tapped(network: Network, size: Size, taps: Sequence[str]) -> Backbone:
     given = sorted(set(places))
     features = network.features(size, [probe.indices[place] for place in given])
     names = [probe.stages[place].name for place in places]
-    steps = chain_of(features)
+    steps = chain_of(features) if probe.is_chain else {}
     ends = [stage for stage in probe.stages if stage.name in steps]
     if set(names) <= {stage.name for stage in ends}:
         return Backbone(steps, ends, taps=names, norm=norm_of(features))

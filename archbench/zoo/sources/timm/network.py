@@ -66,8 +66,7 @@ def _key(name: str) -> str:
 def chain_of(features: nn.Module) -> dict[str, nn.Module]:
     """The steps of a network, one run after another; none where it is no such chain."""
     if isinstance(features, load("timm").models.FeatureListNet):
-        # Maps that are put together of a tuple do not come out of a step as they are.
-        steps = {} if getattr(features, "concat", False) else dict(features.items())
+        steps = dict(features.items())
     elif getattr(features, "feature_hooks", True) is None and hasattr(features, "conv_stem"):
         # The families of EfficientNet and MobileNetV3 and V4.
         stem = [name for name in ("conv_stem", "bn1", "act1") if hasattr(features, name)]

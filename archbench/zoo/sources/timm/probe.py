@@ -27,14 +27,20 @@ class Probe:
     """Those by which timm knows them."""
     maps: tuple[Size, ...]
     size: Size
+    is_chain: bool
+    """Whether each of its parts gives one tensor, as the steps of a chain do."""
 
     @classmethod
     def of(cls, network: Network, size: Size) -> Probe:
         """Find them; raises whatever the network raises for such images."""
         with torch.device("meta"):
             features = network.features(size).eval()
+        given: list[object] = []
+        for part in features.children():
+            part.register_forward_hook(lambda *call: given.append(call[-1]))
         sizes = map_sizes(ChannelsFirst(features), size)
-        return cls(stages_of(features), indices_of(features), tuple(sizes), size)
+        is_chain = all(isinstance(each, torch.Tensor) for each in given)
+        return cls(stages_of(features), indices_of(features), tuple(sizes), size, is_chain)
 
     def places(self, taps: Sequence[str]) -> list[int]:
         """Find which maps are tapped, by level or name, for none the last; raises UsageError where

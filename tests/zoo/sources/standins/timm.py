@@ -39,7 +39,7 @@ class FeatureListNet(nn.ModuleDict):
         for name, step in self.items():
             x = step(x)
             if name in self.ends:
-                maps.append(x)
+                maps.append(x[0] if isinstance(x, tuple) else x)
         return maps
 
 
@@ -82,6 +82,25 @@ def channels_last(*, features_only=False, out_indices=range(5)):
     return net
 
 
+class Pair(nn.Module):
+    """A convolution that gives its map twice over, and reads one of such."""
+
+    def __init__(self, conv):
+        super().__init__()
+        self.conv = conv
+
+    def forward(self, x):
+        x = self.conv(x[0] if isinstance(x, tuple) else x)
+        return x, x
+
+
+def pairs(*, features_only=False, out_indices=range(5)):
+    net = chain(features_only=True, out_indices=out_indices)
+    for name in list(net):
+        net[name] = Pair(net[name][0])
+    return net
+
+
 class Plain(nn.Module):
     """A plain transformer's outside: patches, and positions for one size."""
 
@@ -107,6 +126,7 @@ NETWORKS = {
     "chain": (chain, Config()),
     "unpadded": (lambda **options: chain(padding=0, **options), Config()),
     "last": (channels_last, Config()),
+    "pairs": (pairs, Config()),
     "plain": (Plain, Config(fixed=True)),
 }
 models = SimpleNamespace(FeatureListNet=FeatureListNet)
