@@ -16,6 +16,8 @@ from archbench.reasons import Flag, Reason
 
 LEAST_CHANGES = 5
 """Changes of a sensor's figure below which its refresh cannot be told."""
+DISAGREE = 0.05
+"""By how much counter and integral may differ."""
 LEAST_COUNTS = 20
 """Changes below which a counter is taken to be stuck."""
 GAP_PERIODS, GAP_S = 5, 0.5
@@ -91,6 +93,13 @@ class Counted:
     reason: Reason | None = None
     joules: float = 0.0
     seconds: float = 1.0
+    blurred_s: float = 0.0
+    """By how much the seconds may be wrong: each change lies anywhere between two readings."""
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether its time is known well enough to overrule an integral that disagrees."""
+        return self.blurred_s <= DISAGREE * self.seconds
 
     @property
     def watts(self) -> float | None:
@@ -120,6 +129,7 @@ def count(times: Floats, joules: Floats, window: Window) -> Counted:
         None,
         float(joules[changed[last] + 1] - joules[changed[first] + 1]),
         float(at[last] - at[first]),
+        float(width[first] + width[last]) / 2,
     )
 
 
@@ -160,15 +170,12 @@ class Power:
         )
 
 
-DISAGREE = 0.05
-
-
 COUNTER = "energy counter"
 
 
 def believe(integrated: float, source: str, counter: Counted, *, is_finer: bool = False) -> Power:
     """Take the counter where it is within 5 % of the integral, else the integral; a counter that is
-    finer than the sensor is taken in any case.
+    finer than the sensor is taken in any case but where its own changes are not timed within 5 %.
     """
     power = Power(
         integrated,
@@ -183,7 +190,8 @@ def believe(integrated: float, source: str, counter: Counted, *, is_finer: bool 
     counted = replace(power, watts=counter.watts, source=COUNTER, is_counted=True)
     if abs(counter.watts / integrated - 1) <= DISAGREE:
         return counted
-    return replace(counted if is_finer else power, flags=(Flag.COUNTER_POWER_DISAGREE,))
+    trusted = counted if is_finer and counter.is_timed else power
+    return replace(trusted, flags=(Flag.COUNTER_POWER_DISAGREE,))
 
 
 def above_rest(load: Power, rest: Power) -> tuple[float, float, str] | None:

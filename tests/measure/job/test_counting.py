@@ -50,7 +50,7 @@ def test_a_count_and_the_other_counters_come_back(capfd: pytest.CaptureFixture[s
     record = found.record(host.fingerprint())
     assert record.counted == found.report.totals()
     assert record.environment["code_file"] == str(Path("nets.py").resolve())
-    assert record.conditions == {"counted_on": "cpu"}
+    assert record.conditions == {"counted_on": "cpu", "seen_size": "16x16"}
     assert capfd.readouterr() == ("", "")
     assert "nets" not in sys.modules
 

@@ -173,6 +173,9 @@ class TestCounter:
             ("counter_power_disagree",),
             0.6,
         )
+        assert believe(100.0, "integral", far, is_finer=True).watts == 60
+        blurred = replace(far, blurred_s=0.6)
+        assert believe(100.0, "integral", blurred, is_finer=True).watts == 100
         alone = believe(100.0, "integral", Counted("counter_stuck"))
         assert (alone.watts, alone.counted, alone.ratio, alone.counter_reason) == (
             100,
