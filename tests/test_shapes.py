@@ -189,6 +189,7 @@ def test_a_network_that_cannot_run_is_not_counted() -> None:
         archbench.count(mismatched, (1, 3, 8, 8))
 
 
+@pytest.mark.slow
 def test_counting_the_zoo_loads_no_compiler() -> None:
     """Torch's own meta kernels would load it and sympy on first use: ten times what a count
     takes.

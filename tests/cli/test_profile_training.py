@@ -18,10 +18,11 @@ QUICK = ["--device", "cpu", "--quick", "--budget", "1", "--size", "64"]
     ("network", "batch", "loss"),
     [
         (["resnet18"], 4, "cross-entropy"),
-        (
+        pytest.param(
             ["resnet18", "-d", "refinedet"],
             2,
             "surrogate: sum over raw outputs of their mean square",
+            marks=pytest.mark.slow,
         ),
     ],
 )
@@ -62,6 +63,7 @@ def test_a_training_step_has_its_time_and_memory(
     assert "throughput" not in record["phases"]
 
 
+@pytest.mark.slow
 def test_the_page_says_that_it_is_a_step(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

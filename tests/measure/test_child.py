@@ -110,6 +110,7 @@ def test_what_a_child_starts_imports_nothing_from_there(start):
     assert ran(start) == []
 
 
+@pytest.mark.slow
 def test_a_source_tree_that_is_only_on_the_path_is_the_childs_too(tmp_path, monkeypatch):
     """Also where it is the start folder: its package is loaded from its place, not by the path."""
     tree = tmp_path / "tree"

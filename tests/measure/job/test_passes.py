@@ -119,6 +119,7 @@ def test_folding_changes_no_output(
         torch.testing.assert_close(old, new, rtol=1e-3, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_repeats_are_records_and_a_sentence(tmp_path, capsys: pytest.CaptureFixture[str]) -> None:
     command = [
         "profile",

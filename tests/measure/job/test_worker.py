@@ -264,6 +264,7 @@ def test_a_compiled_network_is_timed_as_a_whole(tmp_path):
     assert record.value("cold_ms") > 10 * record.value("latency_ms")
 
 
+@pytest.mark.slow
 def test_a_process_measured_twice_says_the_same_or_why_not(measured, tmp_path):
     records = [measured[0], run_job(measured[0].spec, measured[0].settings, Store(tmp_path))]
     first, second = (record.value("latency_ms") for record in records)

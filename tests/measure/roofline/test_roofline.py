@@ -265,6 +265,7 @@ def test_a_job_has_its_peaks_its_bounds_and_those_of_its_layers(
     assert {layer["bound_by"] for layer in data["layers"]} == {"compute", "memory"}
 
 
+@pytest.mark.slow
 def test_layers_stand_beside_their_bounds(capsys: pytest.CaptureFixture[str]) -> None:
     keep(PEAKS)
     assert run(profiled("--layers")) == 0

@@ -63,12 +63,33 @@ def standins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """A folder with libraries that stand in for real ones, which alone can be imported, and nothing
     kept of what they offer.
     """
-    folder = tmp_path / "standins"
-    shutil.copytree(Path(__file__).parent / "standins", folder)
+    with _offered(tmp_path, monkeypatch) as folder:
+        monkeypatch.chdir(tmp_path)
+        yield folder
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the libraries that stand in lie for several tests, and what is kept of them."""
+    return tmp_path_factory.mktemp("shared")
+
+
+@pytest.fixture
+def known_standins(shared: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The same libraries, of which is known what they offer once a test has asked."""
+    with _offered(shared, monkeypatch):
+        monkeypatch.chdir(tmp_path)
+        yield
+
+
+@contextmanager
+def _offered(where: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    folder = where / "standins"
+    if not folder.exists():
+        shutil.copytree(Path(__file__).parent / "standins", folder)
     monkeypatch.syspath_prepend(str(folder))
     monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(where / "cache"))
     with _fresh():
         yield folder
 

@@ -18,7 +18,7 @@ CHAIN_MACS = sum(
 )
 """Those of the stand-in's chain at 64x64."""
 
-pytestmark = pytest.mark.usefixtures("standins")
+pytestmark = pytest.mark.usefixtures("known_standins")
 
 
 def backbone_of(name: str, detector: str, size: int, **options: Any) -> Backbone:
