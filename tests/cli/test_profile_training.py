@@ -116,6 +116,7 @@ def test_what_cannot_be_is_one_line(
     assert not list(tmp_path.glob("*.jsonl"))
 
 
+@pytest.mark.slow
 def test_a_checkpoint_is_loaded_and_one_that_does_not_fit_is_one_line(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -217,6 +217,7 @@ def rehearse(environment: dict[str, str], results: Path, *words: str) -> dict[st
     return held
 
 
+@pytest.mark.slow
 def test_the_card_is_asked_through_the_stand_in_of_its_driver(nvml_stub, tmp_path) -> None:
     held = rehearse(nvml_stub(), tmp_path, "--steps", "checks", "--only", "card")
     assert held["card"].count(True) >= 6

@@ -113,6 +113,7 @@ def test_a_detector_is_timed_with_postprocessing_on_a_stated_load(tmp_path):
     )
 
 
+@pytest.mark.slow
 def test_precision_format_and_batch_are_taken_and_recorded(tmp_path):
     settings = Settings(
         device="cpu",

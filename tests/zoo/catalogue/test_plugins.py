@@ -379,6 +379,7 @@ def test_whatever_a_network_raises_before_it_is_timed_is_refused_by_its_worker(
     assert Store(tmp_path / "results").read() == []
 
 
+@pytest.mark.slow
 def test_what_a_network_raises_later_is_a_record_with_its_place(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
