@@ -26,8 +26,8 @@ def main() -> None:
         signal.signal(signal.SIGINT, _leave)
     import gc
 
+    from archbench.child import leave_start_folder
     from archbench.cli.streams import close_streams, open_streams
-    from archbench.measure.child import leave_start_folder
 
     gc.set_threshold(GARBAGE)
     leave_start_folder()

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from archbench import child
 from archbench.known import find_cost, report_of
-from archbench.measure import child
 from archbench.measure.job.result import Outcome, Result
 from archbench.reasons import Status
 from archbench.records import Record
@@ -96,10 +95,10 @@ def _count_graph(spec: Spec) -> Counted:
 def _count_apart(
     spec: Spec, check: bool, tell: Callable[[str], None], interruptions: Sequence[int] | None
 ) -> Counted:
+    from archbench.measure.job.folder import job_folder
     from archbench.measure.job.supervisor import Watch, supervise
 
-    with tempfile.TemporaryDirectory(prefix="archbench-") as name:
-        folder = Path(name)
+    with job_folder() as folder:
         asked = {"spec": spec.to_dict(), "check": check, "supervisor": os.getpid()}
         (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
         watch = Watch(lambda news: tell(news.get("traceback", "")), interruptions)

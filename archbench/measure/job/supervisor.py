@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-from archbench.measure import child
+from archbench import child
 from archbench.measure.job.folder import cannot_write, job_folder
 from archbench.measure.job.result import Outcome, Result
 from archbench.measure.machine import host

@@ -10,7 +10,7 @@ import json
 import subprocess
 import sys
 
-from archbench.measure import child
+from archbench import child
 
 
 def ask(*, use: bool = False, timeout_s: float | None = None) -> subprocess.CompletedProcess[str]:

@@ -63,7 +63,7 @@ def importable(entry: Entry) -> AbstractContextManager[None]:
 
 def facts(entry: Entry) -> dict[str, Any]:
     """What an environment says of a library: its version and those of what it stands on."""
-    needed = [need for need in NEEDS if need not in ("torch",) and util.find_spec(need)]
+    needed = [need for need in NEEDS if need != "torch" and util.find_spec(need)]
     return {"libraries": {need: version_of(need) for need in needed}}
 
 

@@ -8,22 +8,18 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import os
 import subprocess
 import sys
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
-from archbench import cache
+from archbench import cache, child
 from archbench.spec import UsageError
 from archbench.zoo.sources.library import LIBRARIES, NEEDS, Library, version_of
 
 KEPT = "networks"
-ROOT = str(Path(__file__).parents[3])
-"""The folder that this package lies in."""
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
 """What keeps libraries from asking a hub for anything."""
 LIST_S = 300.0
@@ -85,14 +81,10 @@ def listing_of(library: Library, *, keep: bool = True) -> Listing:
 
 def _asked(library: Library) -> dict[str, Any]:
     """Ask a library for its list in a process of its own."""
-    ask = (
-        f"import sys; sys.path.append({ROOT!r})\n"
-        f"from archbench.zoo.sources import listing; listing.tell({library.name!r})"
-    )
     try:
         done = subprocess.run(
-            [sys.executable, "-P", "-c", ask],
-            env=os.environ | OFFLINE,
+            child.command(__name__, library.name),
+            env=child.environment(OFFLINE),
             capture_output=True,
             text=True,
             timeout=LIST_S,
@@ -119,3 +111,7 @@ def tell(name: str) -> None:
     except UsageError as error:
         found = _nothing(str(error))
     print(json.dumps(found))
+
+
+if __name__ == "__main__":
+    tell(sys.argv[1])

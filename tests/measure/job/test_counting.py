@@ -42,7 +42,11 @@ def spec(name: str = "nets.py:Net", **options: str) -> Spec:
     return resolve(name, size=16, **options).spec
 
 
-def test_a_count_and_the_other_counters_come_back(capfd: pytest.CaptureFixture[str]) -> None:
+def test_a_count_and_the_other_counters_come_back(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Another test may have imported a file of this name.
+    monkeypatch.delitem(sys.modules, "nets", raising=False)
     found = counting.count(spec(), check=True)
     assert (found.report.macs, found.report.counted_on) == (16 * 16 * 24, "cpu")
     assert found.check is not None

@@ -6,19 +6,11 @@ import random
 from pathlib import Path
 
 import pytest
+from listed import BACKBONES, DETECTORS, HEADS, TRUNK, names
 
 from archbench.spec import OptionValue, Spec, UsageError
 from archbench.zoo import catalogue
-from archbench.zoo.catalogue import Entry, entries, find, network, resolve
-
-BACKBONES = entries("backbone")
-
-
-DETECTORS = entries("detector")
-
-
-def names(kept: tuple[Entry, ...]) -> list[str]:
-    return [entry.name for entry in kept if not entry.published_only]
+from archbench.zoo.catalogue import Entry, find, network, resolve
 
 
 def random_options(entry: Entry, draw: random.Random) -> dict[str, OptionValue]:
@@ -31,35 +23,6 @@ def random_options(entry: Entry, draw: random.Random) -> dict[str, OptionValue]:
             )
             drawn[option.name] = draw.choice(option.values or numbers)
     return drawn
-
-
-TRUNK = """
-builder = "trunk:trunk"
-source = "a test"
-input = "32x32"
-classes = 10
-[options.activation]
-values = ["relu", "swish"]
-[options.stem]
-values = ["conv", "pool"]
-[networks.trunk]
-[networks.lost]
-published_only = "no public layer list"
-"""
-
-
-HEADS = """
-source = "a test"
-input = "416x416"
-classes = 80
-[options.activation]
-values = ["relu", "swish"]
-[on.trunk.sets]
-stem = "pool"
-[networks.yolov3]
-[networks.yolov]
-[networks.ssd-300x]
-"""
 
 
 class TestOptions:

@@ -5,49 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from listed import BACKBONES, DETECTORS, HEADS, TRUNK, names
 
 from archbench.spec import OptionValue, UsageError
 from archbench.spelling import fold
 from archbench.zoo import catalogue
-from archbench.zoo.catalogue import Entry, Kind, entries, find, resolve
-
-BACKBONES = entries("backbone")
-
-
-DETECTORS = entries("detector")
-
-
-def names(kept: tuple[Entry, ...]) -> list[str]:
-    return [entry.name for entry in kept if not entry.published_only]
-
-
-TRUNK = """
-builder = "trunk:trunk"
-source = "a test"
-input = "32x32"
-classes = 10
-[options.activation]
-values = ["relu", "swish"]
-[options.stem]
-values = ["conv", "pool"]
-[networks.trunk]
-[networks.lost]
-published_only = "no public layer list"
-"""
-
-
-HEADS = """
-source = "a test"
-input = "416x416"
-classes = 80
-[options.activation]
-values = ["relu", "swish"]
-[on.trunk.sets]
-stem = "pool"
-[networks.yolov3]
-[networks.yolov]
-[networks.ssd-300x]
-"""
+from archbench.zoo.catalogue import Kind, entries, find, resolve
 
 
 class TestNames:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from archbench.measure import child
+from archbench import child
 
 SHADOWED = ("torch", "numpy", "random", "statistics", "profile", "sitecustomize", "archbench")
 DECOY = (
@@ -154,7 +154,7 @@ def test_the_command_leaves_its_path_given_by_the_environment(tmp_path, monkeypa
 def test_an_actor_of_ray_imports_nothing_from_there(start):
     code = """
 import sys; sys.path.remove('')
-from archbench.measure.child import leave_start_folder; leave_start_folder()
+from archbench.child import leave_start_folder; leave_start_folder()
 from archbench.measure.sweep.ray_runner import cluster
 from archbench.spec import QUICK
 import ray

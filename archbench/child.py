@@ -67,7 +67,7 @@ def main() -> None:
     from importlib.util import module_from_spec, spec_from_file_location
 
     leave_start_folder()
-    package = Path(__file__).resolve().parent.parent
+    package = Path(__file__).resolve().parent
     spec = spec_from_file_location("archbench", package / "__init__.py")
     assert spec is not None
     assert spec.loader is not None
