@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 from collections.abc import Mapping
@@ -69,6 +68,8 @@ def _shrink(where: Path, kind: str, most_bytes: int) -> None:
 
 
 def _path(kind: str, key: Mapping[str, Any]) -> Path | None:
+    import hashlib  # Loads OpenSSL: too much for a command that keeps nothing.
+
     where = folder()
     name = hashlib.sha256(json.dumps(key, sort_keys=True).encode()).hexdigest()[:16]
     return where / f"{kind}-{name}.json" if where else None

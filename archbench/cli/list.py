@@ -11,13 +11,13 @@ import typer
 from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, table_width, the_format
 from archbench.cli.offered import NAMES, is_of_library, offered_data, offered_table
 from archbench.cli.plugins import Plugins
-from archbench.papers.pairs import Pair, pairs
 from archbench.report.tables.table import MISSING, Column, Table
 from archbench.spec import UsageError, format_value
 from archbench.zoo import catalogue
 from archbench.zoo.catalogue import Entry, Kind
 
 if TYPE_CHECKING:
+    from archbench.papers.pairs import Pair
     from archbench.papers.suites import Suite
 
 KINDS: dict[str, Kind] = {"backbones": "backbone", "detectors": "detector"}
@@ -80,6 +80,8 @@ def _data(what: str, kinds: list[Kind]) -> Any:
 
         return [column.to_dict() for column in described()]
     if what == "pairs":
+        from archbench.papers.pairs import pairs
+
         return [asdict(pair) for pair in pairs()]
     return {f"{kind}s": [_plain(entry) for entry in catalogue.entries(kind)] for kind in kinds}
 
@@ -106,6 +108,8 @@ def _tables(what: str, kinds: list[Kind], width: int | None) -> list[Table]:
 
 def _pairs() -> Table:
     """A row for each pair of the papers' tables, and whether it builds."""
+    from archbench.papers.pairs import pairs
+
     listed = pairs()
     rows = [
         [pair.backbone or MISSING, pair.detector, _labels(pair), pair.status] for pair in listed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from importlib import import_module, metadata, util
+from importlib import import_module, util
 from typing import Any
 
 from archbench.spec import UsageError
@@ -90,6 +90,8 @@ def _cause(error: Exception) -> str:
 
 
 def version_of(package: str) -> str | None:
+    from importlib import metadata  # Reads mail headers: too much for a list that asks of none.
+
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
