@@ -1,0 +1,97 @@
+"""What an engine declares, and what it can be asked for."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import metadata
+
+from archbench.spec import UsageError
+
+
+@dataclass(frozen=True)
+class Package:
+    """A distribution that an engine needs, and the least version of it that fits."""
+
+    name: str
+    least: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Engine:
+    """One way to run networks. What needs the engine's library or torch loads it when called."""
+
+    name: str
+    summary: str
+    """What it is, in a few words."""
+    extra: str = ""
+    """The extra of archbench that installs it; empty where archbench itself does."""
+    runtimes: tuple[Package, ...] = ()
+    """What runs the network: its versions keep records apart."""
+    makers: tuple[Package, ...] = ()
+    """What makes the file that it runs."""
+    on_cpu: tuple[str, ...]
+    """Its precisions on a CPU."""
+    on_cuda: tuple[str, ...]
+    """Its precisions on a CUDA device."""
+    honours: frozenset[str] = frozenset()
+    """Which of the settings that some engine ignores it does not ignore."""
+    trains: bool = False
+    """Whether it runs training steps."""
+
+    @property
+    def precisions(self) -> tuple[str, ...]:
+        """Its precisions on one device or another."""
+        return tuple(dict.fromkeys((*self.on_cpu, *self.on_cuda)))
+
+    @property
+    def install(self) -> str:
+        """The command that installs it."""
+        return f"pip install 'archbench[{self.extra}]'" if self.extra else "pip install torch"
+
+    def why_not(self) -> str:
+        """Say in a line why it cannot be used here, and what installs it; empty where it can."""
+        for package in (*self.runtimes, *self.makers):
+            version = _version(package.name)
+            if version is None:
+                return f"{package.name} is not installed: {self.install}"
+            if _numbers(version) < _numbers(package.least):
+                return (
+                    f"{package.name} {version} is too old, {package.least} is the least: "
+                    f"{self.install}"
+                )
+        return ""
+
+    def versions(self) -> Mapping[str, str]:
+        """Give the versions of what runs the network, as far as it is installed."""
+        found = {package.name: _version(package.name) for package in self.runtimes}
+        return {name: version for name, version in found.items() if version}
+
+    def check_precision(self, precision: str, device: str) -> None:
+        """Raise UsageError for a precision that it does not have on a device: cpu, cuda, or auto
+        for one of them.
+        """
+        choices = {"cpu": self.on_cpu, "cuda": self.on_cuda}.get(device, self.precisions)
+        if not choices:
+            raise UsageError(f"engine {self.name} needs another device than {device}")
+        if precision not in choices:
+            where = "" if device == "auto" else f" on {device}"
+            raise UsageError(
+                f"invalid precision {precision!r} for engine {self.name}{where} "
+                f"(choose from {', '.join(choices)})"
+            )
+
+
+def _version(distribution: str) -> str | None:
+    """The version of a distribution that is installed, by its metadata; None where it is not."""
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    """The numbers at the head of a version."""
+    head = re.match(r"[0-9]+(\.[0-9]+){0,3}", version)
+    return tuple(map(int, head[0].split("."))) if head else ()
