@@ -1,0 +1,185 @@
+"""How far what an engine gives agrees with what eager fp32 gives on the same input.
+
+Two questions: how far numbers are apart (`dense_error`), and how many boxes are the same
+(`matched_share`). A network that chooses boxes itself, as two-stage detectors do between their
+stages, may give them in another order or, where two are nearly as good, choose the other one. So
+its chosen boxes are matched as a set first, and what it says of them is compared where they match.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from archbench.zoo.contracts import Detections
+from archbench.zoo.ops.boxes import iou
+
+LEAST_IOU = 0.9
+MOST_SCORE_DIFFERENCE = 0.01
+CHOSEN = ("proposals", "boxes")
+"""Fields of raw predictions that hold boxes [B, N, 4] the network has chosen itself: the fields
+after one hold a row for each of its boxes.
+"""
+
+
+class Matches(NamedTuple):
+    """Which boxes of two images are the same: places in the one and in the other, both [M]."""
+
+    found: Tensor
+    reference: Tensor
+
+
+class Choice(NamedTuple):
+    """Boxes that a network has chosen, [B, N, 4], and what it says of each, tensors [B, N, ...];
+    boxes of different `labels` [B, N], if there are any, are not the same.
+    """
+
+    boxes: Tensor
+    labels: Tensor
+    rows: list[Tensor]
+
+    def real(self, image: int) -> Tensor:
+        """The places of an image's boxes with an area: the others fill up what is missing."""
+        boxes = self.boxes[image]
+        return (boxes[:, 2:] > boxes[:, :2]).all(dim=1).nonzero()[:, 0]
+
+    def matches(self, other: Choice, image: int) -> Matches:
+        """Match an image's boxes with those of another choice."""
+        own, others = self.real(image), other.real(image)
+        allowed = self.labels[image, own, None] == other.labels[image, others]
+        matched = match_boxes(self.boxes[image, own], other.boxes[image, others], allowed)
+        return Matches(own[matched.found], others[matched.reference])
+
+
+def dense_error(outputs: Any, reference: Any) -> float:
+    """Give the worst over all output tensors of max|output - reference| / max|reference|.
+
+    Both are trees of tensors; ValueError says where their structures or shapes differ. The error is
+    infinite where a number that is not finite is in one of them only, where a reference of nothing
+    but zeros is not met, and where not one of the boxes that the network chooses is the same.
+    `chosen_share` says how many are.
+    """
+    return max((_error(*pair) for pair in _comparable(outputs, reference)), default=0.0)
+
+
+def chosen_share(outputs: Any, reference: Any) -> float | None:
+    """Give the share of boxes chosen inside the network that are the same, one to one, with an
+    intersection over union of at least 0.9, over the larger of the two counts.
+
+    None where the network chooses none.
+    """
+    matched = most = 0
+    for own, other in _parts(outputs, reference, "the output"):
+        if isinstance(own, Choice) and isinstance(other, Choice):
+            for image in range(len(own.boxes)):
+                matched += len(own.matches(other, image).found)
+                most += max(len(own.real(image)), len(other.real(image)))
+    return matched / most if most else None
+
+
+def matched_share(found: Sequence[Detections], reference: Sequence[Detections]) -> float | None:
+    """Give the share of detections that are the same, one to one, over the larger of the two
+    counts of each image.
+
+    The same are two of one label, with an intersection over union of at least 0.9 and scores within
+    0.01. None where neither has any.
+    """
+    matched = most = 0
+    for own, other in zip(found, reference, strict=True):
+        difference = (own.scores[:, None].double() - other.scores.double()).abs()
+        same = (own.labels[:, None] == other.labels) & (difference <= MOST_SCORE_DIFFERENCE)
+        matched += len(match_boxes(own.boxes, other.boxes, same).found)
+        most += max(len(own), len(other))
+    return matched / most if most else None
+
+
+def match_boxes(found: Tensor, reference: Tensor, allowed: Tensor) -> Matches:
+    """Match boxes [N, 4] with [M, 4] one to one, nearest first, where they are `allowed` [N, M] and
+    overlap enough.
+    """
+    overlap = iou(found.double(), reference.double()).nan_to_num()
+    near = (allowed & (overlap >= LEAST_IOU)).nonzero()
+    order = overlap[near[:, 0], near[:, 1]].argsort(descending=True, stable=True)
+    partners: dict[int, int] = {}
+    taken: set[int] = set()
+    for own, other in near[order].tolist():
+        if own not in partners and other not in taken:
+            partners[own] = other
+            taken.add(other)
+    places = torch.tensor([*partners.items()], dtype=torch.long).reshape(-1, 2)
+    return Matches(places[:, 0], places[:, 1])
+
+
+def _error(output: Tensor, reference: Tensor) -> float:
+    own, other = output.double(), reference.double()
+    finite = own.isfinite() & other.isfinite()
+    same = (own == other) | (own.isnan() & other.isnan())
+    if not bool((finite | same).all()):
+        return math.inf
+    difference = float((own - other)[finite].abs().amax()) if bool(finite.any()) else 0.0
+    if difference == 0:
+        return 0.0
+    largest = float(other[finite].abs().amax())
+    return difference / largest if largest else math.inf
+
+
+def _comparable(outputs: Any, reference: Any) -> Iterator[tuple[Tensor, Tensor]]:
+    """Give the tensors of two trees pair by pair, what is said of chosen boxes where they match."""
+    for own, other in _parts(outputs, reference, "the output"):
+        if isinstance(own, Tensor):
+            yield own, other
+            continue
+        images = range(len(other.boxes))
+        matched = [own.matches(other, image) for image in images]
+        if not any(len(each.found) for each in matched):
+            # Nothing was chosen by either, or they have nothing in common.
+            chose = any(len(side.real(image)) for side in (own, other) for image in images)
+            yield torch.tensor(math.inf if chose else 0.0), torch.tensor(0.0)
+            continue
+        for one, another in zip([own.boxes, *own.rows], [other.boxes, *other.rows], strict=True):
+            yield (
+                torch.cat([one[image, each.found] for image, each in enumerate(matched)]),
+                torch.cat([another[image, each.reference] for image, each in enumerate(matched)]),
+            )
+
+
+def _parts(outputs: Any, reference: Any, where: str) -> Iterator[tuple[Any, Any]]:
+    """Walk two trees of one structure: pairs of tensors and of choices, both on the CPU."""
+    if isinstance(reference, Tensor) and isinstance(outputs, Tensor):
+        if outputs.shape != reference.shape:
+            raise ValueError(
+                f"{where} is {list(outputs.shape)}, and {list(reference.shape)} in the reference"
+            )
+        yield outputs.detach().cpu(), reference.detach().cpu()
+        return
+    own, other = _children(outputs), _children(reference)
+    if own.keys() != other.keys() or (not own and outputs != reference):
+        raise ValueError(f"{where} has another structure than the reference")
+    chosen = [n for n in own if isinstance(reference, tuple) and n in CHOSEN]
+    names = [*own]
+    dense = names[: names.index(chosen[0])] if chosen else names
+    for name in dense:
+        yield from _parts(own[name], other[name], f"{where}[{name!r}]")
+    if chosen:
+        yield _choice(own, chosen[0]), _choice(other, chosen[0])
+
+
+def _children(tree: Any) -> dict[Any, Any]:
+    """The parts of a tree by their names or places; a leaf has none."""
+    if isinstance(tree, Mapping):
+        return dict(tree)
+    if isinstance(tree, tuple) and hasattr(tree, "_asdict"):
+        return dict(tree._asdict())
+    return dict(enumerate(tree)) if isinstance(tree, list | tuple) else {}
+
+
+def _choice(fields: dict[str, Tensor], chosen: str) -> Choice:
+    """The boxes in field `chosen` of raw predictions and the rows in the fields after it."""
+    names = [*fields]
+    held = {name: fields[name].detach().cpu() for name in names[names.index(chosen) :]}
+    boxes = held.pop(chosen)
+    return Choice(boxes, held.pop("labels", torch.zeros(boxes.shape[:2])), [*held.values()])
