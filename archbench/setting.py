@@ -44,7 +44,9 @@ class Setting:
     page: str | None = ""
     """Its heading on the page; empty: its words; None: not shown there."""
     stands_alone: bool = False
-    """Whether a value tells without the words which setting it is of (fp16), and is always told."""
+    """Whether a value tells without the words which setting it is of (fp16)."""
+    always_told: bool = False
+    """Whether a title tells its default too."""
     is_path: bool = False
     """Whether it names a file or a folder: in words, there is one or not."""
     cuda_only: bool = False

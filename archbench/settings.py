@@ -11,14 +11,14 @@ from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
+from archbench.engine_names import COMPILE, EAGER, check_engine, engine_of, mode_of, renewed
 from archbench.escaping import storable
 from archbench.setting import Bearing, Setting, above_0, one_of, setting
 from archbench.spec import Spec, UsageError
 
 DEVICES = re.compile(r"auto|cpu|cuda(:\d{1,4})?")
-PRECISIONS = ("fp32", "tf32", "fp16", "bf16")
+PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 MEMORY_FORMATS = ("contiguous", "channels_last")
-COMPILE_MODES = ("none", "default", "reduce-overhead", "max-autotune")
 MAX_SEED = 2**63
 MAX_S = 1_000_000_000
 """Seconds that any part of a job may take, some thirty years: what is planned stays finite."""
@@ -56,15 +56,29 @@ class Settings:
             page=None,
         ),
     )
+    engine: str = setting(
+        "eager",
+        Setting(
+            words="engine",
+            bearing=Bearing.FIGURE,
+            flag="--engine",
+            help="What runs the network: eager, compile, compile:MODE, onnxruntime, openvino or "
+            "tensorrt (archbench list engines).",
+            check=check_engine,
+            stands_alone=True,
+        ),
+    )
+    """What runs the network without its postprocessing: one of `ENGINE_NAMES`, or compile:MODE."""
     precision: str = setting(
         "fp32",
         Setting(
             words="precision",
             bearing=Bearing.FIGURE,
             flag="--precision",
-            help="fp32 (IEEE), tf32, fp16 or bf16.",
+            help="fp32 (IEEE), tf32, fp16, bf16 or int8.",
             check=one_of("precision", PRECISIONS),
             stands_alone=True,
+            always_told=True,
         ),
     )
     memory_format: str = setting(
@@ -76,6 +90,7 @@ class Settings:
             help="contiguous or channels_last.",
             check=one_of("memory format", MEMORY_FORMATS),
             stands_alone=True,
+            always_told=True,
         ),
     )
     threads: int | None = setting(
@@ -184,18 +199,6 @@ class Settings:
         ),
     )
     """Whether batch normalisations are folded into the convolutions before them."""
-    compile: str = setting(
-        "none",
-        Setting(
-            words="compiled",
-            bearing=Bearing.FIGURE,
-            flag="--compile",
-            help="torch.compile's mode, such as default.",
-            metavar="MODE",
-            check=one_of("compile mode", COMPILE_MODES),
-        ),
-    )
-    """torch.compile's mode for the network without its postprocessing; none: eager."""
     cuda_graph: bool = setting(
         False,
         Setting(
@@ -216,6 +219,16 @@ class Settings:
         ),
     )
     """Whether only deterministic algorithms are used; cuDNN then tries none out."""
+    spin: bool = setting(
+        False,
+        Setting(
+            words="threads spinning between calls",
+            bearing=Bearing.FIGURE,
+            flag="--spin",
+            help="Let the engine's threads spin while they wait for the next call.",
+        ),
+    )
+    """Whether an engine's threads keep their cores busy between calls, where it has a choice."""
     flush_cache: bool = setting(
         False,
         Setting(
@@ -277,7 +290,9 @@ class Settings:
         for name, declared in SETTINGS.items():
             if declared.check:
                 declared.check(name, getattr(self, name))
-        if self.cuda_graph and self.compile != "none":
+        if self.compile_mode:  # One spelling an engine: the default mode needs no naming.
+            object.__setattr__(self, "engine", engine_of(self.compile_mode))
+        if self.cuda_graph and self.compile_mode:
             raise UsageError(
                 "a network is compiled or replayed as a CUDA graph, not both (compile mode "
                 "reduce-overhead does both)"
@@ -285,12 +300,30 @@ class Settings:
 
     def check(self, spec: Spec) -> None:
         """Raise UsageError where a spec cannot be measured so."""
+        if self.engine_name not in (EAGER, COMPILE):
+            raise UsageError(f"engine {self.engine} cannot be measured with yet")
+        for asked, what in (
+            (self.precision == "int8", "precision int8 is"),
+            (self.spin, "spinning threads are"),
+        ):
+            if asked:
+                raise UsageError(f"{what} not for engine {self.engine}, which runs in PyTorch")
         for asked, what in (
             (self.fold_bn, "folded batch norms are"),
             (self.cuda_graph, "a CUDA graph is"),
         ):
             if asked and spec.mode == "train":
                 raise UsageError(f"{what} for inference only, not for training steps")
+
+    @property
+    def engine_name(self) -> str:
+        """One of `ENGINE_NAMES`: the engine without its mode."""
+        return self.engine.partition(":")[0]
+
+    @property
+    def compile_mode(self) -> str | None:
+        """torch.compile's mode; None: the network is not compiled."""
+        return mode_of(self.engine)
 
     @property
     def deadline(self) -> float:
@@ -322,8 +355,8 @@ class Settings:
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Settings:
-        """Read what `to_dict` wrote, ignoring what this version does not know."""
-        return cls(**{key: value for key, value in data.items() if key in SETTINGS})
+        """Read what `to_dict` wrote, now or earlier, ignoring what this version does not know."""
+        return cls(**{key: value for key, value in renewed(data).items() if key in SETTINGS})
 
 
 SETTINGS: Mapping[str, Setting] = MappingProxyType(

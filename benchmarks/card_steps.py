@@ -179,7 +179,7 @@ def compiled(place: Place) -> Iterator[Finding]:
     if not place.has_card:
         yield "tf32 under torch.compile", "needs a card", "none here", None
         return
-    yield ended_well(place.measure(place.networks.classifier, precision="tf32", compile="default"))
+    yield ended_well(place.measure(place.networks.classifier, precision="tf32", engine="compile"))
 
 
 def regions(place: Place) -> Iterator[Finding]:
@@ -187,7 +187,7 @@ def regions(place: Place) -> Iterator[Finding]:
     if not place.has_card:
         yield "graphs of the compiler with regions", "needs a card", "none here", None
         return
-    yield ended_well(place.measure(place.networks.regions, compile="reduce-overhead"))
+    yield ended_well(place.measure(place.networks.regions, engine="compile:reduce-overhead"))
 
 
 def roofline(place: Place) -> Iterator[Finding]:

@@ -75,7 +75,7 @@ def _filled(group: type, values: Mapping[str, Any]) -> Any:
     for field in fields(group):
         several = _several(hints[field.name])
         content[field.name] = (
-            {name: values[name] for name in several.options if values[name] is not None}
+            {name: values[name] for name in several.options if values[name] not in (None, [])}
             if several
             else values[field.name]
         )

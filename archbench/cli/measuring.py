@@ -13,9 +13,11 @@ import typer
 
 from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, the_format
 from archbench.cli.groups import Several, refuse
+from archbench.engine_names import engine_of
 from archbench.records import DEFAULT_FOLDER, Store
 from archbench.setting import Setting
 from archbench.settings import DEFAULT, QUICK, SETTINGS, Settings
+from archbench.spec import UsageError
 
 MOST_REPEATS = 1000
 """Fresh processes that a network is measured in at most."""
@@ -33,6 +35,8 @@ def _option(name: str, kind: Any) -> Any:
         help=declared.help + _default(name, declared),
         show_default=False,
     )
+    if name == "engine":
+        kind = list[kind]  # A sweep takes several; for one network they are counted and refused.
     return Annotated[(Path if declared.is_path else kind) | None, info]
 
 
@@ -65,6 +69,10 @@ class Protocol:
     ] = False
     given: Annotated[Mapping[str, Any], Several(TO_ALL)]
     """The settings that were given, by name."""
+    compile: Annotated[
+        str | None,
+        typer.Option("--compile", metavar="MODE", help="The same as --engine compile:MODE."),
+    ] = None
     no_measure: Annotated[bool, typer.Option("--no-measure", help="Count only.")] = False
 
     def check_counting(self, others: Sequence[str]) -> None:
@@ -73,6 +81,7 @@ class Protocol:
         """
         if self.no_measure:
             flags = [SETTINGS[name].arguments(value)[0] for name, value in self.given.items()]
+            flags += ["--compile"] if self.compile else []
             refuse(
                 [*(["--quick"] if self.quick else []), *flags, *others],
                 "networks are only counted",
@@ -80,13 +89,31 @@ class Protocol:
             )
 
     @property
+    def engines(self) -> list[str]:
+        """The engines that are asked for, each once: eager where none is."""
+        named = [replace(DEFAULT, engine=name).engine for name in self.given.get("engine", ())]
+        if self.compile:
+            compiled = replace(DEFAULT, engine=engine_of(self.compile)).engine
+            if {*named} - {compiled}:
+                raise UsageError(
+                    f"--compile {self.compile} is --engine {compiled}, and --engine "
+                    f"{' and '.join(named)} is given too: leave one of them out"
+                )
+            named = [compiled]
+        return [*dict.fromkeys(named or [DEFAULT.engine])]
+
+    @property
     def settings(self) -> Settings:
-        """The quick or the default protocol with what was given."""
+        """The quick or the default protocol with what was given, of one engine."""
+        return self.settings_in(self.engines[0])
+
+    def settings_in(self, engine: str) -> Settings:
+        """The quick or the default protocol with what was given, in an engine."""
         given: dict[str, Any] = {
             name: str(value) if isinstance(value, Path) else value
             for name, value in self.given.items()
         }
-        return replace(QUICK if self.quick else DEFAULT, **given)
+        return replace(QUICK if self.quick else DEFAULT, **{**given, "engine": engine})
 
 
 def open_store(folder: Path, *, is_document: bool = False) -> Store:

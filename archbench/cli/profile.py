@@ -141,6 +141,16 @@ class ProfileProtocol(Protocol):
         ),
     ] = False
 
+    @property
+    def settings(self) -> Settings:
+        """The settings of the one engine that is asked for."""
+        if len(self.engines) > 1:
+            raise UsageError(
+                f"profile measures one network in one engine ({' and '.join(self.engines)} are "
+                "given): name one, or let archbench sweep measure a suite in each"
+            )
+        return super().settings
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileOutput(Output):

@@ -13,6 +13,7 @@ from typing import Any
 from msgspec import Raw, Struct
 from msgspec.json import Decoder as JsonDecoder
 
+from archbench.engine_names import renewed
 from archbench.quantities import completed
 from archbench.reasons import Flag, Reason, Status
 from archbench.records.conditions import (
@@ -87,7 +88,7 @@ def _spec(data: Any) -> Spec:
 
 
 def _settings(data: Any) -> Settings | None:
-    settings: Settings | None = _sound.fit(_known(data, SETTINGS.keys()), Settings | None)
+    settings: Settings | None = _sound.fit(_known(renewed(data), SETTINGS.keys()), Settings | None)
     return settings
 
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Literal, NotRequired, TypedDict
 
 from msgspec import Meta, ValidationError, convert
 
+from archbench.engine_names import renewed
 from archbench.escaping import storable
 from archbench.quantities import QUANTITIES
 from archbench.quantity import Quantity
@@ -164,6 +165,7 @@ class Reader:
             raise RecordError(
                 f"schema version {version}, this archbench reads up to {SCHEMA_VERSION}"
             )
+        data = data | {"settings": renewed(data.get("settings"))}
         measured = self.table(data, "measured")
         self.optional(data, "counted", Counted)
         return Record(

@@ -57,7 +57,7 @@ def test_a_setting_survives_its_command_line(
 def test_all_settings_survive_one_command_line(
     asked: Callable[[str], Settings], another: Another
 ) -> None:
-    everything = {name: another(name) for name in GIVEN} | {"compile": "none"}
+    everything = {name: another(name) for name in GIVEN} | {"engine": "eager"}
     settings = replace(QUICK, **everything)
     assert asked(command(settings)) == settings
 
@@ -98,3 +98,40 @@ def test_help_has_a_section_for_each_group(capsys: pytest.CaptureFixture[str]) -
         "compare": ["Options:"],
         "list": ["Arguments:", "Options:"],
     }
+
+
+@pytest.mark.parametrize(
+    ("flags", "engine"),
+    [
+        ("--compile default", "compile"),
+        ("--compile max-autotune", "compile:max-autotune"),
+        ("--compile none", "eager"),
+        ("--compile default --engine compile:default", "compile"),
+        ("--engine compile --engine compile:default", "compile"),
+    ],
+)
+def test_a_mode_of_the_compiler_names_an_engine(
+    asked: Callable[[str], Settings], flags: str, engine: str
+) -> None:
+    assert asked(f"archbench profile resnet50 {flags}").engine == engine
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ("--engine onnxrutnime", "invalid engine 'onnxrutnime' (did you mean onnxruntime?)"),
+        ("--engine tpu", "choose from eager, compile, onnxruntime, openvino, tensorrt"),
+        ("--engine openvino:fast", "only compile has modes"),
+        ("--engine compile:max", "invalid compile mode 'max'"),
+        ("--compile defualt", "invalid compile mode 'defualt' (did you mean default?)"),
+        ("--compile default --engine openvino", "--compile default is --engine compile"),
+        ("--engine eager --engine openvino", "one engine (eager and openvino are given)"),
+        ("--engine eager --precision int8", "precision int8 is not for engine eager"),
+        ("--engine compile --spin", "spinning threads are not for engine compile"),
+    ],
+)
+def test_engines_that_are_none_or_several_are_one_line(
+    flags: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["profile", "resnet50", *flags.split()]) == 2
+    assert message in capsys.readouterr().err

@@ -10,6 +10,7 @@ import pytest
 
 from archbench.reasons import Flag, Reason, Status
 from archbench.records import Cause, Metric, Record
+from archbench.records.decoding import Decoder
 from archbench.records.reading import RecordError, read_line, read_record
 from archbench.settings import Settings
 from archbench.zoo import catalogue
@@ -229,3 +230,28 @@ def test_numbers_that_json_cannot_have_drop_their_entry() -> None:
 def test_lone_surrogates_are_written_out(form: Callable[[str], bytes]) -> None:
     line = form(json.dumps(changed("environment", "device_name", to="a \ud800 b")))
     assert read_line(line, pytest.fail).environment["device_name"] == "a \\ud800 b"
+
+
+@pytest.mark.parametrize(
+    ("mode", "engine"),
+    [("none", "eager"), ("default", "compile"), ("max-autotune", "compile:max-autotune")],
+)
+def test_the_compilers_mode_of_an_earlier_record_names_its_engine(mode: str, engine: str) -> None:
+    earlier = data()
+    del earlier["settings"]["engine"]
+    earlier["settings"]["compile"] = mode
+    quickly = Decoder().record(json.dumps(earlier).encode())
+    for record in (quickly, read_record(earlier, pytest.fail)):
+        assert record
+        assert record.settings == Settings(engine=engine)
+        assert plain(record)["settings"] == Settings(engine=engine).to_dict()
+
+
+@pytest.mark.parametrize("mode", ["fastest", 5, None])
+def test_a_record_in_no_mode_of_the_compiler_is_spoilt(mode: Any) -> None:
+    earlier = data()
+    del earlier["settings"]["engine"]
+    earlier["settings"]["compile"] = mode
+    assert Decoder().record(json.dumps(earlier).encode()) is None
+    with pytest.raises(RecordError, match=r"engine|compile"):
+        read_record(earlier, pytest.fail)

@@ -53,8 +53,8 @@ def prepare(spec: Spec, settings: Settings, device: Device, conditions: Conditio
         folded, norms = fold_batch_norms(network)
         conditions["folded_norms"] = f"{folded} of {norms}"
     network = network.to(dtype=device.dtype, memory_format=memory_format)  # type: ignore[call-overload]
-    if settings.compile != "none":
-        network.compile(mode=settings.compile)
+    if settings.compile_mode:
+        network.compile(mode=settings.compile_mode)
     place = partial(
         Tensor.to, device=device.torch_device, dtype=device.dtype, memory_format=memory_format
     )

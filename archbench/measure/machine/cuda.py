@@ -10,14 +10,14 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from archbench.measure.machine import exclusive, host
-from archbench.measure.machine.device import Clock, Device
+from archbench.measure.machine.device import DTYPES, Clock, Device
 from archbench.measure.machine.kernels import kernel_intervals, union
 from archbench.measure.power.nvml import NvmlCard
 from archbench.measure.power.use import Process, Use
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric
 from archbench.records.conditions import Environment
-from archbench.settings import PRECISIONS, Settings
+from archbench.settings import Settings
 from archbench.spec import UsageError
 
 NEEDS_CAPABILITY = {"tf32": (8, 0), "bf16": (8, 0)}
@@ -51,7 +51,7 @@ class CudaDevice(Device):
         self.card = NvmlCard(_uuid(index))
         self._lock = self._take(_uuid(index), settings)
         self._before = self.card.use()
-        self._replays = settings.cuda_graph or settings.compile in GRAPH_MODES
+        self._replays = settings.cuda_graph or settings.compile_mode in GRAPH_MODES
         # cuBLAS reads it when the context is made, and is deterministic with no other value.
         os.environ |= {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"} if settings.deterministic else {}
         self._put_in_force(settings)
@@ -214,7 +214,7 @@ def check_precision(precision: str, properties: Any) -> None:
     has = properties.major, properties.minor
     if has >= NEEDS_CAPABILITY.get(precision, has):
         return
-    others = [name for name in PRECISIONS if has >= NEEDS_CAPABILITY.get(name, has)]
+    others = [name for name in DTYPES if has >= NEEDS_CAPABILITY.get(name, has)]
     major, minor = NEEDS_CAPABILITY[precision]
     raise UsageError(
         f"precision {precision} needs a card of compute capability {major}.{minor} or newer; "

@@ -164,5 +164,5 @@ def bounds(
         name: Metric.of(name, value, source, "model", flags=flags)
         for name, (value, source) in values.items()
     }
-    is_fused = settings.fold_bn or settings.compile != "none"
+    is_fused = settings.fold_bn or settings.compile_mode is not None
     return metrics | (Metric.lacking(["roofline_bound_all_ms"], Reason.FUSED) if is_fused else {})

@@ -117,7 +117,7 @@ def _title(words: dict[str, str], versions: Sequence[str]) -> str:
     usual = {
         name: declared.tell(getattr(DEFAULT, name))
         for name, declared in DEFINING.items()
-        if not declared.stands_alone
+        if not declared.always_told
     }
     return ", ".join(
         text for key, text in words.items() if text and key not in silent and text != usual.get(key)

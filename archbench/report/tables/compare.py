@@ -36,7 +36,7 @@ QUOTED_NOTE = (
     "A line that names a paper's table quotes it: its figures are of the paper's own device. fps: "
     "images/s."
 )
-*SHARED, LAST_SHARED = (declared.words for declared in SETTINGS.values() if declared.stands_alone)
+*SHARED, LAST_SHARED = (declared.words for declared in SETTINGS.values() if declared.always_told)
 TABLES_NOTE = (
     f"Each table is of one {', '.join(('device', *SHARED))} and {LAST_SHARED}: times are not to be "
     "compared from table to table."

@@ -257,7 +257,7 @@ def test_deterministic_algorithms_are_put_in_force_and_read_back(tmp_path):
 @pytest.mark.slow
 def test_a_compiled_network_is_timed_as_a_whole(tmp_path):
     record = run_job(
-        resolve("resnet18", size=32).spec, replace(FAST, compile="default"), Store(tmp_path)
+        resolve("resnet18", size=32).spec, replace(FAST, engine="compile"), Store(tmp_path)
     )
     if record.status == "error":
         pytest.skip(f"nothing compiles here: {record.reason.message}")

@@ -198,7 +198,12 @@ def test_in_a_namespace_of_its_own_a_job_cannot_tell_whether_it_was_alone(monkey
 
 
 @pytest.mark.parametrize(
-    "changes", [{"cuda_graph": True}, {"compile": "reduce-overhead"}, {"compile": "max-autotune"}]
+    "changes",
+    [
+        {"cuda_graph": True},
+        {"engine": "compile:reduce-overhead"},
+        {"engine": "compile:max-autotune"},
+    ],
 )
 def test_the_allocator_sees_no_peak_of_what_is_replayed(monkeypatch, changes):
     card = Card()
@@ -210,10 +215,10 @@ def test_the_allocator_sees_no_peak_of_what_is_replayed(monkeypatch, changes):
     assert found["mem_reserved_peak_bytes"].value == 2000
 
 
-@pytest.mark.parametrize("mode", ["none", "default"])
-def test_the_allocators_peaks_stand_where_nothing_is_replayed(monkeypatch, mode):
+@pytest.mark.parametrize("engine", ["eager", "compile"])
+def test_the_allocators_peaks_stand_where_nothing_is_replayed(monkeypatch, engine):
     card = Card(allocated=400)
-    device = card.open(monkeypatch, replace(ALONE, compile=mode))
+    device = card.open(monkeypatch, replace(ALONE, engine=engine))
     device.reset_memory()
     card.peak = 1000
     found = device.memory(protocol="model")

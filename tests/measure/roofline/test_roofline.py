@@ -137,7 +137,7 @@ def test_the_share_is_shown_as_it_is_also_above_1() -> None:
     assert found["roofline_attainable"].value == found["roofline_bound_ms"].value > 1
 
 
-@pytest.mark.parametrize("fused", [{"fold_bn": True}, {"compile": "default"}])
+@pytest.mark.parametrize("fused", [{"fold_bn": True}, {"engine": "compile"}])
 def test_fused_operators_leave_the_second_bound_null(fused: dict[str, Any]) -> None:
     conditions = {"roofline": describe(PEAKS, FAST, cached=False)}
     found = bounds(archbench.cost("resnet18"), conditions, replace(FAST, **fused), latency_ms=1.0)

@@ -42,7 +42,7 @@ def on_card(record: Make, **changes: Any) -> Record:
             ["memory format (contiguous, channels_last)"],
         ),
         ({"settings": Settings(fold_bn=True)}, ["batch norms folded (no, yes)"]),
-        ({"settings": Settings(compile="default")}, ["compiled (none, default)"]),
+        ({"settings": Settings(engine="compile")}, ["engine (eager, compile)"]),
         ({"settings": Settings(cuda_graph=True)}, ["CUDA graph (no, yes)"]),
         ({"settings": Settings(cudnn_benchmark=False)}, ["cudnn.benchmark (yes, no)"]),
         ({"settings": Settings(weights="a.pt")}, ["loaded weights (no, yes)"]),
@@ -140,8 +140,8 @@ def test_a_place_says_what_is_not_usual(record: Make) -> None:
         == "Example GPU, fp32, contiguous, CUDA graph, deterministic"
     )
     assert (
-        where(record(settings=Settings(compile="max-autotune")))
-        == "Example GPU, fp32, contiguous, compiled (max-autotune)"
+        where(record(settings=Settings(engine="compile:max-autotune")))
+        == "Example GPU, compile:max-autotune, fp32, contiguous"
     )
     assert where(record(settings=None)) == "counted, not measured"
 
