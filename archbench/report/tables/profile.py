@@ -340,7 +340,7 @@ def _roofline(peaks: Roofs | None) -> list[str]:
         "one and its bytes at the other; "
         "'all' adds the bytes of all other operators. A share above 100 % is possible: fast "
         "algorithms multiply less, caches move more, a "
-        "probe may stay below the peak. More in the README: Roofline."
+        "probe may stay below the peak. More in the documentation: Rooflines."
     ]
     if any(Flag(flag).disturbs for flag in peaks["flags"]):
         notes.append(
