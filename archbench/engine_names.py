@@ -31,6 +31,12 @@ def mode_of(engine: str) -> str | None:
     return mode or DEFAULT_MODE if name == COMPILE else None
 
 
+def canonical(engine: str) -> str:
+    """The one spelling of an engine: the default mode of the compiler needs no naming."""
+    mode = mode_of(engine)
+    return engine_of(mode) if mode else engine
+
+
 def engine_of(mode: str) -> str:
     """The engine that compiles in a mode; none is eager."""
     return {"none": EAGER, DEFAULT_MODE: COMPILE}.get(mode, f"{COMPILE}:{mode}")

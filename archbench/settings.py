@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
-from archbench.engine_names import COMPILE, EAGER, check_engine, engine_of, mode_of, renewed
+from archbench.engine_names import COMPILE, EAGER, canonical, check_engine, mode_of, renewed
 from archbench.escaping import storable
 from archbench.setting import Bearing, Setting, above_0, one_of, setting
 from archbench.spec import Spec, UsageError
@@ -290,8 +290,7 @@ class Settings:
         for name, declared in SETTINGS.items():
             if declared.check:
                 declared.check(name, getattr(self, name))
-        if self.compile_mode:  # One spelling an engine: the default mode needs no naming.
-            object.__setattr__(self, "engine", engine_of(self.compile_mode))
+        object.__setattr__(self, "engine", canonical(self.engine))
         if self.cuda_graph and self.compile_mode:
             raise UsageError(
                 "a network is compiled or replayed as a CUDA graph, not both (compile mode "

@@ -57,7 +57,7 @@ MAY_IMPORT = {
     "counting": ["quantities", "spec", "files", "tracebacks", "shapes"],
     "records": WORDS,
     "engines": [*WORDS, "zoo", "counting"],
-    "papers": ["spec", "spelling", "files", "zoo.catalogue"],
+    "papers": ["spec", "spelling", "engine_names", "files", "zoo.catalogue"],
     "api": ["spec", "tracebacks", "zoo", "counting", "papers"],
     "known": ["cache", "spec", "zoo.catalogue", "counting", "api"],
     "measure": [*WORDS, "api", "known", "engines", "records"],

@@ -135,7 +135,8 @@ def _measure(chosen: Sequence[Claim], estimates: Estimates, store: Store, *, qui
     """
     from archbench.measure.job.supervisor import interruptions, measure
     from archbench.measure.sweep.places import places
-    from archbench.measure.sweep.queues import Order, new_run_id, plan, run
+    from archbench.measure.sweep.plans import Order, new_run_id, plan
+    from archbench.measure.sweep.queues import run
 
     order = Order(1 if quick else REPEATS, 0, new_run_id())
     code = Exit.DONE
@@ -153,7 +154,8 @@ def _measure(chosen: Sequence[Claim], estimates: Estimates, store: Store, *, qui
                 continue
             settings = replace(QUICK if quick else Settings(), device=device)
             try:
-                queues = plan(specs, settings, dict.fromkeys(places(settings), measure), order, ())
+                tasks = [(spec, settings) for spec in specs]
+                queues = plan(tasks, dict.fromkeys(places(settings), measure), order, ())
             except UsageError as error:
                 progress.line(f"{error}: {len(specs)} networks are left out")
                 continue

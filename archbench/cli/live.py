@@ -16,10 +16,13 @@ from archbench.cli.profile import doing
 from archbench.escaping import message
 from archbench.reasons import Status
 from archbench.records import Record
+from archbench.settings import DEFAULT
 
 if TYPE_CHECKING:
+    from archbench.measure.job.supervisor import Job
     from archbench.measure.sweep.places import Place
-    from archbench.measure.sweep.queues import Event, Queue
+    from archbench.measure.sweep.plans import Queue
+    from archbench.measure.sweep.queues import Event
 
 
 @dataclass(frozen=True)
@@ -57,13 +60,15 @@ class Teller:
         earlier: Sequence[Record],
         heard: Sequence[int],
     ) -> None:
-        from archbench.measure.sweep.queues import Forecast
+        from archbench.measure.sweep.plans import Forecast
         from archbench.report.data.names import short_names
 
         self._progress, self._heard = progress, heard
         self._forecast = Forecast(queues, earlier)
-        self._names = short_names([job.spec for queue in queues for job in queue.jobs])
-        self._total = sum(len(queue.jobs) for queue in queues)
+        jobs = [job for queue in queues for job in queue.jobs]
+        self._names = short_names([job.spec for job in jobs])
+        self._tells_engines = any(job.settings.engine != DEFAULT.engine for job in jobs)
+        self._total = len(jobs)
         self._running: dict[Place, str] = {}
         self._begun: dict[Place, float] = {}
         self._ended = self._failed = 0
@@ -76,9 +81,9 @@ class Teller:
 
     def tell(self, event: Event) -> None:
         """Tell of one event."""
-        name = self._names[event.job.spec]
+        name = self._name(event.job)
         if event.record:
-            self._end(event.place, event.record)
+            self._end(event.place, name, event.record)
         elif event.news:
             say_traceback(event.news.get("traceback", ""))
             self._running[event.place] = f"{name}: {doing(event.news)}"
@@ -102,7 +107,12 @@ class Teller:
             f"; about {duration(self._forecast.left_s)} left" if self._ended < self._total else ""
         )
 
-    def _end(self, place: Place, record: Record) -> None:
+    def _name(self, job: Job) -> str:
+        from archbench.report.tables.sweep import in_engine
+
+        return in_engine(self._names[job.spec], job.settings.engine, are_told=self._tells_engines)
+
+    def _end(self, place: Place, name: str, record: Record) -> None:
         self._forecast.ended(place, time.monotonic() - self._begun[place])
         self._running.pop(place)
         self._ended += 1
@@ -115,6 +125,4 @@ class Teller:
             else ""
         )
         number = f"{self._ended:>{len(str(self._total))}}/{self._total}"
-        self._progress.line(
-            f"{number}  {self._names[record.spec]}: {record.status}{how}{why}{self._left}"
-        )
+        self._progress.line(f"{number}  {name}: {record.status}{how}{why}{self._left}")

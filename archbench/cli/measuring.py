@@ -13,7 +13,7 @@ import typer
 
 from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, the_format
 from archbench.cli.groups import Several, refuse
-from archbench.engine_names import engine_of
+from archbench.engine_names import canonical, check_engine, engine_of
 from archbench.records import DEFAULT_FOLDER, Store
 from archbench.setting import Setting
 from archbench.settings import DEFAULT, QUICK, SETTINGS, Settings
@@ -90,24 +90,26 @@ class Protocol:
 
     @property
     def engines(self) -> list[str]:
-        """The engines that are asked for, each once: eager where none is."""
-        named = [replace(DEFAULT, engine=name).engine for name in self.given.get("engine", ())]
+        """The engines that are asked for, each once."""
+        for name in self.given.get("engine", ()):
+            check_engine("engine", name)
+        named = [canonical(name) for name in self.given.get("engine", ())]
         if self.compile:
-            compiled = replace(DEFAULT, engine=engine_of(self.compile)).engine
+            compiled = engine_of(self.compile)
             if {*named} - {compiled}:
                 raise UsageError(
                     f"--compile {self.compile} is --engine {compiled}, and --engine "
                     f"{' and '.join(named)} is given too: leave one of them out"
                 )
             named = [compiled]
-        return [*dict.fromkeys(named or [DEFAULT.engine])]
+        return [*dict.fromkeys(named)]
 
     @property
     def settings(self) -> Settings:
         """The quick or the default protocol with what was given, of one engine."""
-        return self.settings_in(self.engines[0])
+        return self.settings_in(*self.engines[:1])
 
-    def settings_in(self, engine: str) -> Settings:
+    def settings_in(self, engine: str = DEFAULT.engine) -> Settings:
         """The quick or the default protocol with what was given, in an engine."""
         given: dict[str, Any] = {
             name: str(value) if isinstance(value, Path) else value

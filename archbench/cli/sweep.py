@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -19,6 +18,7 @@ from archbench.cli.groups import given, grouped
 from archbench.cli.live import Teller, live
 from archbench.cli.measuring import MOST_REPEATS, Output, Protocol
 from archbench.cli.plugins import Plugins
+from archbench.cli.sweep_plan import Asked, jobs_text, show_plan
 from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import MAX_SEED, Settings
@@ -26,8 +26,7 @@ from archbench.spec import FILE, Spec, UsageError
 
 if TYPE_CHECKING:
     from archbench.measure.sweep.places import Place
-    from archbench.measure.sweep.queues import Order, Queue, Runner
-    from archbench.papers.member import Member
+    from archbench.measure.sweep.plans import Order, Queue, Runner, Task
     from archbench.papers.suites import Suite
 
 T = TypeVar("T")
@@ -37,33 +36,6 @@ COUNTING = ("--resume", "--dry-run")
 SHARD = re.compile(r"(\d{1,9})/(\d{1,9})")
 MOST_JOBS = 100_000
 """Jobs that are planned at once at most."""
-
-
-@dataclass(frozen=True)
-class Asked:
-    """What is to be swept: networks, the rows that they stand in, and what there is of them
-    already.
-    """
-
-    specs: Sequence[Spec]
-    members: Sequence[Member]
-    """The rows of the suites, those without a network too."""
-    store: Store
-    earlier: Sequence[Record]
-    """Every record of the results folder."""
-    resume: bool
-    form: str
-    """json, markdown, latex, or empty for tables for people."""
-
-    @property
-    def done(self) -> Sequence[Record]:
-        """The records that may stand for a job."""
-        return self.earlier if self.resume else ()
-
-    @property
-    def missing(self) -> list[Member]:
-        """The rows without a network."""
-        return [member for member in self.members if not member.spec]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,43 +96,62 @@ class JobFlags:
 @grouped
 def sweep(network: SuiteFlags, jobs: JobFlags, protocol: Protocol, output: Output) -> int:
     """Count and measure the networks of suites, each in processes of its own, and append a record
-    for every one.
+    for every one. --engine is repeatable: each network is measured once an engine.
 
     Example: archbench sweep vovnet/table4 --quick
     """
-    from archbench.measure.sweep.queues import Order, new_run_id, plan
+    from archbench.measure.sweep.plans import Order, new_run_id, plan
 
-    form, settings = output.form, protocol.settings
+    settings = protocol.settings
     protocol.check_counting([flag for flag in given(jobs) if flag not in COUNTING])
-    asked = _asked(network, output, form, jobs)
+    asked = _asked(network, protocol, output, jobs)
     if not jobs.dry_run:
         _check_code(asked.specs, is_allowed=network.allow_code, ray=jobs.ray)
     if protocol.no_measure:
         return _count(asked, dry_run=jobs.dry_run)
-    for spec in asked.specs:
-        settings.check(spec)
+    tasks = _tasks(asked, protocol)
     repeats = jobs.repeats or (1 if protocol.quick else REPEATS)
-    _check_jobs(len(asked.specs), repeats, jobs.order_seed or 0)
+    _check_jobs(len(tasks), repeats, jobs.order_seed or 0)
     order = Order(repeats, jobs.order_seed or 0, new_run_id())
     with _runners(settings, jobs.ray) as runners:
-        queues = plan(asked.specs, settings, runners, order, asked.done)
-        return _show_plan(queues, asked) if jobs.dry_run else _measure(queues, order, asked)
+        queues = plan(tasks, runners, order, asked.done)
+        if not jobs.dry_run:
+            return _measure(queues, order, asked)
+        show_plan(queues, asked)
+    return Exit.DONE
 
 
-def _asked(network: SuiteFlags, output: Output, form: str, jobs: JobFlags) -> Asked:
-    from archbench.measure.sweep.queues import part
+def _asked(network: SuiteFlags, protocol: Protocol, output: Output, jobs: JobFlags) -> Asked:
+    from archbench.measure.sweep.plans import part
 
     chosen = [_suite(name) for name in network.suites]
     parts = _parts(network.shard)
     store = Store(output.results) if jobs.dry_run else output.open_store()
+    engines: dict[Spec, list[str]] = {}
+    for suite in chosen:
+        for spec in suite.specs:
+            engines.setdefault(spec, []).extend(protocol.engines or suite.engines)
     return Asked(
-        part(_distinct(spec for suite in chosen for spec in suite.specs), *parts),
+        part([*engines], *parts),
+        {spec: _distinct(named) for spec, named in engines.items()},
         _distinct(member for suite in chosen for member in suite.members),
         store,
         store.read(),
         jobs.resume,
-        form,
+        output.form,
     )
+
+
+def _tasks(asked: Asked, protocol: Protocol) -> list[Task]:
+    """Every network in each of its engines; raises UsageError for what cannot be measured so."""
+    settings = {
+        engine: protocol.settings_in(engine)
+        for engine in _distinct(chain.from_iterable(asked.engines.values()))
+    }
+    tasks = [(spec, settings[engine]) for spec in asked.specs for engine in asked.engines[spec]]
+    for spec, way in tasks:
+        way.check(spec)
+    return tasks
 
 
 def _check_code(specs: Iterable[Spec], *, is_allowed: bool, ray: str | None) -> None:
@@ -172,13 +163,13 @@ def _check_code(specs: Iterable[Spec], *, is_allowed: bool, ray: str | None) -> 
         raise UsageError(f"--allow-code runs the code that is named: {', '.join(named)}")
 
 
-def _check_jobs(networks: int, repeats: int, order_seed: int) -> None:
+def _check_jobs(tasks: int, repeats: int, order_seed: int) -> None:
     """Raise UsageError, before any is planned, for jobs that no sweep has."""
     if abs(order_seed) >= MAX_SEED:
         raise UsageError(f"order seed is {order_seed}: it must be below 2**63")
-    if networks * repeats > MOST_JOBS:
+    if tasks * repeats > MOST_JOBS:
         raise UsageError(
-            f"{networks:,} networks in {repeats:,} processes each are {networks * repeats:,} jobs, "
+            f"{tasks:,} networks in {repeats:,} processes each are {tasks * repeats:,} jobs, "
             f"and a sweep has at most {MOST_JOBS:,}: lower --repeats, or run it in parts (--shard)"
         )
 
@@ -211,48 +202,6 @@ def _runners(settings: Settings, ray: str | None) -> Iterator[dict[Place, Runner
     yield dict.fromkeys(places(settings), measure)
 
 
-def _show_plan(queues: Sequence[Queue], asked: Asked) -> Exit:
-    from archbench.measure.sweep.queues import Forecast
-    from archbench.report.tables.sweep import Share, duration, plan_table
-
-    forecast = Forecast(queues, asked.earlier)
-    jobs = [job for queue in queues for job in queue.jobs]
-    if asked.form == "json":
-        planned = [
-            {"place": queue.place.name, "command": job.spec.command(), **job.conditions}
-            for queue in queues
-            for job in queue.jobs
-        ]
-        return _print_json(
-            asked, {"jobs": planned, "estimate_s": round(forecast.left_s)}, Exit.DONE
-        )
-    left = Counter(job.spec for job in jobs)
-    done = Counter(record.spec for queue in queues for record in queue.done)
-    each_s = {job.spec: forecast.job_s(queue.place, job) for queue in queues for job in queue.jobs}
-    shares = [
-        Share(spec, left[spec], done[spec], left[spec] * each_s.get(spec, 0.0))
-        for spec in asked.specs
-    ]
-    where = "; ".join(
-        f"{len(queue.jobs)} on {queue.place.device_name} ({queue.place.name})" for queue in queues
-    )
-    known = len(forecast.known.keys() & left.keys())
-    note = (
-        f"An estimate: {known} of {len(left)} networks by how long the same took here before, the "
-        "others by the protocol's budgets."
-    )
-    title = f"{_jobs(len(jobs))}: {where}; about {duration(forecast.left_s)}"
-    print_tables(
-        [
-            plan_table(
-                shares, asked.members, title=title, notes=[note], width=table_width(asked.form)
-            )
-        ],
-        asked.form,
-    )
-    return Exit.DONE
-
-
 def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
     from archbench.measure.job.supervisor import interruptions
     from archbench.measure.sweep.queues import run
@@ -277,17 +226,17 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
         networks = [
             {
                 "command": outcome.spec.command(),
+                "engine": outcome.engine,
                 "ok": outcome.ok,
                 "latency_ms": outcome.times_ms,
                 "is_repeatable": outcome.is_repeatable,
             }
             for outcome in per_network
         ]
-        return _print_json(
-            asked, {**run_data, "networks": networks, "records": _endings(records)}, ended
-        )
+        asked.print_json({**run_data, "networks": networks, "records": _endings(records)})
+        return ended
     if per_network:
-        title = f"run {order.run_id}, {_jobs(len(records) - before)}" + (
+        title = f"run {order.run_id}, {jobs_text(len(records) - before)}" + (
             f"; {before} from before" if before else ""
         )
         print_tables(
@@ -299,7 +248,8 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
 
 def _count(asked: Asked, *, dry_run: bool) -> Exit:
     from archbench.measure.job.supervisor import interruptions
-    from archbench.measure.sweep.queues import count, counted, new_run_id
+    from archbench.measure.sweep.plans import counted, new_run_id
+    from archbench.measure.sweep.queues import count
     from archbench.report.tables.sweep import counted_table
 
     records = counted(asked.specs, asked.done)
@@ -326,7 +276,8 @@ def _count(asked: Asked, *, dry_run: bool) -> Exit:
                 progress.line(f"counted {number} of {len(left)}")
     ended = _exit(records, asked, interrupted=bool(heard))
     if asked.form == "json":
-        return _print_json(asked, {"records": _endings(records)}, ended)
+        asked.print_json({"records": _endings(records)})
+        return ended
     print_tables([counted_table(records, asked.members, width=table_width(asked.form))], asked.form)
     return ended
 
@@ -343,12 +294,6 @@ def _exit(records: Sequence[Record], asked: Asked, *, interrupted: bool) -> Exit
     )
 
 
-def _print_json(asked: Asked, data: dict[str, Any], ended: Exit) -> Exit:
-    missing = [{"label": member.label, "why": member.why} for member in asked.missing]
-    print(json.dumps({**data, "missing": missing}, indent=2, allow_nan=False))
-    return ended
-
-
 def _endings(records: Sequence[Record]) -> list[dict[str, Any]]:
     return [
         {"record_id": record.record_id, "command": record.spec.command(), "status": record.status}
@@ -359,7 +304,3 @@ def _endings(records: Sequence[Record]) -> list[dict[str, Any]]:
 
 def _distinct(items: Iterable[T]) -> list[T]:
     return list(dict.fromkeys(items))
-
-
-def _jobs(count: int) -> str:
-    return f"{count} job{'s' * (count != 1)}"

@@ -10,6 +10,7 @@ from itertools import product
 from math import prod
 from typing import Any
 
+from archbench.engine_names import EAGER, canonical, check_engine
 from archbench.papers.member import Member, resolved
 from archbench.spec import FLAGS, OptionValue, UsageError
 from archbench.spelling import did_you_mean
@@ -68,6 +69,16 @@ class Table:
         if key in self.data and not listed:
             raise self.error(f"{key} is an empty list")
         return listed
+
+    def engines(self) -> tuple[str, ...]:
+        """The engines that the table names; eager where it names none."""
+        named = self.values("engine", (str,))
+        try:
+            for name in named:
+                check_engine("engine", name)
+        except UsageError as error:
+            raise self.error(str(error)) from None
+        return tuple(dict.fromkeys(map(canonical, named))) or (EAGER,)
 
     def text(self, key: str) -> str:
         """The text under a key; empty where it is not there."""

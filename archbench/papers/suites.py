@@ -13,6 +13,7 @@ has the form of one suite there:
     include = ["vovnet/table4", { ... }]
                             more rows: those of a suite, or another grid, which may have a label;
                             { suite = "vovnet/table4", batch = [1, 8] }: a suite's, called otherwise
+    engine                  the engine that runs the networks, or a list of them (default: eager)
     only = { detector = ..., options = { ... } }
                             the rows that fit stay; of several values for a key one fits
     exclude = { ... } or [{ ... }, { ... }]
@@ -33,6 +34,7 @@ from itertools import filterfalse
 from pathlib import Path
 from typing import Any
 
+from archbench.engine_names import EAGER
 from archbench.files import parse_toml, read_text
 from archbench.papers.grid import grid
 from archbench.papers.member import Member, resolved, row_of
@@ -56,6 +58,8 @@ class Suite:
     name: str
     title: str
     members: tuple[Member, ...]
+    engines: tuple[str, ...] = (EAGER,)
+    """In which engines its networks are measured where nothing else is asked for."""
 
     @property
     def specs(self) -> tuple[Spec, ...]:
@@ -202,7 +206,7 @@ def _extent(member: Member) -> tuple[int, int]:
 
 def _suite_of(name: str, table: Table) -> Suite:
     """Make the suite that a table of a TOML file describes."""
-    table.check_keys("title", *NETWORK, "options", "include", "only", "exclude")
+    table.check_keys("title", "engine", *NETWORK, "options", "include", "only", "exclude")
     members = _networks(table)
     for included in table.tables("include"):
         included.check_keys("suite", *NETWORK, "options", "label")
@@ -217,7 +221,7 @@ def _suite_of(name: str, table: Table) -> Suite:
         members = left
     if not members:
         raise table.error('it names no network; backbone = "vovnet39" would be one')
-    return Suite(name, table.text("title"), tuple(members))
+    return Suite(name, table.text("title"), tuple(members), table.engines())
 
 
 def _networks(table: Table) -> list[Member]:

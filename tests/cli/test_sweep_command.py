@@ -111,6 +111,40 @@ def test_several_suites_are_one_plan_with_each_network_once(capsys):
     assert len(commands) == len(set(commands)) == 10
 
 
+def planned_engines(capsys: pytest.CaptureFixture[str], *words: str) -> Counter[tuple[str, str]]:
+    assert run(["sweep", *words, "--dry-run", "--json", "--repeats", "2"]) == 0
+    jobs = json.loads(capsys.readouterr().out)["jobs"]
+    return Counter((job["command"].split("--size ")[1].split()[0], job["engine"]) for job in jobs)
+
+
+def test_each_network_is_planned_once_an_engine(capsys):
+    words = [own_suite(TWO), "--engine", "eager", "--engine", "compile", "--engine", "compile"]
+    assert planned_engines(capsys, *words) == {
+        (size, engine): 2 for size in ("32x32", "64x64") for engine in ("eager", "compile")
+    }
+    assert run(["sweep", *words, "--dry-run"]) == 0
+    out = capsys.readouterr().out
+    assert out.count("resnet18") == 4
+    assert out.count("compile ") == 2
+    assert "0 of 4 networks in an engine" in out
+
+
+def test_a_suite_names_its_engines_and_a_flag_others(capsys):
+    text = f'engine = ["compile:default", "compile:max-autotune", "compile"]\n{TWO}'
+    of_suite = planned_engines(capsys, own_suite(text))
+    assert {engine for _, engine in of_suite} == {"compile", "compile:max-autotune"}
+    assert {*of_suite.values()} == {2}
+    of_flag = planned_engines(capsys, own_suite(text), "--engine", "eager")
+    assert {engine for _, engine in of_flag} == {"eager"}
+
+
+def test_an_engine_of_a_suite_that_is_none_is_one_line(capsys):
+    assert run(["sweep", own_suite(f'engine = "onnxrutnime"\n{TWO}'), "--dry-run"]) == 2
+    assert capsys.readouterr().err == (
+        "error: mine.toml: invalid engine 'onnxrutnime' (did you mean onnxruntime?)\n"
+    )
+
+
 BAD = {
     "an unknown suite": (["vovnet/tabel4"], "did you mean vovnet/table4"),
     "no suite": ([], "SUITE"),

@@ -25,7 +25,7 @@ from archbench.measure.job.supervisor import Job, RefusedError, Watch, measure
 from archbench.measure.machine import host
 from archbench.measure.power.nvml import NvmlCard
 from archbench.measure.sweep.places import Place, only
-from archbench.measure.sweep.queues import Keep, Runner
+from archbench.measure.sweep.plans import Keep, Runner
 from archbench.reasons import Reason, Status
 from archbench.records import Cause, Record
 from archbench.records.reading import read_record

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -16,6 +16,7 @@ from archbench.report.data.names import short_names, wrap_name
 from archbench.report.data.rows import flags_of
 from archbench.report.tables.compare import WIDTH, endings, name_width, named_lines
 from archbench.report.tables.table import MISSING, Column, Table
+from archbench.settings import DEFAULT
 from archbench.spec import Spec
 
 NETWORK = Column("network", "left")
@@ -23,11 +24,12 @@ NETWORK = Column("network", "left")
 
 @dataclass(frozen=True)
 class Share:
-    """One network of a sweep: how many jobs it still needs, how many it has, and the seconds that
-    they are expected to take.
+    """One network of a sweep in one engine: how many jobs it still needs, how many it has, and the
+    seconds that they are expected to take.
     """
 
     spec: Spec
+    engine: str
     left: int
     done: int
     seconds: float
@@ -35,9 +37,10 @@ class Share:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the processes that measured one network found."""
+    """What the processes that measured one network in one engine found."""
 
     spec: Spec
+    engine: str
     records: tuple[Record, ...]
 
     @property
@@ -60,11 +63,12 @@ class Outcome:
 
 
 def outcomes(records: Iterable[Record]) -> list[Outcome]:
-    """Group records by network, in the order of their first."""
-    groups: dict[Spec, list[Record]] = {}
+    """Group records by network and engine, in the order of their first."""
+    groups: dict[tuple[Spec, str], list[Record]] = {}
     for record in records:
-        groups.setdefault(record.spec, []).append(record)
-    return [Outcome(spec, tuple(group)) for spec, group in groups.items()]
+        engine = (record.settings or DEFAULT).engine
+        groups.setdefault((record.spec, engine), []).append(record)
+    return [Outcome(spec, engine, tuple(group)) for (spec, engine), group in groups.items()]
 
 
 def plan_table(
@@ -75,13 +79,19 @@ def plan_table(
     notes: Sequence[str],
     width: int | None = WIDTH,
 ) -> Table:
-    """A row for each network, names broken to fit a width; notes on the rows that have none."""
+    """A row for each network and engine, names broken to fit a width; notes on the rows that have
+    none.
+    """
     names = short_names([share.spec for share in shares])
-    cells = [
+    figures = [
         [str(share.left), str(share.done), duration(share.seconds) if share.left else MISSING]
         for share in shares
     ]
-    columns = [Column("jobs"), Column("done"), Column("about")]
+    columns, cells = _with_engines(
+        [share.engine for share in shares],
+        [Column("jobs"), Column("done"), Column("about")],
+        figures,
+    )
     rows = _rows([names[share.spec] for share in shares], columns, cells, width)
     return Table([NETWORK, *columns], rows, title, [*notes, *rows_notes(members)])
 
@@ -89,30 +99,57 @@ def plan_table(
 def summary_table(
     ended: Sequence[Outcome], members: Sequence[Member], *, title: str, width: int | None = WIDTH
 ) -> Table:
-    """A row for each network: how its processes ended, the median of their medians and how far
-    these lie apart.
+    """A row for each network and engine: how its processes ended, the median of their medians and
+    how far these lie apart.
     """
     names = short_names([outcome.spec for outcome in ended])
-    cells = [
+    figures = [
         [f"{outcome.ok} of {len(outcome.records)}", *_times(outcome.times_ms)] for outcome in ended
     ]
-    columns = [Column("ok"), Column("forward\n(ms)"), Column("least"), Column("most")]
-    shaky = [names[outcome.spec] for outcome in ended if not outcome.is_repeatable]
-    notes = (
-        [f"not_repeatable, more than {100 * REPEATABLE:.0f} % apart: {'; '.join(shaky)}"]
-        if shaky
-        else []
+    columns, cells = _with_engines(
+        [outcome.engine for outcome in ended],
+        [Column("ok"), Column("forward\n(ms)"), Column("least"), Column("most")],
+        figures,
     )
+    rows = _rows([names[outcome.spec] for outcome in ended], columns, cells, width)
+    notes = [*_outcome_notes(ended, names), *rows_notes(members)]
+    return Table([NETWORK, *columns], rows, title, notes)
+
+
+def _outcome_notes(ended: Sequence[Outcome], names: Mapping[Spec, str]) -> Iterator[str]:
+    """What is not repeatable, what is flagged, and what did not end well and why."""
+    are_told = any(outcome.engine != DEFAULT.engine for outcome in ended)
+    labelled = [
+        (in_engine(names[outcome.spec], outcome.engine, are_told=are_told), outcome)
+        for outcome in ended
+    ]
+    shaky = [label for label, outcome in labelled if not outcome.is_repeatable]
+    if shaky:
+        yield f"not_repeatable, more than {100 * REPEATABLE:.0f} % apart: {'; '.join(shaky)}"
     records = [record for outcome in ended for record in outcome.records]
     flags = Counter(flag for record in records for flag in flags_of(record))
-    notes += [f"{flag}: {count} of {len(records)} records" for flag, count in flags.items()]
-    rows = _rows([names[outcome.spec] for outcome in ended], columns, cells, width)
-    return Table(
-        [NETWORK, *columns],
-        rows,
-        title,
-        [*notes, *dict.fromkeys(endings(records, names)), *rows_notes(members)],
+    for flag, count in flags.items():
+        yield f"{flag}: {count} of {len(records)} records"
+    yield from dict.fromkeys(
+        ending
+        for label, outcome in labelled
+        for ending in endings(outcome.records, {outcome.spec: label})
     )
+
+
+def in_engine(name: str, engine: str, *, are_told: bool) -> str:
+    """A network's name, with its engine where engines are told."""
+    return f"{name}, {engine}" if are_told else name
+
+
+def _with_engines(
+    engines: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[str]]
+) -> tuple[list[Column], list[list[str]]]:
+    """Columns and cells with the engines before them, unless all are the default."""
+    if {*engines} <= {DEFAULT.engine}:
+        return [*columns], [[*row] for row in cells]
+    with_engine = [[engine, *row] for engine, row in zip(engines, cells, strict=True)]
+    return [Column("engine", "left"), *columns], with_engine
 
 
 def counted_table(

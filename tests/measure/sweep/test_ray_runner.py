@@ -16,9 +16,10 @@ import pytest
 
 from archbench.measure.job.supervisor import measure
 from archbench.measure.sweep.places import Place, places
-from archbench.measure.sweep.queues import Order, Runner, plan, run
+from archbench.measure.sweep.plans import Order, Runner, Task, plan
+from archbench.measure.sweep.queues import run
 from archbench.records import Record, Store
-from archbench.settings import QUICK
+from archbench.settings import QUICK, Settings
 from archbench.spec import UsageError
 from archbench.zoo.catalogue import resolve
 
@@ -27,6 +28,10 @@ pytestmark = pytest.mark.slow
 FAST = replace(QUICK, budget_s=0.3, threads=1, device="cpu")
 SPECS = [resolve("resnet18", size=side).spec for side in (32, 64)]
 ORDER = Order(repeats=1, seed=0, run_id="a run")
+
+
+def tasks(settings: Settings) -> list[Task]:
+    return [(spec, settings) for spec in SPECS]
 
 
 def test_without_ray_the_answer_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -57,7 +62,7 @@ def measured(
 ) -> list[Record]:
     store = Store(folder)
     for _ in run(
-        plan(SPECS, FAST, runners, ORDER, store.read()),
+        plan(tasks(FAST), runners, ORDER, store.read()),
         store.append,
         [] if interruptions is None else interruptions,
     ):
@@ -102,7 +107,9 @@ def test_a_refused_job_is_refused_and_an_interruption_reaches_the_worker(runners
     with pytest.raises(UsageError, match="tf32"):
         list(
             run(
-                plan(SPECS, replace(FAST, precision="tf32"), runners, ORDER, []),
+                plan(
+                    [(spec, replace(FAST, precision="tf32")) for spec in SPECS], runners, ORDER, []
+                ),
                 Store(tmp_path / "none").append,
                 [],
             )
@@ -110,7 +117,7 @@ def test_a_refused_job_is_refused_and_an_interruption_reaches_the_worker(runners
     interruptions: list[int] = []
     long = replace(FAST, budget_s=60, target=1e-9)
     store = Store(tmp_path / "interrupted")
-    for event in run(plan(SPECS, long, runners, ORDER, []), store.append, interruptions):
+    for event in run(plan(tasks(long), runners, ORDER, []), store.append, interruptions):
         if event.news.get("phase") == "latency" and not interruptions:
             interruptions.append(signal.SIGINT)
     assert [record.status for record in store.read()] == ["interrupted"]
@@ -125,7 +132,7 @@ def test_a_supervisor_that_is_lost_is_a_row_and_the_rest_is_not_begun(tmp_path):
     ray.shutdown()
     with cluster("local", FAST) as runners:
         store = Store(tmp_path)
-        for event in run(plan(SPECS, FAST, runners, ORDER, []), store.append, []):
+        for event in run(plan(tasks(FAST), runners, ORDER, []), store.append, []):
             if event.news:
                 (lost,) = (runner.args[0] for runner in runners.values())  # type: ignore[attr-defined]
                 ray.kill(lost)

@@ -16,19 +16,17 @@ import pytest
 
 from archbench.measure.job.supervisor import Job, RefusedError, Watch
 from archbench.measure.sweep.places import Place
-from archbench.measure.sweep.queues import (
-    Event,
+from archbench.measure.sweep.plans import (
     Forecast,
     Keep,
     Order,
     Queue,
-    count,
     counted,
     new_run_id,
     part,
     plan,
-    run,
 )
+from archbench.measure.sweep.queues import Event, count, run
 from archbench.reasons import Reason, Status
 from archbench.records import Cause, Record, Store
 from archbench.settings import QUICK, Settings
@@ -90,7 +88,7 @@ class Jobs:
 def planned(
     runners: dict[Place, Any], records: list[Record] | None = None, order: Order = ORDER
 ) -> list[Queue]:
-    return plan(SPECS, QUICK, runners, order, records or [])
+    return plan([(spec, QUICK) for spec in SPECS], runners, order, records or [])
 
 
 def swept(queues: list[Queue], store: Store, interruptions: list[int] | None = None) -> list[Event]:
@@ -103,6 +101,40 @@ def test_every_network_has_its_repeats_in_shuffled_rounds_and_never_twice_in_a_r
         specs = [job.spec for job in queue.jobs]
         assert all(Counter(specs[begin : begin + 5]) == Counter(SPECS) for begin in (0, 5, 10))
         assert all(one != other for one, other in pairwise(specs))
+
+
+def test_the_engines_of_a_network_follow_one_another_in_every_round() -> None:
+    engines = [replace(QUICK, engine=name) for name in ("eager", "onnxruntime", "openvino")]
+    tasks = [(spec, way) for spec in SPECS for way in engines]
+    for seed in range(20):
+        (queue,) = plan(tasks, {HERE: Jobs()}, replace(ORDER, seed=seed), [])
+        done = [(job.spec, job.settings) for job in queue.jobs]
+        assert all(Counter(done[at : at + 15]) == Counter(tasks) for at in (0, 15, 30))
+        groups = [done[at : at + 3] for at in range(0, 45, 3)]
+        assert all(len({spec for spec, _ in group}) == 1 for group in groups)
+        assert all(one[0][0] != other[0][0] for one, other in pairwise(groups))
+        assert len({group[0][1] for group in groups}) > 1
+
+
+def test_a_record_is_of_its_own_engine_alone() -> None:
+    engines = [replace(QUICK, engine=name) for name in ("eager", "openvino")]
+    tasks = [(spec, way) for spec in SPECS[:2] for way in engines]
+    records = [done(SPECS[0], settings=engines[1]) for _ in range(2)] + [done(SPECS[1])]
+    (queue,) = plan(tasks, {HERE: Jobs()}, ORDER, records)
+    assert Counter((job.spec, job.settings.engine) for job in queue.jobs) == {
+        (SPECS[0], "eager"): 3,
+        (SPECS[0], "openvino"): 1,
+        (SPECS[1], "eager"): 2,
+        (SPECS[1], "openvino"): 3,
+    }
+
+
+def test_the_engines_of_a_network_stay_on_one_card() -> None:
+    tasks = [(spec, replace(QUICK, engine=name)) for spec in SPECS for name in ("eager", "compile")]
+    queues = plan(tasks, {card: Jobs(card) for card in CARDS}, ORDER, [])
+    left, right = ({job.spec for job in queue.jobs} for queue in queues)
+    assert left | right == {*SPECS}
+    assert not left & right
 
 
 def test_the_order_is_the_seed_s_and_records_say_both() -> None:
@@ -265,7 +297,7 @@ def test_two_cards_work_side_by_side(tmp_path: Path) -> None:
         return "ok"
 
     runners = {card: Jobs(card, **{spec.size: wait for spec in SPECS}) for card in CARDS}
-    queues = plan(SPECS[:4], QUICK, runners, ORDER, [])
+    queues = plan([(spec, QUICK) for spec in SPECS[:4]], runners, ORDER, [])
     ended = [event.record for event in run(queues, Store(tmp_path).append, []) if event.record]
     assert len(ended) == 12
     assert {record.conditions["busy_cards_beside"] for record in ended} >= {1}

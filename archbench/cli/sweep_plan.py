@@ -1,0 +1,122 @@
+"""What a sweep is asked for, and what it would do."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from archbench.cli.formats import print_tables, table_width
+from archbench.records import Record, Store
+from archbench.spec import Spec
+
+if TYPE_CHECKING:
+    from archbench.measure.sweep.plans import Forecast, Queue
+    from archbench.papers.member import Member
+    from archbench.report.tables.sweep import Share
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is to be swept: networks, the rows that they stand in, and what there is of them
+    already.
+    """
+
+    specs: Sequence[Spec]
+    engines: Mapping[Spec, Sequence[str]]
+    """In which engines each network is measured."""
+    members: Sequence[Member]
+    """The rows of the suites, those without a network too."""
+    store: Store
+    earlier: Sequence[Record]
+    """Every record of the results folder."""
+    resume: bool
+    form: str
+    """json, markdown, latex, or empty for tables for people."""
+
+    @property
+    def done(self) -> Sequence[Record]:
+        """The records that may stand for a job."""
+        return self.earlier if self.resume else ()
+
+    @property
+    def missing(self) -> list[Member]:
+        """The rows without a network."""
+        return [member for member in self.members if not member.spec]
+
+    def print_json(self, data: dict[str, Any]) -> None:
+        """Print what was found, and the rows without a network."""
+        missing = [{"label": member.label, "why": member.why} for member in self.missing]
+        print(json.dumps({**data, "missing": missing}, indent=2, allow_nan=False))
+
+
+def show_plan(queues: Sequence[Queue], asked: Asked) -> None:
+    """Show which jobs are left, where, and about how long they take."""
+    from archbench.measure.sweep.plans import Forecast
+    from archbench.report.tables.sweep import duration, plan_table
+
+    forecast = Forecast(queues, asked.earlier)
+    jobs = [job for queue in queues for job in queue.jobs]
+    if asked.form == "json":
+        planned = [
+            {"place": queue.place.name, "command": job.spec.command()}
+            | {"engine": job.settings.engine, **job.conditions}
+            for queue in queues
+            for job in queue.jobs
+        ]
+        asked.print_json({"jobs": planned, "estimate_s": round(forecast.left_s)})
+        return
+    where = "; ".join(
+        f"{len(queue.jobs)} on {queue.place.device_name} ({queue.place.name})" for queue in queues
+    )
+    left = {(job.spec, job.settings) for job in jobs}
+    what = "networks" if {*map(len, asked.engines.values())} <= {1} else "networks in an engine"
+    known = len(forecast.known.keys() & left)
+    note = (
+        f"An estimate: {known} of {len(left)} {what} by how long the same took here before, the "
+        "others by the protocol's budgets."
+    )
+    title = f"{jobs_text(len(jobs))}: {where}; about {duration(forecast.left_s)}"
+    print_tables(
+        [
+            plan_table(
+                _shares(queues, asked, forecast),
+                asked.members,
+                title=title,
+                notes=[note],
+                width=table_width(asked.form),
+            )
+        ],
+        asked.form,
+    )
+
+
+def _shares(queues: Sequence[Queue], asked: Asked, forecast: Forecast) -> list[Share]:
+    """What is left and what is done of each network in each engine."""
+    from archbench.report.tables.sweep import Share
+
+    jobs = [(queue.place, job) for queue in queues for job in queue.jobs]
+    left = Counter((job.spec, job.settings.engine) for _, job in jobs)
+    done = Counter(
+        (record.spec, record.settings.engine)
+        for queue in queues
+        for record in queue.done
+        if record.settings
+    )
+    each_s = {(job.spec, job.settings.engine): forecast.job_s(place, job) for place, job in jobs}
+    return [
+        Share(
+            *asked_for,
+            left[asked_for],
+            done[asked_for],
+            left[asked_for] * each_s.get(asked_for, 0.0),
+        )
+        for asked_for in ((spec, engine) for spec in asked.specs for engine in asked.engines[spec])
+    ]
+
+
+def jobs_text(count: int) -> str:
+    """A number of jobs in words."""
+    return f"{count} job{'s' * (count != 1)}"

@@ -1,0 +1,212 @@
+"""Many jobs before they are run: which are still to be run, where and in which order, and about how
+long they take. Torch-free.
+
+Repeats of a network lie apart, in an order that a seed draws, so that drift and heat do not fall on
+one network; they stay at one place, since two cards of one model are two devices. The engines of a
+network follow one another, so that what drifts falls on all of them alike.
+"""
+
+from __future__ import annotations
+
+import datetime
+import uuid
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from random import Random
+from typing import TypeAlias, TypeVar
+
+from archbench import __version__
+from archbench.measure.job.supervisor import Job, Watch
+from archbench.measure.sweep.places import Place
+from archbench.reasons import Status
+from archbench.records import Record
+from archbench.settings import Settings, same_job
+from archbench.spec import Spec
+
+START_S = 8.0
+"""About what a job takes besides its timing: to start, count, build and warm up."""
+TIMED = 1.1
+"""The part of the budget that timing and the passes after it take at most."""
+
+T = TypeVar("T")
+Task: TypeAlias = tuple[Spec, Settings]
+"""A network and how it is measured."""
+Keep = Callable[[Record, Path | None], Record]
+"""Appends a record and the file that its samples may be in; gives the record as written."""
+Runner = Callable[[Job, Keep, Watch], Record]
+"""Runs one job, keeps its record and gives it: `supervisor.measure`, or a stand-in for it
+elsewhere.
+"""
+
+
+@dataclass(frozen=True)
+class Order:
+    """How often each task is measured, and the seed of the order."""
+
+    repeats: int
+    seed: int
+    run_id: str
+
+
+@dataclass(frozen=True)
+class Queue:
+    """The jobs of one place, and what runs them there."""
+
+    place: Place
+    jobs: tuple[Job, ...]
+    run: Runner
+    done: tuple[Record, ...] = ()
+    """Records of earlier jobs that are not run again."""
+
+
+def new_run_id() -> str:
+    """A name for a sweep: when it began, and four digits against two in one second."""
+    return f"{datetime.datetime.now(datetime.UTC):%Y%m%dT%H%M%S}-{uuid.uuid4().hex[:4]}"
+
+
+def part(items: Sequence[T], index: int, count: int) -> Sequence[T]:
+    """The `index`-th of `count` parts, from 1; the parts of one list have every item once."""
+    return items[index - 1 :: count]
+
+
+def plan(
+    tasks: Sequence[Task], runners: Mapping[Place, Runner], order: Order, done: Sequence[Record]
+) -> list[Queue]:
+    """Queue what `done` lacks: every task `repeats` times, a network at the place where most of it
+    was done, else at each in turn.
+    """
+    finished = {place: _finished(tasks, place, done) for place in runners}
+    counts = {place: Counter(task for task, _ in found) for place, found in finished.items()}
+    shares: dict[Place, dict[Task, int]] = {place: {} for place in runners}
+    for index, group in enumerate(_by_network(tasks).values()):
+        first = index % len(runners)
+        place = max(
+            [*runners][first:] + [*runners][:first],
+            key=lambda place: sum(counts[place][task] for task in group),
+        )
+        shares[place] |= {task: order.repeats - counts[place][task] for task in group}
+    return [
+        Queue(
+            place,
+            _jobs(share, place, order),
+            runners[place],
+            tuple(record for task, record in finished[place] if task in share),
+        )
+        for place, share in shares.items()
+    ]
+
+
+def _finished(
+    tasks: Iterable[Task], place: Place, done: Iterable[Record]
+) -> list[tuple[Task, Record]]:
+    """The records that are results of tasks from a place, each with its task."""
+    networks = _by_network(tasks)
+    return [
+        (task, record)
+        for record in done
+        if record.status.is_finished and place.ran(record)
+        for task in networks.get(record.spec, ())
+        if _alike(record, task)
+    ]
+
+
+def _by_network(tasks: Iterable[Task]) -> dict[Spec, list[Task]]:
+    """Group tasks by network, in the order of their first."""
+    networks: dict[Spec, list[Task]] = {}
+    for task in tasks:
+        networks.setdefault(task[0], []).append(task)
+    return networks
+
+
+def _alike(record: Record, task: Task) -> bool:
+    """Whether a record was measured with settings that give the same figures; `Place.ran` knows
+    better which device it was.
+    """
+    spec, settings = task
+    return (
+        record.spec == spec and record.settings is not None and same_job(record.settings, settings)
+    )
+
+
+def _jobs(share: Mapping[Task, int], place: Place, order: Order) -> tuple[Job, ...]:
+    """The jobs of a place: round after round over all that is left, the networks of each shuffled
+    and the engines of each network, no network twice in a row.
+    """
+    random = Random(order.seed)
+    networks = _by_network(share)
+    tasks: list[Task] = []
+    for repeat in range(max(share.values(), default=0)):
+        left = {
+            spec: [task for task in group if share[task] > repeat]
+            for spec, group in networks.items()
+        }
+        turn = [spec for spec, group in left.items() if group]
+        random.shuffle(turn)
+        if tasks and turn[0] == tasks[-1][0]:
+            turn.append(turn.pop(0))
+        for spec in turn:
+            random.shuffle(left[spec])
+            tasks += left[spec]
+    return tuple(
+        Job(
+            *task,
+            order.run_id,
+            {"order": number, "order_seed": order.seed},
+            place.variables,
+        )
+        for number, task in enumerate(tasks, start=1)
+    )
+
+
+def counted(specs: Sequence[Spec], done: Sequence[Record]) -> list[Record]:
+    """The last record of each spec that this version of archbench has counted, or found that it
+    cannot.
+    """
+    last = {
+        record.spec: record
+        for record in done
+        if record.settings is None
+        and record.status.is_finished
+        and record.environment.get("archbench") == __version__
+    }
+    return [last[spec] for spec in specs if spec in last]
+
+
+class Forecast:
+    """How long jobs will take: as the same have taken here before, else what their protocol allows;
+    then as this sweep goes.
+    """
+
+    def __init__(self, queues: Iterable[Queue], done: Sequence[Record]) -> None:
+        queues = list(queues)
+        self.known: dict[Task, float] = {}
+        for queue in queues:
+            wanted = {(job.spec, job.settings) for job in queue.jobs}
+            for task, record in _finished(wanted, queue.place, done):
+                if record.status == Status.OK:
+                    self.known[task] = START_S / 2 + sum(record.phases.values())
+        self._left = {
+            queue.place: deque(self.job_s(queue.place, job) for job in queue.jobs)
+            for queue in queues
+        }
+        self._spent_s = self._expected_s = 0.0
+
+    def job_s(self, place: Place, job: Job) -> float:
+        """What one job is expected to take, seconds."""
+        energy_s = job.settings.energy_s if place.kind == "cuda" else 0.0
+        return self.known.get(
+            (job.spec, job.settings), START_S + TIMED * job.settings.budget_s + energy_s
+        )
+
+    @property
+    def left_s(self) -> float:
+        """What is left of the longest queue, seconds."""
+        pace = self._spent_s / self._expected_s if self._expected_s else 1.0
+        return pace * max((sum(jobs) for jobs in self._left.values()), default=0.0)
+
+    def ended(self, place: Place, took_s: float) -> None:
+        """Learn of a job's end."""
+        self._expected_s += self._left[place].popleft()
+        self._spent_s += took_s
