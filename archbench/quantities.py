@@ -196,6 +196,20 @@ ROWS: tuple[Quantity, ...] = (
     ),
     _kind("macs_other", "other products", "Multiply-accumulates of products of activations."),
     _kind("macs_recurrent", "recurrent layers", "Multiply-accumulates of recurrent layers."),
+    _other(
+        "macs_depthwise",
+        "multiply-adds of depthwise convolutions",
+        "Multiply-accumulates of convolutions with as many groups as input channels.",
+        unit="multiply-adds",
+        scale=BILLIONS,
+    ),
+    _other(
+        "call_count",
+        "calls that multiply",
+        "Calls of convolutions, linear layers and other products in one forward pass.",
+        unit="count",
+        scale=WHOLE,
+    ),
     _time(
         "cold_ms",
         "first forward",

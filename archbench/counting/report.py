@@ -43,6 +43,11 @@ class Call:
     elements: int
     kind: Kind = "convolution"
 
+    @property
+    def is_depthwise(self) -> bool:
+        """Whether it is a convolution with as many groups as input channels, of several."""
+        return self.groups > 1 and self.groups == self.in_shape[-1 - len(self.kernel)]
+
 
 @dataclass(frozen=True)
 class ParamKinds:
@@ -151,6 +156,15 @@ class CostReport:
     @property
     def macs_recurrent(self) -> int:
         return self.macs_by_kind["recurrent"]
+
+    @cached_property
+    def macs_depthwise(self) -> int:
+        """Of convolutions with as many groups as input channels."""
+        return sum(call.macs for call in self.calls if call.is_depthwise)
+
+    @property
+    def call_count(self) -> int:
+        return len(self.calls)
 
     @cached_property
     def flops(self) -> int:

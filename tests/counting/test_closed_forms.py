@@ -105,6 +105,14 @@ def test_convolution(layer: Any, source: tuple[int, ...], out: tuple[int, ...]) 
     assert call.op == f"conv{'_transpose' if is_transposed(layer) else ''}{len(layer.kernel_size)}d"
 
 
+@pytest.mark.parametrize("name", CONVOLUTIONS)
+def test_a_depthwise_convolution_has_a_group_for_each_input_channel(name: str) -> None:
+    layer, source, _ = CONVOLUTIONS[name]
+    report = archbench.count(layer, (BATCH, *source))
+    assert report.macs_depthwise == (report.macs if name.startswith("depthwise") else 0)
+    assert report.call_count == 1
+
+
 @ALL_CONVOLUTIONS
 def test_the_bound_is_below_without_groups(
     layer: Any, source: tuple[int, ...], out: tuple[int, ...]
