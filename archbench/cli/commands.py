@@ -41,6 +41,9 @@ COMMANDS = {
     "plot": (
         "Draw figures as PNG and SVG: VoVNet's, Huang et al.'s, CSPNet's, DSNet's and our own."
     ),
+    "predict": (
+        "Predict what a network takes, by the networks of other families that were measured."
+    ),
     "report": (
         "Write one HTML page of all records: tables, a plot of any two columns, the "
         "papers' tables, claims and figures."

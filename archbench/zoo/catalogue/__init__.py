@@ -6,6 +6,7 @@ for a spec. `family` says what those files hold.
 """
 
 from archbench.zoo.catalogue.entry import Entry, Kind, Option, Options
+from archbench.zoo.catalogue.kinship import families
 from archbench.zoo.catalogue.loading import entries, use_plugin
 from archbench.zoo.catalogue.memory import forget
 from archbench.zoo.catalogue.names import find, find_detector
@@ -21,6 +22,7 @@ __all__ = [
     "Option",
     "Options",
     "entries",
+    "families",
     "find",
     "find_detector",
     "forget",

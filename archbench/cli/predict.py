@@ -1,0 +1,66 @@
+"""`archbench predict`: what a network would take that was not measured."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from archbench.cli.compare import Results, read_records
+from archbench.cli.exit import Exit
+from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, the_format
+from archbench.cli.groups import grouped
+from archbench.cli.predicting import counted_networks
+from archbench.cli.profile import NetworkFlags
+from archbench.spec import UsageError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """What is predicted from, and how it is printed."""
+
+    results: Results = None
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="On devices whose name has this in it.")
+    ] = ""
+    as_json: AsJson = False
+    as_markdown: AsMarkdown = False
+    as_latex: AsLatex = False
+
+
+@grouped
+def predict(network: NetworkFlags, evidence: Evidence) -> int:
+    """Predict what a network takes, by the networks of other families that were measured.
+
+    Each device and setting of the records predicts for itself, from eight networks on, inside the
+    range that was measured, with an interval and the error that it stands on.
+
+    Example: archbench predict vovnet57 -d refinedet512
+    """
+    form = the_format(json=evidence.as_json, markdown=evidence.as_markdown, latex=evidence.as_latex)
+    spec = network.resolve()
+    from archbench.report.data.configurations import configurations, measured_setups
+    from archbench.report.data.prediction import Prediction, answers
+    from archbench.report.tables.predict import tables
+
+    by_setup = {
+        setup: found
+        for setup, found in measured_setups(configurations(read_records(evidence.results))).items()
+        if evidence.device.lower() in setup.lower()
+    }
+    if not by_setup:
+        on = f" on a device called {evidence.device!r}" if evidence.device else ""
+        raise UsageError(
+            f"nothing was measured{on} to predict from; archbench sweep pairs --quick measures the "
+            "papers' pairs"
+        )
+    with counted_networks({spec}) as networks:
+        given = answers([spec], by_setup, networks)
+    if form == "json":
+        print(json.dumps([answer.row() for answer in given], indent=2, allow_nan=False))
+    else:
+        print_tables(tables(given), form)
+    is_any = any(isinstance(answer.found, Prediction) for answer in given)
+    return Exit.DONE if is_any else Exit.FAILED

@@ -1,0 +1,90 @@
+"""Predictions by the records of one setup: which networks stand for it, with which counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from archbench.quantities import is_of_one_card
+from archbench.report.data.configurations import Configuration
+from archbench.report.data.counts import Count
+from archbench.report.data.prediction.predictor import Prediction, Predictor, Refusal
+from archbench.report.data.prediction.work import Network, Sample, Work
+from archbench.spec import Spec, UsageError
+
+PREDICTED = ("latency_ms", "total_ms", "energy_per_image_j")
+"""The figures that can be predicted."""
+AN_IMAGE = ("energy_per_image_j",)
+"""Those of an image; the others are of a call."""
+
+
+class Networks:
+    """What predictions follow from, network by network: `count` counts one that no record has
+    counted so far, or raises UsageError; `families` names its families.
+    """
+
+    def __init__(self, count: Count, families: Callable[[Spec], frozenset[str]]) -> None:
+        self._count, self._families = count, families
+        self._known: dict[Spec, Network | None] = {}
+
+    def find(self, spec: Spec, counts: Mapping[str, Any] | None = None) -> Network | None:
+        """Give a network's, by what a record has counted where that is enough; None where it
+        cannot be counted.
+        """
+        if spec not in self._known:
+            work = Work.of(counts or {}, spec.batch) or self._counted(spec)
+            self._known[spec] = work and Network(work, spec.batch, self._families(spec))
+        return self._known[spec]
+
+    def _counted(self, spec: Spec) -> Work | None:
+        try:
+            return Work.of(self._count(spec), spec.batch)
+        except UsageError:
+            return None
+
+
+class SetupPredictor:
+    """Predicts figures of networks that were not measured, by the configurations of one setup."""
+
+    def __init__(self, configurations: Sequence[Configuration], networks: Networks) -> None:
+        self._configurations, self._networks = configurations, networks
+        self._predictors: dict[tuple[str, str], Predictor] = {}
+
+    def words(self, mode: str) -> list[str]:
+        """The figures that any of the configurations has, of inference or of training."""
+        of_mode = [each for each in self._configurations if each.spec.mode == mode]
+        return [word for word in PREDICTED if any(each.estimate(word) for each in of_mode)]
+
+    def predict(self, spec: Spec, word: str = "total_ms") -> Prediction | Refusal:
+        """Predict a figure by its word, one of `PREDICTED`, or say why that cannot be."""
+        key = (word, spec.mode)
+        if key not in self._predictors:
+            self._predictors[key] = Predictor(self._samples(*key))
+        network = self._networks.find(spec)
+        if network is None:
+            return Refusal("its multiply-adds are not known in full")
+        found = self._predictors[key].predict(network)
+        if isinstance(found, Prediction) and word in AN_IMAGE:
+            return replace(found, value=found.value / spec.batch)
+        return found
+
+    def _samples(self, word: str, mode: str) -> list[Sample]:
+        samples = []
+        for each in self._of_one_card(word):
+            estimate = each.estimate(word) if each.spec.mode == mode else None
+            network = estimate and self._networks.find(each.spec, each.newest.counts)
+            if network and estimate and estimate.value > 0:
+                calls = each.spec.batch if word in AN_IMAGE else 1
+                samples.append(Sample(network, calls * estimate.value))
+        return samples
+
+    def _of_one_card(self, word: str) -> Sequence[Configuration]:
+        """The configurations whose figures are of the newest's card, where they hold for one card
+        alone.
+        """
+        if not is_of_one_card(word) or not self._configurations:
+            return self._configurations
+        newest = max(self._configurations, key=lambda each: each.newest.time_utc)
+        card = newest.newest.environment.get("uuid")
+        return [e for e in self._configurations if e.newest.environment.get("uuid") == card]
