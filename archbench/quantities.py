@@ -40,7 +40,8 @@ def _kind(name: str, what: str, meaning: str) -> Quantity:
 _other = partial(_counted, is_column=False, is_profiled=False)
 _measured = partial(Quantity, group="measured")
 _time = partial(_measured, topic="time", unit="ms", scale=MILLISECONDS)
-_images = partial(_measured, topic="time", unit="images/s", scale=HUNDREDTHS)
+_images = partial(_measured, topic="time", unit="images/s", scale=HUNDREDTHS, is_more_better=True)
+_whole = partial(_time, is_profiled=False, is_later=True)
 _memory = partial(_measured, topic="device memory", unit="bytes", type=int, scale=MEGABYTES)
 _power = partial(_measured, topic="power", unit="W", scale=WATTS)
 _energy = partial(_measured, topic="energy", unit="J", scale=JOULES)
@@ -267,6 +268,23 @@ ROWS: tuple[Quantity, ...] = (
     ),
     _time("postprocess_ms", "postprocess", "Decoding and suppression, until detections are ready."),
     _time("total_ms", "both", "Forward and postprocess of the same call: what a user waits for."),
+    _time(
+        "latency_ms_p50",
+        "forward, 50 % within",
+        "The median of the calls of latency_ms in one process: that figure itself.",
+        is_profiled=False,
+        is_later=True,
+    ),
+    _whole("total_ms_ci95_lo", "both, 95 % from", "The lower end of the interval of total_ms."),
+    _whole("total_ms_ci95_hi", "both, 95 % to", "The upper end of the interval of total_ms."),
+    *(
+        _whole(
+            f"total_ms_p{percent}",
+            f"both, {percent} % within",
+            f"The time within which {percent} % of the calls of total_ms were done.",
+        )
+        for percent in (50, 90, 95, 99)
+    ),
     _images(
         "fps",
         "images/s, forward",
@@ -296,6 +314,7 @@ ROWS: tuple[Quantity, ...] = (
         "Multiply-accumulates a second of the forward pass: the papers' computation efficiency.",
         topic="rate",
         unit="1e9/s",
+        is_more_better=True,
         scale=Scale("G", digits=1),
         rule=Rule(
             ("macs", "fps"), lambda macs, fps: macs * fps / 1e9, "macs * fps", is_of_inference=True
@@ -308,6 +327,7 @@ ROWS: tuple[Quantity, ...] = (
         "Operations a second of the forward pass, two a multiply-accumulate of `macs_all`.",
         topic="rate",
         unit="1/s",
+        is_more_better=True,
         scale=Scale("G", 1e-9, 1),
         rule=Rule(
             ("macs_all", "fps"),
@@ -345,6 +365,7 @@ ROWS: tuple[Quantity, ...] = (
         "The share of a forward pass that its layers need at least.",
         topic="roofline",
         unit="1",
+        is_more_better=True,
         scale=PERCENT,
         alone="layers' roofline bound / forward",
         rule=Rule(
@@ -466,9 +487,13 @@ COUNTED: Mapping[str, Quantity] = MappingProxyType(
     {row.name: row for row in ROWS if row.group == "counted" and row.is_column}
 )
 MEASURED: Mapping[str, Quantity] = MappingProxyType(
-    {row.name: row for row in ROWS if row.group == "measured" and row.is_column}
+    {
+        row.name: row
+        for row in sorted(ROWS, key=lambda row: row.is_later)
+        if row.group == "measured" and row.is_column
+    }
 )
-"""The stable columns of what is counted and of what is measured."""
+"""The stable columns of what is counted and of what is measured, later ones last."""
 FIGURES: Mapping[str, Quantity] = MappingProxyType(
     {name: row for name, row in {**COUNTED, **MEASURED}.items() if row.is_number}
 )

@@ -88,6 +88,10 @@ class Quantity:
     """The time that it is computed from, whose interval and flags are its own."""
     is_column: bool = True
     """Whether it is one of the stable columns."""
+    is_later: bool = False
+    """Whether its column stands behind those that were there before it."""
+    is_more_better: bool = False
+    """Whether of two values the larger one is the better."""
     is_profiled: bool = True
     """Whether it has a line in `profile`'s tables."""
     is_extra: bool = False

@@ -5,6 +5,7 @@ them.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,6 +23,7 @@ from archbench.cli.formats import (
 )
 from archbench.cli.groups import refuse
 from archbench.cli.messages import say
+from archbench.papers.accuracies import DATASET, dataset_named
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import UsageError, origin_of
 from archbench.zoo import catalogue
@@ -53,11 +55,30 @@ def compare(
     ] = None,
     where: Annotated[
         list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Only with this value of a column; repeatable."),
+        typer.Option(
+            metavar="CONDITIONS",
+            help="Only where a column has a value, KEY=VALUE, or stands to one as COLUMN OP VALUE "
+            "says, with <, <=, >, >=, = or !=, joined by and; repeatable.",
+        ),
     ] = None,
+    top: Annotated[
+        int | None, typer.Option("--top", metavar="N", min=1, help="Only the first N of a table.")
+    ] = None,
+    pareto: Annotated[
+        str | None,
+        typer.Option(
+            metavar="X,Y", help="Only those that no other is better than in all of these."
+        ),
+    ] = None,
+    dataset: Annotated[
+        str, typer.Option(metavar="NAME", help="The data set of published accuracies.")
+    ] = DATASET,
     sort: Annotated[
         str | None,
-        typer.Option(metavar="COLUMN", help="Order by a column; -COLUMN: the largest first."),
+        typer.Option(
+            metavar="COLUMN",
+            help="Order by a column; -COLUMN: the largest first. Default of tables: whole time.",
+        ),
     ] = None,
     group: Annotated[
         str | None, typer.Option(metavar="COLUMN", help="A table for each value of a column.")
@@ -88,17 +109,28 @@ def compare(
     form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
     if group and form in ("csv", "json"):
         refuse(["--group"], "rows are in no tables", instead=f"--{form}")
-    from archbench.report.data import selection
-    from archbench.report.tables.compare import WIDTH, Layout, tables
+    from archbench.report.data import conditions, narrowing, selection
+    from archbench.report.tables.compare import WIDTH, Layout, in_layout, tables
 
     chosen = selection.columns(columns)
     layout = Layout(
-        None if form else WIDTH, sort, selection.column(group) if group else None, chosen
+        None if form else WIDTH,
+        sort,
+        selection.column(group) if group else None,
+        chosen,
+        dataset_named(dataset),
     )
+    asked = [condition for text in where or () for condition in conditions.conditions(text)]
+    axes = narrowing.axes(pareto) if pareto else []
     every = read_records(results)
     backbones = [_backbone(name) for name in backbone or ()]
     detectors = [(entry.name, side) for entry, side in map(catalogue.find_detector, detector or ())]
-    records = selection.select(every, selection.Filters(backbones, detectors, device, where or ()))
+    records = selection.select(every, selection.Filters(backbones, detectors, device))
+    records = conditions.meeting(records, asked, layout.dataset)
+    if axes:
+        records = narrowing.on_frontier(records, axes, layout.dataset)
+    if top:
+        records = narrowing.first(records, top, partial(in_layout, layout=layout))
     if every and not records:
         say(f"none of {len(every)} records is what the filters ask for")
     against = _baseline(every, baseline, force=force)
@@ -158,7 +190,8 @@ def _print_rows(
     from archbench.report.data.rows import COLUMNS, rows, rows_with_published
     from archbench.report.data.selection import ordered
 
-    data = rows_with_published(records) if form == "json" else rows(records)
+    as_rows = rows_with_published if form == "json" else rows
+    data = as_rows(records, layout.dataset)
     names = list(layout.columns or COLUMNS)
     if baseline:
         from archbench.report.data.baseline import against, ratio_columns

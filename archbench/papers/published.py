@@ -238,6 +238,15 @@ def row_for(spec: Spec) -> tuple[Published, ...]:
     Of several rows the one with most figures that have a column of ours, then with most figures,
     then the first.
     """
+    ranked = ranked_rows(spec)
+    return ranked[0] if ranked else ()
+
+
+@cache
+def ranked_rows(spec: Spec) -> tuple[tuple[Published, ...], ...]:
+    """The rows of the papers' tables whose figures may stand beside a spec, that of `row_for`
+    first.
+    """
     rows: dict[tuple[str, ...], list[Published]] = {}
     for figure in figures_for(spec):
         if figure.holds_for(spec):
@@ -248,7 +257,7 @@ def row_for(spec: Spec) -> tuple[Published, ...]:
     ranked = sorted(
         zip(comparable, rows.values(), strict=True), key=lambda pair: (-pair[0], -len(pair[1]))
     )
-    return tuple(ranked[0][1]) if ranked else ()
+    return tuple(tuple(row) for _, row in ranked)
 
 
 def beside(spec: Spec) -> tuple[dict[str, float], str]:

@@ -44,7 +44,7 @@ def test_the_table(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["compare", "--results", str(results)]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "Example GPU, fp32, contiguous"
-    assert "vovnet39 + refinedet320   56.28     32.626   32.655   122.08    20.00  50.00" in lines
+    assert "vovnet39 + refinedet320   56.28     32.626   122.08    20.00  50.00  33.5" in lines
     assert max(map(len, lines)) <= 80
 
 
@@ -230,7 +230,12 @@ def test_filters_that_leave_nothing_say_so(
     ("arguments", "expected"),
     [
         (["--backbone", "vovnett39"], "no backbone is called 'vovnett39'; did you mean vovnet39"),
-        (["--where", "latency=3"], "there is no column 'latency'; did you mean latency_ms"),
+        (["--where", "latencies=3"], "there is no column 'latencies'; did you mean latency_ms"),
+        (["--where", "latency<3MB"], "--where latency<3MB: total_ms is a number; 'MB' is no unit"),
+        (["--where", "device<z"], "--where device<z: device is text, which = and != compare alone"),
+        (["--pareto", "macs"], "--pareto macs: it takes two figures or more"),
+        (["--pareto", "macs,batch"], "--pareto batch: batch is no figure"),
+        (["--dataset", "coco-test"], "no published accuracy is on 'coco-test' (did you mean coco-"),
         (["--where", "batch"], "--where batch: it takes KEY=VALUE, such as precision=fp16"),
         (["--where", "batch=two"], "--where batch=two: batch is a number"),
         (["--sort", "speed"], "there is no column 'speed'; archbench compare --csv shows them all"),
@@ -390,3 +395,59 @@ def test_of_many_repeats_the_widest_is_told(
         "Medians of 2 processes; furthest apart, in ms: vovnet39 + refinedet704 20.00 to"
         in capsys.readouterr().out
     )
+
+
+def decided_ones(folder: Path) -> Path:
+    """A results folder with whole times: two that cannot be told apart, a better one, a worse."""
+    for name, total_ms in (
+        ("resnet50-v1", 20.0),
+        ("vovnet39", 20.1),
+        ("vovnet57", 30.0),
+        ("densenet201", 40.0),
+    ):
+        times = {
+            word: Metric(value, "ms", spread={"ci95": [0.99 * value, 1.01 * value]})
+            for word, value in (("latency_ms", total_ms - 1), ("total_ms", total_ms))
+        }
+        record = Record(
+            spec=catalogue.resolve(name, "refinedet320").spec,
+            settings=Settings(),
+            status=Status.OK,
+            counted={"params": 56283844},
+            measured=times,
+            environment={"device": "cuda:0", "device_name": "Example GPU"},
+        )
+        Store(folder).append(record)
+    return folder
+
+
+def test_the_table_says_what_is_tied_and_what_is_best(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compare", "--results", str(decided_ones(tmp_path))]) == 0
+    cells = [line.split() for line in capsys.readouterr().out.splitlines() if "20  " in line]
+    assert [(row[0], row[6], row[-1]) for row in cells] == [
+        ("resnet50-v1", "20.00", "F"),
+        ("vovnet39", "20.10=", "F"),
+        ("vovnet57", "30.00", "F"),
+        ("densenet201", "40.0", "32.5"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        (["--where", "latency<=30ms and ap>33"], {"vovnet39", "vovnet57"}),
+        (["--where", "params>1G"], set()),
+        (["--top", "2"], {"resnet50-v1", "vovnet39"}),
+        (["--top", "1", "--sort=-accuracy"], {"vovnet57"}),
+        (["--pareto", "ap,latency"], {"resnet50-v1", "vovnet39", "vovnet57"}),
+        (["--pareto", "ap,params"], {"vovnet57"}),
+        (["--pareto", "params,forward"], {"resnet50-v1", "vovnet39"}),
+    ],
+)
+def test_fewer_by_how_they_stand_to_one_another(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: list[str], expected: set[str]
+) -> None:
+    assert run(["compare", "--results", str(decided_ones(tmp_path)), "--csv", *flags]) == 0
+    assert {row["backbone"] for row in rows_of(capsys)} == expected

@@ -13,7 +13,7 @@ from archbench.quantities import COUNTED, FIGURES
 from archbench.reasons import Flag, Status
 from archbench.records import Record
 from archbench.report.data.comparable import conditions, differing
-from archbench.report.data.configurations import REPEATABLE, Configuration, configurations
+from archbench.report.data.configurations import REPEATABLE, Configuration, Estimate, configurations
 from archbench.report.data.names import folded, short_name, short_names
 from archbench.report.data.statistics import Interval, ratio_interval
 from archbench.spec import Spec, UsageError, without_hash
@@ -48,6 +48,11 @@ def ratio(configuration: Configuration, other: Configuration, word: str) -> Rati
     left, right = configuration.estimate(word), other.estimate(word)
     if left is None or right is None or left.value <= 0 or right.value <= 0:
         return None
+    return ratio_of(left, right)
+
+
+def ratio_of(left: Estimate, right: Estimate) -> Ratio:
+    """One figure over another, both above 0."""
     interval = (
         ratio_interval(left.interval, right.interval) if left.interval and right.interval else None
     )

@@ -9,17 +9,26 @@ from dataclasses import asdict, dataclass
 from archbench.quantities import COUNTED, MEASURED, QUANTITIES
 from archbench.quantity import PLAIN_UNITS, Quantity
 from archbench.report.data.headings import PUBLISHED
-from archbench.report.data.rows import ASKED, COLUMNS, QUOTED, SOURCES
+from archbench.report.data.rows import ACCURACY, ASKED, COLUMNS, LATER, QUOTED, SOURCES
 
 QUOTES = "published_"
 GROUPS = {
     "asked, and how it ended": ASKED,
     "counted": COUNTED,
-    "measured": MEASURED,
+    "measured": {name: row for name, row in MEASURED.items() if not row.is_later},
     "quoted from a paper": SOURCES | QUOTED,
+    "spreads of whole times": LATER,
+    "published accuracy, of one data set": ACCURACY,
 }
 TYPES = {str: "text", int: "whole number", float: "number"}
-HEADINGS = {"record_id": "record", "time_utc": "made (UTC)", "device_uuid": "card"}
+HEADINGS = {
+    "record_id": "record",
+    "time_utc": "made (UTC)",
+    "device_uuid": "card",
+    "accuracy": "AP of COCO, mAP of VOC",
+    "accuracy_dataset": "its data set",
+    "accuracy_source": "the table that has it",
+}
 """Headings of what was asked, where a name says too little."""
 
 
@@ -58,7 +67,7 @@ def unit_of(name: str) -> str:
     row = quantity_of(name)
     if row:
         return "" if row.unit in PLAIN_UNITS else row.unit
-    return QUOTED[name].unit if name in QUOTED else ""
+    return "%" if name == "accuracy" else QUOTED[name].unit if name in QUOTED else ""
 
 
 def heading_of(name: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections import Counter
 from collections.abc import Iterable
+from itertools import groupby
 
 from archbench.spec import Spec
 
@@ -58,6 +59,15 @@ def wrap_name(name: str, width: int) -> list[str]:
         break_long_words=False,
     )
     return [line.replace(NO_BREAK, " ") for line in lines]
+
+
+def in_order(name: str) -> list[tuple[int, str]]:
+    """What a name is sorted by: its letters, and its numbers by their size."""
+    parts = ("".join(part) for _, part in groupby(name.casefold(), str.isdecimal))
+    return [
+        (len(part.lstrip("0")), part.lstrip("0")) if part.isdecimal() else (-1, part)
+        for part in parts
+    ]
 
 
 def folded(text: str) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from archbench.escaping import csv_cell
 from archbench.papers import Published, figures_for, metrics, row_for, value_in_our_units
+from archbench.papers.accuracies import DATASET, accuracy_for
 from archbench.quantities import COUNTED, FIGURES, MEASURED, QUANTITIES
 from archbench.records import Record
 from archbench.report.data.configurations import Configuration
@@ -42,33 +43,41 @@ ASKED = {
     "memory_format": str,
 }
 SOURCES = {"published_source": str, "published_label": str, "published_dataset": str}
-PERCENTILES = (90, 95, 99)
-"""Percentiles of a forward pass that are columns, percent."""
+SPREADS = ("latency_ms", "total_ms")
+"""Times whose intervals and percentiles are columns."""
+PERCENTILES = (50, 90, 95, 99)
+"""Those percentiles, percent."""
 QUOTED = {f"published_{metric.column}": metric for metric in metrics().values()}
+LATER = {row.name: row.type for row in MEASURED.values() if row.is_later}
+ACCURACY = {"accuracy": float, "accuracy_dataset": str, "accuracy_source": str}
+"""Of one data set alone, by the metric that is usual on it."""
 COLUMNS: dict[str, type] = {
     **ASKED,
-    **{row.name: row.type for row in (*COUNTED.values(), *MEASURED.values())},
+    **{row.name: row.type for row in (*COUNTED.values(), *MEASURED.values()) if not row.is_later},
     **SOURCES,
     **{
         name: QUANTITIES[metric.ours].type if metric.ours else float
         for name, metric in QUOTED.items()
     },
+    **LATER,
+    **ACCURACY,
 }
+"""Every stable column with its type. New ones stand last, so that none changes its place."""
 
 
-def rows(records: Iterable[Record]) -> list[dict[str, Any]]:
+def rows(records: Iterable[Record], dataset: str = DATASET) -> list[dict[str, Any]]:
     """Give each record as a row with every column: medians of what was measured, one paper's row in
-    our units beside it.
+    our units beside it, and the published accuracy on a data set.
     """
-    return [_row(record) for record in records]
+    return [_row(record, dataset) for record in records]
 
 
-def rows_with_published(records: Iterable[Record]) -> list[dict[str, Any]]:
+def rows_with_published(records: Iterable[Record], dataset: str = DATASET) -> list[dict[str, Any]]:
     """Give the rows with two more keys: `missing` (figure: why there is none) and `published`,
     every figure of every table.
     """
     return [
-        _row(record)
+        _row(record, dataset)
         | {
             "missing": {
                 name: metric.reason
@@ -101,7 +110,7 @@ def write_csv(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], file: T
     writer.writerows({name: csv_cell(row.get(name)) for name in columns} for row in rows)
 
 
-def merged(configuration: Configuration) -> dict[str, Any]:
+def merged(configuration: Configuration, dataset: str = DATASET) -> dict[str, Any]:
     """Give the repeats of a configuration as one row: the newest record's, with the median of the
     processes' medians.
     """
@@ -112,14 +121,12 @@ def merged(configuration: Configuration) -> dict[str, Any]:
         if estimate
     }
     flags = ";".join(configuration.flags) or None
-    return _row(configuration.newest) | values | {"flags": flags}
+    return _row(configuration.newest, dataset) | values | {"flags": flags}
 
 
-def _row(record: Record) -> dict[str, Any]:
+def _row(record: Record, dataset: str) -> dict[str, Any]:
     spec, settings, environment = record.spec, record.settings, record.environment
-    latency, energy = (record.metrics.get(name) for name in ("latency_ms", "energy_per_image_j"))
-    spread = (latency.spread if latency else None) or {}
-    interval = spread.get("ci95")
+    energy = record.metrics.get("energy_per_image_j")
     fields = {
         "record_id": record.record_id,
         "time_utc": record.time_utc,
@@ -138,19 +145,29 @@ def _row(record: Record) -> dict[str, Any]:
         "threads": environment.get("threads"),
         "precision": settings.precision if settings else None,
         "memory_format": settings.memory_format if settings else None,
-        "latency_ms_ci95_lo": interval[0] if interval else None,
-        "latency_ms_ci95_hi": interval[1] if interval else None,
-        **{f"latency_ms_p{percent}": _percentile(spread, percent) for percent in PERCENTILES},
         "energy_source": (energy.source if energy else "") or None,
         "flags": ";".join(flags_of(record)) or None,
     }
-    fields = {name: recorded(record, name) for name in FIGURES} | fields | _published(spec)
-    return {name: _typed(kind, fields.get(name)) for name, kind in COLUMNS.items()}
+    found: dict[str, Any] = {name: recorded(record, name) for name in FIGURES}
+    found |= fields | _published(spec) | _accuracy(spec, dataset)
+    for time in SPREADS:
+        found |= _spread(record, time)
+    return {name: _typed(kind, found.get(name)) for name, kind in COLUMNS.items()}
+
+
+def _spread(record: Record, time: str) -> dict[str, Any]:
+    """The interval and the percentiles of a time."""
+    metric = record.metrics.get(time)
+    spread = (metric.spread if metric else None) or {}
+    interval = spread.get("ci95") or (None, None)
+    bounds = {f"{time}_ci95_lo": interval[0], f"{time}_ci95_hi": interval[1]}
+    return bounds | {f"{time}_p{percent}": _percentile(spread, percent) for percent in PERCENTILES}
 
 
 def _percentile(spread: Mapping[str, Any], percent: int) -> float | None:
     """A percentile of calls, which samples that average several do not tell."""
-    return spread.get(f"p{percent}") if spread.get("calls_per_sample", 1) == 1 else None
+    word = "median" if percent == 50 else f"p{percent}"
+    return spread.get(word) if spread.get("calls_per_sample", 1) == 1 else None
 
 
 def _published(spec: Spec) -> dict[str, Any]:
@@ -164,6 +181,18 @@ def _published(spec: Spec) -> dict[str, Any]:
         "published_label": row[0].label,
         "published_dataset": row[0].dataset or None,
         **named,
+    }
+
+
+def _accuracy(spec: Spec, dataset: str) -> dict[str, Any]:
+    """The published accuracy of a spec on a data set."""
+    figure = accuracy_for(spec, dataset)
+    if figure is None:
+        return {}
+    return {
+        "accuracy": figure.value,
+        "accuracy_dataset": figure.dataset,
+        "accuracy_source": figure.source,
     }
 
 

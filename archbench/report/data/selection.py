@@ -15,12 +15,18 @@ from archbench.spelling import did_you_mean
 
 T = TypeVar("T")
 
+ALIASES = {
+    "latency": "total_ms",
+    "forward": "latency_ms",
+    "energy": "energy_per_image_j",
+    "ap": "accuracy",
+}
+"""Short words for columns that decide."""
+
 
 @dataclass(frozen=True)
 class Filters:
-    """What a record must be: one of some backbones and detectors, on a device, with some values in
-    its row; none: anything.
-    """
+    """What a record must be: one of some backbones and detectors, on a device; none: anything."""
 
     backbones: Sequence[str] = ()
     """Canonical names; those of a user's own code stand for every version without a hash."""
@@ -28,13 +34,11 @@ class Filters:
     """Canonical names, and the side of a square input where it matters."""
     device: str | None = None
     """A part of the device's name."""
-    values: Sequence[str] = ()
-    """KEY=VALUE texts, of any column; no value: where it is empty."""
 
 
 def select(records: Sequence[Record], filters: Filters) -> list[Record]:
     """Give the records that fit; raises UsageError for a name or a column that there is not."""
-    tests = [*_networks(filters), *map(_value, filters.values)]
+    tests = _networks(filters)
     if filters.device:
         tests.append(
             lambda row: (
@@ -55,6 +59,7 @@ def select(records: Sequence[Record], filters: Filters) -> list[Record]:
 def column(name: str) -> str:
     """A column's name as it is written; raises UsageError with the nearest where there is none."""
     known = name.strip().lower()
+    known = ALIASES.get(known, known)
     if known not in COLUMNS:
         otherwise = "archbench compare --csv shows them all"
         hint = did_you_mean(known, COLUMNS, otherwise, at_most=3)
@@ -99,20 +104,3 @@ def _networks(filters: Filters) -> list[Callable[[Mapping[str, Any]], bool]]:
             lambda row: bool({(row["detector"], None), (row["detector"], row["input"])} & detectors)
         )
     return tests
-
-
-def _value(text: str) -> Callable[[Mapping[str, Any]], bool]:
-    """The test that a KEY=VALUE text stands for."""
-    key, equals, wanted = text.partition("=")
-    if not equals:
-        raise UsageError(f"--where {text}: it takes KEY=VALUE, such as precision=fp16")
-    name, wanted = column(key), wanted.strip()
-    if not wanted:
-        return lambda row: row[name] is None
-    if COLUMNS[name] is str:
-        return lambda row: (row[name] or "").casefold() == wanted.casefold()
-    try:
-        number = float(wanted)
-    except ValueError:
-        raise UsageError(f"--where {text}: {name} is a number") from None
-    return lambda row: row[name] is not None and row[name] == number

@@ -7,7 +7,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from math import floor, log10
 from typing import Any
 
 from archbench.escaping import visible
@@ -17,13 +16,12 @@ from archbench.records import Record
 from archbench.report.data.columns import heading_of, quantity_of
 from archbench.report.data.configurations import interval_of
 from archbench.report.data.names import short_names
+from archbench.report.data.rounding import decimals_of_interval, rounded
 from archbench.report.data.rows import ASKED, COLUMNS, rows
 from archbench.report.data.statistics import Interval
 from archbench.report.tables.table import MISSING
 
 BOUND = "_ci95"
-SIGNIFICANT = 4
-"""Digits of a figure of which nothing says how many."""
 COMMAND = "command"
 ASKED_FIRST = ("status", "reason", "device", "precision", "batch", "mode")
 SHOWN = (*ASKED_FIRST, *(row.name for row in QUANTITIES.values() if row.is_leading), COMMAND)
@@ -134,17 +132,6 @@ def decimals_of(text: str) -> int:
     return len(text.partition(".")[2])
 
 
-def decimals_for(half_width: float) -> int:
-    """The decimals that a figure is known to: two digits of its uncertainty where it begins with 1,
-    2 or 3.5 at most, else one.
-
-    The Particle Data Group's rule (Review of Particle Physics, section 5.3 of its introduction).
-    """
-    exponent = floor(log10(half_width))
-    digits = 2 if half_width / 10**exponent < 3.55 else 1
-    return max(0, digits - 1 - exponent)
-
-
 def _column(name: str, values: Sequence[Any], records: Sequence[Record]) -> SheetColumn:
     group = next((group for group, names in GROUPS.items() if name in names), "published")
     heading = heading_of(name)
@@ -192,21 +179,11 @@ def _text(value: float | None, interval: Interval | None, scale: Scale) -> str:
     """A figure rounded to the interval or range of it, or to the scale's digits where there is
     none.
     """
-    if value is None:
-        return MISSING
-    if interval and interval[1] > interval[0]:
-        return f"{value:,.{_decimals_of_interval(interval)}f}"
-    if scale.digits is not None:
-        return f"{value:,.{scale.digits}f}"
-    return f"{value:,.0f}" if float(value).is_integer() else f"{value:,.{SIGNIFICANT}g}"
+    return MISSING if value is None else rounded(value, interval, scale)
 
 
 def _span(interval: Interval | None) -> str:
     if interval is None or interval[1] == interval[0]:
         return ""
-    digits = _decimals_of_interval(interval)
+    digits = decimals_of_interval(interval)
     return f"{interval[0]:,.{digits}f} to {interval[1]:,.{digits}f}"
-
-
-def _decimals_of_interval(interval: Interval) -> int:
-    return decimals_for((interval[1] - interval[0]) / 2)

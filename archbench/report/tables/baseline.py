@@ -11,9 +11,7 @@ from archbench.records import Record
 from archbench.report.data.baseline import Baseline
 from archbench.report.data.configurations import REPEATABLE, Configuration, configurations
 from archbench.report.data.names import short_names, wrap_name
-from archbench.report.data.rows import merged
-from archbench.report.data.selection import ordered
-from archbench.report.tables.compare import Layout, grouped, name_width, named_lines
+from archbench.report.tables.compare import Layout, grouped, in_layout, name_width, named_lines
 from archbench.report.tables.table import MISSING, Column, Table
 from archbench.report.tables.words import heading, in_base_units
 from archbench.spec import UsageError
@@ -36,7 +34,7 @@ def ratio_tables(records: Sequence[Record], baseline: Baseline, layout: Layout) 
     wrong = [word for word in words if word not in FIGURES]
     if wrong:
         raise UsageError(f"--baseline needs figures, and {', '.join(wrong)} is none")
-    shown = ordered(configurations(records), layout.sort, merged)
+    shown = in_layout(configurations(records), layout)
     refused = [
         baseline.against_any(configuration, words)
         for configuration in shown

@@ -7,28 +7,38 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 
-from archbench.papers import beside, row_for, rule_notes
+from archbench.papers import row_for, rule_notes
+from archbench.papers.accuracies import DATASET
 from archbench.papers.pairs import approximations
 from archbench.quantities import QUANTITIES
 from archbench.reasons import Status
 from archbench.records import Record
-from archbench.report.data.configurations import Configuration, Estimate, configurations
+from archbench.report.data.configurations import Configuration, configurations
 from archbench.report.data.names import short_names, wrap_name
 from archbench.report.data.rows import COLUMNS, merged
 from archbench.report.data.selection import ordered
 from archbench.report.data.statistics import apart
+from archbench.report.tables.deciding import (
+    COLUMNS as FIGURES,
+)
+from archbench.report.tables.deciding import (
+    LEAST_NAME_WIDTH,
+    by_whole_time,
+    decided,
+    fitting,
+    mark_notes,
+    our_figures,
+    paper_figures,
+)
 from archbench.report.tables.launching import launch_notes
 from archbench.report.tables.table import MISSING, Column, Table
 from archbench.report.tables.words import heading, in_base_units
 from archbench.settings import SETTINGS
 from archbench.spec import Spec
 
-OPERATIONS = ("paper_flops", "flops", "macs")
-"""What a paper may mean by its FLOPs, as our words."""
-
 WIDTH = 80
-LEAST_NAME_WIDTH = 20
 MANY = 8
 """Networks of which a note tells no more one by one."""
 NAMES = Column("network: our figures\n  paper/table: its own", "left")
@@ -41,17 +51,6 @@ TABLES_NOTE = (
     f"Each table is of one {', '.join(('device', *SHARED))} and {LAST_SHARED}: times are not to be "
     "compared from table to table."
 )
-FIGURES = [
-    Column(heading)
-    for heading in (
-        "params\n(M)",
-        "multiply-\nadds (G)",
-        "FLOPs,\npaper's\nway (G)",
-        "MAC\n(Eq. 1)\n(M)",
-        "latency\n(ms)",
-        "fps",
-    )
-]
 
 
 @dataclass(frozen=True)
@@ -62,12 +61,14 @@ class Layout:
 
     width: int | None = WIDTH
     sort: str | None = None
-    """A column, a minus before it for the largest first; None: the order of the records."""
+    """A column, a minus before it for the largest first; None: by whole time."""
     group: str | None = None
     columns: Sequence[str] = field(default_factory=tuple)
     """Columns by their stable names, in base units; none: the usual figures with the papers' below
     them.
     """
+    dataset: str = DATASET
+    """That of the accuracies."""
 
 
 def tables(records: Sequence[Record], layout: Layout | None = None) -> list[Table]:
@@ -77,7 +78,7 @@ def tables(records: Sequence[Record], layout: Layout | None = None) -> list[Tabl
     Repeats of one configuration are one line. The last table bears the notes that all of them need.
     """
     layout = layout or Layout()
-    shown = ordered(configurations(records), layout.sort, merged)
+    shown = in_layout(configurations(records), layout)
     named = short_names(configuration.spec for configuration in shown)
     draw = _chosen_table if layout.columns else _table
     drawn = [
@@ -157,28 +158,53 @@ def repeats_note(
     ]
 
 
+def in_layout(configurations: Iterable[Configuration], layout: Layout) -> list[Configuration]:
+    """Order configurations as a layout asks for."""
+    ranked = by_whole_time(configurations)
+    return ordered(ranked, layout.sort, partial(merged, dataset=layout.dataset))
+
+
 def _table(
     title: str, configurations: Sequence[Configuration], named: Mapping[Spec, str], layout: Layout
 ) -> list[Table]:
-    both = [
-        (_our_figures(configuration), _paper_figures(configuration.spec))
-        for configuration in configurations
-    ]
-    left = name_width(
-        FIGURES, [cells for figures in both for cells in figures if cells], layout.width
-    )
+    among = decided(configurations, layout.dataset, is_ranked=not layout.sort)
+    ours = [our_figures(place, among) for place in range(len(configurations))]
+    papers = [paper_figures(configuration.spec) for configuration in configurations]
+    every = [cells for cells in (*ours, *papers) if cells]
+    kept, left_out = fitting(every, layout.width)
+
+    def cut(cells: Sequence[str]) -> list[str]:
+        return [cells[index] for index in kept] if cells else []
+
+    columns = [FIGURES[index] for index in kept]
+    left = name_width(columns, [cut(cells) for cells in every], layout.width)
     lines = [
         line
-        for configuration, (ours, papers) in zip(configurations, both, strict=True)
-        for line in _lines(configuration, wrap_name(named[configuration.spec], left), ours, papers)
+        for configuration, cells, quoted in zip(configurations, ours, papers, strict=True)
+        for line in _lines(
+            configuration, wrap_name(named[configuration.spec], left), cut(cells), cut(quoted)
+        )
     ]
     notes = [
+        *mark_notes(ours, layout.dataset),
+        *(
+            [f"No room for {', '.join(left_out)}: --columns and --markdown show them."]
+            if left_out
+            else []
+        ),
+        *_remarks(configurations, named),
+    ]
+    return [Table([NAMES, *columns], lines, title=title, notes=notes)]
+
+
+def _remarks(configurations: Sequence[Configuration], named: Mapping[Spec, str]) -> list[str]:
+    """How jobs ended, how far repeats lie apart, and what figures are flagged with."""
+    return [
         *endings((configuration.newest for configuration in configurations), named),
         *repeats_note(configurations, named),
         *flag_notes(configurations, named),
         *launch_notes((named[each.spec], each) for each in configurations),
     ]
-    return [Table([NAMES, *FIGURES], lines, title=title, notes=notes)]
 
 
 def _chosen_table(
@@ -199,12 +225,7 @@ def _chosen_table(
         for configuration, row in zip(configurations, cells, strict=True)
         for line in named_lines(wrap_name(named[configuration.spec], left), row)
     ]
-    notes = [
-        *endings((configuration.newest for configuration in configurations), named),
-        *repeats_note(configurations, named),
-        *flag_notes(configurations, named),
-        *launch_notes((named[each.spec], each) for each in configurations),
-    ]
+    notes = _remarks(configurations, named)
     whole = Table([Column("network", "left"), *columns], lines, title=title, notes=notes)
     return whole.split(layout.width) if layout.width else [whole]
 
@@ -228,42 +249,13 @@ def _lines(
     """The lines of one configuration: our figures beside its name, how it ended if not well, the
     paper's figures.
     """
-    blank = [""] * len(FIGURES)
+    blank = [""] * len(ours)
     lines = named_lines(name, ours)
     if configuration.status != Status.OK:
         lines.append([f"  {configuration.status}", *blank])
     if papers:
         lines.append([f"  {row_for(configuration.spec)[0].source}", *papers])
     return lines
-
-
-def _our_figures(configuration: Configuration) -> list[str]:
-    spec = configuration.spec
-    words = (_parameters(spec), "macs", _operations(spec), "mac_eq1", "latency_ms", "fps")
-    return [_shown(word, configuration.estimate(word)) if word else "" for word in words]
-
-
-def _shown(word: str, estimate: Estimate | None) -> str:
-    return QUANTITIES[word].show(estimate.value) if estimate else MISSING
-
-
-def _paper_figures(spec: Spec) -> list[str]:
-    named, _ = beside(spec)
-    words = (_parameters(spec), "", _operations(spec), "mac_eq1", "latency_ms", "fps")
-    figures = [QUANTITIES[word].quote(named[word]) if word in named else "" for word in words]
-    return figures if any(figures) else []
-
-
-def _operations(spec: Spec) -> str:
-    """Our word for what the paper calls FLOPs; empty where it gives none."""
-    named, _ = beside(spec)
-    return next((word for word in OPERATIONS if word in named), "")
-
-
-def _parameters(spec: Spec) -> str:
-    """Our word for what the paper calls parameters."""
-    named, _ = beside(spec)
-    return "paper_params" if "paper_params" in named else "params"
 
 
 def endings(records: Iterable[Record], named: Mapping[Spec, str]) -> list[str]:
@@ -281,7 +273,7 @@ def _notes(specs: Iterable[Spec]) -> list[str]:
     which networks are approximate.
     """
     specs = list(specs)
-    quoted = [spec for spec in specs if _paper_figures(spec)]
+    quoted = [spec for spec in specs if paper_figures(spec)]
     notes = [QUOTED_NOTE] if quoted else []
     notes += dict.fromkeys(note for spec in quoted for note in rule_notes(spec))
     return [*notes, *dict.fromkeys(note for spec in specs for note in approximations(spec))]

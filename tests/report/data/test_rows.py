@@ -201,19 +201,21 @@ def test_the_people_s_table(record: Make, failed: Record) -> None:
 EXPECTED = """\
 Example GPU, fp32, contiguous
 
-                                             FLOPs,      MAC
-network: our figures     params  multiply-  paper's  (Eq. 1)   latency
-  paper/table: its own      (M)   adds (G)  way (G)      (M)      (ms)    fps
------------------------  ------  ---------  -------  -------  --------  -----
-vovnet39 + refinedet320   56.28     32.626   32.655   122.08     20.00  50.00
-  vovnet/table4           56.28                32.6                        25
-resnet101-v1              56.28     32.626   32.655   122.08  1,234.50   0.81
-  + refinedet320
-  vovnet/table4           82.45               33.02                      17.5
-vgg16 + refinedet320      56.28     32.626            122.08         -      -
+                                                    MAC
+network: our figures         params  multiply-  (Eq. 1)  forward
+  paper/table: its own          (M)   adds (G)      (M)     (ms)    fps    AP
+---------------------------  ------  ---------  -------  -------  -----  ----
+vovnet39 + refinedet320       56.28     32.626   122.08     20.0     50  33.5
+  vovnet/table4               56.28                                  25
+resnet101-v1 + refinedet320   56.28     32.626   122.08   1,234*  0.81*  32.0
+  vovnet/table4               82.45                                17.5
+vgg16 + refinedet320          56.28     32.626   122.08        -      -  29.4
   oom
-  vovnet/table6                                                          38.7
+  vovnet/table6                                                    38.7
 
+*: flagged with a flaw, so that its order among others is not certain.
+AP: as published, of coco-test-dev alone; --dataset takes another.
+No room for FLOPs as the paper counts: --columns and --markdown show them.
 vgg16 + refinedet320: oom (out_of_memory) in phase latency: CUDA out of memory,
 tried to allocate 3 GiB
 ci_not_met: resnet101-v1 + refinedet320
@@ -235,7 +237,7 @@ def test_devices_and_settings_are_not_mixed(record: Make) -> None:
         "counted, not measured",
     ]
     assert "not to be compared" in made[-1].notes[-1]
-    assert [table.notes for table in made[:-1]] == [[], [], []]
+    assert not any("not to be compared" in note for table in made[:-1] for note in table.notes)
 
 
 def test_tables_fit_80_columns(record: Make) -> None:
@@ -257,8 +259,9 @@ def test_no_heading_says_mac_alone(record: Make) -> None:
         "multiply-adds (G)",
         "FLOPs, paper's way (G)",
         "MAC (Eq. 1) (M)",
-        "latency (ms)",
+        "forward (ms)",
         "fps",
+        "AP",
     ]
 
 
@@ -272,7 +275,7 @@ def test_networks_that_differ_are_told_apart(record: Make) -> None:
 def test_markdown_leaves_names_whole(record: Make) -> None:
     (table,) = tables([record("resnet101-v1")], Layout(width=None))
     assert (
-        "| resnet101-v1 + refinedet320 | 56.28 | 32.626 | 32.655 | 122.08 | 20.00 | 50.00 |"
+        "| resnet101-v1 + refinedet320 | 56.28 | 32.626 | 32.655 | 122.08 | 20.0 | 50 | 32.0 |"
         in table.markdown()
     )
     assert "| multiply-adds (G) |" in table.markdown()

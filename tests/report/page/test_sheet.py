@@ -6,11 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pytest
-
 from archbench.records import Metric, Record
 from archbench.report.data.rows import COLUMNS
-from archbench.report.page.sheet import COMMAND, SheetColumn, decimals_for, sheet
+from archbench.report.page.sheet import COMMAND, SheetColumn, sheet
 from archbench.settings import QUICK, Settings
 
 
@@ -23,26 +21,6 @@ def timed(value: float, low: float, high: float) -> dict[str, Metric]:
         "latency_ms": Metric(value, "ms", spread={"ci95": [low, high]}),
         "fps": Metric(1e3 / value, "images/s"),
     }
-
-
-@pytest.mark.parametrize(
-    ("half_width", "decimals"),
-    [
-        (35.0, 0),
-        (9.65, 0),
-        (3.6, 0),
-        (3.5, 1),
-        (1.0, 1),
-        (0.5, 1),
-        (0.354, 2),
-        (0.356, 1),
-        (0.0996, 2),
-        (0.031, 3),
-        (1e4, 0),
-    ],
-)
-def test_decimals_follow_the_uncertainty(half_width: float, decimals: int) -> None:
-    assert decimals_for(half_width) == decimals
 
 
 def test_every_stable_column_is_there_and_the_command_last(record: Callable[..., Record]) -> None:
