@@ -24,7 +24,7 @@ COMMANDS = {
     ),
     "list": (
         "List the backbones, the detectors, the options they take, the papers' pairs, "
-        "suites, plots, or the columns of records."
+        "suites, engines, plots, or the columns of records."
     ),
     "compare": (
         "Show what was counted and measured, a table for each device, with the papers' "

@@ -30,6 +30,7 @@ def doctor(
     Example: archbench doctor
     """
     form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
+    from archbench.engines.described import described
     from archbench.measure.machine.doctor import judge
     from archbench.measure.machine.machine import look
     from archbench.report.tables.doctor import abilities_table, machine_tables
@@ -38,6 +39,7 @@ def doctor(
     facts = look(results, tell=lambda what: say(f"{what} ..."))
     say("asking libraries for their networks ...")
     facts["libraries"] = listing.look()
+    facts["engines"] = [asdict(engine) for engine in described()]
     abilities = judge(facts)
     if form == "json":
         print(

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from archbench.papers.suites import Suite
 
 KINDS: dict[str, Kind] = {"backbones": "backbone", "detectors": "detector"}
-LISTED = (*KINDS, "options", "pairs", "suites", "plots", "columns")
+LISTED = (*KINDS, "options", "pairs", "suites", "engines", "plots", "columns")
 
 
 def list_networks(
@@ -37,8 +37,8 @@ def list_networks(
     as_latex: AsLatex = False,
     plugin: Plugins = None,
 ) -> None:
-    """List the backbones, the detectors, the options they take, the papers' pairs, suites, plots,
-    or the columns of records.
+    """List the backbones, the detectors, the options they take, the papers' pairs, suites, engines,
+    plots, or the columns of records.
 
     Example: archbench list pairs
     """
@@ -71,6 +71,10 @@ def _data(what: str, kinds: list[Kind]) -> Any:
         from archbench.papers.suites import suites
 
         return [_plain_suite(suite) for suite in suites()]
+    if what == "engines":
+        from archbench.cli.engines_listed import engines_data
+
+        return engines_data()
     if what == "plots":
         from archbench.report.figures import registry as plots
 
@@ -92,6 +96,10 @@ def _tables(what: str, kinds: list[Kind], width: int | None) -> list[Table]:
         from archbench.papers.suites import suites
 
         return [_suites(suites())]
+    if what == "engines":
+        from archbench.cli.engines_listed import engines_table
+
+        return [engines_table()]
     if what == "plots":
         from archbench.report.figures import registry as plots
 

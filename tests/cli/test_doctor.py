@@ -53,6 +53,17 @@ FACTS: dict[str, Any] = {
     "libraries": {
         "timm": {"version": "1", "networks": 7, "problem": "", "install": "pip install timm"},
     },
+    "engines": [
+        {
+            "name": name,
+            "on_cpu": ["fp32"],
+            "on_cuda": [],
+            "versions": {name: "3.1"},
+            "why_not": "",
+            "install": f"pip install {name}",
+        }
+        for name in ("eager", "compile", "openvino")
+    ],
     "host": {
         "archbench": "1",
         "python": "3.12",
@@ -122,6 +133,14 @@ def test_where_all_is_well_all_can_be_measured() -> None:
 
 
 CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
+    "an engine that is not there": (
+        {"engines__2__why_not": "openvino is not installed: pip install openvino"},
+        "engine openvino",
+        "no",
+        "openvino is not installed",
+    ),
+    "an engine that is there": ({}, "engine openvino", "yes", "openvino 3.1: fp32 on a CPU"),
+    "a compiler without one": ({"host__compiler": None}, "engine compile", "but", "C++ compiler"),
     "others on the CPU": (
         {"host__contended": True, "host__load__cpu_pressure_avg10": 61.4},
         "time on the CPU",

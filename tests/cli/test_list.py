@@ -12,6 +12,9 @@ import pytest
 
 from archbench import __version__
 from archbench.cli.main import run
+from archbench.reasons import Reason, Status
+from archbench.records import Cause, Record, Store
+from archbench.settings import Settings
 from archbench.zoo import catalogue
 
 
@@ -52,6 +55,47 @@ def test_list_options_names_who_takes_them(capsys):
     assert re.search(r"output_stride +32 16 8", capsys.readouterr().out)
 
 
+def test_list_engines_tells_precisions_settings_and_what_installs_what_is_missing(
+    capsys, monkeypatch
+):
+    monkeypatch.setattr(
+        "archbench.engines.engine._version", {"torch": "2.9.0", "openvino": "2020.1"}.get
+    )
+    assert run(["list", "engines"]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "eager fp32, fp16, bf16 fp32, tf32, fp16, bf16 torch 2.9.0" in out
+    assert "openvino fp32, fp16, bf16, int8 - no (openvino 2020.1)" in out
+    assert "openvino 2020.1 is too old" in out
+    assert "onnxruntime is not installed: pip install 'archbench[onnxruntime]'" in out
+    assert "--memory-format, --cudnn-benchmark, --fold-bn, --deterministic (eager and" in out
+
+
+def test_list_engines_tells_what_an_engine_could_not_hold(capsys, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    spec = catalogue.resolve("resnet18").spec
+    held_not = Record(
+        spec,
+        Settings(engine="openvino"),
+        Status.ERROR,
+        Cause(Reason("unsupported"), "prepare", "OpenVINO has no Foo"),
+    )
+    store = Store(Path("results"))
+    store.prepare()
+    store.append(held_not)
+    assert run(["list", "engines", "--json"]) == 0
+    engines = {engine["name"]: engine for engine in json.loads(capsys.readouterr().out)}
+    assert engines["openvino"]["unsupported"] == [
+        {"network": str(spec), "message": "OpenVINO has no Foo"}
+    ]
+    assert engines["eager"]["unsupported"] == []
+    run(["list", "engines"])
+    assert "could not hold" in capsys.readouterr().out
+    later = "2999-01-01T00:00:00+00:00"
+    store.append(Record(spec, Settings(engine="openvino"), Status.OK, time_utc=later))
+    run(["list", "engines"])
+    assert "could not hold" not in capsys.readouterr().out
+
+
 def test_an_unknown_list_is_one_line(capsys):
     assert run(["list", "everything"]) == 2
     assert capsys.readouterr().err.count("\n") == 1
@@ -76,6 +120,7 @@ def test_an_unknown_command_is_one_line(capsys):
         ["list"],
         ["list", "--json"],
         ["list", "suites"],
+        ["list", "engines"],
         ["profile", "--help"],
         ["compare", "--csv"],
     ],

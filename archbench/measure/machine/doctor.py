@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
+from archbench.engine_names import COMPILE, EAGER
 from archbench.measure.machine.host import CONTENDED_PRESSURE
 from archbench.measure.power.validity import EVENTS, THROTTLED
 from archbench.reasons import Flag, Reason
@@ -44,6 +45,7 @@ def judge(facts: Facts) -> list[Ability]:
         ),
         *_on_the_cpu(facts),
         *_on_cards(facts),
+        *_engines(facts),
         *_libraries(facts),
         *_records(facts),
     ]
@@ -230,6 +232,25 @@ def _energy_of(name: str, card: Facts, *, usable: bool) -> Ability:
         "yes",
         f"{found}; sensors of two cards differ by {power['systematic_pct']:.0f} % or more",
     )
+
+
+def _engines(facts: Facts) -> Iterator[Ability]:
+    """What can run a network besides eager PyTorch, whose times are above."""
+    for engine in facts["engines"]:
+        name, install = f"engine {engine['name']}", engine["install"]
+        having = "with " + ", ".join(map(" ".join, engine["versions"].items()))
+        if engine["name"] == EAGER:
+            continue
+        if engine["why_not"]:
+            lacking = engine["why_not"].removesuffix(f": {install}")
+            yield Ability(name, "no", f"the package {lacking}", install)
+        elif engine["name"] == COMPILE and not facts["host"]["compiler"]:
+            found = f"{having}; on a CPU it needs a C++ compiler"
+            yield Ability(name, "but", found, "install g++ or clang++")
+        else:
+            devices = {"a CPU": engine["on_cpu"], "a CUDA device": engine["on_cuda"]}
+            where = (f"{', '.join(has)} on {device}" for device, has in devices.items() if has)
+            yield Ability(name, "yes", f"{having}: {'; '.join(where)}")
 
 
 def _libraries(facts: Facts) -> Iterator[Ability]:
