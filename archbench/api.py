@@ -81,7 +81,7 @@ def cost(
     *,
     size: Size = None,
     classes: int | None = None,
-    batch: int = 1,
+    batch: int | None = None,
     mode: Literal["infer", "train"] = "infer",
     **options: OptionValue,
 ) -> CostReport:
@@ -142,7 +142,7 @@ def _counted_anywhere(spec: Spec) -> CostReport:
     for built_on, run_on in WAYS:
         try:
             module = build_spec(spec, device=built_on)
-            report = count_module(module, Inputs((images,)), device=run_on)
+            report = count_module(module, Inputs((images,)), device=run_on, is_batch=True)
             if spec.mode == "train" and run_on == "meta":
                 report = replace(report, train_memory_bytes=train_memory(module, (images,)))
             return replace(report, counted_on=run_on)

@@ -299,6 +299,9 @@ class Settings:
 
     def check(self, spec: Spec) -> None:
         """Raise UsageError where a spec cannot be measured so."""
+        if spec.has_weights and (self.weights or self.fold_bn):
+            flag = "--weights loads others" if self.weights else "--fold-bn folds no graph"
+            raise UsageError(f"{spec.backbone} has the weights it was exported with: {flag}")
         if self.engine_name not in (EAGER, COMPILE):
             raise UsageError(f"engine {self.engine} cannot be measured with yet")
         for asked, what in (

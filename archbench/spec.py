@@ -24,6 +24,12 @@ FILE = "file"
 """The origin of a user's own network, named PATH.py:NAME or package.module:NAME."""
 ONNX = "onnx"
 """The origin of an exported graph, named PATH.onnx."""
+PROGRAM = "program"
+"""The origin of a program that torch exported, named PATH.pt2."""
+MODULE = "module"
+"""The origin of a module that was handed over in Python, named module:CLASS."""
+HASH = "@[0-9a-f]{6}"
+"""What follows the name of a network of a user's own: of which code or file it is."""
 
 
 class UsageError(ValueError):
@@ -99,20 +105,23 @@ def format_value(value: OptionValue) -> str:
 
 
 def origin_of(name: str) -> str:
-    """Say where a backbone is from by its name: empty for the zoo, `FILE`, `ONNX`, or one of
-    `ORIGINS`.
+    """Say where a backbone is from by its name: empty for the zoo, `FILE`, `ONNX`, `PROGRAM`,
+    `MODULE`, or one of `ORIGINS`.
     """
     if name.endswith(".onnx"):
         return ONNX
+    if re.search(r"\.pt2(@|$)", name):
+        return PROGRAM
     before, colon, _ = name.partition(":")
     if not colon:
         return ""
-    return before if before in ORIGINS else FILE
+    return before if before in (*ORIGINS, MODULE) else FILE
 
 
 def without_hash(name: str) -> str:
-    """Give a backbone's name without the hash of a user's own code."""
-    return re.sub(r"@[0-9a-f]{6}$", "", name) if origin_of(name) == FILE else name
+    """Give a backbone's name without the hash of what a user brought."""
+    is_own = origin_of(name) in (FILE, PROGRAM, MODULE)
+    return re.sub(rf"{HASH}$", "", name) if is_own else name
 
 
 def _classes(count: int) -> str:
@@ -144,8 +153,13 @@ class Spec:
 
     @property
     def origin(self) -> str:
-        """Where its backbone is from: empty for the zoo, `FILE`, `ONNX`, or one of `ORIGINS`."""
+        """Where its backbone is from, as `origin_of` says."""
         return origin_of(self.backbone)
+
+    @property
+    def has_weights(self) -> bool:
+        """Whether it comes with weights of its own, so that none are drawn or loaded."""
+        return self.origin in (PROGRAM, MODULE)
 
     @property
     def is_whole(self) -> bool:
@@ -178,7 +192,11 @@ class Spec:
         return ", ".join(parts)
 
     def command(self) -> str:
-        """The command line that profiles this spec."""
+        """The command line that profiles this spec; of a module in Python, which no command line
+        names, a comment that says so.
+        """
+        if self.origin == MODULE:
+            return f"# archbench.measure in Python, of {self}"
         words = ["archbench", "profile", self.backbone]
         if self.detector:
             words += ["--detector", self.detector]

@@ -21,7 +21,7 @@ from archbench.cli.plugins import Plugins
 from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import Settings
-from archbench.spec import ONNX, Spec, UsageError, origin_of, parse_options, parse_size
+from archbench.spec import ONNX, PROGRAM, Spec, UsageError, origin_of, parse_options, parse_size
 from archbench.zoo import catalogue
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class NetworkFlags:
         typer.Argument(
             help="Backbone, such as vovnet39 (archbench list shows all), or a network of your own: "
             "PATH.py:NAME or package.module:NAME, a class or function, in a process of its own; an "
-            "exported graph, PATH.onnx, is counted alone."
+            "exported program of torch's, PATH.pt2; an exported graph, PATH.onnx, is counted alone."
         ),
     ]
     detector: Annotated[
@@ -81,7 +81,13 @@ class NetworkFlags:
         list[str] | None,
         typer.Option("--option", "-o", metavar="KEY=VALUE", help="Network option; repeatable."),
     ] = None
-    batch: Annotated[int, typer.Option("--batch", "-b", help="Images a call.")] = 1
+    batch: Annotated[
+        int | None, typer.Option("--batch", "-b", help="Images a call.  [default: 1]")
+    ] = None
+    allow_code: Annotated[
+        bool,
+        typer.Option("--allow-code", help="Run code that a .pt2 file holds besides its graph."),
+    ] = False
     train: Annotated[
         bool,
         typer.Option(
@@ -94,6 +100,7 @@ class NetworkFlags:
         """Find the spec; a detector that pads its input is told of."""
         if origin_of(self.backbone) == ONNX:
             return self._of_graph()
+        self._allow_code()
         proposals = [f"proposals={self.proposals}"] if self.proposals is not None else []
         spec = catalogue.resolve(
             self.backbone,
@@ -108,14 +115,23 @@ class NetworkFlags:
             say(f"{spec.detector} pads images: the input is {spec.size}")
         return spec
 
+    def _allow_code(self) -> None:
+        """Let the code of an exported program run where that is asked for; raises UsageError where
+        there is none to be allowed.
+        """
+        if not self.allow_code:
+            return
+        if origin_of(self.backbone) != PROGRAM:
+            refuse(["--allow-code"], "what the command line names is run, and it is no .pt2")
+        catalogue.allow_code()
+
     def _of_graph(self) -> Spec:
         """The spec of an ONNX graph, which says itself what else it is."""
         from archbench.counting.onnx import input_of
 
-        kept = replace(self, size=None, batch=1)
+        kept = replace(self, size=None, batch=None)
         refuse(given(kept), "a graph stands alone, as it was exported")
-        batch = None if self.batch == 1 else self.batch
-        (width, height), images = input_of(self.backbone, size=self.size, batch=batch)
+        (width, height), images = input_of(self.backbone, size=self.size, batch=self.batch)
         path = catalogue.verbatim(self.backbone, ".")
         return Spec(path, None, width, height, classes=None, batch=images)
 

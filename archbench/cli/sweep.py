@@ -23,6 +23,7 @@ from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import MAX_SEED, Settings
 from archbench.spec import FILE, Spec, UsageError
+from archbench.zoo import catalogue
 
 if TYPE_CHECKING:
     from archbench.measure.sweep.places import Place
@@ -102,6 +103,8 @@ def sweep(network: SuiteFlags, jobs: JobFlags, protocol: Protocol, output: Outpu
     """
     from archbench.measure.sweep.plans import Order, new_run_id, plan
 
+    if network.allow_code:
+        catalogue.allow_code()
     settings = protocol.settings
     protocol.check_counting([flag for flag in given(jobs) if flag not in COUNTING])
     asked = _asked(network, protocol, output, jobs)

@@ -20,7 +20,7 @@ from archbench.counting.inputs import Batch, Inputs
 from archbench.counting.params import param_kinds
 from archbench.counting.report import CostReport
 from archbench.counting.state import Lent, lent
-from archbench.counting.tally import AS_GIVEN, Counted, Pass
+from archbench.counting.tally import AS_GIVEN, SHARED, Counted, Pass, Row
 from archbench.counting.trace import Trace
 from archbench.counting.uncompiled import uncompiled
 from archbench.spec import UsageError
@@ -31,6 +31,8 @@ NUMBERS = ("macs", "params", "elements", "weights", "activations", "applied")
 """Figures of a row that may grow with the batch."""
 TOTALS = ("pool_elements", "bn_elements", "left_out")
 """Figures of a pass, of one image, that may."""
+OF_IMAGES = ("macs", "activations", "applied")
+"""Figures of a row that grow with the batch, whatever the call."""
 
 
 @contextlib.contextmanager
@@ -44,10 +46,16 @@ def whole() -> Any:
 
 
 def count_module(
-    module: nn.Module, inputs: Inputs, *, device: str = "meta", spelling: Spelling = whole
+    module: nn.Module,
+    inputs: Inputs,
+    *,
+    device: str = "meta",
+    spelling: Spelling = whole,
+    is_batch: bool = False,
 ) -> CostReport:
     """Count a module in evaluation mode on what its forward pass is given; `spelling` chooses the
-    form in which operators arrive.
+    form in which operators arrive. Of what is surely a batch (`is_batch`) one image is an even
+    share where the module runs at no other batch.
 
     On the meta device nothing is allocated or computed; another device runs the passes for real,
     for modules whose shapes depend on their data. The module and the state of the process are
@@ -56,7 +64,7 @@ def count_module(
     """
     on = torch.device(device)
     with lent(module, on) as state:
-        counted = _count(lambda given: _run(module, state, given, spelling), inputs)
+        counted = _count(lambda given: _run(module, state, given, spelling), inputs, is_batch)
         kinds = param_kinds(state.paths)
     boxes = getattr(module, "boxes", None)
     return counted.report(kinds, boxes=boxes if isinstance(boxes, int) else None)
@@ -88,7 +96,7 @@ def _run(module: nn.Module, state: Lent, inputs: Inputs, spelling: Spelling) -> 
         state.restore()
 
 
-def _count(run: Callable[[Inputs], Pass], inputs: Inputs) -> Counted:
+def _count(run: Callable[[Inputs], Pass], inputs: Inputs, is_batch: bool) -> Counted:
     """Find the passes that make a report."""
     batches = inputs.batches()
     if any(batch.size == 0 for batch in batches[:1]):
@@ -104,7 +112,22 @@ def _count(run: Callable[[Inputs], Pass], inputs: Inputs) -> Counted:
         more = [_attempt(run, inputs.resized(batch, times * batch.size)) for times in (2, 3)]
         if more[0] is not None and more[1] is not None:
             return Counted(_fitted((asked, *more), batch), asked, batch.size)
+    share = _share(asked, batches[0].size) if is_batch else None
+    if share is not None:
+        return Counted(share, asked, batches[0].size, (SHARED,))
     return Counted(asked, asked, 1, (AS_GIVEN,))
+
+
+def _share(asked: Pass, batch: int) -> Pass | None:
+    """Give the pass that one image has an even part in; None where nothing is even."""
+    of_images = [getattr(row, name) for row in asked.rows for name in OF_IMAGES]
+    if any(value % batch for value in [*of_images, *(getattr(asked, name) for name in TOTALS)]):
+        return None
+    rows: list[Row] = [
+        replace(row, **{name: getattr(row, name) // batch for name in OF_IMAGES})
+        for row in asked.rows
+    ]
+    return replace(asked, rows=rows, **{name: getattr(asked, name) // batch for name in TOTALS})
 
 
 def _attempt(run: Callable[[Inputs], Pass], inputs: Inputs) -> Pass | None:

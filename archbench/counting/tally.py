@@ -21,6 +21,8 @@ AS_GIVEN = (
     "its batch"
 )
 
+SHARED = "one image is an even share of the batch, since the network runs at no other batch"
+
 
 @dataclass(slots=True)
 class Row:

@@ -68,7 +68,9 @@ class Environment(TypedDict, total=False):
     fp32_precision_conv: str
     cudnn_benchmark: bool
     graph_file: str
-    """The file of an ONNX graph."""
+    """The file of an ONNX graph or of an exported program."""
+    code_allowed: bool
+    """Whether code in that file was let run."""
     libraries: dict[str, str]
     """Of a network of a library's: its version, and those of what it stands on."""
     code_file: str
@@ -144,6 +146,8 @@ class Conditions(TypedDict, total=False):
     counted_on: str
     """The device on which a network from elsewhere was counted: meta, by shapes, or cpu."""
     inputs: str
+    weights: str
+    """Of a network that brings its own: that they are."""
     caches: str
     """What a timed call finds there: warm, or emptied before each call."""
     loss: str

@@ -131,6 +131,8 @@ def count(spec: Spec, result: Result) -> CostReport:
     result.counted = counted.totals()
     if spec.origin:
         result.conditions["counted_on"] = counted.counted_on
+        if counted.notes:
+            result.conditions["count_notes"] = list(counted.notes)
         result.conditions["seen_size"] = seen_size(counted)
         result.environment |= cast(Environment, own_code(spec))
     return counted

@@ -36,7 +36,10 @@ def prepare(spec: Spec, settings: Settings, device: Device, conditions: Conditio
     What the figures will have been measured on is noted in `conditions`.
     """
     network = build_spec(spec)
-    if settings.weights:
+    is_drawn = not (settings.weights or spec.has_weights)
+    if spec.has_weights:
+        conditions["weights"] = "its own"
+    elif settings.weights:
         load_weights(network, Path(settings.weights))
     else:
         initialise(network, settings.seed)
@@ -47,7 +50,7 @@ def prepare(spec: Spec, settings: Settings, device: Device, conditions: Conditio
         else torch.contiguous_format
     )
     network = network.to(device.torch_device)
-    if not settings.weights:
+    if is_drawn:
         calibrate(network, typical.to(device.torch_device))
     if settings.fold_bn:
         folded, norms = fold_batch_norms(network)

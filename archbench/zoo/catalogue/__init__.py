@@ -12,7 +12,7 @@ from archbench.zoo.catalogue.memory import forget
 from archbench.zoo.catalogue.names import find, find_detector
 from archbench.zoo.catalogue.plugins import PLUGIN_FILES, plugins_in_use
 from archbench.zoo.catalogue.resolution import Network, network, resolve
-from archbench.zoo.sources import verbatim
+from archbench.zoo.sources import allow_code, verbatim
 
 __all__ = [
     "PLUGIN_FILES",
@@ -21,6 +21,7 @@ __all__ = [
     "Network",
     "Option",
     "Options",
+    "allow_code",
     "entries",
     "families",
     "find",

@@ -11,6 +11,7 @@ from math import isfinite
 from typing import Any, Literal
 
 from archbench.spec import OptionValue, UsageError, format_value, origin_of, parse_size
+from archbench.zoo.catalogue.images import Images
 
 Kind = Literal["backbone", "detector"]
 Options = dict[str, OptionValue]
@@ -199,6 +200,8 @@ class Entry:
     """Whether it may take options besides those that are known."""
     told: dict[str, str] = field(default_factory=dict)
     """What a network from elsewhere is told of the spec, by the names of its arguments."""
+    images: Images | None = None
+    """The images that a network takes by its signature, where it has one."""
 
     @property
     def origin(self) -> str:

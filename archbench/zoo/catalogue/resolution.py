@@ -48,19 +48,21 @@ def resolve(
     *,
     size: Size = None,
     classes: int | None = None,
-    batch: int = 1,
+    batch: int | None = None,
     mode: Mode = "infer",
     **options: OptionValue,
 ) -> Network:
     """Find the network that is asked for; raises UsageError for what cannot be.
 
     `size` is a side, (width, height) or their text; `classes` counts foreground classes, 0 without
-    a detector is the trunk alone; `options` are those of the backbone and of the detector together.
+    a detector is the trunk alone; `batch` is 1 where none is given, or what an exported network
+    takes; `options` are those of the backbone and of the detector together.
     """
     base = find("backbone", backbone)
     head, side = find_detector(detector) if detector is not None else (None, None)
     _check_built(base, head)
     asked = _asked_size(detector, side, size)
+    batch = _default_batch(base) if batch is None else batch
     _check_call(head, classes, batch, mode)
     if base.origin and not head:
         _check_whole(base, asked, classes)
@@ -73,6 +75,7 @@ def resolve(
     base, head, left = pair.normal()
     owner = head.on_family(base.stands_as) if head else base
     width, height = _input(owner, asked)
+    _check_exported(base, head, (width, height), batch, mode)
     return network(
         Spec(
             backbone=base.name,
@@ -140,6 +143,29 @@ def _input(owner: Entry, asked: tuple[int, int] | None) -> tuple[int, int]:
 def _default_classes(owner: Entry) -> int | None:
     """The classes of a network for which none are given; None: whatever it has by itself."""
     return None if owner.origin else owner.classes
+
+
+def _default_batch(base: Entry) -> int:
+    """The batch of a network for which none is given: what it was exported with, or one image."""
+    return base.images.batch.value if base.images else 1
+
+
+def _check_exported(
+    base: Entry, head: Entry | None, size: tuple[int, int], batch: int, mode: str
+) -> None:
+    """Raise UsageError for what a network that was exported is not: a part of another, in training,
+    or of other images.
+    """
+    if base.images is None:
+        return
+    if head:
+        raise UsageError(f"{base.name} runs whole, as it was exported: it stands under no detector")
+    if mode == "train":
+        raise UsageError(f"{base.name} was exported for inference and cannot be trained")
+    try:
+        base.images.check(size, batch)
+    except UsageError as error:
+        raise UsageError(f"{base.name} cannot be run: {error}") from None
 
 
 def _check_whole(base: Entry, asked: tuple[int, int] | None, classes: int | None) -> None:

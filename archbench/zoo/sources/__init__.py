@@ -6,12 +6,13 @@ turns what is made into a whole network or a backbone.
 
 from __future__ import annotations
 
+import os
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from archbench.spec import FILE, ONNX, UsageError, origin_of
+from archbench.spec import FILE, ONNX, PROGRAM, UsageError, origin_of
 
 if TYPE_CHECKING:
     from archbench.zoo.catalogue.entry import Entry
@@ -32,13 +33,24 @@ class Source:
 
 
 LIBRARIES = "archbench.zoo.sources.libraries"
+PROGRAMS = "archbench.zoo.sources.program"
 SOURCES = {
     ONNX: Source("archbench.zoo.sources.graphs", "archbench.zoo.sources.graphs"),
+    PROGRAM: Source(f"{PROGRAMS}.reading", f"{PROGRAMS}.network"),
     FILE: Source("archbench.zoo.sources.files", "archbench.zoo.sources.loading"),
     "timm": Source(LIBRARIES, "archbench.zoo.sources.timm"),
     "torchvision": Source(LIBRARIES, "archbench.zoo.sources.torchvision"),
     "transformers": Source(LIBRARIES, "archbench.zoo.sources.transformers"),
 }
+
+
+ALLOW_CODE = "ARCHBENCH_ALLOW_CODE"
+"""The environment variable by which code in files may run, so that the processes of jobs know."""
+
+
+def allow_code() -> None:
+    """Let what files hold besides graphs and tensors run, in this process and those it starts."""
+    os.environ[ALLOW_CODE] = "1"
 
 
 def read_entry(name: str) -> Entry:
