@@ -380,3 +380,12 @@ def same_job(settings: Settings, other: Settings) -> bool:
         for name, declared in SETTINGS.items()
         if declared.bearing is not Bearing.NOTHING
     )
+
+
+def same_figures(settings: Settings, other: Settings) -> bool:
+    """Whether both define what is measured alike; how long it is measured may differ."""
+    return all(
+        storable(getattr(settings, name)) == storable(getattr(other, name))
+        for name, declared in SETTINGS.items()
+        if declared.bearing is Bearing.FIGURE
+    )

@@ -54,10 +54,12 @@ class Asked:
 
 def show_plan(queues: Sequence[Queue], asked: Asked) -> None:
     """Show which jobs are left, where, and about how long they take."""
+    from archbench.cli.predicting import CallTimes, counted_networks
     from archbench.measure.sweep.plans import Forecast
     from archbench.report.tables.sweep import duration, plan_table
 
-    forecast = Forecast(queues, asked.earlier)
+    with counted_networks() as networks:
+        forecast = Forecast(queues, asked.earlier, CallTimes(asked.earlier, networks))
     jobs = [job for queue in queues for job in queue.jobs]
     if asked.form == "json":
         planned = [
@@ -74,9 +76,11 @@ def show_plan(queues: Sequence[Queue], asked: Asked) -> None:
     left = {(job.spec, job.settings) for job in jobs}
     what = "networks" if {*map(len, asked.engines.values())} <= {1} else "networks in an engine"
     known = len(forecast.known.keys() & left)
+    predicted = len(forecast.predicted)
+    by_calls = f" {predicted} by what their calls are predicted to take," if predicted else ""
     note = (
-        f"An estimate: {known} of {len(left)} {what} by how long the same took here before, the "
-        "others by the protocol's budgets."
+        f"An estimate: {known} of {len(left)} {what} by how long the same took here before,"
+        f"{by_calls} the others by the protocol's budgets."
     )
     title = f"{jobs_text(len(jobs))}: {where}; about {duration(forecast.left_s)}"
     print_tables(

@@ -38,7 +38,14 @@ def results(tmp_path: Path) -> Path:
     return folder
 
 
-def add(folder: Path, name: str, *, macs: int, ms: float | None = None) -> None:
+def add(
+    folder: Path,
+    name: str,
+    *,
+    macs: int,
+    ms: float | None = None,
+    device_name: str = "Example CPU",
+) -> None:
     counted = {
         "macs_all": macs,
         "macs_depthwise": 0,
@@ -53,7 +60,7 @@ def add(folder: Path, name: str, *, macs: int, ms: float | None = None) -> None:
             status=Status.OK,
             counted=counted,
             measured={"latency_ms": Metric(ms or MS_A_GIGA * macs / 1e9, "ms")},
-            environment={"device": "cpu", "device_name": "Example CPU", "threads": 2},
+            environment={"device": "cpu", "device_name": device_name, "threads": 2},
         )
     )
 
@@ -105,3 +112,19 @@ def test_what_is_missing_is_said_with_what_would_help(
     assert predict(few) == 1
     out = " ".join(capsys.readouterr().out.split())
     assert "not predicted, 7 networks of other families were measured; a prediction takes 8" in out
+
+
+def test_a_plan_is_estimated_by_what_calls_are_predicted_to_take(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from archbench.measure.machine import host
+
+    folder, suite = tmp_path / "here", tmp_path / "mine.toml"
+    for number, name in enumerate(FAMILIES, start=1):
+        add(folder, name, macs=number * 10**9, ms=2000.0 * number, device_name=host.cpu_model())
+    suite.write_text('backbone = "resnet50"\n')
+    words = ["sweep", str(suite), "--quick", "--dry-run", "--device", "cpu"]
+    assert run([*words, "--results", str(folder)]) == 0
+    out = " ".join(capsys.readouterr().out.split())
+    assert "1 by what their calls are predicted to take" in out
+    assert "about 2 min" in out, "16 calls of 8.2 s beside 13.5 s"

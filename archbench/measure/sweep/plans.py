@@ -29,6 +29,10 @@ START_S = 8.0
 """About what a job takes besides its timing: to start, count, build and warm up."""
 TIMED = 1.1
 """The part of the budget that timing and the passes after it take at most."""
+CALLS = 16
+"""About how many calls a job makes whatever its budget: cold ones, to warm up, the least that are
+timed, back to back, for memory.
+"""
 
 T = TypeVar("T")
 Task: TypeAlias = tuple[Spec, Settings]
@@ -39,6 +43,8 @@ Runner = Callable[[Job, Keep, Watch], Record]
 """Runs one job, keeps its record and gives it: `supervisor.measure`, or a stand-in for it
 elsewhere.
 """
+CallMs = Callable[[Place, Job], float | None]
+"""Predicts what a call of a job takes at a place, ms; None where it cannot."""
 
 
 @dataclass(frozen=True)
@@ -175,13 +181,20 @@ def counted(specs: Sequence[Spec], done: Sequence[Record]) -> list[Record]:
 
 
 class Forecast:
-    """How long jobs will take: as the same have taken here before, else what their protocol allows;
-    then as this sweep goes.
+    """How long jobs will take: as the same have taken here before, else what their protocol allows
+    and what their calls are predicted to take; then as this sweep goes.
     """
 
-    def __init__(self, queues: Iterable[Queue], done: Sequence[Record]) -> None:
+    def __init__(
+        self,
+        queues: Iterable[Queue],
+        done: Sequence[Record],
+        call_ms: CallMs = lambda place, job: None,
+    ) -> None:
         queues = list(queues)
+        self._call_ms = call_ms
         self.known: dict[Task, float] = {}
+        self.predicted: set[Task] = set()
         for queue in queues:
             wanted = {(job.spec, job.settings) for job in queue.jobs}
             for task, record in _finished(wanted, queue.place, done):
@@ -195,10 +208,14 @@ class Forecast:
 
     def job_s(self, place: Place, job: Job) -> float:
         """What one job is expected to take, seconds."""
+        task = (job.spec, job.settings)
+        if task in self.known:
+            return self.known[task]
         energy_s = job.settings.energy_s if place.kind == "cuda" else 0.0
-        return self.known.get(
-            (job.spec, job.settings), START_S + TIMED * job.settings.budget_s + energy_s
-        )
+        call_ms = self._call_ms(place, job)
+        if call_ms is not None:
+            self.predicted.add(task)
+        return START_S + TIMED * job.settings.budget_s + CALLS * (call_ms or 0.0) / 1e3 + energy_s
 
     @property
     def left_s(self) -> float:

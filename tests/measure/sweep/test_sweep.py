@@ -319,6 +319,15 @@ def test_a_listener_that_goes_away_ends_the_jobs(tmp_path: Path) -> None:
     assert not any("_work" in thread.name for thread in threading.enumerate())
 
 
+def test_the_forecast_adds_the_calls_that_a_job_makes_where_their_time_is_predicted() -> None:
+    (queue,) = planned({HERE: Jobs()}, order=replace(ORDER, repeats=1))
+    slow = queue.jobs[0]
+    forecast = Forecast([queue], [], lambda place, job: 5e3 if job is slow else None)
+    assert forecast.job_s(HERE, slow) - forecast.job_s(HERE, queue.jobs[1]) == 16 * 5
+    assert forecast.predicted == {(slow.spec, slow.settings)}
+    assert forecast.left_s == sum(forecast.job_s(HERE, job) for job in queue.jobs)
+
+
 def test_the_forecast_begins_with_the_protocol_s_budget_and_learns() -> None:
     queues = planned({HERE: Jobs()}, order=replace(ORDER, repeats=1))
     forecast = Forecast(queues, [])

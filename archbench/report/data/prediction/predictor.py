@@ -61,6 +61,11 @@ class Refusal:
     why: str
 
 
+def too_few(others: int) -> Refusal:
+    """Refuse for the number of networks of other families."""
+    return Refusal(f"{others} networks of other families were measured; a prediction takes {LEAST}")
+
+
 class Predictor:
     """Predicts what a call takes, by samples of one device, engine and setting."""
 
@@ -90,7 +95,7 @@ class _Fit:
             return Refusal(outside)
         pairs = zip(self.coefficients, network.work, strict=True)
         value = sum(coefficient * amount for coefficient, amount in pairs)
-        if not value or not isfinite(self.error.factor):
+        if not value or not isfinite(value * self.error.factor):
             return Refusal("what was measured says nothing of such a network")
         return Prediction(value, self.error)
 
@@ -112,9 +117,7 @@ def _fit(samples: Sequence[Sample], families: frozenset[str]) -> _Fit | Refusal:
     """Fit the samples of other families, and see how well they predict one another."""
     others = [sample for sample in samples if not sample.network.families & families]
     if len(others) < LEAST:
-        return Refusal(
-            f"{len(others)} networks of other families were measured; a prediction takes {LEAST}"
-        )
+        return too_few(len(others))
     ratios = crossed(others)
     if len(ratios) < LEAST:
         return Refusal(

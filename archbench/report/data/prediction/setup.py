@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import isfinite
 from typing import Any
 
 from archbench.quantities import is_of_one_card
 from archbench.report.data.configurations import Configuration
 from archbench.report.data.counts import Count
-from archbench.report.data.prediction.predictor import Prediction, Predictor, Refusal
+from archbench.report.data.prediction.predictor import (
+    LEAST,
+    Prediction,
+    Predictor,
+    Refusal,
+    too_few,
+)
 from archbench.report.data.prediction.work import Network, Sample, Work
 from archbench.spec import Spec, UsageError
 
@@ -25,7 +32,7 @@ class Networks:
     """
 
     def __init__(self, count: Count, families: Callable[[Spec], frozenset[str]]) -> None:
-        self._count, self._families = count, families
+        self._count, self.families = count, families
         self._known: dict[Spec, Network | None] = {}
 
     def find(self, spec: Spec, counts: Mapping[str, Any] | None = None) -> Network | None:
@@ -34,7 +41,7 @@ class Networks:
         """
         if spec not in self._known:
             work = Work.of(counts or {}, spec.batch) or self._counted(spec)
-            self._known[spec] = work and Network(work, spec.batch, self._families(spec))
+            self._known[spec] = work and Network(work, spec.batch, self.families(spec))
         return self._known[spec]
 
     def _counted(self, spec: Spec) -> Work | None:
@@ -58,9 +65,14 @@ class SetupPredictor:
 
     def predict(self, spec: Spec, word: str = "total_ms") -> Prediction | Refusal:
         """Predict a figure by its word, one of `PREDICTED`, or say why that cannot be."""
+        related = self._networks.families(spec)
+        measured = self._measured(word, spec.mode)
+        others = sum(not related & self._networks.families(each.spec) for each, _ in measured)
+        if others < LEAST:  # Nothing has to be counted to see that.
+            return too_few(others)
         key = (word, spec.mode)
         if key not in self._predictors:
-            self._predictors[key] = Predictor(self._samples(*key))
+            self._predictors[key] = Predictor(self._samples(word, measured))
         network = self._networks.find(spec)
         if network is None:
             return Refusal("its multiply-adds are not known in full")
@@ -69,14 +81,22 @@ class SetupPredictor:
             return replace(found, value=found.value / spec.batch)
         return found
 
-    def _samples(self, word: str, mode: str) -> list[Sample]:
+    def _measured(self, word: str, mode: str) -> list[tuple[Configuration, float]]:
+        """The configurations that have a figure, with it."""
+        estimates = [(e, e.estimate(word)) for e in self._of_one_card(word) if e.spec.mode == mode]
+        return [
+            (each, estimate.value)
+            for each, estimate in estimates
+            if estimate and estimate.value > 0
+        ]
+
+    def _samples(self, word: str, measured: Sequence[tuple[Configuration, float]]) -> list[Sample]:
         samples = []
-        for each in self._of_one_card(word):
-            estimate = each.estimate(word) if each.spec.mode == mode else None
-            network = estimate and self._networks.find(each.spec, each.newest.counts)
-            if network and estimate and estimate.value > 0:
-                calls = each.spec.batch if word in AN_IMAGE else 1
-                samples.append(Sample(network, calls * estimate.value))
+        for each, value in measured:
+            network = self._networks.find(each.spec, each.newest.counts)
+            calls = each.spec.batch if word in AN_IMAGE else 1
+            if network and isfinite(max(network.work) / value):
+                samples.append(Sample(network, calls * value))
         return samples
 
     def _of_one_card(self, word: str) -> Sequence[Configuration]:

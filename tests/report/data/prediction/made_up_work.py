@@ -15,7 +15,7 @@ def network(number: int, *families: str, batch: int = 1) -> Network:
     named.
     """
     draw = np.random.default_rng(number)
-    work = Work(*(draw.uniform(1, 9, 4) * (1e9, 1e8, 1e8, 20)))
+    work = Work(*(draw.uniform(1, 9, 4) * (1e9, 1e8, 1e8, 20)).tolist())
     return Network(work, batch, frozenset(families or {f"family {number}"}))
 
 
