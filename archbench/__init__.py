@@ -14,7 +14,7 @@ from __future__ import annotations
 TYPE_CHECKING = False
 """typing's own would load it: every command begins here."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 __all__ = ["UsageError", "build", "cost", "count"]
 
 if TYPE_CHECKING:
