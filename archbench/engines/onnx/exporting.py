@@ -1,0 +1,138 @@
+"""Networks as ONNX files: exported once, for one input, with all that eager gives as outputs."""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.utils import _pytree as pytree
+
+OPSET = 20
+LARGEST_FILE = 1_900_000_000
+"""Bytes of weights up to which they lie in the file itself, which holds 2 GiB at most."""
+INPUT = "images"
+
+
+class ExportError(Exception):
+    """A network that cannot be an ONNX file; `operator` names what cannot be held, if one is to
+    blame.
+    """
+
+    def __init__(self, message: str, operator: str | None = None) -> None:
+        super().__init__(message)
+        self.operator = operator
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An ONNX file: its input is `images`, its outputs are the tensors of the raw predictions.
+
+    `tree` is their structure, as torch.utils._pytree has it.
+    """
+
+    path: Path
+    seconds: float
+    outputs: tuple[str, ...]
+    tree: pytree.TreeSpec
+    opset: int = OPSET
+
+    def rebuild(self, outputs: Sequence[Any]) -> Any:
+        """Make raw predictions, as eager gives them, of tensors in the order of `outputs`."""
+        return pytree.tree_unflatten(list(outputs), self.tree)
+
+
+def export(
+    network: nn.Module, images: Tensor, path: Path, *, plain: frozenset[str] = frozenset()
+) -> Exported:
+    """Write a network in evaluation mode, as it runs on `images` [B, 3, H, W], to an ONNX file.
+
+    Operators named in `plain` are made of plain ones, for engines that lack ONNX's own. Weights
+    beyond 2 GB lie in a file beside it. Raises ExportError for a network that cannot be held.
+    """
+    start = time.perf_counter()
+    with torch.no_grad(), _quiet():
+        program = _traced(network, images)
+        converted = _converted(program, plain)
+    large = sum(_bytes(tensor) for tensor in program.state_dict.values()) > LARGEST_FILE
+    converted.save(path, external_data=large)
+    names = tuple(str(value.name) for value in converted.model.graph.outputs)
+    tree = program.call_spec.out_spec
+    assert tree is not None
+    if tree.num_leaves != len(names):
+        raise ExportError(f"{tree.num_leaves} outputs became {len(names)}")
+    return Exported(path, time.perf_counter() - start, names, tree)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep to itself what the exporter says of its own parts and of libraries that are not here."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.setLevel(level)
+
+
+def _traced(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
+    try:
+        return torch.export.export(network, (images,), strict=False)
+    except Exception as error:  # A user's own network may raise anything.
+        raise ExportError(f"torch.export: {_first_line(error)}") from error
+
+
+def _converted(program: torch.export.ExportedProgram, plain: frozenset[str]) -> Any:
+    from archbench.engines.onnx.translations import PLAIN, TRANSLATIONS
+
+    # What registers the operators: a network from elsewhere need not have loaded it.
+    from archbench.zoo.ops import deform, proposals, regions  # noqa: F401
+
+    table = {**TRANSLATIONS, **{name: PLAIN[name] for name in plain}}
+    try:
+        return torch.onnx.export(
+            program,
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=[INPUT],
+            custom_translation_table={
+                getattr(torch.ops.archbench, name).default: translation
+                for name, translation in table.items()
+            },
+            verbose=False,
+            optimize=False,
+        )
+    except Exception as error:
+        raise _refusal(error) from error
+
+
+def _refusal(error: BaseException) -> ExportError:
+    """What the exporter's chain of errors comes to."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    found = re.search(r"op='([\w:.]+)'", str(cause))
+    if found:
+        name = found[1]
+        return ExportError(f"ONNX has no translation of the operator {name}", name)
+    return ExportError(f"torch.onnx.export: {_first_line(cause)}")
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip()
+    return text.splitlines()[0] if text else type(error).__name__
+
+
+def _bytes(tensor: Tensor) -> int:
+    return tensor.numel() * tensor.element_size()
