@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archbench.cli.compare import Results, read_records
+from archbench.cli.engines_named import Engine, engine_named, with_engines
 from archbench.cli.exit import Exit
 from archbench.cli.formats import (
     AsCsv,
@@ -28,13 +29,14 @@ from archbench.cli.plugins import Plugins
 from archbench.cli.reproduce import counting
 from archbench.cli.sweep import REPEATS
 from archbench.reasons import Status
-from archbench.records import DEFAULT_FOLDER, Record, Store
-from archbench.settings import QUICK, Settings
+from archbench.records import DEFAULT_FOLDER, Store
+from archbench.settings import DEFAULT, QUICK, Settings
 from archbench.spec import UsageError
 
 if TYPE_CHECKING:
     from archbench.papers.claims import Claim
     from archbench.report.data.claims import Estimates
+    from archbench.report.data.evidence import Evidence
 
 DEVICES = {"cpu": "cpu", "gpu": "cuda"}
 """What a claim's kind of device is in settings."""
@@ -50,6 +52,7 @@ def claims(
     device: Annotated[
         str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")
     ] = "",
+    engine: Engine = None,
     no_count: Annotated[
         bool, typer.Option("--no-count", help="Do not count what no record has counted.")
     ] = False,
@@ -90,6 +93,8 @@ def claims(
 
     Example: archbench claims vovnet/table4
     """
+    from archbench.report.data.evidence import Evidence
+
     form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
     if quick and not run:
         refuse(["--quick"], "nothing is measured without --run", instead="give --run")
@@ -100,36 +105,44 @@ def claims(
             [flag for flag, is_given in (("--run", run), ("--no-count", no_count)) if is_given],
             "--explains takes records as they are",
         )
-        _explain(read_records(results), form, device=device, with_flawed=flagged)
+        of_engine = Evidence(read_records(results), engine and engine_named(engine))
+        _explain(of_engine, form, device=device, with_flawed=flagged)
         return Exit.DONE
     from archbench.papers.claims import claims_of
     from archbench.report.data.claims import Estimates, judge
-    from archbench.report.data.evidence import Evidence
     from archbench.report.tables import claims as report
 
-    chosen = claims_of(source)
+    chosen, asked = claims_of(source), engine_named(engine)
     code = Exit.DONE
     if run:
         store = open_store((results or [DEFAULT_FOLDER])[0], is_document=form in ("csv", "json"))
         code = _measure(
             chosen,
-            Estimates(Evidence(read_records(results)), chosen, device=device),
+            Estimates(Evidence(read_records(results), asked), chosen, device=device),
             store,
-            quick=quick,
+            replace(QUICK if quick else DEFAULT, engine=asked),
+            repeats=1 if quick else REPEATS,
         )
     with counting(wanted=not no_count) as count:
-        estimates = Estimates(
-            Evidence(read_records(results)), chosen, device=device, with_flawed=flagged, count=count
-        )
+        evidence = Evidence(read_records(results), asked)
+        estimates = Estimates(evidence, chosen, device=device, with_flawed=flagged, count=count)
         verdicts = [judge(claim, estimates) for claim in chosen]
     if form in ("csv", "json"):
         print_rows(report.rows(verdicts), report.COLUMNS, form)
     else:
-        print_tables(report.tables(verdicts, width=None if form else report.WIDTH), form)
+        tables = report.tables(verdicts, width=None if form else report.WIDTH)
+        print_tables(with_engines(tables, evidence), form)
     return code
 
 
-def _measure(chosen: Sequence[Claim], estimates: Estimates, store: Store, *, quick: bool) -> Exit:
+def _measure(
+    chosen: Sequence[Claim],
+    estimates: Estimates,
+    store: Store,
+    protocol: Settings,
+    *,
+    repeats: int,
+) -> Exit:
     """Measure the networks that claims lack, as a sweep does, on the kinds of device that this
     machine has.
     """
@@ -138,7 +151,7 @@ def _measure(chosen: Sequence[Claim], estimates: Estimates, store: Store, *, qui
     from archbench.measure.sweep.plans import Order, new_run_id, plan
     from archbench.measure.sweep.queues import run
 
-    order = Order(1 if quick else REPEATS, 0, new_run_id())
+    order = Order(repeats, 0, new_run_id())
     code = Exit.DONE
     with live() as progress, interruptions() as heard:
         for kind, device in DEVICES.items():
@@ -152,7 +165,7 @@ def _measure(chosen: Sequence[Claim], estimates: Estimates, store: Store, *, qui
             )
             if not specs or heard:
                 continue
-            settings = replace(QUICK if quick else Settings(), device=device)
+            settings = replace(protocol, device=device)
             try:
                 tasks = [(spec, settings) for spec in specs]
                 queues = plan(tasks, dict.fromkeys(places(settings), measure), order, ())
@@ -171,12 +184,11 @@ def _measure(chosen: Sequence[Claim], estimates: Estimates, store: Store, *, qui
     return Exit.INTERRUPTED if heard else code
 
 
-def _explain(records: Sequence[Record], form: str, *, device: str, with_flawed: bool) -> None:
-    from archbench.report.data.configurations import configurations
+def _explain(evidence: Evidence, form: str, *, device: str, with_flawed: bool) -> None:
     from archbench.report.data.explains import LEAST_NETWORKS, explanations
     from archbench.report.tables import explains as report
 
-    explained = explanations(configurations(records), device=device, with_flawed=with_flawed)
+    explained = explanations(evidence.configurations, device=device, with_flawed=with_flawed)
     if not explained:
         needed = f"{LEAST_NETWORKS} networks measured on one device" + (
             "" if with_flawed else " without a flaw (--flagged takes all)"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archbench.cli.compare import Results, read_records
+from archbench.cli.engines_named import Engine, engine_named, with_engines
 from archbench.cli.formats import (
     AsCsv,
     AsJson,
@@ -43,6 +44,7 @@ def reproduce(
     device: Annotated[
         str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")
     ] = "",
+    engine: Engine = None,
     count: Annotated[
         bool, typer.Option("--count", help="Count now what no record has counted.")
     ] = False,
@@ -62,19 +64,21 @@ def reproduce(
     """Show a paper's table in its own rows, columns and units, with ours and the ratio of both
     below each row.
 
-    Counted figures are of the records, or counted now (--count); measured ones of one device.
+    Counted figures are of the records, or counted now (--count); measured ones of one device, in
+    eager PyTorch unless --engine names another engine.
 
     Example: archbench reproduce vovnet/table4 --count
     """
+    from archbench.report.data.evidence import Evidence
+
     form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
     if table is None:
-        asked = {"--device": device, "--count": count, "--flagged": flagged}
+        asked = {"--device": device, "--engine": engine, "--count": count, "--flagged": flagged}
         refuse([flag for flag, value in asked.items() if value], "no table is named")
-    records = read_records(results)
+    evidence = Evidence(read_records(results), engine_named(engine))
     if table is None:
-        _print_list(records, form)
+        _print_list(evidence.records, form)
         return
-    from archbench.report.data.evidence import Evidence
     from archbench.report.data.reproduction import reproduce_suite
     from archbench.report.tables import reproduce as report
 
@@ -86,12 +90,13 @@ def reproduce(
         )
     with counting(wanted=count) as count_now:
         reproduction = reproduce_suite(
-            chosen, Evidence(records), device=device, with_flawed=flagged, count=count_now
+            chosen, evidence, device=device, with_flawed=flagged, count=count_now
         )
     if form in ("csv", "json"):
         print_rows(report.rows(reproduction), report.COLUMNS, form)
     else:
-        print_tables(report.tables(reproduction, width=None if form else report.WIDTH), form)
+        tables = report.tables(reproduction, width=None if form else report.WIDTH)
+        print_tables(with_engines(tables, evidence), form)
 
 
 @contextmanager

@@ -67,6 +67,8 @@ class Environment(TypedDict, total=False):
     fp32_precision_matmul: str
     fp32_precision_conv: str
     cudnn_benchmark: bool
+    engine_versions: dict[str, str]
+    """Of an engine other than torch: what ran the network."""
     graph_file: str
     """The file of an ONNX graph or of an exported program."""
     code_allowed: bool

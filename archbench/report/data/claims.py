@@ -10,10 +10,11 @@ of a figure that has neither (memory, energy of one process) 3 %; of counts noth
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
+from archbench.engine_names import EAGER
 from archbench.papers.claims import Claim, Pair
 from archbench.papers.suites import suites
 from archbench.reasons import Flag, Reason
@@ -49,6 +50,8 @@ class Verdict:
     reason: Reason | str = ""
     setup: str = ""
     flags: tuple[Flag, ...] = ()
+    engine: str = EAGER
+    """What measured, or would measure, its figures."""
 
     @property
     def command(self) -> str:
@@ -70,8 +73,13 @@ class Verdict:
                     "figure" in suite.name,
                 ),
             )
-            return f"archbench sweep {best.name}"
-        return "; ".join(spec.command() for spec in self.claim.specs)
+            return f"archbench sweep {best.name}{self._flag}"
+        return "; ".join(f"{spec.command()}{self._flag}" for spec in self.claim.specs)
+
+    @property
+    def _flag(self) -> str:
+        is_usual = self.claim.is_counted or self.engine == EAGER
+        return "" if is_usual else f" --engine {self.engine}"
 
 
 class Estimates:
@@ -103,6 +111,7 @@ class Estimates:
             kind: {each.spec: each for each in setups.get(setup, ())}
             for kind, setup in self.setup.items()
         }
+        self.engine = evidence.engine or EAGER
         self.counts = Counts(evidence.counted, count)
         self.with_flawed = with_flawed
 
@@ -141,6 +150,10 @@ class Estimates:
 
 def judge(claim: Claim, estimates: Estimates) -> Verdict:
     """Evaluate a claim on what there is."""
+    return replace(_judged(claim, estimates), engine=estimates.engine)
+
+
+def _judged(claim: Claim, estimates: Estimates) -> Verdict:
     if claim.why:
         return Verdict(claim, "not testable", reason=claim.why)
     evaluation = Evaluation(claim, estimates)

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from archbench.quantities import COUNTED, MEASURED, QUANTITIES
 from archbench.quantity import PLAIN_UNITS, Quantity
 from archbench.report.data.headings import PUBLISHED
-from archbench.report.data.rows import ACCURACY, ASKED, COLUMNS, LATER, QUOTED, SOURCES
+from archbench.report.data.rows import ACCURACY, ASKED, COLUMNS, ENGINE, LATER, QUOTED, SOURCES
 
 QUOTES = "published_"
 GROUPS = {
@@ -19,6 +19,7 @@ GROUPS = {
     "quoted from a paper": SOURCES | QUOTED,
     "spreads of whole times": LATER,
     "published accuracy, of one data set": ACCURACY,
+    "what ran the network": ENGINE,
 }
 TYPES = {str: "text", int: "whole number", float: "number"}
 HEADINGS = {

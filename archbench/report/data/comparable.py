@@ -24,7 +24,8 @@ DEFINING = {
     name: declared for name, declared in SETTINGS.items() if declared.bearing is Bearing.FIGURE
 }
 """The settings that define what was measured."""
-UNSAID = ("torch", "driver", "cuDNN", "power limit", "application clock", "ECC")
+ENGINE_VERSION = "engine's version"
+UNSAID = (ENGINE_VERSION, "torch", "driver", "cuDNN", "power limit", "application clock", "ECC")
 """Conditions that a title tells only where they set it apart from another one."""
 COUNTED_ONLY = "counted, not measured"
 
@@ -41,6 +42,7 @@ def conditions(record: Record) -> dict[str, str]:
         words["threads"] = f"{environment.get('threads')} threads"
     words |= _defining(settings, is_cpu=_is_cpu(record))
     return words | {
+        ENGINE_VERSION: version_of(environment, parts=2),
         "torch": _version("torch", environment.get("torch"), parts=2),
         "driver": _version("driver", environment.get("driver"), parts=1),
         "cuDNN": _cudnn(environment.get("cudnn")),
@@ -137,6 +139,18 @@ def _of_card(environment: Environment) -> dict[str, str]:
         "ECC": {True: "ECC on", False: "ECC off", None: None}[ecc],
     }
     return {key: text for key, text in words.items() if text}
+
+
+def version_of(environment: Environment, *, parts: int = 4) -> str:
+    """The versions of an engine's own libraries, cut to so many parts; empty where torch, whose
+    version stands by itself, is all that ran.
+    """
+    versions = environment.get("engine_versions", {})
+    return ", ".join(
+        _version(package, version, parts=parts)
+        for package, version in versions.items()
+        if package != "torch"
+    )
 
 
 def _is_cpu(record: Record) -> bool:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from statistics import median
 
+from archbench.engine_names import EAGER
 from archbench.quantities import COUNTED, MEASURED, is_of_one_card, time_of
 from archbench.reasons import Flag, Reason, Status
 from archbench.records import Metric, Record
@@ -64,6 +65,16 @@ class Configuration:
     def newest(self) -> Record:
         """The newest of its records."""
         return self.records[-1]
+
+    @property
+    def engine(self) -> str:
+        """What ran the network, or would have; eager where it was only counted."""
+        return engine_of(self.newest)
+
+    @property
+    def is_eager(self) -> bool:
+        """Whether PyTorch ran it operator by operator."""
+        return self.engine == EAGER
 
     @property
     def status(self) -> str:
@@ -165,19 +176,28 @@ def put_together(by_setup: Mapping[str, Iterable[Record]]) -> list[Configuration
 
 
 def measured_setups(configurations: Iterable[Configuration]) -> dict[str, list[Configuration]]:
-    """The configurations that ended well, by setup; that with most of them
-    first, then the newest.
+    """The configurations that ended well, by setup; those that ran eager first, then that with most
+    of them, then the newest.
     """
     by_setup: dict[str, list[Configuration]] = {}
     for configuration in configurations:
         if configuration.setup != COUNTED_ONLY and configuration.status == Status.OK:
             by_setup.setdefault(configuration.setup, []).append(configuration)
 
-    def rank(setup: str) -> tuple[int, str]:
+    def rank(setup: str) -> tuple[bool, int, str]:
         members = by_setup[setup]
-        return len(members), max(configuration.newest.time_utc for configuration in members)
+        return (
+            members[0].is_eager,
+            len(members),
+            max(configuration.newest.time_utc for configuration in members),
+        )
 
     return {setup: by_setup[setup] for setup in sorted(by_setup, key=rank, reverse=True)}
+
+
+def engine_of(record: Record) -> str:
+    """What ran a record's network, or would have; eager where it was only counted."""
+    return record.settings.engine if record.settings else EAGER
 
 
 def interval_of(record: Record, name: str) -> Interval | None:

@@ -25,6 +25,7 @@ class Explanation:
     """How well each counted figure orders one measured one, over `n` networks of a setup."""
 
     setup: str
+    engine: str
     mode: str
     batch: int
     measured: str
@@ -50,7 +51,9 @@ def explanations(
             for word in EXPLAINED:
                 counted, n = _explain(group, word, with_flawed=with_flawed)
                 if n >= LEAST_NETWORKS:
-                    explained.append(Explanation(setup, mode, batch, word, counted, n))
+                    explained.append(
+                        Explanation(setup, group[0].engine, mode, batch, word, counted, n)
+                    )
     return explained
 
 

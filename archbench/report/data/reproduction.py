@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+from archbench.engine_names import EAGER
 from archbench.papers import Published, metrics, own_rule
 from archbench.papers.member import Member
 from archbench.papers.suites import Suite
@@ -75,6 +76,8 @@ class Reproduction:
     with_flawed: bool = False
     timed: Sequence[tuple[str, Configuration]] = ()
     """What was measured of the rows on a card, by their labels."""
+    engine: str = EAGER
+    """What measured, or would measure, its figures."""
 
     @cached_property
     def columns(self) -> list[str]:
@@ -141,7 +144,8 @@ def reproduce_suite(
         for line in lines
         if line.member.spec in source.setups.get(source.setup, {})
     ]
-    return Reproduction(suite, lines, list(setups), others, with_flawed, timed)
+    engine = evidence.engine or EAGER
+    return Reproduction(suite, lines, list(setups), others, with_flawed, timed, engine)
 
 
 def metric_of(key: str) -> str:

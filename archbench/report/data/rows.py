@@ -16,6 +16,7 @@ from archbench.papers import Published, figures_for, metrics, row_for, value_in_
 from archbench.papers.accuracies import DATASET, accuracy_for
 from archbench.quantities import COUNTED, FIGURES, MEASURED, QUANTITIES
 from archbench.records import Record
+from archbench.report.data.comparable import version_of
 from archbench.report.data.configurations import Configuration
 from archbench.report.data.counts import recorded
 from archbench.spec import Spec
@@ -51,6 +52,8 @@ QUOTED = {f"published_{metric.column}": metric for metric in metrics().values()}
 LATER = {row.name: row.type for row in MEASURED.values() if row.is_later}
 ACCURACY = {"accuracy": float, "accuracy_dataset": str, "accuracy_source": str}
 """Of one data set alone, by the metric that is usual on it."""
+ENGINE = {"engine": str, "engine_version": str}
+"""What ran the network."""
 COLUMNS: dict[str, type] = {
     **ASKED,
     **{row.name: row.type for row in (*COUNTED.values(), *MEASURED.values()) if not row.is_later},
@@ -61,6 +64,7 @@ COLUMNS: dict[str, type] = {
     },
     **LATER,
     **ACCURACY,
+    **ENGINE,
 }
 """Every stable column with its type. New ones stand last, so that none changes its place."""
 
@@ -145,6 +149,8 @@ def _row(record: Record, dataset: str) -> dict[str, Any]:
         "threads": environment.get("threads"),
         "precision": settings.precision if settings else None,
         "memory_format": settings.memory_format if settings else None,
+        "engine": settings.engine if settings else None,
+        "engine_version": version_of(environment) or None,
         "energy_source": (energy.source if energy else "") or None,
         "flags": ";".join(flags_of(record)) or None,
     }

@@ -115,7 +115,7 @@ def _key(kinds: Mapping[str, str]) -> Key:
 def explains(material: Material) -> Plots:
     """Draw each counted figure against time and energy, with the rank correlation."""
     groups = _alike(material.configurations)
-    largest = max(groups, key=lambda key: len(groups[key]), default=None)
+    largest = max(groups, key=lambda key: (groups[key][0].is_eager, len(groups[key])), default=None)
     if largest is None or len(groups[largest]) < LEAST_NETWORKS:
         why = (
             f"it needs {LEAST_NETWORKS} networks measured on one device; archbench sweep "

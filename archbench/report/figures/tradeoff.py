@@ -76,7 +76,8 @@ def _measured(material: Material) -> Plots:
             )
         ]
     setups = Counter(candidate.setup for candidate in candidates)
-    setup = max(setups, key=lambda name: (name != COUNTED_ONLY, setups[name]))
+    eager = {each.setup for each in material.configurations if each.is_eager}
+    setup = max(setups, key=lambda name: (name != COUNTED_ONLY, name in eager, setups[name]))
     are_counts = all(word not in MEASURED for word in words)
     if are_counts:
         where = "counted"

@@ -18,6 +18,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
+from archbench.engine_names import EAGER
 from archbench.escaping import visible
 from archbench.papers.claims import claims_of
 from archbench.papers.suites import ALL, Suite, suites
@@ -35,7 +36,17 @@ from archbench.report.tables.table import Table, one_line
 
 TEMPLATE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
 VERDICTS = ("holds", "fails", "undecided")
-FACETS = ("device", "precision", "backbone", "detector", "input", "batch", "mode", "status")
+FACETS = (
+    "device",
+    "engine",
+    "precision",
+    "backbone",
+    "detector",
+    "input",
+    "batch",
+    "mode",
+    "status",
+)
 """Columns that the page offers to filter by."""
 
 
@@ -91,7 +102,7 @@ class Claims:
 
 def page(contents: Contents) -> str:
     """Give the whole page as text."""
-    evidence = Evidence(contents.records)
+    evidence, in_eager = Evidence(contents.records), Evidence(contents.records, EAGER)
     rows = sheet(contents.records if contents.is_whole else _newest(evidence))
     script = _file(SCRIPT)
     return (
@@ -109,8 +120,8 @@ def page(contents: Contents) -> str:
             data=_data(rows),
             older_count=len(contents.records) - len(rows.names),
             older=older_table(evidence.configurations),
-            papers=_papers(evidence),
-            claims=_claims(evidence),
+            papers=_papers(in_eager),
+            claims=_claims(in_eager),
             verdicts=VERDICTS,
         )
     )
@@ -195,7 +206,7 @@ def _data(whole: Sheet) -> dict[str, Any]:
         "names": list(whole.names),
         "columns": [column.to_dict() for column in whole.columns],
         "shown": [column.name for column in whole.shown],
-        "facets": FACETS,
+        "facets": [name for name in FACETS if whole.tells(name)],
     }
 
 

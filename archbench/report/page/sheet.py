@@ -17,18 +17,20 @@ from archbench.report.data.columns import heading_of, quantity_of
 from archbench.report.data.configurations import interval_of
 from archbench.report.data.names import short_names
 from archbench.report.data.rounding import decimals_of_interval, rounded
-from archbench.report.data.rows import ASKED, COLUMNS, rows
+from archbench.report.data.rows import ASKED, COLUMNS, ENGINE, rows
 from archbench.report.data.statistics import Interval
 from archbench.report.tables.table import MISSING
 
 BOUND = "_ci95"
 COMMAND = "command"
-ASKED_FIRST = ("status", "reason", "device", "precision", "batch", "mode")
+ASKED_FIRST = ("status", "reason", "device", "engine", "precision", "batch", "mode")
 SHOWN = (*ASKED_FIRST, *(row.name for row in QUANTITIES.values() if row.is_leading), COMMAND)
 """What is shown first, where it tells records apart or has figures."""
-TELLING = ("status", "device", "precision", "batch", "mode")
+TELLING = ("status", "device", "engine", "precision", "batch", "mode")
 """Columns that are shown first only where not all records are alike in them."""
-GROUPS = {"asked": ASKED, "counted": COUNTED, "measured": MEASURED}
+OF_MEASURED = ("engine",)
+"""Those in which what was only counted has nothing."""
+GROUPS = {"asked": ASKED | ENGINE, "counted": COUNTED, "measured": MEASURED}
 DIGITS_KEPT = 7
 """Digits of the values that are sorted and plotted."""
 
@@ -57,6 +59,11 @@ class SheetColumn:
     def is_uniform(self) -> bool:
         """Whether all records are alike in it."""
         return len(set(self.values)) < 2
+
+    @property
+    def is_told_once(self) -> bool:
+        """Whether all records that have it are alike in it, as those of one engine are."""
+        return len({*self.values} - {None}) < 2
 
     @cached_property
     def decimals(self) -> int:
@@ -102,8 +109,17 @@ class Sheet:
         return [
             column
             for column in chosen
-            if not column.is_empty and not (column.name in TELLING and column.is_uniform)
+            if not column.is_empty
+            and not (column.name in TELLING and column.is_uniform)
+            and not (column.name in OF_MEASURED and column.is_told_once)
         ]
+
+    def tells(self, name: str) -> bool:
+        """Whether rows may be chosen by a column: not by the one engine of all that ran."""
+        return not any(
+            column.name == name and column.name in OF_MEASURED and column.is_told_once
+            for column in self.columns
+        )
 
 
 def sheet(records: Sequence[Record]) -> Sheet:

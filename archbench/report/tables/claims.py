@@ -42,6 +42,7 @@ COLUMNS = (
     "measured_on",
     "flags",
     "command",
+    "engine",
 )
 RULE = (
     "holds: the whole range of ours is on the paper's side of equality (or of the number named); "
@@ -85,6 +86,7 @@ def _row(verdict: Verdict) -> dict[str, Any]:
         "measured_on": verdict.setup or None,
         "flags": ";".join(verdict.flags) or None,
         "command": verdict.command or None,
+        "engine": verdict.engine if verdict.setup else None,
     }
 
 

@@ -9,7 +9,19 @@ from archbench.quantities import QUANTITIES
 from archbench.report.data.explains import Explanation
 from archbench.report.tables.table import MISSING, Column, Table
 
-COLUMNS = ("place", "mode", "batch", "measured", "counted", "rho", "rho_lo", "rho_hi", "best", "n")
+COLUMNS = (
+    "place",
+    "mode",
+    "batch",
+    "measured",
+    "counted",
+    "rho",
+    "rho_lo",
+    "rho_hi",
+    "best",
+    "n",
+    "engine",
+)
 RULE = (
     "rho: Spearman's rank correlation, 1: the same order, 0: none. Its 95 % interval, and in how "
     "many of 1,000 resamples of the networks "
@@ -32,6 +44,7 @@ def rows(explained: Sequence[Explanation]) -> list[dict[str, Any]]:
             "rho_hi": correlation.interval[1] if correlation.interval else None,
             "best": correlation.best,
             "n": explanation.n,
+            "engine": explanation.engine,
         }
         for explanation in explained
         for name, correlation in explanation.counted.items()

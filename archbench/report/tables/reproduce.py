@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
+from archbench.engine_names import EAGER
 from archbench.papers import own_rule
 from archbench.reasons import Reason
 from archbench.report.data.headings import PUBLISHED
@@ -50,6 +51,7 @@ COLUMNS = (
     "flags",
     "rho",
     "rho_n",
+    "engine",
 )
 
 
@@ -82,6 +84,7 @@ def rows(reproduction: Reproduction) -> list[dict[str, Any]]:
                     "flags": ";".join(estimate.flags) or None if estimate else None,
                     "rho": rho,
                     "rho_n": n or None,
+                    "engine": reproduction.engine if cell.estimate else None,
                 }
             )
     return data
@@ -233,8 +236,10 @@ def _missing(reproduction: Reproduction, cells: Sequence[Cell]) -> list[str]:
             f"{reproduction.suite.name} records them."
         )
     if times:
+        engine = "" if reproduction.engine == EAGER else f" --engine {reproduction.engine}"
         notes.append(
-            f"No record of some rows: archbench sweep {reproduction.suite.name} measures them."
+            f"No record of some rows: archbench sweep {reproduction.suite.name}{engine} measures "
+            "them."
         )
     return notes + [
         f"{reason.text} ({reason}): {', '.join(words)}" for reason, words in reasons.items()
