@@ -25,7 +25,7 @@ from archbench.zoo.assemble import assemble
 from archbench.zoo.catalogue import Network
 from archbench.zoo.catalogue.blame import blamed, in_a_line
 from archbench.zoo.contracts import Backbone, Detector
-from archbench.zoo.weightless import Weightless
+from archbench.zoo.weightless import Weightless, WithoutWeights
 
 __all__ = [
     "Backbone",
@@ -36,6 +36,7 @@ __all__ = [
     "blamed_on_plugin",
     "blaming",
     "build",
+    "build_shell",
     "build_spec",
     "check_spec",
     "cost",
@@ -72,6 +73,26 @@ def build(
 def build_spec(spec: Spec, *, device: str = "cpu") -> nn.Module:
     """Build the network of a spec."""
     with Weightless() if device == "meta" else torch.device(device):
+        return assemble(catalogue.network(spec))
+
+
+def build_shell(spec: Spec, *, device: str = "cpu") -> nn.Module:
+    """Build the network of a spec without its weights: it postprocesses what something else has
+    computed.
+
+    What is from elsewhere may be built for real alone; its weights are dropped then.
+    """
+    if spec.origin:
+        network = build_spec(spec, device=device)
+        for module in network.modules():
+            module._parameters.update(
+                {
+                    name: None if weight is None else nn.Parameter(weight.to("meta"), False)
+                    for name, weight in module._parameters.items()
+                }
+            )
+        return network
+    with torch.device(device), WithoutWeights():
         return assemble(catalogue.network(spec))
 
 

@@ -58,6 +58,11 @@ def find_cost(spec: Spec) -> CostReport:
     return report
 
 
+def is_ours(spec: Spec) -> bool:
+    """Whether none of a user's own code, which may read anything, has a part in a network."""
+    return spec.origin == ONNX or not catalogue.network(spec).plugin_files
+
+
 def report_of(data: Any) -> CostReport:
     """Read a report out of plain data; raises msgspec.ValidationError where that is none."""
     return msgspec.convert(data, CostReport)
@@ -66,16 +71,11 @@ def report_of(data: Any) -> CostReport:
 def _key(spec: Spec) -> dict[str, Any] | None:
     """All that a count follows from; None where that is not known."""
     torch = _torch_version()
-    if (
-        not torch
-        or os.environ.get(VARIABLE)
-        or _has_rules()
-        or catalogue.network(spec).plugin_files
-    ):
+    if not torch or os.environ.get(VARIABLE) or _has_rules() or not is_ours(spec):
         return None
     return {
         "archbench": __version__,
-        "code": _code_at_first(),
+        "code": code_at_first(),
         "torch": torch,
         "python": platform.python_version(),
         "spec": spec.to_dict(),
@@ -100,7 +100,7 @@ def _torch_version() -> str | None:
 
 
 @once
-def _code_at_first() -> str:
+def code_at_first() -> str:
     """The code that this process runs, found once and before it counts."""
     return _code()
 

@@ -45,6 +45,8 @@ _whole = partial(_time, is_profiled=False, is_later=True)
 _memory = partial(_measured, topic="device memory", unit="bytes", type=int, scale=MEGABYTES)
 _power = partial(_measured, topic="power", unit="W", scale=WATTS)
 _energy = partial(_measured, topic="energy", unit="J", scale=JOULES)
+_engine = partial(_measured, topic="engine", unit="1", scale=PERCENT)
+_seconds = partial(_engine, unit="s", scale=Scale("s", digits=1))
 _check = partial(_energy, scale=Scale("J", digits=1), is_profiled=False)
 _text = partial(_measured, topic="note", type=str, is_profiled=False)
 
@@ -476,6 +478,51 @@ ROWS: tuple[Quantity, ...] = (
         "The peak of the process's resident memory.",
         topic="host memory",
         is_leading=True,
+    ),
+    _engine(
+        "engine_error",
+        "engine's error",
+        "The worst over output tensors of max|a - b| / max|b|, where b is what eager gives in "
+        "fp32 on the same random input, and a what the engine gives.",
+        scale=Scale(digits=5),
+        alone="engine's error against eager",
+    ),
+    _engine(
+        "engine_matched",
+        "boxes as eager's",
+        "The share of detections that are eager's too, on the same random input: of one label, at "
+        "an IoU of at least 0.9, with scores within 0.01.",
+    ),
+    _engine(
+        "engine_error_images",
+        "engine's error on pictures",
+        "engine_error on the pictures that were given.",
+        scale=Scale(digits=5),
+        alone="engine's error against eager on pictures",
+    ),
+    _engine(
+        "engine_matched_images",
+        "boxes as eager's on pictures",
+        "engine_matched on the pictures that were given.",
+    ),
+    _seconds(
+        "engine_prepare_s",
+        "preparation of the file",
+        "Seconds of exporting the network and of making the engine's own file of it.",
+    ),
+    _seconds(
+        "engine_compile_s",
+        "compilation in the engine",
+        "Seconds from the file to a network that the engine is ready to run.",
+    ),
+    _engine(
+        "engine_file_bytes",
+        "size of the file",
+        "Bytes of the file that the engine runs.",
+        unit="bytes",
+        type=int,
+        scale=MEGABYTES,
+        alone="size of the engine's file",
     ),
     _text("flags", "flags", "What warns of the record's figures.", is_leading=True),
 )

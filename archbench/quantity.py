@@ -20,6 +20,7 @@ Topic = Literal[
     "host memory",
     "power",
     "energy",
+    "engine",
     "note",
 ]
 TOPICS: tuple[Topic, ...] = get_args(Topic)

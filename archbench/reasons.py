@@ -119,6 +119,7 @@ class Reason(_Code):
         is_retried=True,
         loses_place=True,
     )
+    UNSUPPORTED = Because("unsupported", "the engine cannot hold the network")
     NODE_LOST = Because("node_lost", "the cluster lost the node or its process", loses_place=True)
 
     # Of figures, by what was asked for and how far the job came
@@ -140,6 +141,13 @@ class Reason(_Code):
         "torch's profiler saw no kernel",
         "end other profilers of the card",
     )
+    IN_TORCH = Because("in_torch", "of engines that run a prepared file")
+    IN_ENGINE = Because("in_engine", "the engine holds it in a form of its own")
+    NO_EAGER = Because("no_eager", "a graph has no eager form to be held against")
+    NO_PICTURES = Because("no_pictures", "no pictures were given", "--images")
+    NOT_FINITE = Because("not_finite", "numbers that are not finite, or nothing in common")
+    NO_DETECTIONS = Because("no_detections", "neither eager nor the engine detected anything")
+    NO_PEAK_PROBED = Because("no_peak_probed", "of precisions in which torch measures the peaks")
     NO_INFERENCE = Because("no_inference", "of inference, not of training steps")
     TRAINING = Because("training", "no figure of a training step")
     FUSED = Because("fused", "of operators by themselves, not fused")
@@ -317,6 +325,12 @@ class Flag(_Code):
         "detections were made of random numbers: how many there are, and what they take, is no "
         "trained network's",
         "--weights and --images",
+    )
+    ENGINE_DIFFERS = Warns(
+        "engine_differs",
+        "the engine computes something else than eager does in fp32: a number is off by more than "
+        "a thousandth of the largest, or fewer than 99 % of the detections are the same",
+        is_flaw=True,
     )
     LOSS_NOT_FINITE = Warns("loss_not_finite", "the loss was no number any more")
     POWER_CAPPED = Warns(

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from types import MappingProxyType
 from typing import Any
 
-from archbench.engine_names import COMPILE, EAGER, canonical, check_engine, mode_of, renewed
+from archbench.engine_names import canonical, check_engine, mode_of, renewed
 from archbench.escaping import storable
 from archbench.setting import Bearing, Setting, above_0, one_of, setting
 from archbench.spec import Spec, UsageError
@@ -302,14 +302,6 @@ class Settings:
         if spec.has_weights and (self.weights or self.fold_bn):
             flag = "--weights loads others" if self.weights else "--fold-bn folds no graph"
             raise UsageError(f"{spec.backbone} has the weights it was exported with: {flag}")
-        if self.engine_name not in (EAGER, COMPILE):
-            raise UsageError(f"engine {self.engine} cannot be measured with yet")
-        for asked, what in (
-            (self.precision == "int8", "precision int8 is"),
-            (self.spin, "spinning threads are"),
-        ):
-            if asked:
-                raise UsageError(f"{what} not for engine {self.engine}, which runs in PyTorch")
         for asked, what in (
             (self.fold_bn, "folded batch norms are"),
             (self.cuda_graph, "a CUDA graph is"),

@@ -92,7 +92,7 @@ def test_a_malformed_entry_is_counted_anew_and_replaced(
     assert made == [SMALL, SMALL]
 
 
-@pytest.mark.parametrize("what", ["_torch_version", "_code_at_first"])
+@pytest.mark.parametrize("what", ["_torch_version", "code_at_first"])
 def test_what_another_version_counted_is_not_found(
     what: str, made: list[Spec], monkeypatch: pytest.MonkeyPatch
 ) -> None:

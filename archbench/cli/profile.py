@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archbench import engines
 from archbench.cli.exit import Exit
 from archbench.cli.formats import print_tables, table_width
 from archbench.cli.groups import Several, given, grouped, refuse
@@ -33,7 +34,11 @@ PHASES = {
     "preflight": "looking at the device",
     "count": "counting",
     "build": "building",
+    "export": "exporting",
+    "reference": "running it eagerly",
+    "convert": "making the engine's own file",
     "cold": "first call",
+    "agreement": "holding it against eager",
     "warmup": "warming up",
     "latency": "timing",
     "throughput": "timing calls back to back",
@@ -234,6 +239,7 @@ def _check(spec: Spec, settings: Settings) -> None:
 
         check_weights(Path(settings.weights))
     settings.check(spec)
+    engines.check(spec, settings)
     if spec.mode == "train" and not spec.origin:
         from archbench.measure.job.training import check_trainable
 

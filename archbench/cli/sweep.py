@@ -19,6 +19,7 @@ from archbench.cli.live import Teller, live
 from archbench.cli.measuring import MOST_REPEATS, Output, Protocol
 from archbench.cli.plugins import Plugins
 from archbench.cli.sweep_plan import Asked, jobs_text, show_plan
+from archbench.engines import check as check_engine
 from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import MAX_SEED, Settings
@@ -154,6 +155,7 @@ def _tasks(asked: Asked, protocol: Protocol) -> list[Task]:
     tasks = [(spec, settings[engine]) for spec in asked.specs for engine in asked.engines[spec]]
     for spec, way in tasks:
         way.check(spec)
+        check_engine(spec, way)
     return tasks
 
 

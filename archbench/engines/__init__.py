@@ -4,7 +4,7 @@ used here. Torch-free, until a network is prepared or loaded.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from archbench.engines.eager import COMPILE, EAGER
@@ -12,10 +12,42 @@ from archbench.engines.engine import Engine
 from archbench.engines.onnxruntime import ONNXRUNTIME
 from archbench.engines.openvino import OPENVINO
 from archbench.engines.tensorrt import TENSORRT
+from archbench.settings import DEFAULT, SETTINGS, Settings
+from archbench.spec import Spec, UsageError
 
-__all__ = ["ENGINES", "Engine"]
+__all__ = ["ENGINES", "Engine", "check", "engine_of"]
 
 ENGINES: Mapping[str, Engine] = MappingProxyType(
     {engine.name: engine for engine in (EAGER, COMPILE, ONNXRUNTIME, OPENVINO, TENSORRT)}
 )
 """Every engine, by its name."""
+OF_SOME = frozenset(name for engine in ENGINES.values() for name in engine.honours)
+"""The settings that one engine or another ignores."""
+
+
+def engine_of(settings: Settings) -> Engine:
+    """Give the engine that settings name."""
+    return ENGINES[settings.engine_name]
+
+
+def check(spec: Spec, settings: Settings) -> None:
+    """Raise UsageError where the engine that is asked for cannot run a spec so: it trains no
+    network, has no such precision, ignores a setting, or is not installed.
+    """
+    engine = engine_of(settings)
+    if spec.mode == "train" and not engine.trains:
+        choices = ", ".join(name for name, other in ENGINES.items() if other.trains)
+        raise UsageError(f"engine {engine.name} runs no training steps (choose from {choices})")
+    engine.check_precision(settings.precision, settings.device.partition(":")[0])
+    if ignored := list(_ignored(engine, settings)):
+        raise UsageError(f"engine {engine.name} ignores {', '.join(ignored)}; leave it out")
+    if why_not := engine.why_not(settings.precision):
+        raise UsageError(f"engine {engine.name} cannot be used: {why_not}")
+
+
+def _ignored(engine: Engine, settings: Settings) -> Iterator[str]:
+    """The flags of what settings ask for and an engine ignores."""
+    for name in sorted(OF_SOME - engine.honours):
+        value = getattr(settings, name)
+        if value != getattr(DEFAULT, name):
+            yield " ".join(SETTINGS[name].arguments(value))

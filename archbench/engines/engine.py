@@ -3,11 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
 
 from archbench.spec import UsageError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
+
+Run: TypeAlias = "Callable[[Tensor], list[Tensor]]"
+"""Runs a network on images [B, 3, H, W] of its device; gives its outputs in the file's order, which
+the next call may overwrite.
+"""
+
+
+class UnsupportedError(Exception):
+    """An engine cannot hold a network; the message names the operator."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +47,8 @@ class Engine:
     """What runs the network: its versions keep records apart."""
     makers: tuple[Package, ...] = ()
     """What makes the file that it runs."""
+    quantisers: tuple[Package, ...] = ()
+    """What int8 takes besides."""
     on_cpu: tuple[str, ...]
     """Its precisions on a CPU."""
     on_cuda: tuple[str, ...]
@@ -50,9 +68,12 @@ class Engine:
         """The command that installs it."""
         return f"pip install 'archbench[{self.extra}]'" if self.extra else "pip install torch"
 
-    def why_not(self) -> str:
-        """Say in a line why it cannot be used here, and what installs it; empty where it can."""
-        for package in (*self.runtimes, *self.makers):
+    def why_not(self, precision: str = "fp32") -> str:
+        """Say in a line why it cannot be used here in a precision, and what installs it; empty
+        where it can.
+        """
+        quantisers = self.quantisers if precision == "int8" else ()
+        for package in (*self.runtimes, *self.makers, *quantisers):
             version = _version(package.name)
             if version is None:
                 return f"{package.name} is not installed: {self.install}"
@@ -95,3 +116,44 @@ def _numbers(version: str) -> tuple[int, ...]:
     """The numbers at the head of a version."""
     head = re.match(r"[0-9]+(\.[0-9]+){0,3}", version)
     return tuple(map(int, head[0].split("."))) if head else ()
+
+
+@dataclass(frozen=True)
+class How:
+    """How a file is to be run."""
+
+    precision: str
+    threads: int
+    device: torch.device
+    spin: bool = False
+    """Whether threads keep their cores busy between calls."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A network that an engine is ready to run, and what it says of how it will."""
+
+    run: Run
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileEngine(Engine, ABC):
+    """An engine that runs an exported ONNX file, or one that it makes of that."""
+
+    plain: frozenset[str] = frozenset()
+    """Operators of ours that are exported as plain ones, since it lacks what ONNX has for them."""
+
+    def converts(self, precision: str) -> bool:
+        """Whether it runs another file than the exported one in a precision."""
+        return False
+
+    def convert(self, exported: Path, folder: Path, examples: Sequence[Tensor]) -> Path:
+        """Make the file of such a precision in a folder out of the exported one, calibrated on
+        batches of images; give where it begins.
+        """
+        raise NotImplementedError
+
+    @abstractmethod
+    def load(self, path: Path, how: How) -> Loaded:
+        """Have a file ready to be run; raises UnsupportedError where it cannot hold the network."""

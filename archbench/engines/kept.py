@@ -122,11 +122,11 @@ class Shelf:
         return self.root / _name(key)
 
 
-def open_shelf(otherwise: Path) -> Shelf:
+def open_shelf(otherwise: Path, *, is_lasting: bool = True) -> Shelf:
     """Open the user's shelf of prepared networks; one in the folder `otherwise` where there is none
-    that is the user's alone.
+    that is the user's alone, or nothing is to last.
     """
-    cache = user_cache()
+    cache = user_cache() if is_lasting else None
     for root in (cache / "engines" if cache else None, otherwise / "engines"):
         if root and _is_own(root):
             return Shelf(root)

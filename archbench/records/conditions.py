@@ -153,6 +153,10 @@ class Conditions(TypedDict, total=False):
     caches: str
     """What a timed call finds there: warm, or emptied before each call."""
     loss: str
+    engine: dict[str, str]
+    """What an engine says of how it runs the network: threads, spinning, precision."""
+    calibration: str
+    """What a network was quantised on."""
     folded_norms: str
     postprocess_load: Scene
     energy: Energy

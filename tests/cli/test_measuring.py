@@ -126,8 +126,8 @@ def test_a_mode_of_the_compiler_names_an_engine(
         ("--compile defualt", "invalid compile mode 'defualt' (did you mean default?)"),
         ("--compile default --engine openvino", "--compile default is --engine compile"),
         ("--engine eager --engine openvino", "one engine (eager and openvino are given)"),
-        ("--engine eager --precision int8", "precision int8 is not for engine eager"),
-        ("--engine compile --spin", "spinning threads are not for engine compile"),
+        ("--engine eager --precision int8", "invalid precision 'int8' for engine eager"),
+        ("--engine compile --spin", "engine compile ignores --spin"),
     ],
 )
 def test_engines_that_are_none_or_several_are_one_line(

@@ -4,17 +4,66 @@ from __future__ import annotations
 
 import pytest
 
+from archbench import engines
+from archbench.engine_names import ENGINE_NAMES
 from archbench.engines import ENGINES
 from archbench.engines.engine import Engine, Package
-from archbench.settings import SETTINGS
-from archbench.spec import UsageError
+from archbench.settings import DEFAULT, PRECISIONS, SETTINGS, Settings
+from archbench.spec import Spec, UsageError
+
+SPEC = Spec("resnet50", None, 224, 224, classes=1000)
+FILE_ENGINES = [name for name, engine in ENGINES.items() if not engine.trains]
+
+
+def test_the_table_holds_what_settings_may_name() -> None:
+    assert tuple(ENGINES) == ENGINE_NAMES
 
 
 @pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
 def test_an_engine_declares_known_precisions_and_settings(engine: Engine) -> None:
+    assert set(engine.precisions) <= set(PRECISIONS)
     assert engine.honours <= set(SETTINGS)
     assert engine.summary
     assert engine.install.startswith("pip install ")
+
+
+def test_int8_is_no_precision_of_eager() -> None:
+    with pytest.raises(UsageError, match=r"'int8' for engine eager \(choose from fp32"):
+        engines.check(SPEC, Settings(precision="int8"))
+
+
+@pytest.mark.parametrize("name", FILE_ENGINES)
+def test_training_is_refused(name: str) -> None:
+    training = Spec("resnet50", None, 224, 224, classes=1000, mode="train")
+    with pytest.raises(UsageError, match=f"{name} runs no training steps .*eager, compile"):
+        engines.check(training, Settings(engine=name))
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "flag"),
+    [
+        ("memory_format", "channels_last", "--memory-format channels_last"),
+        ("cudnn_benchmark", False, "--no-cudnn-benchmark"),
+        ("fold_bn", True, "--fold-bn"),
+        ("cuda_graph", True, "--cuda-graph"),
+        ("deterministic", True, "--deterministic"),
+    ],
+)
+def test_a_setting_that_an_engine_ignores_is_refused(
+    setting: str, value: object, flag: str
+) -> None:
+    asked = Settings(engine="onnxruntime", **{setting: value})  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match=f"onnxruntime ignores {flag}"):
+        engines.check(SPEC, asked)
+
+
+def test_threads_of_torch_do_not_spin_by_a_setting() -> None:
+    with pytest.raises(UsageError, match="engine eager ignores --spin"):
+        engines.check(SPEC, Settings(spin=True))
+
+
+def test_the_default_asks_for_nothing_that_eager_ignores() -> None:
+    engines.check(SPEC, DEFAULT)
 
 
 def lacking(least: str) -> Engine:

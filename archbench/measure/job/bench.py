@@ -45,7 +45,7 @@ class Bench:
     training: TrainingStep | None = None
     """What a call is where the network is trained."""
     replay: Callable[[Tensor], Any] | None = None
-    """What a call is where the network is captured as a CUDA graph."""
+    """What a call is where something else computes it than the module: a CUDA graph, an engine."""
     refill: Callable[[], None] = nothing
     """Brings a new input in, where there are more than lie on the device."""
     cold_caches: bool = False

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
+from archbench import engines
 from archbench.api import CostReport, cost_spec, own_code
+from archbench.measure.job import preparing
+from archbench.measure.job.agreeing import agree, differs, flagged
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.findings import Report
 from archbench.measure.job.launching import busy, graph, why_no_graph
 from archbench.measure.job.passes import copies, parts, throughput
+from archbench.measure.job.prepared import Prepared, load, take
 from archbench.measure.job.result import Result
 from archbench.measure.job.timing import (
     Arrays,
@@ -37,6 +41,7 @@ from archbench.measure.power.load import Load
 from archbench.measure.power.meters import OF_DEVICE, open_meter
 from archbench.measure.roofline import bounds as roofline
 from archbench.measure.roofline.probes import peaks_of
+from archbench.quantities import about
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric
 from archbench.records.conditions import Conditions, Energy, Environment
@@ -44,6 +49,8 @@ from archbench.settings import Settings
 from archbench.spec import Spec
 
 MEMORY_CALLS = 2
+SIZES = ("mem_params_bytes", "mem_buffers_bytes")
+"""What a module holds."""
 TRAINING_SAMPLES = 20
 """The fewest steps that are timed."""
 
@@ -58,32 +65,28 @@ class Asked:
     """A power meter other than the device's own."""
     cool_to_c: float | None = None
     """The temperature near which its card is to begin; None: as it is."""
+    prepared: Mapping[str, Any] | None = None
+    """Where the prepared network is, for an engine that runs one."""
 
 
 def run(asked: Asked, report: Report, interrupted: Callable[[], bool]) -> None:
     """Go through the phases of one job."""
-    spec, settings, conditions = asked.spec, asked.settings, report.result.conditions
+    spec, settings = asked.spec, asked.settings
     settings.check(spec)
-    with report.phase("preflight"):
-        device, energy = preflight(asked, report, interrupted)
-    with report.phase("count"):
-        counted = count(spec, report.result)
+    engines.check(spec, settings)
     trains = spec.mode == "train"
-    with nullcontext() if trains else torch.inference_mode():
+    with ExitStack() as held:
+        with report.phase("preflight"):
+            device, energy = preflight(asked, report, interrupted)
+            made = take(asked.prepared, held) if asked.prepared else None
+        with report.phase("count"):
+            counted = made.counted(report.result) if made else count(spec, report.result)
+        held.enter_context(nullcontext() if trains else torch.inference_mode())
         with report.phase("build"):
-            bench = prepare(spec, settings, device, conditions)
-            report.measured(sizes(bench.network))
+            bench = build(asked, made, device, report)
             energy.rest("context")
-        with report.phase("cold"):
-            report.measured({"cold_ms": first_call(bench, settings)})
-            add_load(bench, settings, conditions)
-        with report.phase("warmup"):
-            steady = warm_up(bench, interrupted)
+        warned = begin(bench, made, asked, report, interrupted)
         with report.phase("latency"):
-            warned = [] if steady else [Flag.WARMUP_NOT_STEADY]
-            warned += own_code_flags(report.result)
-            if bench.gives_final and not (settings.weights and settings.images):
-                warned.append(Flag.LOAD_RANDOM)
             latency, samples = time_calls(bench, asked, report, interrupted, warned)
         measure_busy(bench, latency, report)
         if not trains:
@@ -100,6 +103,49 @@ def run(asked: Asked, report: Report, interrupted: Callable[[], bool]) -> None:
                 )
         # Last, so that the memory of its pool is in no other figure.
         measure_graph(bench, settings, interrupted, report)
+
+
+def build(asked: Asked, made: Prepared | None, device: Device, report: Report) -> Bench:
+    """Build the network on its device, or have its engine load what was made of it."""
+    spec, settings, conditions = asked.spec, asked.settings, report.result.conditions
+    if made is None:
+        bench = prepare(spec, settings, device, conditions)
+        report.measured(sizes(bench.network))
+        report.measured(Metric.lacking(about("engine"), Reason.IN_TORCH))
+        return bench
+    report.result.environment["engine_versions"] = dict(engines.engine_of(settings).versions())
+    bench, took = load(made, spec, settings, device, conditions)
+    report.measured(Metric.lacking(SIZES, Reason.IN_ENGINE) | took)
+    return bench
+
+
+def begin(
+    bench: Bench,
+    made: Prepared | None,
+    asked: Asked,
+    report: Report,
+    interrupted: Callable[[], bool],
+) -> list[Flag]:
+    """Go from the first call to the last of the warm-up; gives what warns of every time."""
+    settings = asked.settings
+    with report.phase("cold"):
+        report.measured({"cold_ms": first_call(bench, settings)})
+        add_load(bench, settings, report.result.conditions)
+    is_other = False
+    if made:
+        with report.phase("agreement"):
+            found = agree(bench, made.form, made.reference)
+            is_other = differs(found, settings)
+            report.measured(flagged(found) if is_other else found)
+    with report.phase("warmup"):
+        steady = warm_up(bench, interrupted)
+    is_random = bench.gives_final and not (settings.weights and settings.images)
+    return [
+        *([] if steady else [Flag.WARMUP_NOT_STEADY]),
+        *own_code_flags(report.result),
+        *([Flag.LOAD_RANDOM] if is_random else []),
+        *([Flag.ENGINE_DIFFERS] if is_other else []),
+    ]
 
 
 def preflight(
@@ -203,7 +249,8 @@ def first_call(bench: Bench, settings: Settings) -> Metric:
         bench.forward()
 
     source = "host clock, first call"
-    source += "" if settings.weights else " after the pass that calibrates the weights"
+    is_calibrated = not settings.weights and not preparing.needs_file(settings)
+    source += "" if not is_calibrated else " after the pass that calibrates the weights"
     protocol = "train" if bench.training else "model"
     return Metric.of("cold_ms", 1e3 * bench.timed(call, 1).host_s, source, protocol)
 
@@ -229,10 +276,9 @@ def measure_graph(
 def sizes(network: nn.Module) -> dict[str, Metric]:
     """Bytes of the parameters and buffers as they are held."""
 
-    held: dict[str, Iterator[Tensor]] = {
-        "mem_params_bytes": network.parameters(),
-        "mem_buffers_bytes": network.buffers(),
-    }
+    held: dict[str, Iterator[Tensor]] = dict(
+        zip(SIZES, (network.parameters(), network.buffers()), strict=True)
+    )
     return {
         name: Metric.of(
             name, sum(tensor.numel() * tensor.element_size() for tensor in tensors), "module"
@@ -263,6 +309,9 @@ def add_roofline(
     """
     if why_not:
         report.measured(Metric.lacking(roofline.METRICS, why_not))
+        return
+    if settings.precision == "int8":
+        report.measured(Metric.lacking(roofline.METRICS, Reason.NO_PEAK_PROBED))
         return
     peaks, cached = peaks_of(bench.device, settings)
     report.result.conditions["roofline"] = roofline.describe(peaks, settings, cached=cached)

@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from archbench import child
+from archbench.measure.job import preparing
 from archbench.measure.job.folder import cannot_write, job_folder
 from archbench.measure.job.result import Outcome, Result
 from archbench.measure.machine import host
@@ -128,15 +129,7 @@ def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
     """
     for attempt in range(1, ATTEMPTS + 1):
         with job_folder() as folder:
-            _hand_over(job, folder)
-            ending = supervise(
-                [*WORKER, str(folder)],
-                folder,
-                job.settings.deadline,
-                watch=watch,
-                variables=job.variables,
-            )
-            record = judge(job.spec, job.settings, ending, Result.read(folder))
+            record = _run(job, folder, watch)
             if attempt == ATTEMPTS or record.reason is None or not record.reason.code.is_retried:
                 conditions: Conditions = {**record.conditions, **job.conditions}
                 return keep(
@@ -146,15 +139,41 @@ def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
     raise AssertionError("the last attempt is a record")
 
 
-def _hand_over(job: Job, folder: Path) -> None:
-    """Write down for the worker what is asked; raises UsageError where that cannot be."""
-    asked = {
+def _run(job: Job, folder: Path, watch: Watch) -> Record:
+    """Run a job in a folder: what prepares its network, if its engine takes that, and its worker;
+    the record of the first that did not end well.
+    """
+
+    def run(command: list[str], where: Path) -> Record:
+        ending = supervise(
+            command, where, job.settings.deadline, watch=watch, variables=job.variables
+        )
+        return judge(job.spec, job.settings, ending, Result.read(where))
+
+    asked = _asked(job)
+    if preparing.needs_file(job.settings):
+        places = preparing.places_of(job.spec, job.settings, folder)
+        prepared = preparing.fill(places, asked, folder, run)
+        if prepared and prepared.status != Status.OK:
+            return prepared
+        asked["prepared"] = places.to_dict()
+    _hand_over(asked, folder)
+    return run([*WORKER, str(folder)], folder)
+
+
+def _asked(job: Job) -> dict[str, Any]:
+    """What a child is told of a job."""
+    return {
         "spec": job.spec.to_dict(),
         "settings": job.settings.to_dict(),
         "meter": job.meter,
         "cool_to_c": job.cool_to_c,
         "supervisor": os.getpid(),
     }
+
+
+def _hand_over(asked: Mapping[str, Any], folder: Path) -> None:
+    """Write down for the worker what is asked; raises UsageError where that cannot be."""
     try:
         (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
     except OSError as error:

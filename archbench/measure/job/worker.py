@@ -15,6 +15,7 @@ import sys
 from pathlib import Path
 
 from archbench.api import blamed_on_plugin
+from archbench.engines.engine import UnsupportedError
 from archbench.files import FULL
 from archbench.measure.job.findings import Report
 from archbench.measure.job.folder import cannot_write
@@ -66,7 +67,7 @@ def main(folder: Path) -> int:
     spec, settings = Spec.from_dict(job["spec"]), Settings.from_dict(job["settings"])
     report = Report(folder)
     try:
-        asked = Asked(spec, settings, job.get("meter"), job.get("cool_to_c"))
+        asked = Asked(spec, settings, job.get("meter"), job.get("cool_to_c"), job.get("prepared"))
         run(asked, report, interrupted)
     except BaseException as error:  # A user's own network may raise anything.
         conclude(report, error, spec)
@@ -86,6 +87,8 @@ def conclude(report: Report, error: BaseException, spec: Spec) -> None:
     message = first_line(error)[:500] or type(error).__name__
     if isinstance(error, UsageError):
         report.refuse(str(error))
+    elif isinstance(error, UnsupportedError):
+        report.end(Status.ERROR, Reason.UNSUPPORTED, message)
     elif isinstance(error, GpuLostError):
         report.end(Status.ERROR, Reason.GPU_LOST, str(error))
     elif isinstance(error, BusyError):

@@ -35,23 +35,12 @@ def prepare(spec: Spec, settings: Settings, device: Device, conditions: Conditio
 
     What the figures will have been measured on is noted in `conditions`.
     """
-    network = build_spec(spec)
-    is_drawn = not (settings.weights or spec.has_weights)
-    if spec.has_weights:
-        conditions["weights"] = "its own"
-    elif settings.weights:
-        load_weights(network, Path(settings.weights))
-    else:
-        initialise(network, settings.seed)
-    rows, typical = _draw_inputs(spec, settings, network, conditions)
+    network, rows = with_weights(spec, settings, device.torch_device, conditions)
     memory_format = (
         torch.channels_last
         if settings.memory_format == "channels_last"
         else torch.contiguous_format
     )
-    network = network.to(device.torch_device)
-    if is_drawn:
-        calibrate(network, typical.to(device.torch_device))
     if settings.fold_bn:
         folded, norms = fold_batch_norms(network)
         conditions["folded_norms"] = f"{folded} of {norms}"
@@ -72,7 +61,28 @@ def prepare(spec: Spec, settings: Settings, device: Device, conditions: Conditio
     return bench
 
 
-def _draw_inputs(
+def with_weights(
+    spec: Spec, settings: Settings, device: torch.device, conditions: Conditions
+) -> tuple[nn.Module, list[Tensor]]:
+    """Build the network in fp32 on a device with its weights, loaded or drawn and calibrated, and
+    draw the batches that it is run on.
+    """
+    network = build_spec(spec)
+    is_drawn = not (settings.weights or spec.has_weights)
+    if spec.has_weights:
+        conditions["weights"] = "its own"
+    elif settings.weights:
+        load_weights(network, Path(settings.weights))
+    else:
+        initialise(network, settings.seed)
+    rows, typical = draw_inputs(spec, settings, network, conditions)
+    network = network.to(device)
+    if is_drawn:
+        calibrate(network, typical.to(device))
+    return network, rows
+
+
+def draw_inputs(
     spec: Spec, settings: Settings, network: nn.Module, conditions: Conditions
 ) -> tuple[list[Tensor], Tensor]:
     """The batches to time on, [B, 3, H, W] each, and two images like them that the weights are

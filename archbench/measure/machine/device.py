@@ -25,6 +25,7 @@ DTYPES = {
     "tf32": torch.float32,
     "fp16": torch.float16,
     "bf16": torch.bfloat16,
+    "int8": torch.float32,  # What an engine reads and gives.
 }
 
 

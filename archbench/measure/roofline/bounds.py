@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from archbench.engine_names import EAGER
 from archbench.quantities import about
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric
@@ -164,5 +165,5 @@ def bounds(
         name: Metric.of(name, value, source, "model", flags=flags)
         for name, (value, source) in values.items()
     }
-    is_fused = settings.fold_bn or settings.compile_mode is not None
+    is_fused = settings.fold_bn or settings.engine_name != EAGER
     return metrics | (Metric.lacking(["roofline_bound_all_ms"], Reason.FUSED) if is_fused else {})

@@ -21,6 +21,8 @@ from archbench.report.tables.table import MISSING, NOTE_WIDTH, Column, Table
 from archbench.spec import Spec
 
 BACKBONE = "backbone."
+UNTOLD = (Reason.IN_TORCH, Reason.NO_PICTURES)
+"""Reasons for figures that nobody misses: of other engines, of what was not given."""
 COUNT_COLUMNS = (Column("params\n(K)"), Column("multiply-\nadds (M)"), Column("MAC\n(Eq. 1)\n(K)"))
 BOUND_COLUMNS = (
     Column("multiply-\nadds (M)"),
@@ -144,6 +146,8 @@ def measured_table(record: Record, paper: Paper) -> Table:
             continue
         if metric.value is None:
             assert metric.reason
+            if metric.reason in UNTOLD:
+                continue
             missing.setdefault(metric.reason, []).append(row.heading)
             continue
         heading = row.trained if metric.protocol == "train" and row.trained else row.heading

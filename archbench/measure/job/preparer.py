@@ -1,0 +1,144 @@
+"""The process that prepares a network for an engine: `python -m archbench.measure.job.preparer
+FOLDER`.
+
+It builds the network with its weights, exports it, and runs it eagerly in fp32 on the inputs that
+the engine is held against, so that the process that is timed never builds it. The files go to the
+shelf that FOLDER/job.json names.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import torch
+from torch import Tensor, nn
+
+from archbench.api import build_shell
+from archbench.engines import engine_of
+from archbench.engines.engine import FileEngine, UnsupportedError
+from archbench.engines.onnx import Exported, ExportError, export
+from archbench.measure.job import reference
+from archbench.measure.job.findings import Report
+from archbench.measure.job.phases import count
+from archbench.measure.job.preparing import COUNTED, MODEL, Places
+from archbench.measure.job.worker import conclude, die_with_parent
+from archbench.measure.job.workload import draw_inputs, with_weights
+from archbench.measure.machine.device import set_threads
+from archbench.reasons import Status
+from archbench.records.conditions import Conditions
+from archbench.settings import Settings
+from archbench.spec import Spec
+
+CALIBRATION_IMAGES = 32
+"""Images that a network is quantised on."""
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """What is to be prepared, and where is written down what is found."""
+
+    spec: Spec
+    settings: Settings
+    report: Report
+
+    @property
+    def engine(self) -> FileEngine:
+        """The engine that it is prepared for."""
+        engine = engine_of(self.settings)
+        assert isinstance(engine, FileEngine)
+        return engine
+
+    def export(self, folder: Path) -> Mapping[str, Any]:
+        """Fill a folder with the exported network, its count and its reference; gives what is to be
+        known of them.
+        """
+        spec, result = self.spec, self.report.result
+        with self.report.phase("count"):
+            (folder / COUNTED).write_bytes(msgspec.json.encode(count(spec, result)))
+        with self.report.phase("build"):
+            network, rows = with_weights(
+                spec, self.settings, torch.device("cpu"), result.conditions
+            )
+        with self.report.phase("export"):
+            exported = self._exported(network, rows[0], folder / MODEL)
+        with self.report.phase("reference"), torch.no_grad():
+            batches = {reference.RANDOM: [reference.random_images(spec, self.settings)]}
+            if self.settings.images:
+                batches[reference.PICTURES] = rows
+            form = reference.refer(network, batches, folder / reference.FILE)
+        return {
+            "seconds": exported.seconds,
+            "form": form,
+            "counted": result.counted,
+            "conditions": result.conditions,
+            "environment": result.environment,
+        }
+
+    def _exported(self, network: nn.Module, images: Tensor, path: Path) -> Exported:
+        try:
+            return export(network, images, path, plain=self.engine.plain)
+        except ExportError as error:
+            raise UnsupportedError(str(error)) from error
+
+    def convert(self, exported: Path, folder: Path) -> Mapping[str, Any]:
+        """Fill a folder with the engine's own file, made of the exported one."""
+        examples, calibration = self._examples()
+        with self.report.phase("convert"):
+            start = time.perf_counter()
+            made = self.engine.convert(exported, folder, examples)
+            seconds = time.perf_counter() - start
+        return {"seconds": seconds, "file": made.name, "calibration": calibration}
+
+    def _examples(self) -> tuple[Sequence[Tensor], str]:
+        """The batches that a network is quantised on, and what they are in words."""
+        count = -(-CALIBRATION_IMAGES // self.spec.batch)
+        if self.settings.images:
+            noted = Conditions()
+            rows, _ = draw_inputs(self.spec, self.settings, build_shell(self.spec), noted)
+            rows = rows[:count]
+            return rows, f"{len(rows) * self.spec.batch} pictures"
+        generator = torch.Generator().manual_seed(self.settings.seed + 1)
+        shape = (self.spec.batch, 3, self.spec.height, self.spec.width)
+        drawn = [torch.randn(shape, generator=generator) for _ in range(count)]
+        return drawn, f"{count * self.spec.batch} generated pictures (random normal)"
+
+
+def prepare(preparation: Preparation, places: Places) -> None:
+    """Put on the shelf what a job needs and what is not there."""
+    shelf = places.shelf
+    shelf.make(places.exported, preparation.export)
+    if places.converted is None:
+        return
+    with shelf.hold(places.exported) as exported:
+        assert exported is not None
+        model = exported.folder / MODEL
+        shelf.make(places.converted, lambda folder: preparation.convert(model, folder))
+
+
+def main(folder: Path) -> int:
+    """Prepare the network of the job in `folder`; the exit code says only whether the result file
+    holds the last word.
+    """
+    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    die_with_parent(job["supervisor"])
+    spec, settings = Spec.from_dict(job["spec"]), Settings.from_dict(job["settings"])
+    report = Report(folder)
+    try:
+        set_threads(settings.threads)
+        prepare(Preparation(spec, settings, report), Places(**job["prepared"]))
+    except BaseException as error:  # A user's own network may raise anything.
+        conclude(report, error, spec)
+    else:
+        report.end(Status.OK)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,141 @@
+"""Have the file made that an engine runs, in a process of its own, unless it is kept from before.
+Torch-free.
+"""
+
+from __future__ import annotations
+
+import json
+import platform
+import uuid
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any, TypeVar
+
+from archbench import __version__, child
+from archbench.engines import engine_of
+from archbench.engines.engine import FileEngine, Package
+from archbench.engines.kept import Shelf, file_hash, open_shelf
+from archbench.known import code_at_first, is_ours
+from archbench.measure.job.folder import cannot_write
+from archbench.measure.job.pictures import find_pictures
+from archbench.measure.machine.host import cpu_model
+from archbench.settings import Settings
+from archbench.spec import ONNX, Spec, UsageError
+
+PREPARER = (*child.command("archbench.measure.job.preparer"),)
+MODEL, COUNTED = "model.onnx", "counted.json"
+"""Files of an exported network: itself, and its count."""
+Key = Mapping[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Places:
+    """Where a prepared network is kept: the shelf, under which key the exported file, and under
+    which the engine's own, where it runs another.
+    """
+
+    root: str
+    exported: Key
+    converted: Key | None
+
+    @property
+    def shelf(self) -> Shelf:
+        """The shelf itself."""
+        return Shelf(Path(self.root))
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give them as plain data."""
+        return vars(self)
+
+    def are_filled(self) -> bool:
+        """Whether all that a job needs is there and whole."""
+        for key in filter(None, (self.exported, self.converted)):
+            with self.shelf.hold(key) as kept:
+                if kept is None:
+                    return False
+        return True
+
+
+def needs_file(settings: Settings) -> bool:
+    """Whether the engine of some settings runs a prepared file."""
+    return isinstance(engine_of(settings), FileEngine)
+
+
+def places_of(spec: Spec, settings: Settings, folder: Path) -> Places:
+    """Say where the prepared network of a job is kept, or will be; what must not be kept for
+    another job is kept in the job's own `folder`.
+    """
+    engine = engine_of(settings)
+    assert isinstance(engine, FileEngine)
+    is_lasting = is_ours(spec)
+    exported: dict[str, Any] = {
+        "archbench": __version__,
+        "code": code_at_first(),
+        "python": platform.python_version(),
+        "machine": [platform.machine(), cpu_model()],
+        "versions": _versions((Package("torch", ""), *engine.makers), spec),
+        "spec": spec.to_dict(),
+        "graph": _hash(spec.backbone) if spec.origin == ONNX else None,
+        "weights": _hash(settings.weights) if settings.weights else settings.seed,
+        "images": _hash_pictures(settings.images) if settings.images else None,
+        "plain": sorted(engine.plain),
+        "job": None if is_lasting else uuid.uuid4().hex,
+    }
+    converted = None
+    if engine.converts(settings.precision):
+        packages = (*engine.runtimes, *engine.quantisers)
+        converted = {
+            "exported": exported,
+            "engine": engine.name,
+            "precision": settings.precision,
+            "versions": _versions(packages, None),
+        }
+    try:
+        shelf = open_shelf(folder, is_lasting=is_lasting)
+    except OSError as error:
+        raise UsageError(cannot_write(error.strerror or str(error))) from None
+    return Places(str(shelf.root), exported, converted)
+
+
+def fill(
+    places: Places, job: Mapping[str, Any], folder: Path, run: Callable[[list[str], Path], T]
+) -> T | None:
+    """Have what a job needs made in a process of its own, which `run` runs in a folder until it
+    ends; gives what that gives, None where all was there.
+    """
+    if places.are_filled():
+        return None
+    own = folder / "prepare"
+    own.mkdir()
+    asked = {**job, "prepared": places.to_dict()}
+    (own / "job.json").write_text(json.dumps(asked), encoding="utf-8")
+    return run([*PREPARER, str(own)], own)
+
+
+def _versions(packages: tuple[Package, ...], spec: Spec | None) -> dict[str, str | None]:
+    """The versions of what has a part in a file, the library of a network's backbone among it."""
+    names = [package.name for package in packages]
+    if spec and spec.origin not in ("", ONNX):
+        names.append(spec.origin)
+    return {name: _version(name) for name in names}
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _hash(path: str) -> str:
+    try:
+        return file_hash(Path(path))
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _hash_pictures(folder: str) -> list[str]:
+    return [_hash(str(path)) for path in find_pictures(Path(folder))]
