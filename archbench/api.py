@@ -18,7 +18,7 @@ from archbench.counting.passes import count_module
 from archbench.counting.report import Call, CostReport
 from archbench.counting.training import mean_square, train_memory
 from archbench.papers import paper_params
-from archbench.spec import OptionValue, Spec, UsageError
+from archbench.spec import ONNX, OptionValue, Spec, UsageError
 from archbench.tracebacks import first_line
 from archbench.zoo import catalogue, sources
 from archbench.zoo.assemble import assemble
@@ -194,7 +194,7 @@ def blamed_on_plugin(error: BaseException, spec: Spec) -> str:
     """Say in a line what a user's own network raised, and where; empty where no part of a spec's
     network is a user's own.
     """
-    files = catalogue.network(spec).plugin_files
+    files = () if spec.origin == ONNX else catalogue.network(spec).plugin_files
     return in_a_line(error, files) if files else ""
 
 

@@ -159,7 +159,7 @@ class Spec:
     @property
     def has_weights(self) -> bool:
         """Whether it comes with weights of its own, so that none are drawn or loaded."""
-        return self.origin in (PROGRAM, MODULE)
+        return self.origin in (PROGRAM, MODULE, ONNX)
 
     @property
     def is_whole(self) -> bool:

@@ -57,7 +57,7 @@ class NetworkFlags:
         typer.Argument(
             help="Backbone, such as vovnet39 (archbench list shows all), or a network of your own: "
             "PATH.py:NAME or package.module:NAME, a class or function, in a process of its own; an "
-            "exported program of torch's, PATH.pt2; an exported graph, PATH.onnx, is counted alone."
+            "exported program of torch's, PATH.pt2; an exported graph, PATH.onnx."
         ),
     ]
     detector: Annotated[
@@ -172,6 +172,13 @@ class ProfileProtocol(Protocol):
             )
         return super().settings
 
+    def of_graph(self) -> ProfileProtocol:
+        """The protocol of an exported graph: in ONNX Runtime, where no engine is named."""
+        if self.engines:
+            return self
+        say(f"{engines.OF_GRAPHS} runs it (--engine names another)")
+        return replace(self, given={**self.given, "engine": [engines.OF_GRAPHS]})
+
 
 @dataclass(frozen=True, kw_only=True)
 class ProfileOutput(Output):
@@ -193,10 +200,7 @@ def profile(network: NetworkFlags, protocol: ProfileProtocol, output: ProfileOut
     Example: archbench profile vovnet39 --detector refinedet320
     """
     if origin_of(network.backbone) == ONNX and not protocol.no_measure:
-        raise UsageError(
-            f"{network.backbone} is a graph, which no engine measures yet: --no-measure, or "
-            "archbench count, counts it"
-        )
+        return run_profile(network.resolve(), protocol.of_graph(), output)
     return run_profile(network.resolve(), protocol, output)
 
 
@@ -210,6 +214,8 @@ def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) ->
         settings = replace(settings, roofline=True)
     protocol.check_counting(["--repeats"] if protocol.repeats else [])
     _check(spec, settings)
+    if not protocol.no_measure:
+        engines.check(spec, settings)
     store = output.open_store()
     extra: dict[str, Any] = {}
     if output.layers or protocol.check or protocol.no_measure:
@@ -239,7 +245,6 @@ def _check(spec: Spec, settings: Settings) -> None:
 
         check_weights(Path(settings.weights))
     settings.check(spec)
-    engines.check(spec, settings)
     if spec.mode == "train" and not spec.origin:
         from archbench.measure.job.training import check_trainable
 

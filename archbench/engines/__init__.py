@@ -8,19 +8,21 @@ from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
 from archbench.engines.eager import COMPILE, EAGER
-from archbench.engines.engine import Engine
+from archbench.engines.engine import Engine, FileEngine
 from archbench.engines.onnxruntime import ONNXRUNTIME
 from archbench.engines.openvino import OPENVINO
 from archbench.engines.tensorrt import TENSORRT
 from archbench.settings import DEFAULT, SETTINGS, Settings
-from archbench.spec import Spec, UsageError
+from archbench.spec import ONNX, Spec, UsageError
 
-__all__ = ["ENGINES", "Engine", "check", "engine_of"]
+__all__ = ["ENGINES", "OF_GRAPHS", "Engine", "check", "engine_of"]
 
 ENGINES: Mapping[str, Engine] = MappingProxyType(
     {engine.name: engine for engine in (EAGER, COMPILE, ONNXRUNTIME, OPENVINO, TENSORRT)}
 )
 """Every engine, by its name."""
+OF_GRAPHS = ONNXRUNTIME.name
+"""The engine of exported graphs, where none is named: they have no eager form."""
 OF_SOME = frozenset(name for engine in ENGINES.values() for name in engine.honours)
 """The settings that one engine or another ignores."""
 
@@ -38,6 +40,9 @@ def check(spec: Spec, settings: Settings) -> None:
     if spec.mode == "train" and not engine.trains:
         choices = ", ".join(name for name, other in ENGINES.items() if other.trains)
         raise UsageError(f"engine {engine.name} runs no training steps (choose from {choices})")
+    if spec.origin == ONNX and not isinstance(engine, FileEngine):
+        choices = ", ".join(each for each in ENGINES if isinstance(ENGINES[each], FileEngine))
+        raise UsageError(f"engine {engine.name} runs no ONNX graph (choose from {choices})")
     engine.check_precision(settings.precision, settings.device.partition(":")[0])
     if ignored := list(_ignored(engine, settings)):
         raise UsageError(f"engine {engine.name} ignores {', '.join(ignored)}; leave it out")

@@ -62,8 +62,13 @@ class OpenVino(FileEngine):
             compiled = core.compile_model(core.read_model(path), "CPU", _config(how))
         except RuntimeError as error:
             raise _unsupported(error) from error
-        facts = {name.lower(): str(compiled.get_property(name)) for name in TOLD}
+        facts = {name.lower(): _told(compiled.get_property(name)) for name in TOLD}
         return Loaded(_runner(compiled), facts)
+
+
+def _told(value: Any) -> str:
+    """A property in words; a type of numbers by its name."""
+    return str(value.get_type_name() if hasattr(value, "get_type_name") else value)
 
 
 def _config(how: How) -> dict[str, Any]:

@@ -82,7 +82,10 @@ def test_it_is_shown_with_its_layers_and_in_views(capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["profile", "nets/model.onnx"], "which no engine measures yet"),
+        (
+            ["profile", "nets/model.onnx", "-s", "8", "--engine", "eager"],
+            "engine eager runs no ONNX graph (choose from onnxruntime, openvino, tensorrt)",
+        ),
         (["count", "nets/model.onnx"], "axis 2 ('h') of input 'x' of model.onnx is dynamic"),
         (["count", "nets/model.onnx", "-d", "ssd300"], "stands alone, as it was exported"),
         (["count", "nets/model.onnx", "--train"], "leave out --train"),

@@ -32,7 +32,9 @@ MAY_BE_FOLDED = (
 
 
 class Counting:
-    """The count of a model at an image's size (width, height) and a batch."""
+    """The count of a model at an image's size (width, height) and a batch; `types` are those of its
+    inputs, every axis set.
+    """
 
     def __init__(self, path: Path, size: tuple[int, int] | None, batch: int | None) -> None:
         if batch is not None and batch < 1:
@@ -41,12 +43,12 @@ class Counting:
         self.body: Body = graph_body(self.model.name, self.model.graph)
         self.axes = Axes(self.model.name, size, batch, frozenset(self._sequences()))
         self._given = [each for each in self.model.graph.input if each.name not in self.body.held]
-        self._types = self.axes.fix(self._given)
+        self.types = self.axes.fix(self._given)
 
     def report(self) -> CostReport:
         """Count it; raises UsageError where it does not fit its input."""
         asked = Walk(self.model, self.axes.named)
-        asked.run(self.body, self._types)
+        asked.run(self.body, self.types)
         images = self.axes.images or 1
         one = asked if images == 1 else self._of_one_image()
         notes = [*asked.found.notes, *_quantised(asked), *self._folded(asked)]

@@ -21,10 +21,10 @@ import torch
 from torch import Tensor, nn
 
 from archbench.api import build_shell
-from archbench.engines import engine_of
+from archbench.engines import engine_of, graphs
 from archbench.engines.engine import FileEngine, UnsupportedError
 from archbench.engines.onnx import Exported, ExportError, export
-from archbench.measure.job import reference
+from archbench.measure.job import counting, reference
 from archbench.measure.job.findings import Report
 from archbench.measure.job.phases import count
 from archbench.measure.job.preparing import COUNTED, MODEL, Places
@@ -34,7 +34,7 @@ from archbench.measure.machine.device import set_threads
 from archbench.reasons import Status
 from archbench.records.conditions import Conditions
 from archbench.settings import Settings
-from archbench.spec import Spec
+from archbench.spec import ONNX, Spec
 
 CALIBRATION_IMAGES = 32
 """Images that a network is quantised on."""
@@ -60,6 +60,8 @@ class Preparation:
         known of them.
         """
         spec, result = self.spec, self.report.result
+        if spec.origin == ONNX:
+            return self._export_graph(folder)
         with self.report.phase("count"):
             (folder / COUNTED).write_bytes(msgspec.json.encode(count(spec, result)))
         with self.report.phase("build"):
@@ -73,8 +75,30 @@ class Preparation:
             if self.settings.images:
                 batches[reference.PICTURES] = rows
             form = reference.refer(network, batches, folder / reference.FILE)
+        return self._about(exported.seconds, form)
+
+    def _export_graph(self, folder: Path) -> Mapping[str, Any]:
+        """The same of a graph, which is exported already and has no eager form."""
+        spec, result = self.spec, self.report.result
+        with self.report.phase("count"):
+            counted = counting.count(spec)
+            (folder / COUNTED).write_bytes(msgspec.json.encode(counted.report))
+            assert counted.result
+            result.counted = counted.report.totals()
+            result.conditions = {**counted.result.conditions, "weights": "its own"}
+            result.environment = counted.result.environment
+        with self.report.phase("export"):
+            start = time.perf_counter()
+            size = spec.width, spec.height
+            outputs = graphs.fix(Path(spec.backbone), folder / MODEL, size=size, batch=spec.batch)
+            seconds = time.perf_counter() - start
+        return self._about(seconds, {"type": "tuple", "parts": ["tensor"] * outputs})
+
+    def _about(self, seconds: float, form: Any) -> Mapping[str, Any]:
+        """What is to be known of an exported network."""
+        result = self.report.result
         return {
-            "seconds": exported.seconds,
+            "seconds": seconds,
             "form": form,
             "counted": result.counted,
             "conditions": result.conditions,
