@@ -25,6 +25,16 @@ the next call may overwrite.
 class UnsupportedError(Exception):
     """An engine cannot hold a network; the message names the operator."""
 
+    @classmethod
+    def or_as_it_is(cls, error: Exception, engine: str, *patterns: str) -> Exception:
+        """Give the error of an operator that an engine does not have, which the first group of a
+        pattern finds in what it said; any other error as it is.
+        """
+        for pattern in patterns:
+            if found := re.search(pattern, str(error)):
+                return cls(f"{engine} has no operator {found[1].strip()}")
+        return error
+
 
 @dataclass(frozen=True)
 class Package:

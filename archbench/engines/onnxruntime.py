@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 EXPORTERS = (Package("onnx", "1.23"), Package("onnxscript", "0.5"))
 """What torch exports to ONNX with."""
+LACKING = (r"(\S+)\(-?\d+\) is not a registered", r"Could not find an implementation for (\w+)")
+"""How it says that it has no such operator, or none for numbers of such a type."""
 LEAST_SEVERE = 3
 """Messages below errors are not shown."""
 
@@ -66,7 +68,7 @@ class OnnxRuntime(FileEngine):
                 str(path), options, providers=[(provider, _of_provider(how))]
             )
         except Exception as error:
-            raise _unsupported(error) from error
+            raise UnsupportedError.or_as_it_is(error, "ONNX Runtime", *LACKING) from error
         used = session.get_providers()[0]
         if used != provider:
             raise UnsupportedError(f"ONNX Runtime has no {provider} here: it gives {used}")
@@ -130,16 +132,6 @@ def _reader(exported: Path, examples: Sequence[Tensor]) -> Any:
             return None if batch is None else {name: batch.numpy()}
 
     return Reader()
-
-
-def _unsupported(error: Exception) -> Exception:
-    """Give the error for people where the runtime has no kernel for an operator; any other as it
-    is.
-    """
-    kind = type(error).__name__
-    if kind not in ("NotImplemented", "InvalidGraph"):
-        return error
-    return UnsupportedError(f"ONNX Runtime cannot hold it: {str(error).splitlines()[0][:300]}")
 
 
 ONNXRUNTIME = OnnxRuntime(

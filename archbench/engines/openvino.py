@@ -26,6 +26,8 @@ bf16 where the processor has it.
 """
 ABILITIES = {"fp16": "FP16", "bf16": "BF16", "int8": "INT8"}
 """What OpenVINO calls a precision among a processor's abilities."""
+LACKING = r"No conversion rule found for operations: (.+)"
+"""How it says that it has no such operator."""
 TOLD = ("INFERENCE_PRECISION_HINT", "INFERENCE_NUM_THREADS", "NUM_STREAMS", "ENABLE_CPU_PINNING")
 """Properties of a compiled network that are noted, as they are in force."""
 
@@ -61,7 +63,7 @@ class OpenVino(FileEngine):
         try:
             compiled = core.compile_model(core.read_model(path), "CPU", _config(how))
         except RuntimeError as error:
-            raise _unsupported(error) from error
+            raise UnsupportedError.or_as_it_is(error, "OpenVINO", LACKING) from error
         facts = {name.lower(): _told(compiled.get_property(name)) for name in TOLD}
         return Loaded(_runner(compiled), facts)
 
@@ -96,15 +98,6 @@ def _runner(compiled: Any) -> Any:
         return [torch.from_numpy(request.get_output_tensor(i).data) for i in range(count)]
 
     return run
-
-
-def _unsupported(error: RuntimeError) -> Exception:
-    """Give the error for people where OpenVINO has no such operator; any other as it is."""
-    text = str(error)
-    if "not supported" not in text and "unsupported" not in text.lower():
-        return error
-    lines = [line.strip() for line in text.splitlines() if "support" in line.lower()]
-    return UnsupportedError(f"OpenVINO cannot hold it: {lines[0][:300]}")
 
 
 OPENVINO = OpenVino(

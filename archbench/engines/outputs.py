@@ -36,7 +36,7 @@ def together(form: Any, tensors: Sequence[Tensor]) -> Any:
     rest = list(tensors)
     tree = _built(form, rest)
     if rest:
-        raise ValueError(f"{len(tensors)} outputs, of which the network gives no {len(rest)}")
+        raise ValueError(f"there are {len(rest)} more outputs than the network gives")
     return tree
 
 

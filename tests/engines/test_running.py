@@ -1,0 +1,128 @@
+"""Engines run a file as torch runs the same layers: outputs, threads, operators that they lack."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from archbench.engines import ENGINES
+from archbench.engines.engine import FileEngine, How, UnsupportedError
+from archbench.engines.graphs import fix
+from archbench.spec import UsageError
+
+pytest.importorskip("onnx")
+from onnx import TensorProto, helper, numpy_helper, save
+
+WEIGHT = torch.randn(4, 3, 3, 3, generator=torch.Generator().manual_seed(0))
+IMAGES = torch.randn(2, 3, 8, 8, generator=torch.Generator().manual_seed(1))
+
+
+def write(path: Path, nodes: list[Any], sides: list[Any], outputs: int = 1, **tensors: Any) -> Path:
+    """Write a graph that reads `images` and gives `out0` and so on."""
+    read = [helper.make_tensor_value_info("images", TensorProto.FLOAT, sides)]
+    given = [
+        helper.make_tensor_value_info(f"out{i}", TensorProto.FLOAT, None) for i in range(outputs)
+    ]
+    held = [numpy_helper.from_array(value, name) for name, value in tensors.items()]
+    graph = helper.make_graph(nodes, "tiny", read, given, held)
+    opsets = [helper.make_opsetid("", 20), helper.make_opsetid("my.ops", 1)]
+    save(helper.make_model(graph, opset_imports=opsets, ir_version=10), str(path))
+    return path
+
+
+def layers() -> list[Any]:
+    return [
+        helper.make_node("Conv", ["images", "weight"], ["mapped"], pads=[1, 1, 1, 1]),
+        helper.make_node("Relu", ["mapped"], ["out0"]),
+        helper.make_node("Sigmoid", ["mapped"], ["out1"]),
+    ]
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One convolution with two outputs."""
+    path = tmp_path_factory.mktemp("graphs") / "tiny.onnx"
+    return write(path, layers(), [2, 3, 8, 8], 2, weight=WEIGHT.numpy())
+
+
+def of(name: str) -> FileEngine:
+    """An engine, where its library is installed."""
+    pytest.importorskip(name)
+    engine = ENGINES[name]
+    assert isinstance(engine, FileEngine)
+    return engine
+
+
+def how(precision: str = "fp32", *, spin: bool = False) -> How:
+    return How(precision, threads=1, device=torch.device("cpu"), spin=spin)
+
+
+def expected(images: Tensor) -> list[Tensor]:
+    mapped = F.conv2d(images, WEIGHT, padding=1)
+    return [mapped.relu(), mapped.sigmoid()]
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_an_engine_gives_what_torch_gives_call_after_call(name: str, tiny: Path) -> None:
+    run = of(name).load(tiny, how()).run
+    for images in (IMAGES, IMAGES + 1, IMAGES.to(memory_format=torch.channels_last)):
+        for found, wanted in zip(run(images), expected(images), strict=True):
+            torch.testing.assert_close(found, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_threads_of_onnxruntime_spin_only_where_they_are_to(tiny: Path) -> None:
+    engine = of("onnxruntime")
+    assert engine.load(tiny, how()).facts["spinning"] == "off"
+    assert engine.load(tiny, how(spin=True)).facts["spinning"] == "on"
+
+
+def test_openvino_computes_in_the_precision_that_is_asked_for(tiny: Path) -> None:
+    facts = of("openvino").load(tiny, how()).facts
+    assert facts["inference_precision_hint"] == "f32"
+    assert facts["inference_num_threads"] == "1"
+    assert facts["num_streams"] == "1"
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_an_operator_that_an_engine_lacks_is_named(name: str, tmp_path: Path) -> None:
+    node = helper.make_node("Mystery", ["images"], ["out0"], domain="my.ops")
+    path = write(tmp_path / "mystery.onnx", [node], [2, 3, 8, 8])
+    with pytest.raises(UnsupportedError, match=r"has no operator my\.ops.Mystery"):
+        of(name).load(path, how())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("name", "package"), [("onnxruntime", "onnx"), ("openvino", "nncf")])
+def test_a_quantised_network_is_near_the_one_that_it_is_made_of(
+    name: str, package: str, tiny: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip(package)
+    engine = of(name)
+    assert engine.converts("int8")
+    made = engine.convert(tiny, tmp_path, [IMAGES + 0.1 * i for i in range(4)])
+    for found, wanted in zip(
+        engine.load(made, how("int8")).run(IMAGES), expected(IMAGES), strict=True
+    ):
+        error = float((found - wanted).abs().max() / wanted.abs().max())
+        assert 0 < error < 0.1
+
+
+def test_a_graph_is_copied_with_every_axis_set(tmp_path: Path) -> None:
+    path = write(tmp_path / "free.onnx", layers(), ["n", 3, "h", "w"], 2, weight=WEIGHT.numpy())
+    made = tmp_path / "set.onnx"
+    assert fix(path, made, size=(8, 8), batch=2) == 2
+    run = of("onnxruntime").load(made, how()).run
+    torch.testing.assert_close(run(IMAGES), expected(IMAGES), rtol=1e-5, atol=1e-5)
+
+
+def test_a_graph_of_other_inputs_than_images_is_refused(tmp_path: Path) -> None:
+    node = helper.make_node("Relu", ["images"], ["out0"])
+    path = write(tmp_path / "grey.onnx", [node], [1, 1, 8, 8], half=np.zeros(1, np.float16))
+    with pytest.raises(UsageError, match=r"reads 'images', float \[1, 1, 8, 8\]"):
+        fix(path, tmp_path / "set.onnx", size=(8, 8), batch=1)
