@@ -32,6 +32,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Se
 
     monkeypatch.setattr("archbench.measure.job.supervisor.run_job", stand_in)
     monkeypatch.setattr("archbench.cli.profile._check", lambda *_: None)
+    monkeypatch.setattr("archbench.engines.check", lambda *_: None)
 
     def read(command: str) -> Settings:
         assert run(shlex.split(command)[1:]) == 0
