@@ -30,6 +30,7 @@ COMMANDS = {
         "Show what was counted and measured, a table for each device, with the papers' "
         "figures below ours."
     ),
+    "choose": "Choose a network within a budget, by what was measured on one device at batch 1.",
     "reproduce": (
         "Show a paper's table in its own rows, columns and units, with ours and the ratio"
         " of both below each row."

@@ -4,11 +4,13 @@ not to be compared.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 
 from archbench.papers.published import Published, figures, ranked_rows
-from archbench.spec import Spec, UsageError
+from archbench.spec import OptionValue, Spec, UsageError, origin_of, parse_size
 from archbench.spelling import did_you_mean
+from archbench.zoo import catalogue
 
 DATASET = "coco-test-dev"
 """The data set on which most pairs have a published accuracy."""
@@ -65,3 +67,22 @@ def networks_on(dataset: str = DATASET) -> tuple[Spec, ...]:
         if figure.dataset == dataset and figure.metric in METRICS and not figure.is_procedure
     )
     return tuple(dict.fromkeys(spec for spec in specs if spec))
+
+
+def network_named(
+    backbone: str, detector: str | None, size: str | None, options: Mapping[str, OptionValue]
+) -> Spec:
+    """Find the network that a row of accuracies is of; raises UsageError where there is none.
+
+    What is from elsewhere is taken by its name, and not read.
+    """
+    if not origin_of(backbone):
+        return catalogue.resolve(
+            backbone, detector, size=size, classes=None, batch=1, mode="infer", **options
+        ).spec
+    sides = parse_size(size)
+    if sides is None:
+        raise UsageError(f"{backbone} needs its input")
+    name = catalogue.find_detector(detector)[0].name if detector else None
+    given = tuple(sorted(options.items()))
+    return Spec(catalogue.verbatim(backbone, "."), name, *sides, classes=None, options=given)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from archbench.quantities import FIGURES
 from archbench.records import Record
+from archbench.report.data.accuracies import Accuracies
 from archbench.report.data.configurations import Configuration, configurations
 from archbench.report.data.frontier import frontier
 from archbench.report.data.selection import column
@@ -44,7 +45,7 @@ def on_frontier(records: Sequence[Record], columns: Sequence[str], dataset: str)
     """
     kept: list[Configuration] = []
     for group in called_alike(configurations(records)):
-        ranges = Ranges(group, dataset)
+        ranges = Ranges(group, Accuracies(dataset))
         figures = [{name: ranges.figure(each, name) for name in columns} for each in group]
         found = frontier(figures, columns)
         kept += [each for each, is_best in zip(group, found, strict=True) if is_best]

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from archbench.escaping import csv_cell
 from archbench.papers import Published, figures_for, metrics, row_for, value_in_our_units
-from archbench.papers.accuracies import DATASET, accuracy_for
+from archbench.papers.accuracies import DATASET
 from archbench.quantities import COUNTED, FIGURES, MEASURED, QUANTITIES
 from archbench.records import Record
+from archbench.report.data.accuracies import Accuracies
 from archbench.report.data.comparable import version_of
 from archbench.report.data.configurations import Configuration
 from archbench.report.data.counts import recorded
@@ -155,7 +156,7 @@ def _row(record: Record, dataset: str) -> dict[str, Any]:
         "flags": ";".join(flags_of(record)) or None,
     }
     found: dict[str, Any] = {name: recorded(record, name) for name in FIGURES}
-    found |= fields | _published(spec) | _accuracy(spec, dataset)
+    found |= fields | _published(spec) | _accuracy(record, dataset)
     for time in SPREADS:
         found |= _spread(record, time)
     return {name: _typed(kind, found.get(name)) for name, kind in COLUMNS.items()}
@@ -190,15 +191,15 @@ def _published(spec: Spec) -> dict[str, Any]:
     }
 
 
-def _accuracy(spec: Spec, dataset: str) -> dict[str, Any]:
-    """The published accuracy of a spec on a data set."""
-    figure = accuracy_for(spec, dataset)
-    if figure is None:
+def _accuracy(record: Record, dataset: str) -> dict[str, Any]:
+    """The published accuracy of a record's network on a data set."""
+    known = Accuracies(dataset).of_record(record)
+    if known is None:
         return {}
     return {
-        "accuracy": figure.value,
-        "accuracy_dataset": figure.dataset,
-        "accuracy_source": figure.source,
+        "accuracy": known.value,
+        "accuracy_dataset": dataset,
+        "accuracy_source": known.source,
     }
 
 

@@ -8,8 +8,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from statistics import median
 
-from archbench.papers.accuracies import DATASET, accuracy_for
 from archbench.quantities import QUANTITIES
+from archbench.report.data.accuracies import Accuracies
 from archbench.report.data.baseline import ratio_of
 from archbench.report.data.configurations import REPEATABLE, Configuration, Estimate
 from archbench.report.data.rows import merged
@@ -37,9 +37,11 @@ class Ranges:
     that repeats of networks here have.
     """
 
-    def __init__(self, configurations: Iterable[Configuration], dataset: str = DATASET) -> None:
+    def __init__(
+        self, configurations: Iterable[Configuration], accuracies: Accuracies | None = None
+    ) -> None:
         self._configurations = list(configurations)
-        self._dataset = dataset
+        self._accuracies = accuracies or Accuracies()
         self._spreads: dict[str, float] = {}
 
     def figure(self, configuration: Configuration, column: str) -> Estimate | None:
@@ -47,8 +49,8 @@ class Ranges:
         where there is none.
         """
         if column == "accuracy":
-            published = accuracy_for(configuration.spec, self._dataset)
-            return exact(published.value) if published else None
+            known = self._accuracies.of_record(configuration.newest)
+            return exact(known.value) if known else None
         estimate = configuration.estimate(column) or _of_calls(configuration, column)
         if estimate is None or (estimate.interval and not estimate.flaws):
             return estimate

@@ -11,6 +11,7 @@ from math import inf
 
 from archbench.papers import beside
 from archbench.quantities import QUANTITIES
+from archbench.report.data.accuracies import Accuracies
 from archbench.report.data.configurations import Configuration, Estimate
 from archbench.report.data.frontier import frontier
 from archbench.report.data.names import in_order, short_name
@@ -107,7 +108,7 @@ def decided(configurations: Sequence[Configuration], dataset: str, *, is_ranked:
     """Set the configurations of a table against each other; those that are not ranked by whole time
     are in no order in which neighbours could be tied.
     """
-    ranges = Ranges(configurations, dataset)
+    ranges = Ranges(configurations, Accuracies(dataset))
     tied = {
         place
         for place, (before, each) in enumerate(pairwise(configurations), start=1)

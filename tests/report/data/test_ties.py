@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from archbench.records import Metric, Record
+from archbench.report.data.accuracies import Accuracies
 from archbench.report.data.configurations import Estimate, configurations
 from archbench.report.data.frontier import frontier
 from archbench.report.data.ties import Ranges, differ, exact, is_more_better
@@ -89,4 +90,4 @@ def test_a_percentile_has_the_flags_of_its_time(record: Make) -> None:
 def test_accuracies_are_of_one_data_set(record: Make) -> None:
     (one,) = configurations([record()])
     assert Ranges([one]).figure(one, "accuracy") == exact(33.5)
-    assert Ranges([one], "voc2007-test").figure(one, "accuracy") is None
+    assert Ranges([one], Accuracies("voc2007-test")).figure(one, "accuracy") is None
