@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, table_width, the_format
+from archbench.cli.groups import refuse
 from archbench.cli.offered import NAMES, is_of_library, offered_data, offered_table
 from archbench.cli.plugins import Plugins
 from archbench.report.tables.table import MISSING, Column, Table
@@ -32,6 +33,10 @@ def list_networks(
             "all (timm:) or those of a pattern ('timm:*mobilenet*')."
         ),
     ] = "all",
+    costs: Annotated[
+        bool,
+        typer.Option("--costs", help="With pairs: params, multiply-adds, MAC and accuracy."),
+    ] = False,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
     as_latex: AsLatex = False,
@@ -43,6 +48,9 @@ def list_networks(
     Example: archbench list pairs
     """
     form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
+    if costs:
+        _list_costs(what, form)
+        return
     if is_of_library(what):
         _list_library(what, form)
         return
@@ -63,6 +71,19 @@ def _list_library(what: str, form: str) -> None:
         print(json.dumps(offered_data(what), indent=2))
     else:
         print_tables([offered_table(what)], form)
+
+
+def _list_costs(what: str, form: str) -> None:
+    if what != "pairs":
+        refuse(["--costs"], "pairs alone are listed with their costs", instead="list pairs")
+    if form == "json":
+        from archbench.report.data.pair_costs import pair_costs
+
+        print(json.dumps([pair.row() for pair in pair_costs()], indent=2))
+    else:
+        from archbench.report.tables.pair_costs import table
+
+        print_tables([table(table_width(form))], form)
 
 
 def _data(what: str, kinds: list[Kind]) -> Any:

@@ -181,3 +181,30 @@ def test_the_suites_fit_80_columns_and_say_how_much_of_them_builds(capsys):
     assert first["label"] == "ResNet50"
     assert first["command"].endswith("--batch 32 --train")
     assert suites["dsod/prose"]["builds"] == suites["dsod/prose"]["of"] - 1
+
+
+def test_the_pairs_have_their_costs_in_the_order_of_their_names(capsys):
+    assert run(["list", "pairs", "--costs"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert max(map(len, lines)) <= 80
+    cells = {line.split()[0]: line.split()[1:] for line in lines if "refinedet320 " in line}
+    assert cells["vovnet39"] == ["+", "refinedet320", "56.28", "32.626", "122.08", "33.5", "-"]
+    names = [line.split()[0] for line in lines if line and line[0] != " "]
+    assert names.index("vovnet27-slim") < names.index("vovnet39") < names.index("vovnet57")
+
+
+def test_the_costs_of_pairs_as_json_are_in_base_units(capsys):
+    assert run(["list", "pairs", "--costs", "--json"]) == 0
+    pairs = json.loads(capsys.readouterr().out)
+    (vovnet,) = [pair for pair in pairs if pair["network"] == "vovnet39 + refinedet320"]
+    assert (vovnet["params"], vovnet["macs"]) == (56283844, 32626201600)
+    assert vovnet["accuracies"] == [
+        {"dataset": "coco-test-dev", "metric": "ap", "value": 33.5, "source": "vovnet/table4"}
+    ]
+    assert all(pair["params"] and pair["detector"] for pair in pairs)
+
+
+@pytest.mark.parametrize("what", ["backbones", "timm:"])
+def test_costs_are_of_pairs_alone(capsys, what):
+    assert run(["list", what, "--costs"]) == 2
+    assert "pairs alone are listed with their costs" in capsys.readouterr().err
