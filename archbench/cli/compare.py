@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archbench.cli.across import show_across
 from archbench.cli.exit import Exit
 from archbench.cli.formats import (
     AsCsv,
@@ -89,6 +90,14 @@ def compare(
     baseline: Annotated[
         str | None, typer.Option(metavar="NAME", help="Show ratios to this network or record_id.")
     ] = None,
+    across: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SETTING",
+            help="Instead: a row a network, a column a value of a setting that is meant to differ, "
+            "engine or engine,precision; the best marked.",
+        ),
+    ] = None,
     force: Annotated[
         bool,
         typer.Option("--force", help="With --baseline: compare what is not comparable, marked."),
@@ -107,6 +116,9 @@ def compare(
     latency_ms,mem_host_peak_bytes
     """
     form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
+    if across:
+        given = {"--sort": sort, "--group": group, "--baseline": baseline, "--top": top}
+        refuse([flag for flag, value in given.items() if value], "--across orders its own table")
     if group and form in ("csv", "json"):
         refuse(["--group"], "rows are in no tables", instead=f"--{form}")
     from archbench.report.data import conditions, narrowing, selection
@@ -134,7 +146,9 @@ def compare(
     if every and not records:
         say(f"none of {len(every)} records is what the filters ask for")
     against = _baseline(every, baseline, force=force)
-    if form in ("csv", "json"):
+    if across:
+        show_across(records, across, chosen, form)
+    elif form in ("csv", "json"):
         _print_rows(records, layout, form, against)
     elif against:
         from archbench.report.tables.baseline import ratio_tables

@@ -162,3 +162,45 @@ def test_the_page_offers_engines_only_where_there_are_several(tmp_path: Path) ->
     both = sheet([*eager, counted, timed(TABLE[0], 5.0, "openvino")])
     assert both.tells("engine")
     assert "engine" in [column.name for column in both.shown]
+
+
+def test_engines_side_by_side(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["compare", "--across", "engine"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("whole time (ms), Example GPU, fp32, contiguous\n")
+    assert out.count("best") == 5
+    assert max(map(len, out.splitlines())) <= 80
+    assert run(["compare", "--across", "engine", "--columns", "latency_ms,fps", "--json"]) == 0
+    rows = json.loads(capsys.readouterr().out)
+    best = [row for row in rows if row["standing"] == "best"]
+    assert {row["across"] for row in best} == {"openvino"}
+    assert {row["figure"] for row in rows} == {"latency_ms", "fps"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--across", "engin"], "invalid --across 'engin' (did you mean engine?)"),
+        (["--across", "engine", "--columns", "macs"], "--across takes measured figures"),
+        (["--across", "engine", "--sort", "macs"], "leave out --sort"),
+    ],
+)
+def test_what_cannot_stand_side_by_side_is_one_line(
+    words: list[str], message: str, results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["compare", *words]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_where_nothing_stands_side_by_side_a_line_says_what_would(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Store(Path("results")).prepare()
+    Store(Path("results")).append(timed(TABLE[0], 10.0))
+    assert run(["compare", "--across", "engine"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "no two records differ in engine alone" in captured.err

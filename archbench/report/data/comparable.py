@@ -72,13 +72,15 @@ def where(record: Record) -> str:
     return _title(conditions(record), ())
 
 
-def setups(records: Iterable[Record]) -> dict[str, list[Record]]:
-    """Group records by setup: the device and the settings that they were measured with. Titles that
-    would be alike tell the versions too.
+def setups(records: Iterable[Record], *, ignore: Collection[str] = ()) -> dict[str, list[Record]]:
+    """Group records by setup: the device and the settings that they were measured with, but for the
+    keys of `conditions` that are ignored. Titles that would be alike tell the versions too.
     """
     groups: dict[tuple[tuple[str, str], ...], list[Record]] = {}
     for record in records:
-        groups.setdefault(tuple(conditions(record).items()), []).append(record)
+        told = conditions(record).items()
+        kept = tuple((key, text) for key, text in told if key not in ignore)
+        groups.setdefault(kept, []).append(record)
     titled: dict[str, list[tuple[tuple[str, str], ...]]] = {}
     for group in groups:
         titled.setdefault(_title(dict(group), ()), []).append(group)

@@ -1,0 +1,168 @@
+"""Networks across engines: what is best, what is a tie, what is not compared. Times are made up."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from archbench.reasons import Flag, Reason, Status
+from archbench.records import Cause, Metric, Record
+from archbench.report.data.across import across, settings_named
+from archbench.report.data.configurations import configurations
+from archbench.report.tables.across import COLUMNS, rows, tables
+from archbench.settings import Settings
+from archbench.spec import UsageError
+
+Make = Callable[..., Record]
+
+
+def timed(
+    record: Make, engine: str, *times_ms: float, width: float = 0.01, **changes: Any
+) -> list[Record]:
+    """A record for each process in an engine, its interval `width` to each side."""
+    network, flags = changes.pop("network", ("resnet50", None)), changes.pop("flags", ())
+    made = []
+    for time_ms in times_ms:
+        interval = (time_ms * (1 - width), time_ms * (1 + width))
+        spread = {"n": 50, "median": time_ms, "ci95": interval}
+        metric = Metric(time_ms, "ms", "host clock", "model", flags=flags, spread=spread)
+        settings = changes.get("settings", Settings(engine=engine))
+        rest = {**changes, "settings": settings, "measured": {"latency_ms": metric}}
+        made.append(record(*network, gpu=False, **rest))
+    return made
+
+
+def int8(engine: str) -> Settings:
+    return Settings(engine=engine, precision="int8")
+
+
+def standings(*records: list[Record]) -> dict[str, str]:
+    (table,) = across(configurations([each for some in records for each in some]), ["engine"])
+    (row,) = table.rows
+    return dict(row.standings)
+
+
+def test_the_least_time_is_the_best(record: Make) -> None:
+    eager, other = timed(record, "eager", 20.0), timed(record, "openvino", 10.0)
+    assert standings(eager, other) == {"openvino": "best"}
+
+
+def test_within_5_percent_one_process_each_is_a_tie_however_narrow_the_intervals(
+    record: Make,
+) -> None:
+    eager = timed(record, "eager", 10.4, width=0.001)
+    other = timed(record, "openvino", 10.0, width=0.001)
+    assert standings(eager, other) == {"eager": "tie", "openvino": "tie"}
+
+
+def test_within_5_percent_the_ranges_of_several_processes_part(record: Make) -> None:
+    eager = timed(record, "eager", 10.39, 10.4, 10.41)
+    other = timed(record, "openvino", 9.99, 10.0, 10.01)
+    assert standings(eager, other) == {"openvino": "best"}
+    wide = timed(record, "openvino", 9.8, 10.0, 10.4)
+    assert standings(eager, wide) == {"eager": "tie", "openvino": "tie"}
+
+
+def test_beyond_5_percent_overlapping_intervals_are_a_tie(record: Make) -> None:
+    eager = timed(record, "eager", 11.0, width=0.1)
+    other = timed(record, "openvino", 10.0, width=0.1)
+    assert standings(eager, other) == {"eager": "tie", "openvino": "tie"}
+
+
+def test_three_that_tie_are_told_and_a_fourth_is_not(record: Make) -> None:
+    found = standings(
+        timed(record, "eager", 20.0),
+        timed(record, "compile", 10.3),
+        timed(record, "onnxruntime", 10.0),
+        timed(record, "openvino", 10.2),
+    )
+    assert found == dict.fromkeys(["compile", "onnxruntime", "openvino"], "tie")
+
+
+def test_an_engine_that_computes_something_else_is_never_the_best(record: Make) -> None:
+    eager, sound = timed(record, "eager", 20.0), timed(record, "onnxruntime", 15.0)
+    other = timed(record, "openvino", 1.0, flags=(Flag("engine_differs"),))
+    assert standings(eager, sound, other) == {"onnxruntime": "best"}
+    assert standings(eager, other) == {}
+
+
+def test_precisions_and_devices_stand_in_tables_of_their_own(record: Make) -> None:
+    records = [
+        *timed(record, "eager", 20.0),
+        *timed(record, "openvino", 10.0),
+        *timed(record, "openvino", 5.0, settings=int8("openvino")),
+        *timed(record, "onnxruntime", 6.0, settings=int8("onnxruntime")),
+        *timed(record, "openvino", 1.0, environment={"device": "cpu", "device_name": "Other"}),
+    ]
+    found = across(configurations(records), ["engine"])
+    assert [list(table.columns) for table in found] == [
+        ["eager", "openvino"],
+        ["onnxruntime", "openvino"],
+    ]
+    (together,) = across(configurations(records), ["engine", "precision"])
+    assert list(together.columns) == [
+        "eager fp32",
+        "onnxruntime int8",
+        "openvino fp32",
+        "openvino int8",
+    ]
+    assert together.rows[0].standings == {"openvino int8": "best"}
+
+
+def test_versions_of_an_engine_are_columns_of_their_own(record: Make) -> None:
+    environment = {"device": "cpu", "device_name": "Example CPU", "threads": 2}
+    records = timed(record, "eager", 20.0, environment=environment)
+    for version, time_ms in (("2025.4.1", 12.0), ("2026.1.0", 10.0), ("2026.1.7", 10.0)):
+        versions = {"engine_versions": {"openvino": version}}
+        records += timed(record, "openvino", time_ms, environment={**environment, **versions})
+    (table,) = across(configurations(records), ["engine"])
+    assert list(table.columns) == ["eager", "openvino 2025.4", "openvino 2026.1"]
+
+
+def test_what_an_engine_cannot_hold_stands_in_its_column(record: Make) -> None:
+    failed = record(
+        "resnet50",
+        None,
+        latency_ms=None,
+        status=Status.ERROR,
+        reason=Cause(Reason("unsupported"), "prepare", "no Foo"),
+        settings=Settings(engine="openvino"),
+        environment={},
+    )
+    records = [*timed(record, "eager", 20.0), *timed(record, "onnxruntime", 10.0), failed]
+    (table,) = across(configurations(records), ["engine"])
+    assert list(table.columns) == ["eager", "onnxruntime", "openvino"]
+    (drawn,) = tables([table])
+    assert drawn.rows == [["resnet50, 224x224", "20.00", "best 10.00", "unsupported"]]
+
+
+def test_means_of_ratios_are_of_networks_that_both_have(record: Make) -> None:
+    other = ("resnet18", None)
+    records = [
+        *timed(record, "eager", 20.0),
+        *timed(record, "eager", 8.0, network=other),
+        *timed(record, "onnxruntime", 10.0),
+        *timed(record, "onnxruntime", 1.0, network=other),
+        *timed(record, "openvino", 5.0),
+    ]
+    (table,) = across(configurations(records), ["engine"])
+    assert table.mean_ratio("onnxruntime") == (pytest.approx(0.25), 2)
+    assert table.mean_ratio("openvino") == (0.25, 1)
+    (drawn,) = tables([table])
+    assert "onnxruntime 0.25 (of 2), openvino 0.25 (of 1)" in drawn.notes[0]
+    plain = rows([table])
+    assert [row["ratio"] for row in plain if row["across"] == "openvino"] == [0.25]
+    assert all(tuple(row) == COLUMNS for row in plain)
+
+
+def test_one_engine_alone_is_no_table(record: Make) -> None:
+    assert across(configurations(timed(record, "eager", 20.0)), ["engine"]) == []
+
+
+def test_settings_are_those_that_define_what_is_measured() -> None:
+    assert settings_named("engine, precision") == ["engine", "precision"]
+    for wrong in ("engin", "threads", ""):
+        with pytest.raises(UsageError, match="invalid --across"):
+            settings_named(wrong)
