@@ -14,6 +14,8 @@ from pathlib import Path
 from types import MappingProxyType
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+OFFLINE: Mapping[str, str] = MappingProxyType({"HF_HUB_OFFLINE": "1"})
+"""What keeps libraries from asking a hub for anything."""
 
 
 def command(module: str, *arguments: str) -> list[str]:

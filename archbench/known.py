@@ -1,8 +1,9 @@
 """Counts of networks that were counted before, kept in the user's cache folder. Torch-free.
 
-A count follows from the spec, the code that makes it, torch and Python: all of these are the key,
-so that one that another version made is never found. What a user's own code has a part in, as a
-plug-in or as a rule of counting, is counted anew, since what such code reads is not known.
+A count follows from the spec, the code that makes it, the libraries that it is from, torch and
+Python: all of these are the key, so that one that another version made is never found. What a
+user's own code has a part in, as a plug-in or as a rule of counting, is counted anew, since what
+such code reads is not known.
 """
 
 from __future__ import annotations
@@ -79,6 +80,7 @@ def _key(spec: Spec) -> dict[str, Any] | None:
         "torch": torch,
         "python": platform.python_version(),
         "spec": spec.to_dict(),
+        "libraries": catalogue.network(spec).libraries,
     }
 
 

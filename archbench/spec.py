@@ -120,8 +120,8 @@ def origin_of(name: str) -> str:
 
 def without_hash(name: str) -> str:
     """Give a backbone's name without the hash of what a user brought."""
-    is_own = origin_of(name) in (FILE, PROGRAM, MODULE)
-    return re.sub(rf"{HASH}$", "", name) if is_own else name
+    is_hashed = origin_of(name) in (FILE, PROGRAM, MODULE, "transformers")
+    return re.sub(rf"{HASH}$", "", name) if is_hashed else name
 
 
 def _classes(count: int) -> str:

@@ -35,8 +35,6 @@ POLL_S = 0.05
 GRACE_S = 5.0
 INTERRUPT_GRACE_S = 10.0
 STDERR_TAIL = 4096
-OFFLINE = {"HF_HUB_OFFLINE": "1"}
-"""What keeps the libraries that networks come from from asking a hub for anything."""
 WORKER = (*child.command("archbench.measure.job.worker"),)
 ATTEMPTS = 2
 ROOM_BYTES = 2**17
@@ -203,7 +201,7 @@ def supervise(
             stdout=out,
             stderr=err,
             start_new_session=True,
-            env=child.environment({**OFFLINE, **(variables or {})}),
+            env=child.environment({**child.OFFLINE, **(variables or {})}),
         )
         before_s = _children_s()
         try:

@@ -12,6 +12,7 @@ from archbench.zoo.catalogue.memory import remembered
 from archbench.zoo.catalogue.names import find, find_detector
 from archbench.zoo.catalogue.plugins import source_file
 from archbench.zoo.catalogue.settling import Pair
+from archbench.zoo.sources import versions
 
 MODES = ("infer", "train")
 
@@ -35,6 +36,11 @@ class Network:
         """The files of the plug-ins that it comes from; none where the zoo has all of it."""
         entries = filter(None, (self.backbone, self.detector))
         return tuple(source_file(entry.plugin) for entry in entries if entry.plugin)
+
+    @property
+    def libraries(self) -> dict[str, str | None]:
+        """The versions of the library that it comes from, and of what that stands on."""
+        return versions(self.spec.origin)
 
     @property
     def options(self) -> Options:

@@ -73,7 +73,8 @@ def verbatim(name: str, folder: str) -> str:
 
 def make(entry: Entry, arguments: dict[str, Any]) -> Any:
     """Make what an entry from elsewhere stands for: whatever its code gives."""
-    return import_module(_source(entry.name).making).make(entry, arguments)
+    with importable(entry):
+        return import_module(_source(entry.name).making).make(entry, arguments)
 
 
 def importable(entry: Entry) -> AbstractContextManager[None]:
@@ -89,6 +90,14 @@ def importable(entry: Entry) -> AbstractContextManager[None]:
 def facts(entry: Entry) -> dict[str, Any]:
     """Give what an environment says of where an entry is from."""
     found: dict[str, Any] = import_module(_source(entry.name).making).facts(entry)
+    return found
+
+
+def versions(origin: str) -> dict[str, str | None]:
+    """Give the versions of an origin that is a library and of what it stands on; empty for any
+    other.
+    """
+    found: dict[str, str | None] = import_module("archbench.zoo.sources.library").versions(origin)
     return found
 
 

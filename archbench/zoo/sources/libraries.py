@@ -1,18 +1,20 @@
-"""Networks of libraries, named LIBRARY:NAME. Torch-free."""
+"""Networks of libraries, named LIBRARY:NAME, or transformers:FOLDER. Torch-free."""
 
 from __future__ import annotations
-
-import os
-from pathlib import Path
 
 from archbench.spec import UsageError
 from archbench.spelling import did_you_mean
 from archbench.zoo.catalogue.entry import Entry
-from archbench.zoo.sources.library import LIBRARIES
+from archbench.zoo.sources.folders import from_folder, is_folder, read_folder
+from archbench.zoo.sources.library import LIBRARIES, Library
 from archbench.zoo.sources.listing import listing_of
 
 TOLD = ("size", "classes", "taps")
 """What a network is told of a spec."""
+WITH_FOLDERS = "transformers"
+"""The library that makes networks of folders as well."""
+HUB = "hf-hub:"
+"""What comes before a name of a hub."""
 
 
 def read_entry(name: str) -> Entry:
@@ -22,31 +24,42 @@ def read_entry(name: str) -> Entry:
     """
     origin, _, own = name.strip().partition(":")
     library = LIBRARIES[origin]
+    if origin == WITH_FOLDERS and is_folder(own):
+        folder = read_folder(own)
+        return _entry(library, folder.name, builder=folder.path, size=folder.input)
     listing = listing_of(library)
     said = listing.networks.get(own) or listing.variants.get(own)
-    if not (said or listing.problem or is_folder(own)):
-        near = did_you_mean(own, listing.networks, f"archbench list {origin}: shows them all")
-        raise UsageError(f"{library.name} has no network {own!r}; {near}")
-    return Entry(
-        f"{origin}:{own}",
-        "backbone",
-        origin,
-        builder=own,
-        source=library.source,
-        input=(said or {}).get("input", ""),
-        options={option.name: option for option in library.options},
-        is_open=True,
-        told={what: what for what in TOLD},
-        published_only=listing.problem,
-    )
+    if not (said or listing.problem):
+        raise UsageError(f"{library.name} has no network {own!r}; {_near(library, own)}")
+    return _entry(library, own, builder=own, size=(said or {}).get("input", ""))
 
 
 def verbatim(name: str, folder: str) -> str:
     """Give a name that stands in a file of a folder as it is written from the working folder."""
     origin, colon, own = name.partition(":")
-    return f"{origin}{colon}{os.path.relpath(Path(folder, own))}" if is_folder(own) else name
+    if origin == WITH_FOLDERS and is_folder(own, folder):
+        return f"{origin}{colon}{from_folder(own, folder)}"
+    return name
 
 
-def is_folder(own: str) -> bool:
-    """Whether a name is that of a folder rather than of a network."""
-    return os.sep in own or own in (os.curdir, os.pardir) or Path(own, "config.json").is_file()
+def _entry(library: Library, name: str, *, builder: str, size: str) -> Entry:
+    return Entry(
+        f"{library.name}:{name}",
+        "backbone",
+        library.name,
+        builder=builder,
+        source=library.source,
+        input=size,
+        options={option.name: option for option in library.options},
+        is_open=True,
+        told={what: what for what in TOLD},
+        published_only=listing_of(library).problem,
+    )
+
+
+def _near(library: Library, own: str) -> str:
+    """What is said of a name that a library does not have."""
+    if own.startswith(HUB) or "/" in own:
+        return "nothing is downloaded from a hub"
+    networks = listing_of(library).networks
+    return did_you_mean(own, networks, f"archbench list {library.name}: shows them all")

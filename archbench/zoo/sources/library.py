@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module, util
+from types import SimpleNamespace
 from typing import Any
 
 from archbench.spec import UsageError
@@ -14,6 +16,20 @@ from archbench.zoo.catalogue.entry import Entry, Option
 UNKNOWN = "unknown"
 NEEDS = ("torch", "torchvision", "timm", "transformers")
 """Packages whose versions decide whether a library can be imported."""
+WEIGHTS = {
+    "cache_dir",
+    "checkpoint_path",
+    "pretrained",
+    "pretrained_cfg",
+    "pretrained_cfg_overlay",
+    "use_pretrained_backbone",
+    "weights",
+    "weights_backbone",
+}
+"""Options by which libraries fetch or read weights."""
+HUB = "huggingface_hub.constants"
+SETTING = "HF_HUB_OFFLINE"
+"""What the hub's client looks at, in this module, when it is about to ask."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +72,38 @@ LIBRARIES = {
 }
 
 
-def importable(entry: Entry) -> AbstractContextManager[None]:
-    """A library's networks import what they need when they are made."""
-    return nullcontext()
+@contextmanager
+def importable(entry: Entry) -> Iterator[None]:
+    """Let a library's networks import what they need when they are made, and ask no hub for it."""
+    hub = import_module(HUB) if util.find_spec(HUB.partition(".")[0]) else SimpleNamespace()
+    before = getattr(hub, SETTING, False)
+    setattr(hub, SETTING, True)
+    try:
+        yield
+    finally:
+        setattr(hub, SETTING, before)
+
+
+def drawn(options: dict[str, Any]) -> dict[str, Any]:
+    """Copy the options of a network whose weights are drawn; raises UsageError for those that
+    would have a library fetch or read some.
+    """
+    for name in sorted(options.keys() & WEIGHTS):
+        raise UsageError(f"it takes no option {name}: weights are drawn, or given by --weights")
+    return dict(options)
 
 
 def facts(entry: Entry) -> dict[str, Any]:
     """What an environment says of a library: its version and those of what it stands on."""
+    return {"libraries": versions(entry.origin)}
+
+
+def versions(origin: str) -> dict[str, str | None]:
+    """The versions of an origin that is a library and of what it stands on, but for torch; empty
+    for any other.
+    """
     needed = [need for need in NEEDS if need != "torch" and util.find_spec(need)]
-    return {"libraries": {need: version_of(need) for need in needed}}
+    return {need: version_of(need) for need in needed} if origin in LIBRARIES else {}
 
 
 def load(name: str) -> Any:

@@ -20,8 +20,6 @@ from archbench.spec import UsageError
 from archbench.zoo.sources.library import LIBRARIES, NEEDS, Library, version_of
 
 KEPT = "networks"
-OFFLINE = {"HF_HUB_OFFLINE": "1"}
-"""What keeps libraries from asking a hub for anything."""
 LIST_S = 300.0
 """The longest that a library may take to be imported and asked for its list."""
 
@@ -84,7 +82,7 @@ def _asked(library: Library) -> dict[str, Any]:
     try:
         done = subprocess.run(
             child.command(__name__, library.name),
-            env=child.environment(OFFLINE),
+            env=child.environment(child.OFFLINE),
             capture_output=True,
             text=True,
             timeout=LIST_S,

@@ -26,18 +26,17 @@ from archbench.zoo.sources.files import code_of
 
 def make(entry: Entry, arguments: dict[str, Any]) -> Any:
     """Call the class or function of an entry; a module that is there already is given as it is."""
-    with importable(entry):
-        found: Any = load(code_of(entry))
-        for part in entry.builder.split("."):
-            if not hasattr(found, part):
-                raise UsageError(f"{entry.plugin} has no {part}")
-            found = getattr(found, part)
-        if isinstance(found, nn.Module) and not arguments:
-            return found
-        if not callable(found):
-            kind = type(found).__name__
-            raise UsageError(f"it is an object of type {kind}, neither a class nor a function")
-        return found(**arguments)
+    found: Any = load(code_of(entry))
+    for part in entry.builder.split("."):
+        if not hasattr(found, part):
+            raise UsageError(f"{entry.plugin} has no {part}")
+        found = getattr(found, part)
+    if isinstance(found, nn.Module) and not arguments:
+        return found
+    if not callable(found):
+        kind = type(found).__name__
+        raise UsageError(f"it is an object of type {kind}, neither a class nor a function")
+    return found(**arguments)
 
 
 def facts(entry: Entry) -> dict[str, Any]:

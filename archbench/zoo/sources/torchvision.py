@@ -15,7 +15,7 @@ from archbench.spec import UsageError
 from archbench.tracebacks import first_line
 from archbench.zoo.catalogue.entry import Entry
 from archbench.zoo.contracts import DARKNET, Preparation
-from archbench.zoo.sources.library import facts, importable, load
+from archbench.zoo.sources.library import drawn, facts, importable, load
 
 __all__ = ["facts", "importable", "listing", "make"]
 
@@ -30,7 +30,7 @@ def make(entry: Entry, arguments: dict[str, Any]) -> nn.Module:
     Other arguments are torchvision's own; without `rpn_nms_thresh` a second stage sees as many
     proposals as it lets through, whatever the weights. Raises UsageError for what it does not make.
     """
-    options = dict(arguments)
+    options = drawn(arguments)
     size, taps, classes = (options.pop(key, None) for key in ("size", "taps", "classes"))
     if taps is not None:
         raise UsageError("networks of torchvision run whole; timm has backbones for detectors")

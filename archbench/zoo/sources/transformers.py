@@ -7,6 +7,7 @@ without.
 from __future__ import annotations
 
 import inspect
+from pathlib import Path
 from typing import Any
 
 from torch import Tensor, nn
@@ -15,8 +16,7 @@ from archbench.spec import UsageError
 from archbench.tracebacks import first_line
 from archbench.zoo.catalogue.entry import Entry
 from archbench.zoo.sources.building import Maps
-from archbench.zoo.sources.libraries import is_folder
-from archbench.zoo.sources.library import facts, importable, load
+from archbench.zoo.sources.library import drawn, facts, importable, load
 
 __all__ = ["facts", "importable", "listing", "make"]
 
@@ -35,7 +35,7 @@ def make(entry: Entry, arguments: dict[str, Any]) -> nn.Module:
     `classes` are its labels; `size` is the input's width and height, at which maps are found; all
     else is the configuration's own. Raises UsageError for what is not made.
     """
-    options = dict(arguments)
+    options = drawn(arguments)
     size, taps, classes = (options.pop(key, None) for key in ("size", "taps", "classes"))
     if classes is not None:
         options["num_labels"] = classes
@@ -92,18 +92,13 @@ def _found(name: str, options: dict[str, Any]) -> tuple[Any, Any]:
     configuration.
     """
     transformers = load("transformers")
-    if is_folder(name):
+    if Path(name).is_absolute():
         config = transformers.AutoConfig.from_pretrained(
             name, local_files_only=True, trust_remote_code=False
         )
-        written = next(iter(config.architectures or ()), "")
-        if not hasattr(transformers, written or "."):
-            raise UsageError(f"transformers has no architecture {written!r}, which {name} names")
-        kind = getattr(transformers, written)
+        kind = _class(next(iter(config.architectures or ()), ""))
     else:
-        kind = getattr(transformers, name)
-        if not getattr(kind, "config_class", None):
-            raise UsageError(f"{name} has no configuration of its own: name the class it picks")
+        kind = _class(name)
         config = kind.config_class()
     for option, value in options.items():
         if not hasattr(config, option):
@@ -111,6 +106,22 @@ def _found(name: str, options: dict[str, Any]) -> tuple[Any, Any]:
         setattr(config, option, value)
     _leave_weights(config)
     return kind, config
+
+
+def _class(name: str) -> Any:
+    """The class of a network that reads images; raises UsageError for all else."""
+    if not name:
+        raise UsageError("its configuration names no class (architectures)")
+    transformers = load("transformers")
+    kind: Any = getattr(transformers, name, None)
+    is_network = isinstance(kind, type) and issubclass(kind, transformers.PreTrainedModel)
+    if not is_network:
+        raise UsageError(f"transformers {transformers.__version__} has no network {name!r}")
+    if kind.main_input_name != IMAGES:
+        raise UsageError(f"{name} reads {kind.main_input_name}, not images ({IMAGES})")
+    if not kind.config_class:
+        raise UsageError(f"{name} has no configuration of its own: name the class it picks")
+    return kind
 
 
 def _leave_weights(config: Any) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from archbench import api, known
 from archbench.cli.main import run
 from archbench.spec import UsageError
 from archbench.zoo import catalogue
@@ -38,6 +39,20 @@ def test_names_are_those_of_the_library(standins: Path) -> None:
     assert (entry.name, entry.input) == ("timm:chain.a_tag", "96x96")
     with pytest.raises(UsageError, match=r"timm has no network 'chian'; did you mean chain\?"):
         catalogue.find("backbone", "timm:chian")
+
+
+def test_a_count_by_another_version_is_not_found(
+    standins: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(known.VARIABLE)
+    spec = catalogue.resolve("timm:chain", size=64).spec
+    first = known.find_cost(spec)
+    assert known.find_cost(spec) == first
+    monkeypatch.setattr(api, "cost_spec", lambda spec: pytest.fail("it is counted anew"))
+    assert known.find_cost(spec) == first
+    monkeypatch.setattr(library, "version_of", lambda package: "2")
+    with pytest.raises(pytest.fail.Exception, match="counted anew"):
+        known.find_cost(spec)
 
 
 def test_a_missing_library_is_said_with_what_installs_it(missing: None) -> None:
@@ -80,7 +95,9 @@ def test_list_shows_a_library_s_networks(
     assert run(["list", "timm:", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
     assert len(listed["networks"]) == 5
-    assert listed["networks"][0]["name"] == "timm:chain"
+    kinds = {network["name"]: network["kind"] for network in listed["networks"]}
+    assert kinds["timm:chain"] == "backbone, classifier"
+    assert kinds["timm:plain"] == "backbone"
     assert run(["list", "timm:zzz"]) == 2
     assert "no network of timm matches 'zzz'" in capsys.readouterr().err
 
@@ -100,7 +117,8 @@ def test_views_import_no_library(
 ) -> None:
     """With one that could be imported and a record of it, and once it is gone."""
     assert run(["profile", "timm:chain", "--size", "64", "--no-measure", "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["environment"]["libraries"] == {"timm": None}
+    environment = json.loads(capsys.readouterr().out)["environment"]
+    assert environment["libraries"] == {"timm": None, "transformers": None}
     for _ in range(2):
         done = subprocess.run(
             [sys.executable, "-c", VIEWS], cwd=tmp_path, capture_output=True, text=True

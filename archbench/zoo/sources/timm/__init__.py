@@ -14,7 +14,7 @@ from archbench.spec import UsageError
 from archbench.tracebacks import first_line
 from archbench.zoo.catalogue.entry import Entry
 from archbench.zoo.contracts import Backbone
-from archbench.zoo.sources.library import facts, importable, load
+from archbench.zoo.sources.library import drawn, facts, importable, load
 from archbench.zoo.sources.timm.maps import (
     LEVELS,
     PLAIN_STRIDE,
@@ -34,7 +34,7 @@ def make(entry: Entry, arguments: Options) -> nn.Module:
     `size` is the input's width and height, `pyramid` "simple" or "none"; all else is timm's own.
     Raises UsageError for what timm does not make and for an input that it does not take.
     """
-    options = dict(arguments)
+    options = drawn(arguments)
     size, taps, classes = (options.pop(key, None) for key in ("size", "taps", "classes"))
     has_pyramid = options.pop("pyramid", "none") == "simple"
     if has_pyramid and taps is None:
@@ -59,19 +59,18 @@ def listing() -> dict[str, dict[str, dict[str, str]]]:
     timm = load("timm")
     names = timm.list_models()
     tagged = timm.list_models(pretrained=True)
-    said = {
-        name: {"input": _input(timm.get_pretrained_cfg(name)), "kind": "classifier"}
-        for name in (*names, *tagged)
-    }
+    said = {name: _said(timm.get_pretrained_cfg(name)) for name in (*names, *tagged)}
     return {
         "networks": {name: said[name] for name in names},
         "variants": {name: said[name] for name in tagged},
     }
 
 
-def _input(config: Any) -> str:
+def _said(config: Any) -> dict[str, str]:
+    """What is said of a network: every one gives maps, and most classify."""
     _, height, width = config.input_size
-    return f"{width}x{height}"
+    kind = "backbone, classifier" if config.num_classes else "backbone"
+    return {"input": f"{width}x{height}", "kind": kind}
 
 
 def _tapped(network: Network, size: Size, taps: Sequence[str]) -> Backbone:

@@ -12,8 +12,9 @@ STRIDES = (2, 4, 8, 16, 32)
 class Config:
     mean, std = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 
-    def __init__(self, side=64, fixed=False):
+    def __init__(self, side=64, fixed=False, num_classes=10):
         self.input_size, self.fixed_input_size = (3, side, side), fixed
+        self.num_classes = num_classes
 
 
 class Info:
@@ -127,7 +128,7 @@ NETWORKS = {
     "unpadded": (lambda **options: chain(padding=0, **options), Config()),
     "last": (channels_last, Config()),
     "pairs": (pairs, Config()),
-    "plain": (Plain, Config(fixed=True)),
+    "plain": (Plain, Config(fixed=True, num_classes=0)),
 }
 models = SimpleNamespace(FeatureListNet=FeatureListNet)
 
