@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 
 from archbench.cli.groups import grouped
-from archbench.cli.profile import NetworkFlags, ProfileOutput, ProfileProtocol, run_profile
+from archbench.cli.network import NetworkFlags
+from archbench.cli.profile import ProfileOutput, ProfileProtocol, run_profiles
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,4 +31,4 @@ def count(network: NetworkFlags, counting: Counting, output: ProfileOutput) -> i
     Example: archbench count model.onnx --size 640
     """
     protocol = ProfileProtocol(given={}, no_measure=True, check=counting.check)
-    return run_profile(network.resolve(), protocol, output)
+    return run_profiles(network.resolve(), protocol, output)

@@ -12,8 +12,8 @@ from archbench.cli.compare import Results, read_records
 from archbench.cli.exit import Exit
 from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, the_format
 from archbench.cli.groups import grouped
+from archbench.cli.network import NetworkFlags
 from archbench.cli.predicting import counted_networks
-from archbench.cli.profile import NetworkFlags
 from archbench.spec import UsageError
 
 
@@ -40,7 +40,7 @@ def predict(network: NetworkFlags, evidence: Evidence) -> int:
     Example: archbench predict vovnet57 -d refinedet512
     """
     form = the_format(json=evidence.as_json, markdown=evidence.as_markdown, latex=evidence.as_latex)
-    spec = network.resolve()
+    specs = network.resolve()
     from archbench.report.data.configurations import configurations, measured_setups
     from archbench.report.data.prediction import Prediction, answers
     from archbench.report.tables.predict import tables
@@ -56,8 +56,8 @@ def predict(network: NetworkFlags, evidence: Evidence) -> int:
             f"nothing was measured{on} to predict from; archbench sweep pairs --quick measures the "
             "papers' pairs"
         )
-    with counted_networks({spec}) as networks:
-        given = answers([spec], by_setup, networks)
+    with counted_networks(specs) as networks:
+        given = answers(specs, by_setup, networks)
     if form == "json":
         print(json.dumps([answer.row() for answer in given], indent=2, allow_nan=False))
     else:

@@ -18,12 +18,11 @@ from archbench.cli.formats import print_tables, table_width
 from archbench.cli.groups import Several, given, grouped, refuse
 from archbench.cli.measuring import MOST_REPEATS, OPTIONS, Output, Protocol
 from archbench.cli.messages import say, say_traceback
-from archbench.cli.plugins import Plugins
+from archbench.cli.network import NetworkFlags
 from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import Settings
-from archbench.spec import ONNX, PROGRAM, Spec, UsageError, origin_of, parse_options, parse_size
-from archbench.zoo import catalogue
+from archbench.spec import ONNX, Spec, UsageError, origin_of
 
 if TYPE_CHECKING:
     from archbench.api import CostReport
@@ -46,99 +45,6 @@ PHASES = {
     "energy": "measuring energy",
     "roofline": "measuring the device's peaks",
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class NetworkFlags:
-    """Which network is asked for."""
-
-    backbone: Annotated[
-        str,
-        typer.Argument(
-            help="Backbone, such as vovnet39 (archbench list shows all), or a network of your own: "
-            "PATH.py:NAME or package.module:NAME, a class or function, in a process of its own; an "
-            "exported program of torch's, PATH.pt2; an exported graph, PATH.onnx."
-        ),
-    ]
-    detector: Annotated[
-        str | None,
-        typer.Option(
-            "--detector", "-d", help="Detector, such as refinedet320; none: a classifier."
-        ),
-    ] = None
-    size: Annotated[
-        str | None,
-        typer.Option(
-            "--size", "-s", help="Input in pixels: SIDE or WIDTHxHEIGHT. Default: as published."
-        ),
-    ] = None
-    classes: Annotated[
-        int | None,
-        typer.Option(
-            "--classes", help="Foreground classes; 0 without a detector: the trunk alone."
-        ),
-    ] = None
-    proposals: Annotated[
-        int | None,
-        typer.Option("--proposals", help="Regions that a two-stage detector's second stage sees."),
-    ] = None
-    option: Annotated[
-        list[str] | None,
-        typer.Option("--option", "-o", metavar="KEY=VALUE", help="Network option; repeatable."),
-    ] = None
-    batch: Annotated[
-        int | None, typer.Option("--batch", "-b", help="Images a call.  [default: 1]")
-    ] = None
-    allow_code: Annotated[
-        bool,
-        typer.Option("--allow-code", help="Run code that a .pt2 file holds besides its graph."),
-    ] = False
-    train: Annotated[
-        bool,
-        typer.Option(
-            "--train", help="Measure training steps (SGD with momentum) instead of forward passes."
-        ),
-    ] = False
-    plugin: Plugins = None
-
-    def resolve(self) -> Spec:
-        """Find the spec; a detector that pads its input is told of."""
-        if origin_of(self.backbone) == ONNX:
-            return self._of_graph()
-        self._allow_code()
-        proposals = [f"proposals={self.proposals}"] if self.proposals is not None else []
-        spec = catalogue.resolve(
-            self.backbone,
-            self.detector,
-            size=self.size,
-            classes=self.classes,
-            batch=self.batch,
-            mode="train" if self.train else "infer",
-            **parse_options([*(self.option or []), *proposals]),
-        ).spec
-        if self.size is not None and parse_size(self.size) != (spec.width, spec.height):
-            say(f"{spec.detector} pads images: the input is {spec.size}")
-        return spec
-
-    def _allow_code(self) -> None:
-        """Let the code of an exported program run where that is asked for; raises UsageError where
-        there is none to be allowed.
-        """
-        if not self.allow_code:
-            return
-        if origin_of(self.backbone) != PROGRAM:
-            refuse(["--allow-code"], "what the command line names is run, and it is no .pt2")
-        catalogue.allow_code()
-
-    def _of_graph(self) -> Spec:
-        """The spec of an ONNX graph, which says itself what else it is."""
-        from archbench.counting.onnx import input_of
-
-        kept = replace(self, size=None, batch=None)
-        refuse(given(kept), "a graph stands alone, as it was exported")
-        (width, height), images = input_of(self.backbone, size=self.size, batch=self.batch)
-        path = catalogue.verbatim(self.backbone, ".")
-        return Spec(path, None, width, height, classes=None, batch=images)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,8 +106,60 @@ def profile(network: NetworkFlags, protocol: ProfileProtocol, output: ProfileOut
     Example: archbench profile vovnet39 --detector refinedet320
     """
     if origin_of(network.backbone) == ONNX and not protocol.no_measure:
-        return run_profile(network.resolve(), protocol.of_graph(), output)
-    return run_profile(network.resolve(), protocol, output)
+        return run_profiles(network.resolve(), protocol.of_graph(), output)
+    return run_profiles(network.resolve(), protocol, output)
+
+
+def run_profiles(specs: list[Spec], protocol: ProfileProtocol, output: ProfileOutput) -> int:
+    """Count and measure a network at each of its inputs and batches, in their order; one that fails
+    is a record, and the others follow.
+    """
+    if len(specs) == 1:
+        return run_profile(specs[0], protocol, output)
+    from archbench.report.tables.curve import curve_table
+
+    flags = [*given(output), *(["--check"] if protocol.check else [])]
+    of_one = [flag for flag in flags if flag in ("--layers", "--check")]
+    refuse(of_one, "several inputs or batches are asked for")
+    protocol.check_counting(["--repeats"] if protocol.repeats else [])
+    settings = protocol.settings
+    for spec in specs:
+        _check(spec, settings)
+    store = output.open_store()
+    found = _curve(specs, protocol, store)
+    records = [record for each in found for record in each]
+    if output.form == "json":
+        print(json.dumps([record.to_dict() for record in records], indent=2, allow_nan=False))
+    else:
+        print_tables([curve_table(records)], output.form)
+    ended = {_exit_code(record, {}) for record in records}
+    if Exit.INTERRUPTED in ended:
+        return Exit.INTERRUPTED
+    one = ended.pop() if len(ended) == 1 else Exit.PARTLY_DONE
+    return Exit.PARTLY_DONE if one == Exit.DONE and store.unsaved else one
+
+
+def _curve(specs: list[Spec], protocol: ProfileProtocol, store: Store) -> list[list[Record]]:
+    """The records of each spec, one a process, until one is interrupted."""
+    if protocol.no_measure:
+        from archbench.measure.sweep.queues import count
+
+        return [[record] for record in count(specs, store.append, "", ())]
+    from archbench.measure.job.supervisor import RefusedError
+
+    found: list[list[Record]] = []
+    for number, spec in enumerate(specs, start=1):
+        say(f"{number} of {len(specs)}: {spec}")
+        try:
+            records = _measured(spec, protocol.settings, store, repeats=protocol.repeats or 1)
+        except RefusedError as refused:
+            if refused.record.reason and refused.record.reason.phase == "preflight":
+                raise
+            records = [store.append(refused.record)]
+        found.append(records)
+        if records[-1].status == Status.INTERRUPTED:
+            break
+    return found
 
 
 def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) -> int:
@@ -231,7 +189,7 @@ def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) ->
             extra["bounds"] = _bounds(record, extra["report"])
         extra["repeats"] = [each.value("latency_ms") for each in records]
     if form == "json":
-        _print_json(record, extra)
+        print(json.dumps(_as_json(record, extra), indent=2, allow_nan=False))
     else:
         _print_tables(record, extra, form)
     ended = _exit_code(record, extra)
@@ -335,7 +293,7 @@ def _progress() -> Iterator[Any]:
         yield change
 
 
-def _print_json(record: Record, extra: dict[str, Any]) -> None:
+def _as_json(record: Record, extra: dict[str, Any]) -> dict[str, Any]:
     from dataclasses import asdict
 
     data = record.to_dict()
@@ -347,7 +305,7 @@ def _print_json(record: Record, extra: dict[str, Any]) -> None:
         data["check"] = asdict(extra["check"])
     if len(extra.get("repeats", ())) > 1:
         data["repeats_latency_ms"] = extra["repeats"]
-    print(json.dumps(data, indent=2, allow_nan=False))
+    return data
 
 
 def _print_tables(record: Record, extra: dict[str, Any], form: str) -> None:

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from archbench.cli.groups import grouped
-from archbench.cli.profile import NetworkFlags
+from archbench.cli.network import NetworkFlags
 from archbench.spec import Spec, UsageError
 from archbench.zoo import catalogue
 from archbench.zoo.catalogue import Entry, Kind, Option
@@ -58,7 +58,7 @@ def by_command_line(command: str) -> Spec:
     found: list[Spec] = []
 
     def profile(network: NetworkFlags) -> int:
-        found.append(network.resolve())
+        found.extend(network.resolve())
         return 0
 
     profile.__annotations__ = {"network": NetworkFlags, "return": int}

@@ -185,7 +185,7 @@ BAD = {
     "tf32 on a CPU": (["resnet18", "--device", "cpu", "--precision", "tf32"], "CUDA"),
     "an absent image folder": (["vovnet39", "--images", "nowhere"], "cannot be read"),
     "an unknown flag": (["vovnet39", "--fast"], "--fast"),
-    "a word for a number": (["vovnet39", "--batch", "two"], "valid integer"),
+    "a word for a number": (["vovnet39", "--batch", "two"], "a whole number"),
     "no backbone": ([], "backbone"),
 }
 

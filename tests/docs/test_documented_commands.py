@@ -16,7 +16,7 @@ from pages import NEEDS, ROOT, Block, every
 
 from archbench.cli.commands import command_line
 from archbench.cli.main import run
-from archbench.cli.profile import NetworkFlags
+from archbench.cli.network import NetworkFlags
 from archbench.papers.suites import read_suite
 from archbench.zoo import catalogue
 

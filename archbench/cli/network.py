@@ -1,0 +1,148 @@
+"""Which networks a command is given: flags that name one, at one or several inputs and batches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from itertools import product
+from typing import Annotated
+
+import typer
+
+from archbench.cli.groups import given, refuse
+from archbench.cli.messages import say
+from archbench.cli.plugins import Plugins
+from archbench.spec import (
+    MAX_DIGITS,
+    ONNX,
+    PROGRAM,
+    Spec,
+    UsageError,
+    origin_of,
+    parse_options,
+    parse_size,
+)
+from archbench.zoo import catalogue
+
+
+@dataclass(frozen=True, kw_only=True)
+class NetworkFlags:
+    """Which network is asked for."""
+
+    backbone: Annotated[
+        str,
+        typer.Argument(
+            help="Backbone, such as vovnet39 (archbench list shows all), or a network of your own: "
+            "PATH.py:NAME or package.module:NAME, a class or function, in a process of its own; an "
+            "exported program of torch's, PATH.pt2; an exported graph, PATH.onnx."
+        ),
+    ]
+    detector: Annotated[
+        str | None,
+        typer.Option(
+            "--detector", "-d", help="Detector, such as refinedet320; none: a classifier."
+        ),
+    ] = None
+    size: Annotated[
+        str | None,
+        typer.Option(
+            "--size",
+            "-s",
+            help="Input in pixels: SIDE or WIDTHxHEIGHT, or several: 320,416,512. Default: as "
+            "published.",
+        ),
+    ] = None
+    classes: Annotated[
+        int | None,
+        typer.Option(
+            "--classes", help="Foreground classes; 0 without a detector: the trunk alone."
+        ),
+    ] = None
+    proposals: Annotated[
+        int | None,
+        typer.Option("--proposals", help="Regions that a two-stage detector's second stage sees."),
+    ] = None
+    option: Annotated[
+        list[str] | None,
+        typer.Option("--option", "-o", metavar="KEY=VALUE", help="Network option; repeatable."),
+    ] = None
+    batch: Annotated[
+        str | None,
+        typer.Option("--batch", "-b", help="Images a call, or several: 1,2,4,8.  [default: 1]"),
+    ] = None
+    allow_code: Annotated[
+        bool,
+        typer.Option("--allow-code", help="Run code that a .pt2 file holds besides its graph."),
+    ] = False
+    train: Annotated[
+        bool,
+        typer.Option(
+            "--train", help="Measure training steps (SGD with momentum) instead of forward passes."
+        ),
+    ] = False
+    plugin: Plugins = None
+
+    def resolve(self) -> list[Spec]:
+        """Find a spec for each input and batch that is asked for, in their order; a detector that
+        pads its input is told of.
+        """
+        self._allow_code()
+        asked = product(_listed("size", self.size), _listed("batch", self.batch))
+        specs = (replace(self, size=size, batch=batch)._one() for size, batch in asked)
+        return list(dict.fromkeys(specs))
+
+    def _one(self) -> Spec:
+        batch = None if self.batch is None else _number(self.batch)
+        if origin_of(self.backbone) == ONNX:
+            return self._of_graph(batch)
+        proposals = [f"proposals={self.proposals}"] if self.proposals is not None else []
+        spec = catalogue.resolve(
+            self.backbone,
+            self.detector,
+            size=self.size,
+            classes=self.classes,
+            batch=batch,
+            mode="train" if self.train else "infer",
+            **parse_options([*(self.option or []), *proposals]),
+        ).spec
+        if self.size is not None and parse_size(self.size) != (spec.width, spec.height):
+            say(f"{spec.detector} pads images: the input is {spec.size}")
+        return spec
+
+    def _allow_code(self) -> None:
+        """Let the code of an exported program run where that is asked for; raises UsageError where
+        there is none to be allowed.
+        """
+        if not self.allow_code:
+            return
+        if origin_of(self.backbone) != PROGRAM:
+            refuse(["--allow-code"], "what the command line names is run, and it is no .pt2")
+        catalogue.allow_code()
+
+    def _of_graph(self, batch: int | None) -> Spec:
+        """The spec of an ONNX graph, which says itself what else it is."""
+        from archbench.counting.onnx import input_of
+
+        kept = replace(self, size=None, batch=None)
+        refuse(given(kept), "a graph stands alone, as it was exported")
+        (width, height), images = input_of(self.backbone, size=self.size, batch=batch)
+        path = catalogue.verbatim(self.backbone, ".")
+        return Spec(path, None, width, height, classes=None, batch=images)
+
+
+def _listed(name: str, text: str | None) -> Sequence[str | None]:
+    """The values of a flag that takes several, each once, in their order."""
+    if text is None:
+        return [None]
+    values = [value.strip() for value in text.split(",")]
+    if "" in values:
+        raise UsageError(f"invalid {name} {text!r} (a value, or several with commas between)")
+    return list(dict.fromkeys(values))
+
+
+def _number(text: str) -> int:
+    """Read a batch."""
+    if not re.fullmatch(r"[+-]?[0-9]+", text) or len(text) > MAX_DIGITS:
+        raise UsageError(f"invalid batch {text!r} (a whole number, or several: 1,2,4,8)")
+    return int(text)
