@@ -5,29 +5,33 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from archbench.counting.any_module import count_any
 from archbench.counting.check import Check, check_against_fvcore, check_against_torch
 from archbench.counting.given import Given
-from archbench.counting.inputs import Inputs
+from archbench.counting.inputs import Inputs, Shaped, leaves
 from archbench.counting.passes import count_module
 from archbench.counting.report import Call, CostReport
 from archbench.counting.training import mean_square, train_memory
 from archbench.papers import paper_params
-from archbench.spec import ONNX, OptionValue, Spec, UsageError
+from archbench.spec import ONNX, OptionValue, Spec, UsageError, parse_size
 from archbench.tracebacks import first_line
 from archbench.zoo import catalogue, sources
 from archbench.zoo.assemble import assemble
 from archbench.zoo.catalogue import Network
 from archbench.zoo.catalogue.blame import blamed, in_a_line
 from archbench.zoo.contracts import Backbone, Detector
+from archbench.zoo.sources.module.handing import Handing
+from archbench.zoo.sources.module.reading import FOLDER as MODULE_FOLDER
 from archbench.zoo.weightless import Weightless, WithoutWeights
 
 __all__ = [
+    "MODULE_FOLDER",
     "Backbone",
     "Call",
     "Check",
@@ -42,10 +46,13 @@ __all__ = [
     "cost",
     "cost_spec",
     "count",
+    "find_spec",
+    "hand_over",
     "mean_square",
     "own_code",
 ]
 
+IMAGES = "one batch of images [B, 3, H, W]"
 Size = str | int | tuple[int, int] | None
 
 
@@ -56,18 +63,29 @@ def build(
     size: Size = None,
     classes: int | None = None,
     device: str = "cpu",
-    **options: OptionValue,
+    options: Mapping[str, OptionValue] | None = None,
+    **more: OptionValue,
 ) -> nn.Module:
     """Build a network by name with torch's initial weights, in evaluation mode: a Detector, a
     Classifier or a Backbone.
 
     `size` is a side in pixels, (width, height) or their text; `classes` counts foreground classes
     (0 without a detector: the trunk alone). Both default to what the network was published with.
-    Options are listed by `archbench list`. On the device "meta" nothing is allocated. Raises
-    UsageError (a ValueError) for a name, option, size or pair that cannot be.
+    Options are listed by `archbench list`, and given as keywords; in `options` whatever their
+    names, as a network of your own may have one called batch. On the device "meta" nothing is
+    allocated. Raises UsageError (a ValueError) for a name, option, size or pair that cannot be.
     """
-    spec = catalogue.resolve(backbone, detector, size=size, classes=classes, **options).spec  # type: ignore[arg-type]
+    spec = find_spec(
+        backbone, detector, size=size, classes=classes, options={**(options or {}), **more}
+    )
     return build_spec(spec, device=device)
+
+
+def find_spec(backbone: str, detector: str | None = None, **call: Any) -> Spec:
+    """Find the spec of a network by name, of a `size`, `classes`, `batch`, `mode` and `options`, as
+    `build` and `cost` take them.
+    """
+    return catalogue.resolve(backbone, detector, **call).spec
 
 
 def build_spec(spec: Spec, *, device: str = "cpu") -> nn.Module:
@@ -104,7 +122,8 @@ def cost(
     classes: int | None = None,
     batch: int | None = None,
     mode: Literal["infer", "train"] = "infer",
-    **options: OptionValue,
+    options: Mapping[str, OptionValue] | None = None,
+    **more: OptionValue,
 ) -> CostReport:
     """Count what a network costs, by name, without allocating it; the arguments are those of
     `build`.
@@ -112,11 +131,8 @@ def cost(
     All figures are of one image; `batch` enters `activation_peak_bytes` alone and, in mode "train",
     `train_memory_bytes`.
     """
-    return cost_spec(
-        catalogue.resolve(
-            backbone, detector, size=size, classes=classes, batch=batch, mode=mode, **options
-        ).spec
-    )
+    call = {"size": size, "classes": classes, "batch": batch, "mode": mode}
+    return cost_spec(find_spec(backbone, detector, **call, options={**(options or {}), **more}))
 
 
 def cost_spec(spec: Spec) -> CostReport:
@@ -171,6 +187,56 @@ def _counted_anywhere(spec: Spec) -> CostReport:
             if (built_on, run_on) == WAYS[-1]:
                 raise
     raise AssertionError("the last way returns or raises")
+
+
+def hand_over(
+    module: nn.Module,
+    input: Any,
+    folder: Path,
+    *,
+    size: Size = None,
+    batch: int | None = None,
+    mode: Literal["infer", "train"] = "infer",
+) -> tuple[Spec, str]:
+    """Write a module into a folder, for another process to make it there; give its spec, and the
+    dtype that it takes images in.
+
+    `input` is a batch of images as `count` takes inputs; None: one of `size` and `batch`. Raises
+    UsageError for anything else, and for a module that cannot travel.
+    """
+    handing = _handing(module, input, size, batch)
+    images = handing.images
+    name = handing.write(folder, trains=mode == "train")
+    count, _, height, width = images.shape
+    spec = Spec(name, None, width, height, classes=None, batch=count, mode=mode)
+    return spec, str(images.dtype).removeprefix("torch.")
+
+
+def _handing(module: nn.Module, input: Any, size: Size, batch: int | None) -> Handing:
+    if not isinstance(module, nn.Module):
+        kind = f"a {type(module).__name__}"
+        raise UsageError(f"{kind} cannot be measured: give a name, or an instance of nn.Module")
+    if input is None:
+        sides = parse_size(size)
+        if sides is None:
+            raise UsageError(f"{type(module).__name__} needs an input: give {IMAGES}, or its size")
+        input = (batch or 1, 3, *sides[::-1])
+    elif size is not None or batch is not None:
+        raise UsageError("the input says its size and its batch itself: leave size and batch out")
+    given = Given(input, {}, None, 0).read(module)[0]
+    values = [*given.args, *given.kwargs.values()]
+    images = values[0] if len(values) == 1 else None
+    if not (
+        isinstance(images, Tensor | Shaped)
+        and images.ndim == 4
+        and images.shape[1] == 3
+        and images.is_floating_point()
+    ):
+        shapes = ", ".join(str([*leaf.shape]) for leaf in leaves(values)) or "nothing"
+        raise UsageError(f"a module is measured on {IMAGES}, and {shapes} is given")
+    held = next(module.parameters(), torch.empty(0)).device
+    drawn = images.real(held) if isinstance(images, Shaped) else images.detach().to(held)
+    return Handing(module, drawn, next(iter(given.kwargs), ""))
 
 
 @contextmanager

@@ -301,7 +301,7 @@ class Settings:
         """Raise UsageError where a spec cannot be measured so."""
         if spec.has_weights and (self.weights or self.fold_bn):
             flag = "--weights loads others" if self.weights else "--fold-bn folds no graph"
-            raise UsageError(f"{spec.backbone} has the weights it was exported with: {flag}")
+            raise UsageError(f"{spec.backbone} has weights of its own: {flag}")
         for asked, what in (
             (self.fold_bn, "folded batch norms are"),
             (self.cuda_graph, "a CUDA graph is"),

@@ -17,7 +17,7 @@ MAX_BATCH = 2**40
 MAX_DIGITS = 100
 """Digits up to which a number is read: no size, count or seed has as many."""
 FLAGS = ("backbone", "detector", "size", "classes", "batch", "mode")
-"""What a spec has besides options, so that no option has such a name."""
+"""What a spec has besides options; a user's own network alone has options of such names."""
 ORIGINS = ("timm", "torchvision", "transformers")
 """Libraries whose networks are named LIBRARY:NAME."""
 FILE = "file"
@@ -93,8 +93,6 @@ def parse_options(texts: list[str]) -> dict[str, OptionValue]:
         key = key.strip().replace("-", "_")
         if not (key and equals and value.strip()):
             raise UsageError(f"option {text!r} is not of the form KEY=VALUE, such as stem=conv")
-        if key in FLAGS:
-            raise UsageError(f"{key} is no option of a network, it is given by itself: --{key}")
         options[key] = parse_value(value.strip())
     return options
 

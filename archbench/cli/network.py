@@ -104,7 +104,7 @@ class NetworkFlags:
             classes=self.classes,
             batch=batch,
             mode="train" if self.train else "infer",
-            **parse_options([*(self.option or []), *proposals]),
+            options=parse_options([*(self.option or []), *proposals]),
         ).spec
         if self.size is not None and parse_size(self.size) != (spec.width, spec.height):
             say(f"{spec.detector} pads images: the input is {spec.size}")

@@ -67,7 +67,7 @@ class Cell:
 
     def _spec(self, size: str, options: dict[str, OptionValue]) -> Spec:
         return catalogue.resolve(
-            self.backbone, self.detector, size=size, classes=None, batch=1, mode="infer", **options
+            self.backbone, self.detector, size=size, classes=None, options=options
         ).spec
 
 

@@ -44,7 +44,7 @@ class Member:
             "mode": old.mode,
         }
         spec = catalogue.resolve(
-            old.backbone, old.detector, **given | call | dict(old.options)
+            old.backbone, old.detector, **given | call, options=dict(old.options)
         ).spec
         return replace(
             self,
@@ -97,7 +97,7 @@ def resolved(given: dict[str, Any], options: dict[str, OptionValue]) -> Member:
     """Give the row of a network as `resolve` takes it, or of why it cannot be built."""
     backbone, detector = given["backbone"], given.get("detector")
     try:
-        row = row_of(catalogue.resolve(**given | options))
+        row = row_of(catalogue.resolve(**given, options=options))
     except UsageError as error:
         label = " + ".join(filter(None, (backbone, detector)))
         row = Member(label, None, error.fact, kind_of_why=error.kind_of_fact)

@@ -120,9 +120,7 @@ def _standing(
             head.name,
             size=figure.input or None,
             classes=figure.classes,
-            batch=1,
-            mode="infer",
-            **options,
+            options=options,
         )
     except UsageError as error:
         return "not built", str(error)

@@ -303,7 +303,7 @@ def _resolved(
     try:
         given = parse_options(options.split(";") if options else [])
         return catalogue.resolve(
-            backbone, detector, size=size or None, classes=classes, batch=1, mode="infer", **given
+            backbone, detector, size=size or None, classes=classes, options=given
         ).spec
     except UsageError:
         return None

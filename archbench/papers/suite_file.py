@@ -12,7 +12,7 @@ from typing import Any
 
 from archbench.engine_names import EAGER, canonical, check_engine
 from archbench.papers.member import Member, resolved
-from archbench.spec import FLAGS, OptionValue, UsageError
+from archbench.spec import FILE, FLAGS, OptionValue, UsageError, origin_of
 from archbench.spelling import did_you_mean
 from archbench.zoo import catalogue
 
@@ -113,8 +113,9 @@ class Table:
     def options(self) -> dict[str, list[OptionValue]]:
         """The values of each option of a network that is there."""
         table = self._table("options", self.data.get("options", {}))
+        is_own = any(origin_of(name) == FILE for name in self.values("backbone", (str,)))
         for key in table.data:
-            if key in FLAGS:
+            if key in FLAGS and not is_own:
                 raise table.error(f"{key} is no option of a network, it is a key by itself")
         return {key: table.values(key, OPTION_TYPES) for key in table.data}
 
@@ -152,7 +153,7 @@ class Table:
                 catalogue.find_detector(name)
             if not any(resolved(*asked).spec for asked in self.combinations()):
                 given, options = self.combinations()[0]
-                catalogue.resolve(**given | options)
+                catalogue.resolve(**given, options=options)
         except UsageError as error:
             raise self.error(str(error)) from None
 

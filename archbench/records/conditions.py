@@ -73,6 +73,10 @@ class Environment(TypedDict, total=False):
     """The file of an ONNX graph or of an exported program."""
     code_allowed: bool
     """Whether code in that file was let run."""
+    module: str
+    """The class of a module that was handed over in Python."""
+    module_travelled_as: str
+    """How it came to the process that measured it: export or source."""
     libraries: dict[str, str]
     """Of a network of a library's: its version, and those of what it stands on."""
     code_file: str

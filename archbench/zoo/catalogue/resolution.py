@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -56,14 +57,17 @@ def resolve(
     classes: int | None = None,
     batch: int | None = None,
     mode: Mode = "infer",
-    **options: OptionValue,
+    options: Mapping[str, OptionValue] | None = None,
+    **more: OptionValue,
 ) -> Network:
     """Find the network that is asked for; raises UsageError for what cannot be.
 
     `size` is a side, (width, height) or their text; `classes` counts foreground classes, 0 without
     a detector is the trunk alone; `batch` is 1 where none is given, or what an exported network
-    takes; `options` are those of the backbone and of the detector together.
+    takes; `options` are those of the backbone and of the detector together, whatever their names,
+    and so is what is given by `more` names.
     """
+    given = {**(options or {}), **more}
     base = find("backbone", backbone)
     head, side = find_detector(detector) if detector is not None else (None, None)
     _check_built(base, head)
@@ -74,8 +78,8 @@ def resolve(
         _check_whole(base, asked, classes)
     classified = not (head or base.origin) and (base.classes if classes is None else classes) > 0
     owner = head.on_family(base.stands_as) if head else base
-    pair = Pair.of((base, head), options, owner.rounded(asked or owner.size), classified=classified)
-    if "classifier" in options and not (classified or base.origin):
+    pair = Pair.of((base, head), given, owner.rounded(asked or owner.size), classified=classified)
+    if "classifier" in given and not (classified or base.origin):
         where = f"under {head.name}" if head else "with classes=0"
         raise UsageError(f"option classifier: there is no classifier {where}")
     base, head, left = pair.normal()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from archbench.spec import UsageError
+from archbench.spec import FLAGS, UsageError
 from archbench.spelling import did_you_mean, fold
 from archbench.zoo.catalogue.entry import Entry, Kind, Options
 from archbench.zoo.catalogue.loading import entries, entries_by_name
@@ -117,6 +117,8 @@ class Pair:
 
 
 def _unknown_option(key: str, owners: Iterable[Entry]) -> str:
+    if key in FLAGS:
+        return f"{key} is no option of a network, it is given by itself: --{key}"
     for entry in owners:
         for other in entries(entry.kind):
             option = other.options.get(key)

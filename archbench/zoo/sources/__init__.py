@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from archbench.spec import FILE, ONNX, PROGRAM, UsageError, origin_of
+from archbench.spec import FILE, MODULE, ONNX, PROGRAM, UsageError, origin_of
 
 if TYPE_CHECKING:
     from archbench.zoo.catalogue.entry import Entry
@@ -34,9 +34,11 @@ class Source:
 
 LIBRARIES = "archbench.zoo.sources.libraries"
 PROGRAMS = "archbench.zoo.sources.program"
+MODULES = "archbench.zoo.sources.module"
 SOURCES = {
     ONNX: Source("archbench.zoo.sources.graphs", "archbench.zoo.sources.graphs"),
     PROGRAM: Source(f"{PROGRAMS}.reading", f"{PROGRAMS}.network"),
+    MODULE: Source(f"{MODULES}.reading", f"{MODULES}.network"),
     FILE: Source("archbench.zoo.sources.files", "archbench.zoo.sources.loading"),
     "timm": Source(LIBRARIES, "archbench.zoo.sources.timm"),
     "torchvision": Source(LIBRARIES, "archbench.zoo.sources.torchvision"),

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from archbench.spec import UsageError
+import archbench
+from archbench.papers.suites import read_suite
+from archbench.spec import UsageError, parse_options
 from archbench.zoo.catalogue import resolve
 from archbench.zoo.sources import verbatim
 
@@ -67,6 +69,33 @@ def test_what_cannot_be_is_refused_in_a_line(
     write("nets.py", tiny.read_text() + more)
     with pytest.raises(UsageError, match=message.replace("?", r"\?")):
         resolve(name, **({"size": 64} | given))  # type: ignore[arg-type]
+
+
+ODD = """
+from torch import nn
+
+def odd(batch: int = 4, mode: str = "fast", backbone: str = "x", options: int = 3):
+    return nn.Conv2d(3, batch, 3)
+"""
+
+
+def test_its_options_have_the_names_of_its_arguments(write: Write) -> None:
+    write("odd.py", ODD)
+    given = {"batch": 2, "mode": "slow", "backbone": "y", "options": 1}
+    spec = resolve("odd.py:odd", size=32, batch=8, options=given).spec
+    assert (spec.batch, spec.mode, dict(spec.options)) == (8, "infer", given)
+    assert parse_options([f"{key}={value}" for key, value in spec.options]) == given
+    assert archbench.cost("odd.py:odd", size=8, options={"batch": 2}).macs == 6 * 6 * 2 * 27
+    with pytest.raises(UsageError, match="it is given by itself: --detector"):
+        resolve("odd.py:odd", size=32, options={"detector": "ssd300"})
+    write("odd.toml", 'backbone = "odd.py:odd"\nsize = 32\noptions = { batch = [1, 2] }\n')
+    assert [dict(spec.options) for spec in read_suite(Path("odd.toml")).specs] == [
+        {"batch": 1},
+        {"batch": 2},
+    ]
+    write("zoo.toml", 'backbone = "mobilenet"\noptions = { batch = 2 }\n')
+    with pytest.raises(UsageError, match="it is a key by itself"):
+        read_suite(Path("zoo.toml"))
 
 
 def test_a_detector_is_no_file(tiny: Path) -> None:

@@ -6,7 +6,8 @@ import logging
 import os
 import warnings
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from importlib import import_module
 from pathlib import Path
 from pickle import UnpicklingError
 from typing import Any
@@ -19,6 +20,8 @@ from archbench.spec import UsageError
 from archbench.tracebacks import first_line
 from archbench.zoo.catalogue.entry import Entry
 from archbench.zoo.sources import ALLOW_CODE
+from archbench.zoo.sources.library import LIBRARIES
+from archbench.zoo.sources.library import load as import_library
 
 WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 """Torch's own switch: no pickle is loaded but as tensors."""
@@ -46,6 +49,7 @@ def facts(entry: Entry) -> dict[str, Any]:
 def load(path: Path) -> GraphModule:
     """Load a program's graph and tensors on the CPU; raises UsageError in one line."""
     try:
+        _know_operators()
         with _as_tensors(), torch.device("cpu"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             program = torch.export.load(path)
@@ -60,6 +64,15 @@ def load(path: Path) -> GraphModule:
     except Exception as error:  # Torch raises anything for a file that it cannot read.
         said = first_line(error) or type(error).__name__
         raise UsageError(f"torch {torch.__version__} cannot load it: {said}") from error
+
+
+def _know_operators() -> None:
+    """Import what defines the operators that a graph may call besides torch's own."""
+    for name in ("deform", "nms", "proposals", "regions.crops", "regions.position_sensitive"):
+        import_module(f"archbench.zoo.ops.{name}")
+    if LIBRARIES["torchvision"].version:
+        with suppress(UsageError):
+            import_library("torchvision")
 
 
 @contextmanager

@@ -1,0 +1,5 @@
+"""`archbench.measure`: a network measured from Python."""
+
+from archbench.measure.face.measuring import measure
+
+__all__ = ["measure"]
