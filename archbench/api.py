@@ -19,7 +19,7 @@ from archbench.counting.passes import count_module
 from archbench.counting.report import Call, CostReport
 from archbench.counting.training import mean_square, train_memory
 from archbench.papers import paper_params
-from archbench.spec import ONNX, OptionValue, Spec, UsageError, parse_size
+from archbench.spec import ONNX, OptionValue, Spec, UsageError, origin_of, parse_size
 from archbench.tracebacks import first_line
 from archbench.zoo import catalogue, sources
 from archbench.zoo.assemble import assemble
@@ -83,8 +83,10 @@ def build(
 
 def find_spec(backbone: str, detector: str | None = None, **call: Any) -> Spec:
     """Find the spec of a network by name, of a `size`, `classes`, `batch`, `mode` and `options`, as
-    `build` and `cost` take them.
+    `build` and `cost` take them; of an ONNX graph of its `size` and `batch` alone.
     """
+    if origin_of(backbone) == ONNX:
+        return _graph_spec(backbone, detector, call)
     return catalogue.resolve(backbone, detector, **call).spec
 
 
@@ -187,6 +189,19 @@ def _counted_anywhere(spec: Spec) -> CostReport:
             if (built_on, run_on) == WAYS[-1]:
                 raise
     raise AssertionError("the last way returns or raises")
+
+
+def _graph_spec(path: str, detector: str | None, call: Mapping[str, Any]) -> Spec:
+    from archbench.counting.onnx import input_of
+
+    given = {**call, "detector": detector, "train": call.get("mode") == "train"}
+    idle = [name for name in ("detector", "classes", "options", "train") if given.get(name)]
+    if idle:
+        raise UsageError(f"{path} is a graph, which stands alone: leave {', '.join(idle)} out")
+    sides = parse_size(call.get("size"))
+    size = "x".join(map(str, sides)) if sides else None
+    (width, height), images = input_of(path, size=size, batch=call.get("batch"))
+    return Spec(catalogue.verbatim(path, "."), None, width, height, classes=None, batch=images)
 
 
 def hand_over(

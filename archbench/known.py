@@ -21,7 +21,7 @@ import msgspec
 
 from archbench import __version__, cache
 from archbench.counting.report import CostReport
-from archbench.spec import ONNX, Spec
+from archbench.spec import MODULE, ONNX, Spec
 from archbench.zoo import catalogue
 
 KIND = "count"
@@ -61,7 +61,9 @@ def find_cost(spec: Spec) -> CostReport:
 
 def is_ours(spec: Spec) -> bool:
     """Whether none of a user's own code, which may read anything, has a part in a network."""
-    return spec.origin == ONNX or not catalogue.network(spec).plugin_files
+    if spec.origin in (ONNX, MODULE):
+        return spec.origin == ONNX
+    return not catalogue.network(spec).plugin_files
 
 
 def report_of(data: Any) -> CostReport:

@@ -77,9 +77,7 @@ def network_named(
     What is from elsewhere is taken by its name, and not read.
     """
     if not origin_of(backbone):
-        return catalogue.resolve(
-            backbone, detector, size=size, classes=None, batch=1, mode="infer", **options
-        ).spec
+        return catalogue.resolve(backbone, detector, size=size, classes=None, options=options).spec
     sides = parse_size(size)
     if sides is None:
         raise UsageError(f"{backbone} needs its input")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from archbench import api
+from archbench import api, engines
 from archbench.measure.job.folder import job_folder, remove_abandoned
 from archbench.measure.job.supervisor import Job, Watch
 from archbench.measure.job.supervisor import measure as supervise
@@ -74,6 +74,8 @@ def measure(
             raise UsageError(f"{network} is a name, whose input is said by size and batch")
         given = {**rest, **(options or {})}
         spec = api.find_spec(network, detector, classes=classes, options=given, **call)
+        if spec.origin == ONNX and "engine" not in more:
+            settings = replace(settings, engine=engines.OF_GRAPHS)
         return _run(Job(spec, _checked(settings, spec)), store)
     if classes is not None or rest or options:
         idle = [*(["classes"] if classes is not None else []), *rest, *(options or ())]
@@ -99,9 +101,8 @@ def _settings(more: Mapping[str, Any], *, is_quick: bool) -> tuple[Settings, dic
 
 
 def _checked(settings: Settings, spec: Spec) -> Settings:
-    if spec.origin == ONNX:
-        raise UsageError(f"{spec.backbone} is a graph, which archbench.measure does not run")
     settings.check(spec)
+    engines.check(spec, settings)
     return settings
 
 

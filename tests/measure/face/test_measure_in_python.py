@@ -197,3 +197,21 @@ def test_the_function_and_the_package_are_one_without_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.slow
+def test_a_module_runs_in_other_engines_with_its_own_weights() -> None:
+    pytest.importorskip("onnxruntime")
+    record = archbench.measure(Net(), size=32, **QUICK, engine="onnxruntime")
+    assert (record.status, record.reason) == (Status.OK, None)
+    assert record.conditions["weights"] == "its own"
+    assert record.value("engine_error") is not None
+    assert (record.value("engine_error") or 0.0) < 1e-4
+
+
+def test_a_graph_stands_alone(tmp_path: Path) -> None:
+    for given in ({"detector": "ssd300"}, {"classes": 3}, {"width": 8}, {"mode": "train"}):
+        with pytest.raises(UsageError, match="stands alone"):
+            archbench.measure(str(tmp_path / "model.onnx"), **given)  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="cannot be read"):
+        archbench.measure(str(tmp_path / "model.onnx"))

@@ -99,12 +99,12 @@ class Program(nn.Module):
 
     def __init__(self, graph: GraphModule, dtype: torch.dtype) -> None:
         super().__init__()
-        self.graph = graph
+        self.program = graph
         self.dtype = dtype
 
     def forward(self, images: Tensor) -> Any:
         """Run the graph."""
-        return self.graph(images)
+        return self.program(images)
 
     def train(self, mode: bool = True) -> Program:
         """Stay as exported: a graph has one mode, and no module in it has any."""
@@ -120,14 +120,14 @@ class Program(nn.Module):
             self.dtype = dtype
         super().to(*args, **kwargs)
         if device is not None:
-            _move(self.graph, device)
+            _move(self.program, device)
         return self
 
     def _check_cast(self, dtype: torch.dtype) -> None:
         own, wanted = (str(each).removeprefix("torch.") for each in (self.dtype, dtype))
         if self.dtype != torch.float32:
             raise UsageError(f"it was exported in {own}, not {wanted}: ask for its own precision")
-        fixed = [node.target for node in _nodes(self.graph) if self.dtype in _arguments(node)]
+        fixed = [node.target for node in _nodes(self.program) if self.dtype in _arguments(node)]
         if fixed:
             named = ", ".join(dict.fromkeys(map(str, fixed[::-1])))
             raise UsageError(
