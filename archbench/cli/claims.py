@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archbench.cli import completion
 from archbench.cli.compare import Results, read_records
 from archbench.cli.engines_named import Engine, engine_named, with_engines
 from archbench.cli.exit import Exit
@@ -46,7 +47,9 @@ def claims(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="PAPER", help="Those of a paper (vovnet) or a table (vovnet/table4)."
+            metavar="PAPER",
+            help="Those of a paper (vovnet) or a table (vovnet/table4).",
+            autocompletion=completion.suites,
         ),
     ] = None,
     device: Annotated[

@@ -10,7 +10,9 @@ from typing import Annotated, Any
 import typer
 
 from archbench import __version__
-from archbench.cli.groups import GroupedCommand
+from archbench.cli import completion
+from archbench.cli.groups import FOR_ALL, CommandGroup, GroupedCommand, refuse
+from archbench.cli.messages import Loudness, loudness
 from archbench.tracebacks import FLAG
 
 COMMANDS = {
@@ -57,9 +59,37 @@ COMMANDS = {
 """The commands by name, each with what its function's docstring begins with: a list of them loads
 none.
 """
-Debug = Annotated[
-    bool, typer.Option(FLAG, help="Show an error's traceback, too, above the line that says it.")
+GROUPS = {
+    "Measure": ("profile", "count", "sweep"),
+    "Compare and decide": ("list", "compare", "choose", "predict", "gate", "plot", "report"),
+    "The papers": ("reproduce", "claims"),
+}
+"""The commands that belong together; what is in none stands under `OTHERS`."""
+OTHERS = "Housekeeping"
+Quiet = Annotated[
+    bool,
+    typer.Option(
+        "--quiet", "-q", help="Print no progress, only what went wrong.", rich_help_panel=FOR_ALL
+    ),
 ]
+Verbose = Annotated[
+    bool,
+    typer.Option(
+        "--verbose", "-v", help="Print details of what is read and kept.", rich_help_panel=FOR_ALL
+    ),
+]
+Debug = Annotated[
+    bool,
+    typer.Option(
+        FLAG,
+        help="Show an error's traceback, too, above the line that says it.",
+        rich_help_panel=FOR_ALL,
+    ),
+]
+TO_ALL = {"quiet": Quiet, "verbose": Verbose, "debug": Debug}
+"""What every command takes; `run` has looked for `Debug`."""
+CONTEXT = {"help_option_names": ["-h", "--help"], "max_content_width": 120}
+"""Lines of help are as wide as the terminal, up to what is read with ease."""
 FUNCTIONS = {"list": "list_networks"}
 """The functions that are not named as their commands are."""
 
@@ -68,21 +98,26 @@ def command_line(arguments: list[str]) -> Any:
     """Give the command that reads these arguments; of the subcommands the one that they name is
     loaded, others have their first lines alone.
     """
-    asked = next((word for word in arguments if not word.startswith("-")), "")
+    words = completion.words_typed() or arguments
+    asked = next((word for word in words if not word.startswith("-")), "")
     app = typer.Typer(
+        cls=CommandGroup,
+        add_completion=False,  # It would load what only shells need.
+        context_settings=CONTEXT,
         help="Name a detection network, get its true cost: counted exactly, measured honestly, "
         "beside what the papers printed.",
-        add_completion=False,
         # Otherwise typer loads rich for every help text.
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
     app.callback(invoke_without_command=True)(_without_command)
     if asked in COMMANDS:
-        app.command(asked, cls=GroupedCommand)(_with_debug(function(asked)))
+        app.command(asked, cls=GroupedCommand)(_with_flags_of_all(function(asked)))
     else:
-        for name, summary in COMMANDS.items():
-            app.command(name, help=summary)(_without_options)
+        headings = {name: heading for heading, names in GROUPS.items() for name in names}
+        for name in sorted(COMMANDS, key=[*headings, *COMMANDS].index):
+            panel = headings.get(name, OTHERS)
+            app.command(name, help=COMMANDS[name], rich_help_panel=panel)(_without_options)
     return typer.main.get_command(app)
 
 
@@ -93,21 +128,31 @@ def function(name: str) -> Callable[..., Any]:
     return command
 
 
-def _with_debug(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Let a command be given `Debug`, too, which `run` has looked for."""
+def _with_flags_of_all(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a command be given the flags that all take, and follow them."""
     signature = inspect.signature(command, eval_str=True)
     own = [*signature.parameters.values()]
-    debug = inspect.Parameter(
-        "debug", inspect.Parameter.KEYWORD_ONLY, default=False, annotation=Debug
-    )
+    added = [
+        inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False, annotation=flag)
+        for name, flag in TO_ALL.items()
+    ]
 
-    def without(*, debug: bool, **values: Any) -> Any:
+    def without(*, quiet: bool, verbose: bool, debug: bool, **values: Any) -> Any:
+        _be_loud(quiet=quiet, verbose=verbose)
         return command(**values)
 
     without.__doc__ = command.__doc__
-    without.__annotations__ = {each.name: each.annotation for each in (*own, debug)}
-    without.__signature__ = inspect.Signature([*own, debug])  # type: ignore[attr-defined]
+    without.__annotations__ = {each.name: each.annotation for each in (*own, *added)}
+    without.__signature__ = inspect.Signature([*own, *added])  # type: ignore[attr-defined]
     return without
+
+
+def _be_loud(*, quiet: bool, verbose: bool) -> None:
+    """Set how much is said, where a flag asks for it."""
+    if quiet and verbose:
+        refuse(["--quiet", "--verbose"], "these exclude one another")
+    if quiet or verbose:
+        loudness.set(Loudness.QUIET if quiet else Loudness.VERBOSE)
 
 
 def _without_options() -> None:
@@ -116,9 +161,30 @@ def _without_options() -> None:
 
 def _without_command(
     context: typer.Context,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
     debug: Debug = False,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", "-V", help="Print the version and exit.")
+    ] = False,
+    install_completion: Annotated[
+        bool,
+        typer.Option(
+            "--install-completion",
+            callback=completion.install,
+            help="Let this shell (bash, zsh or fish) complete names and options.",
+        ),
+    ] = False,
+    show_completion: Annotated[
+        bool,
+        typer.Option(
+            "--show-completion",
+            callback=completion.show,
+            help="Print what --install-completion would install.",
+        ),
+    ] = False,
 ) -> None:
+    _be_loud(quiet=quiet, verbose=verbose)
     if version:
         print(f"archbench {__version__}")
     elif context.invoked_subcommand is None:

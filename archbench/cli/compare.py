@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from archbench.cli import completion
 from archbench.cli.across import show_across
 from archbench.cli.exit import Exit
 from archbench.cli.formats import (
@@ -23,7 +24,7 @@ from archbench.cli.formats import (
     the_format,
 )
 from archbench.cli.groups import refuse
-from archbench.cli.messages import say
+from archbench.cli.messages import detail, say
 from archbench.papers.accuracies import DATASET, dataset_named
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import UsageError, origin_of
@@ -35,9 +36,16 @@ if TYPE_CHECKING:
 
 EXAMPLE = "archbench profile vovnet39 --detector refinedet320"
 
+RECORDS, TABLE = "Records", "Table"
+"""The headings of what is read and of how it is shown."""
+
 Results = Annotated[
     list[Path] | None,
-    typer.Option(metavar="DIR", help="Folder of the records; repeatable. Default: ./results."),
+    typer.Option(
+        metavar="DIR",
+        help="Folder of the records; repeatable. Default: ./results.",
+        rich_help_panel=RECORDS,
+    ),
 ]
 
 
@@ -45,14 +53,31 @@ def compare(
     results: Results = None,
     backbone: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="Only records of this backbone; repeatable."),
+        typer.Option(
+            metavar="NAME",
+            help="Only records of this backbone; repeatable.",
+            autocompletion=completion.backbones,
+            rich_help_panel=RECORDS,
+        ),
     ] = None,
     detector: Annotated[
         list[str] | None,
-        typer.Option("--detector", "-d", metavar="NAME", help="Only of this one; repeatable."),
+        typer.Option(
+            "--detector",
+            "-d",
+            metavar="NAME",
+            help="Only of this one; repeatable.",
+            autocompletion=completion.detectors,
+            rich_help_panel=RECORDS,
+        ),
     ] = None,
     device: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Only of devices whose name has this in it.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Only of devices whose name has this in it.",
+            rich_help_panel=RECORDS,
+        ),
     ] = None,
     where: Annotated[
         list[str] | None,
@@ -60,35 +85,69 @@ def compare(
             metavar="CONDITIONS",
             help="Only where a column has a value, KEY=VALUE, or stands to one as COLUMN OP VALUE "
             "says, with <, <=, >, >=, = or !=, joined by and; repeatable.",
+            rich_help_panel=RECORDS,
         ),
     ] = None,
     top: Annotated[
-        int | None, typer.Option("--top", metavar="N", min=1, help="Only the first N of a table.")
+        int | None,
+        typer.Option(
+            "--top",
+            metavar="N",
+            min=1,
+            help="Only the first N of a table.",
+            rich_help_panel=TABLE,
+        ),
     ] = None,
     pareto: Annotated[
         str | None,
         typer.Option(
-            metavar="X,Y", help="Only those that no other is better than in all of these."
+            metavar="X,Y",
+            help="Only those that no other is better than in all of these.",
+            rich_help_panel=TABLE,
         ),
     ] = None,
     dataset: Annotated[
-        str, typer.Option(metavar="NAME", help="The data set of published accuracies.")
+        str,
+        typer.Option(
+            metavar="NAME",
+            help="The data set of published accuracies.",
+            rich_help_panel=TABLE,
+        ),
     ] = DATASET,
     sort: Annotated[
         str | None,
         typer.Option(
             metavar="COLUMN",
             help="Order by a column; -COLUMN: the largest first. Default of tables: whole time.",
+            autocompletion=completion.columns,
+            rich_help_panel=TABLE,
         ),
     ] = None,
     group: Annotated[
-        str | None, typer.Option(metavar="COLUMN", help="A table for each value of a column.")
+        str | None,
+        typer.Option(
+            metavar="COLUMN",
+            help="A table for each value of a column.",
+            autocompletion=completion.columns,
+            rich_help_panel=TABLE,
+        ),
     ] = None,
     columns: Annotated[
-        str | None, typer.Option(metavar="A,B,C", help="Columns to show (archbench list columns).")
+        str | None,
+        typer.Option(
+            metavar="A,B,C",
+            help="Columns to show (archbench list columns).",
+            autocompletion=completion.columns,
+            rich_help_panel=TABLE,
+        ),
     ] = None,
     baseline: Annotated[
-        str | None, typer.Option(metavar="NAME", help="Show ratios to this network or record_id.")
+        str | None,
+        typer.Option(
+            metavar="NAME",
+            help="Show ratios to this network or record_id.",
+            rich_help_panel=TABLE,
+        ),
     ] = None,
     across: Annotated[
         str | None,
@@ -96,11 +155,16 @@ def compare(
             metavar="SETTING",
             help="Instead: a row a network, a column a value of a setting that is meant to differ, "
             "engine or engine,precision; the best marked.",
+            rich_help_panel=TABLE,
         ),
     ] = None,
     force: Annotated[
         bool,
-        typer.Option("--force", help="With --baseline: compare what is not comparable, marked."),
+        typer.Option(
+            "--force",
+            help="With --baseline: compare what is not comparable, marked.",
+            rich_help_panel=TABLE,
+        ),
     ] = False,
     as_csv: AsCsv = False,
     as_json: AsJson = False,
@@ -173,7 +237,9 @@ def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> li
             raise UsageError(
                 f"there is no results folder {folder}; {EXAMPLE} --results {folder} would make it"
             )
-        read = Store(folder).read()
+        store = Store(folder)
+        read = store.read()
+        detail(f"{folder}: {len(read)} records in {len(store.files())} files")
         if not read and not quietly:
             say(f"no records in {folder}; a command that makes one: {EXAMPLE}")
         records |= {record.record_id: record for record in read}

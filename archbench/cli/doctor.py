@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from archbench.cli.formats import AsLatex, AsMarkdown, print_tables, table_width, the_format
-from archbench.cli.messages import say
+from archbench.cli.messages import tell
 from archbench.records import DEFAULT_FOLDER
 
 
@@ -36,8 +36,8 @@ def doctor(
     from archbench.report.tables.doctor import abilities_table, machine_tables
     from archbench.zoo.sources import listing
 
-    facts = look(results, tell=lambda what: say(f"{what} ..."))
-    say("asking libraries for their networks ...")
+    facts = look(results, tell=lambda what: tell(f"{what} ..."))
+    tell("asking libraries for their networks ...")
     facts["libraries"] = listing.look()
     facts["engines"] = [asdict(engine) for engine in described()]
     abilities = judge(facts)

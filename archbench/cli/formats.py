@@ -16,10 +16,15 @@ from archbench.spec import UsageError
 if TYPE_CHECKING:
     from archbench.report.tables.table import Table
 
-AsCsv = Annotated[bool, typer.Option("--csv", help="Print as CSV, in base units.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print as JSON.")]
-AsMarkdown = Annotated[bool, typer.Option("--markdown", help="Print the tables as Markdown.")]
-AsLatex = Annotated[bool, typer.Option("--latex", help="Print the tables as LaTeX.")]
+
+def _form(flag: str, text: str) -> Any:
+    return Annotated[bool, typer.Option(flag, help=text, rich_help_panel="Output")]
+
+
+AsCsv = _form("--csv", "Print as CSV, in base units.")
+AsJson = _form("--json", "Print as JSON.")
+AsMarkdown = _form("--markdown", "Print the tables as Markdown.")
+AsLatex = _form("--latex", "Print the tables as LaTeX.")
 
 
 def the_format(**asked: bool) -> str:

@@ -10,9 +10,12 @@ from copy import copy
 from dataclasses import MISSING, dataclass, fields
 from typing import Annotated, Any, get_type_hints
 
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
 
 from archbench.spec import UsageError
+
+FOR_ALL = "Every command"
+"""The heading of the options that every command takes."""
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,13 @@ def refuse(flags: Sequence[str], why: str, *, instead: str = "") -> None:
         raise UsageError(f"{why}: leave out {listed}{alternative}")
 
 
+def heading_of(param: Any) -> str:
+    """The heading of an argument or option in a command's help."""
+    panel = FOR_ALL if param.name == "help" else getattr(param, "rich_help_panel", None)
+    heading: str = panel or f"{param.param_type_name}s"
+    return heading.capitalize()
+
+
 class GroupedCommand(TyperCommand):
     """A command whose help shows its options group by group, in plain text."""
 
@@ -124,8 +134,21 @@ class GroupedCommand(TyperCommand):
         for param in self.get_params(ctx):
             row = param.get_help_record(ctx)
             if row:
-                heading = getattr(param, "rich_help_panel", None) or f"{param.param_type_name}s"
-                sections.setdefault(heading.capitalize(), []).append(row)
+                sections.setdefault(heading_of(param), []).append(row)
+        for heading, rows in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(rows)
+
+
+class CommandGroup(TyperGroup):
+    """A list of commands whose help shows them group by group, each with its whole summary."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """Write a section for each group, in the order of its first command."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for name, command in self.commands.items():
+            heading = command.rich_help_panel or "Commands"  # type: ignore[attr-defined]
+            sections.setdefault(heading, []).append((name, command.help or ""))
         for heading, rows in sections.items():
             with formatter.section(heading):
                 formatter.write_dl(rows)

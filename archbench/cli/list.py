@@ -25,12 +25,17 @@ KINDS: dict[str, Kind] = {"backbones": "backbone", "detectors": "detector"}
 LISTED = (*KINDS, "options", "pairs", "suites", "engines", "plots", "columns")
 
 
+def _complete(incomplete: str) -> list[str]:
+    return [name for name in (*LISTED, "all") if name.startswith(incomplete)]
+
+
 def list_networks(
     what: Annotated[
         str,
         typer.Argument(
             help=f"{', '.join(LISTED)} or all (of the first three); or the networks of a library, "
-            "all (timm:) or those of a pattern ('timm:*mobilenet*')."
+            "all (timm:) or those of a pattern ('timm:*mobilenet*').",
+            autocompletion=_complete,
         ),
     ] = "all",
     costs: Annotated[

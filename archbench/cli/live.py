@@ -1,5 +1,5 @@
-"""How a sweep goes, told on stderr: on a terminal with a line that changes, elsewhere in lines
-alone.
+"""How a job or a sweep goes, told on stderr: on a terminal with a line that changes, elsewhere in
+lines alone.
 """
 
 from __future__ import annotations
@@ -9,10 +9,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from archbench.cli.messages import say, say_traceback
-from archbench.cli.profile import doing
+from archbench.cli.messages import detail, is_quiet, say, say_traceback, tell
 from archbench.escaping import message
 from archbench.reasons import Status
 from archbench.records import Record
@@ -23,6 +22,24 @@ if TYPE_CHECKING:
     from archbench.measure.sweep.places import Place
     from archbench.measure.sweep.plans import Queue
     from archbench.measure.sweep.queues import Event
+
+
+PHASES = {
+    "preflight": "looking at the device",
+    "count": "counting",
+    "build": "building",
+    "export": "exporting",
+    "reference": "running it eagerly",
+    "convert": "making the engine's own file",
+    "cold": "first call",
+    "agreement": "holding it against eager",
+    "warmup": "warming up",
+    "latency": "timing",
+    "throughput": "timing calls back to back",
+    "memory": "measuring memory",
+    "energy": "measuring energy",
+    "roofline": "measuring the device's peaks",
+}
 
 
 @dataclass(frozen=True)
@@ -36,8 +53,8 @@ class Live:
 @contextmanager
 def live() -> Iterator[Live]:
     """Tell on stderr for a while."""
-    if not sys.stderr.isatty():
-        yield Live(say, lambda _: None)
+    if is_quiet() or not sys.stderr.isatty():
+        yield Live(tell, lambda _: None)
         return
     from rich.console import Console
     from rich.markup import escape
@@ -48,6 +65,51 @@ def live() -> Iterator[Live]:
             lambda text: console.print(escape(message(text))),
             lambda text: status.update(escape(message(text))),
         )
+
+
+def took(record: Record) -> str:
+    """What a job spent on its phases, with the id of its record."""
+    phases = (f"{PHASES.get(name, name)} {s:.1f} s" for name, s in record.phases.items())
+    return f"record {record.record_id}: {', '.join(phases)}"
+
+
+def doing(news: dict[str, Any]) -> str:
+    """What a job is at, in a few words."""
+    text = PHASES.get(news["phase"], str(news["phase"]))
+    if "samples" in news:
+        text += (
+            f": {news['samples']} samples, {news['elapsed_s']:.0f} of at most "
+            f"{news['budget_s']:.0f} s"
+        )
+    return text
+
+
+@contextmanager
+def telling() -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Tell on stderr what the job is doing: one line that changes on a terminal, a line a phase
+    elsewhere.
+    """
+    if is_quiet() or not sys.stderr.isatty():
+        last = ""
+
+        def line(news: dict[str, Any]) -> None:
+            nonlocal last
+            say_traceback(news.get("traceback", ""))
+            if news["phase"] != last:
+                last = news["phase"]
+                tell(f"{PHASES.get(last, last)} ...")
+
+        yield line
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("starting") as status:
+
+        def change(news: dict[str, Any]) -> None:
+            say_traceback(news.get("traceback", ""))
+            status.update(doing(news))
+
+        yield change
 
 
 class Teller:
@@ -125,4 +187,7 @@ class Teller:
             else ""
         )
         number = f"{self._ended:>{len(str(self._total))}}/{self._total}"
-        self._progress.line(f"{number}  {name}: {record.status}{how}{why}{self._left}")
+        is_alarming = is_quiet() and record.status != Status.OK
+        told = say if is_alarming else self._progress.line
+        told(f"{number}  {name}: {record.status}{how}{why}{self._left}")
+        detail(took(record))

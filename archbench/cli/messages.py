@@ -4,8 +4,38 @@ from __future__ import annotations
 
 import sys
 from contextlib import suppress
+from contextvars import ContextVar
+from enum import IntEnum
 
 from archbench.escaping import message, visible_lines
+
+
+class Loudness(IntEnum):
+    """How much is said: what went wrong alone (`-q`), progress too, or details as well (`-v`)."""
+
+    QUIET = 0
+    NORMAL = 1
+    VERBOSE = 2
+
+
+loudness: ContextVar[Loudness] = ContextVar("loudness", default=Loudness.NORMAL)
+
+
+def is_quiet() -> bool:
+    """Whether nobody wants to hear of progress."""
+    return loudness.get() == Loudness.QUIET
+
+
+def tell(text: str) -> None:
+    """Print how far something is, unless nobody wants to hear."""
+    if not is_quiet():
+        say(text)
+
+
+def detail(text: str) -> None:
+    """Print what only `-v` asks for."""
+    if loudness.get() == Loudness.VERBOSE:
+        say(text)
 
 
 def say(text: str) -> None:

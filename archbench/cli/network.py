@@ -10,6 +10,7 @@ from typing import Annotated
 
 import typer
 
+from archbench.cli import completion
 from archbench.cli.groups import given, refuse
 from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
@@ -33,15 +34,19 @@ class NetworkFlags:
     backbone: Annotated[
         str,
         typer.Argument(
+            autocompletion=completion.backbones,
             help="Backbone, such as vovnet39 (archbench list shows all), or a network of your own: "
             "PATH.py:NAME or package.module:NAME, a class or function, in a process of its own; an "
-            "exported program of torch's, PATH.pt2; an exported graph, PATH.onnx."
+            "exported program of torch's, PATH.pt2; an exported graph, PATH.onnx.",
         ),
     ]
     detector: Annotated[
         str | None,
         typer.Option(
-            "--detector", "-d", help="Detector, such as refinedet320; none: a classifier."
+            "--detector",
+            "-d",
+            help="Detector, such as refinedet320; none: a classifier.",
+            autocompletion=completion.detectors,
         ),
     ] = None
     size: Annotated[

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archbench.cli import completion
 from archbench.cli.compare import Results, read_records
 from archbench.cli.exit import Exit
 from archbench.cli.formats import AsLatex, AsMarkdown, print_tables, the_format
@@ -36,7 +37,9 @@ class FigureFlags:
     what: Annotated[
         str | None,
         typer.Argument(
-            metavar="[NAME]", help="Which figure, or all; without a name they are listed."
+            metavar="[NAME]",
+            help="Which figure, or all; without a name they are listed.",
+            autocompletion=completion.plots,
         ),
     ] = None
     source: Annotated[
@@ -75,10 +78,21 @@ class AxisFlags:
     x: Annotated[
         str,
         typer.Option(
-            "--x", metavar="COLUMN", help="The column on the x axis, as compare --csv names it."
+            "--x",
+            metavar="COLUMN",
+            help="The column on the x axis, as compare --csv names it.",
+            autocompletion=completion.columns,
         ),
     ] = ""
-    y: Annotated[str, typer.Option("--y", metavar="COLUMN", help="The column on the y axis.")] = ""
+    y: Annotated[
+        str,
+        typer.Option(
+            "--y",
+            metavar="COLUMN",
+            help="The column on the y axis.",
+            autocompletion=completion.columns,
+        ),
+    ] = ""
     group: Annotated[
         str, typer.Option("--group", metavar="COLUMN", help="The column that colours points.")
     ] = ""
@@ -95,7 +109,8 @@ class PictureFlags:
     """Which files are written, and where."""
 
     out: Annotated[
-        Path, typer.Option("--out", metavar="DIR", help="Folder that the pictures are written to.")
+        Path,
+        typer.Option("--out", "-o", metavar="DIR", help="Folder that the pictures are written to."),
     ] = DEFAULT_OUT
     style: Annotated[
         str,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -16,8 +14,9 @@ from archbench import engines
 from archbench.cli.exit import Exit
 from archbench.cli.formats import print_tables, table_width
 from archbench.cli.groups import Several, given, grouped, refuse
+from archbench.cli.live import telling, took
 from archbench.cli.measuring import MOST_REPEATS, OPTIONS, Output, Protocol
-from archbench.cli.messages import say, say_traceback
+from archbench.cli.messages import detail, say, say_traceback, tell
 from archbench.cli.network import NetworkFlags
 from archbench.reasons import Status
 from archbench.records import Record, Store
@@ -28,23 +27,6 @@ if TYPE_CHECKING:
     from archbench.api import CostReport
     from archbench.measure.roofline.bounds import Bound
     from archbench.report.tables.table import Table
-
-PHASES = {
-    "preflight": "looking at the device",
-    "count": "counting",
-    "build": "building",
-    "export": "exporting",
-    "reference": "running it eagerly",
-    "convert": "making the engine's own file",
-    "cold": "first call",
-    "agreement": "holding it against eager",
-    "warmup": "warming up",
-    "latency": "timing",
-    "throughput": "timing calls back to back",
-    "memory": "measuring memory",
-    "energy": "measuring energy",
-    "roofline": "measuring the device's peaks",
-}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +131,7 @@ def _curve(specs: list[Spec], protocol: ProfileProtocol, store: Store) -> list[l
 
     found: list[list[Record]] = []
     for number, spec in enumerate(specs, start=1):
-        say(f"{number} of {len(specs)}: {spec}")
+        tell(f"{number} of {len(specs)}: {spec}")
         try:
             records = _measured(spec, protocol.settings, store, repeats=protocol.repeats or 1)
         except RefusedError as refused:
@@ -219,8 +201,9 @@ def _measured(spec: Spec, settings: Settings, store: Store, *, repeats: int) -> 
 
     records: list[Record] = []
     while len(records) < repeats and not (records and records[-1].status == Status.INTERRUPTED):
-        with _progress() as tell:
-            records.append(run_job(spec, settings, store, on_progress=tell))
+        with telling() as progress:
+            records.append(run_job(spec, settings, store, on_progress=progress))
+        detail(took(records[-1]))
     return records
 
 
@@ -252,45 +235,6 @@ def _bounds(record: Record, report: CostReport) -> list[Bound]:
 
     roofline = Roofline.from_conditions(record.conditions)
     return [roofline.bound(call) for call in report.calls] if roofline else []
-
-
-def doing(news: dict[str, Any]) -> str:
-    """What a job is at, in a few words."""
-    text = PHASES.get(news["phase"], str(news["phase"]))
-    if "samples" in news:
-        text += (
-            f": {news['samples']} samples, {news['elapsed_s']:.0f} of at most "
-            f"{news['budget_s']:.0f} s"
-        )
-    return text
-
-
-@contextmanager
-def _progress() -> Iterator[Any]:
-    """Tell on stderr what the job is doing: one line that changes on a terminal, a line a phase
-    elsewhere.
-    """
-    if not sys.stderr.isatty():
-        last = ""
-
-        def line(news: dict[str, Any]) -> None:
-            nonlocal last
-            say_traceback(news.get("traceback", ""))
-            if news["phase"] != last:
-                last = news["phase"]
-                say(f"{PHASES.get(last, last)} ...")
-
-        yield line
-        return
-    from rich.console import Console
-
-    with Console(stderr=True).status("starting") as status:
-
-        def change(news: dict[str, Any]) -> None:
-            say_traceback(news.get("traceback", ""))
-            status.update(doing(news))
-
-        yield change
 
 
 def _as_json(record: Record, extra: dict[str, Any]) -> dict[str, Any]:

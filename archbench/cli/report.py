@@ -31,7 +31,9 @@ ELSEWHERE = {
 
 def report(
     results: Results = None,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The page.")] = DEFAULT_OUT,
+    out: Annotated[
+        Path, typer.Option("--out", "-o", metavar="FILE", help="The page.")
+    ] = DEFAULT_OUT,
     no_figures: Annotated[
         bool,
         typer.Option(

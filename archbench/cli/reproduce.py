@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from archbench.cli import completion
 from archbench.cli.compare import Results, read_records
 from archbench.cli.engines_named import Engine, engine_named, with_engines
 from archbench.cli.formats import (
@@ -39,7 +40,11 @@ LIST_NOTE = (
 
 def reproduce(
     table: Annotated[
-        str | None, typer.Argument(help="A paper's table, such as vovnet/table4; none: list them.")
+        str | None,
+        typer.Argument(
+            help="A paper's table, such as vovnet/table4; none: list them.",
+            autocompletion=completion.suites,
+        ),
     ] = None,
     device: Annotated[
         str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")

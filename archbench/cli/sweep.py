@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from archbench.cli import completion
 from archbench.cli.exit import Exit
 from archbench.cli.formats import print_tables, table_width
 from archbench.cli.groups import given, grouped
@@ -47,7 +48,9 @@ class SuiteFlags:
     suites: Annotated[
         list[str],
         typer.Argument(
-            metavar="SUITE...", help="Suites (archbench list suites) or TOML files of your own."
+            metavar="SUITE...",
+            help="Suites (archbench list suites) or TOML files of your own.",
+            autocompletion=completion.suites,
         ),
     ]
     shard: Annotated[
@@ -98,7 +101,9 @@ class JobFlags:
 @grouped
 def sweep(network: SuiteFlags, jobs: JobFlags, protocol: Protocol, output: Output) -> int:
     """Count and measure the networks of suites, each in processes of its own, and append a record
-    for every one. --engine is repeatable: each network is measured once an engine.
+    for every one.
+
+    --engine is repeatable: each network is measured once an engine.
 
     Example: archbench sweep vovnet/table4 --quick
     """

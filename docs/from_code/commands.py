@@ -6,6 +6,7 @@ from typing import Any
 
 from archbench.cli.commands import COMMANDS, command_line
 from archbench.cli.exit import Exit
+from archbench.cli.groups import heading_of
 from from_code.markdown import code, table, text
 
 HEAD = """# Commands
@@ -49,7 +50,6 @@ def _options(command: Any, context: Any) -> dict[str, str]:
     for param in command.get_params(context):
         row = param.get_help_record(context)
         if row:
-            heading = getattr(param, "rich_help_panel", None) or f"{param.param_type_name}s"
             names, meaning = row
-            groups.setdefault(heading.capitalize(), []).append([code(names), text(meaning)])
+            groups.setdefault(heading_of(param), []).append([code(names), text(meaning)])
     return {heading: table([heading.lower(), "meaning"], rows) for heading, rows in groups.items()}

@@ -1,0 +1,7 @@
+"""`python -m archbench`."""
+
+from __future__ import annotations
+
+from archbench.cli.main import main
+
+main()
