@@ -47,6 +47,7 @@ COMMANDS = {
     "predict": (
         "Predict what a network takes, by the networks of other families that were measured."
     ),
+    "gate": "Fail where a network costs more than a file allows: a gate for CI.",
     "report": (
         "Write one HTML page of all records: tables, a plot of any two columns, the "
         "papers' tables, claims and figures."

@@ -1,0 +1,196 @@
+"""`archbench gate`: limits that networks must keep, for CI."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from archbench.cli.compare import Results, read_records
+from archbench.cli.exit import Exit
+from archbench.cli.formats import (
+    AsCsv,
+    AsJson,
+    AsMarkdown,
+    print_rows,
+    print_tables,
+    table_width,
+    the_format,
+)
+from archbench.cli.groups import grouped, refuse
+from archbench.cli.live import live
+from archbench.cli.measuring import MOST_REPEATS, open_store
+from archbench.cli.messages import say
+from archbench.cli.plugins import Plugins
+from archbench.records import DEFAULT_FOLDER, Record
+from archbench.settings import DEFAULT, QUICK
+from archbench.spec import FILE, Spec, UsageError
+from archbench.zoo import catalogue
+
+if TYPE_CHECKING:
+    from archbench.report.data.gate import Finding, Gate, Guarded
+
+IN_GITHUB = "GITHUB_ACTIONS"
+"""The environment variable that GitHub sets for the steps of a workflow."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """Which limits, and what lets them pass."""
+
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE.toml", help="Networks and their limits, in TOML.")
+    ]
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing",
+            help="Let figures pass that are missing, flagged or not comparable.",
+        ),
+    ] = False
+    allow_code: Annotated[
+        bool,
+        typer.Option("--allow-code", help="Run the code of networks of your own that are named."),
+    ] = False
+    plugin: Plugins = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """Where measured figures are from."""
+
+    results: Results = None
+    device: Annotated[
+        str, typer.Option("--device", metavar="NAME", help="Of devices whose name has this in it.")
+    ] = ""
+    measure: Annotated[
+        bool,
+        typer.Option(
+            "--measure", help="Measure here and now what has limits on time, memory or energy."
+        ),
+    ] = False
+    quick: Annotated[
+        bool, typer.Option("--quick", help="With --measure: seconds instead of half a minute.")
+    ] = False
+    repeats: Annotated[
+        int,
+        typer.Option(
+            "--repeats", min=1, max=MOST_REPEATS, help="With --measure: fresh processes a network."
+        ),
+    ] = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Told:
+    """How it is told."""
+
+    junit: Annotated[
+        Path | None, typer.Option("--junit", metavar="FILE.xml", help="Write JUnit's XML, too.")
+    ] = None
+    annotations: Annotated[
+        bool,
+        typer.Option(
+            "--annotations", help="Print GitHub's annotations on stderr, as in its workflows."
+        ),
+    ] = False
+    as_csv: AsCsv = False
+    as_json: AsJson = False
+    as_markdown: AsMarkdown = False
+
+
+@grouped
+def gate(limits: Limits, figures: Figures, output: Told) -> int:
+    """Fail where a network costs more than a file allows: a gate for CI.
+
+    Counts are made here and now; time, memory and energy are those of records, or measured.
+
+    Example: archbench gate limits.toml --junit gate.xml
+    """
+    form = the_format(csv=output.as_csv, json=output.as_json, markdown=output.as_markdown)
+    if not figures.measure:
+        told = (("--quick", figures.quick), ("--repeats", figures.repeats > 1))
+        refuse([flag for flag, is_given in told if is_given], "nothing is measured")
+    from archbench.report.data.gate import Evidence, judge, read_gate
+    from archbench.report.tables import gate as report
+
+    asked = read_gate(limits.file)
+    _check_code(asked.networks, is_allowed=limits.allow_code)
+    records = _records(asked, figures)
+    before = read_records([asked.baseline], quietly=True) if asked.baseline else []
+    findings = judge(asked, Evidence(cache(_count), records, before, figures.device))
+    if form == "json":
+        print(json.dumps(report.rows(findings), indent=2, allow_nan=False))
+    elif form == "csv":
+        print_rows(report.rows(findings), report.COLUMNS, form)
+    else:
+        drawn = report.tables(findings, width=table_width(form))
+        print_tables(drawn, form)
+        if not drawn:
+            print(report.summary(findings))
+    return _tell(findings, asked.file, limits, output)
+
+
+def _tell(findings: Sequence[Finding], file: Path, limits: Limits, output: Told) -> Exit:
+    """Write what CI systems read, and say how it ended."""
+    from archbench.report.tables.gate import github_annotations, passes
+
+    allow_missing = limits.allow_missing
+    if output.junit:
+        from archbench.report.tables.junit import write_junit
+
+        write_junit(findings, output.junit, allow_missing=allow_missing)
+    if output.annotations or os.environ.get(IN_GITHUB) == "true":
+        for line in github_annotations(findings, file, allow_missing=allow_missing):
+            print(line, file=sys.stderr)
+    is_passed = all(passes(finding, allow_missing=allow_missing) for finding in findings)
+    return Exit.DONE if is_passed else Exit.FAILED
+
+
+def _check_code(networks: Sequence[Guarded], *, is_allowed: bool) -> None:
+    """Raise UsageError where a network's own code would run and is not allowed to."""
+    if is_allowed:
+        catalogue.allow_code()
+        return
+    own = [network.name for network in networks if network.spec.origin == FILE]
+    if own:
+        raise UsageError(
+            f"{own[0]} is code of a file that would run: --allow-code lets it, where you trust it"
+        )
+
+
+def _count(spec: Spec) -> Mapping[str, Any]:
+    from archbench.measure.job.counting import count
+
+    return count(spec).report.totals()
+
+
+def _records(asked: Gate, figures: Figures) -> list[Record]:
+    """The records that figures are taken from: of results folders, or made now."""
+    wanted = [network for network in asked.networks if network.is_measured]
+    if not wanted:
+        return []
+    if not figures.measure:
+        return read_records(figures.results, quietly=True)
+    from archbench.measure.job.supervisor import run_job
+
+    store = open_store((figures.results or [DEFAULT_FOLDER])[0], is_document=True)
+    made = []
+    with live() as progress:
+        for network in wanted:
+            protocol = QUICK if figures.quick else DEFAULT
+            settings = replace(protocol, engine=network.engine, precision=network.precision)
+            settings.check(network.spec)
+            for _ in range(figures.repeats):
+                progress.now(f"measuring {network.name}")
+                made.append(run_job(network.spec, settings, store))
+    for record in made:
+        if record.reason:
+            say(f"{record.spec}: {record.status} ({record.reason.code}): {record.reason.message}")
+    return made
