@@ -172,6 +172,12 @@ def are_parted(left: Estimate, right: Estimate) -> bool:
     return not overlap and min(left.processes, right.processes) > 1
 
 
+def why_not(configuration: Configuration) -> str:
+    """Why a job has no figure, as a code."""
+    reason = configuration.newest.reason
+    return reason.code if reason else configuration.status
+
+
 def whole_word(configurations: Iterable[Configuration]) -> str:
     """The time of the whole call, which is the forward pass where nothing is postprocessed."""
     ended = [each for each in configurations if each.status == Status.OK]

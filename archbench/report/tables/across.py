@@ -7,8 +7,7 @@ from typing import Any
 
 from archbench.quantities import QUANTITIES
 from archbench.reasons import Status
-from archbench.report.data.across import NOT_COMPARED, TIE, Across, Row
-from archbench.report.data.configurations import Configuration
+from archbench.report.data.across import NOT_COMPARED, TIE, Across, Row, why_not
 from archbench.report.data.names import short_names, wrap_name
 from archbench.report.tables.compare import WIDTH, name_width, named_lines
 from archbench.report.tables.table import MISSING, Column, Table
@@ -116,17 +115,11 @@ def _cell(row: Row, column: str) -> str:
         return MISSING
     estimate = row.estimates.get(column)
     if estimate is None:
-        return _ending(row.configurations[column])
+        ended = row.configurations[column]
+        return MISSING if ended.status == Status.OK else why_not(ended)
     flawed = FLAWED if estimate.flaws else ""
     shown = QUANTITIES[row.word].show(estimate.value)
     return f"{row.standings.get(column, '')} {shown}{flawed}".lstrip()
-
-
-def _ending(configuration: Configuration) -> str:
-    reason = configuration.newest.reason
-    if configuration.status == Status.OK:
-        return MISSING
-    return reason.code if reason else configuration.status
 
 
 def _notes(found: Across) -> Iterator[str]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from archbench.papers.grid import Point, points
 from archbench.papers.suites import suite
-from archbench.reasons import Status
-from archbench.records import Metric, Record
+from archbench.reasons import Flag, Reason, Status
+from archbench.records import Cause, Metric, Record
 from archbench.report.figures.contract import Plot, write_csv
 from archbench.report.figures.material import Choice, Material
 from archbench.report.figures.registry import FIGURES, find
@@ -90,6 +90,38 @@ def of_suite(name: str) -> list[Record]:
     return [made_up(spec, 3 + 2 * index) for index, spec in enumerate(suite(name).specs)]
 
 
+def of_engines() -> list[Record]:
+    """Records of a suite in three engines: OpenVINO halves the time, its int8 does again, cannot
+    hold one network, and ONNX Runtime computes something else of another.
+    """
+    first, second, *rest = of_suite("vovnet/table4")
+    others = [in_engine(record, "openvino", 0.5) for record in (first, *rest)]
+    others += [in_engine(record, "openvino", 0.25, "int8") for record in rest]
+    cause = Cause(Reason("unsupported"), "prepare", "OpenVINO has no Foo")
+    missing = in_engine(second, "openvino", 1.0)
+    others.append(replace(missing, status=Status.ERROR, reason=cause, measured={}))
+    differing = in_engine(rest[0], "onnxruntime", 0.1)
+    flagged = {
+        name: replace(metric, flags=(Flag("engine_differs"),))
+        for name, metric in differing.measured.items()
+    }
+    others += [replace(differing, measured=flagged), in_engine(first, "onnxruntime", 0.75)]
+    return [first, second, *rest, *others]
+
+
+def in_engine(record: Record, engine: str, share: float, precision: str = "fp32") -> Record:
+    """The record of the same network in another engine, at a share of the time."""
+    time = record.measured["total_ms"]
+    value = share * float(time.value or 0)
+    spread = {"n": 50, "median": value, "ci95": [0.95 * value, 1.1 * value]}
+    return replace(
+        record,
+        settings=Settings(engine=engine, precision=precision),
+        measured={"total_ms": replace(time, value=value, spread=spread)},
+        record_id=f"{record.record_id}, {engine}, {precision}",
+    )
+
+
 def of_grid(*, gpu: bool = True) -> list[Record]:
     """Records of a part of Huang et al.'s grid: every pair of two extractors, and the networks of
     Table 3.
@@ -153,6 +185,7 @@ def everything() -> Material:
         *of_grid(),
         *of_grid(gpu=False),
         *(record for name in SUITES for record in of_suite(name)),
+        *of_engines(),
     ]
     network = suite("vovnet/section3.2").specs[0]
     return Material(records, "records", Choice(), [network], layers, BLOCKS, "example.pth")
@@ -190,6 +223,7 @@ def cases() -> dict[str, Plot]:
             "aggregation",
             Material(networks=networks[:1], blocks=BLOCKS, checkpoint="example.pth"),
         ),
+        "engines": ("engines", Material(of_engines())),
         "roofline": ("roofline", Material(records)),
         "explains": ("explains", Material(records)),
         "trade-off": ("trade-off", Material(records, choice=Choice("params", "fps", "backbone"))),
