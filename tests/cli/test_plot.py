@@ -227,8 +227,8 @@ def test_without_a_name_the_plots_are_listed(capsys: pytest.CaptureFixture[str])
             "error: --overlay draws both: leave out --source paper\n",
         ),
         (
-            ["trade-off", "--x", "latency"],
-            "error: there is no column 'latency'; did you mean latency_ms",
+            ["trade-off", "--x", "latencies"],
+            "error: there is no column 'latencies'; did you mean latency_ms",
         ),
         (
             ["layers", "--network", "vovnet39,size"],

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from archbench.report.figures import cspnet, dsnet, engines, huang, own, vovnet
+from archbench.report.figures import cspnet, curve, dsnet, engines, huang, own, vovnet
 from archbench.report.figures.contract import Missing, Plots, legible
 from archbench.report.figures.material import Material
 from archbench.report.figures.tradeoff import trade_off
@@ -105,6 +105,7 @@ FIGURES = (
     Figure("roofline", "below the device's roofs", OWN, RECORDS, own.roofline),
     Figure("explains", "what explains time, energy", OWN, RECORDS, own.explains),
     Figure("engines", "time by engine", OWN, RECORDS, engines.by_engine),
+    Figure("curve", "over batch and input", OWN, RECORDS, curve.curve),
     Figure("trade-off", "any two columns (--x, --y)", OWN, PAPER, trade_off, has_choice=True),
 )
 TAKEN = frozenset().union(*(figure.takes for figure in FIGURES))
