@@ -141,6 +141,14 @@ def test_what_could_still_win_has_its_prediction_and_its_command(
     assert f"\n{other['command']}\n" in capsys.readouterr().out
 
 
+def test_a_rate_leaves_as_much_to_win_as_its_time(capsys: Capture) -> None:
+    by_time, by_rate = (
+        chosen(capsys, *arguments)["found"] for arguments in (EDGE_BOX, ["--min", "fps_total=10"])
+    )
+    assert by_time["unmeasured"] == by_rate["unmeasured"]
+    assert by_time["ruled_out"] == by_rate["ruled_out"]
+
+
 def test_csv_has_every_candidate_with_its_ranges(capsys: Capture) -> None:
     assert run(["choose", *HERE, *EDGE_BOX, "--csv"]) == 0
     rows = list(csv.DictReader(io.StringIO(capsys.readouterr().out)))

@@ -30,7 +30,7 @@ COMMANDS = {
 """Every archbench command once, with a block that it stands in."""
 OTHERS = [(block, words) for block in SHELL for words in block.commands if words[0] != "archbench"]
 EXTRA = "the extra {}"
-LIGHT = {"list", "compare", "reproduce"}
+LIGHT = {"list", "compare", "choose", "reproduce"}
 """Commands that take a fraction of a second."""
 FLAGS = {field.name for field in fields(NetworkFlags)}
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]

@@ -10,7 +10,7 @@ from archbench.engine_names import EAGER
 from archbench.papers.counts import shipped_counts
 from archbench.quantities import COUNTED, QUANTITIES
 from archbench.report.data.accuracies import FULL_PRECISION
-from archbench.report.data.choice import ACCURACY, ANY, Candidate, Choice
+from archbench.report.data.choice import ACCURACY, ANY, Asked, Candidate, Choice
 from archbench.report.data.conditions import Condition
 from archbench.report.data.configurations import Configuration
 from archbench.report.data.counts import recorded
@@ -79,7 +79,7 @@ def contenders(choice: Choice, families: Families) -> Contenders:
     specs = [spec for spec in choice.accuracies.networks() if spec not in measured]
     named = short_names(specs)
     found, predicted_out, outdone = [], 0, 0
-    wanted = [column for column in choice.asked.columns if column in PREDICTED]
+    wanted = predicted_words(choice.asked)
     for spec in specs:
         accuracy = choice.accuracies.of(spec)
         if accuracy is None or not _may_win(choice, spec, accuracy.value):
@@ -93,6 +93,26 @@ def contenders(choice: Choice, families: Families) -> Contenders:
             found.append(Contender(named[spec], spec, accuracy.value, predicted))
     found.sort(key=lambda each: (-each.accuracy, in_order(each.name)))
     return Contenders(found, predicted_out, outdone)
+
+
+def predicted_words(asked: Asked) -> list[str]:
+    """The figures that decide and can be predicted; of images a second their time."""
+    times = (_time_of(column) or column for column in asked.columns)
+    return [word for word in dict.fromkeys(times) if word in PREDICTED]
+
+
+def _time_of(column: str) -> str:
+    """The time that a rate of single images is the inverse of; empty for what is no such rate."""
+    is_rate = column in QUANTITIES and QUANTITIES[column].unit == "images/s"
+    return QUANTITIES[column].time if is_rate else ""
+
+
+def _of_time(bound: Condition) -> Condition:
+    """A bound on a rate as one on its time; any other as it is."""
+    time = _time_of(bound.column)
+    if not time or not isinstance(bound.value, float) or bound.value <= 0:
+        return bound
+    return Condition(time, {"<=": ">=", ">=": "<="}[bound.operator], 1e3 / bound.value)
 
 
 def _shipped(spec: Spec) -> Mapping[str, int]:
@@ -131,14 +151,16 @@ def _may_win(choice: Choice, spec: Spec, accuracy: float) -> bool:
 def _is_beyond(choice: Choice, predicted: dict[str, Prediction | Refusal]) -> bool:
     """Whether all of a predicted interval breaks a bound, or is worse than the chosen one."""
     best, chosen = choice.asked.best, choice.chosen
+    bounds = [_of_time(bound) for bound in choice.asked.bounds]
     for column, found in predicted.items():
         if isinstance(found, Refusal):
             continue
-        bounds = [bound for bound in choice.asked.bounds if bound.column == column]
-        if any(_breaks(found, bound) for bound in bounds):
+        if any(_breaks(found, bound) for bound in bounds if bound.column == column):
             return True
-        if column == best and chosen and found.interval[0] > chosen.figure(best).value:
-            return True
+        if chosen and column in (best, _time_of(best)):
+            value = chosen.figure(best).value
+            if found.interval[0] > (value if column == best else 1e3 / value):
+                return True
     return False
 
 
@@ -162,7 +184,7 @@ def _is_outdone(choice: Choice, spec: Spec) -> bool:
 
 def _comes_from(column: str) -> tuple[str, ...]:
     topic = QUANTITIES[column].topic if column in QUANTITIES else "note"
-    return () if is_more_better(column) else COMES_FROM.get(topic, ())
+    return COMES_FROM.get(topic, ())
 
 
 def _is_lost(choice: Choice, each: Candidate, column: str) -> bool:
@@ -171,13 +193,15 @@ def _is_lost(choice: Choice, each: Candidate, column: str) -> bool:
     """
     figure = each.figure(column)
     ends = figure.interval or (figure.value,)
+    at_best = max(ends) if is_more_better(column) else min(ends)
     bounds = [bound for bound in choice.asked.bounds if bound.column == column]
-    if any(not bound.holds({column: min(ends)}) for bound in bounds):
+    if any(not bound.holds({column: at_best}) for bound in bounds):
         return True
     chosen = choice.chosen
     if chosen is None or column != choice.asked.best:
         return False
-    return differ(figure, chosen.figure(column)) and figure.value > chosen.figure(column).value
+    theirs = chosen.figure(column)
+    return differ(figure, theirs) and better(theirs, figure, column)
 
 
 def _breaks(found: Prediction, bound: Condition) -> bool:

@@ -12,7 +12,7 @@ from archbench.report.data.configurations import Estimate
 from archbench.report.data.rounding import decimals_of_interval, rounded
 from archbench.report.tables.deciding import accuracy_text
 
-WORDS = {"total_ms": "whole time"}
+WORDS = {"total_ms": "whole time", "fps_total": "images a second"}
 """Headings of figures that say too little far from their neighbours."""
 
 

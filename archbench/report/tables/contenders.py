@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from archbench.report.data.choice import ACCURACY, Choice
-from archbench.report.data.contenders import Contender, Contenders
+from archbench.report.data.contenders import Contender, Contenders, predicted_words
 from archbench.report.data.names import wrap_name
-from archbench.report.data.prediction import PREDICTED, Prediction
+from archbench.report.data.prediction import Prediction
 from archbench.report.tables.choice_words import heading_of, scale_of
 from archbench.report.tables.compare import name_width, named_lines
 from archbench.report.tables.deciding import accuracy_text
@@ -24,7 +24,7 @@ def contender_tables(choice: Choice, found: Contenders, width: int | None) -> li
     if not found.found:
         return []
     shown = found.found[:MOST]
-    predicted = [column for column in choice.asked.columns if column in PREDICTED]
+    predicted = predicted_words(choice.asked)
     columns = [Column(heading_of(ACCURACY, choice))]
     for column in predicted:
         heading = f"{heading_of(column, choice)}\n({scale_of(column).unit})"
