@@ -42,6 +42,12 @@ class Package:
 
     name: str
     least: str
+    also: tuple[str, ...] = ()
+    """Other distributions of the same, such as one for cards."""
+
+    def version(self) -> str | None:
+        """The version that is installed, by its metadata; None where none is."""
+        return next(filter(None, map(_version, (self.name, *self.also))), None)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +90,7 @@ class Engine:
         """
         quantisers = self.quantisers if precision == "int8" else ()
         for package in (*self.runtimes, *self.makers, *quantisers):
-            version = _version(package.name)
+            version = package.version()
             if version is None:
                 return f"{package.name} is not installed: {self.install}"
             if _numbers(version) < _numbers(package.least):
@@ -96,7 +102,7 @@ class Engine:
 
     def versions(self) -> Mapping[str, str]:
         """Give the versions of what runs the network, as far as it is installed."""
-        found = {package.name: _version(package.name) for package in self.runtimes}
+        found = {package.name: package.version() for package in self.runtimes}
         return {name: version for name, version in found.items() if version}
 
     def check_precision(self, precision: str, device: str) -> None:
@@ -105,7 +111,8 @@ class Engine:
         """
         choices = {"cpu": self.on_cpu, "cuda": self.on_cuda}.get(device, self.precisions)
         if not choices:
-            raise UsageError(f"engine {self.name} needs another device than {device}")
+            other = "cpu" if self.on_cpu else "cuda"
+            raise UsageError(f"engine {self.name} runs on --device {other} alone, not on {device}")
         if precision not in choices:
             where = "" if device == "auto" else f" on {device}"
             raise UsageError(
@@ -158,9 +165,11 @@ class FileEngine(Engine, ABC):
         """Whether it runs another file than the exported one in a precision."""
         return False
 
-    def convert(self, exported: Path, folder: Path, examples: Sequence[Tensor]) -> Path:
+    def convert(
+        self, exported: Path, folder: Path, precision: str, examples: Sequence[Tensor]
+    ) -> Path:
         """Make the file of such a precision in a folder out of the exported one, calibrated on
-        batches of images; give where it begins.
+        batches of images where it is of integers; give where it begins.
         """
         raise NotImplementedError
 

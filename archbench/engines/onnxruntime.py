@@ -31,27 +31,16 @@ class OnnxRuntime(FileEngine):
     """ONNX Runtime, on the CPU or through its CUDA provider."""
 
     def converts(self, precision: str) -> bool:
-        return precision == "int8"
+        return precision in ("int8", "fp16")
 
-    def convert(self, exported: Path, folder: Path, examples: Sequence[Tensor]) -> Path:
-        """Quantise weights and activations to 8 bits, statically, a scale a channel of weights
-        (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
-        """
-        from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
-        from onnxruntime.quantization.shape_inference import quant_pre_process
-
-        ready, made = folder / "ready.onnx", folder / "model.onnx"
-        quant_pre_process(str(exported), str(ready), skip_symbolic_shape=True)
-        quantize_static(
-            str(ready),
-            str(made),
-            _reader(exported, examples),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QInt8,
-            weight_type=QuantType.QInt8,
-        )
-        ready.unlink()
+    def convert(
+        self, exported: Path, folder: Path, precision: str, examples: Sequence[Tensor]
+    ) -> Path:
+        made = folder / "model.onnx"
+        if precision == "fp16":
+            _halve(exported, made)
+        else:
+            _quantise(exported, made, examples)
         return made
 
     def load(self, path: Path, how: How) -> Loaded:
@@ -78,6 +67,37 @@ class OnnxRuntime(FileEngine):
             "spinning": "on" if how.spin else "off",
         }
         return Loaded(_runner(session, how), facts)
+
+
+def _halve(exported: Path, made: Path) -> None:
+    """Hold weights and activations in 16 bits, but for inputs and outputs
+    (https://onnxruntime.ai/docs/performance/model-optimizations/float16.html).
+    """
+    import onnx
+    from onnxruntime.transformers.float16 import convert_float_to_float16
+
+    onnx.save(convert_float_to_float16(onnx.load(str(exported)), keep_io_types=True), str(made))
+
+
+def _quantise(exported: Path, made: Path, examples: Sequence[Tensor]) -> None:
+    """Quantise weights and activations to 8 bits, statically, a scale a channel of weights
+    (https://onnxruntime.ai/docs/performance/model-optimizations/quantization.html).
+    """
+    from onnxruntime.quantization import QuantFormat, QuantType, quantize_static
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    ready = made.with_name("ready.onnx")
+    quant_pre_process(str(exported), str(ready), skip_symbolic_shape=True)
+    quantize_static(
+        str(ready),
+        str(made),
+        _reader(exported, examples),
+        quant_format=QuantFormat.QDQ,
+        per_channel=True,
+        activation_type=QuantType.QInt8,
+        weight_type=QuantType.QInt8,
+    )
+    ready.unlink()
 
 
 def _of_provider(how: How) -> dict[str, Any]:
@@ -138,9 +158,9 @@ ONNXRUNTIME = OnnxRuntime(
     name="onnxruntime",
     summary="ONNX Runtime, from an exported ONNX file",
     extra="onnxruntime",
-    runtimes=(Package("onnxruntime", "1.20"),),
+    runtimes=(Package("onnxruntime", "1.20", also=("onnxruntime-gpu",)),),
     makers=EXPORTERS,
     on_cpu=("fp32", "int8"),
-    on_cuda=("fp32", "tf32"),
+    on_cuda=("fp32", "tf32", "fp16"),
     honours=frozenset(("spin",)),
 )

@@ -39,7 +39,9 @@ class OpenVino(FileEngine):
     def converts(self, precision: str) -> bool:
         return precision == "int8"
 
-    def convert(self, exported: Path, folder: Path, examples: Sequence[Tensor]) -> Path:
+    def convert(
+        self, exported: Path, folder: Path, precision: str, examples: Sequence[Tensor]
+    ) -> Path:
         """Quantise weights and activations to 8 bits by NNCF's post-training quantisation
         (https://docs.openvino.ai, basic quantization flow).
         """

@@ -97,6 +97,15 @@ def test_an_operator_that_an_engine_lacks_is_named(name: str, tmp_path: Path) ->
         of(name).load(path, how())
 
 
+def test_weights_of_16_bits_are_near_those_of_32(tiny: Path, tmp_path: Path) -> None:
+    engine = of("onnxruntime")
+    made = engine.convert(tiny, tmp_path, "fp16", [])
+    # On the CPU, which computes in fp32 what it reads in 16 bits.
+    for found, wanted in zip(engine.load(made, how()).run(IMAGES), expected(IMAGES), strict=True):
+        assert found.dtype == torch.float32
+        assert 0 < float((found - wanted).abs().max() / wanted.abs().max()) < 0.01
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "package"), [("onnxruntime", "onnx"), ("openvino", "nncf")])
 def test_a_quantised_network_is_near_the_one_that_it_is_made_of(
@@ -105,7 +114,7 @@ def test_a_quantised_network_is_near_the_one_that_it_is_made_of(
     pytest.importorskip(package)
     engine = of(name)
     assert engine.converts("int8")
-    made = engine.convert(tiny, tmp_path, [IMAGES + 0.1 * i for i in range(4)])
+    made = engine.convert(tiny, tmp_path, "int8", [IMAGES + 0.1 * i for i in range(4)])
     for found, wanted in zip(
         engine.load(made, how("int8")).run(IMAGES), expected(IMAGES), strict=True
     ):

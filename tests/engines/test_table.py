@@ -101,5 +101,5 @@ def test_a_missing_library_is_told_with_the_command() -> None:
 
 
 def test_an_engine_of_cards_names_the_device_that_it_lacks() -> None:
-    with pytest.raises(UsageError, match="tensorrt needs another device than cpu"):
+    with pytest.raises(UsageError, match="tensorrt runs on --device cuda alone"):
         ENGINES["tensorrt"].check_precision("fp32", "cpu")

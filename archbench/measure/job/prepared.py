@@ -103,7 +103,7 @@ def load(
     loaded = _loaded(prepared, settings, device)
     seconds = time.perf_counter() - start
     conditions["engine"] = dict(loaded.facts)
-    if prepared.converted:
+    if prepared.converted and prepared.converted.about["calibration"]:
         conditions["calibration"] = prepared.converted.about["calibration"]
     conditions["caches"] = "emptied before each call" if settings.flush_cache else "warm"
 

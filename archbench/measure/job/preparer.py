@@ -113,10 +113,10 @@ class Preparation:
 
     def convert(self, exported: Path, folder: Path) -> Mapping[str, Any]:
         """Fill a folder with the engine's own file, made of the exported one."""
-        examples, calibration = self._examples()
+        examples, calibration = self._examples() if self.settings.precision == "int8" else ([], "")
         with self.report.phase("convert"):
             start = time.perf_counter()
-            made = self.engine.convert(exported, folder, examples)
+            made = self.engine.convert(exported, folder, self.settings.precision, examples)
             seconds = time.perf_counter() - start
         return {"seconds": seconds, "file": made.name, "calibration": calibration}
 

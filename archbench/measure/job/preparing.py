@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from archbench import __version__, child
 from archbench.engines import engine_of
+from archbench.engines.eager import TORCH
 from archbench.engines.engine import FileEngine, Package
 from archbench.engines.kept import Shelf, file_hash, open_shelf
 from archbench.known import code_at_first, is_ours
@@ -22,7 +23,7 @@ from archbench.measure.job.folder import cannot_write
 from archbench.measure.job.pictures import find_pictures
 from archbench.measure.machine.host import cpu_model
 from archbench.settings import Settings
-from archbench.spec import ONNX, Spec, UsageError
+from archbench.spec import ONNX, ORIGINS, Spec, UsageError
 
 PREPARER = (*child.command("archbench.measure.job.preparer"),)
 MODEL, COUNTED = "model.onnx", "counted.json"
@@ -76,7 +77,8 @@ def places_of(spec: Spec, settings: Settings, folder: Path) -> Places:
         "code": code_at_first(),
         "python": platform.python_version(),
         "machine": [platform.machine(), cpu_model()],
-        "versions": _versions((Package("torch", ""), *engine.makers), spec),
+        "versions": _versions((TORCH, *engine.makers)),
+        "library": _version(spec.origin) if spec.origin in ORIGINS else None,
         "spec": spec.to_dict(),
         "graph": _hash(spec.backbone) if spec.origin == ONNX else None,
         "weights": _hash(settings.weights) if settings.weights else settings.seed,
@@ -91,7 +93,7 @@ def places_of(spec: Spec, settings: Settings, folder: Path) -> Places:
             "exported": exported,
             "engine": engine.name,
             "precision": settings.precision,
-            "versions": _versions(packages, None),
+            "versions": _versions(packages),
         }
     try:
         shelf = open_shelf(folder, is_lasting=is_lasting)
@@ -115,12 +117,9 @@ def fill(
     return run([*PREPARER, str(own)], own)
 
 
-def _versions(packages: tuple[Package, ...], spec: Spec | None) -> dict[str, str | None]:
-    """The versions of what has a part in a file, the library of a network's backbone among it."""
-    names = [package.name for package in packages]
-    if spec and spec.origin not in ("", ONNX):
-        names.append(spec.origin)
-    return {name: _version(name) for name in names}
+def _versions(packages: tuple[Package, ...]) -> dict[str, str | None]:
+    """The versions of what has a part in a file."""
+    return {package.name: package.version() for package in packages}
 
 
 def _version(distribution: str) -> str | None:

@@ -1,0 +1,223 @@
+"""Networks that an engine runs: prepared once, held against eager, timed without being built."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from archbench.api import build_shell, build_spec
+from archbench.engines.outputs import flattened
+from archbench.measure.job import agreeing, reference
+from archbench.measure.job.bench import Bench
+from archbench.measure.job.preparing import places_of
+from archbench.measure.job.supervisor import run_job
+from archbench.measure.machine.devices import open_device
+from archbench.reasons import Flag, Reason
+from archbench.records import Metric, Record, Store
+from archbench.settings import Settings
+from archbench.spec import Spec
+from archbench.zoo.catalogue import resolve
+
+FAST = Settings(
+    device="cpu", engine="onnxruntime", target=0.5, n_min=3, t_min_s=0.01, budget_s=0.5, threads=1
+)
+TINY = resolve("resnet18", size=32, classes=10).spec
+
+
+@pytest.fixture
+def shelf(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """A cache of the test's own."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache/archbench/engines"
+
+
+@pytest.fixture
+def measured(shelf: Path, tmp_path: Path) -> Callable[..., tuple[Record, list[str]]]:
+    """Measure in an engine; gives the record and the phases that were gone through."""
+
+    def measure(spec: Spec, settings: Settings = FAST) -> tuple[Record, list[str]]:
+        phases: list[str] = []
+        record = run_job(
+            spec,
+            settings,
+            Store(tmp_path / "results"),
+            on_progress=lambda news: phases.append(news["phase"]),
+        )
+        return record, list(dict.fromkeys(phases))
+
+    return measure
+
+
+def test_a_network_is_prepared_once_and_equals_eager(
+    measured: Callable[..., tuple[Record, list[str]]], shelf: Path
+) -> None:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("onnxscript")
+    record, phases = measured(TINY)
+    assert record.status == "ok", record.reason
+    assert phases[:4] == ["count", "build", "export", "reference"]
+    assert record.value("engine_error") < 1e-4
+    assert record.value("engine_prepare_s") > 0
+    assert record.value("engine_compile_s") > 0
+    assert record.value("engine_file_bytes") > 4 * 11_000_000
+    assert record.metrics["engine_matched"].reason == Reason.NO_POSTPROCESS
+    assert record.metrics["mem_params_bytes"].reason == Reason.IN_ENGINE
+    assert record.counted == measured(TINY, replace(FAST, engine="eager"))[0].counted
+    assert list(record.environment["engine_versions"]) == ["onnxruntime"]
+    assert record.conditions["engine"]["spinning"] == "off"
+    again, phases = measured(TINY)
+    assert again.status == "ok"
+    assert phases[0] == "preflight"
+    assert again.value("engine_prepare_s") == record.value("engine_prepare_s")
+    assert shelf.stat().st_mode & 0o777 == 0o700
+
+
+@pytest.mark.slow
+def test_a_graph_is_measured_without_an_eager_form(
+    measured: Callable[..., tuple[Record, list[str]]], tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "tiny.onnx"
+    onnx.save(_graph(onnx, onnx.helper.make_node("Relu", ["x"], ["y"])), str(path))
+    record, _ = measured(Spec(str(path), None, 8, 8, classes=None))
+    assert record.status == "ok", record.reason
+    assert record.value("latency_ms") > 0
+    assert record.metrics["engine_error"].reason == Reason.NO_EAGER
+    assert record.conditions["weights"] == "its own"
+
+
+@pytest.mark.slow
+def test_a_network_that_an_engine_cannot_hold_is_a_record_with_the_operators_name(
+    measured: Callable[..., tuple[Record, list[str]]], tmp_path: Path
+) -> None:
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "tiny.onnx"
+    mystery = onnx.helper.make_node("Mystery", ["x"], ["y"], domain="my.ops")
+    onnx.save(_graph(onnx, mystery), str(path))
+    record, _ = measured(Spec(str(path), None, 8, 8, classes=None))
+    assert record.status == "error"
+    assert record.reason.code == Reason.UNSUPPORTED
+    assert record.reason.message == "ONNX Runtime has no operator my.ops:Mystery"
+
+
+def _graph(onnx: Any, node: Any) -> Any:
+    float32 = onnx.TensorProto.FLOAT
+    graph = onnx.helper.make_graph(
+        [node],
+        "tiny",
+        [onnx.helper.make_tensor_value_info("x", float32, [1, 3, 8, 8])],
+        [onnx.helper.make_tensor_value_info("y", float32, [1, 3, 8, 8])],
+    )
+    opsets = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("my.ops", 1)]
+    return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"seed": 1},
+        {"weights": "weights.pth"},
+        {"engine": "openvino"},
+        {"precision": "int8"},
+    ],
+)
+def test_what_bears_on_a_file_is_in_its_key(
+    other: dict[str, Any], shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("weights.pth").write_bytes(b"weights")
+    first = places_of(TINY, FAST, tmp_path).to_dict()
+    assert places_of(TINY, FAST, tmp_path).to_dict() == first
+    assert places_of(TINY, replace(FAST, **other), tmp_path).to_dict() != first
+    assert places_of(TINY, replace(FAST, budget_s=9.0), tmp_path).to_dict() == first
+    assert json.loads(json.dumps(first)) == first
+
+
+@pytest.mark.parametrize(
+    ("backbone", "detector", "options"),
+    [
+        ("mobilenet", "ssd300", {}),
+        ("resnet18", "retinanet", {"size": 128}),
+        ("resnet18", "yolov3-tiny", {"size": 128}),
+        ("resnet18", "centernet", {"size": 128}),
+        ("resnet18", "faster-rcnn-fpn", {"size": 128, "proposals": 20}),
+    ],
+)
+def test_a_network_without_weights_postprocesses_as_the_one_with_them(
+    backbone: str, detector: str, options: dict[str, Any]
+) -> None:
+    spec = resolve(backbone, detector, **options).spec
+    network, shell = build_spec(spec), build_shell(spec)
+    assert all(weight.is_meta for weight in shell.parameters())
+    with torch.no_grad():
+        raw = network(torch.randn(1, 3, spec.height, spec.width))
+        scene, counts = network.synthesize(raw, torch.Generator().manual_seed(0))
+        again, counts_again = shell.synthesize(raw, torch.Generator().manual_seed(0))
+        (found,), (expected,) = shell.postprocess(again), network.postprocess(scene)
+    assert counts_again == counts
+    assert len(expected) > 0
+    assert torch.equal(found.boxes, expected.boxes)
+    assert torch.equal(found.scores, expected.scores)
+
+
+class Doubling(nn.Module):
+    """A network of which what matters is that it doubles."""
+
+    def forward(self, images: torch.Tensor) -> list[torch.Tensor]:
+        return [2 * images]
+
+
+def agreement(tmp_path: Path, factor: float) -> dict[str, Metric]:
+    """What is found of an engine that multiplies where the network doubles."""
+    images = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    network = Doubling()
+    path = tmp_path / reference.FILE
+    form = reference.refer(network, {reference.RANDOM: [images]}, path)
+    bench = Bench(network, open_device(replace(FAST, engine="eager")), iter([images]))
+    bench.replay = lambda given: [factor * given]
+    return agreeing.agree(bench, form, path)
+
+
+def test_an_engine_that_computes_something_else_is_flagged_in_fp32(tmp_path: Path) -> None:
+    found = agreement(tmp_path, 2.01)
+    assert found["engine_error"].value == pytest.approx(0.005, rel=1e-3)
+    assert agreeing.differs(found, FAST)
+    assert not agreeing.differs(found, replace(FAST, engine="openvino", precision="bf16"))
+    assert agreeing.flagged(found)["engine_error"].flags == (Flag.ENGINE_DIFFERS,)
+    assert Flag.ENGINE_DIFFERS.is_flaw
+
+
+def test_an_engine_that_computes_the_same_is_not_flagged(tmp_path: Path) -> None:
+    found = agreement(tmp_path, 2.0)
+    assert found["engine_error"].value == 0
+    assert not agreeing.differs(found, FAST)
+
+
+def test_numbers_that_are_not_finite_differ(tmp_path: Path) -> None:
+    found = agreement(tmp_path, float("nan"))
+    assert found["engine_error"].reason == Reason.NOT_FINITE
+    assert agreeing.differs(found, FAST)
+
+
+def test_references_come_back_as_they_were(tmp_path: Path) -> None:
+    batches = {
+        reference.RANDOM: [torch.randn(2, 3, 4, 4)],
+        reference.PICTURES: [torch.randn(2, 3, 4, 4) for _ in range(6)],
+    }
+    path = tmp_path / reference.FILE
+    form = reference.refer(Doubling(), batches, path)
+    assert form == flattened([torch.zeros(1)])[0]
+    cases = list(reference.cases(path))
+    assert [case.kind for case in cases] == ["random", *["pictures"] * 4]
+    for case, images in zip(cases, [*batches["random"], *batches["pictures"]], strict=False):
+        assert torch.equal(case.images, images)
+        assert torch.equal(case.outputs[0], 2 * images)
