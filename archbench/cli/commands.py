@@ -20,6 +20,7 @@ COMMANDS = {
         "Count one network and measure it on this machine; append the record to the results."
     ),
     "count": "Count one network and append the record: profile --no-measure, in short.",
+    "export": "Write one network to a file for other engines, and check it against eager.",
     "sweep": (
         "Count and measure the networks of suites, each in processes of its own, and "
         "append a record for every one."

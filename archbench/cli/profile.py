@@ -106,7 +106,7 @@ def run_profiles(specs: list[Spec], protocol: ProfileProtocol, output: ProfileOu
     protocol.check_counting(["--repeats"] if protocol.repeats else [])
     settings = protocol.settings
     for spec in specs:
-        _check(spec, settings)
+        check_asked(spec, settings)
     store = output.open_store()
     found = _curve(specs, protocol, store)
     records = [record for each in found for record in each]
@@ -153,7 +153,7 @@ def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) ->
     if output.layers:
         settings = replace(settings, roofline=True)
     protocol.check_counting(["--repeats"] if protocol.repeats else [])
-    _check(spec, settings)
+    check_asked(spec, settings)
     if not protocol.no_measure:
         engines.check(spec, settings)
     store = output.open_store()
@@ -178,7 +178,7 @@ def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) ->
     return Exit.PARTLY_DONE if ended == Exit.DONE and store.unsaved else ended
 
 
-def _check(spec: Spec, settings: Settings) -> None:
+def check_asked(spec: Spec, settings: Settings) -> None:
     """Raise UsageError where a network cannot be measured as asked, before anything is built."""
     if settings.weights:
         from archbench.measure.job.checkpoint import check_weights

@@ -34,20 +34,15 @@ class ExportError(Exception):
 
 @dataclass(frozen=True)
 class Exported:
-    """An ONNX file: its input is `images`, its outputs are the tensors of the raw predictions.
-
-    `tree` is their structure, as torch.utils._pytree has it.
+    """An ONNX file: its input is `images`; its outputs are the tensors of the raw predictions in
+    their order, which `archbench.engines.outputs` puts together again.
     """
 
     path: Path
     seconds: float
     outputs: tuple[str, ...]
-    tree: pytree.TreeSpec
+    """Named by where they stand in the raw predictions: regions.proposals."""
     opset: int = OPSET
-
-    def rebuild(self, outputs: Sequence[Any]) -> Any:
-        """Make raw predictions, as eager gives them, of tensors in the order of `outputs`."""
-        return pytree.tree_unflatten(list(outputs), self.tree)
 
 
 def export(
@@ -59,17 +54,35 @@ def export(
     beyond 2 GB lie in a file beside it. Raises ExportError for a network that cannot be held.
     """
     start = time.perf_counter()
+    program = traced(network, images)
+    names = output_names(program)
     with torch.no_grad(), _quiet():
-        program = _traced(network, images)
-        converted = _converted(program, plain)
+        converted = _converted(program, names, plain)
     large = sum(_bytes(tensor) for tensor in program.state_dict.values()) > LARGEST_FILE
     converted.save(path, external_data=large)
-    names = tuple(str(value.name) for value in converted.model.graph.outputs)
+    return Exported(path, time.perf_counter() - start, names)
+
+
+def traced(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
+    """Have torch export a network as it runs on images; raises ExportError where that cannot be."""
+    try:
+        with torch.no_grad(), _quiet():
+            return torch.export.export(network, (images,), strict=False)
+    except Exception as error:  # A user's own network may raise anything.
+        raise ExportError(f"torch.export: {_first_line(error)}") from error
+
+
+def output_names(program: torch.export.ExportedProgram) -> tuple[str, ...]:
+    """Name the tensors of the raw predictions by where they stand there."""
     tree = program.call_spec.out_spec
     assert tree is not None
-    if tree.num_leaves != len(names):
-        raise ExportError(f"{tree.num_leaves} outputs became {len(names)}")
-    return Exported(path, time.perf_counter() - start, names, tree)
+    count = tree.num_leaves
+    places, _ = pytree.tree_flatten_with_path(pytree.tree_unflatten([*range(count)], tree))
+    words = (re.findall(r"\w+", pytree.keystr(place)) for place, _ in places)
+    names = tuple(".".join(each) or "output" for each in words)
+    if len({*names, INPUT}) > count:
+        return names
+    return tuple(f"output_{number}" for number in range(count))
 
 
 @contextmanager
@@ -86,14 +99,9 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _traced(network: nn.Module, images: Tensor) -> torch.export.ExportedProgram:
-    try:
-        return torch.export.export(network, (images,), strict=False)
-    except Exception as error:  # A user's own network may raise anything.
-        raise ExportError(f"torch.export: {_first_line(error)}") from error
-
-
-def _converted(program: torch.export.ExportedProgram, plain: frozenset[str]) -> Any:
+def _converted(
+    program: torch.export.ExportedProgram, names: Sequence[str], plain: frozenset[str]
+) -> Any:
     from archbench.engines.onnx.translations import PLAIN, TRANSLATIONS
 
     # What registers the operators: a network from elsewhere need not have loaded it.
@@ -106,11 +114,13 @@ def _converted(program: torch.export.ExportedProgram, plain: frozenset[str]) -> 
             dynamo=True,
             opset_version=OPSET,
             input_names=[INPUT],
+            output_names=names,
             custom_translation_table={
                 getattr(torch.ops.archbench, name).default: translation
                 for name, translation in table.items()
             },
             verbose=False,
+            # Engines fold constants themselves, and this takes ten times as long as all else.
             optimize=False,
         )
     except Exception as error:

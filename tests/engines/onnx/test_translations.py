@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from archbench.engines.agreement import dense_error
 from archbench.engines.onnx import export
+from archbench.engines.outputs import flattened, together
 from archbench.zoo.ops.deform import deform_conv2d
 from archbench.zoo.ops.proposals import detect, propose
 from archbench.zoo.ops.regions import (
@@ -214,12 +215,13 @@ def run(cases: dict[str, Case], path: Path, *, plain: frozenset[str] = frozenset
     pytest.importorskip("onnxscript", reason="torch exports to ONNX with onnxscript")
     onnxruntime = pytest.importorskip("onnxruntime", reason="ONNX Runtime runs the translations")
     images = torch.zeros(1, 3, 2, 2)
-    exported = export(Every(cases).eval(), images, path, plain=plain)
+    export(Every(cases).eval(), images, path, plain=plain)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    given = session.run(list(exported.outputs), {"images": images.numpy()})
-    return exported.rebuild([torch.from_numpy(each) for each in given])
+    given = session.run(None, {"images": images.numpy()})
+    form, _ = flattened({name: case() for name, case in cases.items()})
+    return together(form, [torch.from_numpy(each) for each in given])
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,272 @@
+"""Hold networks in ONNX Runtime and OpenVINO against eager: does each export, and is it the same?
+
+    python benchmarks/engines.py                            # every kind of detector, small inputs
+    python benchmarks/engines.py --batch 2 "resnet18 -d centernet256"
+    python benchmarks/engines.py --export-only --catalogue  # every detector, and every backbone
+
+Each network is a process of its own, one at a time. Its weights are drawn and calibrated as for a
+measurement. It is run on random numbers and on a picture: where random inputs look alike to a
+network, a broken engine may pass. A row says how long the export took and how large the file is,
+and of each engine the largest difference of an output over the largest number of the reference, and
+on each of the two inputs the shares of boxes chosen inside the network and of final detections that
+are the same. Where an output is the same and detections are not, look at their scores: of a network
+without normalisation many are 1, and which of them are kept hangs on the last digit.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import shlex
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+NETWORKS = (
+    "vovnet39 -d refinedet --size 192",
+    "vgg16 -d ssd300",
+    "ds-64-192-48-1 -d dsod300",
+    "resnet50 -d retinanet --size 256",
+    "darknet53 -d yolov3 --size 224",
+    "cspresnext50 -d panet-spp --size 256",
+    "efficientnet-b0 -d prn --size 224",
+    "resnet18 -d centernet --size 256",
+    "resnet18 -d ttfnet --size 256",
+    "resnet50 -d faster-rcnn --size 300 --proposals 50",
+    "vgg16 -d faster-rcnn-caffe --size 400x304 --proposals 50",
+    "resnet50 -d faster-rcnn-c4 --size 400x304 --proposals 50",
+    "resnet50 -d faster-rcnn-fpn --size 320x256 --proposals 100",
+    "resnet50 -d rfcn --size 300",
+    "resnet50 -d rfcn-caffe --size 400x304",
+    "resnet50 -d mask-rcnn-fpn --size 320x256 --proposals 100",
+    "snet146 -d thundernet --size 224",
+    "hourglass104 -d cornernet --size 255",
+    "vgg16 -d m2det --size 320",
+    "vovnet27-slim",
+    "resnet50",
+    "mobilenet",
+    "densenet121",
+    "hardnet68",
+    "cspdarknet53",
+)
+ENGINES = ("onnxruntime", "openvino")
+THREADS = 2
+
+
+def arguments() -> argparse.Namespace:
+    """Parse the command line."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("networks", nargs="*", help="as `archbench profile` takes them")
+    parser.add_argument("--batch", type=int, default=1)
+    parser.add_argument("--catalogue", action="store_true", help="all that can be built by default")
+    parser.add_argument("--export-only", action="store_true")
+    parser.add_argument("--limit-s", type=float, default=600)
+    parser.add_argument("--json", type=Path, help="a file to which each row is appended")
+    parser.add_argument("--one", action="store_true", help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def main() -> int:
+    """Print a row a network."""
+    given = arguments()
+    if given.one:
+        print(json.dumps(hold(given.networks[0], given.batch, given.export_only)))
+        return 0
+    networks = given.networks or (catalogue() if given.catalogue else NETWORKS)
+    heading = ("network", "export s", "MB", *(f"{e}: error, chosen, matched" for e in ENGINES))
+    print(_line(heading))
+    for network in networks:
+        row = in_a_process(network, given)
+        if given.json:
+            with given.json.open("a", encoding="utf-8") as out:
+                out.write(json.dumps(row) + "\n")
+        print(_line(_cells(row)), flush=True)
+    return 0
+
+
+def catalogue() -> Iterator[str]:
+    """Every detector on its first backbone, and every backbone's first network alone."""
+    from archbench.zoo.catalogue import BACKBONES, DETECTORS
+
+    raise NotImplementedError(BACKBONES, DETECTORS)
+
+
+def in_a_process(network: str, given: argparse.Namespace) -> dict[str, Any]:
+    """Run one network in a process of its own, so that its memory is free afterwards."""
+    asked = [sys.executable, __file__, "--one", "--batch", str(given.batch), network]
+    asked += ["--export-only"] * given.export_only
+    try:
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=given.limit_s)
+    except subprocess.TimeoutExpired:
+        return {"network": network, "why_not": f"longer than {given.limit_s:g} s"}
+    if done.returncode:
+        last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        return {"network": network, "why_not": f"ended with {done.returncode}: {last}"}
+    return {"network": network, **json.loads(done.stdout.strip().splitlines()[-1])}
+
+
+def hold(network: str, batch: int, export_only: bool) -> dict[str, Any]:
+    """Export a network, run it in each engine and compare."""
+    import torch
+
+    from archbench.api import build_spec
+    from archbench.engines.onnx import ExportError, export
+    from archbench.measure.job.weights import calibrate, initialise
+
+    torch.set_num_threads(THREADS)
+    spec = spec_of(network, batch)
+    module: Any = build_spec(spec)
+    initialise(module, 0)
+    generator = torch.Generator().manual_seed(0)
+    shape = (3, spec.height, spec.width)
+    random = torch.randn(batch, *shape, generator=generator)
+    calibrate(module, torch.randn(2, *shape, generator=generator))
+    inputs = {"random": random, "picture": pictures(module, batch, (spec.width, spec.height))}
+    with tempfile.TemporaryDirectory() as folder:
+        row: dict[str, Any] = {}
+        for engine, plain in (
+            (ENGINES[0], frozenset[str]()),
+            (ENGINES[1], frozenset({"deform_conv2d"})),
+        ):
+            path = Path(folder) / f"{engine}.onnx"
+            try:
+                exported = export(module, random, path, plain=plain)
+            except ExportError as error:
+                return {"why_not": str(error)}
+            row["export_s"] = round(exported.seconds, 1)
+            row["mb"] = round(
+                sum(f.stat().st_size for f in path.parent.glob(f"{path.name}*")) / 1e6
+            )
+            if export_only:
+                return row
+            try:
+                row[engine] = compared(module, RUNNERS[engine](path), inputs)
+            except Exception as error:
+                row[engine] = {"why_not": str(error).strip().replace("\n", " ")[:300]}
+            gc.collect()
+    return row
+
+
+def spec_of(network: str, batch: int) -> Any:
+    """Resolve a network as the command line writes it."""
+    from archbench.zoo import catalogue
+
+    parser = argparse.ArgumentParser()
+    parser.add_argument("backbone")
+    parser.add_argument("-d", "--detector")
+    parser.add_argument("--size")
+    parser.add_argument("--proposals", type=int)
+    asked = parser.parse_args(shlex.split(network))
+    options = {"proposals": asked.proposals} if asked.proposals else {}
+    return catalogue.resolve(
+        asked.backbone, asked.detector, size=asked.size, batch=batch, options=options
+    ).spec
+
+
+def pictures(module: Any, batch: int, size: tuple[int, int]) -> Any:
+    """Prepare pictures of a sky, a ground and some things on it, as the network's paper does."""
+    import torch
+
+    from archbench.api import Backbone
+
+    prepare = getattr(module, "preparation", Backbone.preparation)
+    generator = torch.Generator().manual_seed(7)
+    prepared = []
+    for _ in range(batch):
+        light = torch.linspace(220, 60, 375)[:, None].expand(375, 500)
+        picture = torch.stack([light * tint for tint in (0.6, 0.8, 1.0)])
+        for _ in range(12):
+            left, top = (int(torch.randint(0, n, (), generator=generator)) for n in (440, 320))
+            wide, tall = (int(torch.randint(20, 180, (), generator=generator)) for _ in range(2))
+            tint = torch.rand((3, 1, 1), generator=generator) * 255
+            picture[:, top : top + tall, left : left + wide] = tint
+        picture += torch.randn(picture.shape, generator=generator) * 6
+        prepared.append(prepare(picture.clamp(0, 255).to(torch.uint8), size).image)
+    return torch.stack(prepared)
+
+
+def compared(module: Any, run: Callable[[Any], Any], inputs: Any) -> dict[str, Any]:
+    """Give how far an engine agrees with eager on each of the inputs, and the worse of both."""
+    import torch
+
+    from archbench.engines.agreement import chosen_share, dense_error, matched_share
+    from archbench.engines.outputs import flattened, together
+
+    row: dict[str, Any] = {}
+    for name, images in inputs.items():
+        with torch.no_grad():
+            reference = module(images)
+            form, _ = flattened(reference)
+            given = together(form, [torch.from_numpy(each) for each in run(images.numpy())])
+            detects = hasattr(module, "postprocess")
+            found, expected = (
+                (module.postprocess(given), module.postprocess(reference)) if detects else ([], [])
+            )
+        row[name] = {
+            "error": dense_error(given, reference),
+            "chosen": chosen_share(given, reference),
+            "matched": matched_share(found, expected),
+            "detections": sum(map(len, expected)),
+        }
+    return row
+
+
+def onnxruntime(path: Path) -> Callable[[Any], Any]:
+    """Load a file into ONNX Runtime."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = THREADS
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return lambda images: session.run(None, {"images": images})
+
+
+def openvino(path: Path) -> Callable[[Any], Any]:
+    """Load a file into OpenVINO, in fp32."""
+    import openvino
+
+    settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": THREADS}
+    compiled = openvino.compile_model(path, "CPU", settings)
+    return lambda images: [each.copy() for each in compiled(images).values()]
+
+
+RUNNERS = {"onnxruntime": onnxruntime, "openvino": openvino}
+
+
+def _cells(row: dict[str, Any]) -> tuple[str, ...]:
+    """A row as text."""
+    if "why_not" in row:
+        return (row["network"], "", "", row["why_not"])
+    return (
+        row["network"],
+        str(row["export_s"]),
+        str(row["mb"]),
+        *(_told(row[engine]) for engine in ENGINES if engine in row),
+    )
+
+
+def _told(found: dict[str, Any]) -> str:
+    if "why_not" in found:
+        return str(found["why_not"])[:120]
+    worst = max(each["error"] for each in found.values())
+    chosen, matched = (
+        "/".join("-" if each[word] is None else f"{each[word]:.3f}" for each in found.values())
+        for word in ("chosen", "matched")
+    )
+    return f"{worst:.1e}  {chosen}  {matched}"
+
+
+def _line(cells: tuple[str, ...]) -> str:
+    return "  ".join(
+        cell.ljust(width) for cell, width in zip(cells, (44, 8, 5, 34, 34), strict=False)
+    ).rstrip()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
