@@ -64,6 +64,12 @@ LIBRARIES = {
                     default="none",
                     help="maps of a plain transformer, all of one stride, at four (ViTDet)",
                 ),
+                Option(
+                    "fused",
+                    values=(False, True),
+                    default=False,
+                    help="branches and norms that timm joins into one convolution before it runs",
+                ),
             ),
         ),
         Library("torchvision", "pytorch/vision"),

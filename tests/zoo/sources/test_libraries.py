@@ -27,7 +27,15 @@ def test_a_library_is_asked_once_for_what_it_offers(
 ) -> None:
     timm = library.LIBRARIES["timm"]
     first = listing.listing_of(timm)
-    assert list(first.networks) == ["chain", "unpadded", "last", "pairs", "plain"]
+    assert list(first.networks) == [
+        "chain",
+        "unpadded",
+        "last",
+        "pairs",
+        "branched",
+        "bound",
+        "plain",
+    ]
     assert first.networks["chain"]["input"] == "64x64"
     listing.listing_of.cache_clear()
     monkeypatch.setattr(subprocess, "run", lambda *_, **__: pytest.fail("it is asked again"))
@@ -91,10 +99,10 @@ def test_list_shows_a_library_s_networks(
         "timm:chain",
         "timm:plain",
     ]
-    assert "2 of the 5 networks of timm" in out
+    assert "2 of the 7 networks of timm" in out
     assert run(["list", "timm:", "--json"]) == 0
     listed = json.loads(capsys.readouterr().out)
-    assert len(listed["networks"]) == 5
+    assert len(listed["networks"]) == 7
     kinds = {network["name"]: network["kind"] for network in listed["networks"]}
     assert kinds["timm:chain"] == "backbone, classifier"
     assert kinds["timm:plain"] == "backbone"

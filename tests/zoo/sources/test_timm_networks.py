@@ -10,6 +10,7 @@ import torch
 
 import archbench
 from archbench.spec import UsageError
+from archbench.zoo import catalogue
 from archbench.zoo.contracts import Backbone
 
 CHAIN_MACS = sum(
@@ -68,6 +69,14 @@ def test_channels_last_are_turned() -> None:
     assert torch.equal(maps[-1], x)
 
 
+def test_branches_are_fused_where_that_is_asked_for() -> None:
+    fused = archbench.cost("timm:branched", "retinanet", size=64, fused=True)
+    assert backbone_macs(fused) == CHAIN_MACS
+    assert backbone_macs(archbench.cost("timm:branched", "retinanet", size=64)) > CHAIN_MACS
+    spec = catalogue.resolve("timm:branched", "retinanet", size=64, fused=False).spec
+    assert spec.options == ()
+
+
 def test_a_plain_transformer_is_built_for_its_size_on_a_pyramid() -> None:
     with pytest.raises(UsageError, match="no c3; all its maps are at stride 16: --option py"):
         archbench.cost("timm:plain", "retinanet", size=96)
@@ -89,6 +98,7 @@ def test_a_plain_transformer_is_built_for_its_size_on_a_pyramid() -> None:
     [
         (("timm:unpadded", "retinanet"), {"size": 64}, "map at stride 8 is 7x7 there"),
         (("timm:plain", "retinanet"), {"size": 72, "pyramid": "simple"}, "it takes 96x96"),
+        (("timm:bound", "retinanet"), {"size": 96}, r"does not take 96x96 \(.*; it takes 64x64$"),
         (("timm:chain", "retinanet"), {"size": 64, "pyramid": "simple"}, "are at 2, 4, 8, 16, 32"),
         (("timm:chain",), {"pyramid": "simple"}, "there is no detector|there is none"),
         (("timm:chain", "retinanet"), {"size": 64, "depth": 3}, "unexpected keyword argument"),
@@ -112,8 +122,6 @@ def test_a_chain_is_cut_for_two_stages() -> None:
 
 
 def test_a_name_keeps_its_tag_and_is_written_again(tmp_path: Path) -> None:
-    from archbench.zoo import catalogue
-
     spec = catalogue.resolve("timm:chain.a_tag", "retinanet", size=96, width=8).spec
     assert spec.command() == (
         "archbench profile timm:chain.a_tag --detector retinanet --size 96x96 --classes 80 "

@@ -14,6 +14,8 @@ from archbench.spec import UsageError
 from archbench.tracebacks import first_line
 from archbench.zoo.catalogue.entry import Entry
 from archbench.zoo.contracts import Backbone
+from archbench.zoo.sources.chains import norm_of
+from archbench.zoo.sources.fitting import Size
 from archbench.zoo.sources.library import drawn, facts, importable, load
 from archbench.zoo.sources.timm.maps import (
     LEVELS,
@@ -22,7 +24,7 @@ from archbench.zoo.sources.timm.maps import (
     SimplePyramid,
     TimmBackbone,
 )
-from archbench.zoo.sources.timm.network import Network, Options, Size, chain_of, norm_of
+from archbench.zoo.sources.timm.network import Network, Options, chain_of
 from archbench.zoo.sources.timm.probe import probed
 
 __all__ = ["facts", "importable", "listing", "make"]
@@ -31,8 +33,9 @@ __all__ = ["facts", "importable", "listing", "make"]
 def make(entry: Entry, arguments: Options) -> nn.Module:
     """Make a classifier, or a backbone where `taps` are among the arguments.
 
-    `size` is the input's width and height, `pyramid` "simple" or "none"; all else is timm's own.
-    Raises UsageError for what timm does not make and for an input that it does not take.
+    `size` is the input's width and height, `pyramid` "simple" or "none", `fused` whether branches
+    are joined; all else is timm's own. Raises UsageError for what timm does not make and for an
+    input that it does not take.
     """
     options = drawn(arguments)
     size, taps, classes = (options.pop(key, None) for key in ("size", "taps", "classes"))
@@ -41,7 +44,7 @@ def make(entry: Entry, arguments: Options) -> nn.Module:
         raise UsageError("a pyramid stands under a detector, and there is none")
     if classes is not None:
         options["num_classes"] = classes
-    network = Network(entry.builder, options)
+    network = Network(entry.builder, options, bool(options.pop("fused", False)))
     try:
         if taps is None:
             return network.create(size)

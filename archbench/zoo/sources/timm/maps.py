@@ -56,19 +56,6 @@ class ChannelsFirst(nn.Module):
         return [m.permute(0, 3, 1, 2) for m in maps] if self.turns else maps
 
 
-class Turned(nn.Module):
-    """A step with channels last within a chain whose maps are [B, C, H, W]."""
-
-    def __init__(self, step: nn.Module, *, reads_images: bool) -> None:
-        super().__init__()
-        self.step = step
-        self.reads_images = reads_images
-
-    def forward(self, x: Tensor) -> Tensor:
-        made: Tensor = self.step(x if self.reads_images else x.permute(0, 2, 3, 1))
-        return made.permute(0, 3, 1, 2)
-
-
 class SimplePyramid(nn.Module):
     """Maps at strides 4 to 32 out of one at 16 (Li et al., Exploring Plain Vision Transformer
     Backbones for Object Detection, section 3), without the convolutions that a detector's own neck

@@ -7,28 +7,34 @@ from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
-from torch.nn.modules.batchnorm import _BatchNorm
 
 from archbench.zoo.contracts import Preparation, Stage
-from archbench.zoo.layers import Norm
+from archbench.zoo.sources.chains import turned
+from archbench.zoo.sources.fitting import Size
 from archbench.zoo.sources.library import load
-from archbench.zoo.sources.timm.maps import Turned, is_channels_last
+from archbench.zoo.sources.timm.maps import is_channels_last
 
-Size = tuple[int, int]
 Options = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Network:
-    """A network as it is asked of timm."""
+    """A network as it is asked of timm, and whether its branches are joined as it joins them."""
 
     name: str
     options: Options
+    is_fused: bool = False
 
     @property
     def config(self) -> Any:
         """What timm says of it and its weights."""
         return load("timm").get_pretrained_cfg(self.name)
+
+    @property
+    def size(self) -> Size:
+        """The input that it is published with, width and height."""
+        _, height, width = self.config.input_size
+        return width, height
 
     def preparation(self) -> Preparation:
         """What is done to pictures before it sees them."""
@@ -38,7 +44,8 @@ class Network:
         """Make it on torch's default device, for images of `size` where it is bound to one."""
         bound = {"img_size": size[::-1]} if self.config.fixed_input_size else {}
         options = bound | self.options | asked
-        return load("timm").create_model(self.name, pretrained=False, **options)
+        made = load("timm").create_model(self.name, pretrained=False, **options)
+        return load("timm").utils.reparameterize_model(made.eval()) if self.is_fused else made
 
     def features(self, size: Size, indices: Sequence[int] | None = None) -> nn.Module:
         """Make what gives maps, those that timm gives unasked or those of some of its indices."""
@@ -77,19 +84,4 @@ def chain_of(features: nn.Module) -> dict[str, nn.Module]:
         }
     else:
         steps = {}
-    if not is_channels_last(features):
-        return steps
-    first = next(iter(steps), None)
-    return {name: Turned(step, reads_images=name == first) for name, step in steps.items()}
-
-
-def norm_of(network: nn.Module) -> Norm:
-    """What necks and heads are normalised by: as the network is, if by groups; else by batches,
-    where it is at all.
-    """
-    layers = [layer for layer in network.modules() if "norm" in type(layer).__name__.lower()]
-    if any(isinstance(layer, _BatchNorm) for layer in layers):
-        return "bn"
-    if any(isinstance(layer, nn.GroupNorm) and layer.num_groups > 1 for layer in layers):
-        return "gn"
-    return "bn" if layers else None
+    return turned(steps) if is_channels_last(features) else steps

@@ -102,6 +102,48 @@ def pairs(*, features_only=False, out_indices=range(5)):
     return net
 
 
+class Branches(nn.Module):
+    """Two convolutions that are one once they are fused."""
+
+    def __init__(self, conv):
+        super().__init__()
+        self.conv, self.beside = conv, nn.Conv2d(conv.in_channels, conv.out_channels, 1, 2)
+
+    def forward(self, x):
+        return self.conv(x) + self.beside(x)
+
+    def fuse(self):
+        return self.conv
+
+
+def branched(*, features_only=False, out_indices=range(5)):
+    net = chain(features_only=True, out_indices=out_indices)
+    for name in list(net):
+        net[name][0] = Branches(net[name][0])
+    return net
+
+
+class Bound(nn.Module):
+    """A step that takes one map alone."""
+
+    def forward(self, x):
+        return x.reshape(-1, 64, 2, 2)
+
+
+def bound(*, features_only=False, out_indices=range(5)):
+    net = chain(features_only=True, out_indices=out_indices)
+    list(net.values())[-1].append(Bound())
+    return net
+
+
+def reparameterize_model(net):
+    for name, child in net.named_children():
+        if hasattr(child, "fuse"):
+            setattr(net, name, child.fuse())
+        reparameterize_model(child)
+    return net
+
+
 class Plain(nn.Module):
     """A plain transformer's outside: patches, and positions for one size."""
 
@@ -128,9 +170,12 @@ NETWORKS = {
     "unpadded": (lambda **options: chain(padding=0, **options), Config()),
     "last": (channels_last, Config()),
     "pairs": (pairs, Config()),
+    "branched": (branched, Config()),
+    "bound": (bound, Config()),
     "plain": (Plain, Config(fixed=True, num_classes=0)),
 }
 models = SimpleNamespace(FeatureListNet=FeatureListNet)
+utils = SimpleNamespace(reparameterize_model=reparameterize_model)
 
 
 def list_models(pretrained=False):

@@ -1,4 +1,5 @@
-"""Networks of torchvision, whole: classifiers, detectors, and networks that segment.
+"""Networks of torchvision, whole: classifiers, detectors, and networks that segment. Classifiers
+stand under detectors too.
 
 No weights are loaded, nor are those of a detector's backbone.
 """
@@ -16,29 +17,37 @@ from archbench.tracebacks import first_line
 from archbench.zoo.catalogue.entry import Entry
 from archbench.zoo.contracts import DARKNET, Preparation
 from archbench.zoo.sources.library import drawn, facts, importable, load
+from archbench.zoo.sources.torchvision.maps import tapped
 
 __all__ = ["facts", "importable", "listing", "make"]
 
 CLASSIFIER, DETECTOR, SEGMENTER = "classifier", "detector", "segmenter"
 SEGMENTER_INPUT = "520x520"
+PLAIN = "vit_"
+"""What the names of plain transformers begin with."""
 
 
 def make(entry: Entry, arguments: dict[str, Any]) -> nn.Module:
-    """Make a network; `size` is the input's width and height, to which a detector's own transform
-    is set, and `classes` counts those besides the background.
+    """Make a network, or a backbone where `taps` are among the arguments; `size` is the input's
+    width and height, to which a detector's own transform is set, and `classes` counts those besides
+    the background.
 
     Other arguments are torchvision's own; without `rpn_nms_thresh` a second stage sees as many
     proposals as it lets through, whatever the weights. Raises UsageError for what it does not make.
     """
     options = drawn(arguments)
     size, taps, classes = (options.pop(key, None) for key in ("size", "taps", "classes"))
-    if taps is not None:
-        raise UsageError("networks of torchvision run whole; timm has backbones for detectors")
     kind = _kinds()[entry.builder]
     if classes is not None:
         options["num_classes"] = classes + (kind != CLASSIFIER)
+    if taps is not None:
+        _check_maps(entry.builder, kind)
     try:
         network = _create(entry.builder, kind, options)
+        if taps is not None:
+            return tapped(network, size, taps, entry.size)
+    except UsageError:
+        raise
     except Exception as error:  # Builders raise anything for options that they do not take.
         raise UsageError(first_line(error) or f"it raises {type(error).__name__}") from error
     if kind != DETECTOR:
@@ -48,10 +57,21 @@ def make(entry: Entry, arguments: dict[str, Any]) -> nn.Module:
     return Pictures(network, size)
 
 
+def _check_maps(name: str, kind: str) -> None:
+    """Raise UsageError for what gives a detector no maps."""
+    if kind != CLASSIFIER:
+        raise UsageError(f"it is a {kind} and runs whole: classifiers stand under detectors")
+    if name.startswith(PLAIN):
+        raise UsageError(
+            "it is a plain transformer, whose maps are all of one stride: timm's stand on a pyramid"
+        )
+
+
 def listing() -> dict[str, dict[str, dict[str, str]]]:
     """Say what torchvision offers: the kind and the input of each network."""
     networks = {
-        name: {"input": _input(name, kind), "kind": kind} for name, kind in _kinds().items()
+        name: {"input": _input(name, kind), "kind": _offered(name, kind)}
+        for name, kind in _kinds().items()
     }
     return {"networks": networks, "variants": {}}
 
@@ -100,6 +120,14 @@ def _kinds() -> dict[str, str]:
     models = load("torchvision").models
     parts = {CLASSIFIER: models, DETECTOR: models.detection, SEGMENTER: models.segmentation}
     return {name: kind for kind, part in parts.items() for name in models.list_models(module=part)}
+
+
+def _offered(name: str, kind: str) -> str:
+    """What a network can be: a classifier is a backbone as well, but for plain transformers, which
+    give no maps.
+    """
+    gives_maps = kind == CLASSIFIER and not name.startswith(PLAIN)
+    return f"backbone, {kind}" if gives_maps else kind
 
 
 def _input(name: str, kind: str) -> str:
