@@ -50,6 +50,7 @@ __all__ = [
     "hand_over",
     "mean_square",
     "own_code",
+    "own_options",
 ]
 
 IMAGES = "one batch of images [B, 3, H, W]"
@@ -269,6 +270,13 @@ def own_code(spec: Spec) -> dict[str, Any]:
     file, and the modules beside it that the hash in its name does not cover.
     """
     return sources.facts(catalogue.network(spec).backbone) if spec.origin else {}
+
+
+def own_options(spec: Spec) -> dict[str, Any]:
+    """Every option of a network that is from elsewhere, by its own signature where it has one."""
+    network = catalogue.network(spec)
+    own = {key: network.options[key] for key, _ in spec.options if key in network.options}
+    return sources.settled(network.backbone, own)
 
 
 def blamed_on_plugin(error: BaseException, spec: Spec) -> str:

@@ -66,6 +66,11 @@ def is_ours(spec: Spec) -> bool:
     return not catalogue.network(spec).plugin_files
 
 
+def plugins_of(spec: Spec) -> tuple[str, ...]:
+    """The files of plug-ins that a network is from; none where no part of it is listed by one."""
+    return () if spec.origin in (ONNX, MODULE) else catalogue.network(spec).plugins
+
+
 def report_of(data: Any) -> CostReport:
     """Read a report out of plain data; raises msgspec.ValidationError where that is none."""
     return msgspec.convert(data, CostReport)

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import re
 import shlex
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, TypeAlias
 
@@ -189,9 +190,9 @@ class Spec:
             parts.append(f"with {', '.join(json.loads(self.unknown))} of a later archbench")
         return ", ".join(parts)
 
-    def command(self) -> str:
-        """The command line that profiles this spec; of a module in Python, which no command line
-        names, a comment that says so.
+    def command(self, plugins: Sequence[str] = ()) -> str:
+        """The command line that profiles this spec, which plug-in files may list; of a module in
+        Python, which no command line names, a comment that says so.
         """
         if self.origin == MODULE:
             return f"# archbench.measure in Python, of {self}"
@@ -207,6 +208,8 @@ class Spec:
             words.append("--train")
         for key, value in self.options:
             words += ["--option", f"{key}={format_value(value)}"]
+        for file in plugins:
+            words += ["--plugin", file]
         return shlex.join(words)
 
     def to_dict(self) -> dict[str, Any]:

@@ -195,7 +195,7 @@ def _plain_suite(suite: Suite) -> dict[str, Any]:
     members = [
         {
             "label": member.label,
-            "command": member.spec.command() if member.spec else None,
+            "command": catalogue.network(member.spec).command if member.spec else None,
             "why": member.why or None,
             "approximate": member.approximate or None,
         }

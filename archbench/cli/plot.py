@@ -218,7 +218,7 @@ def _network(text: str) -> Spec:
     from archbench.zoo import catalogue
 
     name, *settings = text.split(",")
-    backbone, _, detector = name.partition("+")
+    backbone, plus, detector = name.partition("+")
     given: dict[str, Any] = {"size": None, "classes": None}
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -230,7 +230,11 @@ def _network(text: str) -> Spec:
         given[key] = value.strip() if key == "size" else parse_value(value.strip())
         if key in ("classes", "batch") and type(given[key]) is not int:
             raise UsageError(f"--network {text}: {key} is {value.strip()!r}, no whole number")
-    return catalogue.resolve(backbone.strip(), detector.strip() or None, **given).spec
+    if plus and not detector.strip():
+        raise UsageError(f"--network {text}: no detector is named after the +")
+    call = {key: given.pop(key) for key in ("size", "classes", "batch", "mode") if key in given}
+    head = detector.strip() or None
+    return catalogue.resolve(backbone.strip(), head, **call, options=given).spec
 
 
 def _layers(spec: Spec) -> Sequence[Layer]:

@@ -232,10 +232,11 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
     ended = _exit(records, asked, interrupted=bool(heard))
     per_network = outcomes(records)
     if asked.form == "json":
+        plugins = {record.spec: record.conditions.get("plugins", ()) for record in records}
         run_data = {"run_id": order.run_id, "order_seed": order.seed, "repeats": order.repeats}
         networks = [
             {
-                "command": outcome.spec.command(),
+                "command": outcome.spec.command(plugins.get(outcome.spec, ())),
                 "engine": outcome.engine,
                 "ok": outcome.ok,
                 "latency_ms": outcome.times_ms,
@@ -306,7 +307,11 @@ def _exit(records: Sequence[Record], asked: Asked, *, interrupted: bool) -> Exit
 
 def _endings(records: Sequence[Record]) -> list[dict[str, Any]]:
     return [
-        {"record_id": record.record_id, "command": record.spec.command(), "status": record.status}
+        {
+            "record_id": record.record_id,
+            "command": record.spec.command(record.conditions.get("plugins", ())),
+            "status": record.status,
+        }
         | {"reason": asdict(record.reason) if record.reason else None}
         for record in records
     ]

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from archbench.cli.formats import print_tables, table_width
 from archbench.records import Record, Store
 from archbench.spec import Spec
+from archbench.zoo import catalogue
 
 if TYPE_CHECKING:
     from archbench.measure.sweep.plans import Forecast, Queue
@@ -63,7 +64,7 @@ def show_plan(queues: Sequence[Queue], asked: Asked) -> None:
     jobs = [job for queue in queues for job in queue.jobs]
     if asked.form == "json":
         planned = [
-            {"place": queue.place.name, "command": job.spec.command()}
+            {"place": queue.place.name, "command": catalogue.network(job.spec).command}
             | {"engine": job.settings.engine, **job.conditions}
             for queue in queues
             for job in queue.jobs

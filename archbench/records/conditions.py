@@ -73,6 +73,8 @@ class Environment(TypedDict, total=False):
     """The file of an ONNX graph or of an exported program."""
     code_allowed: bool
     """Whether code in that file was let run."""
+    plugin_files: list[str]
+    """The files of plug-ins that a network is from."""
     module: str
     """The class of a module that was handed over in Python."""
     module_travelled_as: str
@@ -153,7 +155,13 @@ class Conditions(TypedDict, total=False):
     """The device on which a network from elsewhere was counted: meta, by shapes, or cpu."""
     inputs: str
     weights: str
-    """Of a network that brings its own: that they are."""
+    """Of a network that brings its own: that they are; of one from elsewhere, what kept those that
+    were drawn from being calibrated as all are.
+    """
+    options: dict[str, Any]
+    """Every option of a user's own network, by its signature; text for what is no plain value."""
+    plugins: list[str]
+    """The files of plug-ins that a network is from, as they are written from the working folder."""
     caches: str
     """What a timed call finds there: warm, or emptied before each call."""
     loss: str

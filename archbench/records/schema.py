@@ -158,7 +158,10 @@ class Record:
         """The command line that makes such a record: of the same network, with the same
         settings.
         """
-        return self.spec.command() + (self.settings.flags() if self.settings else " --no-measure")
+        network = self.spec.command(self.conditions.get("plugins", ()))
+        allowed = " --allow-code" if self.environment.get("code_allowed") else ""
+        measured = self.settings.flags() if self.settings else " --no-measure"
+        return f"{network}{allowed}{measured}"
 
     def to_dict(self) -> dict[str, Any]:
         """Give the record as plain data, ready for JSON and UTF-8."""

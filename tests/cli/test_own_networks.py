@@ -51,6 +51,8 @@ def test_a_whole_network_is_measured_as_it_is(capsys: Capture) -> None:
     )
     assert found["spec"]["classes"] is None
     assert found["conditions"]["counted_on"] == "meta"
+    assert found["spec"]["options"] == {}
+    assert found["conditions"]["options"] == {"width": 1.0}
     assert found["environment"]["code_file"] == str(Path("tiny_detector.py").resolve())
 
 

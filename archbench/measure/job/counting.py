@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from archbench import child
-from archbench.known import find_cost, report_of
+from archbench.known import find_cost, plugins_of, report_of
 from archbench.measure.job.result import Outcome, Result
 from archbench.reasons import Status
 from archbench.records import Record
@@ -46,6 +46,7 @@ class Counted:
     def record(self, environment: Environment, run_id: str = "") -> Record:
         """Give it as a record made in an environment."""
         found = self.result or Result()
+        found.note_plugins(plugins_of(self.spec))
         return Record(
             spec=self.spec,
             settings=None,

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from archbench import engines
-from archbench.api import CostReport, cost_spec, own_code
+from archbench.api import CostReport, cost_spec, own_code, own_options
+from archbench.known import plugins_of
 from archbench.measure.job import preparing
 from archbench.measure.job.agreeing import agree, differs, flagged
 from archbench.measure.job.bench import Bench
@@ -181,6 +182,9 @@ def count(spec: Spec, result: Result) -> CostReport:
             result.conditions["count_notes"] = list(counted.notes)
         result.conditions["seen_size"] = seen_size(counted)
         result.environment |= cast(Environment, own_code(spec))
+        if options := own_options(spec):
+            result.conditions["options"] = options
+    result.note_plugins(plugins_of(spec))
     return counted
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from pathlib import Path
@@ -41,6 +42,12 @@ class Result:
     environment: Environment = field(default_factory=Environment)
     conditions: Conditions = field(default_factory=Conditions)
     phases: dict[str, float] = field(default_factory=dict)
+
+    def note_plugins(self, files: Sequence[str]) -> None:
+        """Note the files of plug-ins that the network is from, if any."""
+        if files:
+            self.environment["plugin_files"] = [*files]
+            self.conditions["plugins"] = [os.path.relpath(file) for file in files]
 
     def write(self, folder: Path) -> None:
         """Replace the file, whole or not at all."""

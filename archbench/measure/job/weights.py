@@ -15,6 +15,9 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from archbench.measure.job.out_of_memory import is_out_of_memory
+from archbench.tracebacks import first_line
+
 VARIANCE_FLOOR = 0.1
 """The least variance that calibration gives a channel, as a share of its layer's mean."""
 
@@ -53,15 +56,41 @@ def calibrate(network: nn.Module, images: Tensor) -> None:
     for layer in norms:
         layer.train()
         layer.momentum = 1.0
-    with torch.no_grad():
-        network(images)
-    for layer, momentum in zip(norms, momenta, strict=True):
-        layer.momentum = momentum
+    try:
+        with torch.no_grad():
+            network(images)
+    finally:
+        for layer, momentum in zip(norms, momenta, strict=True):
+            layer.momentum = momentum
+        network.eval()
+    for layer in norms:
         if layer.running_var is not None:
             layer.running_var.copy_(
                 layer.running_var.maximum(VARIANCE_FLOOR * layer.running_var.mean())
             )
-    network.eval()
+
+
+def calibrate_as_it_can(network: nn.Module, images: Tensor, batch: Tensor) -> str:
+    """Calibrate a network from elsewhere on `images`, or on the one `batch` that it may take; say
+    what was done else than on the images, empty where nothing.
+
+    Where it takes neither in training mode its statistics stay as they were made.
+    """
+    norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
+    said = ""
+    for given in (images, batch):
+        try:
+            calibrate(network, given)
+        except Exception as error:
+            if is_out_of_memory(error):
+                raise
+            said = said or first_line(error) or type(error).__name__
+            continue
+        other = f"calibrated on {len(given)} image{'s' * (len(given) > 1)}, not {len(images)}"
+        return f"{other}: {said}" if said else ""
+    for layer in norms:
+        layer.reset_running_stats()
+    return f"drawn, not calibrated: {said}"
 
 
 def fold_batch_norms(network: nn.Module) -> tuple[int, int]:

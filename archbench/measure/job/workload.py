@@ -19,7 +19,12 @@ from archbench.measure.job.checkpoint import load_weights
 from archbench.measure.job.inputs import BUFFERS, Inputs
 from archbench.measure.job.pictures import load_pictures
 from archbench.measure.job.training import TrainingStep
-from archbench.measure.job.weights import calibrate, fold_batch_norms, initialise
+from archbench.measure.job.weights import (
+    calibrate,
+    calibrate_as_it_can,
+    fold_batch_norms,
+    initialise,
+)
 from archbench.measure.machine.device import Device
 from archbench.records.conditions import Conditions, Scene
 from archbench.settings import Settings
@@ -77,7 +82,11 @@ def with_weights(
         initialise(network, settings.seed)
     rows, typical = draw_inputs(spec, settings, network, conditions)
     network = network.to(device)
-    if is_drawn:
+    if is_drawn and spec.origin:
+        said = calibrate_as_it_can(network, typical.to(device), rows[0].to(device))
+        if said:
+            conditions["weights"] = said
+    elif is_drawn:
         calibrate(network, typical.to(device))
     return network, rows
 

@@ -321,6 +321,8 @@ def _conditions(record: Record) -> list[str]:
         warm = f"; caches: {caches}" if caches else ""
         notes.append(f"{sampled}; inputs: {record.conditions.get('inputs')}{warm}{loss}")
         notes += map(_warning, latency.flags)
+    if "weights" in record.conditions:
+        notes.append(f"weights: {record.conditions['weights']}")
     notes += _roofline(record.conditions.get("roofline"))
     load = record.conditions.get("postprocess_load")
     if load:

@@ -8,13 +8,22 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 from archbench.spec import UsageError
 from archbench.tracebacks import first_line
+
+
+class TakenError(Exception):
+    """Code from outside took away what the process needs."""
+
+
+NEEDED = ("sys", "builtins", "archbench", "torch")
+"""Modules without which a process goes on no more."""
 
 
 @contextmanager
@@ -28,8 +37,10 @@ def blamed(files: Collection[Path], failed: str) -> Iterator[None]:
         yield
         return
     try:
-        with _kept_going():
+        with _kept_going(), _kept_imports():
             yield
+    except TakenError as error:
+        raise UsageError(f"{failed}: {error} ({', '.join(map(str, files))})") from None
     except UsageError:
         raise
     except BaseException as error:
@@ -57,6 +68,37 @@ def _kept_going() -> Iterator[None]:
     finally:
         os._exit = end
         sys.stdout, sys.stderr = outputs
+
+
+@contextmanager
+def _kept_imports() -> Iterator[None]:
+    """Put back what this process imports from and has imported where any of it is taken away, and
+    raise TakenError then.
+    """
+    path, modules = [*sys.path], dict(sys.modules)
+    try:
+        yield
+    except BaseException as error:
+        taken = _put_back(path, modules)
+        if taken:
+            raise TakenError(taken) from error
+        raise
+    taken = _put_back(path, modules)
+    if taken:
+        raise TakenError(taken)
+
+
+def _put_back(path: Sequence[str], modules: Mapping[str, ModuleType]) -> str:
+    """Put back folders and modules if some are gone, and say which; empty where none are."""
+    are_gone = any(name in modules and name not in sys.modules for name in NEEDED)
+    if not are_gone and all(folder in sys.path for folder in path):
+        return ""
+    sys.path[:] = path
+    if not are_gone:
+        return "it takes folders off sys.path"
+    sys.modules.clear()
+    sys.modules.update(modules)
+    return "it takes modules that are in use out of sys.modules"
 
 
 def _is_interruption(error: BaseException, files: Collection[Path]) -> bool:

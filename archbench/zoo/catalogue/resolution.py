@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,19 @@ class Network:
     def libraries(self) -> dict[str, str | None]:
         """The versions of the library that it comes from, and of what that stands on."""
         return versions(self.spec.origin)
+
+    @property
+    def plugins(self) -> tuple[str, ...]:
+        """The plug-in files, asked for by --plugin, that list it."""
+        named = (
+            entry.plugin for entry in (self.backbone, self.detector) if entry and not entry.origin
+        )
+        return tuple(dict.fromkeys(name for name in named if name.endswith(".py")))
+
+    @property
+    def command(self) -> str:
+        """The command line that profiles it, with its plug-ins."""
+        return self.spec.command([os.path.relpath(file) for file in self.plugins])
 
     @property
     def options(self) -> Options:

@@ -7,12 +7,13 @@ turns what is made into a whole network or a backbone.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from archbench.spec import FILE, MODULE, ONNX, PROGRAM, UsageError, origin_of
+from archbench.spec import FILE, MODULE, ONNX, PROGRAM, OptionValue, UsageError, origin_of
 
 if TYPE_CHECKING:
     from archbench.zoo.catalogue.entry import Entry
@@ -100,6 +101,14 @@ def versions(origin: str) -> dict[str, str | None]:
     other.
     """
     found: dict[str, str | None] = import_module("archbench.zoo.sources.library").versions(origin)
+    return found
+
+
+def settled(entry: Entry, given: Mapping[str, OptionValue]) -> dict[str, Any]:
+    """Give every option of a user's own network with its value; of any other what was `given`."""
+    if origin_of(entry.name) != FILE:
+        return dict(given)
+    found: dict[str, Any] = import_module(_source(entry.name).making).settled(entry, given)
     return found
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
 from types import ModuleType
@@ -18,10 +19,13 @@ from typing import Any
 import torch
 from torch import nn
 
-from archbench.spec import UsageError
+from archbench.spec import OptionValue, UsageError
 from archbench.zoo.catalogue.entry import Entry
 from archbench.zoo.sources.code import Code, module_file, read_code
 from archbench.zoo.sources.files import code_of
+
+MOST_TEXT = 200
+"""Characters of a default that is no plain value."""
 
 
 def make(entry: Entry, arguments: dict[str, Any]) -> Any:
@@ -37,6 +41,37 @@ def make(entry: Entry, arguments: dict[str, Any]) -> Any:
         kind = type(found).__name__
         raise UsageError(f"it is an object of type {kind}, neither a class nor a function")
     return found(**arguments)
+
+
+def _found(entry: Entry) -> Any:
+    found: Any = load(code_of(entry))
+    for part in entry.builder.split("."):
+        if not hasattr(found, part):
+            raise UsageError(f"{entry.plugin} has no {part}")
+        found = getattr(found, part)
+    return found
+
+
+def settled(entry: Entry, given: Mapping[str, OptionValue]) -> dict[str, Any]:
+    """Give every option with its value: as given, or the signature's default; None and what is no
+    plain value as Python writes it.
+    """
+    with importable(entry):
+        found = _found(entry)
+        try:
+            signature = None if isinstance(found, nn.Module) else inspect.signature(found)
+        except (TypeError, ValueError):
+            signature = None
+        defaults = {
+            name: _plain(parameter.default)
+            for name, parameter in (signature.parameters if signature else {}).items()
+            if parameter.default is not parameter.empty and name not in entry.told.values()
+        }
+    return {**defaults, **given}
+
+
+def _plain(value: Any) -> OptionValue:
+    return value if isinstance(value, bool | int | float | str) else repr(value)[:MOST_TEXT]
 
 
 def facts(entry: Entry) -> dict[str, Any]:

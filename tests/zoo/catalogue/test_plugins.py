@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -233,6 +234,49 @@ def test_a_builder_that_is_not_there_is_one_line(
         == 2
     )
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("sys.path.clear()", "it takes folders off sys.path"),
+        ("sys.modules.clear()", "it takes modules that are in use out of sys.modules"),
+        ("sys.modules.clear(); import json", "it takes modules that are in use out of sys.modules"),
+        ("sys.modules.clear(); 1 / 0", "it takes modules that are in use out of sys.modules"),
+    ],
+)
+def test_a_plugin_leaves_the_process_its_imports(tmp_path: Path, line: str, message: str) -> None:
+    own = ENTRY.format('builder = "X"\nsource = "a test"\ninput = "64x64"\n[networks.own]')
+    catalogue.use_plugin(plugin(tmp_path, f"import sys\n{own}\n{line}\n"))
+    path, modules = [*sys.path], set(sys.modules)
+    with pytest.raises(UsageError, match=message):
+        archbench.build("mobilenet", "own")
+    assert sys.path == path
+    assert modules <= set(sys.modules)
+
+
+def test_its_command_names_the_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "slim.py").write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
+    (tmp_path / "nets.toml").write_text(
+        'backbone = "mobilenet"\ndetector = "ssd-slim"\n', encoding="utf-8"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = ["count", "mobilenet", "-d", "ssd-slim", "--plugin", "slim.py", "--json"]
+    assert run(words) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert "--plugin slim.py --no-measure" in found["command"]
+    assert found["environment"]["plugin_files"] == [str(tmp_path / "slim.py")]
+    assert run([*shlex.split(found["command"])[1:], "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["spec"] == found["spec"]
+    plan = ["sweep", "nets.toml", "--plugin", "slim.py", "--dry-run", "--quick", "--json"]
+    assert run(plan) == 0
+    (job,) = json.loads(capsys.readouterr().out)["jobs"]
+    assert job["command"].endswith("--plugin slim.py")
+    assert run(["sweep", "nets.toml", "--plugin", "slim.py", "--no-measure", "--json"]) == 0
+    (ended,) = json.loads(capsys.readouterr().out)["records"]
+    assert ended["command"].endswith("--plugin slim.py")
 
 
 def test_a_file_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
