@@ -20,6 +20,8 @@ from archbench.zoo.ops.boxes import iou
 
 LEAST_IOU = 0.9
 MOST_SCORE_DIFFERENCE = 0.01
+TIE = 1e-3
+"""Between scores of which either may come first."""
 CHOSEN = ("proposals", "boxes")
 """Fields of raw predictions that hold boxes [B, N, 4] the network has chosen itself: the fields
 after one hold a row for each of its boxes.
@@ -86,15 +88,34 @@ def matched_share(found: Sequence[Detections], reference: Sequence[Detections]) 
     counts of each image.
 
     The same are two of one label, with an intersection over union of at least 0.9 and scores within
-    0.01. None where neither has any.
+    0.01. Ties at the limit are left out: with drawn weights hundreds of scores are 1, and the last
+    digit says which of them an image keeps. So where it has as many detections in both, and some
+    are the same, those that differ and score within 0.001 of the last do not count. None where
+    neither has any.
     """
     matched = most = 0
     for own, other in zip(found, reference, strict=True):
         difference = (own.scores[:, None].double() - other.scores.double()).abs()
         same = (own.labels[:, None] == other.labels) & (difference <= MOST_SCORE_DIFFERENCE)
-        matched += len(match_boxes(own.boxes, other.boxes, same).found)
-        most += max(len(own), len(other))
+        pairs = match_boxes(own.boxes, other.boxes, same)
+        matched += len(pairs.found)
+        most += max(len(own), len(other)) - _ties(own, other, pairs)
     return matched / most if most else None
+
+
+def _ties(own: Detections, other: Detections, pairs: Matches) -> int:
+    """How many of the detections of an image differ by a tie at the limit alone."""
+    if len(own) != len(other) or not len(pairs.found):
+        return 0
+    lasts = float(own.scores.min()), float(other.scores.min())
+    if not max(lasts) - min(lasts) <= TIE:
+        return 0
+    unmatched = []
+    for detections, places in ((own, pairs.found), (other, pairs.reference)):
+        is_left = torch.ones(len(detections), dtype=torch.bool)
+        is_left[places] = False
+        unmatched.append(int((detections.scores[is_left] <= max(lasts) + TIE).sum()))
+    return min(unmatched)
 
 
 def match_boxes(found: Tensor, reference: Tensor, allowed: Tensor) -> Matches:

@@ -113,6 +113,23 @@ def test_the_larger_count_is_what_matches_are_a_share_of() -> None:
     assert matched_share([detections([])], [detections([])]) is None
 
 
+def test_ties_at_the_limit_are_kept_or_not_by_the_last_digit() -> None:
+    """Both keep three of four, whose scores are one: they differ in none that can be told."""
+    boxes = torch.cat([BOXES, BOXES[:1] + 200])
+    labels, scores = torch.zeros(4, dtype=torch.long), torch.tensor([1.0, 0.9999, 0.9999, 0.9999])
+
+    def kept(rows: list[int], *, last: float = 0) -> list[Detections]:
+        return [Detections(boxes[rows], scores[rows] - torch.tensor([0, 0, last]), labels[rows])]
+
+    assert matched_share(kept([0, 1, 3]), kept([0, 1, 2])) == 1
+    assert matched_share(kept([0, 1, 3], last=0.005), kept([0, 1, 2])) == pytest.approx(2 / 3)
+    assert matched_share(kept([0, 1, 3], last=0.5), kept([0, 1, 2])) == pytest.approx(2 / 3)
+    fewer = [Detections(boxes[:2], scores[:2], labels[:2])]
+    assert matched_share(fewer, kept([0, 1, 2])) == pytest.approx(2 / 3)
+    elsewhere = [Detections(boxes[:3] + 500, scores[:3], labels[:3])]
+    assert matched_share(elsewhere, kept([0, 1, 2])) == 0
+
+
 def test_a_detection_matches_once() -> None:
     assert matched_share([detections([0, 0, 0])], [detections([0])]) == pytest.approx(1 / 3)
 
