@@ -13,6 +13,8 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "resu
 FENCE = re.compile(r'```(\w+)(?: title="([^"]*)")?')
 NEEDS = "needs "
 """What the title of a block begins with that cannot run just anywhere."""
+TAKES_MINUTES = "takes minutes"
+"""The title of a block that could, if anybody waited."""
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Block:
 
     @property
     def is_run(self) -> bool:
-        """Whether it can run on any machine."""
-        return not self.title.startswith(NEEDS)
+        """Whether it can run on any machine, and soon ends."""
+        return self.title != TAKES_MINUTES and not self.title.startswith(NEEDS)
 
     @property
     def commands(self) -> list[list[str]]:
