@@ -29,6 +29,7 @@ from archbench.cli.live import live
 from archbench.cli.measuring import MOST_REPEATS, open_store
 from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
+from archbench.reasons import Status
 from archbench.records import DEFAULT_FOLDER, Record
 from archbench.settings import DEFAULT, QUICK
 from archbench.spec import FILE, Spec, UsageError
@@ -181,7 +182,7 @@ def _records(asked: Gate, figures: Figures) -> list[Record]:
     from archbench.measure.job.supervisor import run_job
 
     store = open_store((figures.results or [DEFAULT_FOLDER])[0], is_document=True)
-    made = []
+    made: list[Record] = []
     with live() as progress:
         for network in wanted:
             protocol = QUICK if figures.quick else DEFAULT
@@ -190,6 +191,8 @@ def _records(asked: Gate, figures: Figures) -> list[Record]:
             for _ in range(figures.repeats):
                 progress.now(f"measuring {network.name}")
                 made.append(run_job(network.spec, settings, store))
+                if made[-1].status == Status.INTERRUPTED:
+                    raise KeyboardInterrupt
     for record in made:
         if record.reason:
             say(f"{record.spec}: {record.status} ({record.reason.code}): {record.reason.message}")

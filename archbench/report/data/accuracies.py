@@ -11,6 +11,7 @@ from math import isfinite
 from pathlib import Path
 from typing import TypeAlias
 
+from archbench.files import read_text
 from archbench.papers.accuracies import (
     DATASET,
     accuracy_for,
@@ -95,17 +96,17 @@ def accuracies(file: Path | None, dataset: str | None) -> Accuracies:
 
 def _read(file: Path) -> list[tuple[int, dict[str, str]]]:
     """The rows of a user's file with their lines, by the names of columns in one spelling."""
+    lines = read_text(file, "accuracy file").removeprefix("\ufeff").splitlines()
+    reader = csv.reader(lines)
     try:
-        with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.reader(lines)
-            names = [_spelled(name) for name in next(reader, [])]
-            rows = [
-                (reader.line_num, dict(zip(names, map(str.strip, cells), strict=False)))
-                for cells in reader
-                if any(map(str.strip, cells))
-            ]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise UsageError(f"{file} cannot be read: {error}") from None
+        names = [_spelled(name) for name in next(reader, [])]
+        rows = [
+            (reader.line_num, dict(zip(names, map(str.strip, cells), strict=False)))
+            for cells in reader
+            if any(map(str.strip, cells))
+        ]
+    except csv.Error as error:
+        raise UsageError(f"accuracy file {file} cannot be read: {error}") from None
     lacking = [name for name in NEEDED if name not in names]
     if not {"network", "backbone"} & {*names}:
         lacking.insert(0, "network")

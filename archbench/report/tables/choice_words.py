@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from archbench.papers.accuracies import METRICS
 from archbench.quantities import QUANTITIES
 from archbench.quantity import Quantity, Scale
 from archbench.report.data.choice import ACCURACY, Candidate, Choice
@@ -10,7 +9,7 @@ from archbench.report.data.columns import unit_of
 from archbench.report.data.conditions import Condition
 from archbench.report.data.configurations import Estimate
 from archbench.report.data.rounding import decimals_of_interval, rounded
-from archbench.report.tables.deciding import accuracy_text
+from archbench.report.tables.deciding import accuracy_text, metric_of
 
 WORDS = {"total_ms": "whole time", "fps_total": "images a second"}
 """Headings of figures that say too little far from their neighbours."""
@@ -36,8 +35,7 @@ def scale_of(column: str) -> Scale:
 
 def heading_of(column: str, choice: Choice) -> str:
     if column == ACCURACY:
-        dataset = choice.accuracies.dataset
-        return "mAP" if dataset.startswith("voc") else METRICS[0].upper()
+        return metric_of(choice.accuracies.dataset)
     row = _quantity(column)
     return WORDS.get(column) or (row.title if row else column)
 

@@ -15,22 +15,24 @@ from archbench.papers.pairs import approximations
 from archbench.quantities import QUANTITIES
 from archbench.reasons import Status
 from archbench.records import Record
+from archbench.report.data.accuracies import Accuracies
 from archbench.report.data.configurations import Configuration, configurations
 from archbench.report.data.names import short_names, wrap_name
 from archbench.report.data.rows import COLUMNS, merged
 from archbench.report.data.selection import ordered
 from archbench.report.data.statistics import apart
-from archbench.report.tables.deciding import (
-    COLUMNS as FIGURES,
-)
+from archbench.report.data.ties import Ranges
 from archbench.report.tables.deciding import (
     LEAST_NAME_WIDTH,
     by_whole_time,
     decided,
     fitting,
+    flaw_note,
+    headed,
     mark_notes,
     our_figures,
     paper_figures,
+    shown_in_base_units,
 )
 from archbench.report.tables.launching import launch_notes
 from archbench.report.tables.table import MISSING, Column, Table
@@ -176,7 +178,7 @@ def _table(
     def cut(cells: Sequence[str]) -> list[str]:
         return [cells[index] for index in kept] if cells else []
 
-    columns = [FIGURES[index] for index in kept]
+    columns = headed(kept, layout.dataset)
     left = name_width(columns, [cut(cells) for cells in every], layout.width)
     lines = [
         line
@@ -215,9 +217,14 @@ def _chosen_table(
         Column(heading(name), "left" if COLUMNS[name] is str else "right")
         for name in layout.columns
     ]
+    ranges = Ranges(configurations, Accuracies(layout.dataset))
+    rows = [merged(configuration, layout.dataset) for configuration in configurations]
     cells = [
-        [in_base_units(row[column]) for column in layout.columns]
-        for row in map(merged, configurations)
+        [
+            shown_in_base_units(column, configuration, ranges) or in_base_units(row[column])
+            for column in layout.columns
+        ]
+        for configuration, row in zip(configurations, rows, strict=True)
     ]
     left = name_width(columns, cells, layout.width)
     lines = [
@@ -225,7 +232,7 @@ def _chosen_table(
         for configuration, row in zip(configurations, cells, strict=True)
         for line in named_lines(wrap_name(named[configuration.spec], left), row)
     ]
-    notes = _remarks(configurations, named)
+    notes = [*flaw_note(cells), *_remarks(configurations, named)]
     whole = Table([Column("network", "left"), *columns], lines, title=title, notes=notes)
     return whole.split(layout.width) if layout.width else [whole]
 

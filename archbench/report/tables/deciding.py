@@ -11,12 +11,14 @@ from math import inf
 
 from archbench.papers import beside
 from archbench.quantities import QUANTITIES
+from archbench.quantity import Scale
 from archbench.report.data.accuracies import Accuracies
 from archbench.report.data.configurations import Configuration, Estimate
 from archbench.report.data.frontier import frontier
 from archbench.report.data.names import in_order, short_name
 from archbench.report.data.narrowing import called_alike
 from archbench.report.data.rounding import rounded
+from archbench.report.data.statistics import Interval
 from archbench.report.data.ties import Ranges, differ
 from archbench.report.tables.table import MISSING, Column, Table
 from archbench.spec import Spec
@@ -155,11 +157,32 @@ def shown(word: str, configuration: Configuration, ranges: Ranges) -> str:
         return MISSING
     if estimate.is_counted:
         return row.show(estimate.value)
-    known = ranges.figure(configuration, word) if estimate.flaws else estimate
-    factor = row.scale.factor
-    interval = known.interval if known else None
+    factor, interval = row.scale.factor, _known_range(word, configuration, ranges)
     scaled = (interval[0] * factor, interval[1] * factor) if interval else None
-    text = rounded(estimate.value * factor, scaled, row.scale)
+    return _marked(rounded(estimate.value * factor, scaled, row.scale), estimate)
+
+
+def shown_in_base_units(word: str, configuration: Configuration, ranges: Ranges) -> str:
+    """A measured figure in its column's unit, with no more digits than are known of it, marked
+    where it has a flaw; empty where its range does not say how many.
+    """
+    estimate = configuration.estimate(word) if word in QUANTITIES else None
+    interval = _known_range(word, configuration, ranges) if estimate else None
+    if estimate is None or estimate.is_counted or interval is None or interval[0] == interval[1]:
+        return ""
+    return _marked(rounded(estimate.value, interval, Scale()), estimate)
+
+
+def _known_range(word: str, configuration: Configuration, ranges: Ranges) -> Interval | None:
+    """The range that says how many digits of a figure are known: that of repeats where it has a
+    flaw, else its own.
+    """
+    estimate = configuration.estimate(word)
+    known = ranges.figure(configuration, word) if estimate and estimate.flaws else estimate
+    return known.interval if known else None
+
+
+def _marked(text: str, estimate: Estimate) -> str:
     return f"{text}{FLAWED if estimate.flaws else ''}"
 
 
@@ -182,6 +205,11 @@ def fitting(rows: Sequence[Sequence[str]], width: int | None) -> tuple[list[int]
     return kept, left_out
 
 
+def headed(kept: Sequence[int], dataset: str) -> list[Column]:
+    """The columns of a table, accuracy called as its data set calls it."""
+    return [Column(metric_of(dataset)) if index == ACCURACY else COLUMNS[index] for index in kept]
+
+
 def mark_notes(rows: Iterable[Sequence[str]], dataset: str) -> list[str]:
     """What the marks in a table mean, and of which data set its accuracies are."""
     rows = list(rows)
@@ -195,9 +223,19 @@ def mark_notes(rows: Iterable[Sequence[str]], dataset: str) -> list[str]:
     return [*notes, *([accuracy_note(dataset)] if has_accuracy else [])]
 
 
+def flaw_note(rows: Iterable[Sequence[str]]) -> list[str]:
+    """What the mark of a flaw means, where a table has it."""
+    return [NOTES[FLAWED]] if any(cell.endswith(FLAWED) for row in rows for cell in row) else []
+
+
 def accuracy_note(dataset: str) -> str:
     """Whose accuracies stand in a table."""
-    return f"AP: as published, of {dataset} alone; --dataset takes another."
+    return f"{metric_of(dataset)}: as published, of {dataset} alone; --dataset takes another."
+
+
+def metric_of(dataset: str) -> str:
+    """What a data set's accuracy is called: VOC's is mAP, all others' AP."""
+    return "mAP" if dataset.startswith("voc") else "AP"
 
 
 def operations(spec: Spec) -> str:
