@@ -22,6 +22,8 @@ LEAST_IOU = 0.9
 MOST_SCORE_DIFFERENCE = 0.01
 TIE = 1e-3
 """Between scores of which either may come first."""
+PAIRS = 1 << 22
+"""Pairs of boxes compared at a time, which bounds the memory: some detectors give 100,000."""
 CHOSEN = ("proposals", "boxes")
 """Fields of raw predictions that hold boxes [B, N, 4] the network has chosen itself: the fields
 after one hold a row for each of its boxes.
@@ -52,9 +54,13 @@ class Choice(NamedTuple):
     def matches(self, other: Choice, image: int) -> Matches:
         """Match an image's boxes with those of another choice."""
         own, others = self.real(image), other.real(image)
-        allowed = self.labels[image, own, None] == other.labels[image, others]
-        matched = match_boxes(self.boxes[image, own], other.boxes[image, others], allowed)
+        matched = match(self._kept(image, own), other._kept(image, others))
         return Matches(own[matched.found], others[matched.reference])
+
+    def _kept(self, image: int, places: Tensor) -> Detections:
+        """An image's boxes at some places; their scores are a row like any other."""
+        boxes, labels = self.boxes[image, places], self.labels[image, places]
+        return Detections(boxes, torch.zeros(len(boxes)), labels)
 
 
 def dense_error(outputs: Any, reference: Any) -> float:
@@ -95,9 +101,7 @@ def matched_share(found: Sequence[Detections], reference: Sequence[Detections]) 
     """
     matched = most = 0
     for own, other in zip(found, reference, strict=True):
-        difference = (own.scores[:, None].double() - other.scores.double()).abs()
-        same = (own.labels[:, None] == other.labels) & (difference <= MOST_SCORE_DIFFERENCE)
-        pairs = match_boxes(own.boxes, other.boxes, same)
+        pairs = match(own, other)
         matched += len(pairs.found)
         most += max(len(own), len(other)) - _ties(own, other, pairs)
     return matched / most if most else None
@@ -118,21 +122,33 @@ def _ties(own: Detections, other: Detections, pairs: Matches) -> int:
     return min(unmatched)
 
 
-def match_boxes(found: Tensor, reference: Tensor, allowed: Tensor) -> Matches:
-    """Match boxes [N, 4] with [M, 4] one to one, nearest first, where they are `allowed` [N, M] and
-    overlap enough.
-    """
-    overlap = iou(found.double(), reference.double()).nan_to_num()
-    near = (allowed & (overlap >= LEAST_IOU)).nonzero()
-    order = overlap[near[:, 0], near[:, 1]].argsort(descending=True, stable=True)
+def match(found: Detections, reference: Detections) -> Matches:
+    """Match the detections of one image that are the same, one to one, nearest first."""
+    near = [torch.zeros(0, 3)]
+    for label in reference.labels.unique():
+        near += _near(found, reference, label)
+    every = torch.cat(near)
+    order = every[:, 0].argsort(descending=True, stable=True)
     partners: dict[int, int] = {}
     taken: set[int] = set()
-    for own, other in near[order].tolist():
+    for own, other in every[order, 1:].long().tolist():
         if own not in partners and other not in taken:
             partners[own] = other
             taken.add(other)
     places = torch.tensor([*partners.items()], dtype=torch.long).reshape(-1, 2)
     return Matches(places[:, 0], places[:, 1])
+
+
+def _near(found: Detections, reference: Detections, label: Tensor) -> Iterator[Tensor]:
+    """Those pairs of detections of a label that may be the same, [M, 3]: their overlap, and their
+    places in the one image and the other.
+    """
+    own, other = ((each.labels == label).nonzero()[:, 0] for each in (found, reference))
+    for some in own.split(max(1, PAIRS // max(1, len(other)))):
+        overlap = iou(found.boxes[some].float(), reference.boxes[other].float()).nan_to_num()
+        apart = (found.scores[some, None].double() - reference.scores[other].double()).abs()
+        first, second = ((overlap >= LEAST_IOU) & (apart <= MOST_SCORE_DIFFERENCE)).nonzero().T
+        yield torch.stack([overlap[first, second], some[first], other[second]], dim=1)
 
 
 def _error(output: Tensor, reference: Tensor) -> float:

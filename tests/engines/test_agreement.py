@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from archbench.engines import agreement
 from archbench.engines.agreement import chosen_share, dense_error, matched_share
 from archbench.zoo.contracts import Detections
 from archbench.zoo.detectors.base.two_stage import RegionPredictions
@@ -144,3 +145,18 @@ def test_the_nearest_are_matched_first() -> None:
 def test_a_score_that_is_no_number_matches_nothing() -> None:
     broken = Detections(BOXES, SCORES * math.nan, LABELS)
     assert matched_share([broken], [detections([0, 1, 2])]) == 0
+
+
+def test_many_detections_are_compared_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """YOLO gives more than 100,000, of which all pairs at once would take 200 GB."""
+    monkeypatch.setattr(agreement, "PAIRS", 2)
+    one = Detections(BOXES, SCORES, LABELS * 0)
+    assert matched_share([one], [one]) == 1
+    count = 20_000
+    many = Detections(
+        torch.arange(count)[:, None] * 10.0 + torch.tensor([0, 0, 10, 10]),
+        torch.ones(count),
+        torch.arange(count) % 40,
+    )
+    monkeypatch.undo()
+    assert matched_share([many], [many]) == 1
