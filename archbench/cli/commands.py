@@ -67,7 +67,7 @@ GROUPS = {
     "The papers": ("reproduce", "claims"),
 }
 """The commands that belong together; what is in none stands under `OTHERS`."""
-OTHERS = "Housekeeping"
+OTHERS = "More"
 Quiet = Annotated[
     bool,
     typer.Option(
