@@ -79,17 +79,25 @@ def approximations(spec: Spec) -> list[str]:
     to.
 
     Nothing is said of a network that the zoo does not know: a record may be of a plug-in that is
-    not there.
+    not there. Of a backbone from elsewhere no source is asked.
     """
     try:
-        network = catalogue.network(spec)
+        entries = _entries(spec)
     except UsageError:
         return []
     return [
         f"{entry.name} is approximate: {entry.approximate}."
-        for entry in (network.backbone, network.detector)
+        for entry in entries
         if entry and entry.approximate
     ]
+
+
+def _entries(spec: Spec) -> tuple[catalogue.Entry | None, ...]:
+    """What the zoo knows of a spec's networks."""
+    if spec.origin:
+        return (catalogue.find("detector", spec.detector) if spec.detector else None,)
+    network = catalogue.network(spec)
+    return network.backbone, network.detector
 
 
 def _pair(backbone: str, detector: str, published: list[Published]) -> Pair:
