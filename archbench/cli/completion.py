@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from archbench.engine_names import COMPILE_MODES, ENGINE_NAMES, engine_of
+
 if TYPE_CHECKING:
     from archbench.zoo.catalogue import Entry, Kind
 
@@ -63,6 +65,11 @@ def suites(incomplete: str) -> list[str]:
     from archbench.papers.suites import suites
 
     return _beginning(incomplete, (suite.name for suite in suites()))
+
+
+def engines(incomplete: str) -> list[str]:
+    """Complete the name of an engine, the compiler's with each of its modes."""
+    return _beginning(incomplete, dict.fromkeys([*ENGINE_NAMES, *map(engine_of, COMPILE_MODES)]))
 
 
 def plots(incomplete: str) -> list[str]:

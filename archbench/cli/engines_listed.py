@@ -18,8 +18,6 @@ COLUMNS = (
     Column("on a CUDA device", "left"),
     Column("here", "left"),
 )
-UNSUPPORTED = "unsupported"
-"""Why a job ended whose network its engine cannot hold."""
 
 
 def engines_data() -> list[dict[str, Any]]:
@@ -78,14 +76,14 @@ def _notes(engines: list[Described]) -> Iterator[str]:
 
 def _unheld() -> dict[str, dict[Spec, str]]:
     """The networks that each engine could not hold, by the newest records here, and why."""
-    from archbench.reasons import Status
+    from archbench.reasons import Reason, Status
     from archbench.records import DEFAULT_FOLDER, Store
 
     newest: dict[tuple[str, Spec], str] = {}
     for record in sorted(Store(DEFAULT_FOLDER).read(), key=lambda record: record.time_utc):
         if record.settings and record.status == Status.OK:
             newest.pop((record.settings.engine_name, record.spec), None)
-        elif record.settings and record.reason and record.reason.code == UNSUPPORTED:
+        elif record.settings and record.reason and record.reason.code == Reason.UNSUPPORTED:
             newest[record.settings.engine_name, record.spec] = record.reason.message
     unheld: dict[str, dict[Spec, str]] = {}
     for (name, spec), why in newest.items():

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 
+from archbench.cli import completion
 from archbench.engine_names import EAGER, canonical, check_engine
 
 if TYPE_CHECKING:
@@ -19,7 +20,10 @@ if TYPE_CHECKING:
 Engine: TypeAlias = Annotated[
     str | None,
     typer.Option(
-        "--engine", metavar="ENGINE", help="Of what this engine measured. Default: eager."
+        "--engine",
+        metavar="ENGINE",
+        autocompletion=completion.engines,
+        help="Of what this engine measured. Default: eager.",
     ),
 ]
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_type_hints
 
 import typer
 
+from archbench.cli import completion
 from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, the_format
 from archbench.cli.groups import Several, refuse
 from archbench.engine_names import canonical, check_engine, engine_of
@@ -32,6 +33,7 @@ def _option(name: str, kind: Any) -> Any:
     info = typer.Option(
         flag,
         metavar=declared.metavar,
+        autocompletion=completion.engines if name == "engine" else None,
         help=declared.help + _default(name, declared),
         show_default=False,
     )

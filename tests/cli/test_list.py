@@ -77,7 +77,7 @@ def test_list_engines_tells_what_an_engine_could_not_hold(capsys, monkeypatch, t
         spec,
         Settings(engine="openvino"),
         Status.ERROR,
-        Cause(Reason("unsupported"), "prepare", "OpenVINO has no Foo"),
+        Cause(Reason.UNSUPPORTED, "prepare", "OpenVINO has no Foo"),
     )
     store = Store(Path("results"))
     store.prepare()

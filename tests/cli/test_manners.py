@@ -115,6 +115,7 @@ def test_a_shell_completes_names_of_networks(shell: str) -> None:
         ("archbench plot eff", "efficiency"),
         ("archbench compare --sort lat", "latency_ms"),
         ("archbench list pai", "pairs"),
+        ("archbench profile resnet50 --engine onnx", "onnxruntime"),
     ],
 )
 def test_what_else_is_completed(typed: str, ending: str) -> None:

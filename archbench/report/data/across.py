@@ -11,7 +11,7 @@ from math import exp, fsum, log
 from typing import Literal
 
 from archbench.engine_names import ENGINE_NAMES
-from archbench.reasons import Status
+from archbench.reasons import Flag, Status
 from archbench.records import Record
 from archbench.report.data.comparable import (
     DEFINING,
@@ -32,7 +32,7 @@ TIE = 0.05
 """How far apart two figures are a tie, unless the ranges of several processes part them."""
 OF_DEVICE = {"device", *(name for name, declared in DEFINING.items() if declared.cuda_only)}
 """What a job that ended early does not know."""
-NOT_COMPARED = "engine_differs"
+NOT_COMPARED = Flag.ENGINE_DIFFERS
 """The flag of a figure of something else than the network."""
 
 

@@ -83,7 +83,7 @@ def test_three_that_tie_are_told_and_a_fourth_is_not(record: Make) -> None:
 
 def test_an_engine_that_computes_something_else_is_never_the_best(record: Make) -> None:
     eager, sound = timed(record, "eager", 20.0), timed(record, "onnxruntime", 15.0)
-    other = timed(record, "openvino", 1.0, flags=(Flag("engine_differs"),))
+    other = timed(record, "openvino", 1.0, flags=(Flag.ENGINE_DIFFERS,))
     assert standings(eager, sound, other) == {"onnxruntime": "best"}
     assert standings(eager, other) == {}
 
@@ -127,7 +127,7 @@ def test_what_an_engine_cannot_hold_stands_in_its_column(record: Make) -> None:
         None,
         latency_ms=None,
         status=Status.ERROR,
-        reason=Cause(Reason("unsupported"), "prepare", "no Foo"),
+        reason=Cause(Reason.UNSUPPORTED, "prepare", "no Foo"),
         settings=Settings(engine="openvino"),
         environment={},
     )

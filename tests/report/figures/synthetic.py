@@ -97,12 +97,12 @@ def of_engines() -> list[Record]:
     first, second, *rest = of_suite("vovnet/table4")
     others = [in_engine(record, "openvino", 0.5) for record in (first, *rest)]
     others += [in_engine(record, "openvino", 0.25, "int8") for record in rest]
-    cause = Cause(Reason("unsupported"), "prepare", "OpenVINO has no Foo")
+    cause = Cause(Reason.UNSUPPORTED, "prepare", "OpenVINO has no Foo")
     missing = in_engine(second, "openvino", 1.0)
     others.append(replace(missing, status=Status.ERROR, reason=cause, measured={}))
     differing = in_engine(rest[0], "onnxruntime", 0.1)
     flagged = {
-        name: replace(metric, flags=(Flag("engine_differs"),))
+        name: replace(metric, flags=(Flag.ENGINE_DIFFERS,))
         for name, metric in differing.measured.items()
     }
     others += [replace(differing, measured=flagged), in_engine(first, "onnxruntime", 0.75)]
