@@ -25,6 +25,12 @@ def check_engine(_: str, value: Any) -> None:
         raise UsageError(f"invalid compile mode {mode!r} {_choices(mode, COMPILE_MODES)}")
 
 
+def place_of(engine: str) -> tuple[int, str]:
+    """Where an engine stands among all of them: in their order, then by its mode."""
+    name, _, mode = engine.partition(":")
+    return ENGINE_NAMES.index(name), mode
+
+
 def mode_of(engine: str) -> str | None:
     """The mode in which an engine compiles; None: it is not torch's compiler."""
     name, _, mode = engine.partition(":")

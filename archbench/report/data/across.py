@@ -10,7 +10,7 @@ from functools import cached_property
 from math import exp, fsum, log
 from typing import Literal
 
-from archbench.engine_names import ENGINE_NAMES
+from archbench.engine_names import place_of
 from archbench.reasons import Flag, Status
 from archbench.records import Record
 from archbench.report.data.comparable import (
@@ -22,7 +22,7 @@ from archbench.report.data.comparable import (
 )
 from archbench.report.data.configurations import Configuration, Estimate
 from archbench.report.data.ties import Ranges, is_more_better
-from archbench.settings import DEFAULT, SETTINGS
+from archbench.settings import SETTINGS
 from archbench.spec import Spec, UsageError
 from archbench.spelling import did_you_mean
 
@@ -196,7 +196,7 @@ def _across(
         Row(each.spec, word or whole_word(cells[each.spec].values()), cells[each.spec], ranges)
         for each in {each.spec: each for each in group}.values()
     ]
-    order = {labels[id(each)]: _place(each) for each in group}
+    order = {labels[id(each)]: place_of(each.engine) for each in group}
     columns = sorted(order, key=lambda label: (order[label], label))
     return Across(setup, columns, sorted(rows, key=_best_first), is_of_whole=not word)
 
@@ -228,11 +228,6 @@ def _told(configuration: Configuration, name: str) -> str:
 
 def _version(configuration: Configuration) -> str:
     return version_of(configuration.newest.environment, parts=2).rpartition(" ")[2]
-
-
-def _place(configuration: Configuration) -> int:
-    settings = configuration.newest.settings or DEFAULT
-    return ENGINE_NAMES.index(settings.engine_name)
 
 
 def _best_first(row: Row) -> tuple[bool, float]:

@@ -136,6 +136,7 @@ def _notes(found: Across) -> Iterator[str]:
         for column, estimate in row.estimates.items():
             for flag in estimate.flaws:
                 flags.setdefault(flag, {})[f"{names[row.spec]} in {column}"] = None
-    for name, networks in flags.items():
+    count = sum(len(row.estimates) for row in found.rows)
+    for name, cells in flags.items():
         told = ", never the best" if name == NOT_COMPARED else ""
-        yield f"{FLAWED} {name}{told}: {'; '.join(networks)}"
+        yield f"{FLAWED} {name}{told}: {'all' if len(cells) == count else '; '.join(cells)}"

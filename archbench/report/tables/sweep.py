@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
+from archbench.engine_names import place_of
 from archbench.papers.member import Member
 from archbench.quantities import QUANTITIES
 from archbench.reasons import Status
@@ -63,12 +64,14 @@ class Outcome:
 
 
 def outcomes(records: Iterable[Record]) -> list[Outcome]:
-    """Group records by network and engine, in the order of their first."""
+    """Group records by network, in the order of their first, and engine."""
     groups: dict[tuple[Spec, str], list[Record]] = {}
     for record in records:
         engine = (record.settings or DEFAULT).engine
         groups.setdefault((record.spec, engine), []).append(record)
-    return [Outcome(spec, engine, tuple(group)) for (spec, engine), group in groups.items()]
+    networks = list(dict.fromkeys(spec for spec, _ in groups))
+    ordered = sorted(groups, key=lambda each: (networks.index(each[0]), place_of(each[1])))
+    return [Outcome(*each, tuple(groups[each])) for each in ordered]
 
 
 def plan_table(
