@@ -24,6 +24,8 @@ TIE = 1e-3
 """Between scores of which either may come first."""
 PAIRS = 1 << 22
 """Pairs of boxes compared at a time, which bounds the memory: some detectors give 100,000."""
+EXACT = 1e-6
+"""What more is looked at than the overlap asks for, lest a rounding leave something out."""
 CHOSEN = ("proposals", "boxes")
 """Fields of raw predictions that hold boxes [B, N, 4] the network has chosen itself: the fields
 after one hold a row for each of its boxes.
@@ -124,14 +126,11 @@ def _ties(own: Detections, other: Detections, pairs: Matches) -> int:
 
 def match(found: Detections, reference: Detections) -> Matches:
     """Match the detections of one image that are the same, one to one, nearest first."""
-    near = [torch.zeros(0, 3)]
-    for label in reference.labels.unique():
-        near += _near(found, reference, label)
-    every = torch.cat(near)
-    order = every[:, 0].argsort(descending=True, stable=True)
+    near = torch.cat([torch.zeros(0, 3, dtype=torch.float64), *_near(found, reference)])
+    order = near[:, 0].argsort(descending=True, stable=True)
     partners: dict[int, int] = {}
     taken: set[int] = set()
-    for own, other in every[order, 1:].long().tolist():
+    for own, other in near[order, 1:].long().tolist():
         if own not in partners and other not in taken:
             partners[own] = other
             taken.add(other)
@@ -139,16 +138,44 @@ def match(found: Detections, reference: Detections) -> Matches:
     return Matches(places[:, 0], places[:, 1])
 
 
-def _near(found: Detections, reference: Detections, label: Tensor) -> Iterator[Tensor]:
-    """Those pairs of detections of a label that may be the same, [M, 3]: their overlap, and their
-    places in the one image and the other.
+def _near(found: Detections, reference: Detections) -> Iterator[Tensor]:
+    """Those pairs of detections that may be the same, [M, 3]: their overlap, and their places in
+    the one image and the other.
     """
-    own, other = ((each.labels == label).nonzero()[:, 0] for each in (found, reference))
-    for some in own.split(max(1, PAIRS // max(1, len(other)))):
-        overlap = iou(found.boxes[some].float(), reference.boxes[other].float()).nan_to_num()
-        apart = (found.scores[some, None].double() - reference.scores[other].double()).abs()
-        first, second = ((overlap >= LEAST_IOU) & (apart <= MOST_SCORE_DIFFERENCE)).nonzero().T
-        yield torch.stack([overlap[first, second], some[first], other[second]], dim=1)
+    for own, other in _beside(found, reference):
+        boxes, others = found.boxes[own, None].double(), reference.boxes[other, None].double()
+        overlap = iou(boxes, others).flatten().nan_to_num()
+        apart = (found.scores[own].double() - reference.scores[other].double()).abs()
+        same = (overlap >= LEAST_IOU) & (apart <= MOST_SCORE_DIFFERENCE)
+        yield torch.stack([overlap[same], own[same].double(), other[same].double()], dim=1)
+
+
+def _beside(found: Detections, reference: Detections) -> Iterator[tuple[Tensor, Tensor]]:
+    """The places of pairs of one label whose left edges are as near as the overlap asks for."""
+    # On one axis, a label after the other: the distance of two labels is beyond any edge.
+    finite = [each.boxes.isfinite().all(dim=1).nonzero()[:, 0] for each in (found, reference)]
+    if not all(map(len, finite)):
+        return
+    own, other = (e.boxes[p].double() for e, p in zip((found, reference), finite, strict=True))
+    span = 8 * float(torch.cat([own, other]).abs().max()) + 1
+    edges = [
+        each.labels[places] * span + boxes[:, 0]
+        for each, places, boxes in zip((found, reference), finite, (own, other), strict=True)
+    ]
+    along, order = edges[1].sort()
+    reach = (own[:, 2] - own[:, 0]).abs() * (1 / LEAST_IOU - 1) * (1 + EXACT)
+    first = torch.searchsorted(along, edges[0] - reach)
+    count = torch.searchsorted(along, edges[0] + reach, right=True) - first
+    ends = count.cumsum(0)
+    part = ends // PAIRS
+    for some in part.unique():
+        rows = (part == some).nonzero()[:, 0]
+        repeated = rows.repeat_interleave(count[rows])
+        place = torch.arange(len(repeated)) + ends[rows[0]] - count[rows[0]]
+        yield (
+            finite[0][repeated],
+            finite[1][order[first[repeated] + place - (ends - count)[repeated]]],
+        )
 
 
 def _error(output: Tensor, reference: Tensor) -> float:
