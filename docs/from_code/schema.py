@@ -38,6 +38,25 @@ PARTS: dict[str, Any] = {
     "phases": dict[str, Seconds],
 }
 """The types of those parts of a line that its reader leaves as text at first."""
+MEANINGS = {
+    "spec": "Which network, at which input and batch.",
+    "settings": "How it was measured; null where it was only counted.",
+    "status": "How the job ended.",
+    "reason": "Why it did not end well, where it did not.",
+    "counted": "What was counted; null where the job ended before.",
+    "measured": "The measured figures by name.",
+    "environment": "Where it ran: machine, device and software.",
+    "conditions": "Under what conditions: load, clocks, sensors, peaks, the synthetic scene.",
+    "phases": "Seconds that each phase of the job took.",
+    "record_id": "Tells records apart.",
+    "time_utc": "When it was made, ISO 8601.",
+    "schema_version": "The version of this schema.",
+    "command": "The command that makes such a record again.",
+    "samples": "The file of the samples, relative to the results folder.",
+    "run_id": "What the records of one sweep have in common.",
+    "attempt": "Which try this was.",
+}
+"""What the fields of a line are."""
 SHOWN = ("Record", "SpecData", "Settings", "Cause", "Counted", "StoredMetric", "Environment")
 """The objects that the page shows; the rest is in the schema."""
 
@@ -57,6 +76,8 @@ def schema() -> dict[str, Any]:
     """Give the JSON Schema of a record's line."""
     made = schema_of(record_type())
     objects = made["$defs"]
+    for name, field in objects["Record"]["properties"].items():
+        field["description"] = MEANINGS[name]
     for name, row in QUANTITIES.items():
         if row.group == "counted":
             objects["Counted"]["properties"][name]["description"] = row.meaning
