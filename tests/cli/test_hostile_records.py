@@ -34,6 +34,7 @@ def kind(data: dict[str, Any]) -> tuple[object, ...]:
 
 BASE, *SOUND = {kind(data): data for data in KEPT}.values()
 """A record of each kind; the first stays sound."""
+ANY = ("--engine", "any", "--precision", "any")
 VIEWS = {
     "compare": ("compare",),
     "compare --csv": ("compare", "--csv"),
@@ -50,8 +51,9 @@ VIEWS = {
         "total_ms>0",
         "--csv",
     ),
-    "choose": ("choose", "--best", "total_ms"),
-    "choose --json": ("choose", "--engine", "any", "--precision", "any", "--json"),
+    "choose": ("choose", "--best", "forward", "--max", "params=1000G"),
+    "choose --json": ("choose", "--best", "forward", "--max", "params=1000G", "--json"),
+    "choose --engine any": ("choose", "--best", "forward", "--max", "macs=1000G", *ANY),
     "reproduce": ("reproduce", "vovnet/table4"),
     "reproduce --json": ("reproduce", "vovnet/table4", "--json"),
     "claims": ("claims", "--no-count"),
