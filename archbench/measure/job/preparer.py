@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from archbench.api import build_shell
 from archbench.engines import engine_of, graphs
@@ -27,7 +29,7 @@ from archbench.engines.onnx import Exported, ExportError, export
 from archbench.measure.job import counting, reference
 from archbench.measure.job.findings import Report
 from archbench.measure.job.phases import count
-from archbench.measure.job.preparing import COUNTED, MODEL, Places
+from archbench.measure.job.preparing import COUNTED, MODEL, Key, Places
 from archbench.measure.job.worker import conclude, die_with_parent
 from archbench.measure.job.workload import draw_inputs, with_weights
 from archbench.measure.machine.device import set_threads
@@ -36,8 +38,25 @@ from archbench.records.conditions import Conditions
 from archbench.settings import Settings
 from archbench.spec import ONNX, Spec
 
+OURS = "archbench"
+"""The namespace of our operators."""
 CALIBRATION_IMAGES = 32
 """Images that a network is quantised on."""
+
+
+class _Seen(TorchDispatchMode):
+    """Notes which operators of ours run."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.names: set[str] = set()
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func.namespace == OURS:
+            self.names.add(func.overloadpacket.__name__)
+        return func(*args, **(kwargs or {}))
 
 
 @dataclass(frozen=True)
@@ -55,19 +74,39 @@ class Preparation:
         assert isinstance(engine, FileEngine)
         return engine
 
+    @cached_property
+    def built(self) -> tuple[nn.Module, list[Tensor]]:
+        """The network with its weights, and the batches that it is run on."""
+        with self.report.phase("build"):
+            conditions = self.report.result.conditions
+            return with_weights(self.spec, self.settings, torch.device("cpu"), conditions)
+
+    @cached_property
+    def operators(self) -> list[str]:
+        """Operators of ours that the network runs."""
+        if self.spec.origin == ONNX:
+            return []
+        network, rows = self.built
+        with _Seen() as seen, torch.no_grad():
+            network(rows[0])
+        return sorted(seen.names)
+
+    def settle(self, exported: Key) -> Key:
+        """Give the key of a file that other engines run as well, where the network has none of the
+        operators that this one lacks.
+        """
+        return {**exported, "plain": [name for name in exported["plain"] if name in self.operators]}
+
     def export(self, folder: Path) -> Mapping[str, Any]:
         """Fill a folder with the exported network, its count and its reference; gives what is to be
         known of them.
         """
-        spec, result = self.spec, self.report.result
+        spec = self.spec
         if spec.origin == ONNX:
             return self._export_graph(folder)
         with self.report.phase("count"):
-            (folder / COUNTED).write_bytes(msgspec.json.encode(count(spec, result)))
-        with self.report.phase("build"):
-            network, rows = with_weights(
-                spec, self.settings, torch.device("cpu"), result.conditions
-            )
+            (folder / COUNTED).write_bytes(msgspec.json.encode(count(spec, self.report.result)))
+        network, rows = self.built
         with self.report.phase("export"):
             exported = self._exported(network, rows[0], folder / MODEL)
         with self.report.phase("reference"), torch.no_grad():
@@ -100,6 +139,7 @@ class Preparation:
         return {
             "seconds": seconds,
             "form": form,
+            "operators": self.operators,
             "counted": result.counted,
             "conditions": result.conditions,
             "environment": result.environment,
@@ -136,14 +176,19 @@ class Preparation:
 
 def prepare(preparation: Preparation, places: Places) -> None:
     """Put on the shelf what a job needs and what is not there."""
-    shelf = places.shelf
-    shelf.make(places.exported, preparation.export)
+    shelf, key = places.shelf, places.exported
+    with shelf.hold(key) as there:
+        pass
+    if there is None:
+        key = preparation.settle(key)
+        shelf.make(key, preparation.export)
     if places.converted is None:
         return
-    with shelf.hold(places.exported) as exported:
+    with shelf.hold(key) as exported:
         assert exported is not None
         model = exported.folder / MODEL
-        shelf.make(places.converted, lambda folder: preparation.convert(model, folder))
+        converted = {**places.converted, "exported": key}
+        shelf.make(converted, lambda folder: preparation.convert(model, folder))
 
 
 def main(folder: Path) -> int:

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import platform
-import uuid
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
@@ -71,7 +70,6 @@ def places_of(spec: Spec, settings: Settings, folder: Path) -> Places:
     """
     engine = engine_of(settings)
     assert isinstance(engine, FileEngine)
-    is_lasting = is_ours(spec)
     exported: dict[str, Any] = {
         "archbench": __version__,
         "code": code_at_first(),
@@ -83,9 +81,15 @@ def places_of(spec: Spec, settings: Settings, folder: Path) -> Places:
         "graph": _hash(spec.backbone) if spec.origin == ONNX else None,
         "weights": _hash(settings.weights) if settings.weights else settings.seed,
         "images": _hash_pictures(settings.images) if settings.images else None,
-        "plain": sorted(engine.plain),
-        "job": None if is_lasting else uuid.uuid4().hex,
+        "plain": [],
     }
+    try:
+        shelf = open_shelf(folder, is_lasting=is_ours(spec))
+    except OSError as error:
+        raise UsageError(cannot_write(error.strerror or str(error))) from None
+    with shelf.hold(exported) as kept:
+        if kept is None or engine.plain.intersection(kept.about["operators"]):
+            exported["plain"] = sorted(engine.plain)
     converted = None
     if engine.converts(settings.precision):
         packages = (*engine.runtimes, *engine.quantisers)
@@ -95,10 +99,6 @@ def places_of(spec: Spec, settings: Settings, folder: Path) -> Places:
             "precision": settings.precision,
             "versions": _versions(packages),
         }
-    try:
-        shelf = open_shelf(folder, is_lasting=is_lasting)
-    except OSError as error:
-        raise UsageError(cannot_write(error.strerror or str(error))) from None
     return Places(str(shelf.root), exported, converted)
 
 

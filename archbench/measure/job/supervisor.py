@@ -154,6 +154,8 @@ def _run(job: Job, folder: Path, watch: Watch) -> Record:
         prepared = preparing.fill(places, asked, folder, run)
         if prepared and prepared.status != Status.OK:
             return prepared
+        if prepared:  # It may serve other engines as well, which its operators say.
+            places = preparing.places_of(job.spec, job.settings, folder)
         asked["prepared"] = places.to_dict()
     _hand_over(asked, folder)
     return run([*WORKER, str(folder)], folder)

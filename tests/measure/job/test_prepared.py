@@ -72,6 +72,8 @@ def test_a_network_is_prepared_once_and_equals_eager(
     assert record.counted == measured(TINY, replace(FAST, engine="eager"))[0].counted
     assert list(record.environment["engine_versions"]) == ["onnxruntime"]
     assert record.conditions["engine"]["spinning"] == "off"
+    other = replace(FAST, engine="openvino")
+    assert places_of(TINY, other, shelf).exported == places_of(TINY, FAST, shelf).exported
     again, phases = measured(TINY)
     assert again.status == "ok"
     assert phases[0] == "preflight"
