@@ -20,6 +20,9 @@ from archbench.report.data.rows import COLUMNS
 from archbench.settings import SETTINGS
 from archbench.zoo import catalogue
 
+LINK = re.compile(r"\]\((?!https?:)([^)#]+)")
+GENERATED = ("reference/", "../reference/", "claims.md", "tables.md", "approximate.md")
+"""Pages that the site's build makes; it holds the links to them."""
 FIGURE = re.compile(r"`([a-z]+(?:_[a-z0-9]+)+)`")
 """A word of code with an underscore: the name of a figure, a flag, a reason or a setting."""
 
@@ -68,6 +71,16 @@ def test_the_records_that_are_kept_have_the_schema_s_form() -> None:
     for line in lines:
         decode(line, type=record)
     assert len(lines) > 100
+
+
+def test_what_a_page_of_the_repository_links_to_is_there() -> None:
+    linked = {
+        (page.name, target)
+        for page in PAGES
+        for target in LINK.findall(page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists() and not target.startswith(GENERATED)
+    }
+    assert linked == set()
 
 
 def test_names_of_figures_in_the_pages_are_known() -> None:
