@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -23,18 +24,20 @@ from archbench.cli.formats import (
     the_format,
 )
 from archbench.cli.groups import refuse
-from archbench.cli.live import Teller, live
+from archbench.cli.live import Live, Teller, live
 from archbench.cli.measuring import open_store
 from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
 from archbench.cli.reproduce import counting
 from archbench.cli.sweep import REPEATS
+from archbench.engines import check as check_engine
 from archbench.reasons import Status
 from archbench.records import DEFAULT_FOLDER, Store
 from archbench.settings import DEFAULT, QUICK, Settings
-from archbench.spec import UsageError
+from archbench.spec import Spec, UsageError
 
 if TYPE_CHECKING:
+    from archbench.measure.sweep.plans import Task
     from archbench.papers.claims import Claim
     from archbench.report.data.claims import Estimates
     from archbench.report.data.evidence import Evidence
@@ -170,11 +173,11 @@ def _measure(
                 continue
             settings = replace(protocol, device=device)
             try:
-                tasks = [(spec, settings) for spec in specs]
-                queues = plan(tasks, dict.fromkeys(places(settings), measure), order, ())
+                runners = dict.fromkeys(places(settings), measure)
             except UsageError as error:
                 progress.line(f"{error}: {len(specs)} networks are left out")
                 continue
+            queues = plan(_tasks(specs, settings, progress), runners, order, ())
             teller = Teller(progress, queues, store.read(), heard)
             with closing(run(queues, store.append, heard)) as events:
                 for event in events:
@@ -185,6 +188,21 @@ def _measure(
                         else code
                     )
     return Exit.INTERRUPTED if heard else code
+
+
+def _tasks(specs: Sequence[Spec], settings: Settings, progress: Live) -> list[Task]:
+    """The networks that the engine of the settings can run; say why it cannot run the others."""
+    tasks: list[Task] = []
+    refused: Counter[str] = Counter()
+    for spec in specs:
+        try:
+            check_engine(spec, settings)
+            tasks.append((spec, settings))
+        except UsageError as error:
+            refused[str(error)] += 1
+    for why, count in refused.items():
+        progress.line(f"{why}: {count} network{'s' * (count != 1)} left out")
+    return tasks
 
 
 def _explain(evidence: Evidence, form: str, *, device: str, with_flawed: bool) -> None:

@@ -183,6 +183,15 @@ def test_a_job_that_fails_is_partly_done(
     )
 
 
+def test_what_an_engine_cannot_run_is_told_and_not_run(
+    tmp_path: Path, card: list[tuple[Spec, str]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["claims", "dsnet/table9", "--run", "--engine", "tensorrt"]
+    assert run([*words, "--results", str(tmp_path / "results")]) == 0
+    assert card == []
+    assert "engine tensorrt runs no training steps" in capsys.readouterr().err
+
+
 def test_without_a_card_claims_on_gpus_are_not_run(
     results: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
