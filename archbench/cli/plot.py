@@ -28,6 +28,10 @@ if TYPE_CHECKING:
 
 ALL = "all"
 DEFAULT_OUT = Path("plots")
+ENDINGS = {"records": "", "paper": "-paper", "both": "-overlay"}
+"""What the names of files end in, so that figures of one name and several sources stand side by
+side.
+"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,13 +167,16 @@ def plot(
         raise UsageError("--overlay draws both: leave out --source paper")
     material = _material(figure, trade_off)
     drawn = 0
-    for drawing in (drawing for each in chosen for drawing in each.make(material)):
-        if isinstance(drawing, Missing):
-            say(f"{drawing.name}: not drawn, {drawing.why}")
-            continue
-        for path in _write(drawing, pictures.out, STYLES[pictures.style], data=pictures.data):
-            print(visible(str(path)), flush=True)
-        drawn += 1
+    for each in chosen:
+        ending = ENDINGS[material.source] if "--source" in each.takes else ""
+        for drawing in each.make(material):
+            if isinstance(drawing, Missing):
+                say(f"{drawing.name}: not drawn, {drawing.why}")
+                continue
+            stem, style = f"{drawing.name}{ending}", STYLES[pictures.style]
+            for path in _write(drawing, pictures.out / stem, style, data=pictures.data):
+                print(visible(str(path)), flush=True)
+            drawn += 1
     return Exit.DONE if drawn else Exit.USAGE
 
 
@@ -188,20 +195,23 @@ def _material(figure: FigureFlags, trade_off: AxisFlags) -> Material:
     )
 
 
-def _write(plot: Plot, folder: Path, style: Style, *, data: bool) -> list[Path]:
-    """Write a figure's files; raises UsageError where the folder takes none."""
+def _write(plot: Plot, stem: Path, style: Style, *, data: bool) -> list[Path]:
+    """Write a figure's files, which share a path but for their endings; raises UsageError where the
+    folder takes none.
+    """
     from archbench.report.figures.contract import write_csv
     from archbench.report.figures.drawing import caption, draw, save
 
+    folder = stem.parent
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        paths = save(draw(plot, style), folder, plot.name)
+        paths = save(draw(plot, style), folder, stem.name)
         if data:
-            paths.append(folder / f"{plot.name}.csv")
+            paths.append(folder / f"{stem.name}.csv")
             with paths[-1].open("w", encoding="utf-8", newline="") as file:
                 write_csv(plot, file)
         if not style.has_words:
-            paths.append(folder / f"{plot.name}.txt")
+            paths.append(folder / f"{stem.name}.txt")
             paths[-1].write_text(caption(plot), encoding="utf-8")
     except OSError as error:
         raise UsageError(f"folder {folder} cannot be written: {error.strerror}") from None

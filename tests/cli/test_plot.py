@@ -54,10 +54,10 @@ def test_the_paper_s_figures_need_no_record(
     out = tmp_path / "made" / "here"
     assert run(["plot", "efficiency", "--source", "paper", "--out", str(out)]) == 0
     names = [
-        "efficiency-voc.png",
-        "efficiency-voc.svg",
-        "efficiency-coco.png",
-        "efficiency-coco.svg",
+        "efficiency-voc-paper.png",
+        "efficiency-voc-paper.svg",
+        "efficiency-coco-paper.png",
+        "efficiency-coco-paper.svg",
     ]
     assert capsys.readouterr().out.splitlines() == [str(out / name) for name in names]
     assert (out / names[0]).read_bytes().startswith(b"\x89PNG")
@@ -115,14 +115,14 @@ def test_all_draws_what_can_be_drawn_and_says_of_the_others_why_not(
     captured = capsys.readouterr()
     drawn = {Path(line).stem for line in captured.out.splitlines()}
     assert {
-        "efficiency-voc",
-        "efficiency-coco",
-        "csp-overview",
-        "fusion",
+        "efficiency-voc-paper",
+        "efficiency-coco-paper",
+        "csp-overview-paper",
+        "fusion-paper",
         "layers",
         "layer-io",
-        "training-cost",
-        "trade-off",
+        "training-cost-paper",
+        "trade-off-paper",
     } == drawn
     assert {line.split(":")[0] for line in captured.err.splitlines()} >= {
         "overlap",
@@ -134,12 +134,12 @@ def test_all_draws_what_can_be_drawn_and_says_of_the_others_why_not(
 
 def test_the_data_and_the_caption_of_a_figure(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["plot", "training-cost", "--source", "paper", "--data", "--style", "paper"]) == 0
-    names = ["training-cost.png", "training-cost.svg", "training-cost.csv", "training-cost.txt"]
+    names = [f"training-cost-paper.{ending}" for ending in ("png", "svg", "csv", "txt")]
     assert capsys.readouterr().out.splitlines() == [f"plots/{name}" for name in names]
-    rows = rows_of("training-cost")
+    rows = rows_of("training-cost-paper")
     assert [row["y"] for row in rows if row["label"] == "DSNet50"] == ["4777", "0.37"]
     assert (
-        Path("plots/training-cost.txt")
+        Path("plots/training-cost-paper.txt")
         .read_text()
         .startswith("Cost of a training step, after DSNet's Table 9; as published. ")
     )
@@ -148,7 +148,7 @@ def test_the_data_and_the_caption_of_a_figure(capsys: pytest.CaptureFixture[str]
 def test_both_sources(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     store_one(tmp_path / "results")
     assert run(["plot", "efficiency", "--overlay", "--data"]) == 0
-    rows = rows_of("efficiency-coco")
+    rows = rows_of("efficiency-coco-overlay")
     assert {row["origin"] for row in rows} == {"ours", "paper"}
 
 

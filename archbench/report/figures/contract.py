@@ -177,6 +177,18 @@ def legible(part: Any) -> Any:
     return part
 
 
+def without_empty_panels(plot: Plot) -> Plot:
+    """Leave out panels without any mark, each with a remark that says why; a matrix, whose panels
+    share axes, stays whole.
+    """
+    empty = [panel for panel in plot.panels if not panel.marks]
+    if plot.is_matrix or not empty or len(empty) == len(plot.panels):
+        return plot
+    whys = [f"Left out, {panel.title}: {panel.empty or 'nothing to show'}." for panel in empty]
+    kept = tuple(panel for panel in plot.panels if panel.marks)
+    return replace(plot, panels=kept, remarks=(*plot.remarks, *whys))
+
+
 def plot_or_missing(plot: Plot, why: Callable[[], str]) -> Plots:
     """The figure, or why there is none where it has no mark."""
     return [plot] if any(panel.marks for panel in plot.panels) else [Missing(plot.name, why())]

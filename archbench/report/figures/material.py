@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Literal, Protocol
 
 from archbench.quantities import QUANTITIES
-from archbench.reasons import Reason, Status
+from archbench.reasons import Flag, Reason, Status
 from archbench.records import Record
 from archbench.report.data.configurations import Configuration, configurations, measured_setups
 from archbench.report.data.statistics import Interval
@@ -216,22 +216,27 @@ def left_out(selection: Selection) -> list[str]:
     ]
 
 
-def flags_remark(selection: Selection, words: Sequence[str]) -> list[str]:
-    """The flags of the figures that are shown, and of how many networks."""
-    counts = Counter(
-        flag
-        for configuration in selection.of.values()
-        for flag in dict.fromkeys(
-            flag
-            for word in words
-            for estimate in [configuration.estimate(word)]
-            if estimate
-            for flag in estimate.flags
-        )
-    )
+def flags_remark(
+    selection: Selection, words: Sequence[str], drawn: Collection[Spec] | None = None
+) -> list[str]:
+    """The flags of the figures that are shown, and of how many networks: of those that are drawn,
+    where not all of the selection are.
+    """
+    flagged = []
+    for spec, configuration in selection.of.items():
+        estimates = [configuration.estimate(word) for word in words]
+        if any(estimates) and (drawn is None or spec in drawn):
+            flagged.append([flag for each in estimates if each for flag in each.flags])
+    return flags_said(flagged)
+
+
+def flags_said(flagged: Iterable[Iterable[Flag]]) -> list[str]:
+    """Say of how many of what is drawn the figures have each flag, by the flags of each."""
+    flagged = list(flagged)
+    counts = Counter(flag for flags in flagged for flag in dict.fromkeys(flags))
     if not counts:
         return []
-    shares = (f"{flag} ({count} of {len(selection.of)})" for flag, count in sorted(counts.items()))
+    shares = (f"{flag} ({count} of {len(flagged)})" for flag, count in sorted(counts.items()))
     return [f"Flags: {', '.join(shares)}."]
 
 

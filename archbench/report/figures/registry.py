@@ -8,7 +8,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from archbench.report.figures import cspnet, curve, dsnet, engines, huang, own, vovnet
-from archbench.report.figures.contract import Missing, Plots, legible
+from archbench.report.figures.contract import (
+    Missing,
+    Plot,
+    Plots,
+    legible,
+    without_empty_panels,
+)
 from archbench.report.figures.material import Material
 from archbench.report.figures.tradeoff import trade_off
 from archbench.report.tables.table import Column, Table
@@ -66,7 +72,10 @@ class Figure:
                     "it is of records alone; without --source paper it is drawn from yours",
                 )
             ]
-        return [legible(plot) for plot in self._make(material)]
+        return [
+            legible(without_empty_panels(made) if isinstance(made, Plot) else made)
+            for made in self._make(material)
+        ]
 
 
 OWN = "ours"

@@ -10,8 +10,23 @@ from typing import Literal
 
 from archbench.report.figures.contract import Key, Origin, Plot
 
-COLOURS = ("#D55E00", "#0072B2", "#009E73", "#8A6D00", "#A0457E", "#222222", "#3C9BD6")
-"""Okabe and Ito's hues, the light ones darkened so that names in them can be read on white."""
+COLOURS = (
+    "#D55E00",
+    "#0072B2",
+    "#009E73",
+    "#8A6D00",
+    "#A0457E",
+    "#222222",
+    "#3C9BD6",
+    "#8B4A2B",
+    "#6B46C1",
+    "#D6336C",
+    "#5C8A00",
+    "#7A7A7A",
+)
+"""Okabe and Ito's hues, the light ones darkened so that names in them can be read on white, and
+five that stand apart from them: one for each group that a figure tells apart.
+"""
 MARKERS = ("o", "s", "^", "D", "P", "X", "v", "*", "p", "h", "<", ">")
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "++", "ooo")
 Dash = tuple[float, tuple[float, ...]]

@@ -9,16 +9,33 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from archbench.papers import figures, value_in_our_units
-from archbench.quantities import FIGURES, MEASURED, QUANTITIES
-from archbench.quantity import Scale
+from archbench.quantities import FIGURES, MEASURED
+from archbench.reasons import Flag
 from archbench.report.data.comparable import COUNTED_ONLY
 from archbench.report.data.configurations import Configuration
-from archbench.report.data.headings import PUBLISHED
 from archbench.report.data.names import short_names
-from archbench.report.data.rows import COLUMNS, merged
+from archbench.report.data.rows import merged
 from archbench.report.data.selection import column
-from archbench.report.figures.contract import Axis, Key, Mark, Missing, Origin, Panel, Plot, Plots
-from archbench.report.figures.material import Material, Value, groups_of, value_of
+from archbench.report.figures.columns import (
+    heading,
+    is_accuracy,
+    is_more_better,
+    number,
+    quoted,
+    scale_of,
+)
+from archbench.report.figures.contract import (
+    Axis,
+    Guide,
+    Key,
+    Mark,
+    Missing,
+    Origin,
+    Panel,
+    Plot,
+    Plots,
+)
+from archbench.report.figures.material import Material, Value, flags_said, groups_of, value_of
 from archbench.settings import SETTINGS
 from archbench.spec import Spec, UsageError
 
@@ -33,8 +50,11 @@ TELL_SETUPS = (
 """Groups that tell where and how figures were measured, so that they may stand in one figure."""
 TELL_CALLS = ("batch", "mode")
 """Groups that tell how networks were called, so that several calls may stand in one figure."""
+TELL_DATASETS = ("published_dataset", "dataset")
+"""Groups that tell the data set of an accuracy, so that several may stand in one figure."""
 FEW = 24
-"""Points up to which each is named."""
+"""Points up to which each is named; of more, those on the frontier."""
+FRONTIER = "frontier: no other is better at both"
 NO_GROUP = {"detector": "classifier", "options": "defaults", "flags": "no flags"}
 """What has none of a column."""
 NO_LOG = "none"
@@ -47,11 +67,16 @@ class Candidate:
     """What may be a point: its name, where and how it was called, its two values and its group."""
 
     label: str
-    setup: str
-    call: str
     x: Value
     y: Value
     group: str
+    setup: str = ""
+    call: str = ""
+    dataset: str = ""
+    """Of the accuracy, where one of the values is one."""
+    proposals: str = ""
+    """Their number, where it is not the detector's own."""
+    flags: tuple[Flag, ...] = ()
 
 
 def trade_off(material: Material) -> Plots:
@@ -64,7 +89,7 @@ def trade_off(material: Material) -> Plots:
 
 def _measured(material: Material) -> Plots:
     choice = material.choice
-    words = _number(choice.x or MEASURED_AXES[0]), _number(choice.y or MEASURED_AXES[1])
+    words = number(choice.x or MEASURED_AXES[0]), number(choice.y or MEASURED_AXES[1])
     group = column(choice.group or "detector")
     candidates = _candidates(material.configurations, words, group)
     if not candidates:
@@ -75,21 +100,33 @@ def _measured(material: Material) -> Plots:
                 "what they have",
             )
         ]
-    setups = Counter(candidate.setup for candidate in candidates)
-    eager = {each.setup for each in material.configurations if each.is_eager}
-    setup = max(setups, key=lambda name: (name != COUNTED_ONLY, name in eager, setups[name]))
-    are_counts = all(word not in MEASURED for word in words)
-    if are_counts:
-        where = "counted"
+    if all(word not in MEASURED for word in words):
+        where, remarks = "counted", ["Repeats of one configuration are one point."]
         candidates = list({candidate.label: candidate for candidate in candidates}.values())
-    elif group in TELL_SETUPS:
+    else:
+        eager = {each.setup for each in material.configurations if each.is_eager}
+        where, candidates, remarks = _of_one_call(candidates, group, eager)
+    candidates, of_others = _of_one_dataset(candidates, group)
+    remarks += [*of_others, *_proposals(candidates), *flags_said(each.flags for each in candidates)]
+    return [_plot(material, words, candidates, (where, group), remarks)]
+
+
+def _of_one_call(
+    candidates: list[Candidate], group: str, eager: set[str]
+) -> tuple[str, list[Candidate], list[str]]:
+    """The candidates of one setup, in eager mode if any is, that were called alike, unless the
+    group tells them apart: where they were measured, themselves, and remarks on what is left out.
+    """
+    setups = Counter(candidate.setup for candidate in candidates)
+    setup = max(setups, key=lambda name: (name != COUNTED_ONLY, name in eager, setups[name]))
+    if group in TELL_SETUPS:
         where = f"measured on {'; '.join(setups)}"
     else:
         where = f"measured on {setup}"
         candidates = [candidate for candidate in candidates if candidate.setup == setup]
     calls = Counter(candidate.call for candidate in candidates)
-    call, _ = calls.most_common(1)[0]
-    if not are_counts and group not in TELL_CALLS:
+    (call, _), *other_calls = calls.most_common()
+    if group not in TELL_CALLS:
         where += f", {call}"
         candidates = [candidate for candidate in candidates if candidate.call == call]
     remarks = ["Repeats of one configuration are one point."]
@@ -99,31 +136,59 @@ def _measured(material: Material) -> Plots:
             "processes."
         )
     others = "; ".join(f"{count} of {name}" for name, count in setups.items() if name not in where)
-    if others and not are_counts:
+    if others:
         remarks.append(
             f"Left out, of other devices or settings: {others}; --group device shows them together."
         )
-    if len(calls) > 1 and not are_counts and group not in TELL_CALLS:
-        rest = "; ".join(f"{count} of {name}" for name, count in calls.items() if name != call)
+    if other_calls and group not in TELL_CALLS:
+        rest = "; ".join(f"{count} of {name}" for name, count in other_calls)
         remarks.append(f"Left out, called otherwise: {rest}; --group batch shows them together.")
-    return [_plot(material, words, candidates, (where, group), remarks)]
+    return where, candidates, remarks
+
+
+def _of_one_dataset(candidates: list[Candidate], group: str) -> tuple[list[Candidate], list[str]]:
+    """The candidates whose accuracies are of the data set that most of them are of, and a remark
+    that says which, and what is left out.
+    """
+    counts = Counter(candidate.dataset for candidate in candidates if candidate.dataset)
+    if not counts or group in TELL_DATASETS:
+        return candidates, []
+    (dataset, _), *others = counts.most_common()
+    rest = "; ".join(f"{count} of {name}" for name, count in others)
+    flag = TELL_DATASETS[0] if group != "source" else TELL_DATASETS[1]
+    left_out = f" Left out, of other data sets: {rest}; --group {flag} shows them together."
+    remark = f"Accuracies are of {dataset}.{left_out if rest else ''}"
+    return [each for each in candidates if each.dataset in ("", dataset)], [remark]
+
+
+def _proposals(candidates: Sequence[Candidate]) -> list[str]:
+    """A remark on networks that differ in the number of regions which their second stage sees."""
+    counts = Counter(candidate.proposals for candidate in candidates)
+    if len(counts) < 2:
+        return []
+    numbers = sorted(filter(None, counts), key=float)
+    told = ", ".join(f"{number} ({counts[number]})" for number in numbers)
+    return [f"Numbers of proposals differ: {told}; the others have their detectors' own."]
 
 
 def _published(material: Material) -> Plots:
     choice = material.choice
-    if choice.group not in ("", "source"):
+    group = choice.group or "source"
+    if group not in ("source", "dataset"):
         raise UsageError(
-            f"--group {choice.group}: published figures are grouped by their source alone"
+            f"--group {group}: published figures are grouped by their source or by dataset alone"
         )
     words = tuple(
-        _quoted(word) for word in (choice.x or PUBLISHED_AXES[0], choice.y or PUBLISHED_AXES[1])
+        quoted(word) for word in (choice.x or PUBLISHED_AXES[0], choice.y or PUBLISHED_AXES[1])
     )
     rows: dict[tuple[str, ...], dict[str, float]] = {}
     networks: dict[tuple[str, ...], tuple[str, ...]] = {}
+    datasets: dict[tuple[str, ...], str] = {}
     for figure in figures():
         word, value = value_in_our_units(figure)
         key = (figure.source, *figure.row, figure.input, figure.options)
         rows.setdefault(key, {})[f"published_{word}"] = value
+        datasets[key] = figure.dataset
         networks[key] = (
             figure.paper,
             figure.backbone,
@@ -149,16 +214,24 @@ def _published(material: Material) -> Plots:
                 "take other columns",
             )
         ]
-    x, y = ([Value(row[word] * _scale(word).factor) for row in there.values()] for word in words)
+    x, y = ([Value(row[word] * scale_of(word).factor) for row in there.values()] for word in words)
+    are_accuracies = any(map(is_accuracy, words))
     candidates = [
-        Candidate(key[3], "", "", at, height, key[0])
+        Candidate(
+            key[3],
+            at,
+            height,
+            group=key[0] if group == "source" else datasets[key],
+            dataset=datasets[key] if are_accuracies else "",
+        )
         for key, at, height in zip(there, x, y, strict=True)
     ]
-    remarks = [
-        "Quoted, each from its paper's own device and data set: speeds and accuracies of different "
-        "tables are not to be compared."
-    ]
-    return [_plot(material, words, candidates, ("as published", "source"), remarks)]
+    candidates, remarks = _of_one_dataset(candidates, group)
+    quoted_from = (
+        "Quoted, each from its paper's own device: speeds of different tables are not to be "
+        "compared."
+    )
+    return [_plot(material, words, candidates, ("as published", group), [quoted_from, *remarks])]
 
 
 def _candidates(
@@ -173,8 +246,27 @@ def _candidates(
             x, y = (_value(configuration, word, row[word]) for word in words)
             own = str(row[group]) if row[group] is not None else NO_GROUP.get(group, "none")
             spec = configuration.spec
-            candidates.append(Candidate(named[spec], configuration.setup, _call(spec), x, y, own))
+            are_accuracies = any(map(is_accuracy, words))
+            candidates.append(
+                Candidate(
+                    named[spec],
+                    x,
+                    y,
+                    own,
+                    configuration.setup,
+                    _call(spec),
+                    str(row["published_dataset"] or "") if are_accuracies else "",
+                    str(dict(spec.options).get("proposals", "")),
+                    _flags(configuration, words),
+                )
+            )
     return candidates
+
+
+def _flags(configuration: Configuration, words: Sequence[str]) -> tuple[Flag, ...]:
+    """The flags of the measured ones of some figures."""
+    estimates = (configuration.estimate(word) for word in words if word in MEASURED)
+    return tuple(dict.fromkeys(flag for each in estimates if each for flag in each.flags))
 
 
 def _call(spec: Spec) -> str:
@@ -182,7 +274,7 @@ def _call(spec: Spec) -> str:
 
 
 def _value(configuration: Configuration, word: str, value: float) -> Value:
-    scale = _scale(word).factor
+    scale = scale_of(word).factor
     return value_of(configuration, word, scale=scale) if word in FIGURES else Value(value * scale)
 
 
@@ -206,16 +298,19 @@ def _plot(
             colour=groups[candidate.group],
             shape=groups[candidate.group],
             origin=origin,
-            is_named=len(candidates) <= FEW,
         )
         for candidate in candidates
         if candidate.x.value is not None and candidate.y.value is not None
     ]
+    best = _frontier(marks, words)
+    marks = [replace(mark, is_named=len(marks) <= FEW or mark in best) for mark in marks]
+    line = tuple(dict.fromkeys((float(mark.x), float(mark.y)) for mark in best))
+    guides = (Guide(FRONTIER, line),) if len(line) > 1 else ()
     values = ([float(mark.x) for mark in marks], [float(mark.y) for mark in marks])
     x, y = (
         Axis(
-            _heading(word),
-            _scale(word).unit,
+            heading(word),
+            scale_of(word).unit,
             is_log=_is_log(material.choice.log, letter, numbers),
         )
         for letter, word, numbers in zip("xy", words, values, strict=True)
@@ -223,42 +318,36 @@ def _plot(
     key = Key(tuple(dict.fromkeys(groups.values())), group.replace("_", " "))
     title = f"Trade-off: {y.words} over {x.words}"
     return Plot(
-        NAME, title, where, (Panel("", x, y, tuple(marks)),), tuple(remarks), key, key, columns=1
+        _name(material),
+        title,
+        where,
+        (Panel("", x, y, tuple(marks), guides),),
+        tuple(remarks),
+        key,
+        key,
+        columns=1,
     )
+
+
+def _frontier(marks: Sequence[Mark], words: Sequence[str]) -> list[Mark]:
+    """The marks than which none is better at one value and no worse at the other, from the best at
+    the first on.
+    """
+    signs = [-1 if is_more_better(word) else 1 for word in words]
+    costs = {mark: (signs[0] * float(mark.x), signs[1] * float(mark.y)) for mark in marks}
+    best: list[Mark] = []
+    for mark in sorted(marks, key=costs.__getitem__):
+        if not best or costs[mark][1] < costs[best[-1]][1] or costs[mark] == costs[best[-1]]:
+            best.append(mark)
+    return best
+
+
+def _name(material: Material) -> str:
+    """What the figure's files are called: after its axes where those were chosen."""
+    chosen = [word for word in (material.choice.y, material.choice.x) if word]
+    return "-".join([NAME, *chosen])
 
 
 def _is_log(asked: str, letter: str, values: Sequence[float]) -> bool:
     """Whether an axis is logarithmic: as it was asked for, or where its values are far apart."""
     return letter in asked if asked else min(values) > 0 and max(values) / min(values) > WIDE_RANGE
-
-
-def _number(name: str) -> str:
-    """A column of numbers; raises UsageError for another."""
-    known = column(name)
-    if COLUMNS[known] is str:
-        raise UsageError(
-            f"{known} is no number: --x and --y take columns of numbers, --group takes any"
-        )
-    return known
-
-
-def _quoted(name: str) -> str:
-    """A column of the papers' figures, with or without `published_` before it."""
-    return _number(name if name.startswith("published_") else f"published_{name}")
-
-
-def _heading(name: str) -> str:
-    """How a column is called; the papers' accuracies and speeds by their own names."""
-    plain = name.removeprefix("published_")
-    heading = QUANTITIES[plain].title if plain in QUANTITIES else plain.replace("_", " ")
-    if name == plain:
-        return heading
-    return f"{' '.join(PUBLISHED.get(plain, heading).split())}, as published"
-
-
-def _scale(name: str) -> Scale:
-    """How a column is shown; what a paper prints in its own unit says that unit itself."""
-    plain = name.removeprefix("published_")
-    scale = QUANTITIES[plain].scale if plain in QUANTITIES else Scale()
-    says_it = name != plain and plain in PUBLISHED and scale.factor == 1
-    return replace(scale, unit="") if says_it else scale

@@ -12,10 +12,12 @@ from synthetic import everything, layers, made_up, of_grid, of_suite
 
 from archbench.papers.grid import points
 from archbench.papers.suites import suite
+from archbench.reasons import Flag
 from archbench.records import Record
 from archbench.report.figures.contract import Mark, Missing, Plot, Plots, frontier
-from archbench.report.figures.material import Choice, Material
+from archbench.report.figures.material import MOST_GROUPS, Choice, Material
 from archbench.report.figures.registry import FIGURES, find, table
+from archbench.report.figures.style import COLOURS, MARKERS
 from archbench.settings import Settings
 from archbench.spec import UsageError
 from archbench.zoo import catalogue
@@ -134,7 +136,9 @@ def test_proposals_are_of_the_resolution_that_has_most_and_rather_of_the_high_on
     assert made.panels[0].title == "(a) Faster R-CNN, 300x300"
     assert "The paper's figure is of 600x600." in made.remarks
     assert [(mark.x, mark.y) for mark in made.panels[0].marks] == [(10, 7), (50, 8), (300, 9)]
-    assert made.panels[1].empty.endswith("archbench sweep huang/figure6b makes them")
+    assert len(made.panels) == 1, "R-FCN has no record"
+    assert made.remarks[-1].startswith("Left out, (b) R-FCN")
+    assert made.remarks[-1].endswith("archbench sweep huang/figure6b makes them.")
     high = [of_point("faster-rcnn", "mobilenet", 600, count, 20) for count in (10, 50, 300)]
     assert plot("proposals", Material([*low, *high])).panels[0].title == "(a) Faster R-CNN, 600x600"
 
@@ -178,9 +182,9 @@ def test_gpu_and_cpu_stand_in_panels_of_their_own() -> None:
         == "measured on (a) Example GPU, fp32, contiguous; (b) Example CPU, 2 threads, fp32, "
         "contiguous"
     )
-    assert (
-        alone.panels[1].empty
-        == "no measured record of a CPU; archbench sweep huang/figure8b --device cpu makes them"
+    assert [len(plot.panels) for plot in (both, alone)] == [2, 1]
+    assert alone.remarks[-1].endswith(
+        "no measured record of a CPU; archbench sweep huang/figure8b --device cpu makes them."
     )
 
 
@@ -200,8 +204,8 @@ def test_total_memory_is_counted_and_needs_no_device() -> None:
         70,
         (40, 100),
     )
-    assert not made.panels[1].marks
-    assert made.panels[1].empty.endswith("on a GPU")
+    assert len(made.panels) == 1
+    assert made.remarks[-1].endswith("on a GPU.")
 
 
 def test_networks_of_partial_stages_stand_beside_those_they_are_made_of() -> None:
@@ -213,9 +217,11 @@ def test_networks_of_partial_stages_stand_beside_those_they_are_made_of() -> Non
         ("CSPResNeXt-50", "ResNeXt-50", 7.93),
     ]
     assert [mark.y for mark in made.panels[1].marks] == [34.4, 32.6]
-    assert (
-        made.panels[2].empty
-        == "the paper prints no speed of classifiers; archbench sweep cspnet/table3 measures it"
+    assert any(
+        remark.endswith(
+            "the paper prints no speed of classifiers; archbench sweep cspnet/table3 measures it."
+        )
+        for remark in made.remarks
     )
 
 
@@ -331,6 +337,66 @@ def test_published_figures_against_one_another() -> None:
         (mark.label, mark.x, mark.y, mark.colour) for mark in made.marks
     }
     assert all(mark.origin == "paper" for mark in made.marks)
+
+
+def test_of_many_points_those_on_the_frontier_are_named() -> None:
+    """Of 30 classifiers, number n with n parameters and n ms: less and less is better."""
+    specs = suite("all").specs[:30]
+    made = plot(
+        "trade-off",
+        Material([made_up(spec, 1 + n) for n, spec in enumerate(specs)], choice=Choice("params")),
+    )
+    assert [mark.x for mark in made.marks if mark.is_named] == [1]
+    assert made.panels[0].guides == (), "one point is no line"
+    few = plot("trade-off", Material(of_suite("vovnet/table4")))
+    assert all(mark.is_named for mark in few.marks)
+
+
+def test_what_is_better_decides_the_frontier() -> None:
+    """Parameters and images a second that fall together: every point is best at one of them."""
+    specs = suite("vovnet/table4").specs
+    records = [
+        made_up(spec, 5 + n, counted={"params": (9 - n) * 10**6}) for n, spec in enumerate(specs)
+    ]
+    made = plot("trade-off", Material(records, choice=Choice("params", "latency_ms")))
+    (guide,) = made.panels[0].guides
+    assert guide.points == tuple((9 - n, 5 + n) for n in reversed(range(len(specs))))
+    made = plot("trade-off", Material(records, choice=Choice("params", "fps")))
+    assert [guide.points for guide in made.panels[0].guides] == [
+        tuple((9 - n, pytest.approx(1e3 / (5 + n))) for n in reversed(range(len(specs))))
+    ], "fewer parameters, fewer images a second"
+
+
+def test_accuracies_of_two_data_sets_stand_together_only_where_they_are_told_apart() -> None:
+    one = plot("trade-off", Material(source="paper"))
+    assert "Accuracies are of coco-test-dev. Left out, of other data sets: " in one.remarks[-1]
+    both = plot("trade-off", Material(source="paper", choice=Choice(group="dataset")))
+    assert {"coco-test-dev", "coco-minival5k"} <= {mark.colour for mark in both.marks}
+    assert len(list(both.marks)) > len(list(one.marks))
+
+
+def test_flags_and_numbers_of_proposals_are_told_of_what_is_drawn() -> None:
+    drawn = [of_point("faster-rcnn", "mobilenet", 300, count, count) for count in (10, 100, 300)]
+    other = made_up(catalogue.resolve("vovnet39", "refinedet320", batch=8).spec, 5)
+    text = " ".join(plot("trade-off", Material([*drawn, other])).remarks)
+    assert "Numbers of proposals differ: 10 (1), 100 (1); the others have their" in text
+    assert "Flags" not in text
+    flagged = replace(
+        drawn[0],
+        measured={"latency_ms": replace(drawn[0].metrics["latency_ms"], flags=(Flag.CI_NOT_MET,))},
+    )
+    text = " ".join(plot("trade-off", Material([flagged, *drawn[1:], other])).remarks)
+    assert "Flags: ci_not_met (1 of 3)." in text
+
+
+def test_a_chosen_pair_of_columns_is_in_the_name() -> None:
+    assert plot("trade-off", Material(of_suite("vovnet/table4"))).name == "trade-off"
+    chosen = plot("trade-off", Material(of_suite("vovnet/table4"), choice=Choice("params", "fps")))
+    assert chosen.name == "trade-off-fps-params"
+
+
+def test_no_two_groups_of_a_figure_look_alike() -> None:
+    assert len(set(COLOURS)) == len(set(MARKERS)) == MOST_GROUPS
 
 
 @pytest.mark.parametrize(
