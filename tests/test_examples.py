@@ -11,7 +11,7 @@ import archbench
 from archbench.zoo.contracts import Detector
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
-SHORT = ("tiny_backbone.py", "tiny_detector.py")
+SHORT = ("tiny_backbone.py", "tiny_detector.py", "end_to_end.py")
 
 
 @pytest.mark.parametrize("name", SHORT)
@@ -35,3 +35,16 @@ def test_the_detector_is_counted_as_it_is() -> None:
     maps = [160**2 * 3 * 32, 80**2 * 32 * 64, 40**2 * 64 * 128]
     assert report.macs == 9 * sum(maps) + 40**2 * 128 * (4 + 20)
     assert report.uncounted == ()
+
+
+def test_the_whole_network_gives_final_detections() -> None:
+    name = f"{EXAMPLES / 'end_to_end.py'}:EndToEnd"
+    network = archbench.build(name, size=64, classes=20, best=5)
+    with torch.inference_mode():
+        found = network(torch.randn(2, 3, 64, 64))
+    assert [tuple(each["boxes"].shape) for each in found] == [(5, 4), (5, 4)]
+    assert all(each["labels"].max() < 20 for each in found)
+    assert getattr(network, "outputs", "") == "final"
+    report = archbench.cost(name, size=320, classes=20)
+    detector = archbench.cost(f"{EXAMPLES / 'tiny_detector.py'}:TinyDetector", size=320, classes=20)
+    assert report.macs == detector.macs

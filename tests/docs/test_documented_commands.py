@@ -162,6 +162,7 @@ def test_a_file_of_the_documentation_is_a_suite_or_holds_limits(block: Block) ->
         assert len(read_suite(file).specs) > 1
 
 
+@pytest.mark.usefixtures("clone")
 @pytest.mark.parametrize("page", sorted({block.page for block in every("python")}))
 def test_the_python_of_a_page_runs_from_top_to_bottom(page: str) -> None:
     names: dict[str, object] = {"__name__": "__main__"}
