@@ -178,9 +178,10 @@ def _nothing(choice: Choice | None, asked: Asked, count: int) -> str:
         for column in asked.columns
         if not any(each.estimate(column) for each in choice.measured) and column != "accuracy"
     ]
-    reasons = "; ".join(
-        f"{column}: {choice.measured[-1].reason(column).text}" for column in lacking
-    )
+    told = [f"{column}: {choice.measured[-1].reason(column).text}" for column in lacking]
+    if "accuracy" in asked.columns:
+        told.append(f"accuracy: of {choice.accuracies.dataset}, in {PRECISION} alone")
+    reasons = "; ".join(told)
     return (
         f"none of {len(choice.measured)} networks measured on {choice.setup} has "
         f"{' and '.join(asked.columns)}{f' ({reasons})' if reasons else ''}"

@@ -18,6 +18,7 @@ from archbench.report.data.frontier import better
 from archbench.report.data.names import in_order, short_names
 from archbench.report.data.prediction import (
     PREDICTED,
+    Error,
     Networks,
     Prediction,
     Refusal,
@@ -64,6 +65,8 @@ class Contenders:
     found: Sequence[Contender]
     predicted_out: int = 0
     outdone: int = 0
+    errors: Sequence[Error] = ()
+    """How far off predictions like these lie, the largest last."""
 
 
 def contenders(choice: Choice, families: Families) -> Contenders:
@@ -79,12 +82,15 @@ def contenders(choice: Choice, families: Families) -> Contenders:
     specs = [spec for spec in choice.accuracies.networks() if spec not in measured]
     named = short_names(specs)
     found, predicted_out, outdone = [], 0, 0
+    errors: dict[Error, None] = {}
     wanted = predicted_words(choice.asked)
     for spec in specs:
         accuracy = choice.accuracies.of(spec)
         if accuracy is None or not _may_win(choice, spec, accuracy.value):
             continue
         predicted = {column: predictor.predict(spec, column) for column in wanted}
+        made = (each for each in predicted.values() if isinstance(each, Prediction))
+        errors |= dict.fromkeys(each.error for each in made)
         if _is_beyond(choice, predicted):
             predicted_out += 1
         elif _is_outdone(choice, spec):
@@ -92,7 +98,8 @@ def contenders(choice: Choice, families: Families) -> Contenders:
         else:
             found.append(Contender(named[spec], spec, accuracy.value, predicted))
     found.sort(key=lambda each: (-each.accuracy, in_order(each.name)))
-    return Contenders(found, predicted_out, outdone)
+    by_size = sorted(errors, key=lambda error: error.factor)
+    return Contenders(found, predicted_out, outdone, by_size)
 
 
 def predicted_words(asked: Asked) -> list[str]:

@@ -91,7 +91,13 @@ def _row_names(column: str) -> tuple[str, str, str, str]:
 
 def _contender(each: Contender, choice: Choice) -> dict[str, Any]:
     predicted = {
-        column: {"value": found.value, "interval90": list(found.interval)}
+        column: {
+            "value": found.value,
+            "interval90": list(found.interval),
+            "fitted_on": found.error.networks,
+            "error_median": found.error.median,
+            "error_p90": found.error.p90,
+        }
         if isinstance(found, Prediction)
         else {"refused": found.why}
         for column, found in each.predicted.items()

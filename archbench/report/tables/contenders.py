@@ -78,4 +78,10 @@ def ruled_out(found: Contenders) -> list[str]:
             else []
         ),
     ]
-    return [f"Ruled out unmeasured: {', '.join(said)}."] if said else []
+    errors = [
+        f"Predictions by {error.networks} networks of other families, which lie "
+        f"{100 * error.median:.0f} % off (median), {100 * error.p90:.0f} % at the 90th percentile; "
+        f"the interval is x/÷ {error.factor:.2f} at most."
+        for error in found.errors[-1:]
+    ]
+    return [*([f"Ruled out unmeasured: {', '.join(said)}."] if said else []), *errors]
