@@ -24,7 +24,7 @@ from archbench.cli.formats import (
     the_format,
 )
 from archbench.cli.groups import refuse
-from archbench.cli.messages import detail, say
+from archbench.cli.messages import is_verbose, say
 from archbench.papers.accuracies import DATASET, dataset_named
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import UsageError, origin_of
@@ -239,7 +239,8 @@ def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> li
             )
         store = Store(folder)
         read = store.read()
-        detail(f"{folder}: {len(read)} records in {len(store.files())} files")
+        if is_verbose():
+            say(f"{folder}: records read: {len(read)}, from files: {len(store.files())}")
         if not read and not quietly:
             say(f"no records in {folder}; a command that makes one: {EXAMPLE}")
         records |= {record.record_id: record for record in read}

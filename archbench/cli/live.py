@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from archbench.cli.messages import detail, is_quiet, say, say_traceback, tell
+from archbench.cli.messages import is_quiet, is_verbose, say, say_traceback, tell
 from archbench.escaping import message
 from archbench.reasons import Status
 from archbench.records import Record
@@ -190,4 +190,5 @@ class Teller:
         is_alarming = is_quiet() and record.status != Status.OK
         told = say if is_alarming else self._progress.line
         told(f"{number}  {name}: {record.status}{how}{why}{self._left}")
-        detail(took(record))
+        if is_verbose():
+            self._progress.line(took(record))

@@ -26,15 +26,14 @@ def is_quiet() -> bool:
     return loudness.get() == Loudness.QUIET
 
 
+def is_verbose() -> bool:
+    """Whether somebody wants to hear of details."""
+    return loudness.get() == Loudness.VERBOSE
+
+
 def tell(text: str) -> None:
     """Print how far something is, unless nobody wants to hear."""
     if not is_quiet():
-        say(text)
-
-
-def detail(text: str) -> None:
-    """Print what only `-v` asks for."""
-    if loudness.get() == Loudness.VERBOSE:
         say(text)
 
 

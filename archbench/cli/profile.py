@@ -16,7 +16,7 @@ from archbench.cli.formats import print_tables, table_width
 from archbench.cli.groups import Several, given, grouped, refuse
 from archbench.cli.live import telling, took
 from archbench.cli.measuring import MOST_REPEATS, OPTIONS, Output, Protocol
-from archbench.cli.messages import detail, say, say_traceback, tell
+from archbench.cli.messages import is_verbose, say, say_traceback, tell
 from archbench.cli.network import NetworkFlags
 from archbench.reasons import Status
 from archbench.records import Record, Store
@@ -203,7 +203,8 @@ def _measured(spec: Spec, settings: Settings, store: Store, *, repeats: int) -> 
     while len(records) < repeats and not (records and records[-1].status == Status.INTERRUPTED):
         with telling() as progress:
             records.append(run_job(spec, settings, store, on_progress=progress))
-        detail(took(records[-1]))
+        if is_verbose():
+            say(took(records[-1]))
     return records
 
 
