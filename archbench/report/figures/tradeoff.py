@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter
 
 from archbench.papers import figures, value_in_our_units
 from archbench.quantities import FIGURES, MEASURED
@@ -36,7 +37,7 @@ from archbench.report.figures.contract import (
     Plots,
 )
 from archbench.report.figures.material import Material, Value, flags_said, groups_of, value_of
-from archbench.settings import SETTINGS
+from archbench.settings import DEFAULT, SETTINGS
 from archbench.spec import Spec, UsageError
 
 NAME = "trade-off"
@@ -64,7 +65,9 @@ WIDE_RANGE = 50
 
 @dataclass(frozen=True)
 class Candidate:
-    """What may be a point: its name, where and how it was called, its two values and its group."""
+    """What may be a point: its name, where and how it was called, its two values, its group, and
+    what ran it.
+    """
 
     label: str
     x: Value
@@ -77,6 +80,8 @@ class Candidate:
     proposals: str = ""
     """Their number, where it is not the detector's own."""
     flags: tuple[Flag, ...] = ()
+    engine: str = ""
+    precision: str = ""
 
 
 def trade_off(material: Material) -> Plots:
@@ -117,10 +122,13 @@ def _of_one_call(
     """The candidates of one setup, in eager mode if any is, that were called alike, unless the
     group tells them apart: where they were measured, themselves, and remarks on what is left out.
     """
+    engines = {candidate.engine for candidate in candidates}
     setups = Counter(candidate.setup for candidate in candidates)
     setup = max(setups, key=lambda name: (name != COUNTED_ONLY, name in eager, setups[name]))
     if group in TELL_SETUPS:
-        where = f"measured on {'; '.join(setups)}"
+        candidates = _alike(candidates, setup, group)
+        shown = {candidate.setup for candidate in candidates}
+        where = f"measured on {'; '.join(name for name in setups if name in shown)}"
     else:
         where = f"measured on {setup}"
         candidates = [candidate for candidate in candidates if candidate.setup == setup]
@@ -137,8 +145,10 @@ def _of_one_call(
         )
     others = "; ".join(f"{count} of {name}" for name, count in setups.items() if name not in where)
     if others:
+        asked = "engine" if len(engines) > 1 and group != "engine" else "device"
         remarks.append(
-            f"Left out, of other devices or settings: {others}; --group device shows them together."
+            f"Left out, of other devices or settings: {others}; --group {asked} shows them "
+            "together."
         )
     if other_calls and group not in TELL_CALLS:
         rest = "; ".join(f"{count} of {name}" for name, count in other_calls)
@@ -246,6 +256,7 @@ def _candidates(
             x, y = (_value(configuration, word, row[word]) for word in words)
             own = str(row[group]) if row[group] is not None else NO_GROUP.get(group, "none")
             spec = configuration.spec
+            settings = configuration.newest.settings or DEFAULT
             are_accuracies = any(map(is_accuracy, words))
             candidates.append(
                 Candidate(
@@ -258,6 +269,8 @@ def _candidates(
                     str(row["published_dataset"] or "") if are_accuracies else "",
                     str(dict(spec.options).get("proposals", "")),
                     _flags(configuration, words),
+                    settings.engine,
+                    settings.precision,
                 )
             )
     return candidates
@@ -267,6 +280,15 @@ def _flags(configuration: Configuration, words: Sequence[str]) -> tuple[Flag, ..
     """The flags of the measured ones of some figures."""
     estimates = (configuration.estimate(word) for word in words if word in MEASURED)
     return tuple(dict.fromkeys(flag for each in estimates if each for flag in each.flags))
+
+
+def _alike(candidates: Sequence[Candidate], setup: str, group: str) -> list[Candidate]:
+    """Those that may stand beside a setup's under a group that tells setups: of one engine, or
+    where engines are asked for, of one precision.
+    """
+    apart = attrgetter("precision" if group == "engine" else "engine")
+    usual = next(apart(candidate) for candidate in candidates if candidate.setup == setup)
+    return [candidate for candidate in candidates if apart(candidate) == usual]
 
 
 def _call(spec: Spec) -> str:

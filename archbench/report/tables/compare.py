@@ -53,6 +53,9 @@ TABLES_NOTE = (
     f"Each table is of one {', '.join(('device', *SHARED))} and {LAST_SHARED}: times are not to be "
     "compared from table to table."
 )
+ENGINES_NOTE = (
+    "Engines have tables of their own; archbench compare --across engine sets them side by side."
+)
 
 
 @dataclass(frozen=True)
@@ -95,11 +98,8 @@ def tables(records: Sequence[Record], layout: Layout | None = None) -> list[Tabl
             notes=[
                 *drawn[-1].notes,
                 *notes,
-                *(
-                    [TABLES_NOTE]
-                    if len({configuration.setup for configuration in shown}) > 1
-                    else []
-                ),
+                *([TABLES_NOTE] if len({each.setup for each in shown}) > 1 else []),
+                *([ENGINES_NOTE] if len({each.engine for each in shown}) > 1 else []),
             ],
         )
     return drawn

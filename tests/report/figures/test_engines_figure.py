@@ -10,7 +10,8 @@ from archbench.papers.suites import suite
 from archbench.records import Record
 from archbench.report.figures.contract import Missing, Plot
 from archbench.report.figures.engines import MOST_RATIO, by_engine
-from archbench.report.figures.material import Material
+from archbench.report.figures.material import Choice, Material
+from archbench.report.figures.tradeoff import trade_off
 
 NETWORKS = suite("vovnet/table4").specs
 
@@ -62,3 +63,17 @@ def test_one_engine_is_no_figure() -> None:
     (missing,) = by_engine(Material([made_up(spec, 3) for spec in NETWORKS]))
     assert isinstance(missing, Missing)
     assert "archbench sweep vovnet/table4 --engine eager --engine onnxruntime" in missing.why
+
+
+def traded(group: str) -> Plot:
+    (plot,) = trade_off(Material(of_engines(), choice=Choice("params", "total_ms", group)))
+    assert isinstance(plot, Plot)
+    return plot
+
+
+def test_points_of_two_engines_stand_in_one_figure_only_where_engines_are_asked_for() -> None:
+    assert {mark.colour for mark in traded("engine").marks} == {"eager", "onnxruntime", "openvino"}
+    assert len([*traded("engine").marks]) == 13
+    for group in ("device", "precision", "detector"):
+        assert len([*traded(group).marks]) == 6
+    assert "--group engine shows them together" in " ".join(traded("device").remarks)
