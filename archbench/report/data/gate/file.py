@@ -13,6 +13,7 @@ from archbench.papers.suite_file import NETWORK, Table
 from archbench.quantities import QUANTITIES
 from archbench.report.data.accuracies import FULL_PRECISION
 from archbench.report.data.conditions import Condition
+from archbench.report.data.names import short_name
 from archbench.report.data.narrowing import figure_column
 from archbench.report.data.ties import is_more_better
 from archbench.report.data.units import value_in
@@ -132,7 +133,7 @@ def _guarded(table: Table, tolerance: float) -> Guarded:
         raise plain.error("engine takes one engine")
     if precision not in PRECISIONS:
         raise plain.error(f"invalid precision {precision!r} (choose from {', '.join(PRECISIONS)})")
-    name = plain.text("name") or str(spec)
+    name = plain.text("name") or short_name(spec)
     return Guarded(name, spec, engine, precision, (*limits, *rises))
 
 
