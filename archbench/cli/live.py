@@ -15,7 +15,6 @@ from archbench.cli.messages import is_quiet, is_verbose, say, say_traceback, tel
 from archbench.escaping import message
 from archbench.reasons import Status
 from archbench.records import Record
-from archbench.settings import DEFAULT
 
 if TYPE_CHECKING:
     from archbench.measure.job.supervisor import Job
@@ -124,12 +123,14 @@ class Teller:
     ) -> None:
         from archbench.measure.sweep.plans import Forecast
         from archbench.report.data.names import short_names
+        from archbench.report.tables.sweep import Way, way_names
 
         self._progress, self._heard = progress, heard
         self._forecast = Forecast(queues, earlier)
         jobs = [job for queue in queues for job in queue.jobs]
         self._names = short_names([job.spec for job in jobs])
-        self._tells_engines = any(job.settings.engine != DEFAULT.engine for job in jobs)
+        ways = list(dict.fromkeys(Way.of(job.settings) for job in jobs))
+        self._ways = dict(zip(ways, way_names(ways), strict=True))
         self._total = len(jobs)
         self._running: dict[Place, str] = {}
         self._begun: dict[Place, float] = {}
@@ -170,9 +171,9 @@ class Teller:
         )
 
     def _name(self, job: Job) -> str:
-        from archbench.report.tables.sweep import in_engine
+        from archbench.report.tables.sweep import Way, measured_in
 
-        return in_engine(self._names[job.spec], job.settings.engine, are_told=self._tells_engines)
+        return measured_in(self._names[job.spec], self._ways[Way.of(job.settings)])
 
     def _end(self, place: Place, name: str, record: Record) -> None:
         self._forecast.ended(place, time.monotonic() - self._begun[place])

@@ -23,6 +23,9 @@ from archbench.spec import UsageError
 MOST_REPEATS = 1000
 """Fresh processes that a network is measured in at most."""
 
+SEVERAL = ("engine", "precision")
+"""The settings of which a sweep takes several: each network is measured in each."""
+
 
 def _option(name: str, kind: Any) -> Any:
     """The option that gives a setting; nothing given leaves the protocol's own."""
@@ -37,8 +40,8 @@ def _option(name: str, kind: Any) -> Any:
         help=declared.help + _default(name, declared),
         show_default=False,
     )
-    if name == "engine":
-        kind = list[kind]  # A sweep takes several; for one network they are counted and refused.
+    if name in SEVERAL:
+        kind = list[kind]  # For one network they are counted and refused.
     return Annotated[(Path if declared.is_path else kind) | None, info]
 
 
@@ -107,17 +110,25 @@ class Protocol:
         return [*dict.fromkeys(named)]
 
     @property
-    def settings(self) -> Settings:
-        """The quick or the default protocol with what was given, of one engine."""
-        return self.settings_in(*self.engines[:1])
+    def precisions(self) -> list[str]:
+        """The precisions that are asked for, each once."""
+        return [*dict.fromkeys(self.given.get("precision", ()))]
 
-    def settings_in(self, engine: str = DEFAULT.engine) -> Settings:
-        """The quick or the default protocol with what was given, in an engine."""
+    @property
+    def settings(self) -> Settings:
+        """The quick or the default protocol with what was given, of the first engine and precision
+        that are asked for.
+        """
+        return self.settings_in(*(self.engines or [DEFAULT.engine])[:1], *self.precisions[:1])
+
+    def settings_in(self, engine: str, precision: str = DEFAULT.precision) -> Settings:
+        """The quick or the default protocol with what was given, in an engine and a precision."""
         given: dict[str, Any] = {
             name: str(value) if isinstance(value, Path) else value
             for name, value in self.given.items()
         }
-        return replace(QUICK if self.quick else DEFAULT, **{**given, "engine": engine})
+        way = {"engine": engine, "precision": precision}
+        return replace(QUICK if self.quick else DEFAULT, **{**given, **way})
 
 
 def open_store(folder: Path, *, is_document: bool = False) -> Store:

@@ -52,12 +52,13 @@ class ProfileProtocol(Protocol):
 
     @property
     def settings(self) -> Settings:
-        """The settings of the one engine that is asked for."""
-        if len(self.engines) > 1:
-            raise UsageError(
-                f"profile measures one network in one engine ({' and '.join(self.engines)} are "
-                "given): name one, or let archbench sweep measure a suite in each"
-            )
+        """The settings of the one engine and precision that are asked for."""
+        for several, what in ((self.engines, "engine"), (self.precisions, "precision")):
+            if len(several) > 1:
+                raise UsageError(
+                    f"profile measures one network in one {what} ({' and '.join(several)} are "
+                    "given): name one, or let archbench sweep measure a suite in each"
+                )
         return super().settings
 
     def of_graph(self) -> ProfileProtocol:

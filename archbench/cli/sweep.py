@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
-from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
@@ -21,9 +20,10 @@ from archbench.cli.measuring import MOST_REPEATS, Output, Protocol
 from archbench.cli.plugins import Plugins
 from archbench.cli.sweep_plan import Asked, jobs_text, show_plan
 from archbench.engines import check as check_engine
+from archbench.engines import has_precision
 from archbench.reasons import Status
 from archbench.records import Record, Store
-from archbench.settings import MAX_SEED, Settings
+from archbench.settings import DEFAULT, MAX_SEED, Settings
 from archbench.spec import FILE, Spec, UsageError
 from archbench.zoo import catalogue
 
@@ -103,7 +103,8 @@ def sweep(network: SuiteFlags, jobs: JobFlags, protocol: Protocol, output: Outpu
     """Count and measure the networks of suites, each in processes of its own, and append a record
     for every one.
 
-    --engine is repeatable: each network is measured once an engine.
+    --engine and --precision are repeatable: each network is measured in each engine, in each of
+    the precisions that it has.
 
     Example: archbench sweep vovnet/table4 --quick
     """
@@ -118,7 +119,7 @@ def sweep(network: SuiteFlags, jobs: JobFlags, protocol: Protocol, output: Outpu
         _check_code(asked.specs, is_allowed=network.allow_code, ray=jobs.ray)
     if protocol.no_measure:
         return _count(asked, dry_run=jobs.dry_run)
-    tasks = _tasks(asked, protocol)
+    tasks = _tasks(asked)
     repeats = jobs.repeats or (1 if protocol.quick else REPEATS)
     _check_jobs(len(tasks), repeats, jobs.order_seed or 0)
     order = Order(repeats, jobs.order_seed or 0, new_run_id())
@@ -142,7 +143,7 @@ def _asked(network: SuiteFlags, protocol: Protocol, output: Output, jobs: JobFla
             engines.setdefault(spec, []).extend(protocol.engines or suite.engines)
     return Asked(
         part([*engines], *parts),
-        {spec: _distinct(named) for spec, named in engines.items()},
+        {spec: _ways(_distinct(named), protocol) for spec, named in engines.items()},
         _distinct(member for suite in chosen for member in suite.members),
         store,
         store.read(),
@@ -151,13 +152,29 @@ def _asked(network: SuiteFlags, protocol: Protocol, output: Output, jobs: JobFla
     )
 
 
-def _tasks(asked: Asked, protocol: Protocol) -> list[Task]:
-    """Every network in each of its engines; raises UsageError for what cannot be measured so."""
-    settings = {
-        engine: protocol.settings_in(engine)
-        for engine in _distinct(chain.from_iterable(asked.engines.values()))
-    }
-    tasks = [(spec, settings[engine]) for spec in asked.specs for engine in asked.engines[spec]]
+def _ways(engines: Sequence[str], protocol: Protocol) -> list[Settings]:
+    """The settings of each engine in each precision that is asked for; of several precisions each
+    engine takes those that it has.
+    """
+    precisions = protocol.precisions or [DEFAULT.precision]
+    ways = [
+        protocol.settings_in(engine, precision) for engine in engines for precision in precisions
+    ]
+    if len(precisions) == 1:
+        return ways
+    having = [way for way in ways if has_precision(way)]
+    for precision in precisions:
+        if all(way.precision != precision for way in having):
+            asked = ", ".join(engines)
+            raise UsageError(
+                f"invalid precision {precision!r}: no engine that is asked for has it ({asked})"
+            )
+    return having
+
+
+def _tasks(asked: Asked) -> list[Task]:
+    """Every network in each of its ways; raises UsageError for what cannot be measured so."""
+    tasks = [(spec, way) for spec in asked.specs for way in asked.ways[spec]]
     for spec, way in tasks:
         way.check(spec)
         check_engine(spec, way)
@@ -237,7 +254,8 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
         networks = [
             {
                 "command": outcome.spec.command(plugins.get(outcome.spec, ())),
-                "engine": outcome.engine,
+                "engine": outcome.way.engine,
+                "precision": outcome.way.precision,
                 "ok": outcome.ok,
                 "latency_ms": outcome.times_ms,
                 "is_repeatable": outcome.is_repeatable,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from archbench.cli.formats import print_tables, table_width
 from archbench.records import Record, Store
+from archbench.settings import Settings
 from archbench.spec import Spec
 from archbench.zoo import catalogue
 
@@ -26,8 +27,8 @@ class Asked:
     """
 
     specs: Sequence[Spec]
-    engines: Mapping[Spec, Sequence[str]]
-    """In which engines each network is measured."""
+    ways: Mapping[Spec, Sequence[Settings]]
+    """How each network is measured, in each engine and precision."""
     members: Sequence[Member]
     """The rows of the suites, those without a network too."""
     store: Store
@@ -65,7 +66,8 @@ def show_plan(queues: Sequence[Queue], asked: Asked) -> None:
     if asked.form == "json":
         planned = [
             {"place": queue.place.name, "command": catalogue.network(job.spec).command}
-            | {"engine": job.settings.engine, **job.conditions}
+            | {"engine": job.settings.engine, "precision": job.settings.precision}
+            | {**job.conditions}
             for queue in queues
             for job in queue.jobs
         ]
@@ -75,7 +77,7 @@ def show_plan(queues: Sequence[Queue], asked: Asked) -> None:
         f"{len(queue.jobs)} on {queue.place.device_name} ({queue.place.name})" for queue in queues
     )
     left = {(job.spec, job.settings) for job in jobs}
-    what = "networks" if {*map(len, asked.engines.values())} <= {1} else "networks in an engine"
+    what = "networks" if {*map(len, asked.ways.values())} <= {1} else "networks in an engine"
     known = len(forecast.known.keys() & left)
     predicted = len(forecast.predicted)
     by_calls = f" {predicted} by what their calls are predicted to take," if predicted else ""
@@ -99,18 +101,18 @@ def show_plan(queues: Sequence[Queue], asked: Asked) -> None:
 
 
 def _shares(queues: Sequence[Queue], asked: Asked, forecast: Forecast) -> list[Share]:
-    """What is left and what is done of each network in each engine."""
-    from archbench.report.tables.sweep import Share
+    """What is left and what is done of each network in each way."""
+    from archbench.report.tables.sweep import Share, Way
 
     jobs = [(queue.place, job) for queue in queues for job in queue.jobs]
-    left = Counter((job.spec, job.settings.engine) for _, job in jobs)
+    left = Counter((job.spec, Way.of(job.settings)) for _, job in jobs)
     done = Counter(
-        (record.spec, record.settings.engine)
+        (record.spec, Way.of(record.settings))
         for queue in queues
         for record in queue.done
         if record.settings
     )
-    each_s = {(job.spec, job.settings.engine): forecast.job_s(place, job) for place, job in jobs}
+    each_s = {(job.spec, Way.of(job.settings)): forecast.job_s(place, job) for place, job in jobs}
     return [
         Share(
             *asked_for,
@@ -118,7 +120,9 @@ def _shares(queues: Sequence[Queue], asked: Asked, forecast: Forecast) -> list[S
             done[asked_for],
             left[asked_for] * each_s.get(asked_for, 0.0),
         )
-        for asked_for in ((spec, engine) for spec in asked.specs for engine in asked.engines[spec])
+        for asked_for in (
+            (spec, Way.of(settings)) for spec in asked.specs for settings in asked.ways[spec]
+        )
     ]
 
 

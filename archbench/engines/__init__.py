@@ -15,7 +15,7 @@ from archbench.engines.tensorrt import TENSORRT
 from archbench.settings import DEFAULT, SETTINGS, Settings
 from archbench.spec import ONNX, Spec, UsageError
 
-__all__ = ["ENGINES", "OF_GRAPHS", "Engine", "check", "engine_of"]
+__all__ = ["ENGINES", "OF_GRAPHS", "Engine", "check", "engine_of", "has_precision"]
 
 ENGINES: Mapping[str, Engine] = MappingProxyType(
     {engine.name: engine for engine in (EAGER, COMPILE, ONNXRUNTIME, OPENVINO, TENSORRT)}
@@ -48,6 +48,15 @@ def check(spec: Spec, settings: Settings) -> None:
         raise UsageError(f"engine {engine.name} ignores {', '.join(ignored)}; leave it out")
     if why_not := engine.why_not(settings.precision):
         raise UsageError(f"engine {engine.name} cannot be used: {why_not}")
+
+
+def has_precision(settings: Settings) -> bool:
+    """Whether the engine that settings name has their precision on their device."""
+    try:
+        engine_of(settings).check_precision(settings.precision, settings.device.partition(":")[0])
+    except UsageError:
+        return False
+    return True
 
 
 def _ignored(engine: Engine, settings: Settings) -> Iterator[str]:

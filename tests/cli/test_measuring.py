@@ -31,7 +31,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], Se
         return Record(spec=spec, settings=settings, status="ok")
 
     monkeypatch.setattr("archbench.measure.job.supervisor.run_job", stand_in)
-    monkeypatch.setattr("archbench.cli.profile._check", lambda *_: None)
+    monkeypatch.setattr("archbench.cli.profile.check_asked", lambda *_: None)
     monkeypatch.setattr("archbench.engines.check", lambda *_: None)
 
     def read(command: str) -> Settings:

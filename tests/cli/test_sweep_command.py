@@ -138,6 +138,19 @@ def test_a_suite_names_its_engines_and_a_flag_others(capsys):
     assert {engine for _, engine in of_flag} == {"eager"}
 
 
+def test_each_engine_takes_the_precisions_that_it_has(capsys):
+    engines = ["--engine", "eager", "--engine", "compile"]
+    words = ["sweep", own_suite(TWO), *engines, "--dry-run", "--json", "--device", "cpu"]
+    assert run([*words, "--precision", "fp32", "--precision", "tf32"]) == 2
+    assert capsys.readouterr().err == (
+        "error: invalid precision 'tf32': no engine that is asked for has it (eager, compile)\n"
+    )
+    assert run([*words, "--precision", "fp32", "--precision", "bf16"]) == 0
+    jobs = json.loads(capsys.readouterr().out)["jobs"]
+    ways = Counter((job["engine"], job["precision"]) for job in jobs)
+    assert ways == {(e, p): 6 for e in ("eager", "compile") for p in ("fp32", "bf16")}
+
+
 def test_an_engine_of_a_suite_that_is_none_is_one_line(capsys):
     assert run(["sweep", own_suite(f'engine = "onnxrutnime"\n{TWO}'), "--dry-run"]) == 2
     assert capsys.readouterr().err == (

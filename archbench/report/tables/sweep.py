@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Any, NamedTuple
 
 from archbench.engine_names import place_of
 from archbench.papers.member import Member
@@ -17,20 +18,48 @@ from archbench.report.data.names import short_names, wrap_name
 from archbench.report.data.rows import flags_of
 from archbench.report.tables.compare import WIDTH, endings, name_width, named_lines
 from archbench.report.tables.table import MISSING, Column, Table
-from archbench.settings import DEFAULT
+from archbench.settings import DEFAULT, PRECISIONS, Settings
 from archbench.spec import Spec
 
 NETWORK = Column("network", "left")
 
 
+class Way(NamedTuple):
+    """What a network is measured in."""
+
+    engine: str
+    precision: str
+
+    @property
+    def place(self) -> tuple[Any, ...]:
+        """Where it stands among others."""
+        return (*place_of(self.engine), PRECISIONS.index(self.precision))
+
+    @classmethod
+    def of(cls, settings: Settings | None) -> Way:
+        """The way that settings name."""
+        settings = settings or DEFAULT
+        return cls(settings.engine, settings.precision)
+
+
+def way_names(ways: Sequence[Way]) -> list[str]:
+    """Name ways by their engines, and by their precisions where there are several; by nothing where
+    all are eager in one.
+    """
+    tells_precision = len({way.precision for way in ways}) > 1
+    if {way.engine for way in ways} <= {DEFAULT.engine} and not tells_precision:
+        return ["" for _ in ways]
+    return [" ".join(way) if tells_precision else way.engine for way in ways]
+
+
 @dataclass(frozen=True)
 class Share:
-    """One network of a sweep in one engine: how many jobs it still needs, how many it has, and the
+    """One network of a sweep in one way: how many jobs it still needs, how many it has, and the
     seconds that they are expected to take.
     """
 
     spec: Spec
-    engine: str
+    way: Way
     left: int
     done: int
     seconds: float
@@ -38,10 +67,10 @@ class Share:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What the processes that measured one network in one engine found."""
+    """What the processes that measured one network in one way found."""
 
     spec: Spec
-    engine: str
+    way: Way
     records: tuple[Record, ...]
 
     @property
@@ -64,13 +93,12 @@ class Outcome:
 
 
 def outcomes(records: Iterable[Record]) -> list[Outcome]:
-    """Group records by network, in the order of their first, and engine."""
-    groups: dict[tuple[Spec, str], list[Record]] = {}
+    """Group records by network, in the order of their first, and by way."""
+    groups: dict[tuple[Spec, Way], list[Record]] = {}
     for record in records:
-        engine = (record.settings or DEFAULT).engine
-        groups.setdefault((record.spec, engine), []).append(record)
+        groups.setdefault((record.spec, Way.of(record.settings)), []).append(record)
     networks = list(dict.fromkeys(spec for spec, _ in groups))
-    ordered = sorted(groups, key=lambda each: (networks.index(each[0]), place_of(each[1])))
+    ordered = sorted(groups, key=lambda each: (networks.index(each[0]), each[1].place))
     return [Outcome(*each, tuple(groups[each])) for each in ordered]
 
 
@@ -82,7 +110,7 @@ def plan_table(
     notes: Sequence[str],
     width: int | None = WIDTH,
 ) -> Table:
-    """A row for each network and engine, names broken to fit a width; notes on the rows that have
+    """A row for each network and way, names broken to fit a width; notes on the rows that have
     none.
     """
     names = short_names([share.spec for share in shares])
@@ -90,8 +118,8 @@ def plan_table(
         [str(share.left), str(share.done), duration(share.seconds) if share.left else MISSING]
         for share in shares
     ]
-    columns, cells = _with_engines(
-        [share.engine for share in shares],
+    columns, cells = _with_ways(
+        [share.way for share in shares],
         [Column("jobs"), Column("done"), Column("about")],
         figures,
     )
@@ -102,15 +130,15 @@ def plan_table(
 def summary_table(
     ended: Sequence[Outcome], members: Sequence[Member], *, title: str, width: int | None = WIDTH
 ) -> Table:
-    """A row for each network and engine: how its processes ended, the median of their medians and
+    """A row for each network and way: how its processes ended, the median of their medians and
     how far these lie apart.
     """
     names = short_names([outcome.spec for outcome in ended])
     figures = [
         [f"{outcome.ok} of {len(outcome.records)}", *_times(outcome.times_ms)] for outcome in ended
     ]
-    columns, cells = _with_engines(
-        [outcome.engine for outcome in ended],
+    columns, cells = _with_ways(
+        [outcome.way for outcome in ended],
         [Column("ok"), Column("forward\n(ms)"), Column("least"), Column("most")],
         figures,
     )
@@ -121,10 +149,9 @@ def summary_table(
 
 def _outcome_notes(ended: Sequence[Outcome], names: Mapping[Spec, str]) -> Iterator[str]:
     """What is not repeatable, what is flagged, and what did not end well and why."""
-    are_told = any(outcome.engine != DEFAULT.engine for outcome in ended)
     labelled = [
-        (in_engine(names[outcome.spec], outcome.engine, are_told=are_told), outcome)
-        for outcome in ended
+        (measured_in(names[outcome.spec], way), outcome)
+        for way, outcome in zip(way_names([each.way for each in ended]), ended, strict=True)
     ]
     shaky = [label for label, outcome in labelled if not outcome.is_repeatable]
     if shaky:
@@ -140,19 +167,20 @@ def _outcome_notes(ended: Sequence[Outcome], names: Mapping[Spec, str]) -> Itera
     )
 
 
-def in_engine(name: str, engine: str, *, are_told: bool) -> str:
-    """A network's name, with its engine where engines are told."""
-    return f"{name}, {engine}" if are_told else name
+def measured_in(name: str, way: str) -> str:
+    """A network's name, with what it is measured in where that is told."""
+    return f"{name}, {way}" if way else name
 
 
-def _with_engines(
-    engines: Sequence[str], columns: Sequence[Column], cells: Sequence[Sequence[str]]
+def _with_ways(
+    ways: Sequence[Way], columns: Sequence[Column], cells: Sequence[Sequence[str]]
 ) -> tuple[list[Column], list[list[str]]]:
-    """Columns and cells with the engines before them, unless all are the default."""
-    if {*engines} <= {DEFAULT.engine}:
+    """Columns and cells with the ways before them, where they are told."""
+    names = way_names(ways)
+    if not any(names):
         return [*columns], [[*row] for row in cells]
-    with_engine = [[engine, *row] for engine, row in zip(engines, cells, strict=True)]
-    return [Column("engine", "left"), *columns], with_engine
+    with_way = [[name, *row] for name, row in zip(names, cells, strict=True)]
+    return [Column("engine", "left"), *columns], with_way
 
 
 def counted_table(
