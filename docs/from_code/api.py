@@ -18,6 +18,7 @@ PUBLIC = {
     "archbench.cost": "archbench/api.py",
     "archbench.build": "archbench/api.py",
     "archbench.count": "archbench/api.py",
+    "archbench.measure": "archbench/measure/face/measuring.py",
     "archbench.counting.CostReport": "archbench/counting/report.py",
     "archbench.counting.Call": "archbench/counting/report.py",
     "archbench.counting.rule": "archbench/counting/rules/foreign.py",
