@@ -96,6 +96,10 @@ class Panel:
     empty: str = ""
     is_stacked: bool = False
     """Whether bars of one category stand on one another, not side by side."""
+    cut: float | None = None
+    """Where taller stacks of bars are cut off, so that the others can be read; their heights are
+    written there.
+    """
 
 
 @dataclass(frozen=True)

@@ -268,7 +268,7 @@ def _draw_marks(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
             style,
         )
         axes.margins(y=0.1)
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, panel.cut)
         return
     left = [mark for mark in panel.marks if not mark.on_right]
     right = [mark for mark in panel.marks if mark.on_right]

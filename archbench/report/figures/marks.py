@@ -200,7 +200,19 @@ def draw_bars(axes: Axes, panel: Panel, palette: Palette, style: Style) -> None:
                 style,
                 width * width_pt(axes) / max(len(positions), LEAST_CATEGORIES),
             )
+    if panel.cut is not None:
+        _write_heights(axes, panel.cut, [height[category] for category in positions], style)
     _name_categories(axes, [str(category) for category in positions], style)
+
+
+def _write_heights(axes: Axes, cut: float, heights: Sequence[float], style: Style) -> None:
+    """Write where stacks are cut off how high they are."""
+    box = {"facecolor": "white", "edgecolor": "none", "pad": 1.5}
+    for at, height in enumerate(heights):
+        if height > cut:
+            text = f"\N{UPWARDS ARROW} {height:,.0f}"
+            place: dict[str, Any] = {"ha": "center", "va": "top", "zorder": 5, "bbox": box}
+            axes.text(at, 0.97 * cut, text, fontsize=style.small_pt, color=INK, **place)
 
 
 def _raised(mark: Mark, x: float, bottom: float) -> Mark:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-GAPS_PX = (3, 9, 18, 30, 46, 64)
+GAPS_PX = (3, 9, 18, 30, 46, 64, 88, 116)
 """Distances from the mark that are tried, the nearest first."""
 SIDES = ((1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1))
 """Right, left, above, below and the corners, the preferred first."""
@@ -84,7 +84,9 @@ def place_names(
 
 
 def _crossed(mark: Box, box: Box, others: Sequence[Box]) -> int:
-    """How many of the others the line from a mark to its name far away would cross."""
+    """How many of the others the line from a mark to its name far away would cross; those that lie
+    on the mark are crossed by any line.
+    """
     if box.grown(NEAR_PX).touched([mark]):
         return 0
     x, y = mark.centre
@@ -93,7 +95,8 @@ def _crossed(mark: Box, box: Box, others: Sequence[Box]) -> int:
     return sum(
         1
         for other in others
-        if other != mark and any(Box(a, b, a, b).grown(1).touched([other]) for a, b in points)
+        if not mark.touched([other])
+        and any(Box(a, b, a, b).grown(1).touched([other]) for a, b in points)
     )
 
 

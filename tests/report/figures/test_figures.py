@@ -15,6 +15,7 @@ from archbench.papers.suites import suite
 from archbench.reasons import Flag
 from archbench.records import Record
 from archbench.report.figures.contract import Mark, Missing, Plot, Plots, frontier
+from archbench.report.figures.drawing import draw
 from archbench.report.figures.material import MOST_GROUPS, Choice, Material
 from archbench.report.figures.registry import FIGURES, find, table
 from archbench.report.figures.style import COLOURS, MARKERS
@@ -169,6 +170,37 @@ def test_a_network_whose_parts_are_not_told_apart_is_one_bar() -> None:
         for mark in plot("time", Material([whole])).panels[0].marks
     ]
     assert parts == [("network, not told apart", 10), ("postprocessing", 2), ("whole call", 12)]
+
+
+def test_panels_of_times_far_apart_have_scales_of_their_own() -> None:
+    def times(of_rfcn: int) -> Plot:
+        records = [
+            of_point("faster-rcnn", "mobilenet", 300, 300, 900),
+            of_point("rfcn", "mobilenet", 300, 300, of_rfcn),
+        ]
+        return plot("time", Material(records))
+
+    near, far = times(400), times(100)
+    assert (near.has_one_scale, far.has_one_scale) == (True, False)
+    own = "Each panel has a scale of its own."
+    assert (own in near.remarks, own in far.remarks) == (False, True)
+
+
+def test_a_bar_that_dwarfs_the_others_is_cut_off_and_says_how_high_it_is() -> None:
+    """Whole calls of 102 and 1002 ms: the second would leave the first a tenth of the panel."""
+    records = [
+        of_point("rfcn", "mobilenet", 300, 300, 100),
+        of_point("rfcn", "resnet101-slim", 300, 300, 1000),
+    ]
+    made = plot("time", Material(records))
+    (panel,) = made.panels
+    assert panel.cut == pytest.approx(1.4 * 102)
+    assert "Bars are cut off where an arrow says how high they are." in made.remarks
+    (axes,) = draw(made).axes
+    assert axes.get_ylim() == (0, panel.cut)
+    assert [text.get_text() for text in axes.texts] == ["\N{UPWARDS ARROW} 1,002"]
+    even = plot("time", Material([records[0], of_point("rfcn", "resnet101-slim", 300, 300, 300)]))
+    assert even.panels[0].cut is None
 
 
 def test_gpu_and_cpu_stand_in_panels_of_their_own() -> None:

@@ -55,3 +55,12 @@ def test_names_of_crowded_points_do_not_overlap(seed: int) -> None:
 def test_names_of_points_in_one_place_do_not_overlap() -> None:
     boxes = place_names([mark(300, 200)] * 6, [(90, 12)] * 6, [], FRAME)
     assert all(not first.touched([second]) for first, second in combinations(boxes, 2))
+
+
+def test_a_mark_below_another_is_named_clear_of_bars() -> None:
+    """A line from it crosses the other whatever its way: that is no reason to cover bars."""
+    mark, over = Box(200, 200, 208, 208), Box(196, 196, 212, 212)
+    bars = [Box(200, 100, 208, 300), Box(150, 195, 260, 212)]
+    (name, _) = place_names([mark, over], [(60, 10), (60, 10)], [[], bars], Box(0, 0, 500, 500))
+    assert name
+    assert not name.touched(bars)

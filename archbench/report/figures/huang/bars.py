@@ -34,7 +34,14 @@ from archbench.report.figures.huang.grid import (
     measured_on,
     remarks_of,
 )
-from archbench.report.figures.material import Material, Value, left_out, measured, value_of
+from archbench.report.figures.material import (
+    Material,
+    Selection,
+    Value,
+    left_out,
+    measured,
+    value_of,
+)
 from archbench.spec import Spec
 
 
@@ -51,6 +58,10 @@ PARTS = (
     Part("all else of the network", "heads_ms"),
     Part("postprocessing", "postprocess_ms"),
 )
+DWARFS = 3.0
+"""How many times as high as the others a bar, or a panel, leaves them too low to be read."""
+ROOM = 1.4
+"""How far above the others a bar is cut off, as a multiple of the tallest of them."""
 WHOLE = (Part("network, not told apart", "latency_ms"), PARTS[2])
 
 
@@ -62,39 +73,62 @@ def time_by_part(material: Material) -> Plots:
         point for point in points() if point.size == LOW and point.proposals in (0, MOST_PROPOSALS)
     ]
     selection = measured(material, [point.spec for point in chosen], "total_ms")
-    values: list[Value] = []
-    panels = []
-    empty = f"no record; {how_to_fill('figure7', is_first=False)}"
-    for letter, (detector, name) in zip("abc", META.items(), strict=True):
-        of = [
-            point for point in chosen if point.detector == detector and point.spec in selection.of
-        ]
-        marks: list[Mark] = []
-        for point in of:
-            values.append(value_of(selection.of[point.spec], "total_ms"))
-            marks += _parts(point, selection.of[point.spec], values[-1])
-        panels.append(
-            Panel(f"({letter}) {name}", Axis(""), TIME, tuple(marks), is_stacked=True, empty=empty)
+    panels = [
+        _times(
+            f"({letter}) {name}", [each for each in chosen if each.detector == detector], selection
         )
+        for letter, (detector, name) in zip("abc", META.items(), strict=True)
+    ]
+    tops = [_top(panel) for panel in panels if panel.marks]
+    is_even = bool(tops) and max(tops) <= DWARFS * min(tops)
+    are_cut = any(panel.cut for panel in panels)
     names = (PARTS[0].name, PARTS[1].name, WHOLE[0].name, PARTS[2].name)
+    values = [value_of(each, "total_ms") for each in selection.of.values()]
     remarks = [
         f"{PROTOCOL} {LOW}x{LOW}, {MOST_PROPOSALS} proposals. Points: the whole call, timed as "
         "one; parts are timed in calls of their own"
         f" and may add up to something else. S{DENSE}: output stride {DENSE}.",
+        *([] if is_even else ["Each panel has a scale of its own."]),
+        *(["Bars are cut off where an arrow says how high they are."] if are_cut else []),
         *remarks_of(selection, values, "total_ms"),
     ]
-    title = "Time by part, after Huang et al.'s Figure 7"
     plot = Plot(
         "time",
-        title,
+        "Time by part, after Huang et al.'s Figure 7",
         measured_on(selection),
         tuple(panels),
         tuple(remarks),
         Key(names, "part"),
         columns=3,
-        has_one_scale=True,
+        has_one_scale=is_even and not are_cut,
     )
     return plot_or_missing(plot, lambda: how_to_fill("figure7"))
+
+
+def _times(title: str, chosen: Iterable[Point], selection: Selection) -> Panel:
+    """A stack of bars for each point that was measured."""
+    marks: list[Mark] = []
+    heights: list[float] = []
+    for point in chosen:
+        if point.spec in selection.of:
+            whole = value_of(selection.of[point.spec], "total_ms")
+            heights.append(whole.value or 0.0)
+            marks += _parts(point, selection.of[point.spec], whole)
+    empty = f"no record; {how_to_fill('figure7', is_first=False)}"
+    return Panel(
+        title, Axis(""), TIME, tuple(marks), is_stacked=True, empty=empty, cut=_cut(heights)
+    )
+
+
+def _cut(heights: list[float]) -> float | None:
+    """Where to cut off a bar that leaves nothing to be read of the others; None where none does."""
+    *_, second, tallest = [0.0, 0.0, *sorted(heights)]
+    return ROOM * second if second and tallest > DWARFS * second else None
+
+
+def _top(panel: Panel) -> float:
+    """How high a panel of whole calls reaches."""
+    return panel.cut or max(float(mark.y) for mark in panel.marks if mark.form == "point")
 
 
 def memory(material: Material) -> Plots:
