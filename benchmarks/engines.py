@@ -2,7 +2,7 @@
 
     python benchmarks/engines.py                            # every kind of detector, small inputs
     python benchmarks/engines.py --batch 2 "resnet18 -d centernet256"
-    python benchmarks/engines.py --export-only --catalogue  # every detector, and every backbone
+    python benchmarks/engines.py --export-only --catalogue  # one of every family
 
 Each network is a process of its own, one at a time. Its weights are drawn and calibrated as for a
 measurement. It is run on random numbers and on a picture: where random inputs look alike to a
@@ -27,33 +27,35 @@ from pathlib import Path
 from typing import Any
 
 NETWORKS = (
+    "resnet18 -d rfcn --size 224 --proposals 50",
+    "resnet18 -d rfcn-caffe --size 224 --proposals 50",
+    "vgg16 -d faster-rcnn-caffe --size 224 --proposals 30",
+    "resnet18 -d faster-rcnn-c4 --size 224 --proposals 30",
+    "resnet18 -d faster-rcnn-fpn --size 256 --proposals 50",
+    "resnet18 -d mask-rcnn-fpn --size 256 --proposals 50",
+    "snet49 -d thundernet --size 192",
+    "resnet18 -d ttfnet --size 128",
+    "darknet53 -d yolov3 --size 96",
+    "cspresnext50 -d panet-spp --size 96",
+    "efficientnet-b0 -d prn --size 96",
+    "vgg16 -d m2det --size 320",
+    "hourglass104 -d cornernet --size 127",
+    "mobilenet",
+    "vovnet27-slim",
+    "resnet18",
+    "hardnet39ds",
+    "densenet121",
+    "csp-peleenet",
+    "resnet18 -d faster-rcnn --size 224 --proposals 30",
+    "resnet18 -d centernet --size 128",
     "vovnet39 -d refinedet --size 192",
     "vgg16 -d ssd300",
-    "ds-64-192-48-1 -d dsod300",
-    "resnet50 -d retinanet --size 256",
-    "darknet53 -d yolov3 --size 224",
-    "cspresnext50 -d panet-spp --size 256",
-    "efficientnet-b0 -d prn --size 224",
-    "resnet18 -d centernet --size 256",
-    "resnet18 -d ttfnet --size 256",
-    "resnet50 -d faster-rcnn --size 300 --proposals 50",
-    "vgg16 -d faster-rcnn-caffe --size 400x304 --proposals 50",
-    "resnet50 -d faster-rcnn-c4 --size 400x304 --proposals 50",
-    "resnet50 -d faster-rcnn-fpn --size 320x256 --proposals 100",
-    "resnet50 -d rfcn --size 300",
-    "resnet50 -d rfcn-caffe --size 400x304",
-    "resnet50 -d mask-rcnn-fpn --size 320x256 --proposals 100",
-    "snet146 -d thundernet --size 224",
-    "hourglass104 -d cornernet --size 255",
-    "vgg16 -d m2det --size 320",
-    "vovnet27-slim",
-    "resnet50",
-    "mobilenet",
-    "densenet121",
-    "hardnet68",
-    "cspdarknet53",
+    "ds-64-64-16-1 -d dsod300",
+    "resnet18 -d retinanet --size 128",
 )
 ENGINES = ("onnxruntime", "openvino")
+BACKBONES = ("resnet18", "vgg16", "mobilenet", "darknet53", "peleenet", "hourglass104", "snet49")
+"""On which of these first a detector can be built it is exported."""
 THREADS = 2
 
 
@@ -62,7 +64,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("networks", nargs="*", help="as `archbench profile` takes them")
     parser.add_argument("--batch", type=int, default=1)
-    parser.add_argument("--catalogue", action="store_true", help="all that can be built by default")
+    parser.add_argument("--catalogue", action="store_true", help="one network of every family")
     parser.add_argument("--export-only", action="store_true")
     parser.add_argument("--limit-s", type=float, default=600)
     parser.add_argument("--json", type=Path, help="a file to which each row is appended")
@@ -89,10 +91,26 @@ def main() -> int:
 
 
 def catalogue() -> Iterator[str]:
-    """Every detector on its first backbone, and every backbone's first network alone."""
-    from archbench.zoo.catalogue import BACKBONES, DETECTORS
+    """A network of each family of detectors, on the first of some backbones that it can be built
+    on, and one of each family of backbones.
+    """
+    import archbench
+    from archbench.spec import UsageError
+    from archbench.zoo.catalogue import entries
 
-    raise NotImplementedError(BACKBONES, DETECTORS)
+    for kind in ("detector", "backbone"):
+        known = [each for each in entries(kind) if not each.published_only]
+        for entry in {each.family: each for each in reversed(known)}.values():
+            if kind == "backbone":
+                yield entry.name
+                continue
+            for backbone in BACKBONES:
+                try:
+                    archbench.build(backbone, entry.name, device="meta")
+                except UsageError:
+                    continue
+                yield f"{backbone} -d {entry.name}"
+                break
 
 
 def in_a_process(network: str, given: argparse.Namespace) -> dict[str, Any]:

@@ -19,6 +19,9 @@ from archbench.zoo.contracts import Detections
 from archbench.zoo.ops.boxes import iou
 
 LEAST_IOU = 0.9
+ONE_PLACE = 0.05
+"""Pixels between edges that are one place: two slivers thinner than that need not overlap at all.
+"""
 MOST_SCORE_DIFFERENCE = 0.01
 TIE = 1e-3
 """Between scores of which either may come first."""
@@ -59,6 +62,15 @@ class Choice(NamedTuple):
         matched = match(self._kept(image, own), other._kept(image, others))
         return Matches(own[matched.found], others[matched.reference])
 
+    def compared(self, other: Choice, image: int) -> Matches:
+        """Those of the matches of which both say something comparable: the boxes in one place, or
+        all where none is.
+        """
+        matched = self.matches(other, image)
+        own, others = self.boxes[image, matched.found], other.boxes[image, matched.reference]
+        near = is_one_place(own, others)
+        return Matches(*(places[near] for places in matched)) if bool(near.any()) else matched
+
     def _kept(self, image: int, places: Tensor) -> Detections:
         """An image's boxes at some places; their scores are a row like any other."""
         boxes, labels = self.boxes[image, places], self.labels[image, places]
@@ -77,8 +89,8 @@ def dense_error(outputs: Any, reference: Any) -> float:
 
 
 def chosen_share(outputs: Any, reference: Any) -> float | None:
-    """Give the share of boxes chosen inside the network that are the same, one to one, with an
-    intersection over union of at least 0.9, over the larger of the two counts.
+    """Give the share of boxes chosen inside the network that are the same, one to one, as
+    `matched_share` has it, over the larger of the two counts.
 
     None where the network chooses none.
     """
@@ -95,18 +107,24 @@ def matched_share(found: Sequence[Detections], reference: Sequence[Detections]) 
     """Give the share of detections that are the same, one to one, over the larger of the two
     counts of each image.
 
-    The same are two of one label, with an intersection over union of at least 0.9 and scores within
-    0.01. Ties at the limit are left out: with drawn weights hundreds of scores are 1, and the last
-    digit says which of them an image keeps. So where it has as many detections in both, and some
-    are the same, those that differ and score within 0.001 of the last do not count. None where
-    neither has any.
+    The same are two of one label, with an intersection over union of at least 0.9, or with edges
+    within a twentieth of a pixel, and scores within 0.01. Ties at the limit are left out: with
+    drawn weights hundreds of scores are 1, and the last digit says which of them an image keeps. So
+    where it has as many detections in both, and some are the same, those that differ and score
+    within 0.001 of the last do not count. None where neither has any.
     """
     matched = most = 0
-    for own, other in zip(found, reference, strict=True):
+    for images in zip(found, reference, strict=True):
+        own, other = map(_on_cpu, images)
         pairs = match(own, other)
         matched += len(pairs.found)
         most += max(len(own), len(other)) - _ties(own, other, pairs)
     return matched / most if most else None
+
+
+def _on_cpu(given: Detections) -> Detections:
+    """Boxes, scores and labels where they can be looked at one by one."""
+    return Detections(given.boxes.cpu(), given.scores.cpu(), given.labels.cpu())
 
 
 def _ties(own: Detections, other: Detections, pairs: Matches) -> int:
@@ -146,8 +164,14 @@ def _near(found: Detections, reference: Detections) -> Iterator[Tensor]:
         boxes, others = found.boxes[own, None].double(), reference.boxes[other, None].double()
         overlap = iou(boxes, others).flatten().nan_to_num()
         apart = (found.scores[own].double() - reference.scores[other].double()).abs()
+        overlap = overlap.where(~is_one_place(boxes, others)[:, 0], 1)
         same = (overlap >= LEAST_IOU) & (apart <= MOST_SCORE_DIFFERENCE)
         yield torch.stack([overlap[same], own[same].double(), other[same].double()], dim=1)
+
+
+def is_one_place(boxes: Tensor, others: Tensor) -> Tensor:
+    """Say of pairs of boxes [..., 4] whether all of their edges are nearly the same: [...]."""
+    return (boxes - others).abs().amax(dim=-1) <= ONE_PLACE
 
 
 def _beside(found: Detections, reference: Detections) -> Iterator[tuple[Tensor, Tensor]]:
@@ -163,7 +187,8 @@ def _beside(found: Detections, reference: Detections) -> Iterator[tuple[Tensor, 
         for each, places, boxes in zip((found, reference), finite, (own, other), strict=True)
     ]
     along, order = edges[1].sort()
-    reach = (own[:, 2] - own[:, 0]).abs() * (1 / LEAST_IOU - 1) * (1 + EXACT)
+    reach = (own[:, 2] - own[:, 0]).abs() * (1 / LEAST_IOU - 1)
+    reach = reach.clamp(min=ONE_PLACE) * (1 + EXACT)
     first = torch.searchsorted(along, edges[0] - reach)
     count = torch.searchsorted(along, edges[0] + reach, right=True) - first
     ends = count.cumsum(0)
@@ -198,7 +223,7 @@ def _comparable(outputs: Any, reference: Any) -> Iterator[tuple[Tensor, Tensor]]
             yield own, other
             continue
         images = range(len(other.boxes))
-        matched = [own.matches(other, image) for image in images]
+        matched = [own.compared(other, image) for image in images]
         if not any(len(each.found) for each in matched):
             # Nothing was chosen by either, or they have nothing in common.
             chose = any(len(side.real(image)) for side in (own, other) for image in images)

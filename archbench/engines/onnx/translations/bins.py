@@ -44,9 +44,11 @@ def bin_edges(start: Value, width: Value, bins: int, unit: int, cells: int) -> t
     """Give the first cells and the ends, both [..., bins], of bins from (start + j * width) to
     (start + (j + 1) * width) units of a cell, all whole numbers, on an axis of so many cells.
     """
-    first = op.Add(start, op.Mul(constant(np.arange(bins)), width))
+    # Half a unit off every whole number: an engine may multiply by the inverse where it is to
+    # divide, and land on the wrong side of a cell's edge.
+    first = op.Add(op.Add(start, op.Mul(constant(np.arange(bins)), width)), constant(0.5))
     low = op.Floor(op.Div(first, constant(unit)))
-    high = op.Ceil(op.Div(op.Add(first, width), constant(unit)))
+    high = op.Floor(op.Div(op.Add(op.Add(first, width), constant(unit - 1)), constant(unit)))
     return _cut(low, cells), _cut(high, cells)
 
 
