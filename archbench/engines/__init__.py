@@ -43,7 +43,9 @@ def check(spec: Spec, settings: Settings) -> None:
     if spec.origin == ONNX and not isinstance(engine, FileEngine):
         choices = ", ".join(each for each in ENGINES if isinstance(ENGINES[each], FileEngine))
         raise UsageError(f"engine {engine.name} runs no ONNX graph (choose from {choices})")
-    engine.check_precision(settings.precision, settings.device.partition(":")[0])
+    # What torch's devices do not have, these say themselves when they are opened.
+    device = settings.device.partition(":")[0] if isinstance(engine, FileEngine) else "auto"
+    engine.check_precision(settings.precision, device)
     if ignored := list(_ignored(engine, settings)):
         raise UsageError(f"engine {engine.name} ignores {', '.join(ignored)}; leave it out")
     if why_not := engine.why_not(settings.precision):

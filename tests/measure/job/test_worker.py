@@ -17,6 +17,7 @@ from archbench.measure.machine import host
 from archbench.measure.machine.device import DEVICE_MEMORY
 from archbench.measure.machine.devices import open_device
 from archbench.measure.power.rapl import RaplInstrument
+from archbench.quantities import about
 from archbench.records import Record, Store
 from archbench.settings import QUICK, Settings
 from archbench.spec import UsageError
@@ -67,7 +68,9 @@ def test_what_was_not_measured_is_null_with_its_reason(measured):
     packages = dict.fromkeys((*host, *power), why_no_power) if why_no_power else {}
     assert reasons == dict.fromkeys((*cpu, *card), "cpu_device") | dict.fromkeys(
         post, "no_postprocess"
-    ) | packages | {"energy_total_per_image_j": why_no_power or "no_postprocess"}
+    ) | packages | dict.fromkeys(about("engine"), "in_torch") | {
+        "energy_total_per_image_j": why_no_power or "no_postprocess"
+    }
 
 
 def test_derived_figures_follow_from_the_median(measured):
