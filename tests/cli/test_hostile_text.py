@@ -120,12 +120,13 @@ def test_a_figure_has_it_as_text(
     captured = capsys.readouterr()
     assert not hidden(captured.out + captured.err)
     assert {path.suffix for path in out.iterdir()} == {".png", ".svg", ".csv", ".txt"}
-    ElementTree.parse(out / "trade-off.svg")
+    (drawn,) = out.glob("*.svg")
+    ElementTree.parse(drawn)
     for path in out.glob("*.[sct]??"):
         assert not hidden(path.read_text(encoding="utf-8"))
-    rows = list(csv.DictReader((out / "trade-off.csv").open(encoding="utf-8", newline="")))
+    rows = list(csv.DictReader(drawn.with_suffix(".csv").open(encoding="utf-8", newline="")))
     assert all(row["label"].startswith(("'=1+1", "vovnet39")) for row in rows)
-    caption = (out / "trade-off.txt").read_text(encoding="utf-8")
+    caption = drawn.with_suffix(".txt").read_text(encoding="utf-8")
     assert caption.count("\n") == 1
     assert SHOWN in caption
 

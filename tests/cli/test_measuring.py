@@ -94,10 +94,10 @@ def test_help_has_a_section_for_each_group(capsys: pytest.CaptureFixture[str]) -
             line for line in out.splitlines() if line.endswith(":") and line[0] != " "
         ]
     assert headings == {
-        "profile": ["Network:", "Protocol:", "Output:", "Options:"],
-        "sweep": ["Network:", "Jobs:", "Protocol:", "Output:", "Options:"],
-        "compare": ["Options:"],
-        "list": ["Arguments:", "Options:"],
+        "profile": ["Network:", "Protocol:", "Output:", "Every command:"],
+        "sweep": ["Network:", "Jobs:", "Protocol:", "Output:", "Every command:"],
+        "compare": ["Records:", "Table:", "Output:", "Every command:"],
+        "list": ["Arguments:", "Options:", "Output:", "Every command:"],
     }
 
 
