@@ -1,11 +1,11 @@
-"""Stand backbones of timm under five detectors: built and counted by shape, some run on the CPU.
+"""Stand backbones of timm under five detectors: built and counted by shape, and run on the CPU.
 
-    python benchmarks/timm_backbones.py [--run] [NAME ...]
+    python benchmarks/timm_backbones.py [--run] [--detector NAME ...] [NAME ...]
 
-Each backbone's count, under the first that it stands under, is held against torch's own counter. A
-cell says how the pair stands: `yes`,
-`pyramid` (on a simple pyramid), another size (the next that the backbone takes), or `no`, with the
-reason below.
+Each backbone's count, under the first that it stands under, is held against torch's own counter;
+with --run that pair computes, at a small input if it takes one, and finds boxes. A cell says how
+the pair stands: `yes`, its options (`pyramid=simple`: on a simple pyramid), another size (the next
+that the backbone takes, or its own), or `no`, with the reason below.
 """
 
 from __future__ import annotations
@@ -13,12 +13,14 @@ from __future__ import annotations
 import argparse
 import re
 import warnings
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 import archbench
+from archbench.spec import OptionValue, parse_value
 from archbench.zoo.contracts import Backbone
 
 DETECTORS = {
@@ -41,7 +43,10 @@ twins_svt_small davit_tiny focalnet_tiny_srf mvitv2_tiny hiera_tiny_224 tiny_vit
 nextvit_small xcit_nano_12_p16_224 vit_tiny_patch16_224 vit_small_patch14_dinov2
 vit_small_patch16_dinov3 deit_tiny_patch16_224 samvit_base_patch16
 """
+SMALL = "128x128"
+"""The input at which pairs are run."""
 NEXT_SIZE = re.compile(r"; it takes (\d+x\d+)$")
+OPTION = re.compile(r"--option (\w+)=(\w+)")
 
 
 @dataclass
@@ -51,7 +56,7 @@ class Pair:
     backbone: str
     detector: str
     size: str
-    options: dict[str, str] = field(default_factory=dict)
+    options: dict[str, OptionValue] = field(default_factory=dict)
     refusal: str = ""
     macs_g: float = 0.0
     torch_agrees: bool | None = None
@@ -65,40 +70,30 @@ class Pair:
         wrong = " (torch counts otherwise)" if self.torch_agrees is False else ""
         wrong += " (does not run)" if self.runs is False else ""
         changed = [self.size] * (self.size != DETECTORS[self.detector])
-        changed += ["pyramid"] * bool(self.options)
+        changed += [f"{key}={value}" for key, value in self.options.items()]
         return (" ".join(changed) or "yes") + wrong
 
 
-def stand(name: str, detector: str, *, check: bool, run: bool) -> Pair:
-    """Build and count a pair as it can be: at the size asked for or the next, on a pyramid if it
-    must.
+def stand(pair: Pair) -> None:
+    """Build and count a pair as it can be: at the size asked for or one that its refusal names, and
+    with the options that it names.
     """
-    pair = Pair(name, detector, DETECTORS[detector])
     for _ in range(3):
         try:
-            _count(pair)
+            asked = {"size": pair.size, **pair.options}
+            report = archbench.cost(f"timm:{pair.backbone}", pair.detector, **asked)
         except archbench.UsageError as error:
             pair.refusal = str(error).partition(" cannot be built: ")[2] or str(error)
-            larger = NEXT_SIZE.search(pair.refusal)
-            if larger and pair.size == DETECTORS[detector]:
-                pair.size = larger[1]
-            elif "pyramid=simple" in pair.refusal:
-                pair.options = {"pyramid": "simple"}
+            other, options = NEXT_SIZE.search(pair.refusal), OPTION.findall(pair.refusal)
+            if other and other[1] != pair.size:
+                pair.size = other[1]
+            elif options and not pair.options:
+                pair.options = {key: parse_value(value) for key, value in options}
             else:
-                break
+                return
         else:
-            pair.refusal = ""
-            if check:
-                _check(pair)
-            if run:
-                _run(pair)
-            break
-    return pair
-
-
-def _count(pair: Pair) -> None:
-    asked = {"size": pair.size, **pair.options}
-    pair.macs_g = archbench.cost(f"timm:{pair.backbone}", pair.detector, **asked).macs_all / 1e9
+            pair.refusal, pair.macs_g = "", report.macs_all / 1e9
+            return
 
 
 def _check(pair: Pair) -> None:
@@ -115,19 +110,25 @@ def _check(pair: Pair) -> None:
 
 
 def _run(pair: Pair) -> None:
-    built = archbench.build(f"timm:{pair.backbone}", pair.detector, size=pair.size, **pair.options)
-    width, height = map(int, pair.size.split("x"))
+    small = replace(pair, size=SMALL)
+    stand(small)
+    size = pair.size if small.refusal else small.size
+    built = archbench.build(f"timm:{pair.backbone}", pair.detector, size=size, **pair.options)
+    width, height = map(int, size.split("x"))
     with torch.inference_mode():
         raw = built(torch.randn(1, 3, height, width))
         pair.runs = len(built.postprocess(raw)) == 1
 
 
-def row(name: str, *, run: bool) -> list[Pair]:
+def row(name: str, detectors: Sequence[str], *, run: bool) -> list[Pair]:
     """Stand a backbone under each detector; the first that it stands under is checked and run."""
-    pairs: list[Pair] = []
-    for detector in DETECTORS:
-        is_first = all(pair.refusal for pair in pairs)
-        pairs.append(stand(name, detector, check=is_first, run=run and is_first))
+    pairs = [Pair(name, detector, DETECTORS[detector]) for detector in detectors]
+    for pair in pairs:
+        stand(pair)
+    for first in [pair for pair in pairs if not pair.refusal][:1]:
+        _check(first)
+        if run:
+            _run(first)
     return pairs
 
 
@@ -135,23 +136,26 @@ def main() -> None:
     """Print the table, a row as it is found, and then why what cannot be cannot."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--run", action="store_true", help="run each under the first, on the CPU")
+    parser.add_argument("--detector", action="append", choices=[*DETECTORS], dest="detectors")
     parser.add_argument("names", nargs="*", metavar="NAME")
     asked = parser.parse_args()
+    detectors = asked.detectors or [*DETECTORS]
     warnings.filterwarnings("ignore")
     torch.set_num_threads(1)
     found = []
-    print("| backbone | " + " | ".join(f"{d} {size}" for d, size in DETECTORS.items()) + " |")
-    print("|---" * (1 + len(DETECTORS)) + "|")
+    print("| backbone | " + " | ".join(f"{d} {DETECTORS[d]}" for d in detectors) + " |")
+    print("|---" * (1 + len(detectors)) + "|")
     for name in asked.names or BACKBONES.split():
-        pairs = row(name, run=asked.run)
+        pairs = row(name, detectors, run=asked.run)
         cells = [f"{pair.cell}{f', {pair.macs_g:.2f} G' * (not pair.refusal)}" for pair in pairs]
         print(f"| {name} | " + " | ".join(cells) + " |", flush=True)
         found.append(pairs)
     stands = [sum(not pair.refusal for pair in pairs) for pairs in found]
+    ran = sum(any(pair.runs for pair in pairs) for pairs in found)
     print(
-        f"\n{len(found)} backbones: {sum(n >= 3 for n in stands)} under at least three detectors, "
+        f"\n{len(found)} backbones: {sum(n >= 3 for n in stands)} under at least three detectors,"
     )
-    print(f"{sum(n == 5 for n in stands)} under all five.\n")
+    print(f"{sum(n == len(detectors) for n in stands)} under all of them; {ran} ran.\n")
     for pair in (pair for pairs in found for pair in pairs if pair.refusal):
         print(f"- {pair.backbone} + {pair.detector}: {pair.refusal}")
 

@@ -4,7 +4,9 @@ publish them, and nothing asked of the network.
 
 from __future__ import annotations
 
+import json
 import socket
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -100,6 +102,147 @@ def test_torchvision_s_detectors_cost_what_it_publishes(
     torchvision_or_skip()
     report = archbench.cost(f"torchvision:{name}")
     assert report.macs / 1e9 == pytest.approx(ops, rel=0.01)
+
+
+HEADS = {
+    # The operations of a box head for one proposal, and of another head for one detection.
+    "fasterrcnn_mobilenet_v3_large_fpn": (12544 * 1024 + 1024 * 1024 + 1024 * 5 * 91, 0),
+    "fasterrcnn_mobilenet_v3_large_320_fpn": (12544 * 1024 + 1024 * 1024 + 1024 * 5 * 91, 0),
+    "maskrcnn_resnet50_fpn_v2": (
+        4 * 256 * 7**2 * 9 * 256 + 256 * 7**2 * 1024 + 1024 * 5 * 91,
+        4 * 256 * 256 * 9 * 14**2 + 256 * 256 * 4 * 14**2 + 256 * 91 * 28**2,
+    ),
+    "keypointrcnn_resnet50_fpn": (
+        12544 * 1024 + 1024 * 1024 + 1024 * 5 * 2,
+        (256 + 7 * 512) * 512 * 9 * 14**2 + 512 * 17 * 16 * 14**2,
+    ),
+}
+ON_OTHERS = {
+    "fasterrcnn_mobilenet_v3_large_fpn": (4.494, 0, 0),
+    "fasterrcnn_mobilenet_v3_large_320_fpn": (0.719, 0, 0),
+    "maskrcnn_resnet50_fpn_v2": (333.577, 1000, 100),
+    "keypointrcnn_resnet50_fpn": (137.42, 1000, 1),
+}
+"""What torchvision publishes, G, with the proposals and detections that it was counted on."""
+
+
+@pytest.mark.parametrize("name", ON_OTHERS)
+def test_other_figures_that_torchvision_publishes_are_of_other_proposals(
+    name: str, listed: None
+) -> None:
+    torchvision_or_skip()
+    report = archbench.cost(f"torchvision:{name}")
+    on = {call.path.split(".")[2]: call.in_shape[0] for call in report.calls if "roi_" in call.path}
+    last = [count for head, count in on.items() if head.startswith(("mask", "keypoint"))]
+    for_box, for_detection = HEADS[name]
+    shared = report.macs - on["box_head"] * for_box - (last or [0])[-1] * for_detection
+    ops, proposals, detections = ON_OTHERS[name]
+    theirs = shared + proposals * for_box + detections * for_detection
+    assert theirs / 1e9 == pytest.approx(ops, abs=0.002)
+
+
+RF_DETR = {
+    "nano": (384, 2, 30.5, 31.9),
+    "small": (512, 3, 32.1, 59.8),
+    "medium": (576, 4, 33.7, 78.8),
+}
+"""Input, layers of the decoder, parameters (M) and GFLOPs, of RF-DETR's own table."""
+
+
+@pytest.mark.parametrize(("size", "layers", "params", "gflops"), RF_DETR.values(), ids=RF_DETR)
+def test_rf_detr_costs_what_is_published(
+    size: int, layers: int, params: float, gflops: float, tmp_path: Path, listed: None
+) -> None:
+    """Of a folder with the configuration of each."""
+    torchvision_or_skip()
+    pytest.importorskip("transformers")
+    backbone = {
+        "model_type": "rf_detr_dinov2",
+        "hidden_size": 384,
+        "num_attention_heads": 6,
+        "image_size": size,
+        "patch_size": 16,
+        "num_windows": 2,
+        "out_features": ["stage3", "stage6", "stage9", "stage12"],
+    }
+    said = {
+        "architectures": ["RfDetrForObjectDetection"],
+        "model_type": "rf_detr",
+        "decoder_layers": layers,
+        "decoder_n_points": 2,
+        "num_labels": 91,
+        "image_size": size,
+        "backbone_config": backbone,
+    }
+    (tmp_path / "config.json").write_text(json.dumps(said))
+    report = archbench.cost(f"transformers:{tmp_path}")
+    assert report.params / 1e6 == pytest.approx(params, abs=0.05)
+    assert 2 * report.macs_all / 1e9 == pytest.approx(gflops, rel=0.01)
+
+
+def test_detr_costs_what_its_paper_says_of_pictures_of_several_sizes(listed: None) -> None:
+    """86 G is the mean over a hundred pictures, most of them 4:3 or 3:2, whose shorter side is
+    800.
+    """
+    torchvision_or_skip()
+    pytest.importorskip("transformers")
+    four_thirds, three_halves = (
+        archbench.cost("transformers:DetrForObjectDetection", size=size).macs_all / 1e9
+        for size in ("1066x800", "1200x800")
+    )
+    assert 80 < four_thirds < 86 < three_halves < 92
+
+
+YOLO = """
+from ultralytics.nn.tasks import DetectionModel
+def network(name: str):
+    return DetectionModel(f"{name}.yaml", verbose=False).eval().fuse(verbose=False)
+"""
+
+
+@pytest.mark.parametrize(("name", "gflops"), [("yolo11n", 6.5), ("yolo12n", 6.5)])
+def test_yolo_costs_what_is_published_once_it_is_fused(
+    name: str, gflops: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a file of a user's own. What is published leaves out the products of attention."""
+    torchvision_or_skip()
+    monkeypatch.setenv("YOLO_CONFIG_DIR", str(tmp_path))
+    pytest.importorskip("ultralytics")
+    (tmp_path / "yolo.py").write_text(YOLO)
+    report = archbench.cost(f"{tmp_path}/yolo.py:network", size=640, name=name)
+    assert 2 * report.macs / 1e9 == pytest.approx(gflops, rel=0.01)
+
+
+CHAINS_OF_TORCHVISION = ["resnet18", "vgg11_bn", "alexnet", "squeezenet1_1", "densenet121"]
+CHAINS_OF_TORCHVISION += ["mobilenet_v2", "mobilenet_v3_small", "mnasnet0_5", "googlenet"]
+CHAINS_OF_TORCHVISION += ["inception_v3", "shufflenet_v2_x0_5", "regnet_y_400mf", "swin_t"]
+CHAINS_OF_TORCHVISION += ["efficientnet_b0", "convnext_tiny", "swin_v2_t", "maxvit_t"]
+
+
+@pytest.mark.parametrize("name", CHAINS_OF_TORCHVISION)
+def test_torchvision_s_classifiers_run_as_chains(name: str) -> None:
+    """Each step gives in the chain what it gives where the network runs."""
+    models = torchvision_or_skip().models
+    from archbench.zoo.sources.torchvision.maps import steps_of
+
+    network = models.get_model(name, weights=None).eval()
+    steps = steps_of(network)
+    given: list[torch.Tensor] = []
+    for step in steps.values():
+        getattr(step, "step", step).register_forward_hook(
+            lambda *call: given.append(call[2].clone())
+        )
+    side = 224 if name in ("maxvit_t", "inception_v3") else 96
+    images = torch.randn(1, 3, side, side)
+    with torch.inference_mode():
+        network(images)
+        theirs = list(given)
+        given.clear()
+        x = images
+        for step in steps.values():
+            x = step(x)
+    assert len(given) == len(theirs) == len(steps) > 4
+    assert all(map(torch.equal, given, theirs))
 
 
 @pytest.mark.parametrize(

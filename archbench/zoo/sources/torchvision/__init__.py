@@ -109,10 +109,12 @@ def _create(name: str, kind: str, options: Mapping[str, Any]) -> nn.Module:
 
 
 def _fix_proposals(network: nn.Module) -> None:
-    """Let no proposal suppress another, so that their number does not depend on the weights."""
+    """Let no proposal suppress another and drop none that is small, so that their number does not
+    depend on the weights.
+    """
     rpn: Any = getattr(network, "rpn", None)
     if rpn is not None:
-        rpn.nms_thresh = 1.0
+        rpn.nms_thresh, rpn.min_size = 1.0, 0.0
 
 
 def _kinds() -> dict[str, str]:
