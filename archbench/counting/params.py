@@ -13,6 +13,8 @@ from archbench.counting.rules.packed import unpacked
 
 PARAMETRISED = ("weight", "bias")
 QUANTISED = "torch.ao.nn."
+TOLD = "kind_of_weights"
+"""The attribute by which what holds an exported layer's parameters says of which kind they are."""
 HOOKED = ("_g", "_v", "_orig")
 """Endings of parameters from which a hook makes a tensor."""
 
@@ -85,6 +87,9 @@ def _word(layer: nn.Module, name: str) -> str:
 
 
 def _kind(layer: nn.Module) -> str:
+    told = getattr(layer, TOLD, "")
+    if told:
+        return str(told)
     if isinstance(layer, _ConvNd):
         return "conv_weights"
     if isinstance(layer, nn.Linear):

@@ -82,6 +82,9 @@ def test_a_program_is_counted_as_the_network_that_it_was() -> None:
     report = archbench.cost("static.pt2")
     assert (report.macs, report.params) == (MACS, archbench.count(network(), (1, 3, 32, 32)).params)
     assert (report.counted_on, report.batch, report.notes) == ("meta", 2, ())
+    kinds = report.param_kinds
+    assert (kinds.conv_weights, kinds.biases, kinds.norm_scalars) == (8 * 27, 8, 16)
+    assert (kinds.norm_buffers, kinds.other) == (16, 0)
     assert archbench.cost("free.pt2", size=64, batch=3).macs == 4 * MACS
 
 

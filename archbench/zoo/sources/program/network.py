@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
@@ -25,6 +26,13 @@ from archbench.zoo.sources.library import load as import_library
 
 WEIGHTS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 """Torch's own switch: no pickle is loaded but as tensors."""
+
+KINDS = {
+    **dict.fromkeys(("conv", "convolution", "conv_transpose"), "conv_weights"),
+    "linear": "linear_weights",
+    **dict.fromkeys(("batch_norm", "group_norm", "layer_norm", "rms_norm"), "norm_scalars"),
+}
+"""The kind of the weights that operators of torch's read, by their names."""
 
 
 def make(entry: Entry, arguments: dict[str, Any]) -> nn.Module:
@@ -101,6 +109,8 @@ class Program(nn.Module):
         super().__init__()
         self.program = graph
         self.dtype = dtype
+        for module, kind in _holders(graph):
+            module.kind_of_weights = kind  # type: ignore[assignment]
 
     def forward(self, images: Tensor) -> Any:
         """Run the graph."""
@@ -134,6 +144,20 @@ class Program(nn.Module):
                 f"it was exported in {own}, which {named} in it asks for: export it in {wanted} to "
                 "run it so"
             )
+
+
+def _holders(graph: GraphModule) -> Iterator[tuple[nn.Module, str]]:
+    """Find the modules that hold the parameters of layers, which are layers no more themselves, and
+    the kind of their weights.
+    """
+    modules = dict(graph.named_modules())
+    for node in graph.graph.nodes:
+        name = str(node.target).removeprefix("aten.").partition(".")[0]
+        kind = KINDS.get(re.sub(r"[123]d$", "", name), "")
+        for argument in node.all_input_nodes if kind else ():
+            path, _, of = str(argument.target).rpartition(".")
+            if path in modules and argument.op == "get_attr" and of in ("weight", "bias"):
+                yield modules[path], kind
 
 
 def _nodes(graph: GraphModule) -> Iterator[Node]:
