@@ -14,6 +14,7 @@ from archbench.engines.engine import (
     Package,
     UnsupportedError,
 )
+from archbench.spec import UsageError
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -48,6 +49,10 @@ class OnnxRuntime(FileEngine):
 
         on_cuda = how.device.type == "cuda"
         provider = "CUDAExecutionProvider" if on_cuda else "CPUExecutionProvider"
+        if provider not in onnxruntime.get_available_providers():
+            raise UsageError(
+                f"this ONNX Runtime has no {provider}: pip install onnxruntime-gpu in its place"
+            )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = how.threads, 1
         options.log_severity_level = LEAST_SEVERE
@@ -60,7 +65,8 @@ class OnnxRuntime(FileEngine):
             raise UnsupportedError.or_as_it_is(error, "ONNX Runtime", *LACKING) from error
         used = session.get_providers()[0]
         if used != provider:
-            raise UnsupportedError(f"ONNX Runtime has no {provider} here: it gives {used}")
+            # It goes on without a provider that does not load, such as for want of cuDNN.
+            raise RuntimeError(f"ONNX Runtime did not load its {provider}, but {used}")
         facts = {
             "provider": used,
             "threads": f"{how.threads}, 1 between operators",

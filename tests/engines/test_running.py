@@ -82,6 +82,16 @@ def test_threads_of_onnxruntime_spin_only_where_they_are_to(tiny: Path) -> None:
     assert engine.load(tiny, how(spin=True)).facts["spinning"] == "on"
 
 
+def test_cards_take_another_distribution_of_onnxruntime(tiny: Path) -> None:
+    engine = of("onnxruntime")
+    import onnxruntime
+
+    if "CUDAExecutionProvider" in onnxruntime.get_available_providers():
+        pytest.skip("this is the distribution for cards")
+    with pytest.raises(UsageError, match="pip install onnxruntime-gpu"):
+        engine.load(tiny, How("fp32", threads=1, device=torch.device("cuda")))
+
+
 def test_openvino_computes_in_the_precision_that_is_asked_for(tiny: Path) -> None:
     facts = of("openvino").load(tiny, how()).facts
     assert facts["inference_precision_hint"] == "f32"
