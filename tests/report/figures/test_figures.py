@@ -220,6 +220,22 @@ def test_gpu_and_cpu_stand_in_panels_of_their_own() -> None:
     )
 
 
+def test_a_caption_counts_the_flags_of_what_is_drawn() -> None:
+    """A network whose record lacks the counted figure has a time, and no point."""
+    records = [of_point("rfcn", "mobilenet", 300, count, count) for count in (10, 100, 300)]
+    flagged = [
+        replace(
+            each,
+            measured={"total_ms": replace(each.metrics["total_ms"], flags=(Flag.CI_NOT_MET,))},
+        )
+        for each in records
+    ]
+    flagged[0] = replace(flagged[0], counted={"params": 1})
+    made = plot("memory-time", Material(flagged))
+    assert len(list(made.marks)) == 2
+    assert "(a) Flags: ci_not_met (2 of 2)." in made.remarks
+
+
 def test_total_memory_is_counted_and_needs_no_device() -> None:
     made = plot(
         "memory",

@@ -201,18 +201,19 @@ def _over_time(
     panels, remarks, setups = [], [], []
     for letter, (device, kind) in zip("ab", DEVICES.items(), strict=True):
         selection = measured(material, [point.spec for point in points()], "total_ms", device=kind)
-        marks, values = [], []
+        marks, values, drawn = [], [], set()
         for point in points():
             if (
                 point.spec in selection.of
                 and (height := value_of(selection.of[point.spec], word, scale=scale)).value
             ):
+                drawn.add(point.spec)
                 values.append(value_of(selection.of[point.spec], "total_ms"))
                 marks.append(
                     _mark(point, values[-1], height, label=label_of(point), is_named=False)
                 )
         remarks += bars_remark(values, selection) + [
-            f"({letter}) {text}" for text in flags_remark(selection, ["total_ms"])
+            f"({letter}) {text}" for text in flags_remark(selection, ["total_ms"], drawn)
         ]
         setups += [f"({letter}) {selection.setup}"] if selection else []
         sweep = (
