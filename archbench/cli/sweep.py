@@ -24,7 +24,7 @@ from archbench.engines import has_precision
 from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import DEFAULT, MAX_SEED, Settings
-from archbench.spec import FILE, Spec, UsageError
+from archbench.spec import FILE, PROGRAM, Spec, UsageError, origin_of
 from archbench.zoo import catalogue
 
 if TYPE_CHECKING:
@@ -183,9 +183,12 @@ def _tasks(asked: Asked) -> list[Task]:
 
 def _check_code(specs: Iterable[Spec], *, is_allowed: bool, ray: str | None) -> None:
     """Raise UsageError where networks of a user's own may not be run."""
-    named = _distinct(spec.backbone for spec in specs if spec.origin == FILE)
-    if named and ray:
-        raise UsageError(f"--ray sends no code of your own to a cluster: {', '.join(named)}")
+    files = _distinct(spec.backbone for spec in specs if spec.origin in (FILE, PROGRAM))
+    if files and ray:
+        raise UsageError(
+            f"--ray sends no code or file of your own to a cluster: {', '.join(files)}"
+        )
+    named = [name for name in files if origin_of(name) == FILE]
     if named and not is_allowed:
         raise UsageError(f"--allow-code runs the code that is named: {', '.join(named)}")
 

@@ -51,6 +51,8 @@ def test_a_program_is_measured_with_its_own_weights(capsys: Capture) -> None:
 
 def test_suites_and_views_know_it(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("nets/own.toml").write_text('backbone = "model.pt2"\n', encoding="utf-8")
+    assert run(["sweep", "nets/own.toml", "--ray", "local"]) == 2
+    assert "--ray sends no code or file" in capsys.readouterr().err
     assert run(["sweep", "nets/own.toml", "--no-measure"]) == 0
     export("nets/model.pt2", 9)
     assert run(["count", "nets/model.pt2"]) == 0
