@@ -63,7 +63,10 @@ def differs(found: dict[str, Metric], settings: Settings) -> bool:
 
 def flagged(found: dict[str, Metric]) -> dict[str, Metric]:
     """The figures of an engine that computes something else."""
-    return {name: replace(metric, flags=(Flag.ENGINE_DIFFERS,)) for name, metric in found.items()}
+    return {
+        name: metric if metric.value is None else replace(metric, flags=(Flag.ENGINE_DIFFERS,))
+        for name, metric in found.items()
+    }
 
 
 def _figures(

@@ -195,6 +195,7 @@ def test_an_engine_that_computes_something_else_is_flagged_in_fp32(tmp_path: Pat
     assert agreeing.differs(found, FAST)
     assert not agreeing.differs(found, replace(FAST, engine="openvino", precision="bf16"))
     assert agreeing.flagged(found)["engine_error"].flags == (Flag.ENGINE_DIFFERS,)
+    assert agreeing.flagged(found)["engine_matched"].flags == ()
     assert Flag.ENGINE_DIFFERS.is_flaw
 
 
