@@ -22,6 +22,8 @@ LEAST_IOU = 0.9
 ONE_PLACE = 0.05
 """Pixels between edges that are one place: two slivers thinner than that need not overlap at all.
 """
+READ_ALIKE = 0.005
+"""Pixels between edges of boxes that crop the same: what is said of them differs with the shift."""
 MOST_SCORE_DIFFERENCE = 0.01
 TIE = 1e-3
 """Between scores of which either may come first."""
@@ -68,7 +70,7 @@ class Choice(NamedTuple):
         """
         matched = self.matches(other, image)
         own, others = self.boxes[image, matched.found], other.boxes[image, matched.reference]
-        near = is_one_place(own, others)
+        near = is_within(READ_ALIKE, own, others)
         return Matches(*(places[near] for places in matched)) if bool(near.any()) else matched
 
     def _kept(self, image: int, places: Tensor) -> Detections:
@@ -164,14 +166,14 @@ def _near(found: Detections, reference: Detections) -> Iterator[Tensor]:
         boxes, others = found.boxes[own, None].double(), reference.boxes[other, None].double()
         overlap = iou(boxes, others).flatten().nan_to_num()
         apart = (found.scores[own].double() - reference.scores[other].double()).abs()
-        overlap = overlap.where(~is_one_place(boxes, others)[:, 0], 1)
+        overlap = overlap.where(~is_within(ONE_PLACE, boxes, others)[:, 0], 1)
         same = (overlap >= LEAST_IOU) & (apart <= MOST_SCORE_DIFFERENCE)
         yield torch.stack([overlap[same], own[same].double(), other[same].double()], dim=1)
 
 
-def is_one_place(boxes: Tensor, others: Tensor) -> Tensor:
-    """Say of pairs of boxes [..., 4] whether all of their edges are nearly the same: [...]."""
-    return (boxes - others).abs().amax(dim=-1) <= ONE_PLACE
+def is_within(pixels: float, boxes: Tensor, others: Tensor) -> Tensor:
+    """Say of pairs of boxes [..., 4] whether none of their edges are further apart: [...]."""
+    return (boxes - others).abs().amax(dim=-1) <= pixels
 
 
 def _beside(found: Detections, reference: Detections) -> Iterator[tuple[Tensor, Tensor]]:
