@@ -15,7 +15,7 @@ from functools import lru_cache
 from importlib import import_module
 from typing import Any
 
-from archbench import cache, child
+from archbench import __version__, cache, child
 from archbench.spec import UsageError
 from archbench.zoo.sources.library import LIBRARIES, NEEDS, Library, version_of
 
@@ -62,13 +62,16 @@ def look() -> dict[str, dict[str, Any]]:
 
 @lru_cache(maxsize=8)
 def listing_of(library: Library, *, keep: bool = True) -> Listing:
-    """Find what a library offers, as it said before where it and what it needs are as they were.
+    """Find what a library offers, as it said before where it, what it needs and archbench are as
+    they were.
 
     What it says now is kept, unless it is told not to.
     """
     if library.version is None:
         return Listing(**_nothing(f"{library.name} is not installed: {library.install}"))
-    key = {"library": library.name} | {need: version_of(need) for need in NEEDS}
+    key = {"library": library.name, "archbench": __version__} | {
+        need: version_of(need) for need in NEEDS
+    }
     found = cache.read(KEPT, key)
     if found is None:
         found = _asked(library)
