@@ -233,14 +233,12 @@ ROWS: tuple[Quantity, ...] = (
         "forward, 95 % from",
         "The lower end of the 95 % interval of latency_ms.",
         is_profiled=False,
-        is_leading=True,
     ),
     _time(
         "latency_ms_ci95_hi",
         "forward, 95 % to",
         "The upper end of the 95 % interval of latency_ms.",
         is_profiled=False,
-        is_leading=True,
     ),
     *(
         _time(
@@ -296,7 +294,6 @@ ROWS: tuple[Quantity, ...] = (
             ("batch", "latency_ms"), lambda batch, ms: 1e3 * batch / ms, "batch / latency_ms"
         ),
         time="latency_ms",
-        is_leading=True,
     ),
     _images(
         "fps_total",

@@ -42,15 +42,15 @@ def report(
     ] = False,
     every: Annotated[
         bool,
-        typer.Option("--all", help="Show every record, not only the newest of each configuration."),
+        typer.Option("--all", help="Give every record a row of its own, repeats too."),
     ] = False,
     plugin: Plugins = None,
 ) -> None:
-    """Write one HTML page of all records: tables, a plot of any two columns, the papers' tables,
-    claims and figures.
+    """Write one HTML page of all records: a summary, a table, a plot of any two columns, and the
+    papers' tables, claims and figures.
 
-    The newest record of each configuration (a network, its device and settings) stands in it in
-    full; what older ones there are is a row that sums them up, which keeps the page small.
+    It opens on the devices, the networks that no other one beats, and what holds of the claims. A
+    configuration (a network, its device and settings) is one row, of the median of its repeats.
 
     The page is one file that loads nothing from anywhere. It needs plotly: pip install
     'archbench[report]'.

@@ -153,14 +153,15 @@ def test_a_baseline_of_another_engine_is_compared_by_force_alone(
 
 
 def test_the_page_offers_engines_only_where_there_are_several(tmp_path: Path) -> None:
+    from archbench.report.data.configurations import configurations
     from archbench.report.page.sheet import sheet
 
     eager = [timed(spec, 10.0) for spec in TABLE]
     counted = Record(TABLE[0], None, Status.OK, counted={"params": 1})
-    one = sheet([*eager, counted])
+    one = sheet(configurations([*eager, counted]))
     assert not one.tells("engine")
     assert "engine" not in [column.name for column in one.shown]
-    both = sheet([*eager, counted, timed(TABLE[0], 5.0, "openvino")])
+    both = sheet(configurations([*eager, counted, timed(TABLE[0], 5.0, "openvino")]))
     assert both.tells("engine")
     assert "engine" in [column.name for column in both.shown]
 

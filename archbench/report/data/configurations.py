@@ -162,6 +162,15 @@ def configurations(records: Iterable[Record]) -> list[Configuration]:
     return put_together(setups(records))
 
 
+def alone(by_setup: Mapping[str, Iterable[Record]]) -> list[Configuration]:
+    """Give each record of each setup as a configuration of its own."""
+    return [
+        Configuration(record.spec, setup, (record,))
+        for setup, records in by_setup.items()
+        for record in records
+    ]
+
+
 def put_together(by_setup: Mapping[str, Iterable[Record]]) -> list[Configuration]:
     """Put together the records of each setup, as `configurations` does."""
     together = []

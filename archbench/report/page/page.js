@@ -71,7 +71,7 @@
       return element("td", { className: "command" }, element("code", { text, title: text }), copy);
     }
     const node = element("td", { className: side(column) + padding(column, text), text });
-    if (column.spans?.[row]) node.title = `95 % interval: ${column.spans[row]}`;
+    if (column.spans?.[row]) node.title = column.spans[row];
     return node;
   }
 
@@ -200,7 +200,7 @@
     const first = (names, among) => names.find((name) => among.some((column) => column.name === name)) ?? "";
     const distinct = (name) => new Set(columns.get(name).texts ?? []).size;
     $("x").value = first(["macs", "params"], numbers);
-    $("y").value = first(["latency_ms", "activation_peak_bytes", "mac_eq1"], numbers);
+    $("y").value = first(["total_ms", "latency_ms", "activation_peak_bytes", "mac_eq1"], numbers);
     $("group").value = first(["device", "engine", "detector", "backbone"].filter((name) => distinct(name) > 1 && (name !== "engine" || data.facets.includes(name))), groups);
     for (const axis of ["x", "y"]) $(`${axis}-log`).checked = isWide(columns.get($(axis).value));
   }
@@ -212,7 +212,7 @@
 
   function tip(row, x, y) {
     const figure = (column) => `${column.heading}: ${column.texts[row]}${column.unit ? ` ${column.unit}` : ""}`
-      + (column.spans?.[row] ? ` (95 %: ${column.spans[row]})` : "");
+      + (column.spans?.[row] ? ` (${column.spans[row]})` : "");
     const also = ["device", "precision", "mode", "batch", "flags"].map((name) => columns.get(name))
       .filter((column) => column.texts && column.texts[row] !== "-").map((column) => `${column.heading}: ${column.texts[row]}`);
     const [name, ...lines] = [data.names[row], figure(x), figure(y), ...also].map(literally);

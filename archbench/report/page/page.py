@@ -24,18 +24,20 @@ from archbench.papers.claims import claims_of
 from archbench.papers.suites import ALL, Suite, suites
 from archbench.reasons import Status
 from archbench.records import Record
-from archbench.report.data.claims import Estimates, judge
+from archbench.report.data.claims import Estimates, Verdict, judge
 from archbench.report.data.comparable import COUNTED_ONLY
+from archbench.report.data.configurations import Configuration, alone
 from archbench.report.data.evidence import Evidence
 from archbench.report.data.reproduction import reproduce_suite
 from archbench.report.page.devices import device_cards
-from archbench.report.page.older import older_table
+from archbench.report.page.folded import folded_table
 from archbench.report.page.sheet import COMMAND, Sheet, SheetColumn, decimals_of, sheet
+from archbench.report.page.summary import VERDICTS, summary
 from archbench.report.tables import claims, reproduce
+from archbench.report.tables.deciding import by_whole_time
 from archbench.report.tables.table import Table, one_line
 
 TEMPLATE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
-VERDICTS = ("holds", "fails", "undecided")
 FACETS = (
     "device",
     "engine",
@@ -73,7 +75,7 @@ class Contents:
     version: str
     plotly_js: str
     is_whole: bool = False
-    """Whether every record has a row of its own, not the newest of each configuration alone."""
+    """Whether every record has a row of its own, repeats not folded."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,9 @@ class Claims:
 def page(contents: Contents) -> str:
     """Give the whole page as text."""
     evidence, in_eager = Evidence(contents.records), Evidence(contents.records, EAGER)
-    rows = sheet(contents.records if contents.is_whole else _newest(evidence))
+    shown = _in_order(alone(evidence.setups) if contents.is_whole else evidence.configurations)
+    rows = sheet(shown)
+    verdicts = _verdicts(in_eager)
     script = _file(SCRIPT)
     return (
         _templates()
@@ -114,14 +118,15 @@ def page(contents: Contents) -> str:
             style=Markup(_file(STYLE)),
             script=Markup(script),
             plotly=Markup(contents.plotly_js),
-            summary=_summary(evidence),
+            headline=_headline(evidence),
+            summary=summary(evidence.setups, evidence.configurations, verdicts),
             devices=device_cards(evidence.setups),
             sheet=rows,
             data=_data(rows),
-            older_count=len(contents.records) - len(rows.names),
-            older=older_table(evidence.configurations),
+            folded_count=len(contents.records) - len(rows.names),
+            folded=folded_table(evidence.configurations),
             papers=_papers(in_eager),
-            claims=_claims(in_eager),
+            claims=_claims(verdicts),
             verdicts=VERDICTS,
         )
     )
@@ -162,13 +167,12 @@ def _policy(scripts: Iterable[str]) -> str:
     )
 
 
-def _newest(evidence: Evidence) -> list[Record]:
-    """The newest record of each configuration, in the order of the records."""
-    newest = {configuration.newest.record_id for configuration in evidence.configurations}
-    return [record for record in evidence.records if record.record_id in newest]
+def _in_order(configurations: Iterable[Configuration]) -> list[Configuration]:
+    """By whole time, all of inference before all of training."""
+    return sorted(by_whole_time(configurations), key=lambda each: each.spec.mode == "train")
 
 
-def _summary(evidence: Evidence) -> str:
+def _headline(evidence: Evidence) -> str:
     records = evidence.records
     failed = sum(record.status != Status.OK for record in records)
     networks = len({record.spec for record in records})
@@ -235,10 +239,13 @@ def _paper(suite: Suite, evidence: Evidence) -> Paper | None:
     return Paper(first.title, ours, len(lines), [replace(first, title=""), *others])
 
 
-def _claims(evidence: Evidence) -> Claims:
+def _verdicts(evidence: Evidence) -> list[Verdict]:
     chosen = claims_of(None)
     estimates = Estimates(evidence, chosen)
-    verdicts = [judge(claim, estimates) for claim in chosen]
+    return [judge(claim, estimates) for claim in chosen]
+
+
+def _claims(verdicts: Sequence[Verdict]) -> Claims:
     decided = [verdict for verdict in verdicts if verdict.outcome in VERDICTS]
     undecided = [verdict for verdict in verdicts if verdict.outcome not in VERDICTS]
     counts = Counter(verdict.outcome for verdict in verdicts)

@@ -1,5 +1,5 @@
-"""Records as a sheet for people: a row a record, every stable column in its rendered unit, rounded
-to what is known of it.
+"""Configurations as a sheet for people: a row for each, its repeats folded, every stable column in
+its rendered unit, rounded to what is known of it.
 """
 
 from __future__ import annotations
@@ -10,24 +10,25 @@ from functools import cached_property
 from typing import Any
 
 from archbench.escaping import visible
-from archbench.quantities import COUNTED, MEASURED, QUANTITIES
+from archbench.quantities import COUNTED, FIGURES, MEASURED, QUANTITIES
 from archbench.quantity import Scale
-from archbench.records import Record
 from archbench.report.data.columns import heading_of, quantity_of
-from archbench.report.data.configurations import interval_of
+from archbench.report.data.configurations import Configuration, interval_of
 from archbench.report.data.names import short_names
 from archbench.report.data.rounding import decimals_of_interval, rounded
-from archbench.report.data.rows import ASKED, COLUMNS, ENGINE, rows
+from archbench.report.data.rows import ASKED, COLUMNS, ENGINE, merged
 from archbench.report.data.statistics import Interval
 from archbench.report.tables.table import MISSING
 
 BOUND = "_ci95"
+BOTH, WHOLE = "both", "whole"
+"""What the lines of `profile` call the time of forward and postprocessing, and all other views."""
 COMMAND = "command"
-ASKED_FIRST = ("status", "reason", "device", "engine", "precision", "batch", "mode")
-SHOWN = (*ASKED_FIRST, *(row.name for row in QUANTITIES.values() if row.is_leading), COMMAND)
-"""What is shown first, where it tells records apart or has figures."""
-TELLING = ("status", "device", "engine", "precision", "batch", "mode")
-"""Columns that are shown first only where not all records are alike in them."""
+ASKED_FIRST = ("status", "reason", "device", "engine", "precision")
+DECIDING = ("total_ms", "accuracy")
+LEADING = tuple(row.name for row in QUANTITIES.values() if row.is_leading)
+SHOWN = (*ASKED_FIRST, *DECIDING, *LEADING, COMMAND)
+"""What is shown first, where it has something and tells rows apart; names tell batch and mode."""
 OF_MEASURED = ("engine",)
 """Those in which what was only counted has nothing."""
 GROUPS = {"asked": ASKED | ENGINE, "counted": COUNTED, "measured": MEASURED}
@@ -37,8 +38,8 @@ DIGITS_KEPT = 7
 
 @dataclass(frozen=True)
 class SheetColumn:
-    """A column: its stable name, its heading, its group, and for each record its value in `unit`,
-    its text and its interval's.
+    """A column: its stable name, its heading, its group, and for each row its value in `unit`,
+    its text and its range in words.
     """
 
     name: str
@@ -52,18 +53,23 @@ class SheetColumn:
 
     @property
     def is_empty(self) -> bool:
-        """Whether no record has anything in it."""
+        """Whether no row has anything in it."""
         return all(value is None for value in self.values)
 
     @property
     def is_uniform(self) -> bool:
-        """Whether all records are alike in it."""
+        """Whether all rows are alike in it."""
         return len(set(self.values)) < 2
 
     @property
     def is_told_once(self) -> bool:
-        """Whether all records that have it are alike in it, as those of one engine are."""
+        """Whether all rows that have it are alike in it, as those of one engine are."""
         return len({*self.values} - {None}) < 2
+
+    @property
+    def told_once(self) -> str:
+        """The text of the first row that has one."""
+        return next((text for text in self.texts if text != MISSING), MISSING)
 
     @cached_property
     def decimals(self) -> int:
@@ -94,8 +100,8 @@ class SheetColumn:
 
 @dataclass(frozen=True)
 class Sheet:
-    """The records' short names, and the columns in their stable order, the command that makes each
-    record last.
+    """The rows' short names, and the columns in their stable order, the command that makes each row
+    last.
     """
 
     names: Sequence[str]
@@ -103,16 +109,24 @@ class Sheet:
 
     @property
     def shown(self) -> list[SheetColumn]:
-        """The columns that are shown first: those that say something."""
-        named = {column.name: column for column in self.columns}
-        chosen = [named[name] for name in SHOWN]
+        """The columns that are shown first: those that say something and are not alike in all."""
+        return [column for column in self._filled if column not in self.alike]
+
+    @property
+    def alike(self) -> list[SheetColumn]:
+        """Those in which several rows do not differ, which are told once."""
+        if len(self.names) < 2:
+            return []
         return [
             column
-            for column in chosen
-            if not column.is_empty
-            and not (column.name in TELLING and column.is_uniform)
-            and not (column.name in OF_MEASURED and column.is_told_once)
+            for column in self._filled
+            if column.is_uniform or (column.name in OF_MEASURED and column.is_told_once)
         ]
+
+    @cached_property
+    def _filled(self) -> list[SheetColumn]:
+        named = {column.name: column for column in self.columns}
+        return [named[name] for name in SHOWN if not named[name].is_empty]
 
     def tells(self, name: str) -> bool:
         """Whether rows may be chosen by a column: not by the one engine of all that ran."""
@@ -122,25 +136,14 @@ class Sheet:
         )
 
 
-def sheet(records: Sequence[Record]) -> Sheet:
-    """Give the records as a sheet."""
-    named = short_names(record.spec for record in records)
-    data = rows(records)
-    columns = [_column(name, [row[name] for row in data], records) for name in COLUMNS]
-    commands = [visible(record.command()) for record in records]
-    columns.append(
-        SheetColumn(
-            COMMAND,
-            "command that makes it",
-            "",
-            "asked",
-            False,
-            commands,
-            commands,
-            [""] * len(commands),
-        )
-    )
-    return Sheet([visible(named[record.spec]) for record in records], columns)
+def sheet(configurations: Sequence[Configuration]) -> Sheet:
+    """Give configurations as a sheet."""
+    named = short_names(each.spec for each in configurations)
+    data = [merged(each) for each in configurations]
+    columns = [_column(name, [row[name] for row in data], configurations) for name in COLUMNS]
+    commands = [visible(each.newest.command()) for each in configurations]
+    columns.append(_text_column(COMMAND, "command that makes it", "asked", commands))
+    return Sheet([visible(named[each.spec]) for each in configurations], columns)
 
 
 def decimals_of(text: str) -> int:
@@ -148,40 +151,46 @@ def decimals_of(text: str) -> int:
     return len(text.partition(".")[2])
 
 
-def _column(name: str, values: Sequence[Any], records: Sequence[Record]) -> SheetColumn:
+def _column(
+    name: str, values: Sequence[Any], configurations: Sequence[Configuration]
+) -> SheetColumn:
     group = next((group for group, names in GROUPS.items() if name in names), "published")
-    heading = heading_of(name)
+    heading = heading_of(name).replace(BOTH, WHOLE, 1)
     if COLUMNS[name] is str:
-        texts = [MISSING if value is None else visible(str(value)) for value in values]
-        return SheetColumn(name, heading, "", group, False, values, texts, [""] * len(texts))
+        return _text_column(name, heading, group, values)
     row = quantity_of(name)
     scale = row.scale if row else Scale()
     scaled = [None if value is None else value * scale.factor for value in values]
     if group == "published":
-        texts, spans = (
-            [MISSING if value is None else f"{value:.10g}" for value in scaled],
-            [""] * len(scaled),
-        )
+        texts = [MISSING if value is None else f"{value:.10g}" for value in scaled]
+        spans = [""] * len(scaled)
     else:
-        intervals = [interval_of(record, name.partition(BOUND)[0]) for record in records]
-        ranges = [
-            interval or _range(record, name)
-            for interval, record in zip(intervals, records, strict=True)
-        ]
+        ranges = [_range(each, name) for each in configurations]
         texts = [
-            _text(value, _scaled(span, scale.factor), scale)
-            for value, span in zip(scaled, ranges, strict=True)
+            _text(value, _scaled(found, scale.factor), scale)
+            for value, found in zip(scaled, ranges, strict=True)
         ]
-        spans = [
-            "" if BOUND in name else _span(_scaled(interval, scale.factor))
-            for interval in intervals
-        ]
+        spans = [_span(each, name, scale.factor) for each in configurations]
     return SheetColumn(name, heading, scale.unit, group, True, scaled, texts, spans)
 
 
-def _range(record: Record, name: str) -> Interval | None:
-    """The range of the samples, where they are too few for an interval."""
-    metric = record.metrics.get(name)
+def _text_column(name: str, heading: str, group: str, values: Sequence[Any]) -> SheetColumn:
+    texts = [MISSING if value is None else visible(str(value)) for value in values]
+    return SheetColumn(name, heading, "", group, False, values, texts, [""] * len(texts))
+
+
+def _range(configuration: Configuration, name: str) -> Interval | None:
+    """What says how many digits of a figure are known: its range, or where it has none that of the
+    samples.
+    """
+    if name not in FIGURES:
+        return None
+    if BOUND in name:
+        return interval_of(configuration.newest, name.partition(BOUND)[0])
+    estimate = configuration.estimate(name)
+    if estimate and estimate.interval:
+        return estimate.interval
+    metric = configuration.newest.metrics.get(name)
     spread = (metric.spread or {}) if metric else {}
     least, most = spread.get("min"), spread.get("max")
     return None if least is None or most is None else (least, most)
@@ -198,8 +207,13 @@ def _text(value: float | None, interval: Interval | None, scale: Scale) -> str:
     return MISSING if value is None else rounded(value, interval, scale)
 
 
-def _span(interval: Interval | None) -> str:
-    if interval is None or interval[1] == interval[0]:
+def _span(configuration: Configuration, name: str, factor: float) -> str:
+    """The range of a figure in words, and what it is of."""
+    estimate = configuration.estimate(name) if name in FIGURES else None
+    interval = _scaled(estimate.interval, factor) if estimate else None
+    if estimate is None or interval is None or interval[1] == interval[0]:
         return ""
     digits = decimals_of_interval(interval)
-    return f"{interval[0]:,.{digits}f} to {interval[1]:,.{digits}f}"
+    ends = f"{interval[0]:,.{digits}f} to {interval[1]:,.{digits}f}"
+    count = estimate.processes
+    return f"medians of {count} processes: {ends}" if count > 1 else f"95 % interval: {ends}"

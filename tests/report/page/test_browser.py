@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from archbench.records import Record
+from archbench.records import Metric, Record
 from archbench.report.page.page import Contents, page
 
 BROWSER = next(
@@ -39,8 +39,16 @@ CLICK = """
 def test_a_click_sorts_rising_then_falling_then_not_and_what_is_missing_stays_last(
     record: Callable[..., Record], tmp_path: Path
 ) -> None:
-    times = {"resnet18": 30.0, "vgg16": None, "mobilenet": 9.0, "resnet50": 200.0}
-    records = [record(name, None, latency_ms=time) for name, time in times.items()]
+    times = {"resnet18": (30.0, 50.0), "mobilenet": (9.0, 60.0), "resnet50": (200.0, 40.0)}
+    records = [
+        record(
+            name,
+            None,
+            measured={"latency_ms": Metric(forward, "ms"), "total_ms": Metric(whole, "ms")},
+        )
+        for name, (forward, whole) in times.items()
+    ]
+    records.insert(1, record("vgg16", None, latency_ms=None))
     text = page(Contents(records, [], {}, "2025-01-02 03:04 UTC", "9.9", "/* no plotly */"))
     # The page's policy lets no script run but its own.
     text = re.sub(r"<meta http-equiv[^>]*>", "", text).replace("</body>", f"{CLICK}</body>")
@@ -53,8 +61,8 @@ def test_a_click_sorts_rising_then_falling_then_not_and_what_is_missing_stays_la
     )
     (found,) = re.findall("<pre>(.*)</pre>", done.stdout)
     assert json.loads(found) == [
-        [["resnet18", "vgg16", "mobilenet", "resnet50"], None],
+        [["resnet50", "resnet18", "mobilenet", "vgg16"], None],
         [["mobilenet", "resnet18", "resnet50", "vgg16"], "ascending"],
         [["resnet50", "resnet18", "mobilenet", "vgg16"], "descending"],
-        [["resnet18", "vgg16", "mobilenet", "resnet50"], None],
+        [["resnet50", "resnet18", "mobilenet", "vgg16"], None],
     ]

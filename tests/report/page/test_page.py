@@ -188,9 +188,7 @@ def test_numbers_with_fewer_decimals_are_padded_to_the_point(record: Callable[..
 
     text = made([timed(509.0, 9.0), timed(12.346, 0.005), timed(75.0, 2.0)], is_whole=True)
     cells = re.findall(r'<td class="(right[^"]*)" title="95 % interval[^>]*>([\d.]+)</td>', text)
-    times, rates = cells[::2], cells[1::2]
-    assert times == [("right pad3p", "509"), ("right", "12.346"), ("right pad2", "75.0")]
-    assert rates == [("right", "1.965"), ("right", "80.998"), ("right pad2", "13.3")]
+    assert cells == [("right", "12.346"), ("right pad2", "75.0"), ("right pad3p", "509")]
 
 
 def test_a_device_s_protocol_has_the_settings_that_the_page_shows(
@@ -247,26 +245,74 @@ def test_who_made_it_when_is_told(record: Callable[..., Record]) -> None:
     assert "Made 2025-01-02 03:04 UTC by archbench 9.9." in made([record()])
 
 
-def test_older_records_are_a_row_a_configuration(
+def test_repeats_are_one_row_and_what_was_folded_is_told(
     record: Callable[..., Record], failed: Record
 ) -> None:
     repeats = [record(latency_ms=20.0 + day, day=day) for day in range(1, 6)]
     earlier = record(latency_ms=90.0, environment={**repeats[0].environment, "archbench": "0.1"})
-    records = [earlier, *repeats, failed]
-    text = made(records)
-    assert data_of(text)["names"] == ["vovnet39 + refinedet320", "vgg16 + refinedet320"]
-    assert "5 older records of the same networks, devices and settings" in text
+    text = made([earlier, *repeats, failed])
+    data = data_of(text)
+    assert data["names"] == ["vovnet39 + refinedet320", "vgg16 + refinedet320"]
+    latency = next(column for column in data["columns"] if column["name"] == "latency_ms")
+    assert latency["values"] == [23.0, None], "of the newest version's repeats alone"
     (row,) = re.findall(r'<tr><th class="left" scope="row">vovnet39 \+.*</tr>', text)
     cells = re.findall(r"<td[^>]*>([^<]*)</td>", row)
-    assert cells[1:] == ["ok", "5", "2025-01-01 to 2025-01-04", "23.00", "21.00 to 90.00"]
+    assert cells[1:] == [
+        "ok",
+        "6",
+        "1",
+        "2025-01-01 to 2025-01-05",
+        "23.00",
+        "5",
+        "21.00 to 25.00",
+    ]
     assert "7 records of 2 networks" in text, "all of them count"
+
+
+def test_the_summary_has_devices_frontier_and_claims(record: Callable[..., Record]) -> None:
+    def whole(name: str, detector: str, ms: float) -> Record:
+        times = {"latency_ms": Metric(ms - 1, "ms"), "total_ms": Metric(ms, "ms")}
+        return record(name, detector, measured=times)
+
+    fast, accurate = whole("snet49", "thundernet320", 20.0), whole("vovnet39", "refinedet320", 90.0)
+    slow = whole("snet146", "thundernet320", 500.0)
+    text = made([fast, accurate, slow, record("resnet50-v1", gpu=False)])
+    (summary,) = re.findall(r'<section id="summary">(.*?)</section>', text, re.DOTALL)
+    assert text.index('id="summary"') < text.index('id="records"')
+    devices, frontier, claims = re.findall(r"<table>(.*?)</table>", summary, re.DOTALL)
+    assert "Example GPU, fp32, contiguous" in devices
+    assert "Example CPU, 2 threads" in devices
+    names = re.findall(r'<th class="left" scope="row">([^<]*)</th>', frontier)
+    assert names == ["snet49 + thundernet320", "vovnet39 + refinedet320"]
+    assert "Of 3 networks 3 have a whole time and a published accuracy." in summary
+    assert {"vovnet", "huang"} <= {*re.findall(r'scope="row">([^<]*)</th>', claims)}
+
+
+def test_without_an_accuracy_and_a_whole_time_there_is_no_frontier(
+    record: Callable[..., Record],
+) -> None:
+    assert "No network here has both a whole time and a published accuracy" in made([record()])
+
+
+def test_training_stands_behind_all_of_inference(record: Callable[..., Record]) -> None:
+    quick, slow = record(latency_ms=5.0), record("vgg16", latency_ms=90.0)
+    training = replace(quick, spec=replace(quick.spec, mode="train"), record_id="other")
+    names = data_of(made([training, quick, slow]))["names"]
+    assert [name.endswith("train") for name in names] == [False, False, True]
+
+
+def test_what_is_alike_in_all_rows_is_told_once(record: Callable[..., Record]) -> None:
+    text = made([record(), record("vgg16", latency_ms=30.0)])
+    (told,) = re.findall("The same in all rows: (.*)<", text)
+    assert told.startswith("status ok; device Example GPU; engine eager; precision fp32;")
+    assert "parameters 56.28 M" in told
 
 
 def test_every_record_has_a_row_where_that_is_asked_for(record: Callable[..., Record]) -> None:
     records = [record(day=day) for day in range(1, 4)]
     text = made(records, is_whole=True)
     assert len(data_of(text)["names"]) == 3
-    assert "older record" not in text
+    assert "Its repeats are one row" not in text
     assert "Every record" in text
 
 

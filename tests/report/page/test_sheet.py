@@ -7,13 +7,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from archbench.records import Metric, Record
+from archbench.report.data.comparable import setups
+from archbench.report.data.configurations import alone, configurations
 from archbench.report.data.rows import COLUMNS
-from archbench.report.page.sheet import COMMAND, SheetColumn, sheet
+from archbench.report.page.sheet import COMMAND, Sheet, SheetColumn, sheet
 from archbench.settings import QUICK, Settings
 
 
+def of_each(*records: Record) -> Sheet:
+    return sheet(alone(setups(records)))
+
+
 def columns(*records: Record) -> dict[str, SheetColumn]:
-    return {column.name: column for column in sheet(records).columns}
+    return {column.name: column for column in of_each(*records).columns}
 
 
 def timed(value: float, low: float, high: float) -> dict[str, Metric]:
@@ -24,7 +30,7 @@ def timed(value: float, low: float, high: float) -> dict[str, Metric]:
 
 
 def test_every_stable_column_is_there_and_the_command_last(record: Callable[..., Record]) -> None:
-    assert [column.name for column in sheet([record()]).columns] == [*COLUMNS, COMMAND]
+    assert [column.name for column in of_each(record()).columns] == [*COLUMNS, COMMAND]
 
 
 def test_a_figure_is_rounded_to_its_interval_and_so_are_its_ends(
@@ -35,7 +41,10 @@ def test_a_figure_is_rounded_to_its_interval_and_so_are_its_ends(
         record(measured=timed(12.34567, 12.3405, 12.3499)),
     )
     assert found["latency_ms"].texts == ["509", "12.346"]
-    assert found["latency_ms"].spans == ["499 to 518", "12.341 to 12.350"]
+    assert found["latency_ms"].spans == [
+        "95 % interval: 499 to 518",
+        "95 % interval: 12.341 to 12.350",
+    ]
     assert found["latency_ms_ci95_lo"].texts == ["499", "12.341"]
     assert found["fps"].texts == ["1.96", "81.000"], (
         "what is computed from a time is known as well as the time"
@@ -63,14 +72,35 @@ def test_what_is_missing_is_a_dash_and_no_zero(failed: Record) -> None:
     assert (found.texts, found.values, found.is_empty) == (["-"], [None], True)
 
 
-def test_columns_that_tell_records_apart_are_shown_first(record: Callable[..., Record]) -> None:
-    alike = [column.name for column in sheet([record(), record("vgg16")]).shown]
-    assert alike[:2] == ["params", "macs"]
-    assert {"device", "batch", "status", "energy_per_image_j"}.isdisjoint(alike)
-    apart = [
-        column.name for column in sheet([record(), record(batch=8, gpu=False, energy_j=3.0)]).shown
-    ]
-    assert {"device", "batch", "energy_per_image_j"} <= set(apart)
+def test_repeats_are_a_row_of_the_median_of_their_medians(record: Callable[..., Record]) -> None:
+    repeats = [record(latency_ms=time, day=day) for day, time in enumerate((20.0, 23.0, 21.0), 1)]
+    found = {column.name: column for column in sheet(configurations(repeats)).columns}
+    assert found["latency_ms"].values == [21.0]
+    assert found["latency_ms"].spans == ["medians of 3 processes: 20.0 to 23.0"]
+    assert found["flags"].texts == ["not_repeatable"]
+
+
+def test_the_whole_time_stands_before_the_forward_time(record: Callable[..., Record]) -> None:
+    measured = timed(20.0, 19.0, 22.0) | {"total_ms": Metric(25.0, "ms")}
+    shown = [column.heading for column in of_each(record(measured=measured)).shown]
+    assert shown.index("whole") < shown.index("forward")
+
+
+def test_columns_that_are_alike_in_all_rows_are_told_once(record: Callable[..., Record]) -> None:
+    larger = {"params": 100_000_000, "macs": 40_000_000_000}
+    apart = of_each(record(), record("vgg16", latency_ms=30.0, counted=larger))
+    assert {"latency_ms", "params", "macs"} <= {column.name for column in apart.shown}
+    alike = {column.name: column.told_once for column in apart.alike}
+    assert (alike["status"], alike["precision"]) == ("ok", "fp32")
+    devices = [column.name for column in of_each(record(), record(gpu=False)).shown]
+    assert "device" in devices
+    assert "params" not in devices
+
+
+def test_of_one_row_every_filled_column_is_shown(record: Callable[..., Record]) -> None:
+    one = of_each(record())
+    assert not one.alike
+    assert {"status", "params", "latency_ms"} <= {column.name for column in one.shown}
 
 
 def test_a_paper_is_quoted_as_printed(record: Callable[..., Record]) -> None:
@@ -79,7 +109,7 @@ def test_a_paper_is_quoted_as_printed(record: Callable[..., Record]) -> None:
 
 
 def test_no_two_columns_have_the_same_heading(record: Callable[..., Record]) -> None:
-    headings = [column.heading for column in sheet([record()]).columns]
+    headings = [column.heading for column in of_each(record()).columns]
     assert len(headings) == len(set(headings))
 
 
