@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import archbench
 from archbench.cli.main import run
 
 Capture = pytest.CaptureFixture[str]
@@ -113,3 +114,12 @@ def test_what_cannot_be_is_one_line(words: list[str], why: str, capsys: Capture)
     assert why in line
     assert sorted(Path().iterdir()) == before
     assert Path("there.onnx").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_detector_s_program_is_counted_as_the_detector(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert run(["export", "mobilenet", "out.pt2", "-d", "ssd", "--size", "96"]) == 0
+    exported, named = archbench.cost("out.pt2"), archbench.cost("mobilenet", "ssd", size=96)
+    assert (exported.macs, exported.params) == (named.macs, named.params)

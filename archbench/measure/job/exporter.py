@@ -81,8 +81,24 @@ def _written(job: Job, network: nn.Module, images: Tensor) -> tuple[int | None, 
         program = traced(network, images)
     except ExportError as error:
         raise UnsupportedError(str(error)) from error
-    torch.export.save(program, job.path)
-    return None, output_names(program)
+    names = output_names(program)
+    try:
+        torch.export.save(program, job.path)
+    except NotImplementedError:  # No file holds classes of named tuples: their tensors are saved.
+        torch.export.save(traced(Flat(network), images), job.path)
+    return None, names
+
+
+class Flat(nn.Module):
+    """A network whose outputs are a tuple of tensors."""
+
+    def __init__(self, network: nn.Module) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Run the network."""
+        return tuple(flattened(self.network(images))[1])
 
 
 def _checked(job: Job, network: Any, images: Tensor, reference: Any) -> dict[str, Any]:
