@@ -102,12 +102,17 @@ def _quiet() -> Iterator[None]:
 def _converted(
     program: torch.export.ExportedProgram, names: Sequence[str], plain: frozenset[str]
 ) -> Any:
-    from archbench.engines.onnx.translations import PLAIN, TRANSLATIONS
+    from archbench.engines.onnx.translations import OF_TORCH, PLAIN, TRANSLATIONS
 
     # What registers the operators: a network from elsewhere need not have loaded it.
     from archbench.zoo.ops import deform, proposals, regions  # noqa: F401
 
-    table = {**TRANSLATIONS, **{name: PLAIN[name] for name in plain}}
+    ours = {**TRANSLATIONS, **{name: PLAIN[name] for name in plain}}
+    table = {
+        getattr(library, name).default: translation
+        for library, translations in ((torch.ops.archbench, ours), (torch.ops.aten, OF_TORCH))
+        for name, translation in translations.items()
+    }
     try:
         return torch.onnx.export(
             program,
@@ -115,10 +120,7 @@ def _converted(
             opset_version=OPSET,
             input_names=[INPUT],
             output_names=names,
-            custom_translation_table={
-                getattr(torch.ops.archbench, name).default: translation
-                for name, translation in table.items()
-            },
+            custom_translation_table=table,
             verbose=False,
             # Engines fold constants themselves, and this takes ten times as long as all else.
             optimize=False,

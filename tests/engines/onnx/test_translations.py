@@ -177,7 +177,16 @@ def _deformed(
     return deform_conv2d(x, weight, given[0], stride, 1, moves, given[1])
 
 
-GROUPS = (crops, votes, choices, convolutions)
+def maxima(batch: int) -> dict[str, Case]:
+    """Running maxima along an axis, of which some values are reached again."""
+    values = draw(batch, 2, 5, 9).round()
+    return {
+        f"cummax along {dim}": Case(lambda x, d=dim: tuple(x.cummax(d)), (values,))
+        for dim in (2, 3, -1)
+    }
+
+
+GROUPS = (maxima, crops, votes, choices, convolutions)
 FEWER = 4
 """Of how many cases one is tried with a single image as well."""
 CASES = {

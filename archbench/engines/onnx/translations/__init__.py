@@ -17,6 +17,7 @@ from archbench.engines.onnx.translations.position_sensitive import (
 )
 from archbench.engines.onnx.translations.proposals import detect, propose
 from archbench.engines.onnx.translations.regions import crop_and_resize, roi_align, roi_pool
+from archbench.engines.onnx.translations.running import cummax
 
 TRANSLATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
     {
@@ -37,3 +38,5 @@ TRANSLATIONS: Mapping[str, Callable[..., Any]] = MappingProxyType(
 """Each of the operators `archbench::...` that a forward pass may call."""
 PLAIN: Mapping[str, Callable[..., Any]] = MappingProxyType({"deform_conv2d": plain_deform_conv2d})
 """Those that can do without an ONNX operator that some engines lack."""
+OF_TORCH: Mapping[str, Callable[..., Any]] = MappingProxyType({"cummax": cummax})
+"""Operators `aten::...` that the exporter itself does not translate."""
