@@ -145,7 +145,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Show ratios to this network or record_id.",
+            help="Show ratios to this network, to the record whose id begins so, or to the last.",
             rich_help_panel=TABLE,
         ),
     ] = None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -115,6 +115,7 @@ def run_profiles(specs: list[Spec], protocol: ProfileProtocol, output: ProfileOu
         print(json.dumps([record.to_dict() for record in records], indent=2, allow_nan=False))
     else:
         print_tables([curve_table(records)], output.form)
+    tell_kept(records, store)
     ended = {_exit_code(record, {}) for record in records}
     if Exit.INTERRUPTED in ended:
         return Exit.INTERRUPTED
@@ -165,6 +166,7 @@ def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) ->
         from archbench.measure.machine.host import fingerprint
 
         record = store.append(extra["counted"].record(fingerprint()))
+        records = [record]
     else:
         records = _measured(spec, settings, store, repeats=protocol.repeats or 1)
         record = _typical(records)
@@ -175,8 +177,19 @@ def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) ->
         print(json.dumps(_as_json(record, extra), indent=2, allow_nan=False))
     else:
         _print_tables(record, extra, form)
+    tell_kept(records, store)
     ended = _exit_code(record, extra)
     return Exit.PARTLY_DONE if ended == Exit.DONE and store.unsaved else ended
+
+
+def tell_kept(records: Sequence[Record], store: Store) -> None:
+    """Say where records are kept, and under which ids."""
+    ids: dict[Path, list[str]] = {}
+    for record in records:
+        if record.record_id in store.files_of:
+            ids.setdefault(store.files_of[record.record_id], []).append(record.record_id)
+    for path, kept in ids.items():
+        tell(f"record{'s' * (len(kept) > 1)} {', '.join(kept)} in {path}")
 
 
 def check_asked(spec: Spec, settings: Settings) -> None:

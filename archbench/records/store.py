@@ -1,12 +1,14 @@
-"""The results folder: one JSON Lines file a writer, appended to and never rewritten; sample arrays
-beside them.
+"""The results folder: one JSON Lines file a machine and day, appended to by one writer at a time;
+sample arrays beside them.
 
-results/<host>-<pid>.jsonl          a record a line; <host> is a hash
+results/<host>-<day>.jsonl          a record a line; <host> is a hash
+results/<host>-<day>-<pid>.jsonl    the same where the file system has no locks, one a writer
 results/samples/<record_id>.npz     its samples, there before the record that names them
 """
 
 from __future__ import annotations
 
+import datetime
 import gc
 import hashlib
 import json
@@ -38,6 +40,7 @@ LEFT = re.compile(r".*\.tmp$|[0-9a-f]{8,32}\.npz$")
 """What a writer that is killed may leave among the samples; a user's own files are called
 otherwise.
 """
+IGNORED = "# Made by archbench; remove this file to commit the records.\n*\n"
 MOST_BYTES = 2**24
 """A line of so many bytes is no record: the largest has some ten thousand."""
 
@@ -45,6 +48,13 @@ MOST_BYTES = 2**24
 def host_id() -> str:
     """A short hash that tells machines apart without naming them."""
     return hashlib.sha256(f"{platform.node()}/{platform.machine()}".encode()).hexdigest()[:8]
+
+
+def todays_file(*, has_locks: bool) -> str:
+    """Name the file that this machine appends to; without locks, this process alone."""
+    day = datetime.datetime.now(datetime.UTC).date().isoformat()
+    own = "" if has_locks else f"-{os.getpid()}"
+    return f"{host_id()}-{day}{own}.jsonl"
 
 
 def print_line(line: str) -> None:
@@ -57,11 +67,24 @@ def as_line(record: Record) -> str:
     return json.dumps(record.to_dict(), allow_nan=False, separators=(",", ":")) + "\n"
 
 
+def open_locked(path: Path) -> tuple[int, bool]:
+    """Open a file to append to, made if need be, and lock it; give its descriptor, and whether the
+    lock was to be had.
+    """
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+        is_alone = lock(descriptor)
+        with suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(descriptor), path.stat()):
+                return descriptor, is_alone
+        # Whoever held the lock has put another file in its place, or removed it.
+        os.close(descriptor)
+
+
 def append_line(path: Path, line: str) -> None:
     """Append a line to a file, whole or not at all; raises OSError where that cannot be."""
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
+    descriptor, is_alone = open_locked(path)
     try:
-        is_alone = lock(descriptor)
         size = os.fstat(descriptor).st_size
         torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
         data = (b"\n" if torn else b"") + line.encode()
@@ -114,6 +137,8 @@ class Store:
         """Shows the line of a record that the folder did not take and that is kept elsewhere."""
         self.unsaved = 0
         """Records that the folder did not take."""
+        self.files_of: dict[str, Path] = {}
+        """The file that each record went to which was appended here, by id."""
 
     def prepare(self) -> None:
         """Make the folder ready for a writer: bring in what could not be appended earlier, remove
@@ -132,7 +157,7 @@ class Store:
         be written.
         """
         try:
-            self.folder.mkdir(parents=True, exist_ok=True)
+            self._make_folder()
             with tempfile.TemporaryFile(dir=self.folder):
                 pass
         except OSError as error:
@@ -154,16 +179,25 @@ class Store:
             return record
 
     def _write(self, record: Record, samples: Path | None) -> Record:
-        self.folder.mkdir(parents=True, exist_ok=True)
-        with held(self.folder, shared=True):
+        self._make_folder()
+        with held(self.folder, shared=True) as has_locks:
             written = self._with_samples(record, samples)
             try:
-                append_line(self.folder / f"{host_id()}-{os.getpid()}.jsonl", as_line(written))
+                path = self.folder / todays_file(has_locks=has_locks)
+                append_line(path, as_line(written))
             except OSError:
                 if written is not record:
                     (self.folder / written.samples).unlink(missing_ok=True)
                 raise
+        self.files_of[written.record_id] = path
         return written
+
+    def _make_folder(self) -> None:
+        """Make the folder if need be, and the default one such that git leaves it alone."""
+        is_new = not self.folder.exists()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if is_new and self.folder == DEFAULT_FOLDER:
+            (self.folder / ".gitignore").write_text(IGNORED, encoding="utf-8")
 
     def _with_samples(self, record: Record, samples: Path | None) -> Record:
         """Move a record's samples in; raises OSError where the disk is full, which would take the

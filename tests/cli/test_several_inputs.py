@@ -155,3 +155,17 @@ def test_several_inputs_are_counted_as_well(capsys: pytest.CaptureFixture[str]) 
     rows = [line.split()[-2:] for line in capsys.readouterr().out.splitlines()[3:]]
     assert rows == [["4.23", "0.047"], ["4.23", "0.186"]]
     assert [record.spec.width for record in Store("results").read()] == [64, 128]
+
+
+def test_profile_ends_with_the_ids_and_the_file(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["count", "mobilenet", "--size", "32,64"]) == 0
+    (path,) = Path("results").glob("*.jsonl")
+    first, second = (record.record_id for record in Store("results").read())
+    last = capsys.readouterr().err.splitlines()[-1]
+    assert last == f"records {first}, {second} in {path}"
+    assert run(["count", "mobilenet", "--size", "32", "--json"]) == 0
+    captured = capsys.readouterr()
+    newest = json.loads(captured.out)["record_id"]
+    assert captured.err.splitlines()[-1] == f"record {newest} in {path}"
+    assert run(["compare", "--baseline", newest[:8], "--csv"]) == 0
+    assert run(["compare", "--baseline", "last"]) == 0

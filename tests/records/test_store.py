@@ -15,6 +15,7 @@ import pytest
 from archbench.reasons import Flag, Reason, Status
 from archbench.records import Cause, Metric, Record, Store
 from archbench.records.reading import RecordError, read_record
+from archbench.records.store import append_line
 from archbench.settings import Settings
 from archbench.spec import UsageError
 from archbench.zoo.catalogue import resolve
@@ -166,8 +167,60 @@ def test_six_writers_at_once_lose_nothing(tmp_path: Path):
         writer.start()
     for writer in writers:
         writer.join()
-    assert len(Store(tmp_path).read()) == 120
-    assert len(list(tmp_path.glob("*.jsonl"))) == 6
+    assert len(Store(tmp_path, warn=pytest.fail).read()) == 120
+    # Of one day, unless the night was between them.
+    assert len(list(tmp_path.glob("*.jsonl"))) <= 2
+
+
+def test_a_file_that_was_replaced_while_its_lock_was_waited_for_is_opened_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    path = tmp_path / "day.jsonl"
+    path.write_text("old\n")
+    (tmp_path / "new").write_text("new\n")
+    locked: list[int] = []
+
+    def lock_after_a_replacement(descriptor: int) -> bool:
+        if not locked:
+            (tmp_path / "new").replace(path)
+        locked.append(descriptor)
+        return True
+
+    monkeypatch.setattr("archbench.records.store.lock", lock_after_a_replacement)
+    append_line(path, "mine\n")
+    assert path.read_text() == "new\nmine\n"
+    assert len(locked) == 2
+
+
+def test_without_locks_every_writer_has_a_file_of_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr("archbench.locks.lock", lambda *_, **__: False)
+    store = Store(tmp_path)
+    written = store.append(record())
+    (path,) = tmp_path.glob("*.jsonl")
+    assert path.stem.endswith(f"-{os.getpid()}")
+    assert store.files_of == {written.record_id: path}
+
+
+def test_the_default_folder_is_left_alone_by_git_and_others_are_the_users(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    for folder in ("results", "kept"):
+        Store(folder).append(record())
+    subprocess.run(["git", "init", "-q"], check=True)
+    listed = subprocess.run(["git", "status", "--short"], capture_output=True, text=True)
+    assert listed.stdout == "?? kept/\n"
+
+
+def test_a_default_folder_that_was_there_is_not_hidden_from_git(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    Path("results").mkdir()
+    Store().append(record())
+    assert not Path("results/.gitignore").exists()
 
 
 WRITE_FOR_EVER = """

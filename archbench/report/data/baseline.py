@@ -19,6 +19,8 @@ from archbench.report.data.statistics import Interval, ratio_interval
 from archbench.spec import Spec, UsageError, without_hash
 
 SHORTEST_ID = 6
+LAST = "last"
+"""What stands for the newest record that ended well."""
 
 
 @dataclass(frozen=True)
@@ -122,8 +124,8 @@ class Baseline:
 
 
 def find_baseline(records: Sequence[Record], name: str, *, is_forced: bool = False) -> Baseline:
-    """Find the configurations that a name (vovnet39+refinedet320) or the beginning of a record_id
-    stands for, or raise UsageError.
+    """Find the configurations that a name (vovnet39+refinedet320), the beginning of a record_id or
+    `LAST` stands for, or raise UsageError.
     """
     candidates = [each for each in configurations(records) if each.status == Status.OK]
     named = short_names(candidate.spec for candidate in candidates)
@@ -132,8 +134,8 @@ def find_baseline(records: Sequence[Record], name: str, *, is_forced: bool = Fal
     if not specs:
         there = "; ".join(list(dict.fromkeys(named.values()))[:4]) or "none that ended well"
         raise UsageError(
-            f"no record is called {name!r}: --baseline takes a record_id or a network, of which "
-            f"there are {there}"
+            f"no record is called {name!r}: --baseline takes a record_id, {LAST} or a network, of "
+            f"which there are {there}"
         )
     if len(specs) > 1:
         raise UsageError(
@@ -143,14 +145,18 @@ def find_baseline(records: Sequence[Record], name: str, *, is_forced: bool = Fal
 
 
 def _by_id(candidates: Sequence[Configuration], name: str) -> list[Configuration]:
-    """Those with a record whose id begins so."""
+    """That with the record whose id begins so, or with the last; raises UsageError where several
+    ids do.
+    """
+    by_id = {record.record_id: each for each in candidates for record in each.records}
+    if name == LAST and candidates:
+        return [max(candidates, key=lambda each: each.newest.time_utc)]
     if len(name) < SHORTEST_ID:
         return []
-    return [
-        candidate
-        for candidate in candidates
-        if any(record.record_id.startswith(name) for record in candidate.records)
-    ]
+    fitting = [record_id for record_id in by_id if record_id.startswith(name)]
+    if len(fitting) > 1 and name not in by_id:
+        raise UsageError(f"--baseline {name} may be {', '.join(fitting)}: write more of it")
+    return [by_id[name if name in by_id else fitting[0]]] if fitting else []
 
 
 def _by_name(

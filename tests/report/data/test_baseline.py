@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
+from archbench.reasons import Status
 from archbench.records import Record
 from archbench.report.data.baseline import (
     against,
@@ -64,6 +66,27 @@ def test_a_figure_without_a_range_has_no_verdict(record: Make) -> None:
 @pytest.mark.parametrize("name", ["vovnet39", "VoVNet-39 + RefineDet", "vovnet39+refinedet320"])
 def test_a_baseline_is_found_by_its_name(record: Make, name: str) -> None:
     assert find_baseline([record(), record("resnet50-v1")], name).name == "vovnet39 + refinedet320"
+
+
+def test_the_last_is_the_newest_that_ended_well(record: Make) -> None:
+    times = ("2026-01-02", "2026-01-03", "2026-01-01")
+    older, newest, oldest = (
+        replace(record(name), time_utc=time)
+        for name, time in zip(("vovnet39", "resnet50-v1", "vgg16"), times, strict=True)
+    )
+    failed = replace(record("vovnet57"), status=Status.OOM, time_utc="2026-01-04")
+    baseline = find_baseline([oldest, older, newest, failed], "last")
+    assert baseline.name == "resnet50-v1 + refinedet320"
+
+
+def test_the_beginning_of_several_ids_is_refused(record: Make) -> None:
+    records = [
+        replace(record(name), record_id=record_id)
+        for name, record_id in (("vovnet39", "abcdef1"), ("resnet50-v1", "abcdef12"))
+    ]
+    with pytest.raises(UsageError, match="may be abcdef1, abcdef12: write more of it"):
+        find_baseline(records, "abcdef")
+    assert find_baseline(records, "abcdef1").name == "vovnet39 + refinedet320"
 
 
 def test_a_baseline_is_found_by_its_record(record: Make) -> None:
