@@ -86,7 +86,7 @@ def one_of(what: str, choices: tuple[str, ...]) -> Check:
 
     def check(_: str, value: Any) -> None:
         if value not in choices:
-            raise UsageError(f"{what} {value!r} is none of {', '.join(choices)}")
+            raise UsageError(f"invalid {what} {value!r} (choose from {', '.join(choices)})")
 
     return check
 
@@ -94,4 +94,4 @@ def one_of(what: str, choices: tuple[str, ...]) -> Check:
 def above_0(name: str, value: Any) -> None:
     """Raise UsageError for a number that is not above 0 and finite."""
     if value is not None and not 0 < value < inf:
-        raise UsageError(f"{name} is {value}: it must be above 0 and finite")
+        raise UsageError(f"invalid {name} {value} (a finite number above 0)")

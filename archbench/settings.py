@@ -26,17 +26,17 @@ MAX_S = 1_000_000_000
 
 def _a_device(_: str, value: Any) -> None:
     if not DEVICES.fullmatch(value):
-        raise UsageError(f"device {value!r} is none of auto, cpu, cuda, cuda:N")
+        raise UsageError(f"invalid device {value!r} (choose from auto, cpu, cuda, cuda:N)")
 
 
 def _seconds(name: str, value: Any) -> None:
     if value is not None and not 0 < value <= MAX_S:
-        raise UsageError(f"{name} is {value}: it must be above 0 and at most {MAX_S:,} seconds")
+        raise UsageError(f"invalid {name} {value} (above 0, at most {MAX_S:,} seconds)")
 
 
 def _a_seed(name: str, value: Any) -> None:
     if not 0 <= value < MAX_SEED:
-        raise UsageError(f"{name} is {value}: it must be 0 or more and below 2**63")
+        raise UsageError(f"invalid {name} {value} (0 or more, below 2**63)")
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ class Settings:
             words="threads",
             bearing=Bearing.JOB,  # The environment tells how many there were.
             flag="--threads",
-            help="CPU threads. Default: the physical cores this process may use.",
+            help="CPU threads. Default: the physical cores available to this process.",
             check=above_0,
             page=None,
         ),
@@ -111,7 +111,7 @@ class Settings:
             words="seed",
             bearing=Bearing.JOB,
             flag="--seed",
-            help="Seed of weights and inputs.",
+            help="Seed for weights and inputs.",
             check=_a_seed,
         ),
     )
@@ -121,7 +121,7 @@ class Settings:
             words="cudnn.benchmark",
             bearing=Bearing.FIGURE,
             flag="--cudnn-benchmark",
-            help="Let cuDNN try out its algorithms.",
+            help="Let cuDNN benchmark its algorithms and pick the fastest.",
             cuda_only=True,
         ),
     )
@@ -156,7 +156,7 @@ class Settings:
             words="timed at most (s)",
             bearing=Bearing.JOB,
             flag="--budget",
-            help="Seconds of timing at most.",
+            help="Maximum seconds of timing.",
             check=_seconds,
             quick=5.0,
         ),
@@ -167,7 +167,7 @@ class Settings:
             words="pictures",
             bearing=Bearing.FIGURE,
             flag="--images",
-            help="Time on the pictures of a folder instead of random inputs.",
+            help="Time on the pictures in a folder instead of random inputs.",
             metavar="DIR",
             page="pictures from",
             is_path=True,
@@ -181,7 +181,7 @@ class Settings:
             words="loaded weights",
             bearing=Bearing.FIGURE,
             flag="--weights",
-            help="Checkpoint to load: PyTorch or safetensors, tensors only.",
+            help="Checkpoint to load: PyTorch or safetensors, tensors only (no pickled code).",
             metavar="FILE",
             page="weights loaded from",
             is_path=True,
@@ -195,7 +195,7 @@ class Settings:
             words="batch norms folded",
             bearing=Bearing.FIGURE,
             flag="--fold-bn",
-            help="Fold batch norms into the convolutions before them.",
+            help="Fold batch norms into the preceding convolutions.",
         ),
     )
     """Whether batch normalisations are folded into the convolutions before them."""
@@ -215,7 +215,7 @@ class Settings:
             words="deterministic",
             bearing=Bearing.FIGURE,
             flag="--deterministic",
-            help="Deterministic algorithms only.",
+            help="Use deterministic algorithms only.",
         ),
     )
     """Whether only deterministic algorithms are used; cuDNN then tries none out."""
@@ -225,7 +225,7 @@ class Settings:
             words="threads spinning between calls",
             bearing=Bearing.FIGURE,
             flag="--spin",
-            help="Let the engine's threads spin while they wait for the next call.",
+            help="Let the engine's threads spin between calls.",
         ),
     )
     """Whether an engine's threads keep their cores busy between calls, where it has a choice."""
@@ -245,7 +245,7 @@ class Settings:
             words="shared cards allowed",
             bearing=Bearing.JOB,
             flag="--allow-shared",
-            help="Measure, and flag, a card that others use.",
+            help="Measure even if other processes use the card; flag the figures.",
         ),
     )
     """Whether a card is measured, and flagged, although other processes use it."""
@@ -266,8 +266,7 @@ class Settings:
             words="roofline",
             bearing=Bearing.JOB,
             flag="--roofline",
-            help="Measure the device's peaks (10 s, then kept) and how near to them a network "
-            "comes.",
+            help="Measure the device's peaks (10 s, then cached) and how close the network comes.",
             page=None,
         ),
     )
@@ -278,7 +277,7 @@ class Settings:
             words="deadline (s)",
             bearing=Bearing.NOTHING,
             flag="--deadline",
-            help="Seconds after which a job is ended. Default: 3 x budget + 600.",
+            help="End a job after this many seconds. Default: 3 x budget + 600.",
             check=_seconds,
             page=None,
         ),
@@ -293,21 +292,21 @@ class Settings:
         object.__setattr__(self, "engine", canonical(self.engine))
         if self.cuda_graph and self.compile_mode:
             raise UsageError(
-                "a network is compiled or replayed as a CUDA graph, not both (compile mode "
+                "a network is either compiled or replayed as a CUDA graph, not both (compile mode "
                 "reduce-overhead does both)"
             )
 
     def check(self, spec: Spec) -> None:
         """Raise UsageError where a spec cannot be measured so."""
         if spec.has_weights and (self.weights or self.fold_bn):
-            flag = "--weights loads others" if self.weights else "--fold-bn folds no graph"
-            raise UsageError(f"{spec.backbone} has weights of its own: {flag}")
+            flag = "leave out --weights" if self.weights else "leave out --fold-bn"
+            raise UsageError(f"{spec.backbone} has its own weights: {flag}")
         for asked, what in (
             (self.fold_bn, "folded batch norms are"),
             (self.cuda_graph, "a CUDA graph is"),
         ):
             if asked and spec.mode == "train":
-                raise UsageError(f"{what} for inference only, not for training steps")
+                raise UsageError(f"{what} not available for training steps")
 
     @property
     def engine_name(self) -> str:

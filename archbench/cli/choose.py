@@ -44,30 +44,30 @@ class Wanted:
         typer.Option(
             "--max",
             metavar="COLUMN=VALUE",
-            help="At most this: latency=50ms, energy=1J, mem_host_peak_bytes=500MB; repeatable.",
+            help="Upper limit: latency=50ms, energy=1J, mem_host_peak_bytes=500MB. Repeatable.",
         ),
     ] = None
     least: Annotated[
         list[str] | None,
         typer.Option(
-            "--min", metavar="COLUMN=VALUE", help="At least this: ap=30, fps_total=10; repeatable."
+            "--min", metavar="COLUMN=VALUE", help="Lower limit: ap=30, fps_total=10. Repeatable."
         ),
     ] = None
     best: Annotated[
-        str, typer.Option("--best", metavar="COLUMN", help="What is to be the best within that.")
+        str, typer.Option("--best", metavar="COLUMN", help="Column to optimise within the limits.")
     ] = "ap"
     accuracy: Annotated[
         Path | None,
         typer.Option(
             "--accuracy",
             metavar="FILE.csv",
-            help="Accuracies of your own: columns network, dataset and value.",
+            help="Your own accuracies: columns network, dataset and value.",
         ),
     ] = None
     dataset: Annotated[
         str | None,
         typer.Option(
-            "--dataset", metavar="NAME", help="That of the accuracies. Default: coco-test-dev."
+            "--dataset", metavar="NAME", help="Data set of the accuracies. Default: coco-test-dev."
         ),
     ] = None
 
@@ -78,13 +78,15 @@ class Measured:
 
     results: Results = None
     device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="On the device whose name has this.")
+        str,
+        typer.Option("--device", metavar="NAME", help="Only the device whose name contains this."),
     ] = ""
     engine: Annotated[
-        str, typer.Option("--engine", metavar="NAME", help="Run by this engine, or by any.")
+        str, typer.Option("--engine", metavar="NAME", help="Only records of this engine, or any.")
     ] = EAGER
     precision: Annotated[
-        str, typer.Option("--precision", metavar="NAME", help="In this precision, or in any.")
+        str,
+        typer.Option("--precision", metavar="NAME", help="Only records in this precision, or any."),
     ] = PRECISION
 
 
@@ -107,10 +109,11 @@ class Printed:
 
 @grouped
 def choose(wanted: Wanted, measured: Measured, output: Printed) -> int:
-    """Choose a network within a budget, by what was measured on one device at batch 1.
+    """Choose a network within a budget, from measurements on one device at batch 1.
 
-    latency is the whole time, forward and postprocess (total_ms), forward that of the network
-    alone, energy joules an image, ap the accuracy; any column of archbench list columns will do.
+    latency is the total time, forward pass and postprocessing (total_ms); forward, that of the
+    network alone; energy, joules per image; ap, the accuracy. Any column of archbench list columns
+    works.
 
     Example: archbench choose --max latency=50ms --max mem_host_peak_bytes=500MB --best ap
     """

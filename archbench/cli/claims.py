@@ -51,34 +51,37 @@ def claims(
         str | None,
         typer.Argument(
             metavar="PAPER",
-            help="Those of a paper (vovnet) or a table (vovnet/table4).",
+            help="Only the claims of a paper (vovnet) or a table (vovnet/table4).",
             autocompletion=completion.suites,
         ),
     ] = None,
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")
+        str, typer.Option(metavar="NAME", help="Only devices whose name contains this.")
     ] = "",
     engine: Engine = None,
     no_count: Annotated[
-        bool, typer.Option("--no-count", help="Do not count what no record has counted.")
+        bool, typer.Option("--no-count", help="Do not count networks that no record has counted.")
     ] = False,
     run: Annotated[
-        bool, typer.Option("--run", help="Measure on this machine first what the claims lack here.")
+        bool,
+        typer.Option("--run", help="First measure on this machine what the claims still need."),
     ] = False,
     quick: Annotated[
         bool,
-        typer.Option("--quick", help="With --run: seconds instead of half a minute a network."),
+        typer.Option(
+            "--quick", help="With --run, measure for seconds instead of half a minute per network."
+        ),
     ] = False,
     explains: Annotated[
         bool,
         typer.Option(
-            "--explains", help="Instead: which count explains measured time and energy best."
+            "--explains", help="Instead, show which count best explains measured time and energy."
         ),
     ] = False,
     flagged: Annotated[
         bool,
         typer.Option(
-            "--flagged", help="Take figures with a flaw (ci_not_met, throttled, contended) too."
+            "--flagged", help="Include flawed figures (ci_not_met, throttled, contended)."
         ),
     ] = False,
     results: Results = None,
@@ -88,13 +91,13 @@ def claims(
     as_latex: AsLatex = False,
     plugin: Plugins = None,
 ) -> int:
-    """Say of each claim on cost whether it holds, by our own figures, and how near they are to the
-    paper's.
+    """Test each of the papers' claims on cost against our own figures, and show how close these are
+    to the paper's.
 
-    Claims on counts are tested without any record: what is missing is counted now. The others need
-    records of a GPU or a CPU.
+    Claims on counts need no records: missing counts are made now. The others need records of a GPU
+    or a CPU.
 
-    --explains ranks networks by each count and by what was measured, and says how far the two
+    --explains ranks networks by each count and by each measured figure, and says how well the two
     orders agree.
 
     Example: archbench claims vovnet/table4

@@ -17,45 +17,43 @@ from archbench.tracebacks import FLAG
 
 COMMANDS = {
     "profile": (
-        "Count one network and measure it on this machine; append the record to the results."
+        "Count and measure one network on this machine, and append the record to the results."
     ),
-    "count": "Count one network and append the record: profile --no-measure, in short.",
-    "export": "Write one network to a file for other engines, and check it against eager.",
+    "count": "Count one network, without measuring it, and append the record.",
+    "export": "Export one network to a file for other engines, and check it against eager PyTorch.",
     "sweep": (
-        "Count and measure the networks of suites, each in processes of its own, and "
-        "append a record for every one."
+        "Count and measure every network of one or more suites, in fresh processes, and append "
+        "the records."
     ),
     "list": (
-        "List the backbones, the detectors, the options they take, the papers' pairs, "
-        "suites, engines, plots, or the columns of records."
+        "List backbones, detectors, their options, the papers' pairs, suites, engines, plots, or "
+        "the columns of records."
     ),
     "compare": (
-        "Show what was counted and measured, a table for each device, with the papers' "
-        "figures below ours."
+        "Show what was counted and measured, one table per device, with the papers' figures below "
+        "ours."
     ),
-    "choose": "Choose a network within a budget, by what was measured on one device at batch 1.",
+    "choose": "Choose a network within a budget, from measurements on one device at batch 1.",
     "reproduce": (
-        "Show a paper's table in its own rows, columns and units, with ours and the ratio"
-        " of both below each row."
+        "Show a paper's table in its own rows, columns and units, with our figures and the ratio "
+        "below each row."
     ),
     "claims": (
-        "Say of each claim on cost whether it holds, by our own figures, and how near "
-        "they are to the paper's."
+        "Test each of the papers' claims on cost against our own figures, and show how close "
+        "these are to the paper's."
     ),
     "plot": (
         "Draw figures as PNG and SVG: VoVNet's, Huang et al.'s, CSPNet's, DSNet's and our own."
     ),
-    "predict": (
-        "Predict what a network takes, by the networks of other families that were measured."
-    ),
-    "gate": "Fail where a network costs more than a file allows: a gate for CI.",
+    "predict": ("Predict a network's latency and energy from measured networks of other families."),
+    "gate": "Fail if a network costs more than a file allows: a gate for CI.",
     "report": (
         "Write one HTML page of all records: tables, a plot of any two columns, the "
         "papers' tables, claims and figures."
     ),
     "doctor": (
-        "Say what can be measured on this machine, and for what cannot, why and what to "
-        "do. Takes seconds; changes nothing."
+        "Show what this machine can measure, and for what it cannot, why and what to do. Takes "
+        "seconds; changes nothing."
     ),
 }
 """The commands by name, each with what its function's docstring begins with: a list of them loads
@@ -71,20 +69,26 @@ OTHERS = "More"
 Quiet = Annotated[
     bool,
     typer.Option(
-        "--quiet", "-q", help="Print no progress, only what went wrong.", rich_help_panel=FOR_ALL
+        "--quiet",
+        "-q",
+        help="Print no progress, only warnings and errors.",
+        rich_help_panel=FOR_ALL,
     ),
 ]
 Verbose = Annotated[
     bool,
     typer.Option(
-        "--verbose", "-v", help="Print details of what is read and kept.", rich_help_panel=FOR_ALL
+        "--verbose",
+        "-v",
+        help="Print details of the files read and the records kept.",
+        rich_help_panel=FOR_ALL,
     ),
 ]
 Debug = Annotated[
     bool,
     typer.Option(
         FLAG,
-        help="Show an error's traceback, too, above the line that says it.",
+        help="Also print an error's traceback, above its message.",
         rich_help_panel=FOR_ALL,
     ),
 ]
@@ -107,7 +111,7 @@ def command_line(arguments: list[str]) -> Any:
         add_completion=False,  # It would load what only shells need.
         context_settings=CONTEXT,
         help="Name a detection network, get its true cost: counted exactly, measured honestly, "
-        "beside what the papers printed.",
+        "and set beside what the papers printed.",
         # Otherwise typer loads rich for every help text.
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
@@ -152,7 +156,7 @@ def _with_flags_of_all(command: Callable[..., Any]) -> Callable[..., Any]:
 def _be_loud(*, quiet: bool, verbose: bool) -> None:
     """Set how much is said, where a flag asks for it."""
     if quiet and verbose:
-        refuse(["--quiet", "--verbose"], "these exclude one another")
+        refuse(["--quiet", "--verbose"], "these are mutually exclusive")
     if quiet or verbose:
         loudness.set(Loudness.QUIET if quiet else Loudness.VERBOSE)
 
@@ -174,7 +178,7 @@ def _without_command(
         typer.Option(
             "--install-completion",
             callback=completion.install,
-            help="Let this shell (bash, zsh or fish) complete names and options.",
+            help="Install completion of names and options for this shell (bash, zsh or fish).",
         ),
     ] = False,
     show_completion: Annotated[

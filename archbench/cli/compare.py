@@ -43,7 +43,7 @@ Results = Annotated[
     list[Path] | None,
     typer.Option(
         metavar="DIR",
-        help="Folder of the records; repeatable. Default: ./results.",
+        help="Folder of the records. Repeatable. Default: ./results.",
         rich_help_panel=RECORDS,
     ),
 ]
@@ -55,7 +55,7 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="NAME",
-            help="Only records of this backbone; repeatable.",
+            help="Only records of this backbone. Repeatable.",
             autocompletion=completion.backbones,
             rich_help_panel=RECORDS,
         ),
@@ -66,7 +66,7 @@ def compare(
             "--detector",
             "-d",
             metavar="NAME",
-            help="Only of this one; repeatable.",
+            help="Only records of this detector. Repeatable.",
             autocompletion=completion.detectors,
             rich_help_panel=RECORDS,
         ),
@@ -75,7 +75,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Only of devices whose name has this in it.",
+            help="Only devices whose name contains this.",
             rich_help_panel=RECORDS,
         ),
     ] = None,
@@ -83,8 +83,8 @@ def compare(
         list[str] | None,
         typer.Option(
             metavar="CONDITIONS",
-            help="Only where a column has a value, KEY=VALUE, or stands to one as COLUMN OP VALUE "
-            "says, with <, <=, >, >=, = or !=, joined by and; repeatable.",
+            help="Only records that meet these conditions: COLUMN OP VALUE, with OP one of <, <=, "
+            ">, >=, = and !=, joined by and. Repeatable.",
             rich_help_panel=RECORDS,
         ),
     ] = None,
@@ -94,7 +94,7 @@ def compare(
             "--top",
             metavar="N",
             min=1,
-            help="Only the first N of a table.",
+            help="Only the first N rows of a table.",
             rich_help_panel=TABLE,
         ),
     ] = None,
@@ -102,7 +102,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="X,Y",
-            help="Only those that no other is better than in all of these.",
+            help="Only the Pareto front: networks that no other beats in all of these columns.",
             rich_help_panel=TABLE,
         ),
     ] = None,
@@ -110,7 +110,7 @@ def compare(
         str,
         typer.Option(
             metavar="NAME",
-            help="The data set of published accuracies.",
+            help="Data set of the published accuracies.",
             rich_help_panel=TABLE,
         ),
     ] = DATASET,
@@ -118,7 +118,8 @@ def compare(
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="Order by a column; -COLUMN: the largest first. Default of tables: whole time.",
+            help="Sort by a column; -COLUMN sorts in descending order. Tables sort by total time "
+            "by default.",
             autocompletion=completion.columns,
             rich_help_panel=TABLE,
         ),
@@ -127,7 +128,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="COLUMN",
-            help="A table for each value of a column.",
+            help="One table per value of a column.",
             autocompletion=completion.columns,
             rich_help_panel=TABLE,
         ),
@@ -153,8 +154,8 @@ def compare(
         str | None,
         typer.Option(
             metavar="SETTING",
-            help="Instead: a row a network, a column a value of a setting that is meant to differ, "
-            "engine or engine,precision; the best marked.",
+            help="Instead, one row per network and one column per value of a setting (engine or "
+            "engine,precision), with the best marked.",
             rich_help_panel=TABLE,
         ),
     ] = None,
@@ -162,7 +163,7 @@ def compare(
         bool,
         typer.Option(
             "--force",
-            help="With --baseline: compare what is not comparable, marked.",
+            help="With --baseline, compare records that are not comparable, and mark them.",
             rich_help_panel=TABLE,
         ),
     ] = False,
@@ -171,10 +172,10 @@ def compare(
     as_markdown: AsMarkdown = False,
     as_latex: AsLatex = False,
 ) -> int:
-    """Show what was counted and measured, a table for each device, with the papers' figures below
+    """Show what was counted and measured, one table per device, with the papers' figures below
     ours.
 
-    Repeats of one configuration are one line of the tables, and a row each of --csv and --json.
+    Tables merge the repeats of a configuration into one line; --csv and --json keep one row each.
 
     Example: archbench compare --baseline resnet50-v1+refinedet320 --columns
     latency_ms,mem_host_peak_bytes
@@ -208,7 +209,7 @@ def compare(
     if top:
         records = narrowing.first(records, top, partial(in_layout, layout=layout))
     if every and not records:
-        say(f"none of {len(every)} records is what the filters ask for")
+        say(f"none of {len(every)} records matches the filters")
     against = _baseline(every, baseline, force=force)
     if across:
         show_across(records, across, chosen, form)
@@ -235,14 +236,14 @@ def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> li
     for folder in folders or [DEFAULT_FOLDER]:
         if folder != DEFAULT_FOLDER and not folder.is_dir():
             raise UsageError(
-                f"there is no results folder {folder}; {EXAMPLE} --results {folder} would make it"
+                f"no results folder {folder}; to make it: {EXAMPLE} --results {folder}"
             )
         store = Store(folder)
         read = store.read()
         if is_verbose():
             say(f"{folder}: records read: {len(read)}, from files: {len(store.files())}")
         if not read and not quietly:
-            say(f"no records in {folder}; a command that makes one: {EXAMPLE}")
+            say(f"no records in {folder}; to make one: {EXAMPLE}")
         records |= {record.record_id: record for record in read}
     return sorted(records.values(), key=lambda record: record.time_utc)
 
@@ -257,7 +258,9 @@ def _backbone(name: str) -> str:
 def _baseline(records: Sequence[Record], name: str | None, *, force: bool) -> Baseline | None:
     if name is None:
         if force:
-            raise UsageError("--force is for --baseline: it compares what is not comparable")
+            raise UsageError(
+                "--force needs --baseline: it compares records that are not comparable"
+            )
         return None
     from archbench.report.data.baseline import find_baseline
 

@@ -19,14 +19,14 @@ class Counting:
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Hold the counts against fvcore on real weights, and torch's counter."
+            "--check", help="Check the counts against fvcore, on real weights, and torch's counter."
         ),
     ] = False
 
 
 @grouped
 def count(network: NetworkFlags, counting: Counting, output: ProfileOutput) -> int:
-    """Count one network and append the record: profile --no-measure, in short.
+    """Count one network, without measuring it, and append the record.
 
     Example: archbench count model.onnx --size 640
     """

@@ -15,16 +15,14 @@ from archbench.records import DEFAULT_FOLDER
 
 
 def doctor(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print as JSON, with everything that was found.")
-    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print all findings as JSON.")] = False,
     as_markdown: AsMarkdown = False,
     as_latex: AsLatex = False,
     results: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder that records would be appended to.")
+        Path, typer.Option(metavar="DIR", help="Folder that records would go to.")
     ] = DEFAULT_FOLDER,
 ) -> None:
-    """Say what can be measured on this machine, and for what cannot, why and what to do. Takes
+    """Show what this machine can measure, and for what it cannot, why and what to do. Takes
     seconds; changes nothing.
 
     Example: archbench doctor

@@ -23,7 +23,7 @@ Engine: TypeAlias = Annotated[
         "--engine",
         metavar="ENGINE",
         autocompletion=completion.engines,
-        help="Of what this engine measured. Default: eager.",
+        help="Engine of the measured figures. Default: eager.",
     ),
 ]
 

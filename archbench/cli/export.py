@@ -37,23 +37,24 @@ class File:
 
     file: Annotated[
         Path,
-        typer.Argument(metavar="FILE", help="The file: FILE.onnx, or FILE.pt2 for torch itself."),
+        typer.Argument(metavar="FILE", help="File to write: FILE.onnx, or FILE.pt2 for PyTorch."),
     ]
-    force: Annotated[bool, typer.Option("--force", help="Replace a file that is there.")] = False
+    force: Annotated[bool, typer.Option("--force", help="Overwrite an existing file.")] = False
     plain: Annotated[
         bool,
         typer.Option(
             "--plain",
-            help="Make deformable convolutions of plain operators, for engines without: OpenVINO.",
+            help="Write deformable convolutions as plain operators, for engines that lack them "
+            "(OpenVINO).",
         ),
     ] = False
     settings: Annotated[Mapping[str, Any], Several(SETTINGS)]
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False
+    as_json: Annotated[bool, typer.Option("--json", help="Print the findings as JSON.")] = False
 
 
 @grouped
 def export(network: NetworkFlags, output: File) -> int:
-    """Write one network to a file for other engines, and check it against eager.
+    """Export one network to a file for other engines, and check it against eager PyTorch.
 
     Example: archbench export vovnet39 -d refinedet320 model.onnx
     """

@@ -34,7 +34,7 @@ def the_format(**asked: bool) -> str:
     chosen = [name for name, wanted in asked.items() if wanted]
     if len(chosen) > 1:
         *first, last = (f"--{name}" for name in asked)
-        raise UsageError(f"{', '.join(first)} and {last} exclude one another: give one of them")
+        raise UsageError(f"{', '.join(first)} and {last} are mutually exclusive: give one of them")
     return chosen[0] if chosen else ""
 
 

@@ -47,18 +47,18 @@ class Limits:
     """Which limits, and what lets them pass."""
 
     file: Annotated[
-        Path, typer.Argument(metavar="FILE.toml", help="Networks and their limits, in TOML.")
+        Path, typer.Argument(metavar="FILE.toml", help="TOML file of networks and their limits.")
     ]
     allow_missing: Annotated[
         bool,
         typer.Option(
             "--allow-missing",
-            help="Let figures pass that are missing, flagged or not comparable.",
+            help="Pass figures that are missing, flagged or not comparable.",
         ),
     ] = False
     allow_code: Annotated[
         bool,
-        typer.Option("--allow-code", help="Run the code of networks of your own that are named."),
+        typer.Option("--allow-code", help="Allow the file to run the code of networks it names."),
     ] = False
     plugin: Plugins = None
 
@@ -69,21 +69,28 @@ class Figures:
 
     results: Results = None
     device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="Of devices whose name has this in it.")
+        str, typer.Option("--device", metavar="NAME", help="Only devices whose name contains this.")
     ] = ""
     measure: Annotated[
         bool,
         typer.Option(
-            "--measure", help="Measure here and now what has limits on time, memory or energy."
+            "--measure",
+            help="Measure now, on this machine, networks with limits on time, memory or energy.",
         ),
     ] = False
     quick: Annotated[
-        bool, typer.Option("--quick", help="With --measure: seconds instead of half a minute.")
+        bool,
+        typer.Option(
+            "--quick", help="With --measure, measure for seconds instead of half a minute."
+        ),
     ] = False
     repeats: Annotated[
         int,
         typer.Option(
-            "--repeats", min=1, max=MOST_REPEATS, help="With --measure: fresh processes a network."
+            "--repeats",
+            min=1,
+            max=MOST_REPEATS,
+            help="With --measure, fresh processes per network.",
         ),
     ] = 1
 
@@ -93,12 +100,14 @@ class Told:
     """How it is told."""
 
     junit: Annotated[
-        Path | None, typer.Option("--junit", metavar="FILE.xml", help="Write JUnit's XML, too.")
+        Path | None,
+        typer.Option("--junit", metavar="FILE.xml", help="Also write a JUnit XML report."),
     ] = None
     annotations: Annotated[
         bool,
         typer.Option(
-            "--annotations", help="Print GitHub's annotations on stderr, as in its workflows."
+            "--annotations",
+            help="Print GitHub annotations on stderr; automatic in GitHub workflows.",
         ),
     ] = False
     as_csv: AsCsv = False
@@ -108,9 +117,9 @@ class Told:
 
 @grouped
 def gate(limits: Limits, figures: Figures, output: Told) -> int:
-    """Fail where a network costs more than a file allows: a gate for CI.
+    """Fail if a network costs more than a file allows: a gate for CI.
 
-    Counts are made here and now; time, memory and energy are those of records, or measured.
+    Counts are made now; time, memory and energy come from records, or are measured (--measure).
 
     Example: archbench gate limits.toml --junit gate.xml
     """
@@ -161,9 +170,7 @@ def _check_code(networks: Sequence[Guarded], *, is_allowed: bool) -> None:
         return
     own = [network.name for network in networks if network.spec.origin == FILE]
     if own:
-        raise UsageError(
-            f"{own[0]} is code of a file that would run: --allow-code lets it, where you trust it"
-        )
+        raise UsageError(f"the code of {own[0]} would run: give --allow-code if you trust it")
 
 
 def _count(spec: Spec) -> Mapping[str, Any]:

@@ -40,15 +40,17 @@ def list_networks(
     ] = "all",
     costs: Annotated[
         bool,
-        typer.Option("--costs", help="With pairs: params, multiply-adds, MAC and accuracy."),
+        typer.Option(
+            "--costs", help="With pairs: show params, multiply-adds, MAC (Eq. 1) and accuracy."
+        ),
     ] = False,
     as_json: AsJson = False,
     as_markdown: AsMarkdown = False,
     as_latex: AsLatex = False,
     plugin: Plugins = None,
 ) -> None:
-    """List the backbones, the detectors, the options they take, the papers' pairs, suites, engines,
-    plots, or the columns of records.
+    """List backbones, detectors, their options, the papers' pairs, suites, engines, plots, or the
+    columns of records.
 
     Example: archbench list pairs
     """

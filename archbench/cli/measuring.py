@@ -70,13 +70,17 @@ class Protocol:
     """How networks are measured, if at all."""
 
     quick: Annotated[
-        bool, typer.Option("--quick", help="Seconds instead of half a minute, a wider interval.")
+        bool,
+        typer.Option(
+            "--quick",
+            help="Measure for seconds instead of half a minute, with a wider confidence interval.",
+        ),
     ] = False
     given: Annotated[Mapping[str, Any], Several(TO_ALL)]
     """The settings that were given, by name."""
     compile: Annotated[
         str | None,
-        typer.Option("--compile", metavar="MODE", help="The same as --engine compile:MODE."),
+        typer.Option("--compile", metavar="MODE", help="Shorthand for --engine compile:MODE."),
     ] = None
     no_measure: Annotated[bool, typer.Option("--no-measure", help="Count only.")] = False
 
@@ -155,7 +159,7 @@ class Output:
     as_markdown: AsMarkdown = False
     as_latex: AsLatex = False
     results: Annotated[
-        Path, typer.Option("--results", metavar="DIR", help="Folder that records are appended to.")
+        Path, typer.Option("--results", metavar="DIR", help="Folder to append records to.")
     ] = DEFAULT_FOLDER
 
     def open_store(self) -> Store:

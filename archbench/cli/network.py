@@ -35,9 +35,9 @@ class NetworkFlags:
         str,
         typer.Argument(
             autocompletion=completion.backbones,
-            help="Backbone, such as vovnet39 (archbench list shows all), or a network of your own: "
-            "PATH.py:NAME or package.module:NAME, a class or function, in a process of its own; an "
-            "exported program of torch's, PATH.pt2; an exported graph, PATH.onnx.",
+            help="Backbone, such as vovnet39 (archbench list shows all), or your own network: a "
+            "class or function, PATH.py:NAME or package.module:NAME, run in a separate process; a "
+            "torch.export program, PATH.pt2; an ONNX graph, PATH.onnx.",
         ),
     ]
     detector: Annotated[
@@ -45,7 +45,7 @@ class NetworkFlags:
         typer.Option(
             "--detector",
             "-d",
-            help="Detector, such as refinedet320; none: a classifier.",
+            help="Detector, such as refinedet320. Default: none, a classifier.",
             autocompletion=completion.detectors,
         ),
     ] = None
@@ -54,31 +54,40 @@ class NetworkFlags:
         typer.Option(
             "--size",
             "-s",
-            help="Input in pixels: SIDE or WIDTHxHEIGHT, or several: 320,416,512. Default: as "
-            "published.",
+            help="Input size in pixels: SIDE or WIDTHxHEIGHT, or several: 320,416,512. Default: "
+            "the published size.",
         ),
     ] = None
     classes: Annotated[
         int | None,
         typer.Option(
-            "--classes", help="Foreground classes; 0 without a detector: the trunk alone."
+            "--classes", help="Foreground classes. Without a detector, 0 builds the backbone alone."
         ),
     ] = None
     proposals: Annotated[
         int | None,
-        typer.Option("--proposals", help="Regions that a two-stage detector's second stage sees."),
+        typer.Option(
+            "--proposals", help="Proposals that the second stage of a two-stage detector processes."
+        ),
     ] = None
     option: Annotated[
         list[str] | None,
-        typer.Option("--option", "-o", metavar="KEY=VALUE", help="Network option; repeatable."),
+        typer.Option(
+            "--option",
+            "-o",
+            metavar="KEY=VALUE",
+            help="Network option (archbench list options). Repeatable.",
+        ),
     ] = None
     batch: Annotated[
         str | None,
-        typer.Option("--batch", "-b", help="Images a call, or several: 1,2,4,8.  [default: 1]"),
+        typer.Option("--batch", "-b", help="Batch size, or several: 1,2,4,8.  [default: 1]"),
     ] = None
     allow_code: Annotated[
         bool,
-        typer.Option("--allow-code", help="Run code that a .pt2 file holds besides its graph."),
+        typer.Option(
+            "--allow-code", help="Allow a .pt2 file to run the code it contains besides its graph."
+        ),
     ] = False
     train: Annotated[
         bool,

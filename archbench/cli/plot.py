@@ -42,19 +42,23 @@ class FigureFlags:
         str | None,
         typer.Argument(
             metavar="[NAME]",
-            help="Which figure, or all; without a name they are listed.",
+            help="Figure to draw, or all. Without a name, list them.",
             autocompletion=completion.plots,
         ),
     ] = None
     source: Annotated[
         str,
         typer.Option(
-            "--source", metavar="SOURCE", help="records: what was measured; paper: as published."
+            "--source",
+            metavar="SOURCE",
+            help="records: your measurements; paper: the published figures.",
         ),
     ] = "records"
     overlay: Annotated[
         bool,
-        typer.Option("--overlay", help="What was measured and what was published in one figure."),
+        typer.Option(
+            "--overlay", help="Draw your measurements and the published figures together."
+        ),
     ] = False
     results: Results = None
     network: Annotated[
@@ -62,14 +66,14 @@ class FigureFlags:
         typer.Option(
             "--network",
             metavar="NAME",
-            help="layers, layer-io, aggregation: of this network, NAME[+DETECTOR][,KEY=VALUE...]; "
-            "repeatable.",
+            help="Network for layers, layer-io and aggregation: NAME[+DETECTOR][,KEY=VALUE...]. "
+            "Repeatable.",
         ),
     ] = None
     weights: Annotated[
         Path | None,
         typer.Option(
-            "--weights", metavar="FILE", help="aggregation: the checkpoint of the network."
+            "--weights", metavar="FILE", help="Checkpoint of the network, for aggregation."
         ),
     ] = None
     plugin: Plugins = None
@@ -84,7 +88,7 @@ class AxisFlags:
         typer.Option(
             "--x",
             metavar="COLUMN",
-            help="The column on the x axis, as compare --csv names it.",
+            help="Column for the x axis, as compare --csv names it.",
             autocompletion=completion.columns,
         ),
     ] = ""
@@ -93,12 +97,12 @@ class AxisFlags:
         typer.Option(
             "--y",
             metavar="COLUMN",
-            help="The column on the y axis.",
+            help="Column for the y axis.",
             autocompletion=completion.columns,
         ),
     ] = ""
     group: Annotated[
-        str, typer.Option("--group", metavar="COLUMN", help="The column that colours points.")
+        str, typer.Option("--group", metavar="COLUMN", help="Column that colours the points.")
     ] = ""
     log: Annotated[
         str,
@@ -114,7 +118,7 @@ class PictureFlags:
 
     out: Annotated[
         Path,
-        typer.Option("--out", "-o", metavar="DIR", help="Folder that the pictures are written to."),
+        typer.Option("--out", "-o", metavar="DIR", help="Folder to write the pictures to."),
     ] = DEFAULT_OUT
     style: Annotated[
         str,
@@ -124,7 +128,9 @@ class PictureFlags:
             help="screen, or paper: small, with the caption in a text file.",
         ),
     ] = "screen"
-    data: Annotated[bool, typer.Option("--data", help="Write what is drawn as CSV too.")] = False
+    data: Annotated[bool, typer.Option("--data", help="Also write the plotted data as CSV.")] = (
+        False
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -220,7 +226,7 @@ def _write(plot: Plot, stem: Path, style: Style, *, data: bool) -> list[Path]:
 
 def _check(kind: str, word: str, words: tuple[str, ...]) -> None:
     if word not in words:
-        raise UsageError(f"no {kind} is called {word!r}; there are {' and '.join(words)}")
+        raise UsageError(f"invalid {kind} {word!r} (choose from {', '.join(words)})")
 
 
 def _network(text: str) -> Spec:
@@ -233,15 +239,17 @@ def _network(text: str) -> Spec:
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals or not value.strip():
-            raise UsageError(f"--network {text}: {setting.strip()!r} is not of the form KEY=VALUE")
+            raise UsageError(f"invalid --network {text}: {setting.strip()!r} is not KEY=VALUE")
         key = key.strip().replace("-", "_")
         if key in ("backbone", "detector"):
-            raise UsageError(f"--network {text}: the {key} is named first, NAME[+DETECTOR]")
+            raise UsageError(f"invalid --network {text}: the {key} comes first, NAME[+DETECTOR]")
         given[key] = value.strip() if key == "size" else parse_value(value.strip())
         if key in ("classes", "batch") and type(given[key]) is not int:
-            raise UsageError(f"--network {text}: {key} is {value.strip()!r}, no whole number")
+            raise UsageError(
+                f"invalid --network {text}: {key} {value.strip()!r} is not a whole number"
+            )
     if plus and not detector.strip():
-        raise UsageError(f"--network {text}: no detector is named after the +")
+        raise UsageError(f"invalid --network {text}: no detector after the +")
     call = {key: given.pop(key) for key in ("size", "classes", "batch", "mode") if key in given}
     head = detector.strip() or None
     return catalogue.resolve(backbone.strip(), head, **call, options=given).spec
@@ -261,9 +269,9 @@ def _weighed(networks: Sequence[Spec], weights: Path | None) -> tuple[list[Any],
     if weights is None:
         return [], ""
     if len(networks) != 1:
-        raise UsageError("--weights are of one network: give it with --network NAME")
+        raise UsageError("--weights needs one network: give --network NAME")
     if networks[0].origin:
-        raise UsageError("--weights are drawn of networks of the zoo, not of your own")
+        raise UsageError("--weights draws networks of the zoo, not your own")
     from archbench.measure.aggregation import aggregation
     from archbench.measure.job.checkpoint import check_weights
 

@@ -23,7 +23,7 @@ Plugins = Annotated[
         metavar="FILE",
         callback=_use,
         is_eager=True,
-        help="Python file that adds networks; repeatable.",
+        help="Python file that adds networks. Repeatable.",
     ),
 ]
 """Files to add before anything else is read; their names are known from then on."""

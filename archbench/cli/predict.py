@@ -23,7 +23,7 @@ class Evidence:
 
     results: Results = None
     device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="On devices whose name has this in it.")
+        str, typer.Option("--device", metavar="NAME", help="Only devices whose name contains this.")
     ] = ""
     as_json: AsJson = False
     as_markdown: AsMarkdown = False
@@ -32,10 +32,10 @@ class Evidence:
 
 @grouped
 def predict(network: NetworkFlags, evidence: Evidence) -> int:
-    """Predict what a network takes, by the networks of other families that were measured.
+    """Predict a network's latency and energy from measured networks of other families.
 
-    Each device and setting of the records predicts for itself, from eight networks on, inside the
-    range that was measured, with an interval and the error that it stands on.
+    Each device and setting needs records of at least eight networks and predicts only inside the
+    range that was measured, with an interval and the error behind it.
 
     Example: archbench predict vovnet57 -d refinedet512
     """

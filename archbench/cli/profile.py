@@ -40,13 +40,13 @@ class ProfileProtocol(Protocol):
             "--repeats",
             min=1,
             max=MOST_REPEATS,
-            help="Fresh processes to measure in; a record each. Default: 1.",
+            help="Fresh processes to measure in, one record each. Default: 1.",
         ),
     ] = None
     check: Annotated[
         bool,
         typer.Option(
-            "--check", help="Hold the counts against fvcore on real weights, and torch's counter."
+            "--check", help="Check the counts against fvcore, on real weights, and torch's counter."
         ),
     ] = False
 
@@ -77,14 +77,15 @@ class ProfileOutput(Output):
         bool,
         typer.Option(
             "--layers",
-            help="Show a row for each convolution and linear layer; measuring, with --roofline.",
+            help="Show one row per convolution and linear layer. When measuring, implies "
+            "--roofline.",
         ),
     ] = False
 
 
 @grouped
 def profile(network: NetworkFlags, protocol: ProfileProtocol, output: ProfileOutput) -> int:
-    """Count one network and measure it on this machine; append the record to the results.
+    """Count and measure one network on this machine, and append the record to the results.
 
     Example: archbench profile vovnet39 --detector refinedet320
     """

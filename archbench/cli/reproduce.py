@@ -42,21 +42,21 @@ def reproduce(
     table: Annotated[
         str | None,
         typer.Argument(
-            help="A paper's table, such as vovnet/table4; none: list them.",
+            help="A paper's table, such as vovnet/table4. Without it, list the tables.",
             autocompletion=completion.suites,
         ),
     ] = None,
     device: Annotated[
-        str, typer.Option(metavar="NAME", help="Measured on this device: a part of its name.")
+        str, typer.Option(metavar="NAME", help="Only devices whose name contains this.")
     ] = "",
     engine: Engine = None,
     count: Annotated[
-        bool, typer.Option("--count", help="Count now what no record has counted.")
+        bool, typer.Option("--count", help="Count networks that no record has counted.")
     ] = False,
     flagged: Annotated[
         bool,
         typer.Option(
-            "--flagged", help="Rank figures with a flaw (ci_not_met, throttled, contended) too."
+            "--flagged", help="Rank flawed figures too (ci_not_met, throttled, contended)."
         ),
     ] = False,
     results: Results = None,
@@ -66,11 +66,11 @@ def reproduce(
     as_latex: AsLatex = False,
     plugin: Plugins = None,
 ) -> None:
-    """Show a paper's table in its own rows, columns and units, with ours and the ratio of both
-    below each row.
+    """Show a paper's table in its own rows, columns and units, with our figures and the ratio below
+    each row.
 
-    Counted figures are of the records, or counted now (--count); measured ones of one device, in
-    eager PyTorch unless --engine names another engine.
+    Counts come from the records, or are made now (--count). Measured figures come from one device,
+    in eager PyTorch unless --engine names another engine.
 
     Example: archbench reproduce vovnet/table4 --count
     """

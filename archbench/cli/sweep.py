@@ -49,17 +49,17 @@ class SuiteFlags:
         list[str],
         typer.Argument(
             metavar="SUITE...",
-            help="Suites (archbench list suites) or TOML files of your own.",
+            help="Suites (archbench list suites) or your own TOML files.",
             autocompletion=completion.suites,
         ),
     ]
     shard: Annotated[
-        str, typer.Option("--shard", metavar="I/N", help="The I-th of N parts of the networks.")
+        str, typer.Option("--shard", metavar="I/N", help="Run only part I of N of the networks.")
     ] = "1/1"
     allow_code: Annotated[
         bool,
         typer.Option(
-            "--allow-code", help="Run the code of networks of your own that a TOML file names."
+            "--allow-code", help="Allow a TOML file to run the code of networks it names."
         ),
     ] = False
     plugin: Plugins = None
@@ -75,36 +75,38 @@ class JobFlags:
             "--repeats",
             min=1,
             max=MOST_REPEATS,
-            help="Fresh processes for each network. Default: 3, quick 1.",
+            help="Fresh processes per network. Default: 3, quick 1.",
         ),
     ] = None
     order_seed: Annotated[
         int | None,
         typer.Option(
-            "--order-seed", help="Seed of the order of the jobs; records have it. Default: 0."
+            "--order-seed", help="Seed for the order of the jobs, kept in the records. Default: 0."
         ),
     ] = None
     resume: Annotated[
-        bool, typer.Option("--resume", help="Run what the results folder has no result of.")
+        bool, typer.Option("--resume", help="Skip networks that already have a result.")
     ] = False
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show the plan and about how long it takes.")
+        bool, typer.Option("--dry-run", help="Show the plan and its estimated duration.")
     ] = False
     ray: Annotated[
         str | None,
         typer.Option(
-            "--ray", metavar="ADDRESS", help="Run on a Ray cluster; local starts one here."
+            "--ray",
+            metavar="ADDRESS",
+            help="Run on a Ray cluster; local starts one on this machine.",
         ),
     ] = None
 
 
 @grouped
 def sweep(network: SuiteFlags, jobs: JobFlags, protocol: Protocol, output: Output) -> int:
-    """Count and measure the networks of suites, each in processes of its own, and append a record
-    for every one.
+    """Count and measure every network of one or more suites, in fresh processes, and append the
+    records.
 
-    --engine and --precision are repeatable: each network is measured in each engine, in each of
-    the precisions that it has.
+    --engine and --precision are repeatable: each network is measured in each engine, in each
+    precision that the engine supports.
 
     Example: archbench sweep vovnet/table4 --quick
     """
@@ -186,21 +188,23 @@ def _check_code(specs: Iterable[Spec], *, is_allowed: bool, ray: str | None) -> 
     files = _distinct(spec.backbone for spec in specs if spec.origin in (FILE, PROGRAM))
     if files and ray:
         raise UsageError(
-            f"--ray sends no code or file of your own to a cluster: {', '.join(files)}"
+            f"--ray cannot send your own code or files to a cluster: {', '.join(files)}"
         )
     named = [name for name in files if origin_of(name) == FILE]
     if named and not is_allowed:
-        raise UsageError(f"--allow-code runs the code that is named: {', '.join(named)}")
+        raise UsageError(
+            f"the code of {', '.join(named)} would run: give --allow-code if you trust it"
+        )
 
 
 def _check_jobs(tasks: int, repeats: int, order_seed: int) -> None:
     """Raise UsageError, before any is planned, for jobs that no sweep has."""
     if abs(order_seed) >= MAX_SEED:
-        raise UsageError(f"order seed is {order_seed}: it must be below 2**63")
+        raise UsageError(f"invalid order seed {order_seed} (below 2**63 in magnitude)")
     if tasks * repeats > MOST_JOBS:
         raise UsageError(
-            f"{tasks:,} networks in {repeats:,} processes each are {tasks * repeats:,} jobs, "
-            f"and a sweep has at most {MOST_JOBS:,}: lower --repeats, or run it in parts (--shard)"
+            f"{tasks:,} networks in {repeats:,} processes each are {tasks * repeats:,} jobs; a "
+            f"sweep has at most {MOST_JOBS:,}: lower --repeats, or run it in parts (--shard)"
         )
 
 
@@ -213,7 +217,7 @@ def _suite(name: str) -> Suite:
 def _parts(text: str) -> tuple[int, int]:
     match = SHARD.fullmatch(text)
     if not match or not 1 <= int(match[1]) <= int(match[2]):
-        raise UsageError(f"shard {text!r} is not I/N, the I-th of N parts, such as 1/4")
+        raise UsageError(f"invalid shard {text!r} (I/N, part I of N, such as 1/4)")
     return int(match[1]), int(match[2])
 
 

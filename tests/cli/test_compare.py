@@ -103,8 +103,7 @@ def test_no_records(
     captured = capsys.readouterr()
     assert captured.out == expected
     assert (
-        captured.err
-        == "no records in results; a command that makes one: archbench profile vovnet39 "
+        captured.err == "no records in results; to make one: archbench profile vovnet39 "
         "--detector refinedet320\n"
     )
 
@@ -130,14 +129,14 @@ def test_a_folder_that_was_named_and_is_not_there(
     assert run(["compare", "--results", str(tmp_path / "nowhere")]) == 2
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert captured.err.startswith("error: there is no results folder")
+    assert captured.err.startswith("error: no results folder")
 
 
 def test_one_format_at_a_time(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["compare", "--results", str(results), "--csv", "--json"]) == 2
     assert (
         capsys.readouterr().err
-        == "error: --csv, --json, --markdown and --latex exclude one another: give one of them\n"
+        == "error: --csv, --json, --markdown and --latex are mutually exclusive: give one of them\n"
     )
 
 
@@ -223,7 +222,7 @@ def test_filters_that_leave_nothing_say_so(
 ) -> None:
     assert run(["compare", "--results", str(several), "--backbone", "densenet161"]) == 0
     captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", "none of 7 records is what the filters ask for\n")
+    assert (captured.out, captured.err) == ("", "none of 7 records matches the filters\n")
 
 
 @pytest.mark.parametrize(
@@ -241,7 +240,7 @@ def test_filters_that_leave_nothing_say_so(
         (["--sort", "speed"], "there is no column 'speed'; archbench compare --csv shows them all"),
         (["--columns", "fps,params_m"], "there is no column 'params_m'; did you mean params"),
         (["--baseline", "vgg19"], "no record is called 'vgg19'"),
-        (["--force"], "--force is for --baseline"),
+        (["--force"], "--force needs --baseline"),
     ],
 )
 def test_bad_input_is_one_line(

@@ -52,7 +52,7 @@ def test_a_program_is_measured_with_its_own_weights(capsys: Capture) -> None:
 def test_suites_and_views_know_it(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("nets/own.toml").write_text('backbone = "model.pt2"\n', encoding="utf-8")
     assert run(["sweep", "nets/own.toml", "--ray", "local"]) == 2
-    assert "--ray sends no code or file" in capsys.readouterr().err
+    assert "--ray cannot send your own code or files" in capsys.readouterr().err
     assert run(["sweep", "nets/own.toml", "--no-measure"]) == 0
     export("nets/model.pt2", 9)
     assert run(["count", "nets/model.pt2"]) == 0
@@ -70,8 +70,8 @@ def test_suites_and_views_know_it(capsys: Capture, monkeypatch: pytest.MonkeyPat
         (["nets/model.pt2", "--batch", "2"], "exported for 1 alone"),
         (["nets/model.pt2", "--size", "64"], "exported for 32 alone"),
         (["nets/model.pt2", "--train"], "cannot be trained"),
-        (["nets/model.pt2", "--weights", "nets/model.pt"], "--weights loads others"),
-        (["nets/model.pt2", "--fold-bn"], "--fold-bn folds no graph"),
+        (["nets/model.pt2", "--weights", "nets/model.pt"], "leave out --weights"),
+        (["nets/model.pt2", "--fold-bn"], "leave out --fold-bn"),
         (["nets/none.pt2"], "No such file"),
         (["mobilenet", "--allow-code"], "it is no .pt2"),
     ],

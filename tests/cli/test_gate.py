@@ -76,7 +76,7 @@ def found(capsys: Capture) -> dict[str, str]:
 def test_one_s_own_code_runs_where_that_is_allowed(capsys: Capture) -> None:
     Path("net.py").write_text(NETWORK.format(width=8), encoding="utf-8")
     assert run(["gate", limits(OWN)]) == 2
-    assert "--allow-code lets it, where you trust it" in capsys.readouterr().err
+    assert "give --allow-code if you trust it" in capsys.readouterr().err
 
 
 @pytest.mark.slow

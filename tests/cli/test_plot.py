@@ -216,11 +216,11 @@ def test_without_a_name_the_plots_are_listed(capsys: pytest.CaptureFixture[str])
         (["pie"], "error: no plot is called 'pie'; archbench plot lists them\n"),
         (
             ["efficiency", "--source", "papr"],
-            "error: no source is called 'papr'; there are records and paper\n",
+            "error: invalid source 'papr' (choose from records, paper)\n",
         ),
         (
             ["efficiency", "--style", "poster"],
-            "error: no style is called 'poster'; there are screen and paper\n",
+            "error: invalid style 'poster' (choose from screen, paper)\n",
         ),
         (
             ["efficiency", "--source", "paper", "--overlay"],
@@ -232,7 +232,7 @@ def test_without_a_name_the_plots_are_listed(capsys: pytest.CaptureFixture[str])
         ),
         (
             ["layers", "--network", "vovnet39,size"],
-            "error: --network vovnet39,size: 'size' is not of the form KEY=VALUE\n",
+            "error: invalid --network vovnet39,size: 'size' is not KEY=VALUE\n",
         ),
         (
             ["layers", "--network", "vovnet93"],
@@ -240,7 +240,7 @@ def test_without_a_name_the_plots_are_listed(capsys: pytest.CaptureFixture[str])
         ),
         (
             ["aggregation", "--weights", "no.pth"],
-            "error: --weights are of one network: give it with --network NAME\n",
+            "error: --weights needs one network: give --network NAME\n",
         ),
         (
             ["aggregation", "--weights", "no.pth", "--network", "densenet40"],
@@ -261,7 +261,7 @@ def test_a_results_folder_that_is_not_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(["plot", "efficiency", "--results", str(tmp_path / "nowhere")]) == 2
-    assert "there is no results folder" in capsys.readouterr().err
+    assert "no results folder" in capsys.readouterr().err
 
 
 def test_a_folder_that_cannot_be_written(

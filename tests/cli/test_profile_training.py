@@ -102,7 +102,7 @@ def test_the_page_says_that_it_is_a_step(
             ["mobilenet", "-d", "faster-rcnn", "--train", "--batch", "2"],
             "two-stage detectors are not trained here",
         ),
-        (["resnet18", "--train", "--batch", "2", "--fold-bn"], "for inference only"),
+        (["resnet18", "--train", "--batch", "2", "--fold-bn"], "not available for training steps"),
         (["resnet18", "--weights", "no/such/file.pt"], "no such file"),
     ],
 )

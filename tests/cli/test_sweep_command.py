@@ -167,7 +167,7 @@ BAD = {
     "a shard zero": (["vovnet/table4", "--shard", "0/2"], "I/N"),
     "no repeats": (["vovnet/table4", "--repeats", "0"], "repeats"),
     "a card that is not there": (["vovnet/table4", "--device", "cuda:99"], "CUDA devices here"),
-    "folded norms in training": (["dsnet/table9", "--fold-bn"], "for inference only"),
+    "folded norms in training": (["dsnet/table9", "--fold-bn"], "not available for training steps"),
     "a cluster that counts": (["vovnet/table4", "--no-measure", "--ray", "local"], "leave out"),
     "a roofline that is counted": (
         ["vovnet/table4", "--no-measure", "--roofline"],
