@@ -1,6 +1,6 @@
 """Write the page of many made-up records and open it in headless Chromium, several times.
 
-    pip install -e '.[report,test-browser]'; python benchmarks/page.py [RECORDS]
+    pip install -e '.[test-browser]'; python benchmarks/page.py [RECORDS]
 
 Prints the page's size and the seconds that it takes to write, without figures; for each opening the
 seconds until the first paint, until the page has loaded and until the plot is drawn, and the
@@ -18,7 +18,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from plotly.offline import get_plotlyjs
 from selenium import webdriver
 
 from archbench.papers.suites import suite
@@ -36,7 +35,7 @@ FLAGS = (
     "window-size=1400,1000",
 )
 DRAWN = (
-    "const done = arguments[0], wait = () => document.querySelector('#plot .points') ? done() : "
+    "const done = arguments[0], wait = () => document.querySelector('#plot .point') ? done() : "
     "setTimeout(wait, 10); wait()"
 )
 FIRST_PAINT = "return performance.getEntriesByName('first-contentful-paint')[0].startTime / 1e3"
@@ -88,9 +87,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "page.html"
         start = time.perf_counter()
-        file.write_text(
-            page(Contents(records, [], {}, "now", "0", get_plotlyjs())), encoding="utf-8"
-        )
+        file.write_text(page(Contents(records, [], {}, "now", "0")), encoding="utf-8")
         print(
             f"{count} records, {file.stat().st_size / 1e6:.1f} MB, written in "
             f"{time.perf_counter() - start:.1f} s"

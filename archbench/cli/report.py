@@ -52,14 +52,13 @@ def report(
     It opens on the devices, the networks that no other one beats, and what holds of the claims. A
     configuration (a network, its device and settings) is one row, of the median of its repeats.
 
-    The page is one file that loads nothing from anywhere. It needs plotly: pip install
-    'archbench[report]'.
+    The page is one file that loads nothing from anywhere. Its address keeps the filters, so that a
+    view can be linked.
 
     Example: archbench report --results results --out report.html
     """
     if out.is_dir():
         raise UsageError(f"{out} cannot be written: it is a folder")
-    plotly_js = _plotly_js()
     records = read_records(results, quietly=True)
     if not records:
         folders = ", ".join(map(str, results or [DEFAULT_FOLDER]))
@@ -71,7 +70,7 @@ def report(
 
     pictures, missing = ([], {}) if no_figures else _figures(records)
     time = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
-    contents = Contents(records, pictures, missing, time, __version__, plotly_js, is_whole=every)
+    contents = Contents(records, pictures, missing, time, __version__, is_whole=every)
     _write(page(contents), out)
     print(visible(str(out)))
 
@@ -81,17 +80,6 @@ def _write(text: str, out: Path) -> None:
         out.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UsageError(f"{out} cannot be written: {error.strerror}") from None
-
-
-def _plotly_js() -> str:
-    """The text of plotly.js, out of the Python package that brings it."""
-    try:
-        from plotly.offline import get_plotlyjs
-    except ImportError:
-        raise UsageError(
-            "report needs plotly for its plot: pip install 'archbench[report]'"
-        ) from None
-    return str(get_plotlyjs())
 
 
 def _figures(records: Sequence[Record]) -> tuple[list[Picture], dict[str, str]]:

@@ -134,7 +134,6 @@ def test_a_figure_has_it_as_text(
 def test_a_page_has_it_as_text(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("plotly")
     out = tmp_path / "page.html"
     assert run(["report", "--results", str(results), "--out", str(out)]) == 0
     text = out.read_text(encoding="utf-8")

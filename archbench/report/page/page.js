@@ -8,12 +8,10 @@
   const every = data.names.map((_, row) => row);
   const COLOURS = ["#0072B2", "#D55E00", "#009E73", "#B04A86", "#8A6D00", "#3C9BD6", "#6A4FA3", "#555555"];
   const ON_DARK = ["#5CB3F0", "#FF9A4D", "#3FD0A0", "#F0A0D0", "#E3BD5B", "#A8DBFF", "#BDA6F5", "#BBBBBB"];
-  const MARKERS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "star", "triangle-down", "pentagon"];
   const MOST_GROUPS = 12; // that a legend tells apart; the smallest beyond are one
   const OTHER = "other";
-  const state = { columns: [...data.shown], sort: "", falling: false, words: [], facets: new Map(), unflagged: false };
+  const state = { columns: [...data.shown], sort: "", falling: false, words: [], facets: new Map(), unflagged: false, marked: new Set(), only: "" };
   const dark = matchMedia("screen and (prefers-color-scheme: dark)");
-  const narrow = matchMedia("screen and (max-width: 40rem)");
   const counted = (count) => count.toLocaleString("en");
   const AT_ONCE = 100; // rows
   const seen = new IntersectionObserver((entries) => { if (entries.some((entry) => entry.isIntersecting)) drawMore(AT_ONCE); });
@@ -92,13 +90,13 @@
 
   function line(row) {
     const cells = state.columns.map((name) => cell(columns.get(name), row));
-    return element("tr", {}, element("th", { scope: "row", className: "left", text: data.names[row] }), ...cells);
+    return element("tr", { id: `row-${row}`, className: state.marked.has(row) ? "marked" : "" }, element("th", { scope: "row", className: "left", text: data.names[row] }), ...cells);
   }
 
   function drawBody() {
     waiting = rows();
     table.ariaRowCount = waiting.length + 1;
-    $("count").textContent = `${counted(waiting.length)} of ${counted(every.length)} records`;
+    $("count").textContent = `${counted(waiting.length)} of ${counted(every.length)} ${data.unit}`;
     table.tBodies[0].replaceChildren();
     drawMore(printing ? waiting.length : AT_ONCE);
   }
@@ -116,6 +114,7 @@
     else Object.assign(state, { sort: "", falling: false });
     drawHead();
     drawBody();
+    tellAddress();
     table.querySelector(`[data-sort="${name}"]`).focus();
   }
 
@@ -142,33 +141,86 @@
       const column = columns.get(name);
       const texts = [...new Set(column.texts ?? [])].sort((a, b) => a.localeCompare(b, "en", { numeric: true }));
       if (texts.length < 2) continue;
-      const select = element("select", {}, option("", "all"), ...texts.map((text, index) => option(String(index), text === "-" ? "(none)" : text)));
-      select.addEventListener("change", () => {
-        if (select.value) state.facets.set(name, texts[Number(select.value)]);
-        else state.facets.delete(name);
-        filter();
-      });
+      const select = element("select", {}, option("", "all"), ...texts.map((text) => option(text, text === "-" ? "(none)" : text)));
+      select.dataset.facet = name;
+      if (name === "mode" && texts.includes("infer")) select.value = "infer"; // inference and training stand apart
+      select.addEventListener("change", filter);
       $("facets").append(element("label", { text: `${column.heading} ` }, select));
     }
   }
 
+  function readFilters() {
+    const chosen = [...$("facets").querySelectorAll("select")].filter((select) => select.value);
+    state.words = $("query").value.toLowerCase().split(/\s+/).filter(Boolean);
+    state.facets = new Map(chosen.map((select) => [select.dataset.facet, select.value]));
+    state.unflagged = $("unflagged").checked;
+  }
+
   function filter() {
+    readFilters();
     drawBody();
     plot();
+    tellAddress();
   }
 
   function reset() {
-    Object.assign(state, { words: [], facets: new Map(), unflagged: false });
-    $("query").value = "";
-    $("unflagged").checked = false;
-    for (const select of $("facets").querySelectorAll("select")) select.value = "";
+    for (const [name, control] of controls()) if (!PLOTTED.includes(name)) give(control, usual.get(name));
     filter();
+  }
+
+  // The address keeps what was chosen and is not usual, so that a view can be linked.
+
+  const PLOTTED = ["x", "y", "group"];
+  const usual = new Map();
+  const valueOf = (control) => control.type === "checkbox" ? (control.checked ? "1" : "") : control.value;
+
+  function controls() {
+    const facets = [...$("facets").querySelectorAll("select")].map((select) => [select.dataset.facet, select]);
+    return new Map([["q", $("query")], ["unflagged", $("unflagged")], ...facets, ...PLOTTED.map((id) => [id, $(id)])]);
+  }
+
+  function give(control, value) {
+    if (control.type === "checkbox") control.checked = value === "1";
+    else if (control.localName !== "select" || [...control.options].some((each) => each.value === value)) control.value = value;
+  }
+
+  function tellAddress() {
+    const told = new URLSearchParams();
+    for (const [name, control] of controls()) if (valueOf(control) !== usual.get(name)) told.set(name, valueOf(control));
+    for (const axis of ["x", "y"]) if ($(`${axis}-log`).checked !== isWide(columns.get($(axis).value))) told.set(`${axis}-log`, valueOf($(`${axis}-log`)));
+    if (state.sort) told.set("sort", (state.falling ? "-" : "") + state.sort);
+    if (state.columns.join() !== data.shown.join()) told.set("columns", state.columns.join());
+    if (state.marked.size) told.set("marked", [...state.marked].map((row) => columns.get("record_id").texts[row]).join());
+    history.replaceState(null, "", told.size ? `#${told}` : location.href.split("#")[0]);
+  }
+
+  function readAddress() {
+    if (location.hash && !location.hash.includes("=")) return; // a section
+    const told = new URLSearchParams(location.hash.slice(1));
+    for (const [name, control] of controls()) {
+      give(control, usual.get(name));
+      if (told.has(name)) give(control, told.get(name));
+    }
+    for (const axis of ["x", "y"]) {
+      $(`${axis}-log`).checked = told.has(`${axis}-log`) ? told.get(`${axis}-log`) === "1" : isWide(columns.get($(axis).value));
+    }
+    const sort = told.get("sort") ?? "";
+    const by = sort.replace("-", "");
+    Object.assign(state, by === "network" || columns.has(by) ? { sort: by, falling: sort.startsWith("-") } : { sort: "", falling: false });
+    const named = (told.get("columns") ?? "").split(",");
+    state.columns = told.has("columns") ? named.filter((name) => columns.has(name)) : [...data.shown];
+    const marked = (told.get("marked") ?? "").split(",");
+    state.marked = new Set(every.filter((row) => marked.includes(columns.get("record_id").texts[row])));
+    for (const box of $("columns").querySelectorAll("input")) box.checked = state.columns.includes(box.name);
+    readFilters();
+    drawHead();
+    drawBody();
   }
 
   function drawPicker() {
     for (const group of ["asked", "counted", "measured", "published"]) {
       const boxes = data.columns.filter((column) => column.group === group).map((column) => {
-        const box = element("input", { type: "checkbox", checked: state.columns.includes(column.name) });
+        const box = element("input", { type: "checkbox", name: column.name, checked: state.columns.includes(column.name) });
         box.addEventListener("change", () => choose(column.name, box.checked));
         const empty = column.texts ? "" : " empty";
         const unit = column.unit ? ` (${column.unit})` : "";
@@ -182,14 +234,15 @@
     const chosen = new Set(state.columns);
     if (isWanted) chosen.add(name);
     else chosen.delete(name);
-    state.columns = data.columns.map((column) => column.name).filter((other) => chosen.has(other));
+    const inOrder = new Set([...data.shown.filter((other) => other !== "command"), ...columns.keys()]);
+    state.columns = [...inOrder].filter((other) => chosen.has(other));
     drawHead();
     drawBody();
+    tellAddress();
   }
 
   // The plot.
 
-  const literally = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;"); // plotly reads markup in texts
   const label = (column) => column.unit ? `${column.heading} (${column.unit})` : column.heading;
 
   function drawPickers() {
@@ -215,8 +268,7 @@
       + (column.spans?.[row] ? ` (${column.spans[row]})` : "");
     const also = ["device", "precision", "mode", "batch", "flags"].map((name) => columns.get(name))
       .filter((column) => column.texts && column.texts[row] !== "-").map((column) => `${column.heading}: ${column.texts[row]}`);
-    const [name, ...lines] = [data.names[row], figure(x), figure(y), ...also].map(literally);
-    return [`<b>${name}</b>`, ...lines].join("<br>");
+    return [figure(x), figure(y), ...also];
   }
 
   // The groups of all records, the last one of the smallest where there are too many to tell apart.
@@ -229,38 +281,34 @@
     return ranked.length > MOST_GROUPS ? [...kept, OTHER] : kept;
   }
 
-  function traces(shown, x, y) {
+  function grouped(shown, x, y) {
     const group = columns.get($("group").value);
     // A group keeps its looks whatever the filters leave.
     const all = group ? groupsOf(group.texts) : [""];
-    const groups = new Map();
-    for (const row of shown) {
-      const own = group ? group.texts[row] : "";
-      const text = all.includes(own) ? own : OTHER;
-      groups.set(text, [...(groups.get(text) ?? []), row]);
-    }
     const colours = dark.matches && !printing ? ON_DARK : COLOURS;
-    return all.filter((text) => groups.has(text)).map((text) => ({
-      type: "scatter", mode: "markers", name: literally(text === "-" ? "(none)" : text), hoverinfo: "text",
-      x: groups.get(text).map((row) => x.values[row]), y: groups.get(text).map((row) => y.values[row]),
-      hovertext: groups.get(text).map((row) => tip(row, x, y)),
-      marker: { color: colours[all.indexOf(text) % colours.length], symbol: MARKERS[all.indexOf(text) % MARKERS.length], size: 9, opacity: 0.8 },
-    }));
+    const groups = all.map((text, place) => ({ name: text === "-" ? "(none)" : text, colour: colours[place % colours.length], marker: place, points: [] }));
+    for (const row of shown) {
+      const place = group ? all.indexOf(group.texts[row]) : 0;
+      const point = { key: row, name: data.names[row], x: x.values[row], y: y.values[row], lines: tip(row, x, y) };
+      groups.at(place).points.push(point); // what has no group of its own is of the last
+    }
+    return groups.filter((each) => each.points.length);
   }
 
-  function layout(x, y) {
-    const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
-    const axis = (id, column) => ({
-      title: { text: literally(label(column)) }, type: $(`${id}-log`).checked ? "log" : "linear", gridcolor: colour("--line"),
-      linecolor: colour("--line"), zeroline: false, automargin: true,
-    });
-    return {
-      xaxis: axis("x", x), yaxis: axis("y", y), paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
-      font: { family: "system-ui, sans-serif", size: 12, color: colour("--ink") }, margin: { l: 55, r: 15, t: 30, b: 50 }, hovermode: "closest",
-      showlegend: $("group").value !== "", legend: narrow.matches ? { orientation: "h", y: -0.25 } : {}, uirevision: $("x").value + $("y").value,
-      hoverlabel: { align: "left", bgcolor: colour("--panel"), bordercolor: colour("--line"), font: { color: colour("--ink") } },
-      modebar: { bgcolor: "rgba(0,0,0,0)", color: colour("--faint"), activecolor: colour("--accent") },
-    };
+  function mark(row) {
+    if (!state.marked.delete(row)) state.marked.add(row);
+    $(`row-${row}`)?.classList.toggle("marked", state.marked.has(row));
+    redraw()?.(row);
+    tellAddress();
+  }
+
+  // What had the focus has it again; gives what tells a point where that is the plot.
+  function redraw() {
+    const stops = () => [...$("plot").querySelectorAll("button, [tabindex]")];
+    const place = stops().indexOf(document.activeElement);
+    const tell = plot();
+    stops()[place]?.focus();
+    return $("plot").contains(document.activeElement) ? tell : undefined;
   }
 
   function plot() {
@@ -270,10 +318,18 @@
     const fits = (column, axis, row) => column.values[row] !== null && (column.values[row] > 0 || !$(`${axis}-log`).checked);
     const shown = wanted.filter((row) => fits(x, "x", row) && fits(y, "y", row));
     const lacking = wanted.length - shown.length;
-    $("plotted").textContent = `${counted(shown.length)} of ${counted(wanted.length)} records that the filters leave`
+    $("plotted").textContent = `${counted(shown.length)} of ${counted(wanted.length)} ${data.unit} that the filters leave`
       + (lacking ? `; ${counted(lacking)} lack a value${$("x-log").checked || $("y-log").checked ? ", or one above 0," : ""} for an axis.` : ".");
-    const settings = { responsive: true, displaylogo: false, modeBarButtons: [["toImage", "zoom2d", "pan2d", "resetScale2d"]] };
-    return Plotly.react("plot", traces(shown, x, y), layout(x, y), settings);
+    const groups = grouped(shown, x, y);
+    if (!groups.some((group) => group.name === state.only)) state.only = "";
+    const axis = (id, column) => ({ label: label(column), isLog: $(`${id}-log`).checked });
+    const pick = (name) => { state.only = state.only === name ? "" : name; redraw(); };
+    return scatter($("plot"), { groups, x: axis("x", x), y: axis("y", y), chosen: state.marked, choose: mark, only: state.only, pick });
+  }
+
+  function replot() {
+    plot();
+    tellAddress();
   }
 
   // Printing shows every row, everything that is folded, and light colours.
@@ -286,16 +342,18 @@
     }
     drawBody();
     plot();
-    if (window.Plotly && $("x").value) Plotly.relayout("plot", isOn ? { autosize: false, width: 980, height: 420 } : { autosize: true, width: null, height: null });
   }
 
   for (const control of document.querySelectorAll(".controls")) control.hidden = false;
   table.hidden = false;
-  drawHead();
-  drawBody();
   drawFacets();
   drawPicker();
   drawPickers();
+  for (const [name, control] of controls()) usual.set(name, valueOf(control));
+  readFilters();
+  drawHead();
+  drawBody();
+  readAddress();
   $("trade-off").hidden = !$("x").value || !$("y").value;
 
   table.tHead.addEventListener("click", (event) => {
@@ -305,25 +363,28 @@
   table.tBodies[0].addEventListener("click", (event) => {
     if (event.target.localName === "button") copy(event.target);
   });
-  $("query").addEventListener("input", () => {
-    state.words = $("query").value.toLowerCase().split(/\s+/).filter(Boolean);
-    filter();
-  });
-  $("unflagged").addEventListener("change", () => {
-    state.unflagged = $("unflagged").checked;
-    filter();
-  });
+  $("query").addEventListener("input", filter);
+  $("unflagged").addEventListener("change", filter);
   $("reset").addEventListener("click", reset);
   for (const id of ["x", "y"]) {
     $(id).addEventListener("change", () => {
       $(`${id}-log`).checked = isWide(columns.get($(id).value));
-      plot();
+      replot();
     });
   }
-  for (const id of ["x-log", "y-log", "group"]) $(id).addEventListener("change", plot);
-  for (const query of [dark, narrow]) query.addEventListener("change", plot);
+  for (const id of ["x-log", "y-log", "group"]) $(id).addEventListener("change", replot);
+  dark.addEventListener("change", plot);
+  addEventListener("hashchange", () => {
+    readAddress();
+    plot();
+  });
   addEventListener("beforeprint", () => print(true));
   addEventListener("afterprint", () => print(false));
   // The table is there to read before the plot is drawn.
-  requestAnimationFrame(() => setTimeout(plot));
+  requestAnimationFrame(() => setTimeout(() => {
+    let width = 0;
+    new ResizeObserver(() => {
+      if (width !== (width = $("plot").clientWidth) && !printing) plot();
+    }).observe($("plot"));
+  }));
 })();

@@ -37,7 +37,8 @@ from archbench.report.tables import claims, reproduce
 from archbench.report.tables.deciding import by_whole_time
 from archbench.report.tables.table import Table, one_line
 
-TEMPLATE, STYLE, SCRIPT = "page.html", "page.css", "page.js"
+TEMPLATE, STYLE = "page.html", "page.css"
+SCRIPTS = ("scatter.js", "page.js")
 FACETS = (
     "device",
     "engine",
@@ -73,7 +74,6 @@ class Contents:
     missing: Mapping[str, str]
     time: str
     version: str
-    plotly_js: str
     is_whole: bool = False
     """Whether every record has a row of its own, repeats not folded."""
 
@@ -108,21 +108,20 @@ def page(contents: Contents) -> str:
     shown = _in_order(alone(evidence.setups) if contents.is_whole else evidence.configurations)
     rows = sheet(shown)
     verdicts = _verdicts(in_eager)
-    script = _file(SCRIPT)
+    scripts = [_file(name) for name in SCRIPTS]
     return (
         _templates()
         .get_template(TEMPLATE)
         .render(
             contents=contents,
-            policy=_policy([contents.plotly_js, script]),
+            policy=_policy(scripts),
             style=Markup(_file(STYLE)),
-            script=Markup(script),
-            plotly=Markup(contents.plotly_js),
+            scripts=[Markup(script) for script in scripts],
             headline=_headline(evidence),
             summary=summary(evidence.setups, evidence.configurations, verdicts),
             devices=device_cards(evidence.setups),
             sheet=rows,
-            data=_data(rows),
+            data=_data(rows, "records" if contents.is_whole else "configurations"),
             folded_count=len(contents.records) - len(rows.names),
             folded=folded_table(evidence.configurations),
             papers=_papers(in_eager),
@@ -204,9 +203,10 @@ def _padding(column: SheetColumn, index: int) -> str:
     return f" pad{lacking}{'' if own else 'p'}" if lacking else ""
 
 
-def _data(whole: Sheet) -> dict[str, Any]:
-    """What the page's script reads."""
+def _data(whole: Sheet, unit: str) -> dict[str, Any]:
+    """What the page's script reads; `unit` is what a row is of."""
     return {
+        "unit": unit,
         "names": list(whole.names),
         "columns": [column.to_dict() for column in whole.columns],
         "shown": [column.name for column in whole.shown],

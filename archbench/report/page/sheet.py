@@ -10,6 +10,7 @@ from functools import cached_property
 from typing import Any
 
 from archbench.escaping import visible
+from archbench.papers.accuracies import DATASET
 from archbench.quantities import COUNTED, FIGURES, MEASURED, QUANTITIES
 from archbench.quantity import Scale
 from archbench.report.data.columns import heading_of, quantity_of
@@ -18,18 +19,20 @@ from archbench.report.data.names import short_names
 from archbench.report.data.rounding import decimals_of_interval, rounded
 from archbench.report.data.rows import ASKED, COLUMNS, ENGINE, merged
 from archbench.report.data.statistics import Interval
+from archbench.report.tables.deciding import metric_of
 from archbench.report.tables.table import MISSING
 
 BOUND = "_ci95"
 BOTH, WHOLE = "both", "whole"
 """What the lines of `profile` call the time of forward and postprocessing, and all other views."""
 COMMAND = "command"
+ACCURACY = f"{metric_of(DATASET)} ({DATASET})"
 ASKED_FIRST = ("status", "reason", "device", "engine", "precision")
 DECIDING = ("total_ms", "accuracy")
 LEADING = tuple(row.name for row in QUANTITIES.values() if row.is_leading)
 SHOWN = (*ASKED_FIRST, *DECIDING, *LEADING, COMMAND)
 """What is shown first, where it has something and tells rows apart; names tell batch and mode."""
-OF_MEASURED = ("engine",)
+OF_MEASURED = ("device", "engine", "precision")
 """Those in which what was only counted has nothing."""
 GROUPS = {"asked": ASKED | ENGINE, "counted": COUNTED, "measured": MEASURED}
 DIGITS_KEPT = 7
@@ -155,7 +158,7 @@ def _column(
     name: str, values: Sequence[Any], configurations: Sequence[Configuration]
 ) -> SheetColumn:
     group = next((group for group, names in GROUPS.items() if name in names), "published")
-    heading = heading_of(name).replace(BOTH, WHOLE, 1)
+    heading = ACCURACY if name == "accuracy" else heading_of(name).replace(BOTH, WHOLE, 1)
     if COLUMNS[name] is str:
         return _text_column(name, heading, group, values)
     row = quantity_of(name)
