@@ -33,6 +33,7 @@ COMMANDS = {
         "Show what was counted and measured, one table per device, with the papers' figures below "
         "ours."
     ),
+    "records": "List the records of a folder, show one, drop some, or merge other folders into it.",
     "choose": "Choose a network within a budget, from measurements on one device at batch 1.",
     "reproduce": (
         "Show a paper's table in its own rows, columns and units, with our figures and the ratio "
@@ -62,6 +63,7 @@ none.
 GROUPS = {
     "Measure": ("profile", "count", "sweep"),
     "Compare and decide": ("list", "compare", "choose", "predict", "gate", "plot", "report"),
+    "Keep": ("records",),
     "The papers": ("reproduce", "claims"),
 }
 """The commands that belong together; what is in none stands under `OTHERS`."""

@@ -234,18 +234,34 @@ def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> li
     """
     records: dict[str, Record] = {}
     for folder in folders or [DEFAULT_FOLDER]:
-        if folder != DEFAULT_FOLDER and not folder.is_dir():
-            raise UsageError(
-                f"no results folder {folder}; to make it: {EXAMPLE} --results {folder}"
-            )
+        require_folder(folder)
         store = Store(folder)
         read = store.read()
         if is_verbose():
             say(f"{folder}: records read: {len(read)}, from files: {len(store.files())}")
         if not read and not quietly:
-            say(f"no records in {folder}; to make one: {EXAMPLE}")
+            say_empty(folder)
         records |= {record.record_id: record for record in read}
     return sorted(records.values(), key=lambda record: record.time_utc)
+
+
+def require_folder(folder: Path) -> None:
+    """Raise UsageError where a folder was named that is not there."""
+    if folder != DEFAULT_FOLDER and not folder.is_dir():
+        raise UsageError(f"no results folder {folder}; to make it: {EXAMPLE} --results {folder}")
+
+
+def say_empty(folder: Path) -> None:
+    """Say that a folder has no records, and which folder or command has."""
+    say(f"no records in {folder}{instead_of(folder)}")
+
+
+def instead_of(folder: Path) -> str:
+    """What to read instead of a folder without records, or how to fill it."""
+    having = Store(folder).folders_within()
+    if not having:
+        return f"; to make one: {EXAMPLE}"
+    return f"; there are in {', '.join(map(str, having))}: --results {having[0]}"
 
 
 def _backbone(name: str) -> str:

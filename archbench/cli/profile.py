@@ -177,7 +177,7 @@ def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) ->
     if form == "json":
         print(json.dumps(_as_json(record, extra), indent=2, allow_nan=False))
     else:
-        _print_tables(record, extra, form)
+        print_record(record, extra, form)
     tell_kept(records, store)
     ended = _exit_code(record, extra)
     return Exit.PARTLY_DONE if ended == Exit.DONE and store.unsaved else ended
@@ -268,7 +268,8 @@ def _as_json(record: Record, extra: dict[str, Any]) -> dict[str, Any]:
     return data
 
 
-def _print_tables(record: Record, extra: dict[str, Any], form: str) -> None:
+def print_record(record: Record, extra: Mapping[str, Any], form: str) -> None:
+    """Print the tables of a record and what else was found, and why it ended as it did."""
     from archbench.report.tables.profile import (
         counted_table,
         layers_table,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archbench import __version__
-from archbench.cli.compare import EXAMPLE, Results, read_records
+from archbench.cli.compare import Results, instead_of, read_records
 from archbench.cli.live import live
 from archbench.cli.plugins import Plugins
 from archbench.escaping import visible
@@ -61,11 +61,9 @@ def report(
         raise UsageError(f"{out} cannot be written: it is a folder")
     records = read_records(results, quietly=True)
     if not records:
-        folders = ", ".join(map(str, results or [DEFAULT_FOLDER]))
-        raise UsageError(
-            f"no records in {folders}, and a report is of records; a command that makes one: "
-            f"{EXAMPLE}"
-        )
+        asked = results or [DEFAULT_FOLDER]
+        folders, instead = ", ".join(map(str, asked)), instead_of(asked[0])
+        raise UsageError(f"no records in {folders}, and a report is of records{instead}")
     from archbench.report.page.page import Contents, page
 
     pictures, missing = ([], {}) if no_figures else _figures(records)

@@ -20,7 +20,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import IO
@@ -35,7 +35,7 @@ from archbench.records.unsaved import Kept, keep, waiting
 from archbench.spec import UsageError
 
 DEFAULT_FOLDER = Path("results")
-SAMPLES = "samples"
+SAMPLES, BIN = "samples", "bin"
 LEFT = re.compile(r".*\.tmp$|[0-9a-f]{8,32}\.npz$")
 """What a writer that is killed may leave among the samples; a user's own files are called
 otherwise.
@@ -119,6 +119,15 @@ def warn_on_stderr(message: str) -> None:
     """Print a warning where it does not mix with results."""
     with suppress(OSError):
         print(escaping.message(f"warning: {message}"), file=sys.stderr)
+
+
+@dataclass(frozen=True)
+class Line:
+    """A record where it stands, as it is written there."""
+
+    file: Path
+    data: bytes = field(repr=False)
+    record: Record
 
 
 class Store:
@@ -207,7 +216,7 @@ class Store:
             return record
         name = f"{SAMPLES}/{record.record_id}.npz"
         try:
-            self._move_in(samples, self.folder / name)
+            self.move_in(samples, self.folder / name)
         except OSError as error:
             if error.errno in FULL:
                 raise
@@ -243,7 +252,11 @@ class Store:
             kept.remove()
 
     def _remove_left_behind(self) -> None:
-        """Remove samples that are of no record, whole or not."""
+        """Remove samples that are of no record, whole or not, and files that were to replace
+        others.
+        """
+        for path in self.folder.glob("*.jsonl.tmp"):
+            path.unlink(missing_ok=True)
         try:
             found = [path for path in (self.folder / SAMPLES).iterdir() if LEFT.match(path.name)]
             named = self._mentioned(SAMPLES) if found else set()
@@ -271,14 +284,19 @@ class Store:
         """Read every record, oldest first; the last of two with one id holds. A line that is none
         is warned of and skipped.
         """
-        decoder = Decoder()
         with uncollected():
-            records = {
-                record.record_id: record
-                for path in self.files()
-                for record in self._read(path, decoder)
-            }
+            records = {line.record.record_id: line.record for line in self._lines()}
         return sorted(records.values(), key=lambda record: record.time_utc)
+
+    def lines(self) -> list[Line]:
+        """Read every line that holds a record, file by file; others are warned of and skipped."""
+        with uncollected():
+            return list(self._lines())
+
+    def _lines(self) -> Iterator[Line]:
+        decoder = Decoder()
+        for path in self.files():
+            yield from self._read(path, decoder)
 
     def files(self) -> list[Path]:
         """Every file of records; raises UsageError for a folder that cannot be read."""
@@ -291,8 +309,20 @@ class Store:
                 f"results folder {self.folder} cannot be read: {error.strerror}"
             ) from None
 
-    def _read(self, path: Path, decoder: Decoder) -> Iterator[Record]:
-        """Read the records of one file; a pipe would block and a device never end."""
+    def folders_within(self) -> list[Path]:
+        """The folders directly within this one that have files of records, but for the bin."""
+        try:
+            return sorted({path.parent for path in self.folder.glob("*/*.jsonl")} - {self.bin})
+        except OSError:
+            return []
+
+    @property
+    def bin(self) -> Path:
+        """The folder of dropped records, a results folder itself."""
+        return self.folder / BIN
+
+    def _read(self, path: Path, decoder: Decoder) -> Iterator[Line]:
+        """Read the lines of one file; a pipe would block and a device never end."""
         try:
             if not path.is_file():
                 self.warn(f"{path}: skipped, not a regular file")
@@ -306,7 +336,8 @@ class Store:
                         continue
                     tell = partial(self._tell, f"{path}:{number}")
                     try:
-                        yield decoder.record(line) or read_line(line, tell)
+                        record = decoder.record(line) or read_line(line, tell)
+                        yield Line(path, line, record)
                     except RecordError as error:
                         tell(f"skipped, {error}")
         except OSError as error:
@@ -316,7 +347,7 @@ class Store:
         self.warn(f"{where}: {what}")
 
     @staticmethod
-    def _move_in(source: Path, target: Path) -> None:
+    def move_in(source: Path, target: Path) -> None:
         """Copy a file in under a temporary name and rename it, so that it is there whole or not at
         all.
         """

@@ -84,10 +84,10 @@ def test_no_records_is_one_line(
     monkeypatch.chdir(tmp_path)
     assert run(["report"]) == 2
     assert capsys.readouterr().err.startswith(
-        "error: no records in results, and a report is of records; a command that makes one:"
+        "error: no records in results, and a report is of records; to make one:"
     )
     assert run(["report", "--results", "nowhere"]) == 2
-    assert capsys.readouterr().err.startswith("error: there is no results folder nowhere")
+    assert capsys.readouterr().err.startswith("error: no results folder nowhere")
 
 
 def test_a_file_that_cannot_be_written_is_one_line(

@@ -68,9 +68,10 @@ def find_detector(name: str) -> tuple[Entry, int | None]:
 
 def _hint(kind: Kind, name: str) -> str:
     """What is said of a name that nothing of its kind has."""
-    other: Kind = "detector" if kind == "backbone" else "backbone"
-    if fold(name) in entries_by_name(other):
-        return f": it is a {other}"
+    if kind == "backbone" and _is_detector(name):
+        return f": it is a detector (archbench profile BACKBONE --detector {name})"
+    if kind == "detector" and fold(name) in entries_by_name("backbone"):
+        return ": it is a backbone"
     if kind == "detector" and origin_of(name):
         return "; a detector of your own is a plug-in (--plugin), or a whole network by itself"
     if name.endswith(".py"):
@@ -78,6 +79,15 @@ def _hint(kind: Kind, name: str) -> str:
     listed = [entry.name for entry in entries(kind)]
     # Names are short and half of them digits, so that near ones have less in common than words do.
     return "; " + did_you_mean(name, listed, f"archbench list shows every {kind}", cutoff=0.6)
+
+
+def _is_detector(name: str) -> bool:
+    """Whether a detector has this name, with or without its size."""
+    try:
+        find_detector(name)
+    except UsageError:
+        return False
+    return True
 
 
 def _patterned(kind: Kind, name: str) -> Entry | None:

@@ -111,6 +111,11 @@ class TestNames:
             ("backbone", "zzzz", "archbench list"),
             ("backbone", "", "archbench list"),
             ("backbone", "refinedet", "it is a detector"),
+            (
+                "backbone",
+                "refinedet320",
+                r"it is a detector \(archbench profile BACKBONE --detector refinedet320\)",
+            ),
             ("detector", "vovnet39", "it is a backbone"),
         ],
     )

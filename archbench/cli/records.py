@@ -1,0 +1,137 @@
+"""`archbench records`: which records a folder has, and how they leave it and come into it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from archbench.cli.compare import require_folder, say_empty
+from archbench.cli.exit import Exit
+from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, the_format
+from archbench.escaping import visible
+from archbench.records import DEFAULT_FOLDER, Record, Store, moving
+from archbench.spec import UsageError
+
+
+def records(
+    action: Annotated[
+        str,
+        typer.Argument(
+            metavar="[ACTION]",
+            help="list; show ID; drop ID...; merge DIR..., into the results folder.",
+        ),
+    ] = "list",
+    what: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[ID|DIR]...", help="Beginnings of ids, as long as they are of one record."
+        ),
+    ] = None,
+    results: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the records.", show_default=True)
+    ] = DEFAULT_FOLDER,
+    as_json: AsJson = False,
+    as_markdown: AsMarkdown = False,
+    as_latex: AsLatex = False,
+) -> int:
+    """List the records of a folder, show one, drop some, or merge other folders into it.
+
+    Dropped records go to the folder bin inside the results folder, from which merge brings them
+    back. Merged folders stay as they are.
+
+    Example: archbench records drop 1a2b3c4d
+    """
+    form = the_format(json=as_json, markdown=as_markdown, latex=as_latex)
+    if action not in ACTIONS:
+        raise UsageError(f"invalid action {action!r} (choose from {', '.join(ACTIONS)})")
+    needs, act = ACTIONS[action]
+    given = what or []
+    if bool(needs) != bool(given):
+        wanted = f"takes {needs}" if needs else "takes nothing more"
+        raise UsageError(f"records {action} {wanted}: archbench records {action} {needs}".strip())
+    if action != "merge":
+        require_folder(results)
+    return act(Store(results), given, form)
+
+
+def _list(store: Store, _: Sequence[str], form: str) -> int:
+    from archbench.report.data.listing import listed
+    from archbench.report.tables.listing import listing_tables
+
+    # The last of two with one id holds.
+    lines = {line.record.record_id: line for line in store.lines()}.values()
+    ordered = sorted(lines, key=lambda line: (line.file, line.record.time_utc))
+    rows = [listed(line.record, line.file) for line in ordered]
+    if form == "json":
+        print(json.dumps(rows, indent=2, allow_nan=False))
+    else:
+        print_tables(listing_tables(rows), form)
+    if not rows:
+        say_empty(store.folder)
+        return Exit.USAGE
+    return Exit.DONE
+
+
+def _show(store: Store, beginnings: Sequence[str], form: str) -> int:
+    from archbench.cli.profile import print_record
+
+    found = moving.find(store, beginnings)
+    if len(found) > 1:
+        raise UsageError("records show takes one id")
+    record = found[0].record
+    if form == "json":
+        print(json.dumps(record.to_dict(), indent=2, allow_nan=False))
+        return Exit.DONE
+    print(visible(f"record {record.record_id} of {record.time_utc}, {found[0].file}"))
+    print(visible(record.command()), end="\n\n")
+    print_record(record, {}, form)
+    return Exit.DONE
+
+
+def _drop(store: Store, beginnings: Sequence[str], form: str) -> int:
+    ids = [line.record.record_id for line in moving.find(store, beginnings)]
+    folder = moving.drop(store, ids)
+    back = f"archbench records merge {folder} --results {store.folder}"
+    _tell(
+        {"dropped": ids, "bin": str(folder), "recover": back},
+        f"dropped {_counted(ids)} into {folder}; all that is there comes back with: {back}",
+        form,
+    )
+    return Exit.DONE
+
+
+def _merge(store: Store, folders: Sequence[str], form: str) -> int:
+    for folder in map(Path, folders):
+        require_folder(folder)
+        if folder.resolve() == store.folder.resolve():
+            raise UsageError(f"{folder} is the folder that is merged into")
+    copied, there = moving.merge([Store(folder) for folder in folders], store)
+    known = f"; {_counted(there)} already there" if there else ""
+    data = {"merged": _ids(copied), "already_there": _ids(there)}
+    _tell(data, f"merged {_counted(copied)} into {store.folder}{known}", form)
+    return Exit.DONE
+
+
+def _ids(records: Sequence[Record]) -> list[str]:
+    return [record.record_id for record in records]
+
+
+def _counted(items: Sequence[Any]) -> str:
+    return f"{len(items)} record{'s' * (len(items) != 1)}"
+
+
+def _tell(data: dict[str, Any], text: str, form: str) -> None:
+    print(json.dumps(data, indent=2) if form == "json" else visible(text))
+
+
+ACTIONS: dict[str, tuple[str, Callable[[Store, Sequence[str], str], int]]] = {
+    "list": ("", _list),
+    "show": ("ID", _show),
+    "drop": ("ID...", _drop),
+    "merge": ("DIR...", _merge),
+}
+"""What can be done: what each takes, and how it is done."""
