@@ -82,12 +82,12 @@ class Status(_Code):
 
     is_finished: bool
 
-    OK = Ended("ok", "it was measured, or counted, as asked", is_finished=True)
-    OOM = Ended("oom", "memory was not enough", is_finished=True)
-    TIMEOUT = Ended("timeout", "it was not done by its deadline", is_finished=True)
+    OK = Ended("ok", "it succeeded: measured, or counted, as asked", is_finished=True)
+    OOM = Ended("oom", "it ran out of memory", is_finished=True)
+    TIMEOUT = Ended("timeout", "it did not finish by its deadline", is_finished=True)
     ERROR = Ended("error", "it failed", is_finished=True)
-    SKIPPED = Ended("skipped", "it was not begun")
-    INTERRUPTED = Ended("interrupted", "it was ended early on request")
+    SKIPPED = Ended("skipped", "it was not started")
+    INTERRUPTED = Ended("interrupted", "it was stopped early on request")
 
 
 class Reason(_Code):
@@ -98,19 +98,24 @@ class Reason(_Code):
     loses_place: bool
 
     # Of jobs
-    DEADLINE = Because("deadline", "not done by its deadline", "a longer --deadline")
-    INTERRUPTED = Because("interrupted", "the job was ended early on request")
-    OUT_OF_MEMORY = Because("out_of_memory", "memory was not enough", "a smaller --batch or --size")
-    REFUSED = Because("refused", "it cannot be what was asked for")
+    DEADLINE = Because("deadline", "it did not finish by its deadline", "set a longer --deadline")
+    INTERRUPTED = Because("interrupted", "the job was stopped early on request")
+    OUT_OF_MEMORY = Because(
+        "out_of_memory", "it ran out of memory", "try a smaller --batch or --size"
+    )
+    REFUSED = Because("refused", "the request cannot be met")
     NO_RESULT = Because("no_result", "the worker ended without a result")
     KILLED = Because("killed", "the worker was killed from outside")
-    CPU_LIMIT = Because(
-        "cpu_limit", "the limit of processor time was reached", "a larger one: ulimit -t"
-    )
+    CPU_LIMIT = Because("cpu_limit", "the limit on CPU time was reached", "raise it: ulimit -t")
     TEMPORARY_FULL = Because(
-        "temporary_full", "the folder of temporary files is full", "another one: TMPDIR"
+        "temporary_full", "the folder for temporary files is full", "point TMPDIR at another one"
     )
-    GPU_BUSY = Because("gpu_busy", "others used the card", "--allow-shared", is_retried=True)
+    GPU_BUSY = Because(
+        "gpu_busy",
+        "other processes used the card",
+        "--allow-shared measures it anyway",
+        is_retried=True,
+    )
     GPU_LOST = Because(
         "gpu_lost",
         "the card was lost: it fell off its bus or needs a reset",
@@ -119,92 +124,95 @@ class Reason(_Code):
         is_retried=True,
         loses_place=True,
     )
-    UNSUPPORTED = Because("unsupported", "the engine cannot hold the network")
+    UNSUPPORTED = Because("unsupported", "the engine does not support the network")
     NODE_LOST = Because("node_lost", "the cluster lost the node or its process", loses_place=True)
 
     # Of figures, by what was asked for and how far the job came
-    CPU_DEVICE = Because("cpu_device", "no figure of a CPU device")
+    CPU_DEVICE = Because("cpu_device", "not available on a CPU")
     NO_POSTPROCESS = Because("no_postprocess", "nothing to postprocess")
     POST_IN_FORWARD = Because(
-        "post_in_forward", "its forward pass gives final detections: the total is that of both"
+        "post_in_forward",
+        "the forward pass already returns final detections; the total covers both",
     )
-    NO_PARTS = Because("no_parts", "no parts to tell apart")
-    ONE_GRAPH = Because("one_graph", "compiled or captured as a whole")
+    NO_PARTS = Because("no_parts", "the network has no separate parts")
+    ONE_GRAPH = Because("one_graph", "compiled or captured as one graph")
     GRAPH_POOL = Because(
-        "graph_pool", "the memory of a CUDA graph is a pool of its own, taken before the calls"
+        "graph_pool", "a CUDA graph uses its own memory pool, allocated before the calls"
     )
     NOT_CAPTURABLE = Because(
-        "not_capturable", "a CUDA graph cannot hold a network that waits for its own results"
+        "not_capturable", "a CUDA graph cannot capture a network that waits for its own results"
     )
     NO_KERNELS_SEEN = Because(
         "no_kernels_seen",
-        "torch's profiler saw no kernel",
-        "end other profilers of the card",
+        "torch's profiler saw no kernels",
+        "stop other profilers that use the card",
     )
-    IN_TORCH = Because("in_torch", "of engines that run a prepared file")
-    IN_ENGINE = Because("in_engine", "the engine holds it in a form of its own")
-    NO_EAGER = Because("no_eager", "a graph has no eager form to be held against")
-    NO_PICTURES = Because("no_pictures", "no pictures were given", "--images")
-    NOT_FINITE = Because("not_finite", "numbers that are not finite, or nothing in common")
+    IN_TORCH = Because("in_torch", "only for engines that run a prepared file")
+    IN_ENGINE = Because("in_engine", "the engine stores it in its own format")
+    NO_EAGER = Because("no_eager", "a graph has no eager version to compare with")
+    NO_PICTURES = Because("no_pictures", "no pictures were given", "give a folder: --images")
+    NOT_FINITE = Because("not_finite", "values are not finite, or the outputs have none in common")
     NO_DETECTIONS = Because("no_detections", "neither eager nor the engine detected anything")
-    NO_PEAK_PROBED = Because("no_peak_probed", "of precisions in which torch measures the peaks")
-    NO_INFERENCE = Because("no_inference", "of inference, not of training steps")
-    TRAINING = Because("training", "no figure of a training step")
-    FUSED = Because("fused", "of operators by themselves, not fused")
-    WARM_CACHES = Because("warm_caches", "of calls one after another, which find the caches warm")
-    NOT_REACHED = Because("not_reached", "the job ended before it")
+    NO_PEAK_PROBED = Because(
+        "no_peak_probed", "only for precisions in which torch measures the peaks"
+    )
+    NO_INFERENCE = Because("no_inference", "only for inference, not for training steps")
+    TRAINING = Because("training", "not available for training steps")
+    FUSED = Because("fused", "only for separate operators, not fused ones")
+    WARM_CACHES = Because("warm_caches", "only for back-to-back calls, which find the caches warm")
+    NOT_REACHED = Because("not_reached", "the job ended before this step")
 
     # Of figures, by the records and rows that there are
-    UNREADABLE = Because("unreadable", "what the record holds of it is no value")
+    UNREADABLE = Because("unreadable", "the record holds no valid value")
     NOT_ASKED_FOR = Because("not_asked_for", "not asked for")
     NOT_COUNTED = Because("not_counted", "no record has the counts")
-    NOT_MEASURED = Because("not_measured", "no record of it")
+    NOT_MEASURED = Because("not_measured", "no record has the measurement")
     NOT_BUILT = Because("not_built", "the zoo does not build it")
-    PROCEDURE = Because("procedure", "of several passes an image")
+    PROCEDURE = Because("procedure", "it takes several passes per image")
     NEEDS_CUDA_DEVICE = Because("needs_cuda_device", "needs a CUDA device")
     NEEDS_CPU_DEVICE = Because("needs_cpu_device", "needs records of a CPU")
 
     # Of figures, by what the machine tells
     NO_PEAK_FROM_KERNEL = Because(
         "no_peak_from_kernel",
-        "the kernel keeps no peak here",
-        "use Linux; in a container, one that leaves /proc writable",
+        "the kernel keeps no resettable memory peak here",
+        "use Linux; in a container, make /proc writable",
         "the kernel keeps no peak that can be reset (/proc/self/clear_refs)",
     )
     RAPL_ABSENT = Because(
         "rapl_absent",
-        "this machine shows no energy counters of its CPU",
-        "measure on the machine itself, under Linux with the module intel_rapl_msr",
-        "the kernel shows no energy counters, as in most virtual machines",
+        "this machine exposes no CPU energy counters",
+        "measure on bare metal, under Linux with the module intel_rapl_msr",
+        "the kernel exposes no energy counters, as in most virtual machines",
     )
     RAPL_NO_PERMISSION = Because(
         "rapl_no_permission",
-        "the CPU's energy counters are for root only here",
+        "only root may read the CPU's energy counters here",
         "sudo chmod o+r /sys/class/powercap/intel-rapl:*/energy_uj",
         "only root may read the energy counters",
     )
     NVML_BINDING_MISSING = Because(
         "nvml_binding_missing",
-        "nvidia-ml-py, NVIDIA's binding, is not installed",
+        "nvidia-ml-py, NVIDIA's Python binding, is not installed",
         "pip install nvidia-ml-py",
-        "the driver cannot be asked",
+        "the driver cannot be queried",
     )
     NVML_LIBRARY_MISSING = Because(
         "nvml_library_missing",
-        "NVIDIA's library libnvidia-ml is not there or does not load",
-        "with an NVIDIA card, install its driver; in a container, start it with --gpus all",
+        "NVIDIA's library libnvidia-ml is missing or does not load",
+        "if the machine has an NVIDIA card, install its driver; start containers with --gpus all",
         "there is no NVIDIA driver here",
     )
     NVML_TRANSIENT = Because(
         "nvml_transient",
-        "the driver did not answer, nor when asked three times again",
-        "see whether nvidia-smi does; restart the machine if not",
-        "the NVIDIA driver does not answer",
+        "the driver did not respond, even after three more tries",
+        "check that nvidia-smi responds; if not, restart the machine",
+        "the NVIDIA driver does not respond",
     )
     NO_CARD = Because(
         "no_card",
         "the driver shows no card",
-        "see whether nvidia-smi lists one; in a container, start it with --gpus all",
+        "check that nvidia-smi lists one; start containers with --gpus all",
         "the NVIDIA driver runs but shows no card",
     )
     DRIVER_NOT_LOADED = Because(
@@ -215,51 +223,51 @@ class Reason(_Code):
     )
     DRIVER_LIBRARY_MISMATCH = Because(
         "driver_library_mismatch",
-        "NVIDIA's driver and library are of different versions: restart the machine",
+        "the versions of NVIDIA's driver and library do not match; restart the machine",
         "restart the machine",
-        "the NVIDIA driver was updated and its old version still runs",
+        "the NVIDIA driver was updated, but the old version is still loaded",
     )
     DRIVER_TOO_OLD = Because(
         "driver_too_old",
-        "NVIDIA's driver is too old for it",
-        "install a newer one",
-        "the NVIDIA driver is too old to be asked",
+        "NVIDIA's driver is too old to report it",
+        "install a newer driver",
+        "the NVIDIA driver is too old to be queried",
     )
     NO_PERMISSION = Because(
         "no_permission",
-        "the driver does not permit to ask",
+        "the driver denies access",
         "ask for access to /dev/nvidia*",
-        "the NVIDIA driver refuses this user",
+        "the NVIDIA driver denies this user access",
     )
     NOT_SUPPORTED = Because(
         "not_supported",
         "the device does not offer it",
-        "time and memory do not need it",
-        "the card has no power sensor that its driver would read",
+        "nothing; time and memory are measured without it",
+        "the card has no power sensor that its driver can read",
     )
-    NOT_TOLD_BY_PROCESS = Because("not_told_by_process", "the driver does not tell it by process")
+    NOT_TOLD_BY_PROCESS = Because(
+        "not_told_by_process", "the driver does not report it per process"
+    )
     MIG = Because(
         "mig",
-        "the card is cut into slices (MIG) and tells the power of the whole alone",
-        "use a card that is not cut",
-        "the card is cut into slices (MIG) and its power is that of all of them",
+        "the card is partitioned (MIG) and reports power only as a whole",
+        "use a card that is not partitioned",
+        "the card is partitioned (MIG), and its power is that of all partitions",
     )
 
     # Of figures, by what the sensors gave
     CONTENDED = Because(
-        "contended", "another process was on the card (--allow-shared measures all the same)"
+        "contended", "another process used the card (--allow-shared measures anyway)"
     )
-    WINDOW_TOO_SHORT = Because("window_too_short", "too few seconds of load to tell")
+    WINDOW_TOO_SHORT = Because("window_too_short", "the load was too short to measure")
     WINDOW_NOT_COVERED = Because(
-        "window_not_covered", "samples do not reach both ends of the seconds that count"
+        "window_not_covered", "the samples do not cover the whole measurement window"
     )
     SAMPLER_STARVED = Because("sampler_starved", "samples were too far apart")
-    NO_VALID_SAMPLES = Because("no_valid_samples", "the sensor gave no power above zero")
+    NO_VALID_SAMPLES = Because("no_valid_samples", "the sensor reported no power above zero")
     COUNTER_STUCK = Because("counter_stuck", "the energy counter hardly moved")
     COUNTER_RESET = Because("counter_reset", "the energy counter went backwards")
-    IDLE_NOT_QUIET = Because(
-        "idle_not_quiet", "the device was not at rest when idle power was measured"
-    )
+    IDLE_NOT_QUIET = Because("idle_not_quiet", "the device was busy when idle power was measured")
 
     @classmethod
     def _missing_(cls, value: object) -> Reason | None:
@@ -274,11 +282,11 @@ class Flag(_Code):
 
     CI_NOT_MET = Warns(
         "ci_not_met",
-        "the interval is wider than asked",
-        "give it more time (--budget) or quiet the machine",
+        "the confidence interval is wider than the target",
+        "raise --budget, or stop other programs",
         is_flaw=True,
     )
-    NOT_REPEATABLE = Warns("not_repeatable", "the medians of several processes lie far apart")
+    NOT_REPEATABLE = Warns("not_repeatable", "the medians of several processes differ widely")
     WARMUP_NOT_STEADY = Warns("warmup_not_steady", "times were still drifting when warm-up ended")
     CPU_CONTENDED = Warns(
         "cpu_contended",
@@ -289,7 +297,7 @@ class Flag(_Code):
     )
     CPU_STOLEN = Warns(
         "cpu_stolen",
-        "the host gave more than 2 % of this virtual machine's processor time to others",
+        "the host gave more than 2 % of this virtual machine's CPU time to others",
     )
     CONTENDED = Warns(
         "contended",
@@ -301,62 +309,62 @@ class Flag(_Code):
     EXCLUSIVITY_UNKNOWN = Warns(
         "exclusivity_unknown",
         "the driver does not say whether other programs used the card",
-        "see that nobody does",
+        "make sure that none does",
     )
     DRAWS_DISPLAY = Warns(
         "draws_display",
-        "the card drew a display as well: what that takes is in the figures",
-        "a card without a display",
+        "the card also drew a display, and the figures include that work",
+        "use a card without a display",
     )
     LAUNCH_BOUND = Warns(
         "launch_bound",
-        "the card was at work in less than 80 % of a call: the time is that of launching operators "
-        "one by one, and ranks networks by their number",
+        "the card was busy for less than 80 % of a call: the time is that of launching operators "
+        "one by one and ranks networks by their number of operators",
         "--cuda-graph or a larger batch shows the card's own speed, as graph_latency_ms does",
     )
     CODE_UNHASHED = Warns(
         "code_unhashed",
-        "the network loaded modules of yours that its hash does not cover: other code would be "
-        "taken for the same network",
+        "the network loaded modules of yours that its hash does not cover: changed code would "
+        "pass for the same network",
         "import them by name",
     )
     LOAD_RANDOM = Warns(
         "load_random",
-        "detections were made of random numbers: how many there are, and what they take, is no "
-        "trained network's",
-        "--weights and --images",
+        "detections come from random numbers: their number and cost are not those of a trained "
+        "network",
+        "give --weights and --images",
     )
     ENGINE_DIFFERS = Warns(
         "engine_differs",
-        "the engine computes something else than eager does in fp32: a number is off by more than "
-        "a thousandth of the largest, or fewer than 99 % of the detections are the same",
+        "the engine's output differs from eager's in fp32: a value is off by more than a "
+        "thousandth of the largest, or fewer than 99 % of the detections match",
         is_flaw=True,
     )
-    LOSS_NOT_FINITE = Warns("loss_not_finite", "the loss was no number any more")
+    LOSS_NOT_FINITE = Warns("loss_not_finite", "the loss was no longer finite")
     POWER_CAPPED = Warns(
         "power_capped",
-        "the card held its clocks down to stay within its power limit, as heavy load makes it",
+        "the card lowered its clocks to stay within its power limit, as it does under heavy load",
     )
     THROTTLED = Warns(
         "throttled",
-        "heat or the supply held the card's clocks down, not to be compared",
-        "let it cool; check its power and cooling",
+        "heat or the power supply lowered the card's clocks; do not compare these figures",
+        "let the card cool; check its power and cooling",
         is_flaw=True,
     )
     CLOCK_DRIFT = Warns(
         "clock_drift",
         "the card's clock moved by more than 5 %",
-        "lock its clocks: archbench doctor says how",
+        "lock its clocks: archbench doctor shows how",
     )
     HOT_START = Warns("hot_start", "the card was still warming up")
     POLL_RATE_REDUCED = Warns(
-        "poll_rate_reduced", "the power sensor failed too often and was asked less often"
+        "poll_rate_reduced", "the power sensor failed too often and was polled less often"
     )
-    SAMPLER_GAP = Warns("sampler_gap", "samples of power were far apart somewhere")
+    SAMPLER_GAP = Warns("sampler_gap", "there was a gap in the power samples")
     COUNTER_POWER_DISAGREE = Warns(
         "counter_power_disagree",
-        "the energy counter and the sensor are more than 5 % apart: energy_source says whose the "
-        "figure is",
+        "the energy counter and the power sensor differ by more than 5 %; energy_source names the "
+        "one used",
     )
 
     @classmethod

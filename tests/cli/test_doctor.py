@@ -234,7 +234,7 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "no",
         "no power sensor",
     ),
-    "slices": ({"cards__0__power__why_not": "mig"}, "energy of the card", "no", "slices"),
+    "slices": ({"cards__0__power__why_not": "mig"}, "energy of the card", "no", "partitioned"),
     "a module's power": (
         {"cards__0__power__power_scope": "module"},
         "energy of the card",

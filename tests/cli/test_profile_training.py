@@ -89,7 +89,7 @@ def test_the_page_says_that_it_is_a_step(
     assert "training memory, predicted" in out
     assert "loss: cross-entropy" in out
     assert (
-        "no figure of a training step (training): roofline bound, layers, roofline bound, all, "
+        "not available for training steps (training): roofline bound, layers, roofline bound, all, "
         "layers' bound / forward" in out
     )
 

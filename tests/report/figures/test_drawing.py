@@ -166,7 +166,7 @@ def test_a_panel_without_data_says_why(record: Make) -> None:
     figure = draw(of([record(gpu=False)]))
     for axes in figure.axes[2:]:
         assert [" ".join(text.get_text().split()) for text in axes.texts] == [
-            "energy: no figure of a CPU device (cpu_device)"
+            "energy: not available on a CPU (cpu_device)"
         ]
     assert len(boxes(figure.axes[0])) == 1
 

@@ -137,14 +137,14 @@ def test_of_two_devices_with_as_many_points_the_last_used_is_drawn(record: Make)
 def test_missing_energy_says_why(record: Make) -> None:
     plot = coco([record(energy_j=1.9), record("vovnet57", flags=("ci_not_met",))])
     assert values(plot, 2).keys() == {"VoVNet-39"}
-    assert "Without energy: VoVNet-57 (no figure of a CPU device (cpu_device))." in said(plot)
+    assert "Without energy: VoVNet-57 (not available on a CPU (cpu_device))." in said(plot)
     assert "Flags: ci_not_met (1 of 2)." in said(plot)
 
 
 def test_a_panel_without_points_says_why(record: Make) -> None:
     plot = coco([record(gpu=False)])
     assert [panel.empty for panel in plot.panels[2:]] == [
-        "energy: no figure of a CPU device (cpu_device)"
+        "energy: not available on a CPU (cpu_device)"
     ] * 2
 
 
