@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from archbench.report.page.page import Picture
 
 DEFAULT_OUT = Path("report.html")
+APPENDIX = Path("appendix")
+WRITTEN = (".html", ".md", ".tex")
+"""Endings that a file's name may have."""
 ELSEWHERE = {
     "layers": "it is of counted layers, not of records: archbench plot layers",
     "layer-io": "it is of counted layers, not of records: archbench plot layer-io",
@@ -44,6 +47,14 @@ def report(
         bool,
         typer.Option("--all", help="Give every record a row of its own, repeats too."),
     ] = False,
+    as_appendix: Annotated[
+        bool,
+        typer.Option(
+            "--appendix",
+            help="Write the artifact appendix instead, as appendix.md and appendix.tex: hardware, "
+            "versions, protocol, tolerances, results, commands.",
+        ),
+    ] = False,
     plugin: Plugins = None,
 ) -> None:
     """Write one HTML page of all records: a summary, a table, a plot of any two columns, and the
@@ -64,13 +75,29 @@ def report(
         asked = results or [DEFAULT_FOLDER]
         folders, instead = ", ".join(map(str, asked)), instead_of(asked[0])
         raise UsageError(f"no records in {folders}, and a report is of records{instead}")
+    time = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
+    if as_appendix:
+        _write_appendix(records, time, out)
+        return
     from archbench.report.page.page import Contents, page
 
     pictures, missing = ([], {}) if no_figures else _figures(records)
-    time = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
     contents = Contents(records, pictures, missing, time, __version__, is_whole=every)
     _write(page(contents), out)
     print(visible(str(out)))
+
+
+def _write_appendix(records: Sequence[Record], time: str, out: Path) -> None:
+    """Write the appendix in both forms beside each other, and name the files."""
+    from archbench.report.page.appendix import latex, markdown, sections
+
+    content = sections(records, time, __version__)
+    base = APPENDIX if out == DEFAULT_OUT else out
+    stem = base.stem if base.suffix in WRITTEN else base.name
+    for ending, text in ((".md", markdown(content)), (".tex", latex(content))):
+        file = base.with_name(stem + ending)
+        _write(text, file)
+        print(visible(str(file)))
 
 
 def _write(text: str, out: Path) -> None:

@@ -78,6 +78,17 @@ def test_figures_are_drawn_from_the_records_and_the_others_say_why(
     )
 
 
+def test_the_appendix_is_written_in_both_forms(
+    results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "artifact.tex"
+    assert run(["report", "--results", str(results), "--appendix", "--out", str(out)]) == 0
+    written = [out.with_suffix(".md"), out]
+    assert capsys.readouterr().out.split() == [str(file) for file in written]
+    assert written[0].read_text(encoding="utf-8").startswith("# Artifact appendix\n")
+    assert written[1].read_text(encoding="utf-8").startswith(r"\section*{Artifact appendix}")
+
+
 def test_no_records_is_one_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -15,7 +15,7 @@ from statistics import fmean
 from typing import Literal
 
 from archbench.engine_names import EAGER
-from archbench.papers.claims import Claim, Pair
+from archbench.papers.claims import Claim, Pair, claims_of
 from archbench.papers.suites import suites
 from archbench.reasons import Flag, Reason
 from archbench.report.data.configurations import (
@@ -146,6 +146,13 @@ class Estimates:
         ]
         flaws = (flaw for estimate in estimates if estimate for flaw in estimate.flaws)
         return list(dict.fromkeys(flaws))
+
+
+def verdicts_of(evidence: Evidence) -> list[Verdict]:
+    """Judge all claims of the papers."""
+    chosen = claims_of(None)
+    estimates = Estimates(evidence, chosen)
+    return [judge(claim, estimates) for claim in chosen]
 
 
 def judge(claim: Claim, estimates: Estimates) -> Verdict:

@@ -20,11 +20,10 @@ from markupsafe import Markup
 
 from archbench.engine_names import EAGER
 from archbench.escaping import visible
-from archbench.papers.claims import claims_of
 from archbench.papers.suites import ALL, Suite, suites
 from archbench.reasons import Status
 from archbench.records import Record
-from archbench.report.data.claims import Estimates, Verdict, judge
+from archbench.report.data.claims import Verdict, verdicts_of
 from archbench.report.data.comparable import COUNTED_ONLY
 from archbench.report.data.configurations import Configuration, alone
 from archbench.report.data.evidence import Evidence
@@ -107,7 +106,7 @@ def page(contents: Contents) -> str:
     evidence, in_eager = Evidence(contents.records), Evidence(contents.records, EAGER)
     shown = _in_order(alone(evidence.setups) if contents.is_whole else evidence.configurations)
     rows = sheet(shown)
-    verdicts = _verdicts(in_eager)
+    verdicts = verdicts_of(in_eager)
     scripts = [_file(name) for name in SCRIPTS]
     return (
         _templates()
@@ -237,12 +236,6 @@ def _paper(suite: Suite, evidence: Evidence) -> Paper | None:
         return None
     first, *others = reproduce.tables(reproduction, width=None)
     return Paper(first.title, ours, len(lines), [replace(first, title=""), *others])
-
-
-def _verdicts(evidence: Evidence) -> list[Verdict]:
-    chosen = claims_of(None)
-    estimates = Estimates(evidence, chosen)
-    return [judge(claim, estimates) for claim in chosen]
 
 
 def _claims(verdicts: Sequence[Verdict]) -> Claims:

@@ -86,13 +86,13 @@ class Table:
             return "| " + " | ".join(_markdown_cell(cell) for cell in cells) + " |"
 
         marks = ["---:" if column.align == "right" else "---" for column in self.columns]
-        lines = [f"**{_markdown(self.title)}**", ""] if self.title else []
+        lines = [f"**{markdown_text(self.title)}**", ""] if self.title else []
         lines += [
             row([column.heading for column in self.columns]),
             row(marks),
             *(row(cells) for cells in self.rows if cells),
         ]
-        notes = (line for note in self.notes for line in ("", _markdown(note)))
+        notes = (line for note in self.notes for line in ("", markdown_text(note)))
         return "\n".join([*lines, *notes]) + "\n"
 
     def latex(self) -> str:
@@ -101,14 +101,14 @@ class Table:
         """
 
         def row(cells: Sequence[str]) -> str:
-            texts = (_latex(one_line(cell)) for cell in cells)
+            texts = (latex_text(one_line(cell)) for cell in cells)
             return " & ".join(texts) + r" \\"
 
         sides = "".join("r" if column.align == "right" else "l" for column in self.columns)
         lines = [
             r"\begin{table}",
             r"\centering",
-            *([rf"\caption{{{_latex(self.title)}}}"] if self.title else []),
+            *([rf"\caption{{{latex_text(self.title)}}}"] if self.title else []),
         ]
         lines += [
             rf"\begin{{tabular}}{{{sides}}}",
@@ -121,7 +121,7 @@ class Table:
             "\n".join(
                 [
                     *lines,
-                    *(rf"\par {{\footnotesize {_latex(note)}}}" for note in self.notes),
+                    *(rf"\par {{\footnotesize {latex_text(note)}}}" for note in self.notes),
                     r"\end{table}",
                 ]
             )
@@ -210,17 +210,17 @@ def one_line(text: str) -> str:
     return text.replace("-\n", "-").replace("\n", " ")
 
 
-def _markdown(text: str) -> str:
+def markdown_text(text: str) -> str:
     """A text as Markdown has it where a tag or an entity of HTML would begin."""
     return TAG.sub("&lt;", ENTITY.sub("&amp;", text))
 
 
 def _markdown_cell(text: str) -> str:
     # A backslash before a pipe would itself be escaped by the pipe's.
-    return PIPE.sub(r"\1\1\|", _markdown(one_line(text)))
+    return PIPE.sub(r"\1\1\|", markdown_text(one_line(text)))
 
 
-def _latex(text: str) -> str:
+def latex_text(text: str) -> str:
     """A text as LaTeX has it, the spaces before it as a space of its own."""
     bare = text.lstrip(" ")
     return (r"\quad " if bare != text and bare else "") + bare.translate(LATEX)

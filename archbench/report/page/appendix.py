@@ -1,0 +1,194 @@
+"""The artifact appendix that reviewers ask for: hardware, versions, how it was measured, what
+agrees with it, what came out, and the commands that make it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import TypeAlias
+
+from archbench.engine_names import EAGER
+from archbench.escaping import visible
+from archbench.papers.accuracies import DATASET
+from archbench.records import Record
+from archbench.report.data.claims import verdicts_of
+from archbench.report.data.comparable import COUNTED_ONLY
+from archbench.report.data.configurations import REPEATABLE, Configuration
+from archbench.report.data.evidence import Evidence
+from archbench.report.data.statistics import apart
+from archbench.report.page.devices import DeviceCard, device_cards
+from archbench.report.page.summary import summary
+from archbench.report.tables.deciding import whole_time
+from archbench.report.tables.table import (
+    MISSING,
+    Column,
+    Table,
+    latex_text,
+    markdown_text,
+)
+
+TITLE = "Artifact appendix"
+VIEWS = ("archbench compare", "archbench claims", "archbench report")
+AGREEMENT = (
+    "Counts (parameters, multiply-adds, memory access cost, peak of activations) are exact: "
+    "another run gives the same numbers. A time is a median; its range is the 95 % interval, or "
+    "of several processes the range of their medians. Two times differ where their ranges do not "
+    f"overlap and they are more than {REPEATABLE:.0%} apart; otherwise they agree. Times of "
+    "another device are not to be compared."
+)
+SPREAD_COLUMNS = (
+    Column("measured on", "left"),
+    Column("networks"),
+    Column("95 % interval, half"),
+    Column("the widest"),
+    Column("in several processes"),
+    Column("their medians apart"),
+    Column("the furthest"),
+    Column("flagged with a flaw"),
+)
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Names with their values."""
+
+    title: str
+    rows: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True)
+class Commands:
+    """Lines to be typed."""
+
+    lines: Sequence[str]
+
+
+Part: TypeAlias = str | Facts | Commands | Table
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands below it."""
+
+    title: str
+    parts: Sequence[Part] = field(default_factory=tuple)
+
+
+def sections(records: Sequence[Record], time: str, version: str) -> list[Section]:
+    """Give the appendix of records, made at a time by a version of archbench."""
+    evidence = Evidence(records)
+    measured = {name: each for name, each in evidence.setups.items() if name != COUNTED_ONLY}
+    cards = device_cards(measured)
+    networks = len({record.spec for record in records})
+    made = (
+        f"Made {time} by archbench {version} from {len(records):,} records of {networks:,} "
+        "networks. Inputs and weights are told below, under how it was measured."
+    )
+    results = summary(
+        evidence.setups, evidence.configurations, verdicts_of(Evidence(records, EAGER))
+    )
+    return [
+        Section(TITLE, [made, results.devices]),
+        Section("Hardware and versions", [_facts(card, "environment") for card in cards]),
+        Section("How it was measured", [_facts(card, "protocol") for card in cards]),
+        Section("What agrees with it", [AGREEMENT, _spreads(evidence.configurations)]),
+        Section("What came out", _results(results.frontiers, results.claims)),
+        Section("Commands", _commands(evidence.setups)),
+    ]
+
+
+def markdown(content: Sequence[Section]) -> str:
+    """Give an appendix as Markdown."""
+    blocks: list[str] = []
+    for place, section in enumerate(content):
+        blocks.append(f"{'##' if place else '#'} {markdown_text(section.title)}")
+        blocks += map(_as_markdown, section.parts)
+    return "\n\n".join(block.strip("\n") for block in blocks) + "\n"
+
+
+def latex(content: Sequence[Section]) -> str:
+    """Give an appendix as LaTeX, for any document class and without a package."""
+    blocks: list[str] = []
+    for place, section in enumerate(content):
+        blocks.append(rf"\{'subsection' if place else 'section'}*{{{latex_text(section.title)}}}")
+        blocks += map(_as_latex, section.parts)
+    return "\n\n".join(block.strip("\n") for block in blocks) + "\n"
+
+
+def _facts(card: DeviceCard, title: str) -> Facts:
+    rows = next((table.rows for table in card.tables if table.columns[0].heading == title), [])
+    return Facts(visible(card.name), rows)
+
+
+def _spreads(configurations: Sequence[Configuration]) -> Table:
+    """How far whole times are known and repeats lie apart, a row a setup."""
+    setups: dict[str, list[Configuration]] = {}
+    for each in configurations:
+        if whole_time(each):
+            setups.setdefault(each.setup, []).append(each)
+    return Table(SPREAD_COLUMNS, [[name, *_spread(each)] for name, each in setups.items()])
+
+
+def _spread(configurations: Sequence[Configuration]) -> list[str]:
+    times = [time for each in configurations if (time := whole_time(each)) and time.interval]
+    alone = [apart(list(time.interval or ())) / 2 for time in times if time.processes == 1]
+    repeated = [apart(list(time.interval or ())) for time in times if time.processes > 1]
+    flawed = sum(bool(time.flaws) for each in configurations if (time := whole_time(each)))
+    return [
+        f"{len(configurations):,}",
+        *_middle_and_most(alone),
+        f"{len(repeated):,}",
+        *_middle_and_most(repeated),
+        f"{flawed:,}",
+    ]
+
+
+def _middle_and_most(shares: Sequence[float]) -> list[str]:
+    return [f"{median(shares):.1%}", f"{max(shares):.1%}"] if shares else [MISSING, MISSING]
+
+
+def _results(frontiers: Sequence[Table], claims: Table) -> list[Part]:
+    titled = [
+        replace(table, title=f"Faster or more accurate on {DATASET} than any other: {table.title}")
+        for table in frontiers
+    ]
+    return [*titled, replace(claims, title="The papers' claims on cost")]
+
+
+def _commands(setups: Mapping[str, Sequence[Record]]) -> list[Part]:
+    parts: list[Part] = []
+    for name, records in setups.items():
+        commands = dict.fromkeys(visible(record.command()) for record in records)
+        parts += [f"{visible(name)}:", Commands(list(commands))]
+    return [*parts, "What they made is shown by:", Commands(VIEWS)]
+
+
+def _as_markdown(part: Part) -> str:
+    if isinstance(part, Table):
+        return part.markdown()
+    if isinstance(part, Facts):
+        lines = [f"- {markdown_text(name)}: {markdown_text(value)}" for name, value in part.rows]
+        return "\n".join([f"**{markdown_text(part.title)}**", "", *lines])
+    if isinstance(part, Commands):
+        return "\n".join(["```sh", *part.lines, "```"])
+    return markdown_text(part)
+
+
+def _as_latex(part: Part) -> str:
+    if isinstance(part, Table):
+        return part.latex()
+    if isinstance(part, Facts):
+        lines = [rf"\item[{{{latex_text(name)}}}] {latex_text(value)}" for name, value in part.rows]
+        listed = [r"\begin{description}", *lines, r"\end{description}"] if lines else []
+        return "\n".join([rf"\paragraph*{{{latex_text(part.title)}}}", *listed])
+    if isinstance(part, Commands):
+        # Fonts may make a dash of two hyphens and curl a quote, which a shell then does not read.
+        lines = [
+            latex_text(line).replace("-", "{-}").replace("'", r"\textquotesingle{}")
+            for line in part.lines
+        ]
+        body = " \\\\\n".join(lines)
+        return f"\\begin{{flushleft}}\\footnotesize\\ttfamily\n{body}\n\\end{{flushleft}}"
+    return latex_text(part)

@@ -1,0 +1,82 @@
+"""The artifact appendix: what it tells, and that no text of a record is taken for markup."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from archbench.reasons import Flag
+from archbench.records import Metric, Record
+from archbench.report.page.appendix import latex, markdown, sections
+from archbench.spec import Spec
+
+EVIL = r"\input{/etc/passwd} $x$ % & <script> it's `x`"
+
+
+def timed(record: Callable[..., Record], ms: float, half: float, day: int) -> Record:
+    spread = {"ci95": [ms - half, ms + half]}
+    times = {"latency_ms": Metric(ms, "ms", spread=spread)}
+    return record("snet49", "thundernet320", measured=times, day=day)
+
+
+def test_it_tells_hardware_protocol_tolerances_results_and_commands(
+    record: Callable[..., Record],
+) -> None:
+    text = markdown(sections([record()], "today", "9.9"))
+    headings = [line for line in text.splitlines() if line.startswith("#")]
+    assert headings == [
+        "# Artifact appendix",
+        "## Hardware and versions",
+        "## How it was measured",
+        "## What agrees with it",
+        "## What came out",
+        "## Commands",
+    ]
+    assert "Made today by archbench 9.9 from 1 records of 1 networks." in text
+    assert "\n- device name: Example GPU\n" in text
+    assert "\n- precision: fp32\n" in text
+    assert "more than 3% apart" in text
+    command = "archbench profile vovnet39 --detector refinedet --size 320x320 --classes 80"
+    assert f"```sh\n{command}\n```" in text
+    assert "| vovnet |" in text
+
+
+def test_tolerances_are_those_of_the_records(record: Callable[..., Record]) -> None:
+    flawed = Metric(50.0, "ms", spread={"ci95": [49, 51]}, flags=(Flag.CI_NOT_MET,))
+    once = record("vovnet39", measured={"latency_ms": flawed})
+    repeats = [timed(record, ms, 0.1, day) for day, ms in enumerate((20.0, 21.0), 1)]
+    text = markdown(sections([once, *repeats], "today", "9.9"))
+    row = next(line for line in text.splitlines() if "| 2.0% |" in line)
+    cells = [cell.strip() for cell in row.strip("|").split("|")]
+    assert cells[1:] == ["2", "2.0%", "2.0%", "1", "4.9%", "4.9%", "1"]
+
+
+def test_what_was_only_counted_has_commands_and_no_hardware(
+    record: Callable[..., Record],
+) -> None:
+    counted = record(settings=None, measured={}, environment={})
+    text = markdown(sections([counted], "today", "9.9"))
+    hardware = text.partition("## Hardware and versions")[2].partition("## How")[0]
+    assert not hardware.strip()
+    assert "--no-measure" in text
+
+
+def test_no_text_is_taken_for_latex_and_commands_can_be_copied(
+    record: Callable[..., Record],
+) -> None:
+    usual = record()
+    evil = replace(
+        usual,
+        spec=Spec(EVIL, None, 224, 224, 1000),
+        environment={**usual.environment, "device_name": EVIL, EVIL: EVIL},
+        record_id="other",
+    )
+    text = latex(sections([evil], "today", "9.9"))
+    assert r"\input" not in text
+    assert text.count(r"\textbackslash{}input\{/etc/passwd\} \$x\$ \% \& \textless{}script") > 3
+    assert r"{-}{-}size 224x224" in text
+    assert r"\textquotesingle{}" in text
+    begun, ended = (text.count(rf"\{word}{{") for word in ("begin", "end"))
+    assert begun == ended > 3
+    depth = text.replace(r"\{", "").replace(r"\}", "")
+    assert depth.count("{") == depth.count("}")
