@@ -354,8 +354,8 @@ def test_what_is_not_comparable_is_refused_and_forced(
     ]
     assert run(arguments) == 2
     assert (
-        "nothing is comparable with vgg16, 224x224, batch 8, for this differs or is flagged: batch "
-        "(1, 8); input" in capsys.readouterr().err
+        "nothing is comparable with vgg16, 224x224, batch 8; differing or flagged: batch (1, 8); "
+        "input" in capsys.readouterr().err
     )
     assert run([*arguments, "--force"]) == 0
     assert "4.020!" in capsys.readouterr().out

@@ -116,7 +116,7 @@ def test_compare_has_a_table_an_engine_and_a_column_for_who_asks(
     out = capsys.readouterr().out
     assert "Example GPU, fp32, contiguous\n" in out
     assert "Example GPU, openvino, fp32, contiguous\n" in out
-    assert "compare --across engine sets them side by side" in " ".join(out.split())
+    assert "compare --across engine shows them side by side" in " ".join(out.split())
     run(["compare", "--csv", "--columns", "engine,engine_version,latency_ms"])
     rows = as_rows(capsys.readouterr().out)
     assert {(row["engine"], row["engine_version"]) for row in rows} == {

@@ -79,7 +79,7 @@ def test_the_table(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = " ".join(out.split())
     assert "forward: fitted on 10 networks of other families" in text
     assert "lie 0 % off (median), 0 % at the 90th percentile; the interval is x/÷ 1.00." in text
-    assert "Measure it: archbench profile resnet50 --size 224x224 --classes 1000 --quick" in text
+    assert "To measure: archbench profile resnet50 --size 224x224 --classes 1000 --quick" in text
     assert "measured\n" not in lines[2]
 
 

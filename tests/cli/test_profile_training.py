@@ -85,7 +85,7 @@ def test_the_page_says_that_it_is_a_step(
     )
     out = " ".join(capsys.readouterr().out.split())
     assert "training step" in out
-    assert "Counts are of the forward pass alone. The training memory is of a whole step" in out
+    assert "Counts cover the forward pass only. Training memory covers a whole step" in out
     assert "training memory, predicted" in out
     assert "loss: cross-entropy" in out
     assert (

@@ -180,9 +180,9 @@ def _remarks(selection: Selection) -> list[str]:
         value_of(each, word) for each in selection.of.values() for word in FIGURES
     ]
     return [
-        f"Forward pass alone (protocol model). Knee: the smallest batch with {100 * SHARE:.0f} % "
-        "of the images a second that any of its line has; of inputs, of the pixels a second. Where "
-        "it is the last point, more may do better.",
+        f"Forward pass only (protocol model). Knee: the smallest batch with {100 * SHARE:.0f} % "
+        "of the highest throughput on its line, in images/s; for inputs, in pixels/s. If it is "
+        "the last point, a larger one may do better.",
         *bars_remark(values, selection),
         *left_out(selection),
         *flags_remark(selection, FIGURES),

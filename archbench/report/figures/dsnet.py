@@ -60,9 +60,9 @@ def training_cost(material: Material) -> Plots:
     panels = tuple(_panel(sources, metric, AXES[word], base) for metric, word in words.items())
     remarks = ["ImageNet, 224x224, SGD with momentum."]
     if "paper" in sources:
-        remarks.append("The paper's figures are of batch 32 a card, and of its own cards.")
+        remarks.append("The paper's figures are for batch 32 per card, on its own cards.")
     if selection:
-        remarks.append(f"Ours are of batch {next(iter(selection.of)).batch}.")
+        remarks.append(f"Ours are for batch {next(iter(selection.of)).batch}.")
         if PREDICTED in words.values():
             remarks.append(
                 "Our memory is predicted, the least that a step must hold: this device has none of "

@@ -23,7 +23,10 @@ MOST_RATIO = 5.0
 compared.
 """
 MOST_A_PANEL, MOST_NETWORKS = 8, 32
-BARS = "Error bars: 95 % interval of the median, or the range of the medians of several processes."
+BARS = (
+    "Error bars: 95 % confidence interval of the median, or the range of the medians of several "
+    "processes."
+)
 WHY_NOT = (
     "no network has records of two engines; archbench sweep vovnet/table4 --engine eager --engine "
     "onnxruntime makes some"
@@ -109,9 +112,9 @@ def _group(column: str) -> str:
 def _remarks(
     table: Across, shown: Shown, names: dict[Spec, str], others: Sequence[Across]
 ) -> Iterator[str]:
-    yield "Whole call: the forward pass in the engine and our postprocessing, if there is any."
+    yield "Whole call: the forward pass in the engine plus our postprocessing, if any."
     if any("int8" in column for column in table.columns):
-        yield "Of int8 the time alone is meant, not what it detects."
+        yield "For int8 only the time is meaningful, not the detections."
     bars = [(row, column) for row in shown.rows for column in row.ranked]
     if any(value_of(row.configurations[column], row.word).interval for row, column in bars):
         yield BARS
@@ -145,7 +148,7 @@ def _left_out(
         yield f"Left out, the slowest: {shown.too_many} networks."
     alone = sum(len(row.ranked) == 1 for row in table.rows)
     if alone:
-        yield f"Left out, of one engine alone: {alone} network{'s' * (alone != 1)}."
+        yield f"Left out, measured in one engine only: {alone} network{'s' * (alone != 1)}."
     if others:
         elsewhere = "; ".join(f"{len(_both(other))} on {other.setup}" for other in others)
-        yield f"Left out, of other devices or settings: {elsewhere}."
+        yield f"Left out, from other devices or settings: {elsewhere}."

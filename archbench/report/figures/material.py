@@ -201,7 +201,7 @@ def bars_remark(values: Iterable[Value], selection: Selection) -> list[str]:
         return []
     is_repeated = any(len(configuration.records) > 1 for configuration in selection.of.values())
     return [
-        "Error bars: 95 % interval of the median"
+        "Error bars: 95 % confidence interval of the median"
         + (", or the range of the medians of several processes." if is_repeated else ".")
     ]
 
@@ -211,7 +211,7 @@ def left_out(selection: Selection) -> list[str]:
     if not selection.elsewhere:
         return []
     return [
-        "Left out, of other devices or settings: "
+        "Left out, from other devices or settings: "
         f"{'; '.join(f'{count} on {name}' for name, count in selection.elsewhere.items())}."
     ]
 

@@ -99,9 +99,8 @@ def _below_roofs(chosen: Sequence[Configuration], kinds: Mapping[str, str]) -> l
 def _roofline_remarks(selection: Selection) -> list[str]:
     rates = (value_of(configuration, "flops_per_s") for configuration in selection.of.values())
     return [
-        "Roofs: what the device did at best in probes of its own; bytes: inputs, weights and "
-        "outputs of every operator. A network's time is"
-        " of its forward pass (protocol model).",
+        "Roofs: the device's best in separate probes; bytes: inputs, weights and outputs of every "
+        "operator. A network's time is that of its forward pass (protocol model).",
         *bars_remark(rates, selection),
         *left_out(selection),
         *flags_remark(selection, ["flops_per_s"]),
@@ -136,7 +135,7 @@ def explains(material: Material) -> Plots:
     others = sum(map(len, groups.values())) - len(chosen)
     if others:
         remarks.append(
-            f"Left out, of other devices, settings, modes or batches: {others} configurations."
+            f"Left out, from other devices, settings, modes or batches: {others} configurations."
         )
     call = "training steps" if mode == "train" else f"batch {batch}"
     title, where = "What explains time and energy", f"measured on {setup}, {call}"
@@ -167,10 +166,10 @@ def _explains_remarks(
     counts = " and ".join(str(explanation.n) for explanation in explained.values())
     return [
         "Rho: Spearman's rank correlation, and its 95 % interval over resamples of "
-        f"{counts} networks. Forward pass alone (protocol model); axes are logarithmic.",
+        f"{counts} networks. Forward pass only (protocol model); axes are logarithmic.",
         f"Inputs: {_inputs(chosen)}: figures that grow with the input agree the more, "
         "the more the inputs differ.",
-        "Flawed figures, such as ci_not_met, are among them: there are too few others."
+        "Flawed figures, such as ci_not_met, are included: there are too few others."
         if with_flawed
         else "Flawed figures are left out.",
     ]

@@ -106,7 +106,7 @@ def _measured(material: Material) -> Plots:
             )
         ]
     if all(word not in MEASURED for word in words):
-        where, remarks = "counted", ["Repeats of one configuration are one point."]
+        where, remarks = "counted", ["Repeats of a configuration are one point."]
         candidates = list({candidate.label: candidate for candidate in candidates}.values())
     else:
         eager = {each.setup for each in material.configurations if each.is_eager}
@@ -137,17 +137,17 @@ def _of_one_call(
     if group not in TELL_CALLS:
         where += f", {call}"
         candidates = [candidate for candidate in candidates if candidate.call == call]
-    remarks = ["Repeats of one configuration are one point."]
+    remarks = ["Repeats of a configuration are one point."]
     if any(value.interval for candidate in candidates for value in (candidate.x, candidate.y)):
         remarks.append(
-            "Error bars: 95 % interval of the median, or the range of the medians of several "
-            "processes."
+            "Error bars: 95 % confidence interval of the median, or the range of the medians of "
+            "several processes."
         )
     others = "; ".join(f"{count} of {name}" for name, count in setups.items() if name not in where)
     if others:
         asked = "engine" if len(engines) > 1 and group != "engine" else "device"
         remarks.append(
-            f"Left out, of other devices or settings: {others}; --group {asked} shows them "
+            f"Left out, from other devices or settings: {others}; --group {asked} shows them "
             "together."
         )
     if other_calls and group not in TELL_CALLS:

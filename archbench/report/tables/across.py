@@ -34,8 +34,8 @@ COLUMNS = (
 )
 FLAWED = "*"
 RULE = (
-    f"tie: within {100 * TIE:.0f} %, unless the ranges of several processes lie apart; or ranges "
-    "that overlap."
+    f"tie: within {100 * TIE:.0f} %, unless the ranges of several processes do not overlap; or "
+    "overlapping ranges."
 )
 
 
@@ -126,11 +126,11 @@ def _notes(found: Across) -> Iterator[str]:
     means = [(column, mean) for column in found.columns[1:] if (mean := found.mean_ratio(column))]
     if means:
         told = ", ".join(f"{column} {ratio:.2f} (of {count})" for column, (ratio, count) in means)
-        yield f"Over {found.reference}, geometric means of the networks that both have: {told}."
+        yield f"Over {found.reference}, geometric means over the networks that both have: {told}."
     names = short_names(row.spec for row in found.rows)
     forward = [names[row.spec] for row in found.rows if row.word == "latency_ms"]
     if forward and found.is_of_whole:
-        yield f"The forward pass alone, since nothing is postprocessed: {'; '.join(forward)}."
+        yield f"Forward pass only (no postprocessing): {'; '.join(forward)}."
     flags: dict[str, dict[str, None]] = {}
     for row in found.rows:
         for column, estimate in row.estimates.items():

@@ -19,9 +19,9 @@ from archbench.spec import UsageError
 DEFAULT_COLUMNS = ("params", "macs", "latency_ms")
 FORCED = "!"
 RULE = (
-    "x: times the baseline's. less, more: the ranges (of the processes' medians, or the 95 % "
-    "interval of the only one's) do not "
-    f"overlap and the ratio is beyond {100 * REPEATABLE:.0f} %; else alike."
+    "x: times the baseline. less, more: the ranges (of the processes' medians, or a single "
+    "process's 95 % confidence interval) do not overlap and the ratio is beyond "
+    f"{100 * REPEATABLE:.0f} %; otherwise alike."
 )
 
 
@@ -43,8 +43,8 @@ def ratio_tables(records: Sequence[Record], baseline: Baseline, layout: Layout) 
     if refused and all(refused) and not baseline.is_forced:
         keys = "; ".join(dict.fromkeys(key for keys in refused for key in keys))
         raise UsageError(
-            f"nothing is comparable with {baseline.name}, for this differs or is flagged: {keys}; "
-            "--force shows it, marked"
+            f"nothing is comparable with {baseline.name}; differing or flagged: {keys}; --force "
+            "shows it, marked"
         )
     drawn = [
         _table(title, group, baseline, words, layout.width)

@@ -67,19 +67,19 @@ def reason(choice: Choice) -> list[str]:
     chosen, best = choice.chosen, choice.asked.best
     budget = " and ".join(bound_text(each, choice) for each in choice.asked.bounds) or "no budget"
     if chosen is None:
-        return [f"Nothing that was measured is within the budget: {budget}."]
+        return [f"No measured network is within the budget: {budget}."]
     said = [
         f"Choice: {chosen.name}, {heading_of(best, choice)} "
         f"{value_text(best, chosen)}: the best of {len(choice.within)} within {budget}."
     ]
     if choice.tied:
         names = "; ".join(f"{each.name} ({value_text(best, each)})" for each in choice.tied)
-        said.append(f"A tie by {heading_of(best, choice)}: it cannot be told from {names}.")
+        said.append(f"A tie by {heading_of(best, choice)}: indistinguishable from {names}.")
     if chosen.within == PERHAPS:
-        said.append("Perhaps not within the budget: the range of a figure reaches beyond it.")
+        said.append("Possibly over budget: the range of a figure reaches beyond it.")
     if chosen.flaws:
         remedies = "; ".join(f"{flaw}: {flaw.text}" for flaw in chosen.flaws)
-        said.append(f"Not called a win, its figures are flagged: {remedies}.")
+        said.append(f"Not a clear win: its figures are flagged: {remedies}.")
     return said
 
 
@@ -159,8 +159,10 @@ def _left_out(choice: Choice) -> list[str]:
     lacking = len(choice.measured) - len(choice.candidates)
     if lacking:
         names = " or ".join(heading_of(name, choice) for name in choice.asked.columns)
-        notes.append(f"Left out: {lacking} networks measured here without {names}.")
+        notes.append(f"Left out: {lacking} networks measured here that lack {names}.")
     if choice.others:
         elsewhere = "; ".join(f"{count} on {setup}" for setup, count in choice.others.items())
-        notes.append(f"Left out, measured otherwise: {elsewhere}. --device chooses.")
+        notes.append(
+            f"Left out, measured on other devices or settings: {elsewhere}. Choose with --device."
+        )
     return notes

@@ -45,10 +45,9 @@ COLUMNS = (
     "engine",
 )
 RULE = (
-    "holds: the whole range of ours is on the paper's side of equality (or of the number named); "
-    "fails: on the other; undecided: "
-    "across. Ranges: of the medians' 95 % intervals, or of several processes' medians; counts are "
-    "exact."
+    "holds: our whole range is on the paper's side of equality (or of the stated number); fails: "
+    "on the other side; undecided: on both. Ranges: 95 % confidence intervals of the medians, or "
+    "the medians of several processes; counts are exact."
 )
 
 
@@ -179,11 +178,11 @@ def _notes(verdicts: Sequence[Verdict]) -> list[str]:
         if setup
     ]
     flagged = dict.fromkeys(flag for verdict in verdicts for flag in flaws(verdict.flags))
-    notes += [f"{FLAWED} of figures that are flagged: {', '.join(flagged)}"] if flagged else []
+    notes += [f"{FLAWED} from flagged figures: {', '.join(flagged)}"] if flagged else []
     notes += [*_untested_notes(verdicts), *_lacking_notes(verdicts)]
     valued = [verdict for verdict in verdicts if verdict.ours is not None]
     if any(verdict.known < verdict.wanted for verdict in valued):
-        notes.append("n/m: on n of the m networks that the claim is of")
+        notes.append("n/m: tested on n of the claim's m networks")
     return [*notes, *dict.fromkeys(verdict.claim.note for verdict in valued if verdict.claim.note)]
 
 

@@ -6,9 +6,9 @@ from archbench.report.data.columns import GROUPS, Described, described
 from archbench.report.tables.table import Column, Table
 
 NOTE = (
-    "These names and units are those of compare --csv and --json; tables for people round and "
-    "scale. What was not measured is empty, and "
-    "--json says why. published_* quote the paper's own figure, on its own device."
+    "Names and units as in compare --csv and --json; other tables round and scale. Figures that "
+    "were not measured are empty, and --json says why. published_* columns quote the paper's own "
+    "figure, on its own device."
 )
 
 

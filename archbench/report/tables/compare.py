@@ -45,16 +45,16 @@ MANY = 8
 """Networks of which a note tells no more one by one."""
 NAMES = Column("network: our figures\n  paper/table: its own", "left")
 QUOTED_NOTE = (
-    "A line that names a paper's table quotes it: its figures are of the paper's own device. fps: "
+    "A line that names a paper's table quotes the paper's figures, from its own device. fps: "
     "images/s."
 )
 *SHARED, LAST_SHARED = (declared.words for declared in SETTINGS.values() if declared.always_told)
 TABLES_NOTE = (
-    f"Each table is of one {', '.join(('device', *SHARED))} and {LAST_SHARED}: times are not to be "
-    "compared from table to table."
+    f"Each table is of one {', '.join(('device', *SHARED))} and {LAST_SHARED}: do not compare "
+    "times across tables."
 )
 ENGINES_NOTE = (
-    "Engines have tables of their own; archbench compare --across engine sets them side by side."
+    "Each engine has its own tables; archbench compare --across engine shows them side by side."
 )
 
 

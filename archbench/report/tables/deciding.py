@@ -230,7 +230,7 @@ def flaw_note(rows: Iterable[Sequence[str]]) -> list[str]:
 
 def accuracy_note(dataset: str) -> str:
     """Whose accuracies stand in a table."""
-    return f"{metric_of(dataset)}: as published, of {dataset} alone; --dataset takes another."
+    return f"{metric_of(dataset)}: as published, on {dataset} only (choose with --dataset)."
 
 
 def metric_of(dataset: str) -> str:

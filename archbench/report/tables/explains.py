@@ -23,10 +23,9 @@ COLUMNS = (
     "engine",
 )
 RULE = (
-    "rho: Spearman's rank correlation, 1: the same order, 0: none. Its 95 % interval, and in how "
-    "many of 1,000 resamples of the networks "
-    "the figure is the best of these: which one explains best is settled only where one of them "
-    "nearly always is."
+    "rho: Spearman's rank correlation (1: the same order, 0: no relation), its 95 % confidence "
+    "interval, and the share of 1,000 resamples of the networks in which the figure is the best "
+    "of these. Which explains best is settled only if one of them nearly always wins."
 )
 
 

@@ -19,8 +19,8 @@ COLUMNS = [
     *(Column(heading) for heading in DATASETS.values()),
 ]
 NOTE = (
-    "Accuracies as published, %; those of two data sets are not to be compared, and --json has "
-    "those on others. Pairs that do not build are in archbench list pairs."
+    "Published accuracies, %; do not compare across data sets. --json has further data sets. "
+    "archbench list pairs also shows the pairs that do not build."
 )
 
 

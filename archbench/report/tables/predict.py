@@ -75,7 +75,7 @@ def _notes(answers: Sequence[Answer]) -> list[str]:
         for each in answers
         if isinstance(each.found, Refusal)
     )
-    commands = dict.fromkeys(f"Measure it: {each.command}" for each in answers)
+    commands = dict.fromkeys(f"To measure: {each.command}" for each in answers)
     return [*([MARK_NOTE] if made else []), *made, *refused, *commands]
 
 

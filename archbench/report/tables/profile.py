@@ -109,18 +109,19 @@ def counted_table(record: Record, paper: Paper) -> Table:
         notes.append(COUNTED_FOR_REAL)
     if record.spec.batch != 1:
         notes.append(
-            f"The peak of activations is of the whole batch of {record.spec.batch}, in fp32."
+            f"The peak of activations covers the whole batch of {record.spec.batch}, in fp32."
         )
     if record.spec.mode == "train":
         notes.append(
-            "Counts are of the forward pass alone. The training memory is of a whole step: "
-            "parameters, gradients, momentum and what "
-            "lives of activations at its peak, in fp32, without kernels' workspaces."
+            "Counts cover the forward pass only. Training memory covers a whole step: parameters, "
+            "gradients, momentum and the activations live at its peak, in fp32, without kernel "
+            "workspaces."
         )
     form = default_form(record.spec)
     if form:
         notes.append(
-            f"The papers print no figure of this pair. {record.spec.detector} in its default form: "
+            f"The papers print no figures for this pair. {record.spec.detector} in its default "
+            "form: "
             f"{form}."
         )
     notes += [*approximations(record.spec), *paper.notes]
@@ -342,15 +343,14 @@ def _roofline(peaks: Roofs | None) -> list[str]:
     notes = [
         f"roofline: at best {peaks['flops_per_s'] / 1e9:,.1f} GFLOP/s ({peaks['flops_probe']}) and "
         f"{peaks['bytes_per_s'] / 1e9:,.1f} GB/s "
-        f"({peaks['bytes_probe']}), {when}. A layer's bound is the longer of its operations at the "
-        "one and its bytes at the other; "
-        "'all' adds the bytes of all other operators. A share above 100 % is possible: fast "
-        "algorithms multiply less, caches move more, a "
-        "probe may stay below the peak. More in the documentation: Rooflines."
+        f"({peaks['bytes_probe']}), {when}. A layer's bound is the longer of the times for its "
+        "operations and for its bytes at these peaks; 'all' adds the bytes of all other "
+        "operators. A share can exceed 100 %: fast algorithms multiply less, caches are faster "
+        "than memory, and a probe may not reach the peak. See Rooflines in the documentation."
     ]
     if any(Flag(flag).disturbs for flag in peaks["flags"]):
         notes.append(
-            "Other programs disturbed while the peaks were measured: bounds are too long. They are "
-            "measured anew next time."
+            "Other programs ran while the peaks were measured, so the bounds are too long. The "
+            "peaks will be measured again next time."
         )
     return notes

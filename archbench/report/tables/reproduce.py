@@ -180,7 +180,7 @@ def _notes(reproduction: Reproduction) -> list[str]:
     notes = (
         [
             f"ours: measured on {' and '.join(reproduction.setups)}; the paper's on its own card, "
-            "so that ranks compare and times do not."
+            "so compare ranks, not times."
         ]
         if reproduction.setups
         else []
@@ -189,7 +189,7 @@ def _notes(reproduction: Reproduction) -> list[str]:
     flagged = dict.fromkeys(flaw for cell in cells for flaw in cell.flaws)
     if flagged:
         ranked = (
-            "ranked all the same" if reproduction.with_flawed else "not ranked; --flagged ranks it"
+            "ranked anyway" if reproduction.with_flawed else "not ranked (--flagged ranks them)"
         )
         notes.append(f"{FLAWED} {', '.join(flagged)}: {ranked}")
     notes += [
@@ -202,7 +202,9 @@ def _notes(reproduction: Reproduction) -> list[str]:
         elsewhere = "; ".join(
             f"{count} of its networks on {setup}" for setup, count in reproduction.others.items()
         )
-        notes.append(f"Left out, measured elsewhere: {elsewhere}. --device chooses.")
+        notes.append(
+            f"Left out, measured on other devices or settings: {elsewhere}. Choose with --device."
+        )
     rules = dict.fromkeys(
         rule.note for rule in (own_rule(cell.published) for cell in cells) if rule
     )
@@ -226,20 +228,20 @@ def _missing(reproduction: Reproduction, cells: Sequence[Cell]) -> list[str]:
             ] = None
     if reasons.pop(Reason.PROCEDURE, None):
         notes.append(
-            "A row of several passes an image (multi-scale, several crops) has counts of its "
-            "network alone."
+            "Rows that take several passes per image (multi-scale, several crops) have counts of "
+            "one pass of the network."
         )
     counts, times = reasons.pop(Reason.NOT_COUNTED, {}), reasons.pop(Reason.NOT_MEASURED, {})
     if counts:
         notes.append(
-            "No record has the counts of some rows: --count counts them now, archbench sweep "
+            "Some rows have no counts: --count counts them now, archbench sweep "
             f"{reproduction.suite.name} records them."
         )
     if times:
         engine = "" if reproduction.engine == EAGER else f" --engine {reproduction.engine}"
         notes.append(
-            f"No record of some rows: archbench sweep {reproduction.suite.name}{engine} measures "
-            "them."
+            f"Some rows have no measurements: archbench sweep {reproduction.suite.name}{engine} "
+            "makes them."
         )
     return notes + [
         f"{reason.text} ({reason}): {', '.join(words)}" for reason, words in reasons.items()

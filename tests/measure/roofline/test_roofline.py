@@ -281,7 +281,7 @@ def test_layers_stand_beside_their_bounds(capsys: pytest.CaptureFixture[str]) ->
     assert "at best 2.0 GFLOP/s (gemm) and 1.0 GB/s (copy), kept from 2025-01-02" in " ".join(
         out.split()
     )
-    assert "above 100 % is possible" in " ".join(out.split())
+    assert "A share can exceed 100 %" in " ".join(out.split())
 
 
 def test_a_roofline_is_not_counted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -154,9 +154,9 @@ densenet161 + refinedet320,   1.000  1.000          20      -
   batch 8
 
 not comparable, batch (8, 1): densenet161 + refinedet320, batch 8
-x: times the baseline's. less, more: the ranges (of the processes' medians, or
-the 95 % interval of the only one's) do not overlap and the ratio is beyond 3 %;
-else alike.
+x: times the baseline. less, more: the ranges (of the processes' medians, or a
+single process's 95 % confidence interval) do not overlap and the ratio is
+beyond 3 %; otherwise alike.
 """
 
 

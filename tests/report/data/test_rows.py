@@ -214,12 +214,12 @@ vgg16 + refinedet320          56.28     32.626   122.08        -      -  29.4
   vovnet/table6                                                    38.7
 
 *: flagged with a flaw, so that its order among others is not certain.
-AP: as published, of coco-test-dev alone; --dataset takes another.
+AP: as published, on coco-test-dev only (choose with --dataset).
 No room for FLOPs as the paper counts: --columns and --markdown show them.
 vgg16 + refinedet320: oom (out_of_memory) in phase latency: CUDA out of memory,
 tried to allocate 3 GiB
 ci_not_met: resnet101-v1 + refinedet320
-A line that names a paper's table quotes it: its figures are of the paper's own
+A line that names a paper's table quotes the paper's figures, from its own
 device. fps: images/s.
 VoVNet's Table 4 adds to the multiply-adds one operation for each element of a
 batch norm's output; ours beside it does too.
@@ -236,8 +236,8 @@ def test_devices_and_settings_are_not_mixed(record: Make) -> None:
         "Example GPU, fp16, contiguous",
         "counted, not measured",
     ]
-    assert "not to be compared" in made[-1].notes[-1]
-    assert not any("not to be compared" in note for table in made[:-1] for note in table.notes)
+    assert "do not compare times" in made[-1].notes[-1]
+    assert not any("do not compare times" in note for table in made[:-1] for note in table.notes)
 
 
 def test_tables_fit_80_columns(record: Make) -> None:

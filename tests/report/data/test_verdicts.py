@@ -137,7 +137,7 @@ def test_flawed_figures_are_left_out_unless_asked_for(record: Make) -> None:
     assert (taken.outcome, taken.flags) == ("holds", ("ci_not_met",))
     (table,) = tables([taken])
     assert table.rows[1][2] == "0.8*"
-    assert "* of figures that are flagged: ci_not_met" in table.notes
+    assert "* from flagged figures: ci_not_met" in table.notes
 
 
 def counting(
@@ -367,9 +367,9 @@ Table 3
   ... and raise the memory footprint           1.08      -         not measured
 
 not measured, needs a CUDA device: archbench sweep vovnet/table3 (2)
-holds: the whole range of ours is on the paper's side of equality (or of the
-number named); fails: on the other; undecided: across. Ranges: of the medians'
-95 % intervals, or of several processes' medians; counts are exact.
+holds: our whole range is on the paper's side of equality (or of the stated
+number); fails: on the other side; undecided: on both. Ranges: 95 % confidence
+intervals of the medians, or the medians of several processes; counts are exact.
 """
 
 

@@ -85,7 +85,7 @@ def test_setups_do_not_mix_and_what_is_left_out_is_said() -> None:
     plot = drawn([*BATCHES, *other])
     assert len(plot.panels[0].marks) == len(BATCHES)
     text = " ".join(plot.remarks)
-    assert "Left out, of other devices or settings: 2 on Example GPU, bf16" in text
+    assert "Left out, from other devices or settings: 2 on Example GPU, bf16" in text
     assert "Flags: ci_not_met (1 of 5)." in text
 
 

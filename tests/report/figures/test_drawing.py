@@ -173,7 +173,12 @@ def test_a_panel_without_data_says_why(record: Make) -> None:
 
 def test_the_caption_names_device_protocol_and_origin(record: Make) -> None:
     words = texts(draw(of([record()])))
-    for part in ("Example GPU, fp32", "protocol model", "VoVNet, Table 4", "95 % interval"):
+    for part in (
+        "Example GPU, fp32",
+        "protocol model",
+        "VoVNet, Table 4",
+        "95 % confidence interval",
+    ):
         assert part in words
     assert "as published" in texts(draw(of([], "paper", 0)))
 

@@ -26,10 +26,10 @@ def test_a_caption_tells_what_is_meant_and_what_is_left_out() -> None:
     plot = drawn(of_engines())
     said = " ".join(plot.remarks)
     assert plot.where == "measured on Example GPU, contiguous"
-    assert "Of int8 the time alone is meant" in said
+    assert "For int8 only the time is meaningful" in said
     assert "Did not end well: densenet201 + refinedet320 in openvino (unsupported)." in said
     assert "Left out, engine_differs: vovnet39 + refinedet320 in onnxruntime." in said
-    assert "Left out, of one engine alone: 1 network." in said
+    assert "Left out, measured in one engine only: 1 network." in said
 
 
 def test_bars_have_the_intervals_of_their_records() -> None:
@@ -56,7 +56,7 @@ def test_one_device_alone_is_drawn() -> None:
     ]
     plot = drawn([*records, *cpu[:1], *cpu[6:7]])
     assert plot.where == "measured on Example GPU, contiguous"
-    assert "Left out, of other devices or settings: 1 on Example CPU" in " ".join(plot.remarks)
+    assert "Left out, from other devices or settings: 1 on Example CPU" in " ".join(plot.remarks)
 
 
 def test_one_engine_is_no_figure() -> None:

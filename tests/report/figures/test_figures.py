@@ -302,7 +302,7 @@ def test_training_steps_are_shown_at_the_batch_of_most_records() -> None:
     made = plot("training-cost", Material([*card, *few]))
     assert [mark.label for mark in made.panels[1].marks] == ["ResNet50", "ResNet152", "DenseNet264"]
     assert made.panels[0].y.label == "device memory in use (MB)"
-    assert any("Ours are of batch 4." in remark for remark in made.remarks)
+    assert any("Ours are for batch 4." in remark for remark in made.remarks)
     on_cpu = plot("training-cost", Material(few))
     assert [mark.y for mark in on_cpu.panels[0].marks] == [1000, 1000]
     assert on_cpu.panels[0].y.label == "memory of a step (MB)"
@@ -339,7 +339,8 @@ def test_what_explains_is_asked_of_one_place_mode_and_batch() -> None:
     assert titles[0] == "(a) rho 1.00 (1.00 to 1.00)"
     assert titles[3].startswith("(d) rho -1.00")
     assert (
-        "Left out, of other devices, settings, modes or batches: 2 configurations." in made.remarks
+        "Left out, from other devices, settings, modes or batches: 2 configurations."
+        in made.remarks
     )
 
 
@@ -363,7 +364,7 @@ def test_places_are_mixed_only_where_the_group_tells_them() -> None:
     ]
     alone = plot("trade-off", Material(records))
     assert len(list(alone.marks)) == 1
-    assert "Left out, of other devices or settings: " in " ".join(alone.remarks)
+    assert "Left out, from other devices or settings: " in " ".join(alone.remarks)
     mixed = plot("trade-off", Material(records, choice=Choice(group="device")))
     assert {mark.colour for mark in mixed.marks} == {"Example GPU", "Example CPU"}
     assert mixed.where.count(";") == 2

@@ -123,7 +123,7 @@ def test_points_are_of_the_one_device_that_has_most(record: Make) -> None:
     assert plot.where == "measured on Example CPU, 2 threads, fp32, contiguous"
     assert values(plot, 0).keys() == {"ResNet-50", "VoVNet-39"}
     assert "No record: DenseNet-201, ResNet-101, DenseNet-161, VoVNet-57." in said(plot)
-    others = said(plot).partition("Left out, of other devices or settings: ")[2]
+    others = said(plot).partition("Left out, from other devices or settings: ")[2]
     assert "1 on Example GPU, fp32, contiguous" in others
     assert "1 on Example GPU, fp16, contiguous" in others
 

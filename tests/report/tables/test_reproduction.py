@@ -180,9 +180,9 @@ rank agreement       -
   of rows            1
 
 ours: measured on Example GPU, fp32, contiguous; the paper's on its own card, so
-that ranks compare and times do not.
-* ci_not_met: not ranked; --flagged ranks it
-No record of some rows: archbench sweep vovnet/table7 measures them.
+compare ranks, not times.
+* ci_not_met: not ranked (--flagged ranks them)
+Some rows have no measurements: archbench sweep vovnet/table7 makes them.
 """
 QUOTED = """\
 quoted from the paper, nothing of ours to set beside it
