@@ -77,6 +77,10 @@ def report(
         raise UsageError(f"no records in {folders}, and a report is of records{instead}")
     time = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
     if as_appendix:
+        if every or no_figures:
+            raise UsageError(
+                "--appendix has neither rows nor figures: leave out --all, --no-figures"
+            )
         _write_appendix(records, time, out)
         return
     from archbench.report.page.page import Contents, page

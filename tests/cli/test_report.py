@@ -87,6 +87,10 @@ def test_the_appendix_is_written_in_both_forms(
     assert capsys.readouterr().out.split() == [str(file) for file in written]
     assert written[0].read_text(encoding="utf-8").startswith("# Artifact appendix\n")
     assert written[1].read_text(encoding="utf-8").startswith(r"\section*{Artifact appendix}")
+    assert run(["report", "--results", str(results), "--appendix", "--all"]) == 2
+    assert capsys.readouterr().err == (
+        "error: --appendix has neither rows nor figures: leave out --all, --no-figures\n"
+    )
 
 
 def test_no_records_is_one_line(

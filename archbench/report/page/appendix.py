@@ -19,7 +19,7 @@ from archbench.report.data.configurations import REPEATABLE, Configuration
 from archbench.report.data.evidence import Evidence
 from archbench.report.data.statistics import apart
 from archbench.report.page.devices import DeviceCard, device_cards
-from archbench.report.page.summary import summary
+from archbench.report.page.summary import counted, summary
 from archbench.report.tables.deciding import whole_time
 from archbench.report.tables.table import (
     MISSING,
@@ -83,20 +83,23 @@ def sections(records: Sequence[Record], time: str, version: str) -> list[Section
     cards = device_cards(measured)
     networks = len({record.spec for record in records})
     made = (
-        f"Made {time} by archbench {version} from {len(records):,} records of {networks:,} "
-        "networks. Inputs and weights are told below, under how it was measured."
+        f"Made {time} by archbench {version} from {counted(len(records), 'record')} of "
+        f"{counted(networks, 'network')}. Inputs and weights are told below, under how it was "
+        "measured."
     )
     results = summary(
         evidence.setups, evidence.configurations, verdicts_of(Evidence(records, EAGER))
     )
-    return [
+    spreads = _spreads(evidence.configurations)
+    content = [
         Section(TITLE, [made, results.devices]),
         Section("Hardware and versions", [_facts(card, "environment") for card in cards]),
         Section("How it was measured", [_facts(card, "protocol") for card in cards]),
-        Section("What agrees with it", [AGREEMENT, _spreads(evidence.configurations)]),
+        Section("What agrees with it", [AGREEMENT, *([spreads] if spreads.rows else [])]),
         Section("What came out", _results(results.frontiers, results.claims)),
         Section("Commands", _commands(evidence.setups)),
     ]
+    return [section for section in content if section.parts]
 
 
 def markdown(content: Sequence[Section]) -> str:

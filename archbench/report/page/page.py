@@ -31,7 +31,7 @@ from archbench.report.data.reproduction import reproduce_suite
 from archbench.report.page.devices import device_cards
 from archbench.report.page.folded import folded_table
 from archbench.report.page.sheet import COMMAND, Sheet, SheetColumn, decimals_of, sheet
-from archbench.report.page.summary import VERDICTS, summary
+from archbench.report.page.summary import VERDICTS, counted, summary
 from archbench.report.tables import claims, reproduce
 from archbench.report.tables.deciding import by_whole_time
 from archbench.report.tables.table import Table, one_line
@@ -141,7 +141,7 @@ def _templates() -> Environment:
     )
     environment.policies["json.dumps_kwargs"] = {"allow_nan": False, "separators": (",", ":")}
     environment.filters |= {
-        "counted": _counted,
+        "counted": counted,
         "one_line": one_line,
         "padding": _padding,
         "side": _side,
@@ -175,16 +175,12 @@ def _headline(evidence: Evidence) -> str:
     failed = sum(record.status != Status.OK for record in records)
     networks = len({record.spec for record in records})
     devices = [name for name in evidence.setups if name != COUNTED_ONLY]
-    text = f"{_counted(len(records), 'record')} of {_counted(networks, 'network')}"
+    text = f"{counted(len(records), 'record')} of {counted(networks, 'network')}"
     if len(devices) == 1:
         text += f", measured on {devices[0]}"
     elif devices:
         text += f", measured under {len(devices)} conditions"
     return f"{text}; {failed} did not end well" if failed else text
-
-
-def _counted(count: int, word: str) -> str:
-    return f"{count:,} {word}{'s' * (count != 1)}"
 
 
 def _side(column: SheetColumn) -> str:
