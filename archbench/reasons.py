@@ -259,6 +259,7 @@ class Reason(_Code):
     CONTENDED = Because(
         "contended", "another process used the card (--allow-shared measures anyway)"
     )
+    BUDGET = Because("budget", "the time that --quick takes was over before it")
     WINDOW_TOO_SHORT = Because("window_too_short", "the load was too short to measure")
     WINDOW_NOT_COVERED = Because(
         "window_not_covered", "the samples do not cover the whole measurement window"

@@ -260,6 +260,18 @@ class Settings:
         ),
     )
     """Seconds of load over which power is averaged."""
+    total_s: float | None = setting(
+        None,
+        Setting(
+            words="after the first call at most (s)",
+            bearing=Bearing.NOTHING,
+            flag=None,
+            check=_seconds,
+            quick=30.0,
+            page=None,
+        ),
+    )
+    """Seconds that all phases after the first call may take together; None: no end."""
     roofline: bool = setting(
         False,
         Setting(
@@ -322,6 +334,11 @@ class Settings:
     def deadline(self) -> float:
         """Seconds after which the supervisor ends the job."""
         return self.deadline_s if self.deadline_s is not None else 3 * self.budget_s + 600
+
+    @property
+    def allowance_s(self) -> float | None:
+        """The same, but more where a longer budget was asked for."""
+        return None if self.total_s is None else max(self.total_s, 3 * self.budget_s)
 
     def flags(self) -> str:
         """The flags of `archbench profile` that make these settings, with a space before each."""

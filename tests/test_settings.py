@@ -58,6 +58,7 @@ def test_what_no_flag_gives_is_the_protocol_s() -> None:
         "n_max",
         "t_min_s",
         "energy_s",
+        "total_s",
     }
 
 

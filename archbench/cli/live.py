@@ -80,6 +80,8 @@ def doing(news: dict[str, Any]) -> str:
             f": {news['samples']} samples, {news['elapsed_s']:.0f} of at most "
             f"{news['budget_s']:.0f} s"
         )
+    if "left_s" in news:
+        text += f"; at most {news['left_s']:.0f} s left"
     return text
 
 
@@ -101,12 +103,18 @@ def telling() -> Iterator[Callable[[dict[str, Any]], None]]:
         yield line
         return
     from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-    with Console(stderr=True).status("starting") as status:
+    text = TextColumn("{task.description}", markup=False)
+    console = Console(stderr=True)
+    with Progress(
+        SpinnerColumn(), text, TimeElapsedColumn(), console=console, transient=True
+    ) as bar:
+        job = bar.add_task("starting", total=None)
 
         def change(news: dict[str, Any]) -> None:
             say_traceback(news.get("traceback", ""))
-            status.update(doing(news))
+            bar.update(job, description=doing(news))
 
         yield change
 

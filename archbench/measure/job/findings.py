@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from archbench.measure.job.allowance import Allowance
 from archbench.measure.job.result import Outcome, Result
 from archbench.reasons import Reason, Status
 from archbench.records import Cause, Metric
@@ -17,8 +18,10 @@ from archbench.records import Cause, Metric
 class Report:
     """What the job has found so far, written whole at both ends of every phase."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, allowance: Allowance | None = None) -> None:
         self.folder = folder
+        self.allowance = allowance or Allowance()
+        """What the job may still take."""
         self.result = Result()
         self._progress = (folder / "progress.jsonl").open("a", buffering=1, encoding="utf-8")
 
@@ -34,8 +37,8 @@ class Report:
         self.write()
 
     def tell(self, **news: Any) -> None:
-        """Say something to whoever watches."""
-        self._progress.write(json.dumps(news) + "\n")
+        """Say something to whoever watches, and what is left of the allowance."""
+        self._progress.write(json.dumps(news | self.allowance.news()) + "\n")
 
     def measured(self, metrics: dict[str, Metric]) -> None:
         """Add figures."""

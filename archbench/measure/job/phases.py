@@ -15,10 +15,11 @@ from archbench.api import CostReport, cost_spec, own_code, own_options
 from archbench.known import plugins_of
 from archbench.measure.job import preparing
 from archbench.measure.job.agreeing import agree, differs, flagged
+from archbench.measure.job.allowance import Allowance
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.findings import Report
 from archbench.measure.job.launching import busy, graph, why_no_graph
-from archbench.measure.job.passes import copies, parts, throughput
+from archbench.measure.job.passes import LEAST, SHARE, copies, parts, throughput
 from archbench.measure.job.prepared import Prepared, load, take
 from archbench.measure.job.result import Result
 from archbench.measure.job.timing import (
@@ -35,7 +36,7 @@ from archbench.measure.job.training import check_trainable
 from archbench.measure.job.workload import add_load, prepare
 from archbench.measure.machine import host
 from archbench.measure.machine.cooling import cool_down, temperature_of
-from archbench.measure.machine.device import Device
+from archbench.measure.machine.device import DEVICE_MEMORY, Device
 from archbench.measure.machine.devices import open_device
 from archbench.measure.power.energy import EnergyJob
 from archbench.measure.power.load import Load
@@ -50,6 +51,9 @@ from archbench.settings import Settings
 from archbench.spec import Spec
 
 MEMORY_CALLS = 2
+MEMORY = (*DEVICE_MEMORY, "mem_host_peak_bytes")
+WARM, TIMED = 1 / 3, 1 / 2
+"""The shares of a job's allowance within which it is warm, and single calls are timed."""
 SIZES = ("mem_params_bytes", "mem_buffers_bytes")
 """What a module holds."""
 TRAINING_SAMPLES = 20
@@ -94,7 +98,7 @@ def run(asked: Asked, report: Report, interrupted: Callable[[], bool]) -> None:
             with report.phase("throughput"):
                 measure_passes(bench, settings, report, latency, batch=spec.batch)
         with report.phase("memory"):
-            report.measured(memory(bench))
+            report.measured(memory(bench, report.allowance, latency))
         measure_energy(energy, load_of(bench, latency, spec.batch), settings, report, samples)
         if settings.roofline:
             why_not = Reason.INTERRUPTED if interrupted() else None
@@ -131,6 +135,7 @@ def begin(
     settings = asked.settings
     with report.phase("cold"):
         report.measured({"cold_ms": first_call(bench, settings)})
+        report.allowance.begin()
         add_load(bench, settings, report.result.conditions)
     is_other = False
     if made:
@@ -139,7 +144,7 @@ def begin(
             is_other = differs(found, settings)
             report.measured(flagged(found) if is_other else found)
     with report.phase("warmup"):
-        steady = warm_up(bench, interrupted)
+        steady = warm_up(bench, interrupted, report.allowance.left(WARM))
     is_random = bench.gives_final and not (settings.weights and settings.images)
     return [
         *([] if steady else [Flag.WARMUP_NOT_STEADY]),
@@ -214,7 +219,8 @@ def time_calls(
     if bench.training:
         settings = replace(settings, n_min=min(settings.n_min, TRAINING_SAMPLES))
     before = host.processor_time()
-    collected = sample(bench, settings, interrupted=interrupted, tell=report.tell)
+    most_s = report.allowance.left(TIMED)
+    collected = sample(bench, settings, interrupted=interrupted, tell=report.tell, most_s=most_s)
     after = host.processor_time()
     conditions["cpu_stolen_share"] = after.stolen_share(before) if before and after else None
     conditions["host_after"] = host.load()
@@ -238,8 +244,17 @@ def measure_passes(
     """Measure what has passes of its own: calls back to back, the parts of a call, copies."""
     assert latency.value is not None
     call_s = latency.value / 1e3
-    report.measured(throughput(bench, settings, batch=batch, call_s=call_s))
-    report.measured(parts(bench, settings) | copies(bench))
+    left = report.allowance.left
+    # The passes for memory are still to come.
+    if left() < 2 * call_s + max(2 * call_s, settings.budget_s / SHARE):
+        report.measured(Metric.lacking(["throughput_img_s"], Reason.BUDGET))
+    else:
+        report.measured(throughput(bench, settings, batch=batch, call_s=call_s))
+    if left() < 2 * call_s + LEAST * call_s:
+        report.measured(Metric.lacking(["backbone_ms", "heads_ms"], Reason.BUDGET))
+    else:
+        report.measured(parts(bench, settings))
+    report.measured(copies(bench))
 
 
 def first_call(bench: Bench, settings: Settings) -> Metric:
@@ -270,6 +285,7 @@ def measure_graph(
 ) -> None:
     """Time the network as a CUDA graph beside its eager form, or say why not."""
     why_not = why_no_graph(bench, interrupted=interrupted())
+    why_not = why_not or (None if report.allowance.left() else Reason.BUDGET)
     if why_not:
         report.measured(Metric.lacking(["graph_latency_ms"], why_not))
         return
@@ -324,13 +340,17 @@ def add_roofline(
     report.measured(roofline.bounds(counted, report.result.conditions, settings, latency_ms))
 
 
-def memory(bench: Bench) -> dict[str, Metric]:
-    """Peaks of memory over some calls in the steady state."""
+def memory(bench: Bench, allowance: Allowance, latency: Metric) -> dict[str, Metric]:
+    """Peaks of memory over some calls in the steady state, as many as there is time for."""
+    call_s = (latency.value or 0.0) / 1e3
+    calls = MEMORY_CALLS if allowance.left() >= MEMORY_CALLS * call_s else 1
+    if allowance.left() < call_s:
+        return Metric.lacking(MEMORY, Reason.BUDGET)
     if bench.training:
         # Gradients that the step frees first would lie below the activations' peak.
         bench.training.forget()
     bench.device.reset_memory()
-    for _ in range(MEMORY_CALLS):
+    for _ in range(calls):
         bench.forward()
     bench.device.synchronize()
     return bench.device.memory(protocol="train" if bench.training else "model")
@@ -347,7 +367,7 @@ def measure_energy(
             energy.leave_out(Reason.WARM_CACHES)
         elif energy.possible:
             with report.phase("energy"):
-                energy.measure(load, settings.energy_s)
+                energy.measure(load, settings.energy_s, report.allowance.left())
     finally:
         report.measured(energy.metrics)
         report.result.conditions["energy"] = cast(Energy, energy.conditions)

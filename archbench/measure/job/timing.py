@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,8 @@ LEAST_SAMPLES = 3
 LEAST_WARM = 2
 """Calls of a warm-up that takes longer than it may."""
 STEADY = 0.01
+SOON_S = 0.001
+"""The budget of what has none left: one sample."""
 Arrays = dict[str, NDArray[Any]]
 PROTOCOLS = {
     "latency_ms": "model",
@@ -40,9 +43,9 @@ WHY_NOT = {
 }
 
 
-def warm_up(bench: Bench, interrupted: Callable[[], bool]) -> bool:
-    """Run until the device is warm; say whether the time of a call had become steady where that is
-    asked for.
+def warm_up(bench: Bench, interrupted: Callable[[], bool], most_s: float = inf) -> bool:
+    """Run until the device is warm, for `most_s` at most or one call; say whether the time of a
+    call had become steady where that is asked for.
     """
     device = bench.device
     times: list[float] = []
@@ -56,7 +59,8 @@ def warm_up(bench: Bench, interrupted: Callable[[], bool]) -> bool:
         warm = elapsed >= device.warmup_s and len(times) >= device.warmup_calls
         if warm and (not device.steady or is_steady(times)):
             return True
-        if elapsed >= device.warmup_limit_s and len(times) >= LEAST_WARM:
+        is_over = elapsed + elapsed / len(times) > most_s
+        if is_over or (elapsed >= device.warmup_limit_s and len(times) >= LEAST_WARM):
             return not device.steady
     return False
 
@@ -74,10 +78,15 @@ def is_steady(times: Sequence[float], *, block_s: float = 0.2, block_calls: int 
 
 
 def sample(
-    bench: Bench, settings: Settings, *, interrupted: Callable[[], bool], tell: Callable[..., None]
+    bench: Bench,
+    settings: Settings,
+    *,
+    interrupted: Callable[[], bool],
+    tell: Callable[..., None],
+    most_s: float = inf,
 ) -> Collected:
     """Time forward and postprocess of the same iterations until their medians are known well
-    enough.
+    enough, for `most_s` at most or one sample.
 
     Training steps take seconds and vary by some percent, so that a short budget would see one or
     two: there are always as many as an interval takes.
@@ -87,9 +96,12 @@ def sample(
         if bench.device.kind == "cuda"
         else 1000 * time.get_clock_info("perf_counter").resolution
     )
+    start = time.perf_counter()
     calls = 1
     while not bench.cold_caches and bench.timed(bench.forward, calls).host_s * calls < shortest:
         calls *= 2
+    took_s = time.perf_counter() - start
+    settings = replace(settings, budget_s=min(settings.budget_s, max(most_s - took_s, SOON_S)))
     told = 0.0
 
     def one() -> dict[str, float]:
@@ -115,6 +127,8 @@ def sample(
     bench.device.looks.begin()
     judged = ["latency_ms"] if bench.load is None else ["latency_ms", "total_ms"]
     least = MIN_FOR_INTERVAL if bench.training else LEAST_SAMPLES
+    # A sample takes about as long as the call above, where that is long enough to matter.
+    least = int(max(1, min(least, most_s / max(took_s, SOON_S) - 1)))
     collected = collect(
         one, settings, judged=judged, interrupted=interrupted, on_progress=on_progress, least=least
     )

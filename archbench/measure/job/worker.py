@@ -17,6 +17,7 @@ from pathlib import Path
 from archbench.api import blamed_on_plugin
 from archbench.engines.engine import UnsupportedError
 from archbench.files import FULL
+from archbench.measure.job.allowance import Allowance
 from archbench.measure.job.findings import Report
 from archbench.measure.job.folder import cannot_write
 from archbench.measure.job.out_of_memory import is_out_of_memory
@@ -65,7 +66,7 @@ def main(folder: Path) -> int:
     die_with_parent(job["supervisor"])
     interrupted = Interruption()
     spec, settings = Spec.from_dict(job["spec"]), Settings.from_dict(job["settings"])
-    report = Report(folder)
+    report = Report(folder, Allowance(settings.allowance_s))
     try:
         asked = Asked(spec, settings, job.get("meter"), job.get("cool_to_c"), job.get("prepared"))
         run(asked, report, interrupted)

@@ -8,6 +8,7 @@ import datetime
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -106,8 +107,15 @@ class EnergyJob:
         power = idle.power
         self._give(IDLES[moment], power.watts, power.reason, Notes(power.source))
 
-    def measure(self, load: Load, seconds: float) -> None:
-        """Measure under load for so many seconds, and for half as many with postprocessing."""
+    def measure(self, load: Load, seconds: float, most_s: float = inf) -> None:
+        """Measure under load for so many seconds, and for half as many with postprocessing; what
+        would not end within `most_s` is left out.
+        """
+        end = time.perf_counter() + most_s
+        around_s = self.meter.traits.settle_s + MARGIN_S + load.call_s
+        if most_s < seconds + around_s + (0 if self.meter.probed else PROBE_S):
+            self._lack(Reason.BUDGET, UNDER_LOAD)
+            return
         if not self.meter.probed:
             self._probe(load)
         seconds = max(
@@ -116,6 +124,9 @@ class EnergyJob:
                 *(LEAST_REFRESHES * sensor.refresh_s for sensor in self.meter.sensors.values()),
             ]
         )
+        if time.perf_counter() + seconds + around_s > end:
+            self._lack(Reason.BUDGET, UNDER_LOAD)
+            return
         if self.interrupted() or seconds < self.meter.traits.least_window_s:
             why_not = Reason.INTERRUPTED if self.interrupted() else Reason.WINDOW_TOO_SHORT
             self._lack(why_not, UNDER_LOAD)
@@ -125,7 +136,11 @@ class EnergyJob:
             self._lack(Reason.NO_INFERENCE, [EQ2, TOTAL])
         elif load.postprocess or EQ2 not in self.meter.traits.lacks:
             least = max(LEAST_EVALUATION_S, self.meter.traits.least_window_s)
-            self._evaluation(load, max(seconds / 2, least))
+            evaluated = max(seconds / 2, least)
+            if time.perf_counter() + evaluated + around_s > end:
+                self._lack(Reason.BUDGET, [EQ2, TOTAL])
+            else:
+                self._evaluation(load, evaluated)
         else:
             self._lack(Reason.NO_POSTPROCESS, [TOTAL])
 

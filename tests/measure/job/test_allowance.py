@@ -1,0 +1,95 @@
+"""The time that a quick job may take after its first call, and what is left out when it is over."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from itertools import cycle
+from math import inf
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from archbench.measure.job.allowance import Allowance
+from archbench.measure.job.bench import Bench
+from archbench.measure.job.phases import MEMORY, measure_passes, memory
+from archbench.measure.job.timing import sample, warm_up
+from archbench.measure.machine.device import Device
+from archbench.measure.power.energy import EQ2, TOTAL, UNDER_LOAD, EnergyJob
+from archbench.records import Metric
+from archbench.settings import DEFAULT, QUICK, Settings
+
+
+@pytest.fixture
+def bench() -> Bench:
+    return Bench(torch.nn.Identity(), Device(Settings(threads=1)), cycle([torch.zeros(1)]))
+
+
+def over() -> Allowance:
+    """An allowance of which nothing is left."""
+    allowance = Allowance(0.0)
+    allowance.begin()
+    return allowance
+
+
+def test_nothing_is_used_up_before_it_began() -> None:
+    now = 5.0
+    allowance = Allowance(30.0, lambda: now)
+    now = 50.0
+    assert (allowance.left(), allowance.news()) == (30.0, {})
+    allowance.begin()
+    now = 60.0
+    assert (allowance.left(), allowance.left(1 / 2), allowance.left(1 / 3)) == (20.0, 5.0, 0.0)
+    assert allowance.news() == {"left_s": 20.0}
+
+
+def test_without_an_end_everything_is_left() -> None:
+    allowance = Allowance()
+    allowance.begin()
+    assert (allowance.left(), allowance.left(1 / 3), allowance.news()) == (inf, inf, {})
+
+
+def test_a_quick_job_has_30_s_and_three_times_a_longer_budget() -> None:
+    assert (DEFAULT.allowance_s, QUICK.allowance_s) == (None, 30.0)
+    assert replace(QUICK, budget_s=60.0).allowance_s == 180.0
+
+
+def test_a_warm_up_without_time_is_one_call(bench: Bench) -> None:
+    calls: list[int] = []
+    bench.network.register_forward_hook(lambda *_: calls.append(1))
+    assert warm_up(bench, lambda: False, 0.0)
+    assert len(calls) == 1
+
+
+def test_without_time_one_sample_is_taken(bench: Bench) -> None:
+    bench.network.register_forward_hook(lambda *_: time.sleep(0.01))
+    taken = sample(bench, QUICK, interrupted=lambda: False, tell=lambda **_: None, most_s=0.0)
+    assert (len(taken.started), taken.stop_reason) == (1, "budget")
+
+
+def test_passes_and_memory_without_time_are_null_for_the_budget(bench: Bench) -> None:
+    latency = Metric.of("latency_ms", 1000.0, "host clock", "model")
+    found: dict[str, Metric] = {}
+    report: Any = SimpleNamespace(allowance=over(), measured=found.update)
+    measure_passes(bench, QUICK, report, latency, batch=1)
+    found |= memory(bench, over(), latency)
+    reasons = {name: metric.reason for name, metric in found.items() if name != "copy_ms"}
+    names = {"throughput_img_s", "backbone_ms", "heads_ms", *MEMORY}
+    assert reasons == dict.fromkeys(names, "budget")
+
+
+class Untouched:
+    """A meter that must not be read."""
+
+    traits = SimpleNamespace(label="none", lacks={}, settle_s=1.5, least_window_s=2.0)
+    why_not, message, probed, sensors = None, "", True, {}
+
+
+@pytest.mark.parametrize("most_s", [0.0, 6.5])
+def test_energy_whose_window_does_not_fit_is_null_for_the_budget(most_s: float) -> None:
+    meter: Any = Untouched()
+    energy = EnergyJob(meter, interrupted=lambda: False)
+    energy.measure(SimpleNamespace(call_s=0.1, protocol="model"), 5.0, most_s)  # type: ignore[arg-type]
+    assert {energy.metrics[name].reason for name in [*UNDER_LOAD, EQ2, TOTAL]} == {"budget"}
