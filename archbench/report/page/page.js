@@ -254,7 +254,7 @@
     const distinct = (name) => new Set(columns.get(name).texts ?? []).size;
     $("x").value = first(["macs", "params"], numbers);
     $("y").value = first(["total_ms", "latency_ms", "activation_peak_bytes", "mac_eq1"], numbers);
-    $("group").value = first(["device", "engine", "detector", "backbone"].filter((name) => distinct(name) > 1 && (name !== "engine" || data.facets.includes(name))), groups);
+    $("group").value = first(["device", "engine", "detector", "backbone"].filter((name) => distinct(name) > 1 && data.facets.includes(name)), groups);
     for (const axis of ["x", "y"]) $(`${axis}-log`).checked = isWide(columns.get($(axis).value));
   }
 

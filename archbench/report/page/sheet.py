@@ -19,7 +19,7 @@ from archbench.report.data.names import short_names
 from archbench.report.data.rounding import decimals_of_interval, rounded
 from archbench.report.data.rows import ASKED, COLUMNS, ENGINE, merged
 from archbench.report.data.statistics import Interval
-from archbench.report.tables.deciding import metric_of
+from archbench.report.tables.deciding import accuracy_text, metric_of
 from archbench.report.tables.table import MISSING
 
 BOUND = "_ci95"
@@ -165,7 +165,8 @@ def _column(
     scale = row.scale if row else Scale()
     scaled = [None if value is None else value * scale.factor for value in values]
     if group == "published":
-        texts = [MISSING if value is None else f"{value:.10g}" for value in scaled]
+        quote = accuracy_text if name == "accuracy" else "{:.10g}".format
+        texts = [MISSING if value is None else quote(value) for value in scaled]
         spans = [""] * len(scaled)
     else:
         ranges = [_range(each, name) for each in configurations]

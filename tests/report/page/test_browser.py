@@ -155,6 +155,15 @@ def test_the_plot_tells_points_by_keys_and_marks_those_that_are_chosen(
 
 
 @needs_browser
+def test_points_are_coloured_by_what_tells_them_apart(
+    record: Callable[..., Record], tmp_path: Path
+) -> None:
+    counted = record("vgg16", None, settings=None, measured={}, environment={})
+    look = 'found.push(document.getElementById("group").value);'
+    assert asked([*timed(record), counted], look, tmp_path) == ["backbone"]
+
+
+@needs_browser
 def test_a_plot_of_one_point_and_of_none_has_no_error(
     record: Callable[..., Record], tmp_path: Path
 ) -> None:

@@ -108,6 +108,11 @@ def test_a_paper_is_quoted_as_printed(record: Callable[..., Record]) -> None:
     assert (found.heading, found.unit, found.texts) == ("paper: multiply-adds", "G", ["32.6"])
 
 
+def test_an_accuracy_is_of_one_data_set_and_has_a_tenth(record: Callable[..., Record]) -> None:
+    found = columns(record("snet535", "thundernet320"))["accuracy"]
+    assert (found.heading, found.texts) == ("AP (coco-test-dev)", ["28.0"])
+
+
 def test_no_two_columns_have_the_same_heading(record: Callable[..., Record]) -> None:
     headings = [column.heading for column in of_each(record()).columns]
     assert len(headings) == len(set(headings))
