@@ -56,19 +56,19 @@ def parse_size(size: str | int | tuple[int, int] | None) -> tuple[int, int] | No
     if isinstance(size, str):
         match = re.fullmatch(r"([0-9]+)(?:[xX]([0-9]+))?", size.strip())
         if not match:
-            raise UsageError(f"size {size!r} is neither a side (320) nor WIDTHxHEIGHT (1344x800)")
+            raise UsageError(f"invalid size {size!r} (a side, 320, or WIDTHxHEIGHT, 1344x800)")
         if len(size) > MAX_DIGITS:
-            raise UsageError(f"size {size!r} has a side above {MAX_SIDE:,} pixels")
+            raise UsageError(f"invalid size {size!r} (sides of at most {MAX_SIDE:,} pixels)")
         size = (int(match[1]), int(match[2] or match[1]))
     elif isinstance(size, int):
         size = (size, size)
     if len(size) != 2:
-        raise UsageError(f"size {size} is not (width, height)")
+        raise UsageError(f"invalid size {size} (width, height)")
     width, height = (int(side) for side in size)
     if width < 1 or height < 1:
-        raise UsageError(f"size {width}x{height} has a side below 1 pixel")
+        raise UsageError(f"invalid size {width}x{height} (sides of at least 1 pixel)")
     if max(width, height) > MAX_SIDE:
-        raise UsageError(f"size {width}x{height} has a side above {MAX_SIDE:,} pixels")
+        raise UsageError(f"invalid size {width}x{height} (sides of at most {MAX_SIDE:,} pixels)")
     return width, height
 
 
@@ -93,7 +93,7 @@ def parse_options(texts: list[str]) -> dict[str, OptionValue]:
         key, equals, value = text.partition("=")
         key = key.strip().replace("-", "_")
         if not (key and equals and value.strip()):
-            raise UsageError(f"option {text!r} is not of the form KEY=VALUE, such as stem=conv")
+            raise UsageError(f"invalid option {text!r} (KEY=VALUE, such as stem=conv)")
         options[key] = parse_value(value.strip())
     return options
 

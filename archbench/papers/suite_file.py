@@ -138,7 +138,7 @@ class Table:
     def check_rows(self, count: int) -> None:
         """Raise UsageError for more rows than a suite may have."""
         if count > MOST_ROWS:
-            raise self.error(f"{count:,} networks, and a suite has at most {MOST_ROWS:,}")
+            raise self.error(f"{count:,} networks (a suite has at most {MOST_ROWS:,})")
 
     def check_networks(self) -> None:
         """Raise UsageError for a name that nothing has, and for a grid of which nothing can be

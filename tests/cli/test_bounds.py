@@ -66,7 +66,7 @@ def test_a_number_that_cannot_be_is_one_line(
         ("sweep all --repeats 1000", "at most 100,000"),
         ("sweep vovnet/table4 --dry-run --budget 1e308", "at most 1,000,000,000 seconds"),
         ("sweep vovnet/table4 --dry-run --device cpu --deadline 1e10", "at most 1,000,000,000"),
-        ("sweep grid.toml --dry-run", "grid.toml: 1,000,000 networks, and a suite has at most"),
+        ("sweep grid.toml --dry-run", "grid.toml: 1,000,000 networks (a suite has at most"),
         ("sweep included.toml --dry-run", "included.toml, include 1: "),
         ("sweep again.toml --dry-run", "again.toml: "),
     ],

@@ -65,7 +65,7 @@ def test_a_change_is_another_network_beside_the_first(capsys: Capture) -> None:
     after = record(capsys)
     assert before["spec"]["backbone"] != after["spec"]["backbone"]
     assert run(["profile", before["spec"]["backbone"], "-s", "64", "--no-measure"]) == 2
-    assert "its code has changed" in capsys.readouterr().err
+    assert "has changed: its code is @" in capsys.readouterr().err
     # The newest version is the baseline, and views need no file.
     Path("tiny_detector.py").unlink()
     words = ["--backbone", "./tiny_detector.py:TinyDetector", "--columns", "params"]

@@ -138,7 +138,7 @@ BAD = {
     "not a multiple of 64": (["vovnet39", "-d", "refinedet", "--size", "300"], "multiples of 64"),
     "two sizes": (["vovnet39", "-d", "refinedet320", "--size", "512"], "leave one out"),
     "no size": (["vovnet39", "--size", "big"], "WIDTHxHEIGHT"),
-    "a size of zero": (["vovnet39", "--size", "0"], "below 1 pixel"),
+    "a size of zero": (["vovnet39", "--size", "0"], "sides of at least 1 pixel"),
     "a map that vanishes": (["vgg16", "--size", "8", "--option", "fc=linear"], "cannot run"),
     "unknown option": (["vovnet39", "--option", "stemm=pool"], "did you mean stem"),
     "an option of others": (["vovnet27-slim", "--option", "norm=gn"], "32 groups"),
@@ -147,16 +147,16 @@ BAD = {
     "no value": (["vovnet39", "--option", "stem"], "KEY=VALUE"),
     "an unbuildable pair": (["resnet50", "-d", "refinedet", "-o", "output_stride=16"], "has no c5"),
     "no batch": (["vovnet39", "--batch", "0"], "1 or more"),
-    "negative classes": (["vovnet39", "--classes", "-1"], "(the trunk alone) or more"),
+    "negative classes": (["vovnet39", "--classes", "-1"], "(0, the backbone alone, or more)"),
     "a batch that is no batch": (["vovnet39", "--batch", "99999999999999999999"], "below 2**40"),
     "a size that is no size": (
         ["vovnet39", "--size", "99999999999999999999", "--no-measure"],
-        "above 1,048,576 pixels",
+        "sides of at most 1,048,576 pixels",
     ),
     "no classes for a detector": (["vovnet39", "-d", "refinedet", "--classes", "0"], "1 or more"),
     "too many threads": (["vovnet39", "--threads", "100000"], "processors"),
-    "a deadline that is no number": (["vovnet39", "--deadline", "nan"], "above 0 and at most"),
-    "an endless budget": (["vovnet39", "--budget", "inf"], "above 0 and at most"),
+    "a deadline that is no number": (["vovnet39", "--deadline", "nan"], "(above 0, at most"),
+    "an endless budget": (["vovnet39", "--budget", "inf"], "(above 0, at most"),
     "a seed out of range": (["vovnet39", "--seed", "99999999999999999999"], "below 2**63"),
     "a detector without a name": (["vovnet39", "-d", ""], "no detector"),
     "more channels than memory has addresses": (
@@ -205,7 +205,7 @@ def test_bad_input_is_one_line_and_exit_2_and_leaves_no_record(arguments, says, 
 def test_an_empty_or_broken_image_folder_is_one_line(tmp_path, capsys):
     (tmp_path / "pictures").mkdir()
     assert run(["profile", "resnet18", "--images", "pictures"]) == 2
-    assert "holds no picture" in capsys.readouterr().err
+    assert "contains no pictures" in capsys.readouterr().err
     (tmp_path / "pictures" / "a.jpg").write_bytes(b"nothing")
     assert run(["profile", "resnet18", "--images", "pictures"]) == 2
     assert "a.jpg" in capsys.readouterr().err

@@ -131,9 +131,9 @@ def test_a_device_that_cannot_is_one_line(
         (["--batch", "1,two"], "invalid batch 'two' (a whole number, or several: 1,2,4,8)"),
         (["--batch", "1,,2"], "invalid batch '1,,2' (a value, or several with commas between)"),
         (["--batch", ""], "invalid batch ''"),
-        (["--batch", "1,0"], "batch is 0: it must be 1 or more"),
-        (["--size", "64,0"], "size 0x0 has a side below 1 pixel"),
-        (["--size", "64,12.5"], "size '12.5' is neither a side (320) nor WIDTHxHEIGHT"),
+        (["--batch", "1,0"], "invalid batch 0 (1 or more"),
+        (["--size", "64,0"], "invalid size 0x0 (sides of at least 1 pixel)"),
+        (["--size", "64,12.5"], "invalid size '12.5' (a side, 320, or WIDTHxHEIGHT"),
         (["--batch", "1,2", "--layers"], "several inputs or batches are asked for: leave out"),
     ],
 )

@@ -123,8 +123,8 @@ def test_options_are_part_of_the_grid_and_a_combination_that_cannot_be_is_a_row_
     )
     assert found.specs == (resolve("vovnet39", stem="pool").spec, resolve("vovnet39").spec)
     assert [member.why for member in found.missing] == [
-        "option stem=pool: it takes imagenet, cifar",
-        "option stem=conv: it takes imagenet, cifar",
+        "invalid option stem=pool (choose from imagenet, cifar)",
+        "invalid option stem=conv (choose from imagenet, cifar)",
     ]
 
 
@@ -198,7 +198,7 @@ def test_a_row_of_a_paper_is_left_out_by_its_label_and_by_the_name_of_a_network_
             r"my\.toml: size is 32\.5: it takes a whole number or a text",
         ),
         ('backbone = "vovnet39"\nbatch = true', r"batch is True: it takes a whole number"),
-        ('backbone = "vovnet39"\nbatch = 0', r"my\.toml: batch is 0"),
+        ('backbone = "vovnet39"\nbatch = 0', r"my\.toml: invalid batch 0"),
         ('backbone = "vovnet39"\nbatch = []', r"my\.toml: batch is an empty list"),
         (
             'include = "vovnet/table4"\nexclude = { backbone = "vgg16" }',

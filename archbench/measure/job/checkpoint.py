@@ -75,12 +75,10 @@ def check_weights(path: Path) -> None:
     suffix = path.suffix.lower()
     if suffix not in SUFFIXES:
         raise UsageError(
-            f"weights {path} end in {suffix or 'nothing'}, which is none of {', '.join(SUFFIXES)}"
+            f"invalid suffix {suffix!r} of weights {path} (choose from {', '.join(SUFFIXES)})"
         )
     if suffix not in TORCH_SUFFIXES and importlib.util.find_spec("safetensors") is None:
-        raise UsageError(
-            f"weights {path} need a package that is not installed: pip install safetensors"
-        )
+        raise UsageError(f"weights {path} need the package safetensors: pip install safetensors")
 
 
 def load_weights(network: nn.Module, path: Path) -> None:
@@ -141,9 +139,9 @@ def _read_torch(path: Path) -> object:
         if not wanted:
             raise
         raise UsageError(
-            f"weights {path} are refused: besides tensors they hold {wanted[1]}, code that loading "
-            "would run; nothing was run"
-            " (torch.save(network.state_dict(), ...) writes tensors alone)"
+            f"weights {path} are refused: besides tensors they hold {wanted[1]}, code that "
+            "loading would run; nothing was run (torch.save(network.state_dict(), ...) writes "
+            "tensors only)"
         ) from None
 
 
@@ -157,8 +155,8 @@ def _check_expansion(path: Path) -> None:
     most = max(EXPANSION * path.stat().st_size, SMALL_BYTES)
     if unpacked > most:
         raise UsageError(
-            f"weights {path} are refused: unpacked they are {unpacked:,} bytes, and at most "
-            f"{most:,} are taken of a file of this size"
+            f"weights {path} are refused: unpacked they are {unpacked:,} bytes (at most {most:,} "
+            "for a file of this size)"
         )
 
 

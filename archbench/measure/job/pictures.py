@@ -33,7 +33,7 @@ def find_pictures(folder: Path) -> list[Path]:
     except OSError as error:
         raise UsageError(f"image folder {folder} cannot be read: {error.strerror}") from None
     if not files:
-        raise UsageError(f"image folder {folder} holds no picture ({', '.join(SUFFIXES)})")
+        raise UsageError(f"image folder {folder} contains no pictures ({', '.join(SUFFIXES)})")
     return files[:LIMIT]
 
 
@@ -62,7 +62,7 @@ def _read_picture(path: Path) -> Image.Image:
     from PIL import Image
 
     if not path.is_file():
-        raise UsageError(f"{path} is no picture that can be read: not a regular file")
+        raise UsageError(f"{path} is not a readable picture: not a regular file")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Of what is odd in the file, and of its size.
@@ -71,12 +71,12 @@ def _read_picture(path: Path) -> Image.Image:
     except (UsageError, MemoryError):
         raise
     except Image.DecompressionBombError:
-        raise UsageError(f"{path} has more pixels than are taken, {MOST_PIXELS:,}") from None
+        raise UsageError(f"{path} has too many pixels (at most {MOST_PIXELS:,})") from None
     except OSError as error:
         why = f": {error.strerror}" if error.strerror else ""
-        raise UsageError(f"{path} is no picture that can be read{why}") from None
+        raise UsageError(f"{path} is not a readable picture{why}") from None
     except Exception:  # Whatever the bytes lead a decoder to.
-        raise UsageError(f"{path} is no picture that can be read") from None
+        raise UsageError(f"{path} is not a readable picture") from None
 
 
 def _decoded(picture: Image.Image, path: Path) -> Image.Image:
@@ -84,7 +84,7 @@ def _decoded(picture: Image.Image, path: Path) -> Image.Image:
 
     pixels = picture.width * picture.height
     if pixels > MOST_PIXELS:
-        raise UsageError(f"{path} has {pixels:,} pixels, at most {MOST_PIXELS:,} are taken")
+        raise UsageError(f"{path} has {pixels:,} pixels (at most {MOST_PIXELS:,})")
     upright = ImageOps.exif_transpose(picture)
     if upright.mode.startswith("I"):
         # Pillow cuts off what is above 255 where it is to turn 16 bits into 8.

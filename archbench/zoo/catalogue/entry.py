@@ -89,8 +89,8 @@ class Option:
             )
             if number is None or not 0 < number <= MAX_NUMBER or number != TYPES[self.type](number):
                 raise UsageError(
-                    f"option {self.name}={format_value(value)}: it takes {TYPE_WORDS[self.type]} "
-                    f"above 0, at most {MAX_NUMBER}"
+                    f"invalid option {self.name}={format_value(value)} ({TYPE_WORDS[self.type]} "
+                    f"above 0, at most {MAX_NUMBER})"
                 )
             result: OptionValue = TYPES[self.type](number)
             return result
@@ -98,13 +98,15 @@ class Option:
             if format_value(allowed) == format_value(value):
                 return allowed
         allowed_text = ", ".join(format_value(allowed) for allowed in self.values)
-        raise UsageError(f"option {self.name}={format_value(value)}: it takes {allowed_text}")
+        raise UsageError(
+            f"invalid option {self.name}={format_value(value)} (choose from {allowed_text})"
+        )
 
 
 def storable(name: str, value: OptionValue) -> OptionValue:
     """Return a value as it is; raises UsageError for a number that no record can hold."""
     if isinstance(value, int | float) and not (isfinite(value) and abs(value) < BIGGEST):
-        raise UsageError(f"option {name}={value}: it takes numbers below 2**63")
+        raise UsageError(f"invalid option {name}={value} (numbers below 2**63)")
     return value
 
 

@@ -188,7 +188,7 @@ def _fields(table: Mapping[str, Any]) -> dict[str, Any]:
 def _option(name: str, data: Mapping[str, Any]) -> Option:
     values = tuple(data.get("values", ()))
     if "default" not in data and not values:
-        raise UsageError(f"option {name} has neither values nor a default")
+        raise UsageError(f"option {name} needs values or a default")
     return Option(
         name,
         values=values,

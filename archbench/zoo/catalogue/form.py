@@ -127,7 +127,9 @@ def check_table(data: Mapping[str, Any]) -> None:
         try:
             re.compile(pattern)
         except (re.error, RecursionError, OverflowError) as error:
-            raise UsageError(f"pattern {pattern!r} is no regular expression: {error}") from error
+            raise UsageError(
+                f"invalid pattern {pattern!r}, not a regular expression: {error}"
+            ) from error
 
 
 def check_entries(entries: Iterable[Entry]) -> None:

@@ -19,9 +19,9 @@ class Side:
         """Raise UsageError, which says what is possible, for a size that cannot be."""
         if self.least == self.most:
             if asked != self.value:
-                raise UsageError(f"{what} {asked} is asked for, and it was exported for {self}")
+                raise UsageError(f"invalid {what} {asked} (exported for {self})")
         elif asked < self.least or (self.most is not None and asked > self.most):
-            raise UsageError(f"{what} {asked} is asked for, and it takes {self}")
+            raise UsageError(f"invalid {what} {asked} (takes {self})")
 
     def __str__(self) -> str:
         if self.least == self.most:

@@ -32,7 +32,7 @@ def entries_by_name(kind: Kind) -> dict[str, Entry]:
             if index.setdefault(fold(name), entry) is not entry:
                 if entry.plugin:
                     raise UsageError(
-                        f"plug-in {entry.plugin}: there is a {kind} called {name} already"
+                        f"plug-in {entry.plugin}: a {kind} called {name} already exists"
                     )
                 raise ValueError(f"two networks are called {name}")
     return index

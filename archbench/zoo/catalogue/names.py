@@ -54,7 +54,7 @@ def find_detector(name: str) -> tuple[Entry, int | None]:
     sized = re.fullmatch(r"(.*?)[-_ ]?(\d+x\d+)", name.strip().lower())
     if sized:
         raise UsageError(
-            f"no detector is called {name!r}; an oblong input is given by itself: {sized[1]} "
+            f"no detector is called {name!r}; give a rectangular input separately: {sized[1]} "
             f"--size {sized[2]}"
         )
     folded = fold(name)

@@ -62,7 +62,7 @@ def read_plugin(plugin: str) -> list[Entry]:
         data = parse_toml(_entry_text(ast.parse(text)))
         kind: Kind = data.get("kind", "detector")
         if kind not in KINDS:
-            raise UsageError(f"its kind is {kind!r}, not backbone or detector")
+            raise UsageError(f"invalid kind {kind!r} (choose from backbone, detector)")
         # The types are loaded where there are plug-ins alone: commands start without.
         from archbench.zoo.catalogue.form import check_entries, check_table
 
@@ -177,4 +177,4 @@ def _entry_text(tree: ast.Module) -> str:
         ):
             text: str = ast.literal_eval(node.value)
             return text
-    raise UsageError("it has no ENTRY, the text that says what it adds")
+    raise UsageError("it has no ENTRY, the text that declares its networks")

@@ -139,8 +139,8 @@ def _asked_size(detector: str | None, side: int | None, size: Size) -> tuple[int
     asked, named = parse_size(size), parse_size(side)
     if asked and named and asked != named:
         raise UsageError(
-            f"{detector} asks for {side}x{side} and the size for {asked[0]}x{asked[1]}: leave one "
-            "out"
+            f"{detector} sets the input to {side}x{side}, and the size to {asked[0]}x{asked[1]}: "
+            "leave one out"
         )
     return asked or named
 
@@ -159,7 +159,8 @@ def _input(owner: Entry, asked: tuple[int, int] | None) -> tuple[int, int]:
     width, height = owner.rounded(asked or owner.size)
     if width % owner.multiple or height % owner.multiple:
         raise UsageError(
-            f"{owner.name} takes sides that are multiples of {owner.multiple}, not {width}x{height}"
+            f"invalid size {width}x{height} ({owner.name} takes sides that are multiples of "
+            f"{owner.multiple})"
         )
     return width, height
 
@@ -183,7 +184,7 @@ def _check_exported(
     if base.images is None:
         return
     if head:
-        raise UsageError(f"{base.name} runs whole, as it was exported: it stands under no detector")
+        raise UsageError(f"{base.name} runs as exported and cannot be the backbone of a detector")
     if mode == "train":
         raise UsageError(f"{base.name} was exported for inference and cannot be trained")
     try:
@@ -197,23 +198,21 @@ def _check_whole(base: Entry, asked: tuple[int, int] | None, classes: int | None
     classes that it has no argument for.
     """
     if asked is None and not base.input:
-        raise UsageError(
-            f"{base.name} has no default input: --size says what it takes, such as --size 320"
-        )
+        raise UsageError(f"{base.name} has no default input size: give one, such as --size 320")
     if classes is not None and "classes" not in base.told:
         raise UsageError(f"{base.name} takes no classes: it has no argument classes or num_classes")
     if classes == 0:
-        raise UsageError("classes is 0: it must be 1 or more")
+        raise UsageError("invalid classes 0 (1 or more)")
 
 
 def _check_call(head: Entry | None, classes: int | None, batch: int, mode: str) -> None:
     """Raise UsageError for classes, a batch or a mode that cannot be."""
     if mode not in MODES:
-        raise UsageError(f"mode {mode!r} is none of {', '.join(MODES)}")
+        raise UsageError(f"invalid mode {mode!r} (choose from {', '.join(MODES)})")
     if not 1 <= batch < MAX_BATCH:
-        raise UsageError(f"batch is {batch}: it must be 1 or more and below 2**40")
+        raise UsageError(f"invalid batch {batch} (1 or more, below 2**40)")
     if classes is not None and classes < (1 if head else 0):
-        least = "1 or more" if head else "0 (the trunk alone) or more"
-        raise UsageError(f"classes is {classes}: it must be {least}")
+        least = "1 or more" if head else "0, the backbone alone, or more"
+        raise UsageError(f"invalid classes {classes} ({least})")
     if classes is not None and classes > MAX_NUMBER:
-        raise UsageError(f"classes is {classes}: it must be at most {MAX_NUMBER}")
+        raise UsageError(f"invalid classes {classes} (at most {MAX_NUMBER})")

@@ -62,7 +62,7 @@ class Pair:
             takers = [entry for entry in owners if key in entry.options]
             told = {entry.name for entry in owners if key in entry.told.values()}
             if told:
-                raise UsageError(f"{key} is no option of {', '.join(told)}: it is given by itself")
+                raise UsageError(f"{key} is not an option of {', '.join(told)}: give it separately")
             if not takers:
                 raise UsageError(_unknown_option(key, owners))
             for entry in takers:

@@ -50,7 +50,7 @@ def _module(network: Network, known: Mapping[str, Any]) -> nn.Module:
     made = sources.make(entry, arguments)
     if not isinstance(made, nn.Module):
         kind = type(made).__name__
-        raise UsageError(f"{entry.builder} gives an object of type {kind}, not a torch.nn.Module")
+        raise UsageError(f"{entry.builder} returns an object of type {kind}, not a torch.nn.Module")
     return made
 
 

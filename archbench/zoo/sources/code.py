@@ -98,7 +98,7 @@ def read_source(file: Path) -> Source:
     except (SyntaxError, ValueError) as error:
         line = f", line {error.lineno}" if isinstance(error, SyntaxError) and error.lineno else ""
         said = error.msg if isinstance(error, SyntaxError) else error
-        raise UsageError(f"{file.name} is no Python: {said} ({file}{line})") from None
+        raise UsageError(f"{file.name} is not valid Python: {said} ({file}{line})") from None
     except (RecursionError, MemoryError):
         raise UsageError(f"{file.name} cannot be read: it is nested too deeply") from None
 

@@ -52,7 +52,7 @@ def read_entry(name: str) -> Entry:
     code = read_code(place)
     called = f"{_written(where)}:{own}"
     if wanted and wanted != code.digest:
-        raise UsageError(f"{called} is @{code.digest} now, not @{wanted}: its code has changed")
+        raise UsageError(f"{called} has changed: its code is @{code.digest}, not @{wanted}")
     takes = _signature(place, called, own)
     told = {
         what: next(argument for argument in names if argument in takes.parameters)
@@ -104,11 +104,9 @@ def _parts(name: str) -> tuple[str, str, str]:
     where, _, rest = name.strip().rpartition(":")
     own, _, wanted = rest.partition("@")
     if not where or not all(part.isidentifier() for part in own.split(".")):
-        raise UsageError(
-            f"{name!r} names no class or function of a file: a network of your own is {FORMS}"
-        )
+        raise UsageError(f"invalid network {name!r} (give a class or function: {FORMS})")
     if "@" in rest and not re.fullmatch(rf"[0-9a-f]{{{HASH_DIGITS}}}", wanted):
-        raise UsageError(f"{name}: @{wanted} is no hash of code, {HASH_DIGITS} digits from 0 to f")
+        raise UsageError(f"{name}: invalid hash @{wanted} ({HASH_DIGITS} digits from 0 to f)")
     return where, own, wanted
 
 
@@ -127,7 +125,7 @@ def _relative(path: str) -> str:
 def _file(where: str) -> Place:
     """The place of a file: by itself, or in its package where it imports relatively."""
     if not where.endswith(".py"):
-        raise UsageError(f"{where} is no Python file: a network of your own is {FORMS}")
+        raise UsageError(f"{where} is not a Python file (give a class or function: {FORMS})")
     file = Path(where).resolve()
     source = read_source(file)
     root = file.parent
@@ -146,7 +144,7 @@ def _module(where: str) -> Place:
     """The place of a module by its dotted name: of the import path, then of the working folder."""
     parts = where.split(".")
     if not all(part.isidentifier() for part in parts):
-        raise UsageError(f"{where!r} is neither a file nor a module: say {FORMS}")
+        raise UsageError(f"{where!r} is neither a file nor a module (give {FORMS})")
     here = Place(Path(), where, (str(Path.cwd()),))
     for folder in [*filter(None, sys.path), *here.folders]:
         place = Place(Path(), where, (str(Path(folder).resolve()),))

@@ -56,8 +56,8 @@ def read_folder(own: str) -> Folder:
     file = Path(where, CONFIGURATION)
     if not Path(where).is_dir():
         raise UsageError(
-            f"{where} is no folder here, and nothing is downloaded from a hub: name a folder with "
-            f"a {CONFIGURATION}, or a class (archbench list transformers:)"
+            f"no folder {where}, and nothing is downloaded from a hub: give a folder with a "
+            f"{CONFIGURATION}, or a class (archbench list transformers:)"
         )
     said = _read(file)
     if REMOTE_CODE in said:
@@ -100,7 +100,7 @@ def _read(file: Path) -> dict[str, Any]:
             raise
         raise UsageError(f"{file} cannot be read: {error}") from None
     if not isinstance(said, dict):
-        raise UsageError(f"{file} cannot be read: it is no object of JSON")
+        raise UsageError(f"{file} cannot be read: not a JSON object")
     return said
 
 

@@ -14,8 +14,8 @@ from archbench.spec import UsageError
 def read_entry(name: str) -> NoReturn:
     """Say that a graph is no part of a network; raises UsageError."""
     raise UsageError(
-        f"{name} is a graph, which stands alone: archbench count counts it, archbench profile "
-        "measures it in an engine"
+        f"{name} is a graph and cannot be a part of a network: archbench count counts it, "
+        "archbench profile measures it in an engine"
     )
 
 

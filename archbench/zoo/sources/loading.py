@@ -39,7 +39,7 @@ def make(entry: Entry, arguments: dict[str, Any]) -> Any:
         return found
     if not callable(found):
         kind = type(found).__name__
-        raise UsageError(f"it is an object of type {kind}, neither a class nor a function")
+        raise UsageError(f"it is of type {kind}, neither a class nor a function")
     return found(**arguments)
 
 

@@ -49,7 +49,7 @@ def test_pictures_are_taken_by_name_and_up_to_a_limit(tmp_path):
 def test_folders_without_readable_pictures_are_usage_errors(tmp_path):
     with pytest.raises(UsageError, match="cannot be read"):
         check_pictures(tmp_path / "absent")
-    with pytest.raises(UsageError, match="holds no picture"):
+    with pytest.raises(UsageError, match="contains no pictures"):
         check_pictures(tmp_path)
     buffer = io.BytesIO()
     Image.new("RGB", (50, 50)).save(buffer, "PNG")

@@ -113,11 +113,11 @@ def test_anything_anywhere_is_a_network_or_one_line(table: dict[str, Any], tmp_p
         (("classes",), "x", "Expected int, got str in classes"),
         (("multiple",), [], "Expected int, got array in multiple"),
         (("on", "resnet", "unheard"), 1, "on resnet: no key unheard"),
-        (("on", "resnet", "defaults", "width"), 3, "option width=3: it takes 8, 16"),
+        (("on", "resnet", "defaults", "width"), 3, "invalid option width=3 (choose from 8, 16)"),
         (("on", "resnet", "input"), 1.5, "Expected str, got float"),
         (("options", "width", "help"), 5, "Expected str, got int"),
         (("networks", "own", "aliases"), [1], "Expected str, got int"),
-        (("networks", "own", "pattern"), "(", "is no regular expression"),
+        (("networks", "own", "pattern"), "(", "not a regular expression"),
         (("options", "width", "default"), {"backbone": {"a": 8}}, "no default for `else`"),
     ],
 )

@@ -167,12 +167,12 @@ class TestRequests:
             ({"size": 300}, "multiples of 64"),
             ({"size": (320, 300)}, "multiples of 64"),
             ({"size": "300x320"}, "multiples of 64"),
-            ({"size": 0}, "below 1"),
-            ({"size": "big"}, "neither"),
-            ({"batch": 0}, "batch is 0"),
-            ({"batch": -3}, "batch is -3"),
-            ({"classes": 0}, "classes is 0"),
-            ({"classes": -1}, "classes is -1"),
+            ({"size": 0}, "sides of at least 1"),
+            ({"size": "big"}, "invalid size 'big'"),
+            ({"batch": 0}, "invalid batch 0"),
+            ({"batch": -3}, "invalid batch -3"),
+            ({"classes": 0}, "invalid classes 0"),
+            ({"classes": -1}, "invalid classes -1"),
         ],
         ids=str,
     )
@@ -183,9 +183,9 @@ class TestRequests:
     @pytest.mark.parametrize(
         ("asked", "message"),
         [
-            ({"classes": -1}, "classes is -1"),
-            ({"batch": 0}, "batch is 0"),
-            ({"size": (0, 5)}, "below 1"),
+            ({"classes": -1}, "invalid classes -1"),
+            ({"batch": 0}, "invalid batch 0"),
+            ({"size": (0, 5)}, "sides of at least 1"),
         ],
         ids=str,
     )

@@ -175,14 +175,14 @@ ENTRY = 'ENTRY = """\n{}\n"""\n'
         ("ENTRY = (", "cannot be read"),
         (ENTRY.format("builder = "), "cannot be read"),
         (ENTRY.format('builder = "X"'), "missing required field networks"),
-        (ENTRY.format('kind = "neck"\n[networks.x]'), "its kind is 'neck'"),
+        (ENTRY.format('kind = "neck"\n[networks.x]'), "invalid kind 'neck'"),
         (
             ENTRY.format('builder = "X"\nsource = "a test"\ninput = "64x64"\n[networks.SSD_Huang]'),
-            "there is a detector called SSD_Huang already",
+            "a detector called SSD_Huang already exists",
         ),
         ("ENTRY = open('x')", "not that of a family"),
         ("ENTRY = " + "[" * 100_000, "nested"),
-        (ENTRY.format("[options.o]\n[networks.x]"), "option o has neither values nor a default"),
+        (ENTRY.format("[options.o]\n[networks.x]"), "option o needs values or a default"),
         (ENTRY.format("like = 'none:at-all'\nsource = 's'\n[networks.x]"), "no detector is FAMILY"),
         (
             ENTRY.format('builder = "X"\ninput = "64x64"\n[networks.own]'),

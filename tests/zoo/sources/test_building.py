@@ -161,7 +161,7 @@ def test_a_backbone_of_the_contract_is_tapped_and_cut(write: Write, arguments: s
         ("raise KeyError('boom')", r"KeyError: 'boom' \(.*nets\.py, line 3\)"),
         ("raise SystemExit(3)", r"SystemExit: 3 \(.*nets\.py, line 3\)"),
         ("import os; os._exit(3)", r"SystemExit: 3 \(.*nets\.py, line 3\)"),
-        ("return 3", "gives an object of type int"),
+        ("return 3", "returns an object of type int"),
         ("import nothing", r"No module named 'nothing' \(.*nets\.py, line 3\)"),
         ("return nn.Conv2d(4, 8, 3)", "to have 4 channels, but got 3"),
     ],

@@ -96,10 +96,10 @@ def test_a_module_that_shadows_an_installed_one_is_refused_by_name(write: Write)
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("class X(:", r"nets\.py is no Python: invalid syntax \(.*nets\.py, line 1\)"),
-        ("x = " + "(" * 300, "nets.py is no Python"),
+        ("class X(:", r"nets\.py is not valid Python: invalid syntax \(.*nets\.py, line 1\)"),
+        ("x = " + "(" * 300, "nets.py is not valid Python"),
         ("x = " + "-" * 5000 + "1", "nested too deeply"),
-        ("x = '\0'", "nets.py is no Python"),
+        ("x = '\0'", "nets.py is not valid Python"),
     ],
 )
 def test_text_that_is_no_python_is_refused_in_a_line(write: Write, text: str, message: str) -> None:

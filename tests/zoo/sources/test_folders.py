@@ -67,8 +67,8 @@ def test_a_folder_in_a_file_is_written_from_the_working_folder() -> None:
         ({**TINY, "architectures": ["pipeline"]}, "transformers 0 has no network 'pipeline'"),
         ({**TINY, "architectures": ["TinyModel"]}, "TinyModel reads input_ids, not images"),
         ({"image_size": 32}, "its configuration names no class"),
-        ({"architectures": ["TinyForObjectDetection"]}, "no default input: --size says"),
-        ("[1]", "no object of JSON"),
+        ({"architectures": ["TinyForObjectDetection"]}, "no default input size: give one"),
+        ("[1]", "not a JSON object"),
         ("{", "config.json cannot be read: Expecting"),
     ],
 )
@@ -82,7 +82,7 @@ def test_what_is_not_made_of_a_folder_is_said_in_a_line(said: Any, refusal: str)
 def test_a_name_of_a_hub_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["count", f"transformers:{name}"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "nothing is downloaded from a hub: name a folder with a config.json" in line
+    assert "nothing is downloaded from a hub: give a folder with a config.json" in line
 
 
 @pytest.mark.parametrize(

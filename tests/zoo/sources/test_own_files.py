@@ -36,7 +36,7 @@ def test_a_changed_file_is_another_network_and_an_old_hash_is_refused(
     before = resolve("nets.py:Tiny", size=64).spec
     write("nets.py", tiny.read_text().replace("width, 2), conv(width, width", "8, 2), conv(8, 8"))
     assert resolve("nets.py:Tiny", size=64).spec != before
-    with pytest.raises(UsageError, match=r"is @\w{6} now, not @\w{6}: its code has changed"):
+    with pytest.raises(UsageError, match=r"has changed: its code is @\w{6}, not @\w{6}"):
         resolve(before.backbone, size=64)
 
 
@@ -47,19 +47,19 @@ def test_a_changed_file_is_another_network_and_an_old_hash_is_refused(
         ("nets.py:Tiny", {"size": None}, "--size"),
         ("nets.py:Tinny", {}, "did you mean Tiny?"),
         ("nets.py:Tiny", {"depth": 3}, "takes no option depth; there are width"),
-        ("nets.py:Tiny", {"num_classes": 3}, "given by itself"),
+        ("nets.py:Tiny", {"num_classes": 3}, "give it separately"),
         ("nets.py:Tiny", {"classes": 0}, "1 or more"),
         ("nets.py:needs", {}, "needs its option depth"),
         ("nets.py:needs", {"depth": 1, "classes": 3}, "takes no classes"),
         ("nets.py:N", {}, "is 3, neither a class nor a function"),
         ("nets.py:waits", {}, "coroutine"),
-        ("nets.py:", {}, "names no class or function"),
-        ("nets.py:A B", {}, "names no class or function"),
-        ("nets.py:Tiny@12", {}, "no hash of code"),
+        ("nets.py:", {}, "give a class or function"),
+        ("nets.py:A B", {}, "give a class or function"),
+        ("nets.py:Tiny@12", {}, "invalid hash @12"),
         ("nets.py", {}, "nets.py:NAME"),
         ("gone.py:Tiny", {}, "No such file"),
         ("gone.nets:Tiny", {}, "no module gone.nets"),
-        ("folder/:Tiny", {}, "no Python file"),
+        ("folder/:Tiny", {}, "not a Python file"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_line(

@@ -104,7 +104,7 @@ def test_a_plain_transformer_is_built_for_its_size_on_a_pyramid() -> None:
         (("timm:chain", "retinanet"), {"size": 64, "depth": 3}, "unexpected keyword argument"),
         (("timm:plain", "faster-rcnn"), {"size": 96}, "does not give this network as a chain"),
         (("timm:pairs", "faster-rcnn"), {"size": 64}, "does not give this network as a chain"),
-        (("timm:chain",), {"size": 64, "classes": 0}, "classes is 0"),
+        (("timm:chain",), {"size": 64, "classes": 0}, "invalid classes 0"),
     ],
 )
 def test_what_cannot_be_is_said_in_a_line(
