@@ -202,7 +202,7 @@ def test_a_precision_that_the_device_lacks_ends_the_sweep_with_exit_2(capsys):
     assert run(["sweep", own_suite(TWO), *FAST, "--precision", "tf32"]) == 2
     assert (
         capsys.readouterr().err.splitlines()[-1]
-        == "error: invalid precision 'tf32' for engine eager on cpu (choose from fp32, fp16, bf16)"
+        == "error: precision tf32 is a CUDA device's; on a CPU there are fp32, fp16 and bf16"
     )
     assert records() == []
 

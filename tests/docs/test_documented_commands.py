@@ -164,7 +164,10 @@ def test_a_file_of_the_documentation_is_a_suite_or_holds_limits(block: Block) ->
 
 @pytest.mark.usefixtures("clone")
 @pytest.mark.parametrize("page", sorted({block.page for block in every("python")}))
-def test_the_python_of_a_page_runs_from_top_to_bottom(page: str) -> None:
+def test_the_python_of_a_page_runs_from_top_to_bottom(
+    page: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archbench.counting.rules.foreign.registered", {})
     names: dict[str, object] = {"__name__": "__main__"}
     for block in every("python"):
         if block.page == page:

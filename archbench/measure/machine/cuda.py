@@ -9,8 +9,9 @@ from typing import IO, Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from archbench.engines.eager import EAGER
 from archbench.measure.machine import exclusive, host
-from archbench.measure.machine.device import DTYPES, Clock, Device
+from archbench.measure.machine.device import Clock, Device
 from archbench.measure.machine.kernels import kernel_intervals, union
 from archbench.measure.power.nvml import NvmlCard
 from archbench.measure.power.use import Process, Use
@@ -214,7 +215,7 @@ def check_precision(precision: str, properties: Any) -> None:
     has = properties.major, properties.minor
     if has >= NEEDS_CAPABILITY.get(precision, has):
         return
-    others = [name for name in DTYPES if has >= NEEDS_CAPABILITY.get(name, has)]
+    others = [name for name in EAGER.on_cuda if has >= NEEDS_CAPABILITY.get(name, has)]
     major, minor = NEEDS_CAPABILITY[precision]
     raise UsageError(
         f"precision {precision} needs a card of compute capability {major}.{minor} or newer; "

@@ -54,7 +54,11 @@ def test_a_count_and_the_other_counters_come_back(
     record = found.record(host.fingerprint())
     assert record.counted == found.report.totals()
     assert record.environment["code_file"] == str(Path("nets.py").resolve())
-    assert record.conditions == {"counted_on": "cpu", "seen_size": "16x16"}
+    assert record.conditions == {
+        "counted_on": "cpu",
+        "seen_size": "16x16",
+        "options": {"does": ""},
+    }
     assert capfd.readouterr() == ("", "")
     assert "nets" not in sys.modules
 

@@ -264,7 +264,7 @@ def test_a_whole_job_has_its_energy_its_samples_and_its_conditions(found):
     assert (record.status, list(record.phases)[-1]) == ("ok", "energy")
     check_the_rest(record)
     energy, rate = record.measured["energy_per_image_j"], record.value("energy_throughput_img_s")
-    if energy.reason == "sampler_starved":
+    if "sampler_starved" in (energy.reason, record.measured["energy_integrated_j"].reason):
         pytest.skip("this machine was too busy to sample power")
     seconds = record.conditions["energy"]["window_s"]
     assert record.value("energy_integrated_j") / seconds == pytest.approx(120, rel=TOLERANCE)
