@@ -36,7 +36,7 @@ from archbench.measure.job.training import check_trainable
 from archbench.measure.job.workload import add_load, prepare
 from archbench.measure.machine import host
 from archbench.measure.machine.cooling import cool_down, temperature_of
-from archbench.measure.machine.device import DEVICE_MEMORY, Device
+from archbench.measure.machine.device import Device
 from archbench.measure.machine.devices import open_device
 from archbench.measure.power.energy import EnergyJob
 from archbench.measure.power.load import Load
@@ -51,7 +51,6 @@ from archbench.settings import Settings
 from archbench.spec import Spec
 
 MEMORY_CALLS = 2
-MEMORY = (*DEVICE_MEMORY, "mem_host_peak_bytes")
 WARM, TIMED = 1 / 3, 1 / 2
 """The shares of a job's allowance within which it is warm, and single calls are timed."""
 SIZES = ("mem_params_bytes", "mem_buffers_bytes")
@@ -344,8 +343,13 @@ def memory(bench: Bench, allowance: Allowance, latency: Metric) -> dict[str, Met
     """Peaks of memory over some calls in the steady state, as many as there is time for."""
     call_s = (latency.value or 0.0) / 1e3
     calls = MEMORY_CALLS if allowance.left() >= MEMORY_CALLS * call_s else 1
+    protocol = "train" if bench.training else "model"
     if allowance.left() < call_s:
-        return Metric.lacking(MEMORY, Reason.BUDGET)
+        # What the device cannot tell in any time keeps its own reason.
+        found = bench.device.memory(protocol=protocol)
+        return found | Metric.lacking(
+            [name for name in found if not found[name].reason], Reason.BUDGET
+        )
     if bench.training:
         # Gradients that the step frees first would lie below the activations' peak.
         bench.training.forget()
@@ -353,7 +357,7 @@ def memory(bench: Bench, allowance: Allowance, latency: Metric) -> dict[str, Met
     for _ in range(calls):
         bench.forward()
     bench.device.synchronize()
-    return bench.device.memory(protocol="train" if bench.training else "model")
+    return bench.device.memory(protocol=protocol)
 
 
 def measure_energy(
