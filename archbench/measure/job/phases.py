@@ -346,6 +346,7 @@ def memory(bench: Bench, allowance: Allowance, latency: Metric) -> dict[str, Met
     protocol = "train" if bench.training else "model"
     if allowance.left() < call_s:
         # What the device cannot tell in any time keeps its own reason.
+        bench.device.reset_memory()
         found = bench.device.memory(protocol=protocol)
         return found | Metric.lacking(
             [name for name in found if not found[name].reason], Reason.BUDGET
