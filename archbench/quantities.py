@@ -54,7 +54,7 @@ ROWS: tuple[Quantity, ...] = (
     _counted(
         "params",
         "parameters",
-        "Learnable scalars, no buffers.",
+        "Learnable scalars, without buffers.",
         unit="count",
         scale=MILLIONS,
         is_leading=True,
@@ -84,7 +84,7 @@ ROWS: tuple[Quantity, ...] = (
     _counted(
         "flops",
         "FLOPs (2 x multiply-adds)",
-        "Two operations a multiply-accumulate of `macs`.",
+        "Two operations per multiply-accumulate of `macs`.",
         unit="operations",
         scale=BILLIONS,
         rule=Rule(("macs",), lambda macs: 2 * macs),
@@ -92,7 +92,7 @@ ROWS: tuple[Quantity, ...] = (
     _counted(
         "paper_flops",
         "FLOPs as VoVNet counts them",
-        "Multiply-accumulates and one operation an element of every batch norm's output.",
+        "Multiply-accumulates plus one operation per element of every batch norm's output.",
         unit="operations",
         scale=BILLIONS,
         rule=Rule(("macs", "bn_elements"), lambda macs, outputs: macs + outputs),
@@ -147,7 +147,7 @@ ROWS: tuple[Quantity, ...] = (
     _buffered(
         "bytes_all",
         "read and written by all operators",
-        "Inputs, weights and outputs of every operator; a view has none.",
+        "Inputs, weights and outputs of every operator; views count as none.",
         is_profiled=False,
     ),
     _buffered(
@@ -188,7 +188,7 @@ ROWS: tuple[Quantity, ...] = (
     _kind(
         "macs_attention",
         "attention",
-        "Multiply-accumulates of scaled dot products, whatever a mask leaves out.",
+        "Multiply-accumulates of scaled dot products, including what masks leave out.",
     ),
     _other(
         "attention_masks",
@@ -231,13 +231,13 @@ ROWS: tuple[Quantity, ...] = (
     _time(
         "latency_ms_ci95_lo",
         "forward, 95 % from",
-        "The lower end of the 95 % interval of latency_ms.",
+        "Lower end of the 95 % confidence interval of latency_ms.",
         is_profiled=False,
     ),
     _time(
         "latency_ms_ci95_hi",
         "forward, 95 % to",
-        "The upper end of the 95 % interval of latency_ms.",
+        "Upper end of the 95 % confidence interval of latency_ms.",
         is_profiled=False,
     ),
     *(
@@ -258,7 +258,7 @@ ROWS: tuple[Quantity, ...] = (
     _time(
         "gpu_busy_ms",
         "forward, the card at work",
-        "The union of the kernels' intervals of a forward pass, in passes of their own under a "
+        "The union of the kernels' intervals of a forward pass, in separate passes under a "
         "profiler.",
     ),
     _time(
@@ -275,8 +275,16 @@ ROWS: tuple[Quantity, ...] = (
         is_profiled=False,
         is_later=True,
     ),
-    _whole("total_ms_ci95_lo", "both, 95 % from", "The lower end of the interval of total_ms."),
-    _whole("total_ms_ci95_hi", "both, 95 % to", "The upper end of the interval of total_ms."),
+    _whole(
+        "total_ms_ci95_lo",
+        "both, 95 % from",
+        "Lower end of the 95 % confidence interval of total_ms.",
+    ),
+    _whole(
+        "total_ms_ci95_hi",
+        "both, 95 % to",
+        "Upper end of the 95 % confidence interval of total_ms.",
+    ),
     *(
         _whole(
             f"total_ms_p{percent}",
@@ -305,12 +313,12 @@ ROWS: tuple[Quantity, ...] = (
     _images(
         "throughput_img_s",
         "images/s, back to back",
-        "Images a second over calls that do not wait for one another, total over total.",
+        "Throughput of calls that do not wait for one another: all images over the whole time.",
     ),
     _measured(
         "gmacs_per_s",
         "FLOP/s as the paper counts",
-        "Multiply-accumulates a second of the forward pass: the papers' computation efficiency.",
+        "Multiply-accumulates per second of the forward pass: the papers' computation efficiency.",
         topic="rate",
         unit="1e9/s",
         is_more_better=True,
@@ -323,7 +331,7 @@ ROWS: tuple[Quantity, ...] = (
     _measured(
         "flops_per_s",
         "FLOP/s, two a multiply-add",
-        "Operations a second of the forward pass, two a multiply-accumulate of `macs_all`.",
+        "Operations per second of the forward pass, two per multiply-accumulate of `macs_all`.",
         topic="rate",
         unit="1/s",
         is_more_better=True,
@@ -340,7 +348,7 @@ ROWS: tuple[Quantity, ...] = (
     _time(
         "backbone_ms",
         "forward, the backbone's part",
-        "The backbone's part of a forward pass, in passes of its own.",
+        "The backbone's part of a forward pass, timed in separate passes.",
     ),
     _time("heads_ms", "forward, all else", "A forward pass without the backbone's part."),
     _time(
@@ -377,19 +385,19 @@ ROWS: tuple[Quantity, ...] = (
     _energy(
         "energy_per_image_j",
         "energy an image",
-        "Joules an image under load, by the energy counter or the integral of power.",
+        "Joules per image under load, by the energy counter or the integral of power.",
         trained="energy an image, training",
         is_leading=True,
     ),
     _energy(
         "energy_total_per_image_j",
         "energy an image, with postprocessing",
-        "Joules an image over forward passes and postprocessing, one after the other.",
+        "Joules per image over forward passes and postprocessing, run in turn.",
     ),
     _energy(
         "energy_net_per_image_j",
         "energy above idle",
-        "Joules an image above what the device takes at rest.",
+        "Joules per image above what the device draws at idle.",
         trained="energy above idle, training",
     ),
     _energy(
@@ -401,17 +409,17 @@ ROWS: tuple[Quantity, ...] = (
     _images(
         "energy_throughput_img_s",
         "images/s while energy was measured",
-        "Images a second over the seconds of the energy.",
+        "Throughput while energy was measured.",
         topic="energy",
         scale=Scale("images/s", digits=2),
         is_profiled=False,
     ),
     _power("power_mean_w", "mean power", "Mean power under load."),
-    _power("power_idle_w", "idle power", "Power at rest, the process on the device."),
+    _power("power_idle_w", "idle power", "Idle power with the process on the device."),
     _power(
         "power_idle_no_context_w",
         "idle power, no process",
-        "Power at rest, before the process is on the device.",
+        "Idle power before the process is on the device.",
         is_profiled=False,
     ),
     _check(
@@ -442,32 +450,32 @@ ROWS: tuple[Quantity, ...] = (
     _memory(
         "mem_alloc_peak_bytes",
         "allocator's peak",
-        "The most that torch's allocator gave out at once.",
+        "Peak of the memory allocated by torch's allocator.",
         topic="allocator",
     ),
     _memory(
         "mem_act_peak_bytes",
         "its peak above weights and input",
-        "The allocator's peak above what it had given out before.",
+        "The allocator's peak above what was allocated before.",
         topic="allocator",
         alone="allocator's peak above weights and input",
     ),
     _memory(
         "mem_reserved_peak_bytes",
         "allocator's reserve",
-        "The most that torch's allocator held at once.",
+        "Peak of the memory reserved by torch's allocator.",
         topic="allocator",
     ),
     _memory(
         "mem_device_delta_bytes",
         "device memory in use",
-        "Memory in use on the card, less what was in use before: as nvidia-smi shows it.",
+        "Increase of the memory in use on the card, as nvidia-smi shows it.",
         is_leading=True,
     ),
     _memory(
         "mem_process_bytes",
         "device memory of the process",
-        "Memory of the process on the card, as the driver tells it.",
+        "Memory of the process on the card, as the driver reports it.",
     ),
     _memory(
         "mem_host_peak_bytes",
@@ -522,7 +530,7 @@ ROWS: tuple[Quantity, ...] = (
         scale=MEGABYTES,
         alone="size of the engine's file",
     ),
-    _text("flags", "flags", "What warns of the record's figures.", is_leading=True),
+    _text("flags", "flags", "Quality flags of the record's figures.", is_leading=True),
 )
 """Every figure, in the order of the stable columns."""
 
