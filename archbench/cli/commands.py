@@ -49,8 +49,8 @@ COMMANDS = {
     "predict": ("Predict a network's latency and energy from measured networks of other families."),
     "gate": "Fail if a network costs more than a file allows: a gate for CI.",
     "report": (
-        "Write one HTML page of all records: tables, a plot of any two columns, the "
-        "papers' tables, claims and figures."
+        "Write one HTML page of all records: a summary, a table, a plot of any two columns, and "
+        "the papers' tables, claims and figures."
     ),
     "doctor": (
         "Show what this machine can measure, and for what it cannot, why and what to do. Takes "

@@ -116,6 +116,7 @@ def test_what_cannot_be_is_one_line(words: list[str], why: str, capsys: Capture)
     assert Path("there.onnx").read_text(encoding="utf-8") == "mine"
 
 
+@pytest.mark.slow
 def test_a_detector_s_program_is_counted_as_the_detector(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

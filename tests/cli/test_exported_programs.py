@@ -49,6 +49,7 @@ def test_a_program_is_measured_with_its_own_weights(capsys: Capture) -> None:
     assert json.loads(capsys.readouterr().out)["spec"] == found["spec"]
 
 
+@pytest.mark.slow
 def test_suites_and_views_know_it(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
     Path("nets/own.toml").write_text('backbone = "model.pt2"\n', encoding="utf-8")
     assert run(["sweep", "nets/own.toml", "--ray", "local"]) == 2

@@ -20,7 +20,11 @@ from archbench.measure.machine import cuda
 from archbench.measure.machine.cuda import CudaDevice
 from archbench.measure.power.use import Use
 from archbench.reasons import Reason
+from archbench.records import Metric
 from archbench.settings import Settings
+
+A_CALL = Metric.of("latency_ms", 1.0, "host clock", "model")
+"""How long a call took."""
 
 MIB = 1 << 20
 

@@ -23,6 +23,8 @@ DETECTORS = [entry for entry in catalogue.entries("detector") if not entry.publi
 FAMILIES = list({entry.family: entry for entry in reversed(BACKBONES)}.values())
 WITHOUT_BOXES = {"cornernet", "centernet", "ttfnet"}
 """Detectors that find objects as points."""
+LARGE = {"elastic", "inception_resnet_v2", "hourglass"}
+"""Families of which the smallest takes seconds to run."""
 THOUSAND_LAYERS = ("preact-resnet1001",)
 EVERY = 6
 """One pair of a detector and a family in so many is built by default, each detector and each family
@@ -195,7 +197,14 @@ def test_linear_layers_read_no_whole_map() -> None:
         archbench.cost("vgg16", "rfcn", fc="linear")
 
 
-@pytest.mark.parametrize("entry", FAMILIES, ids=lambda entry: entry.family)
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param(entry, marks=[pytest.mark.slow] if entry.family in LARGE else [])
+        for entry in FAMILIES
+    ],
+    ids=[entry.family for entry in FAMILIES],
+)
 def test_a_family_runs_for_real(entry: Entry) -> None:
     torch.manual_seed(0)
     side = min(entry.size[0], 96)

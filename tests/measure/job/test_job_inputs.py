@@ -7,9 +7,10 @@ from itertools import cycle
 
 import pytest
 import torch
-from make_believe import Card
+from make_believe import A_CALL, Card
 from torch import Tensor, nn
 
+from archbench.measure.job.allowance import Allowance
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.inputs import BUFFERS, Inputs
 from archbench.measure.job.launching import busy
@@ -87,7 +88,7 @@ def test_what_fills_the_caches_is_larger_than_they_are_and_in_no_peak(monkeypatc
     device = card.open(monkeypatch)
     device.empty_caches()
     assert vars(device)["_filler"].nbytes >= 2 << 20
-    memory(Bench(nn.Identity(), device, cycle([torch.zeros(1)])))
+    memory(Bench(nn.Identity(), device, cycle([torch.zeros(1)])), Allowance(), A_CALL)
     assert "_filler" not in vars(device)
 
 

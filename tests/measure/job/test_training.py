@@ -36,7 +36,13 @@ def prepared(
     return TrainingStep(network.to(dtype), classes=spec.classes, seed=seed), images.to(dtype)
 
 
-@pytest.mark.parametrize("spec", SPECS.values(), ids=SPECS)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(spec, marks=[pytest.mark.slow] if name == "dsod" else [], id=name)
+        for name, spec in SPECS.items()
+    ],
+)
 def test_a_step_reaches_every_parameter_and_values_stay_finite(spec):
     """No exception: heads read all that a backbone computes, which keeps no step past its last
     tap.

@@ -8,9 +8,10 @@ from itertools import cycle
 
 import pytest
 import torch
-from make_believe import Card
+from make_believe import A_CALL, Card
 
 import archbench
+from archbench.measure.job.allowance import Allowance
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.findings import Report
 from archbench.measure.job.passes import parts, throughput
@@ -142,7 +143,7 @@ def test_the_peak_of_memory_is_of_the_calls_after_it_was_reset(monkeypatch):
     network = noting(card)
     network.register_forward_hook(lambda *_: setattr(card, "peak", max(card.peak, 700)))
     card.calls.clear()
-    found = memory(Bench(network, device, cycle([torch.zeros(1)])))
+    found = memory(Bench(network, device, cycle([torch.zeros(1)])), Allowance(), A_CALL)
     assert found["mem_alloc_peak_bytes"].value == 700
     assert found["mem_act_peak_bytes"].value == 600
     assert card.calls == ["empty_cache", "reset_peak_memory_stats", "call", "call", "synchronize"]
@@ -239,7 +240,7 @@ def test_gradients_of_the_last_step_are_not_below_the_peak_of_activations(monkey
         "memory_allocated",
         lambda *_: held.append([p.grad for p in network.parameters() if p.grad is not None]) or 0,
     )
-    memory(bench)
+    memory(bench, Allowance(), A_CALL)
     assert held == [[]]
     assert any(p.grad is not None for p in network.parameters())
 

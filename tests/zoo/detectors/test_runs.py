@@ -33,6 +33,8 @@ SMALL = {
     "dafs": ("snet49", (128, 64)),
 }
 """A light backbone for each, and an oblong input that leaves the last map a cell."""
+ALIKE = {"rfbnet", "pfpnet-s"}
+"""Built as lrf and pfpnet-r are, which show the same in the default tests."""
 every_detector = pytest.mark.parametrize("name", SMALL)
 
 
@@ -77,7 +79,10 @@ def check(found: Detections, size: tuple[int, int]) -> None:
     assert ((found.labels >= 0) & (found.labels < CLASSES)).all()
 
 
-@every_detector
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[pytest.mark.slow] if name in ALIKE else []) for name in SMALL],
+)
 def test_images_of_a_batch_do_not_see_each_other(name: str) -> None:
     images, raw = both(name)
     with torch.inference_mode():

@@ -74,7 +74,7 @@ def test_values_are_of_the_annotated_type(name: str, given: Any, taken: Any) -> 
         ("c", "wide", "it takes a number"),
         ("c", True, "it takes a number"),
         ("c", float("nan"), "numbers below"),
-        ("e", 3, "it takes x, 2"),
+        ("e", 3, "choose from x, 2"),
         ("g", 1, "it takes true or false"),
     ],
 )
