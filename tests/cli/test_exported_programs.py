@@ -34,6 +34,7 @@ def _files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     torch.save({}, "nets/model.pt")
 
 
+@pytest.mark.slow
 def test_a_program_is_measured_with_its_own_weights(capsys: Capture) -> None:
     assert run(["profile", "nets/model.pt2", "--json", *QUICK]) == 0
     found = json.loads(capsys.readouterr().out)

@@ -131,7 +131,7 @@ def check(data: dict[str, Any], view: str, folder: Path) -> None:
 
 
 @given(data=changed(), view=st.sampled_from(sorted(VIEWS)))
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_no_view_breaks_of_a_record(data: dict[str, Any], view: str, folder: Path) -> None:
     check(data, view, folder)
 

@@ -113,7 +113,11 @@ def read() -> dict[tuple[str, str | None], tuple[tuple[int, int], Wiring]]:
 def networks() -> list[tuple[str, str | None]]:
     """Name every network that is kept: each backbone, and each detector on the light one."""
     built = {
-        kind: [entry.name for entry in catalogue.entries(kind) if not entry.published_only]
+        kind: [
+            entry.name
+            for entry in catalogue.entries(kind)
+            if not entry.published_only and not entry.plugin
+        ]
         for kind in ("backbone", "detector")
     }
     return [(name, None) for name in built["backbone"]] + [

@@ -136,6 +136,7 @@ def test_the_optimiser_is_sgd_with_momentum_and_weight_decay():
     torch.testing.assert_close(layer.weight.detach(), expected)
 
 
+@pytest.mark.slow
 def test_seeds_reproduce():
     trained = []
     for seed in (5, 5, 6):

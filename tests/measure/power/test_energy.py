@@ -341,7 +341,7 @@ def test_right_after_an_edge_the_counter_is_read_closely_until_it_changes():
     times, _ = meter.stop().counter("counter")
     assert len(times) > len(meter.trace.times)
     after = times[times >= edge]
-    assert after[1] - after[0] < 0.05
+    assert np.diff(after).min() < 0.05
 
 
 def test_a_meter_that_is_not_there_is_null_and_takes_no_samples(tmp_path):

@@ -58,6 +58,7 @@ class TestThroughTheStub:
         assert watts == pytest.approx(300, rel=TOLERANCE)
         assert value(found["a step before Eq. 2"], "power_mean_w") == pytest.approx(60, rel=0.01)
 
+    @pytest.mark.slow
     def test_energy_with_postprocessing_is_of_the_seconds_of_both(self, found):
         metric = found["constant"]["metrics"]["energy_total_per_image_j"]
         assert metric["protocol"] == "model+post"

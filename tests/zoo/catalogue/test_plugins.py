@@ -111,6 +111,7 @@ def test_a_command_measures_and_lists_it(
 
 
 @pytest.mark.usefixtures("installed")
+@pytest.mark.slow
 def test_an_installed_package_is_found_without_being_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
