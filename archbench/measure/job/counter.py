@@ -16,8 +16,7 @@ from archbench.api import check_spec
 from archbench.measure.job.counting import FILE
 from archbench.measure.job.findings import Report
 from archbench.measure.job.phases import count
-from archbench.measure.job.worker import conclude, die_with_parent
-from archbench.reasons import Status
+from archbench.measure.job.worker import die_with_parent, last_word
 from archbench.spec import Spec
 
 
@@ -29,16 +28,12 @@ def main(folder: Path) -> int:
     die_with_parent(job["supervisor"])
     spec = Spec.from_dict(job["spec"])
     report = Report(folder)
-    try:
+    with last_word(report, spec):
         with report.phase("count"):
             counted = count(spec, report.result)
             check = check_spec(spec, counted) if job["check"] else None
         found = {"report": counted, "check": check}
         (folder / FILE).write_bytes(msgspec.json.encode(found))
-    except BaseException as error:  # A user's own network may raise anything.
-        conclude(report, error, spec)
-    else:
-        report.end(Status.OK)
     return 0
 
 

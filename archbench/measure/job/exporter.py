@@ -26,10 +26,9 @@ from archbench.measure.job.agreeing import LEAST_MATCHED, MOST_ERROR
 from archbench.measure.job.exporting import FOUND
 from archbench.measure.job.findings import Report
 from archbench.measure.job.reference import random_images
-from archbench.measure.job.worker import conclude, die_with_parent
+from archbench.measure.job.worker import die_with_parent, last_word
 from archbench.measure.job.workload import with_weights
 from archbench.measure.machine.device import set_threads
-from archbench.reasons import Status
 from archbench.settings import Settings
 from archbench.spec import Spec
 
@@ -151,14 +150,10 @@ def main(folder: Path) -> int:
     die_with_parent(asked["supervisor"])
     spec, settings = Spec.from_dict(asked["spec"]), Settings.from_dict(asked["settings"])
     report = Report(folder)
-    try:
+    with last_word(report, spec):
         set_threads(settings.threads)
         found = write(Job(spec, settings, Path(asked["file"]), asked["plain"]), report)
         (folder / FOUND).write_text(json.dumps(found), encoding="utf-8")
-    except BaseException as error:  # A user's own network may raise anything.
-        conclude(report, error, spec)
-    else:
-        report.end(Status.OK)
     return 0
 
 

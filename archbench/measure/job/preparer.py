@@ -30,10 +30,9 @@ from archbench.measure.job import counting, reference
 from archbench.measure.job.findings import Report
 from archbench.measure.job.phases import count
 from archbench.measure.job.preparing import COUNTED, MODEL, Key, Places
-from archbench.measure.job.worker import conclude, die_with_parent
+from archbench.measure.job.worker import die_with_parent, last_word
 from archbench.measure.job.workload import draw_inputs, with_weights
 from archbench.measure.machine.device import set_threads
-from archbench.reasons import Status
 from archbench.records.conditions import Conditions
 from archbench.settings import Settings
 from archbench.spec import ONNX, Spec
@@ -199,13 +198,9 @@ def main(folder: Path) -> int:
     die_with_parent(job["supervisor"])
     spec, settings = Spec.from_dict(job["spec"]), Settings.from_dict(job["settings"])
     report = Report(folder)
-    try:
+    with last_word(report, spec):
         set_threads(settings.threads)
         prepare(Preparation(spec, settings, report), Places(**job["prepared"]))
-    except BaseException as error:  # A user's own network may raise anything.
-        conclude(report, error, spec)
-    else:
-        report.end(Status.OK)
     return 0
 
 

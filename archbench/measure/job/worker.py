@@ -12,6 +12,8 @@ import json
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from archbench.api import blamed_on_plugin
@@ -56,6 +58,17 @@ def die_with_parent(parent: int) -> None:
         ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit("the supervisor is gone")
+
+
+@contextmanager
+def last_word(report: Report, spec: Spec) -> Iterator[None]:
+    """End the report of what is done within, well or with what it raised: nothing is raised on."""
+    try:
+        yield
+    except BaseException as error:  # A user's own network may raise anything.
+        conclude(report, error, spec)
+    else:
+        report.end(Status.OK)
 
 
 def main(folder: Path) -> int:
