@@ -34,6 +34,11 @@ def _seconds(name: str, value: Any) -> None:
         raise UsageError(f"invalid {name} {value} (above 0, at most {MAX_S:,} seconds)")
 
 
+def _a_fraction(name: str, value: Any) -> None:
+    if not 0 < value < 1:
+        raise UsageError(f"invalid {name} {value} (above 0, below 1: 0.03 for 3 %)")
+
+
 def _a_seed(name: str, value: Any) -> None:
     if not 0 <= value < MAX_SEED:
         raise UsageError(f"invalid {name} {value} (0 or more, below 2**63)")
@@ -130,8 +135,10 @@ class Settings:
         Setting(
             words="interval aimed at, half of it over the median",
             bearing=Bearing.JOB,
-            flag=None,
-            check=above_0,
+            flag="--target",
+            help="Stop timing once the 95 % confidence interval of the median is within this "
+            "fraction of it, above and below.",
+            check=_a_fraction,
             quick=0.02,
         ),
     )

@@ -17,7 +17,7 @@ from archbench.settings import DEFAULT, Settings
 from archbench.spec import UsageError
 
 MOST = 4
-CANDIDATES = ("cpu", "bf16", "channels_last", "compile", "a folder/file", 7, 7.5, True, False)
+CANDIDATES = ("cpu", "bf16", "channels_last", "compile", "a folder/file", 7, 0.5, True, False)
 """Values of which every setting takes one that is not its default."""
 
 ASKED = "ARCHBENCH_GPU"

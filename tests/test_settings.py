@@ -53,7 +53,6 @@ def test_every_field_is_declared() -> None:
 
 def test_what_no_flag_gives_is_the_protocol_s() -> None:
     assert {name for name, declared in SETTINGS.items() if declared.flag is None} == {
-        "target",
         "n_min",
         "n_max",
         "t_min_s",

@@ -177,6 +177,7 @@ BAD = {
     ),
     "no threads": (["vovnet39", "--threads", "0"], "above 0"),
     "no budget": (["vovnet39", "--budget", "-1"], "above 0"),
+    "a target in percent": (["vovnet39", "--target", "3"], "0.03 for 3 %"),
     "no deadline": (["vovnet39", "--deadline", "0"], "above 0"),
     "a negative seed": (["vovnet39", "--seed", "-1"], "0 or more"),
     "unknown precision": (["vovnet39", "--precision", "fp8"], "fp32, tf32"),
