@@ -50,6 +50,10 @@ class Package:
         return next(filter(None, map(_version, (self.name, *self.also))), None)
 
 
+EXPORTERS = (Package("onnx", "1.23"), Package("onnxscript", "0.5"))
+"""What torch exports to ONNX with."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Engine:
     """One way to run networks. What needs the engine's library or torch loads it when called."""
@@ -158,6 +162,7 @@ class Loaded:
 class FileEngine(Engine, ABC):
     """An engine that runs an exported ONNX file, or one that it makes of that."""
 
+    makers: tuple[Package, ...] = EXPORTERS
     plain: frozenset[str] = frozenset()
     """Operators of ours that are exported as plain ones, since it lacks what ONNX has for them."""
 

@@ -19,8 +19,6 @@ from archbench.spec import UsageError
 if TYPE_CHECKING:
     from torch import Tensor
 
-EXPORTERS = (Package("onnx", "1.23"), Package("onnxscript", "0.5"))
-"""What torch exports to ONNX with."""
 LACKING = (r"(\S+)\(-?\d+\) is not a registered", r"Could not find an implementation for (\w+)")
 """How it says that it has no such operator, or none for numbers of such a type."""
 LEAST_SEVERE = 3
@@ -165,7 +163,6 @@ ONNXRUNTIME = OnnxRuntime(
     summary="ONNX Runtime, from an exported ONNX file",
     extra="onnxruntime",
     runtimes=(Package("onnxruntime", "1.20", also=("onnxruntime-gpu",)),),
-    makers=EXPORTERS,
     on_cpu=("fp32", "int8"),
     on_cuda=("fp32", "tf32", "fp16"),
     honours=frozenset(("spin",)),

@@ -14,7 +14,6 @@ from archbench.engines.engine import (
     Package,
     UnsupportedError,
 )
-from archbench.engines.onnxruntime import EXPORTERS
 from archbench.spec import UsageError
 
 if TYPE_CHECKING:
@@ -107,7 +106,6 @@ OPENVINO = OpenVino(
     summary="OpenVINO, from an exported ONNX file",
     extra="openvino",
     runtimes=(Package("openvino", "2025.0"),),
-    makers=EXPORTERS,
     plain=frozenset(("deform_conv2d",)),
     quantisers=(Package("nncf", "2.14"),),
     on_cpu=("fp32", "fp16", "bf16", "int8"),

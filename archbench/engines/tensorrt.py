@@ -15,7 +15,6 @@ from archbench.engines.engine import (
     Package,
     UnsupportedError,
 )
-from archbench.engines.onnxruntime import EXPORTERS
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -86,7 +85,6 @@ TENSORRT = TensorRt(
     summary="TensorRT, an engine built for the card from an exported ONNX file",
     extra="tensorrt",
     runtimes=(Package("tensorrt", "10.0"),),
-    makers=EXPORTERS,
     on_cpu=(),
     on_cuda=("fp32", "tf32", "fp16", "bf16"),
 )
