@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -111,13 +113,66 @@ def test_a_network_that_an_engine_cannot_hold_is_a_record_with_the_operators_nam
     assert record.reason.message == "ONNX Runtime has no operator my.ops:Mystery"
 
 
-def _graph(onnx: Any, node: Any) -> Any:
+@pytest.mark.slow
+def test_what_an_engine_says_of_an_error_is_in_the_record(
+    measured: Callable[..., tuple[Record, list[str]]], tmp_path: Path
+) -> None:
+    """A graph that loads, and reads a channel that its input does not have."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "tiny.onnx"
+    tenth = onnx.numpy_helper.from_array(np.array([9, 9, 9]), "tenth")
+    node = onnx.helper.make_node("Gather", ["x", "tenth"], ["y"], axis=1)
+    onnx.save(_graph(onnx, node, tenth), str(path))
+    record, _ = measured(Spec(str(path), None, 8, 8, classes=None))
+    assert (record.status, record.reason.phase) == ("error", "cold")
+    assert "out of data bounds" in record.reason.message
+
+
+@pytest.mark.parametrize(
+    ("what", "status", "reason"),
+    [
+        ("ctypes.string_at(0)", "error", "signal:SIGSEGV"),
+        pytest.param("os.abort()", "error", "signal:SIGABRT", marks=pytest.mark.slow),
+        pytest.param(
+            "ctypes.PyDLL(None).sleep(600)", "timeout", "deadline", marks=pytest.mark.slow
+        ),
+    ],
+)
+def test_a_crash_or_a_hang_in_an_engines_own_code_is_a_record(
+    what: str,
+    status: str,
+    reason: str,
+    measured: Callable[..., tuple[Record, list[str]]],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """In native code, which no exception leaves and no signal of Python's interrupts."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "tiny.onnx"
+    onnx.save(_graph(onnx, onnx.helper.make_node("Relu", ["x"], ["y"])), str(path))
+    (tmp_path / "sitecustomize.py").write_text(
+        "import ctypes, os, onnxruntime\n"
+        f"onnxruntime.InferenceSession.run_with_iobinding = lambda *_: {what}\n"
+    )
+    folders = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(folders))
+    settings = replace(FAST, deadline_s=20 if reason == "deadline" else None)
+    record, phases = measured(Spec(str(path), None, 8, 8, classes=None), settings)
+    assert (record.status, record.reason.code) == (status, reason)
+    assert record.reason.phase == phases[-1] == "cold"
+    assert record.value("engine_file_bytes") > 0
+
+
+def _graph(onnx: Any, node: Any, *held: Any) -> Any:
     float32 = onnx.TensorProto.FLOAT
     graph = onnx.helper.make_graph(
         [node],
         "tiny",
         [onnx.helper.make_tensor_value_info("x", float32, [1, 3, 8, 8])],
         [onnx.helper.make_tensor_value_info("y", float32, [1, 3, 8, 8])],
+        held,
     )
     opsets = [onnx.helper.make_opsetid("", 20), onnx.helper.make_opsetid("my.ops", 1)]
     return onnx.helper.make_model(graph, opset_imports=opsets, ir_version=10)
