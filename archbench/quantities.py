@@ -496,8 +496,8 @@ ROWS: tuple[Quantity, ...] = (
         "engine_matched",
         "boxes as eager's",
         "The share of detections that are eager's too, on the same random input: of one label, at "
-        "an IoU of at least 0.9 or with edges within 0.05 pixels, with scores within 0.01. Those "
-        "that tie with the last one kept do not count.",
+        "an IoU of at least 0.9 or with edges within 0.05 pixels, with scores within 0.01. Of "
+        "detections that tie with the last one kept, those do not count that either side had.",
     ),
     _engine(
         "engine_error_images",

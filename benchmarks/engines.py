@@ -222,7 +222,8 @@ def compared(module: Any, run: Callable[[Any], Any], inputs: Any) -> dict[str, A
     """Give how far an engine agrees with eager on each of the inputs, and the worse of both."""
     import torch
 
-    from archbench.engines.agreement import chosen_share, dense_error, matched_share
+    from archbench.engines.agreement import chosen_share, dense_error
+    from archbench.engines.matching import Same, compare_detections
     from archbench.engines.outputs import flattened, together
 
     row: dict[str, Any] = {}
@@ -232,14 +233,12 @@ def compared(module: Any, run: Callable[[Any], Any], inputs: Any) -> dict[str, A
             form, _ = flattened(reference)
             given = together(form, [torch.from_numpy(each) for each in run(images.numpy())])
             detects = hasattr(module, "postprocess")
-            found, expected = (
-                (module.postprocess(given), module.postprocess(reference)) if detects else ([], [])
-            )
+            same = compare_detections(module, given, reference) if detects else Same(0, 0)
         row[name] = {
             "error": dense_error(given, reference),
             "chosen": chosen_share(given, reference),
-            "matched": matched_share(found, expected),
-            "detections": sum(map(len, expected)),
+            "matched": same.share,
+            "detections": same.most,
         }
     return row
 

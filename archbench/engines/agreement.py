@@ -1,47 +1,36 @@
 """How far what an engine gives agrees with what eager fp32 gives on the same input.
 
-Two questions: how far numbers are apart (`dense_error`), and how many boxes are the same
-(`matched_share`). A network that chooses boxes itself, as two-stage detectors do between their
-stages, may give them in another order or, where two are nearly as good, choose the other one. So
-its chosen boxes are matched as a set first, and what it says of them is compared where they match.
+`dense_error` says how far numbers are apart, `compare_detections` how many detections are the same
+(`archbench.engines.matching`). A network that chooses boxes itself, as two-stage detectors do
+between their stages, may give them in another order or, where two are nearly as good, choose the
+other one. So its chosen boxes are matched as a set first, and what it says of them is compared
+where they match.
+
+What it says of a box changes with the place that is read. So rows are compared between boxes within
+0.005 pixels of one another, at which a mask differs by less than is tolerated. Where fewer than
+half of the matches are so near, all are compared: a wrong engine finds no shelter in a few boxes.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
+from archbench.engines.matching import Matches, is_within, match
 from archbench.zoo.contracts import Detections
-from archbench.zoo.ops.boxes import iou
 
-LEAST_IOU = 0.9
-ONE_PLACE = 0.05
-"""Pixels between edges that are one place: two slivers thinner than that need not overlap at all.
-"""
 READ_ALIKE = 0.005
-"""Pixels between edges of boxes that crop the same: what is said of them differs with the shift."""
-MOST_SCORE_DIFFERENCE = 0.01
-TIE = 1e-3
-"""Between scores of which either may come first."""
-PAIRS = 1 << 22
-"""Pairs of boxes compared at a time, which bounds the memory: some detectors give 100,000."""
-EXACT = 1e-6
-"""What more is looked at than the overlap asks for, lest a rounding leave something out."""
+"""Pixels between edges of boxes that crop the same."""
+ENOUGH_ALIKE = 0.5
+"""The share of an image's matches that must be so near for the others to be left out."""
 CHOSEN = ("proposals", "boxes")
 """Fields of raw predictions that hold boxes [B, N, 4] the network has chosen itself: the fields
 after one hold a row for each of its boxes.
 """
-
-
-class Matches(NamedTuple):
-    """Which boxes of two images are the same: places in the one and in the other, both [M]."""
-
-    found: Tensor
-    reference: Tensor
 
 
 class Choice(NamedTuple):
@@ -65,13 +54,15 @@ class Choice(NamedTuple):
         return Matches(own[matched.found], others[matched.reference])
 
     def compared(self, other: Choice, image: int) -> Matches:
-        """Those of the matches of which both say something comparable: the boxes in one place, or
-        all where none is.
+        """Those of the matches of which both say something comparable: the boxes that crop the
+        same, or all where few do.
         """
         matched = self.matches(other, image)
         own, others = self.boxes[image, matched.found], other.boxes[image, matched.reference]
         near = is_within(READ_ALIKE, own, others)
-        return Matches(*(places[near] for places in matched)) if bool(near.any()) else matched
+        if int(near.sum()) < ENOUGH_ALIKE * len(near):
+            return matched
+        return Matches(*(places[near] for places in matched))
 
     def _kept(self, image: int, places: Tensor) -> Detections:
         """An image's boxes at some places; their scores are a row like any other."""
@@ -91,8 +82,8 @@ def dense_error(outputs: Any, reference: Any) -> float:
 
 
 def chosen_share(outputs: Any, reference: Any) -> float | None:
-    """Give the share of boxes chosen inside the network that are the same, one to one, as
-    `matched_share` has it, over the larger of the two counts.
+    """Give the share of boxes chosen inside the network that are the same, one to one, over the
+    larger of the two counts.
 
     None where the network chooses none.
     """
@@ -103,106 +94,6 @@ def chosen_share(outputs: Any, reference: Any) -> float | None:
                 matched += len(own.matches(other, image).found)
                 most += max(len(own.real(image)), len(other.real(image)))
     return matched / most if most else None
-
-
-def matched_share(found: Sequence[Detections], reference: Sequence[Detections]) -> float | None:
-    """Give the share of detections that are the same, one to one, over the larger of the two
-    counts of each image.
-
-    The same are two of one label, with an intersection over union of at least 0.9, or with edges
-    within a twentieth of a pixel, and scores within 0.01. Ties at the limit are left out: with
-    drawn weights hundreds of scores are 1, and the last digit says which of them an image keeps. So
-    where it has as many detections in both, and some are the same, those that differ and score
-    within 0.001 of the last do not count. None where neither has any.
-    """
-    matched = most = 0
-    for images in zip(found, reference, strict=True):
-        own, other = map(_on_cpu, images)
-        pairs = match(own, other)
-        matched += len(pairs.found)
-        most += max(len(own), len(other)) - _ties(own, other, pairs)
-    return matched / most if most else None
-
-
-def _on_cpu(given: Detections) -> Detections:
-    """Boxes, scores and labels where they can be looked at one by one."""
-    return Detections(given.boxes.cpu(), given.scores.cpu(), given.labels.cpu())
-
-
-def _ties(own: Detections, other: Detections, pairs: Matches) -> int:
-    """How many of the detections of an image differ by a tie at the limit alone."""
-    if len(own) != len(other) or not len(pairs.found):
-        return 0
-    lasts = float(own.scores.min()), float(other.scores.min())
-    if not max(lasts) - min(lasts) <= TIE:
-        return 0
-    unmatched = []
-    for detections, places in ((own, pairs.found), (other, pairs.reference)):
-        is_left = torch.ones(len(detections), dtype=torch.bool)
-        is_left[places] = False
-        unmatched.append(int((detections.scores[is_left] <= max(lasts) + TIE).sum()))
-    return min(unmatched)
-
-
-def match(found: Detections, reference: Detections) -> Matches:
-    """Match the detections of one image that are the same, one to one, nearest first."""
-    near = torch.cat([torch.zeros(0, 3, dtype=torch.float64), *_near(found, reference)])
-    order = near[:, 0].argsort(descending=True, stable=True)
-    partners: dict[int, int] = {}
-    taken: set[int] = set()
-    for own, other in near[order, 1:].long().tolist():
-        if own not in partners and other not in taken:
-            partners[own] = other
-            taken.add(other)
-    places = torch.tensor([*partners.items()], dtype=torch.long).reshape(-1, 2)
-    return Matches(places[:, 0], places[:, 1])
-
-
-def _near(found: Detections, reference: Detections) -> Iterator[Tensor]:
-    """Those pairs of detections that may be the same, [M, 3]: their overlap, and their places in
-    the one image and the other.
-    """
-    for own, other in _beside(found, reference):
-        boxes, others = found.boxes[own, None].double(), reference.boxes[other, None].double()
-        overlap = iou(boxes, others).flatten().nan_to_num()
-        apart = (found.scores[own].double() - reference.scores[other].double()).abs()
-        overlap = overlap.where(~is_within(ONE_PLACE, boxes, others)[:, 0], 1)
-        same = (overlap >= LEAST_IOU) & (apart <= MOST_SCORE_DIFFERENCE)
-        yield torch.stack([overlap[same], own[same].double(), other[same].double()], dim=1)
-
-
-def is_within(pixels: float, boxes: Tensor, others: Tensor) -> Tensor:
-    """Say of pairs of boxes [..., 4] whether none of their edges are further apart: [...]."""
-    return (boxes - others).abs().amax(dim=-1) <= pixels
-
-
-def _beside(found: Detections, reference: Detections) -> Iterator[tuple[Tensor, Tensor]]:
-    """The places of pairs of one label whose left edges are as near as the overlap asks for."""
-    # On one axis, a label after the other: the distance of two labels is beyond any edge.
-    finite = [each.boxes.isfinite().all(dim=1).nonzero()[:, 0] for each in (found, reference)]
-    if not all(map(len, finite)):
-        return
-    own, other = (e.boxes[p].double() for e, p in zip((found, reference), finite, strict=True))
-    span = 8 * float(torch.cat([own, other]).abs().max()) + 1
-    edges = [
-        each.labels[places] * span + boxes[:, 0]
-        for each, places, boxes in zip((found, reference), finite, (own, other), strict=True)
-    ]
-    along, order = edges[1].sort()
-    reach = (own[:, 2] - own[:, 0]).abs() * (1 / LEAST_IOU - 1)
-    reach = reach.clamp(min=ONE_PLACE) * (1 + EXACT)
-    first = torch.searchsorted(along, edges[0] - reach)
-    count = torch.searchsorted(along, edges[0] + reach, right=True) - first
-    ends = count.cumsum(0)
-    part = ends // PAIRS
-    for some in part.unique():
-        rows = (part == some).nonzero()[:, 0]
-        repeated = rows.repeat_interleave(count[rows])
-        place = torch.arange(len(repeated)) + ends[rows[0]] - count[rows[0]]
-        yield (
-            finite[0][repeated],
-            finite[1][order[first[repeated] + place - (ends - count)[repeated]]],
-        )
 
 
 def _error(output: Tensor, reference: Tensor) -> float:

@@ -366,6 +366,14 @@ class Detector(nn.Module, ABC):
     def postprocess(self, raw: Any) -> list[Detections]:
         """Turn raw predictions into the detections of each image: decode, filter, suppress."""
 
+    def considered(self, raw: Any, score: float) -> list[Detections]:
+        """Give what `postprocess` chooses each image's detections among, before it suppresses and
+        limits, as far as it scores more than `score`.
+
+        By default only what it chooses is known.
+        """
+        return self.postprocess(raw)
+
     @abstractmethod
     def synthesize(self, raw: Any, generator: torch.Generator) -> tuple[Any, dict[str, str | int]]:
         """Make raw predictions shaped like `raw` that hold `ops.load`'s synthetic scene, and

@@ -9,7 +9,8 @@ from math import isfinite
 from pathlib import Path
 from typing import Any
 
-from archbench.engines.agreement import dense_error, matched_share
+from archbench.engines.agreement import dense_error
+from archbench.engines.matching import Same, compare_detections
 from archbench.engines.outputs import together
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.reference import PICTURES, RANDOM, Case, cases
@@ -74,7 +75,7 @@ def _figures(
 ) -> dict[str, Metric]:
     network: Any = bench.network
     detects = hasattr(network, "postprocess") and not bench.gives_final
-    off, own, eager = 0.0, [], []
+    off, same = 0.0, Same(0, 0)
     for case in compared:
         images = case.images.to(bench.device.torch_device)
         assert bench.replay is not None
@@ -82,8 +83,8 @@ def _figures(
         expected = together(form, [each.to(images.device) for each in case.outputs])
         off = max(off, dense_error(given, expected))
         if detects:
-            own += network.postprocess(given)
-            eager += network.postprocess(expected)
+            here = compare_detections(network, given, expected)
+            same = Same(same.count + here.count, same.most + here.most)
     source = f"{len(compared)} batch{'es' * (len(compared) != 1)} against eager in fp32 on the CPU"
     found = (
         {error: Metric.of(error, off, source, "model")}
@@ -92,7 +93,6 @@ def _figures(
     )
     if not detects:
         return found | Metric.lacking([matched], Reason.NO_POSTPROCESS)
-    share = matched_share(own, eager)
-    if share is None:
+    if same.share is None:
         return found | Metric.lacking([matched], Reason.NO_DETECTIONS)
-    return found | {matched: Metric.of(matched, share, source, "model+post")}
+    return found | {matched: Metric.of(matched, same.share, source, "model+post")}

@@ -17,8 +17,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archbench.engines.agreement import chosen_share, dense_error, matched_share
+from archbench.engines.agreement import chosen_share, dense_error
 from archbench.engines.engine import How, Run, UnsupportedError
+from archbench.engines.matching import compare_detections
 from archbench.engines.onnx import ExportError, export, output_names, traced
 from archbench.engines.onnxruntime import ONNXRUNTIME
 from archbench.engines.outputs import flattened, together
@@ -109,7 +110,7 @@ def _checked(job: Job, network: Any, images: Tensor, reference: Any) -> dict[str
     given = together(form, run(images))
     error, matched = dense_error(given, reference), None
     if hasattr(network, "postprocess"):
-        matched = matched_share(network.postprocess(given), network.postprocess(reference))
+        matched = compare_detections(network, given, reference).share
     differs = error > MOST_ERROR or (matched is not None and matched < LEAST_MATCHED)
     return {
         "run_in": name,

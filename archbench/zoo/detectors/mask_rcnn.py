@@ -212,6 +212,12 @@ class MaskRCNN(FasterRCNNFPN):
             detections.append(Detections(boxes, scores, labels, pasted))
         return detections
 
+    def considered(  # type: ignore[override]
+        self, raw: MaskPredictions, score: float
+    ) -> list[Detections]:
+        # The forward pass has chosen already.
+        return self.postprocess(raw)
+
     def synthesize(  # type: ignore[override]
         self, raw: MaskPredictions, generator: torch.Generator
     ) -> tuple[MaskPredictions, dict[str, str | int]]:

@@ -95,9 +95,12 @@ class RetinaNet(SingleStage):
         self.ends = nn.Buffer(torch.tensor([*accumulate(self.levels)]), persistent=False)
         """The number of anchors up to the end of each level."""
 
+    def decoded(self, raw: Predictions) -> tuple[Tensor, Tensor]:
+        return decode(raw.offsets.float(), self.priors.boxes, VARIANCES), self.scores(raw)
+
     def postprocess(self, raw: Predictions) -> list[Detections]:
-        boxes = decode(raw.offsets.float(), self.priors.boxes, VARIANCES)
-        return self.selection(boxes, self.candidates(self.scores(raw)), self.size)
+        boxes, scores = self.decoded(raw)
+        return self.selection(boxes, self.candidates(scores), self.size)
 
     def candidates(self, scores: Tensor) -> Tensor:
         """Scores [B, N, classes] with all but each level's best 1000 above the threshold set to 0;

@@ -15,6 +15,7 @@ is done between two looks, and more boxes are solved together.
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -339,6 +340,13 @@ class Selection:
         found = _Found(boxes.reshape(-1, 4), place, scores.flatten()[place], group)
         return self._select(found, size, batch, classes)
 
+    def every(self, score: float) -> Selection:
+        """Give the selection of everything that this one chooses among and that scores more than
+        `score`: nothing is suppressed, and there is no limit.
+        """
+        least = max(self.score, score)
+        return Selection(least, iou=1, per_image=sys.maxsize, clip_first=self.clip_first)
+
     def _select(
         self, found: _Found, size: tuple[int, int], batch: int, classes: int
     ) -> list[Detections]:
@@ -356,6 +364,8 @@ class Selection:
 
     def _suppress(self, box: Tensor, score: Tensor, group: Tensor) -> tuple[Tensor, Tensor]:
         """Suppress boxes that come group by group, best first: their scores, and which are kept."""
+        if self.iou >= 1:
+            return score, torch.ones_like(score, dtype=torch.bool)
         if self.soft is None:
             limit, candidates = self.per_class or 0, self.candidates or 0
             return score, nms(box, score, group, self.iou, limit, candidates, True)

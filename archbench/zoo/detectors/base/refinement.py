@@ -76,12 +76,19 @@ class Refinement(Detector):
             flatten_predictions([logits for _, logits in odm], self.classes + 1),
         )
 
-    def postprocess(self, raw: Predictions) -> list[Detections]:
+    def decoded(self, raw: Predictions) -> tuple[Tensor, Tensor]:
+        """Boxes [B, P, 4] and foreground scores [B, P, classes], in fp32."""
         raw = Predictions(*(values.float() for values in raw))
         boxes = decode(raw.odm_offsets, decode(raw.arm_offsets, self.priors.boxes))
         scores = raw.odm_logits.softmax(dim=-1)[..., 1:]
         objects = raw.arm_logits.softmax(dim=-1)[..., 1:] >= OBJECTNESS
-        return SELECTION(boxes, scores * objects, self.size)
+        return boxes, scores * objects
+
+    def postprocess(self, raw: Predictions) -> list[Detections]:
+        return SELECTION(*self.decoded(raw), self.size)
+
+    def considered(self, raw: Predictions, score: float) -> list[Detections]:
+        return SELECTION.every(score)(*self.decoded(raw), self.size)
 
     def synthesize(
         self, raw: Predictions, generator: torch.Generator

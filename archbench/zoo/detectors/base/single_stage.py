@@ -127,10 +127,15 @@ class SingleStage(Detector):
         scores = logits.softmax(dim=-1) if self.activation == "softmax" else logits.sigmoid()
         return scores[..., 1:] if self.background else scores
 
+    def decoded(self, raw: Predictions) -> tuple[Tensor, Tensor]:
+        """Boxes [B, N, 4] and foreground scores [B, N, classes], in fp32."""
+        return decode(raw.offsets.float(), self.priors.boxes), self.scores(raw)
+
     def postprocess(self, raw: Predictions) -> list[Detections]:
-        return self.selection(
-            decode(raw.offsets.float(), self.priors.boxes), self.scores(raw), self.size
-        )
+        return self.selection(*self.decoded(raw), self.size)
+
+    def considered(self, raw: Predictions, score: float) -> list[Detections]:
+        return self.selection.every(score)(*self.decoded(raw), self.size)
 
     def synthesize(
         self, raw: Predictions, generator: torch.Generator

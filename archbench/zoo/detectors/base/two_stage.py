@@ -249,6 +249,10 @@ class TwoStage(Detector):
         boxes, scores = refine(raw.proposals, raw.logits, raw.offsets)
         return self.framework.selection(boxes, scores, self.size)
 
+    def considered(self, raw: RegionPredictions, score: float) -> list[Detections]:
+        boxes, scores = refine(raw.proposals, raw.logits, raw.offsets)
+        return self.framework.selection.every(score)(boxes, scores, self.size)
+
     def synthesize(
         self, raw: RegionPredictions, generator: torch.Generator
     ) -> tuple[RegionPredictions, dict[str, str | int]]:

@@ -1,0 +1,189 @@
+"""Which detections of two sets are the same: one label, an intersection over union of at least 0.9,
+scores within 0.01, one to one.
+
+Two rules keep the last digit of a number, which drawn weights let decide much, from being held
+against an engine. Neither lets a wrong box pass:
+
+- Edges within a twentieth of a pixel are one place, whatever the overlap is. It can only be below
+  0.9 there for boxes less than 2 pixels thin, such as slivers at the border of an image.
+- Where hundreds of scores are 1, the last digit says which suppress others, and which an image
+  keeps. Those that tie with the last one kept do not count where the other side had them too, box,
+  label and score, among all that it chose from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeAlias
+
+import torch
+from torch import Tensor
+
+from archbench.zoo.contracts import Detections
+from archbench.zoo.ops.boxes import iou
+
+LEAST_IOU = 0.9
+ONE_PLACE = 0.05
+"""Pixels between edges that are one place: two slivers thinner than that need not overlap at all.
+"""
+MOST_SCORE_DIFFERENCE = 0.01
+TIE = 1e-3
+"""Between scores of which either may come first."""
+PAIRS = 1 << 22
+"""Pairs of boxes compared at a time, which bounds the memory: some detectors give 100,000."""
+EXACT = 1e-6
+"""What more is looked at than the overlap asks for, lest a rounding leave something out."""
+Considered: TypeAlias = "Callable[[float], tuple[Sequence[Detections], Sequence[Detections]]]"
+"""Gives what detections were chosen among, as far as it scores more than a number: of what was
+found, and of the reference.
+"""
+
+
+@dataclass(frozen=True)
+class Same:
+    """How many detections are the same, of how many."""
+
+    count: int
+    most: int
+
+    @property
+    def share(self) -> float | None:
+        """Their share; None of nothing."""
+        return self.count / self.most if self.most else None
+
+
+class Matches(NamedTuple):
+    """Which boxes of two images are the same: places in the one and in the other, both [M]."""
+
+    found: Tensor
+    reference: Tensor
+
+
+def compare_detections(network: Any, given: Any, expected: Any) -> Same:
+    """Count the detections that are the same where a network postprocesses an engine's outputs and
+    eager's.
+    """
+
+    def considered(score: float) -> tuple[Sequence[Detections], Sequence[Detections]]:
+        return network.considered(given, score), network.considered(expected, score)
+
+    knows = considered if hasattr(network, "considered") else None
+    return compare(network.postprocess(given), network.postprocess(expected), knows)
+
+
+def compare(
+    found: Sequence[Detections],
+    reference: Sequence[Detections],
+    considered: Considered | None = None,
+) -> Same:
+    """Count the detections that are the same, one to one, of the larger of the two counts of each
+    image.
+
+    Those that differ by a tie do not count: an image has as many in both, they score within 0.001
+    of the last, and each side had the other's among what it considered. Without `considered` none
+    is excused.
+    """
+    images = [(_on_cpu(a), _on_cpu(b)) for a, b in zip(found, reference, strict=True)]
+    matched = [match(own, other) for own, other in images]
+    count = sum(len(pairs.found) for pairs in matched)
+    most = sum(max(len(own), len(other)) for own, other in images)
+    if considered is None:
+        return Same(count, most)
+    tied = [_tied(*each, pairs) for each, pairs in zip(images, matched, strict=True)]
+    return Same(count, most - _excused(tied, considered))
+
+
+def _on_cpu(given: Detections) -> Detections:
+    """Boxes, scores and labels where they can be looked at one by one."""
+    return Detections(given.boxes.cpu(), given.scores.cpu(), given.labels.cpu())
+
+
+def _tied(own: Detections, other: Detections, pairs: Matches) -> tuple[Detections, Detections]:
+    """The detections of an image on either side that match none and tie with the last one."""
+    tied = torch.zeros(len(own), dtype=torch.bool), torch.zeros(len(other), dtype=torch.bool)
+    if len(own) == len(other) and len(own):
+        lasts = float(own.scores.min()), float(other.scores.min())
+        if max(lasts) - min(lasts) <= TIE:
+            tied = own.scores <= max(lasts) + TIE, other.scores <= max(lasts) + TIE
+    for each, places in zip(tied, pairs, strict=True):
+        each[places] = False
+    return _some(own, tied[0]), _some(other, tied[1])
+
+
+def _some(given: Detections, places: Tensor) -> Detections:
+    return Detections(given.boxes[places], given.scores[places], given.labels[places])
+
+
+def _excused(tied: Sequence[tuple[Detections, Detections]], considered: Considered) -> int:
+    """How many of the detections that tie the other side had too, among what it considered."""
+    scores = [float(side.scores.min()) for image in tied for side in image if len(side)]
+    if not scores:
+        return 0
+    sides = considered(min(scores) - 2 * MOST_SCORE_DIFFERENCE)
+    count = 0
+    for (own, other), among, reference in zip(tied, *sides, strict=True):
+        had = match(own, _on_cpu(reference)), match(other, _on_cpu(among))
+        count += min(len(pairs.found) for pairs in had)
+    return count
+
+
+def match(found: Detections, reference: Detections) -> Matches:
+    """Match the detections of one image that are the same, one to one, nearest first."""
+    near = torch.cat([torch.zeros(0, 3, dtype=torch.float64), *_near(found, reference)])
+    order = near[:, 0].argsort(descending=True, stable=True)
+    partners: dict[int, int] = {}
+    taken: set[int] = set()
+    for own, other in near[order, 1:].long().tolist():
+        if own not in partners and other not in taken:
+            partners[own] = other
+            taken.add(other)
+    places = torch.tensor([*partners.items()], dtype=torch.long).reshape(-1, 2)
+    return Matches(places[:, 0], places[:, 1])
+
+
+def _near(found: Detections, reference: Detections) -> Iterator[Tensor]:
+    """Those pairs of detections that may be the same, [M, 3]: their overlap, and their places in
+    the one image and the other.
+    """
+    for own, other in _beside(found, reference):
+        boxes, others = found.boxes[own, None].double(), reference.boxes[other, None].double()
+        overlap = iou(boxes, others).flatten().nan_to_num()
+        apart = (found.scores[own].double() - reference.scores[other].double()).abs()
+        overlap = overlap.where(~is_within(ONE_PLACE, boxes, others)[:, 0], 1)
+        same = (overlap >= LEAST_IOU) & (apart <= MOST_SCORE_DIFFERENCE)
+        yield torch.stack([overlap[same], own[same].double(), other[same].double()], dim=1)
+
+
+def is_within(pixels: float, boxes: Tensor, others: Tensor) -> Tensor:
+    """Say of pairs of boxes [..., 4] whether none of their edges are further apart: [...]."""
+    return (boxes - others).abs().amax(dim=-1) <= pixels
+
+
+def _beside(found: Detections, reference: Detections) -> Iterator[tuple[Tensor, Tensor]]:
+    """The places of pairs of one label whose left edges are as near as the overlap asks for."""
+    # On one axis, a label after the other: the distance of two labels is beyond any edge.
+    finite = [each.boxes.isfinite().all(dim=1).nonzero()[:, 0] for each in (found, reference)]
+    if not all(map(len, finite)):
+        return
+    own, other = (e.boxes[p].double() for e, p in zip((found, reference), finite, strict=True))
+    span = 8 * float(torch.cat([own, other]).abs().max()) + 1
+    edges = [
+        each.labels[places] * span + boxes[:, 0]
+        for each, places, boxes in zip((found, reference), finite, (own, other), strict=True)
+    ]
+    along, order = edges[1].sort()
+    reach = (own[:, 2] - own[:, 0]).abs() * (1 / LEAST_IOU - 1)
+    reach = reach.clamp(min=ONE_PLACE) * (1 + EXACT)
+    first = torch.searchsorted(along, edges[0] - reach)
+    count = torch.searchsorted(along, edges[0] + reach, right=True) - first
+    ends = count.cumsum(0)
+    part = ends // PAIRS
+    for some in part.unique():
+        rows = (part == some).nonzero()[:, 0]
+        repeated = rows.repeat_interleave(count[rows])
+        place = torch.arange(len(repeated)) + ends[rows[0]] - count[rows[0]]
+        yield (
+            finite[0][repeated],
+            finite[1][order[first[repeated] + place - (ends - count)[repeated]]],
+        )
