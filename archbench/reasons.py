@@ -151,7 +151,7 @@ class Reason(_Code):
     IN_ENGINE = Because("in_engine", "the engine stores it in its own format")
     NO_EAGER = Because("no_eager", "a graph has no eager version to compare with")
     NO_PICTURES = Because("no_pictures", "no pictures were given", "give a folder: --images")
-    NOT_FINITE = Because("not_finite", "values are not finite, or the outputs have none in common")
+    NOT_FINITE = Because("not_finite", "values are not finite, or outputs have little in common")
     NO_DETECTIONS = Because("no_detections", "neither eager nor the engine detected anything")
     NO_PEAK_PROBED = Because(
         "no_peak_probed", "only for precisions in which torch measures the peaks"

@@ -8,7 +8,8 @@ where they match.
 
 What it says of a box changes with the place that is read. So rows are compared between boxes within
 0.005 pixels of one another, at which a mask differs by less than is tolerated. Where fewer than
-half of the matches are so near, all are compared: a wrong engine finds no shelter in a few boxes.
+half of the matches are so near, all are compared, and where fewer than half of the boxes match at
+all, the network is another one: a wrong engine finds no shelter in a few boxes.
 """
 
 from __future__ import annotations
@@ -20,13 +21,15 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from archbench.engines.matching import Matches, is_within, match
+from archbench.engines.matching import Matches, Same, is_within, match
 from archbench.zoo.contracts import Detections
 
 READ_ALIKE = 0.005
 """Pixels between edges of boxes that crop the same."""
-ENOUGH_ALIKE = 0.5
-"""The share of an image's matches that must be so near for the others to be left out."""
+ENOUGH = 0.5
+"""The share of chosen boxes that must match, and of the matches that must crop the same for the
+others to be left out.
+"""
 CHOSEN = ("proposals", "boxes")
 """Fields of raw predictions that hold boxes [B, N, 4] the network has chosen itself: the fields
 after one hold a row for each of its boxes.
@@ -53,6 +56,14 @@ class Choice(NamedTuple):
         matched = match(self._kept(image, own), other._kept(image, others))
         return Matches(own[matched.found], others[matched.reference])
 
+    def same(self, other: Choice) -> Same:
+        """Count the boxes of all images that are the same."""
+        images = range(len(self.boxes))
+        return Same(
+            sum(len(self.matches(other, image).found) for image in images),
+            sum(max(len(self.real(image)), len(other.real(image))) for image in images),
+        )
+
     def compared(self, other: Choice, image: int) -> Matches:
         """Those of the matches of which both say something comparable: the boxes that crop the
         same, or all where few do.
@@ -60,7 +71,7 @@ class Choice(NamedTuple):
         matched = self.matches(other, image)
         own, others = self.boxes[image, matched.found], other.boxes[image, matched.reference]
         near = is_within(READ_ALIKE, own, others)
-        if int(near.sum()) < ENOUGH_ALIKE * len(near):
+        if int(near.sum()) < ENOUGH * len(near):
             return matched
         return Matches(*(places[near] for places in matched))
 
@@ -75,8 +86,8 @@ def dense_error(outputs: Any, reference: Any) -> float:
 
     Both are trees of tensors; ValueError says where their structures or shapes differ. The error is
     infinite where a number that is not finite is in one of them only, where a reference of nothing
-    but zeros is not met, and where not one of the boxes that the network chooses is the same.
-    `chosen_share` says how many are.
+    but zeros is not met, and where fewer than half of the boxes that the network chooses are the
+    same. `chosen_share` says how many are.
     """
     return max((_error(*pair) for pair in _comparable(outputs, reference)), default=0.0)
 
@@ -87,13 +98,12 @@ def chosen_share(outputs: Any, reference: Any) -> float | None:
 
     None where the network chooses none.
     """
-    matched = most = 0
-    for own, other in _parts(outputs, reference, "the output"):
-        if isinstance(own, Choice) and isinstance(other, Choice):
-            for image in range(len(own.boxes)):
-                matched += len(own.matches(other, image).found)
-                most += max(len(own.real(image)), len(other.real(image)))
-    return matched / most if most else None
+    found = [
+        own.same(other)
+        for own, other in _parts(outputs, reference, "the output")
+        if isinstance(own, Choice)
+    ]
+    return Same(sum(each.count for each in found), sum(each.most for each in found)).share
 
 
 def _error(output: Tensor, reference: Tensor) -> float:
@@ -115,13 +125,11 @@ def _comparable(outputs: Any, reference: Any) -> Iterator[tuple[Tensor, Tensor]]
         if isinstance(own, Tensor):
             yield own, other
             continue
-        images = range(len(other.boxes))
-        matched = [own.compared(other, image) for image in images]
-        if not any(len(each.found) for each in matched):
-            # Nothing was chosen by either, or they have nothing in common.
-            chose = any(len(side.real(image)) for side in (own, other) for image in images)
-            yield torch.tensor(math.inf if chose else 0.0), torch.tensor(0.0)
+        same = own.same(other)
+        if same.count < ENOUGH * same.most:
+            yield torch.tensor(math.inf), torch.tensor(0.0)
             continue
+        matched = [own.compared(other, image) for image in range(len(other.boxes))]
         for one, another in zip([own.boxes, *own.rows], [other.boxes, *other.rows], strict=True):
             yield (
                 torch.cat([one[image, each.found] for image, each in enumerate(matched)]),

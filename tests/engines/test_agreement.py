@@ -68,6 +68,14 @@ def test_proposals_of_which_none_is_the_same_are_an_infinite_error() -> None:
     assert chosen_share(elsewhere, regions([0, 1, 2])) == 0
 
 
+def test_a_network_that_chooses_other_boxes_for_the_most_part_is_another_one() -> None:
+    """Whatever it says of the few that are the same."""
+    boxes = BOXES + torch.tensor([[0.0], [100], [100]])
+    found, reference = regions([0, 1, 2], boxes=boxes), regions([0, 1, 2])
+    assert chosen_share(found, reference) == pytest.approx(1 / 3)
+    assert dense_error(found, reference) == math.inf
+
+
 def test_proposals_without_area_fill_up_and_are_not_compared() -> None:
     boxes = BOXES * torch.tensor([[1.0], [1.0], [0.0]])
     found, reference = regions([0, 1, 2], boxes=boxes), regions([0, 1, 2], boxes=boxes)

@@ -23,7 +23,8 @@ def deform_conv2d(
 ) -> Value:
     """`archbench::deform_conv2d` as DeformConv, one for each set of offsets."""
     outputs, _, side, _ = shape_of(weight)
-    sets = shape_of(offsets)[1] // (2 * side**2)
+    taps = side**2
+    sets = shape_of(offsets)[1] // (2 * taps)
     parts = []
     for number in range(sets):
         own = [
@@ -31,8 +32,8 @@ def deform_conv2d(
             for value, axis, sides in (
                 (weight, 0, outputs),
                 (bias, 0, outputs),
-                (offsets, 1, 2 * sets * side**2),
-                (mask, 1, sets * side**2),
+                (offsets, 1, 2 * sets * taps),
+                (mask, 1, sets * taps),
             )
         ]
         parts.append(
