@@ -320,12 +320,9 @@ class Settings:
         if spec.has_weights and (self.weights or self.fold_bn):
             flag = "leave out --weights" if self.weights else "leave out --fold-bn"
             raise UsageError(f"{spec.backbone} has its own weights: {flag}")
-        for asked, what in (
-            (self.fold_bn, "folded batch norms are"),
-            (self.cuda_graph, "a CUDA graph is"),
-        ):
-            if asked and spec.mode == "train":
-                raise UsageError(f"{what} not available for training steps")
+        if spec.mode == "train" and (self.fold_bn or self.cuda_graph):
+            what = "folded batch norms are" if self.fold_bn else "a CUDA graph is"
+            raise UsageError(f"{what} not available for training steps")
 
     @property
     def engine_name(self) -> str:
@@ -360,11 +357,8 @@ class Settings:
         """In how many of what no flag gives these settings differ from a protocol's: none, unless
         their record is older than one of the fields.
         """
-        return sum(
-            getattr(self, name) != getattr(protocol, name)
-            for name, declared in SETTINGS.items()
-            if declared.flag is None
-        )
+        of_none = [name for name, declared in SETTINGS.items() if declared.flag is None]
+        return sum(getattr(self, name) != getattr(protocol, name) for name in of_none)
 
     def to_dict(self) -> dict[str, Any]:
         """Give the settings as plain data, the form that records hold."""
