@@ -341,7 +341,7 @@ class Settings:
 
     @property
     def allowance_s(self) -> float | None:
-        """The same, but more where a longer budget was asked for."""
+        """`total_s`, or more where a longer budget was asked for."""
         return None if self.total_s is None else max(self.total_s, 3 * self.budget_s)
 
     def flags(self) -> str:

@@ -108,7 +108,7 @@ def run_profiles(specs: list[Spec], protocol: ProfileProtocol, output: ProfileOu
     protocol.check_counting(["--repeats"] if protocol.repeats else [])
     settings = protocol.settings
     for spec in specs:
-        check_asked(spec, settings)
+        _check(spec, settings, is_measured=not protocol.no_measure)
     store = output.open_store()
     found = _curve(specs, protocol, store)
     records = [record for each in found for record in each]
@@ -156,9 +156,7 @@ def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) ->
     if output.layers:
         settings = replace(settings, roofline=True)
     protocol.check_counting(["--repeats"] if protocol.repeats else [])
-    check_asked(spec, settings)
-    if not protocol.no_measure:
-        engines.check(spec, settings)
+    _check(spec, settings, is_measured=not protocol.no_measure)
     store = output.open_store()
     extra: dict[str, Any] = {}
     if output.layers or protocol.check or protocol.no_measure:
@@ -191,6 +189,13 @@ def tell_kept(records: Sequence[Record], store: Store) -> None:
             ids.setdefault(store.files_of[record.record_id], []).append(record.record_id)
     for path, kept in ids.items():
         tell(f"record{'s' * (len(kept) > 1)} {', '.join(kept)} in {path}")
+
+
+def _check(spec: Spec, settings: Settings, *, is_measured: bool) -> None:
+    """Raise UsageError where a network cannot be counted, or measured, as asked."""
+    check_asked(spec, settings)
+    if is_measured:
+        engines.check(spec, settings)
 
 
 def check_asked(spec: Spec, settings: Settings) -> None:
@@ -228,8 +233,12 @@ def _typical(records: list[Record]) -> Record:
     median time.
     """
     failed = [record for record in records if record.status != Status.OK]
-    ranked = sorted(records, key=lambda record: record.value("latency_ms") or 0.0)
-    return failed[0] if failed else ranked[len(ranked) // 2]
+    return failed[0] if failed else sorted(records, key=_time_ms)[len(records) // 2]
+
+
+def _time_ms(record: Record) -> float:
+    """The time of a call: of what gives final detections the total."""
+    return record.value("latency_ms") or record.value("total_ms") or 0.0
 
 
 def _counted(spec: Spec, *, check: bool, layers: bool) -> dict[str, Any]:

@@ -169,3 +169,16 @@ def test_profile_ends_with_the_ids_and_the_file(capsys: pytest.CaptureFixture[st
     assert captured.err.splitlines()[-1] == f"record {newest} in {path}"
     assert run(["compare", "--baseline", newest[:8], "--csv"]) == 0
     assert run(["compare", "--baseline", "last"]) == 0
+
+
+def test_an_engine_that_cannot_is_told_before_anything_runs(
+    jobs: Callable[[Ends], list[Spec]], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A past bug: one batch was refused so, and several were as many records of failures."""
+    asked = jobs({})
+    words = ["--engine", "onnxruntime", "--precision", "bf16", "--batch"]
+    for batches in ("1", "1,2"):
+        assert profile(*words, batches) == 2
+        assert "invalid precision 'bf16' for engine onnxruntime" in capsys.readouterr().err
+    assert asked == []
+    assert not Path("results").exists()

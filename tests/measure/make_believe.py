@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import torch
 
+from archbench.measure.job.timing import Calls
 from archbench.measure.machine import cuda
 from archbench.measure.machine.cuda import CudaDevice
 from archbench.measure.power.use import Use
@@ -27,6 +28,12 @@ A_CALL = Metric.of("latency_ms", 1.0, "host clock", "model")
 """How long a call took."""
 
 MIB = 1 << 20
+
+
+def calls_of(ms: float, images: int = 1, **flagged: Any) -> Calls:
+    """Calls that took so long, and that nothing else is known of."""
+    time = Metric.of("latency_ms", ms, "host clock", "model")
+    return Calls(time, images, {}, **flagged)
 
 
 @dataclass

@@ -60,8 +60,20 @@ class Bench:
 
     @property
     def gives_final(self) -> bool:
-        """Whether a forward pass gives final detections, so that its time is the total."""
-        return getattr(self.network, "outputs", "") == "final"
+        """Whether a call gives final detections, so that its time is the total."""
+        return self.training is None and getattr(self.network, "outputs", "") == "final"
+
+    @property
+    def time_word(self) -> str:
+        """The word of the time of a call."""
+        return "total_ms" if self.gives_final else "latency_ms"
+
+    @property
+    def protocol(self) -> str:
+        """What a call goes through: the forward pass, postprocessing with it, or training."""
+        if self.training:
+            return "train"
+        return "model+post" if self.gives_final else "model"
 
     @property
     def is_one_graph(self) -> bool:

@@ -28,7 +28,9 @@ WARM_CALLS = 20
 
 
 def busy(bench: Bench, latency: Metric) -> dict[str, Metric]:
-    """Find how long the card is at work in a call; flag the time of one that waits for the host."""
+    """Find how long the card is at work in a call, which takes the `latency`; flag the time of one
+    that waits for the host.
+    """
     if bench.cold_caches and bench.device.kind != "cpu":
         return Metric.lacking(["gpu_busy_ms"], Reason.WARM_CACHES)
     assert latency.value is not None
@@ -47,7 +49,7 @@ def busy(bench: Bench, latency: Metric) -> dict[str, Metric]:
     if own.value >= LAUNCH_BOUND * latency.value:
         return {"gpu_busy_ms": own}
     flagged = replace(latency, flags=(*latency.flags, Flag.LAUNCH_BOUND))
-    return {"gpu_busy_ms": own, "latency_ms": flagged}
+    return {"gpu_busy_ms": own, bench.time_word: flagged}
 
 
 def why_no_graph(bench: Bench, *, interrupted: bool) -> Reason | None:
@@ -55,6 +57,7 @@ def why_no_graph(bench: Bench, *, interrupted: bool) -> Reason | None:
     reasons = {
         Reason.CPU_DEVICE: bench.device.kind == "cpu",
         Reason.TRAINING: bench.training is not None,
+        Reason.POST_IN_FORWARD: bench.gives_final,
         Reason.ONE_GRAPH: bench.is_one_graph,
         Reason.INTERRUPTED: interrupted,
     }
@@ -75,8 +78,7 @@ def graph(bench: Bench, settings: Settings, interrupted: Callable[[], bool]) -> 
         return _lacking(Reason.OUT_OF_MEMORY if is_out_of_memory(error) else Reason.NOT_CAPTURABLE)
     for _ in range(WARM_CALLS):
         alone.forward()
-    budget_s = settings.budget_s / SHARE
-    brief = replace(settings, budget_s=budget_s, t_min_s=min(settings.t_min_s, budget_s / 2))
+    brief = replace(settings, budget_s=settings.budget_s / SHARE)
     collected = sample(alone, brief, interrupted=interrupted, tell=lambda **_: None)
     described = spread([1e3 * seconds for seconds in collected.columns["latency_ms"]])
     flags = [] if collected.stop_reason == "converged" else [Flag.CI_NOT_MET]

@@ -9,6 +9,7 @@ from statistics import median
 
 from archbench.api import Backbone
 from archbench.measure.job.bench import Bench
+from archbench.measure.job.timing import Calls
 from archbench.reasons import Reason
 from archbench.records import Metric
 from archbench.settings import Settings
@@ -27,14 +28,14 @@ share of the budget.
 """
 
 
-def throughput(bench: Bench, settings: Settings, *, batch: int, call_s: float) -> dict[str, Metric]:
-    """Count images over calls, of about `call_s` each, that do not wait for one another; total over
-    total.
+def throughput(bench: Bench, settings: Settings, single: Calls) -> dict[str, Metric]:
+    """Count images over calls that do not wait for one another, as many in a row as their time when
+    they were `single` lets the host run ahead; total over total.
     """
     if bench.cold_caches:
         return Metric.lacking(["throughput_img_s"], Reason.WARM_CACHES)
     seconds = settings.budget_s / SHARE
-    calls_between = max(1, int(QUEUE_S / call_s))
+    calls_between = max(1, int(QUEUE_S / single.seconds))
     bench.device.synchronize()
     start = time.perf_counter()
     calls = 0
@@ -48,9 +49,10 @@ def throughput(bench: Bench, settings: Settings, *, batch: int, call_s: float) -
     return {
         "throughput_img_s": Metric.of(
             "throughput_img_s",
-            batch * calls / elapsed,
+            single.images * calls / elapsed,
             "host clock, total over total",
-            "model+post" if bench.gives_final else "model",
+            bench.protocol,
+            flags=single.flags,
             spread=spread,
         )
     }

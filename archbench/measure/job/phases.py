@@ -2,28 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass, replace
 from typing import Any, cast
 
 import torch
-from torch import Tensor, nn
 
 from archbench import engines
 from archbench.api import CostReport, cost_spec, own_code, own_options
 from archbench.known import plugins_of
-from archbench.measure.job import preparing
 from archbench.measure.job.agreeing import agree, differs, flagged
-from archbench.measure.job.allowance import Allowance
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.findings import Report
 from archbench.measure.job.launching import busy, graph, why_no_graph
+from archbench.measure.job.memory import SIZES, memory, sizes
 from archbench.measure.job.passes import LEAST, SHARE, copies, parts, throughput
 from archbench.measure.job.prepared import Prepared, load, take
 from archbench.measure.job.result import Result
 from archbench.measure.job.timing import (
     Arrays,
+    Calls,
     arrays_of,
     as_total,
     rates,
@@ -50,13 +49,14 @@ from archbench.records.conditions import Conditions, Energy, Environment
 from archbench.settings import Settings
 from archbench.spec import Spec
 
-MEMORY_CALLS = 2
 WARM, TIMED = 1 / 3, 1 / 2
 """The shares of a job's allowance within which it is warm, and single calls are timed."""
-SIZES = ("mem_params_bytes", "mem_buffers_bytes")
-"""What a module holds."""
 TRAINING_SAMPLES = 20
 """The fewest steps that are timed."""
+OF_WHAT_RUNS = (Flag.CODE_UNHASHED, Flag.LOAD_RANDOM, Flag.ENGINE_DIFFERS, Flag.CPU_CONTENDED)
+"""Flags of timed calls that warn of their energy as well; what becomes of the device meanwhile, its
+meter sees for itself.
+"""
 
 
 @dataclass(frozen=True)
@@ -91,14 +91,14 @@ def run(asked: Asked, report: Report, interrupted: Callable[[], bool]) -> None:
             energy.rest("context")
         warned = begin(bench, made, asked, report, interrupted)
         with report.phase("latency"):
-            latency, samples = time_calls(bench, asked, report, interrupted, warned)
-        measure_busy(bench, latency, report)
+            calls = time_calls(bench, asked, report, interrupted, warned)
+        measure_busy(bench, calls.time, report)
         if not trains:
             with report.phase("throughput"):
-                measure_passes(bench, settings, report, latency, batch=spec.batch)
+                measure_passes(bench, settings, report, calls)
         with report.phase("memory"):
-            report.measured(memory(bench, report.allowance, latency))
-        measure_energy(energy, load_of(bench, latency, spec.batch), settings, report, samples)
+            report.measured(memory(bench, report.allowance, calls.time))
+        measure_energy(energy, load_of(bench, calls), settings, report, calls.samples)
         if settings.roofline:
             why_not = Reason.INTERRUPTED if interrupted() else None
             with report.phase("roofline"):
@@ -131,9 +131,11 @@ def begin(
     interrupted: Callable[[], bool],
 ) -> list[Flag]:
     """Go from the first call to the last of the warm-up; gives what warns of every time."""
-    settings = asked.settings
+    spec, settings = asked.spec, asked.settings
+    is_given = bool(settings.weights) or spec.has_weights
     with report.phase("cold"):
-        report.measured({"cold_ms": first_call(bench, settings)})
+        is_calibrated = not (made or is_given)
+        report.measured({"cold_ms": first_call(bench, settings, is_calibrated=is_calibrated)})
         report.allowance.begin()
         add_load(bench, settings, report.result.conditions)
     is_other = False
@@ -144,7 +146,7 @@ def begin(
             report.measured(flagged(found) if is_other else found)
     with report.phase("warmup"):
         steady = warm_up(bench, interrupted, report.allowance.left(WARM))
-    is_random = bench.gives_final and not (settings.weights and settings.images)
+    is_random = bench.gives_final and not (is_given and settings.images)
     return [
         *([] if steady else [Flag.WARMUP_NOT_STEADY]),
         *own_code_flags(report.result),
@@ -209,11 +211,9 @@ def time_calls(
     asked: Asked,
     report: Report,
     interrupted: Callable[[], bool],
-    warned: Sequence[Flag],
-) -> tuple[Metric, Arrays]:
-    """Time single calls, `warned` of already, and say what surrounded them: the time of a forward
-    pass, and all samples.
-    """
+    warned: list[Flag],
+) -> Calls:
+    """Time single calls, `warned` of already, and say what surrounded them."""
     spec, settings, conditions = asked.spec, asked.settings, report.result.conditions
     if bench.training:
         settings = replace(settings, n_min=min(settings.n_min, TRAINING_SAMPLES))
@@ -225,40 +225,36 @@ def time_calls(
     conditions["host_after"] = host.load()
     if seen := bench.device.looks.conditions():
         conditions["card"] = seen
-    timed = times(collected, spec, [*warned, *contention(bench, conditions)])
-    latency = timed["latency_ms"]
-    timed = as_total(timed) if bench.gives_final and not bench.training else timed
+    flags = [*warned, *contention(bench, conditions)]
+    timed = times(collected, spec, flags)
+    timed = as_total(timed) if bench.gives_final else timed
     report.measured(timed)
     if not bench.training:
         assert report.result.counted is not None
         report.measured(rates(timed, spec, report.result.counted))
     samples = arrays_of(collected)
     save_samples(samples, report.folder / "samples.npz")
-    return latency, samples
+    return Calls(timed[bench.time_word], spec.batch, samples, tuple(flags))
 
 
-def measure_passes(
-    bench: Bench, settings: Settings, report: Report, latency: Metric, *, batch: int
-) -> None:
+def measure_passes(bench: Bench, settings: Settings, report: Report, calls: Calls) -> None:
     """Measure what has passes of its own: calls back to back, the parts of a call, copies."""
-    assert latency.value is not None
-    call_s = latency.value / 1e3
     left = report.allowance.left
     # The passes for memory are still to come.
-    if left() < 2 * call_s + max(2 * call_s, settings.budget_s / SHARE):
+    if left() < 2 * calls.seconds + max(2 * calls.seconds, settings.budget_s / SHARE):
         report.measured(Metric.lacking(["throughput_img_s"], Reason.BUDGET))
     else:
-        report.measured(throughput(bench, settings, batch=batch, call_s=call_s))
-    if left() < 2 * call_s + LEAST * call_s:
+        report.measured(throughput(bench, settings, calls))
+    if left() < 2 * calls.seconds + LEAST * calls.seconds:
         report.measured(Metric.lacking(["backbone_ms", "heads_ms"], Reason.BUDGET))
     else:
         report.measured(parts(bench, settings))
     report.measured(copies(bench))
 
 
-def first_call(bench: Bench, settings: Settings) -> Metric:
-    """Time the first call in the asked form, with the capture of a graph; nothing but the pass that
-    calibrates drawn weights has run before.
+def first_call(bench: Bench, settings: Settings, *, is_calibrated: bool) -> Metric:
+    """Time the first call in the asked form, with the capture of a graph; nothing has run before
+    but, where the weights were drawn, the pass that calibrates them.
     """
 
     def call() -> None:
@@ -267,10 +263,9 @@ def first_call(bench: Bench, settings: Settings) -> Metric:
         bench.forward()
 
     source = "host clock, first call"
-    is_calibrated = not settings.weights and not preparing.needs_file(settings)
-    source += "" if not is_calibrated else " after the pass that calibrates the weights"
-    protocol = "train" if bench.training else "model"
-    return Metric.of("cold_ms", 1e3 * bench.timed(call, 1).host_s, source, protocol)
+    if is_calibrated:
+        source += " after the pass that calibrates the weights"
+    return Metric.of("cold_ms", 1e3 * bench.timed(call, 1).host_s, source, bench.protocol)
 
 
 def measure_busy(bench: Bench, latency: Metric, report: Report) -> None:
@@ -290,20 +285,6 @@ def measure_graph(
         return
     with report.phase("graph"):
         report.measured({"graph_latency_ms": graph(bench, settings, interrupted)})
-
-
-def sizes(network: nn.Module) -> dict[str, Metric]:
-    """Bytes of the parameters and buffers as they are held."""
-
-    held: dict[str, Iterator[Tensor]] = dict(
-        zip(SIZES, (network.parameters(), network.buffers()), strict=True)
-    )
-    return {
-        name: Metric.of(
-            name, sum(tensor.numel() * tensor.element_size() for tensor in tensors), "module"
-        )
-        for name, tensors in held.items()
-    }
 
 
 def contention(bench: Bench, conditions: Conditions) -> list[Flag]:
@@ -326,39 +307,17 @@ def add_roofline(
     """Set the time that was measured beside the device's roofline, or say why not: of training the
     forward pass alone is counted.
     """
+    if settings.precision == "int8":
+        why_not = why_not or Reason.NO_PEAK_PROBED
     if why_not:
         report.measured(Metric.lacking(roofline.METRICS, why_not))
         return
-    if settings.precision == "int8":
-        report.measured(Metric.lacking(roofline.METRICS, Reason.NO_PEAK_PROBED))
-        return
     peaks, cached = peaks_of(bench.device, settings)
-    report.result.conditions["roofline"] = roofline.describe(peaks, settings, cached=cached)
-    latency_ms = report.result.measured["latency_ms"].value
-    assert latency_ms is not None
-    report.measured(roofline.bounds(counted, report.result.conditions, settings, latency_ms))
-
-
-def memory(bench: Bench, allowance: Allowance, latency: Metric) -> dict[str, Metric]:
-    """Peaks of memory over some calls in the steady state, as many as there is time for."""
-    call_s = (latency.value or 0.0) / 1e3
-    calls = MEMORY_CALLS if allowance.left() >= MEMORY_CALLS * call_s else 1
-    protocol = "train" if bench.training else "model"
-    if allowance.left() < call_s:
-        # What the device cannot tell in any time keeps its own reason.
-        bench.device.reset_memory()
-        found = bench.device.memory(protocol=protocol)
-        return found | Metric.lacking(
-            [name for name in found if not found[name].reason], Reason.BUDGET
-        )
-    if bench.training:
-        # Gradients that the step frees first would lie below the activations' peak.
-        bench.training.forget()
-    bench.device.reset_memory()
-    for _ in range(calls):
-        bench.forward()
-    bench.device.synchronize()
-    return bench.device.memory(protocol=protocol)
+    conditions, latency = report.result.conditions, report.result.measured["latency_ms"]
+    conditions["roofline"] = roofline.describe(peaks, settings, cached=cached)
+    if latency.reason:
+        report.measured(Metric.lacking(roofline.METRICS, latency.reason))
+    report.measured(roofline.bounds(counted, conditions, settings, latency.value))
 
 
 def measure_energy(
@@ -379,16 +338,16 @@ def measure_energy(
         save_samples(samples | energy.arrays, report.folder / "samples.npz")
 
 
-def load_of(bench: Bench, latency: Metric, batch: int) -> Load:
+def load_of(bench: Bench, calls: Calls) -> Load:
     """What runs while energy is measured: the calls that were timed."""
-    assert latency.value is not None
+    warned = [flag for flag in calls.flags if flag in OF_WHAT_RUNS]
     return Load(
         call=bench.forward,
         synchronize=bench.device.synchronize,
-        images=batch,
-        call_s=latency.value / 1e3,
-        protocol=latency.protocol,
+        images=calls.images,
+        call_s=calls.seconds,
+        protocol=bench.protocol,
         postprocess=bench.postprocess if bench.load is not None else None,
         processes=bench.device.processes,
-        flags=tuple(bench.device.contention()),
+        flags=(*warned, *bench.device.contention()),
     )

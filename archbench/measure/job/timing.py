@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -41,6 +41,24 @@ WHY_NOT = {
     "postprocess_ms": Reason.NO_POSTPROCESS,
     "total_ms": Reason.NO_POSTPROCESS,
 }
+
+
+@dataclass(frozen=True)
+class Calls:
+    """What single calls took: the time of one, of so many images, all samples, and what warns of
+    whatever else is measured of such calls.
+    """
+
+    time: Metric
+    images: int
+    samples: Arrays
+    flags: tuple[Flag, ...] = ()
+
+    @property
+    def seconds(self) -> float:
+        """The time of one, seconds."""
+        assert self.time.value is not None
+        return self.time.value / 1e3
 
 
 def warm_up(bench: Bench, interrupted: Callable[[], bool], most_s: float = inf) -> bool:
@@ -89,7 +107,8 @@ def sample(
     enough, for `most_s` at most or one sample.
 
     Training steps take seconds and vary by some percent, so that a short budget would see one or
-    two: there are always as many as an interval takes.
+    two: there are always as many as an interval takes. Half of the budget, at most, must be over
+    before the medians count as known.
     """
     shortest = (
         100e-6
@@ -101,7 +120,9 @@ def sample(
     while not bench.cold_caches and bench.timed(bench.forward, calls).host_s * calls < shortest:
         calls *= 2
     took_s = time.perf_counter() - start
-    settings = replace(settings, budget_s=min(settings.budget_s, max(most_s - took_s, SOON_S)))
+    budget_s = min(settings.budget_s, max(most_s - took_s, SOON_S))
+    least_s = min(settings.t_min_s, budget_s / 2)
+    settings = replace(settings, budget_s=budget_s, t_min_s=least_s)
     told = 0.0
 
     def one() -> dict[str, float]:

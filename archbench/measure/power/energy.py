@@ -134,7 +134,7 @@ class EnergyJob:
         self._window(load, seconds)
         if load.protocol == "train":
             self._lack(Reason.NO_INFERENCE, [EQ2, TOTAL])
-        elif load.postprocess or EQ2 not in self.meter.traits.lacks:
+        elif load.ends_in_detections or EQ2 not in self.meter.traits.lacks:
             least = max(LEAST_EVALUATION_S, self.meter.traits.least_window_s)
             evaluated = max(seconds / 2, least)
             if time.perf_counter() + evaluated + around_s > end:
@@ -275,7 +275,7 @@ class EnergyJob:
             return
         images = load.images * done.within(window)
         self._eq2(trace, window, images / inference.within(window), images, flags)
-        if not load.postprocess:
+        if not load.ends_in_detections:
             self._lack(Reason.NO_POSTPROCESS, [TOTAL])
             return
         power = power_in(self.meter, trace, window)

@@ -39,7 +39,12 @@ class Load:
     processes: int = 0
     """Processes that this job has on the device: 1 where it has a context there."""
     flags: tuple[Flag, ...] = ()
-    """What is known of others on the device besides."""
+    """What warns of its energy besides what the meter sees."""
+
+    @property
+    def ends_in_detections(self) -> bool:
+        """Whether detections come of it: by postprocessing, or by the calls themselves."""
+        return self.postprocess is not None or self.protocol == "model+post"
 
     def keep_busy(
         self,

@@ -143,10 +143,10 @@ def describe(peaks: Peaks, settings: Settings, *, cached: bool) -> Roofs:
 
 
 def bounds(
-    report: CostReport, conditions: Conditions, settings: Settings, latency_ms: float
+    report: CostReport, conditions: Conditions, settings: Settings, latency_ms: float | None
 ) -> dict[str, Metric]:
     """Bound a network by the roofline in a record's conditions, and say which share of its time the
-    layers' bound is.
+    layers' bound is, where that is known.
     """
     roofline = Roofline.from_conditions(conditions)
     assert roofline is not None
@@ -159,8 +159,9 @@ def bounds(
             1e3 * roofline.bound_all(report),
             f"{source}; other operators: bytes / peak bandwidth",
         ),
-        "roofline_attainable": (layers_ms / latency_ms, "roofline_bound_ms / latency_ms"),
     }
+    if latency_ms is not None:
+        values["roofline_attainable"] = layers_ms / latency_ms, "roofline_bound_ms / latency_ms"
     metrics = {
         name: Metric.of(name, value, source, "model", flags=flags)
         for name, (value, source) in values.items()

@@ -14,8 +14,9 @@ import torch
 
 from archbench.measure.job.allowance import Allowance
 from archbench.measure.job.bench import Bench
-from archbench.measure.job.phases import measure_passes, memory
-from archbench.measure.job.timing import sample, warm_up
+from archbench.measure.job.memory import memory
+from archbench.measure.job.phases import measure_passes
+from archbench.measure.job.timing import Calls, sample, warm_up
 from archbench.measure.machine.device import DEVICE_MEMORY, Device
 from archbench.measure.power.energy import EQ2, TOTAL, UNDER_LOAD, EnergyJob
 from archbench.records import Metric
@@ -73,7 +74,7 @@ def test_passes_and_memory_without_time_are_null_for_the_budget(bench: Bench) ->
     latency = Metric.of("latency_ms", 1000.0, "host clock", "model")
     found: dict[str, Metric] = {}
     report: Any = SimpleNamespace(allowance=over(), measured=found.update)
-    measure_passes(bench, QUICK, report, latency, batch=1)
+    measure_passes(bench, QUICK, report, Calls(latency, 1, {}))
     found |= memory(bench, over(), latency)
     reasons = {name: metric.reason for name, metric in found.items() if name != "copy_ms"}
     names = {"throughput_img_s", "backbone_ms", "heads_ms", "mem_host_peak_bytes"}

@@ -7,15 +7,16 @@ from itertools import cycle
 
 import pytest
 import torch
-from make_believe import A_CALL, Card
+from make_believe import A_CALL, Card, calls_of
 from torch import Tensor, nn
 
 from archbench.measure.job.allowance import Allowance
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.inputs import BUFFERS, Inputs
 from archbench.measure.job.launching import busy
+from archbench.measure.job.memory import memory
 from archbench.measure.job.passes import throughput
-from archbench.measure.job.phases import Asked, Report, memory, run
+from archbench.measure.job.phases import Asked, Report, run
 from archbench.measure.job.timing import sample, warm_up
 from archbench.measure.machine.device import Device
 from archbench.records import Metric
@@ -97,7 +98,7 @@ def test_figures_of_calls_one_after_another_are_none_of_cold_caches(monkeypatch)
         nn.Identity(), Card().open(monkeypatch), cycle([torch.zeros(1)]), cold_caches=True
     )
     latency = Metric.of("latency_ms", 1.0, "host clock", "model")
-    found = busy(bench, latency) | throughput(bench, SIX, batch=1, call_s=0.01)
+    found = busy(bench, latency) | throughput(bench, SIX, calls_of(1.0))
     assert {metric.reason for metric in found.values()} == {"warm_caches"}
 
 

@@ -19,6 +19,7 @@ from archbench.records import Metric
 from archbench.settings import Settings
 
 ALONE = Settings(device="cuda", allow_shared=True, budget_s=0.5, n_min=3, t_min_s=0.01)
+ON_CPU = Settings(device="cpu")
 
 
 def bench_on(device: Device, network: torch.nn.Module | None = None) -> Bench:
@@ -111,8 +112,22 @@ def test_the_first_call_of_a_graph_is_its_capture_too(monkeypatch: pytest.Monkey
     settings = replace(ALONE, cuda_graph=True)
     bench = bench_on(card.open(monkeypatch, settings))
     card.calls.clear()
-    cold = first_call(bench, settings)
+    cold = first_call(bench, settings, is_calibrated=True)
     assert card.calls.index("record") < card.calls.index("capture") < card.calls.index("replay")
     assert cold.source == "host clock, first call after the pass that calibrates the weights"
-    given = first_call(bench_on(Device(Settings(device="cpu"))), Settings(weights="a.pt"))
+    given = first_call(bench_on(Device(ON_CPU)), ON_CPU, is_calibrated=False)
     assert given.source == "host clock, first call"
+
+
+def test_what_gives_final_detections_is_bound_by_launching_as_a_whole(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A past bug: the flagged time came back as that of a forward pass alone."""
+    network = torch.nn.Identity()
+    network.outputs = "final"  # type: ignore[assignment]
+    bench = bench_on(Card(kernels=((0, 1),)).open(monkeypatch), network)
+    found = busy(bench, Metric.of("total_ms", 1.0, "host clock", "model+post"))
+    assert found["total_ms"].flags == ("launch_bound",)
+    assert found["gpu_busy_ms"].protocol == "model+post"
+    assert "latency_ms" not in found
+    assert why_no_graph(bench, interrupted=False) == "post_in_forward"

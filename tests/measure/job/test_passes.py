@@ -7,15 +7,20 @@ from itertools import cycle
 
 import pytest
 import torch
+from make_believe import calls_of
 
 import archbench
 from archbench.cli.main import run
+from archbench.cli.profile import _typical
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.passes import copies, parts, throughput
 from archbench.measure.job.weights import calibrate, fold_batch_norms, initialise
 from archbench.measure.machine.device import Device
+from archbench.reasons import Flag, Status
+from archbench.records import Metric, Record
 from archbench.report.tables.profile import repeats_note
-from archbench.settings import Settings
+from archbench.settings import DEFAULT, Settings
+from archbench.zoo.catalogue import resolve
 
 
 def bench(
@@ -35,11 +40,19 @@ def test_images_a_second_are_those_of_all_calls_together() -> None:
     calls = []
     timed.network.register_forward_hook(lambda *_: calls.append(1))
     with torch.inference_mode():
-        metric = throughput(timed, Settings(budget_s=2), batch=2, call_s=0.01)["throughput_img_s"]
+        metric = throughput(timed, Settings(budget_s=2), calls_of(10.0, 2))["throughput_img_s"]
     assert metric.spread
     assert metric.spread["calls"] == len(calls) >= 2
     assert 0.2 <= metric.spread["elapsed_s"] < 1.5
     assert metric.value == pytest.approx(2 * len(calls) / metric.spread["elapsed_s"])
+
+
+def test_what_warns_of_single_calls_warns_of_those_back_to_back() -> None:
+    """A past bug: an engine that computed something else had a throughput without a flag."""
+    single = calls_of(10.0, 2, flags=(Flag.ENGINE_DIFFERS,))
+    with torch.inference_mode():
+        found = throughput(bench(), Settings(budget_s=0.1), single)
+    assert found["throughput_img_s"].flags == (Flag.ENGINE_DIFFERS,)
 
 
 @pytest.mark.parametrize(
@@ -155,3 +168,16 @@ def test_medians_that_lie_apart_say_so() -> None:
     assert "not_repeatable" not in repeats_note([10.0, 10.1, 10.2])
     assert repeats_note([10.0, 11.0, 10.5]).endswith("not_repeatable: more than 3 %")
     assert "10.00 to 11.00 ms, 9.5 % apart" in repeats_note([10.0, 11.0, 10.5])
+
+
+@pytest.mark.parametrize("word", ["latency_ms", "total_ms"])
+def test_of_several_processes_the_middle_one_is_shown_or_the_first_that_failed(word: str) -> None:
+    spec = resolve("resnet18").spec
+
+    def ended(ms: float, status: Status = Status.OK) -> Record:
+        return Record(spec, DEFAULT, status, measured={word: Metric(ms, "ms")})
+
+    records = [ended(ms) for ms in (9.0, 7.0, 8.0)]
+    assert _typical(records) is records[2]
+    failed = ended(1.0, Status.OOM)
+    assert _typical([*records, failed, ended(2.0, Status.ERROR)]) is failed
