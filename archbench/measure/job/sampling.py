@@ -94,8 +94,8 @@ def collect(
     """Call `sample` until every `judged` quantity has converged, or the budget, `n_max` or an
     interruption ends it.
 
-    Convergence is tested at `n_min` samples and then whenever their number grew by a quarter. The
-    budget ends nothing before there are `least` samples.
+    Convergence is tested at `n_min` samples, whenever their number grew by a quarter, and at the
+    end. The budget ends nothing before there are `least` samples.
     """
     start = clock()
     collected = Collected({})
@@ -107,18 +107,17 @@ def collect(
         n = len(collected.started)
         elapsed = clock() - start
         on_progress(n, elapsed)
-        if n >= due:
+        if interrupted():
+            collected.stop_reason = "interrupted"
+        elif elapsed >= settings.budget_s and n >= least:
+            collected.stop_reason = "budget"
+        elif n >= settings.n_max:
+            collected.stop_reason = "n_max"
+        if n >= due or (n >= settings.n_min and collected.stop_reason):
             due = ceil(n * 1.25)
             known = all(converged(collected.columns[name], settings.target) for name in judged)
             if known and elapsed >= settings.t_min_s:
                 collected.stop_reason = "converged"
-        if not collected.stop_reason:
-            if interrupted():
-                collected.stop_reason = "interrupted"
-            elif elapsed >= settings.budget_s and n >= least:
-                collected.stop_reason = "budget"
-            elif n >= settings.n_max:
-                collected.stop_reason = "n_max"
         collected.elapsed_s = elapsed
     return collected
 

@@ -115,6 +115,15 @@ def test_the_budget_waits_for_the_fewest_samples_that_are_asked_for():
     assert (collected.stop_reason, len(collected.started)) == ("budget", 8)
 
 
+def test_samples_that_are_known_well_enough_at_the_end_have_converged() -> None:
+    """A past bug: the last were not asked, as their number had not grown by a quarter."""
+    at_70 = run(stream(1, sd=0.001), Settings(t_min_s=69.5, budget_s=70.0))
+    assert at_70.stop_reason == "converged"
+    assert len(at_70.started) in (70, 71)
+    too_few = run(stream(1, sd=0.001), Settings(t_min_s=0.001, budget_s=30.0))
+    assert too_few.stop_reason == "budget"
+
+
 def test_an_interruption_ends_it():
     collected = run(stream(3), Settings(), interrupted_after=4)
     assert (collected.stop_reason, len(collected.started)) == ("interrupted", 4)
