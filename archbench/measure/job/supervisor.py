@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -123,18 +123,28 @@ def measure(job: Job, keep: Callable[[Record, Path], T], watch: Watch) -> T:
     `keep`.
 
     A job whose card was busy or lost is tried once more. Raises RefusedError where it could not be
-    what was asked for.
+    what was asked for, and KeyboardInterrupt, once the record is kept, where the supervisor itself
+    listens and heard of an interruption too late for the job.
     """
-    for attempt in range(1, ATTEMPTS + 1):
-        with job_folder() as folder:
-            record = _run(job, folder, watch)
-            if attempt == ATTEMPTS or record.reason is None or not record.reason.code.is_retried:
+    with _listening(watch) as heard:
+        for attempt in range(1, ATTEMPTS + 1):
+            with job_folder() as folder:
+                record = _run(job, folder, replace(watch, interruptions=heard))
+                code = record.reason and record.reason.code
+                if attempt < ATTEMPTS and code and code.is_retried:
+                    continue
                 conditions: Conditions = {**record.conditions, **job.conditions}
-                return keep(
-                    replace(record, run_id=job.run_id, attempt=attempt, conditions=conditions),
-                    folder / "samples.npz",
-                )
+                record = replace(record, run_id=job.run_id, attempt=attempt, conditions=conditions)
+                kept = keep(record, folder / "samples.npz")
+                if watch.interruptions is None and heard and code != Reason.INTERRUPTED:
+                    raise KeyboardInterrupt
+                return kept
     raise AssertionError("the last attempt is a record")
+
+
+def _listening(watch: Watch) -> AbstractContextManager[Sequence[int]]:
+    """Hear interruptions for a while, where nobody else does."""
+    return interruptions() if watch.interruptions is None else nullcontext(watch.interruptions)
 
 
 def _run(job: Job, folder: Path, watch: Watch) -> Record:
@@ -191,11 +201,10 @@ def supervise(
     """Run a command in a process group of its own until it ends, its deadline passes, or the user
     interrupts.
     """
-    listening = interruptions() if watch.interruptions is None else nullcontext(watch.interruptions)
     with (
         (folder / "stdout").open("wb") as out,
         (folder / "stderr").open("wb") as err,
-        listening as heard,
+        _listening(watch) as heard,
     ):
         process = subprocess.Popen(
             command,

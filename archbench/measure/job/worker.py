@@ -12,7 +12,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -61,14 +61,21 @@ def die_with_parent(parent: int) -> None:
 
 
 @contextmanager
-def last_word(report: Report, spec: Spec) -> Iterator[None]:
-    """End the report of what is done within, well or with what it raised: nothing is raised on."""
+def last_word(
+    report: Report, spec: Spec, interrupted: Callable[[], bool] = lambda: False
+) -> Iterator[None]:
+    """End the report of what is done within, well, `interrupted` or with what it raised: nothing is
+    raised on.
+    """
     try:
         yield
     except BaseException as error:  # A user's own network may raise anything.
         conclude(report, error, spec)
     else:
-        report.end(Status.OK)
+        if interrupted():
+            report.end(Status.INTERRUPTED, Reason.INTERRUPTED, "ended early on request")
+        else:
+            report.end(Status.OK)
 
 
 def main(folder: Path) -> int:
@@ -80,16 +87,9 @@ def main(folder: Path) -> int:
     interrupted = Interruption()
     spec, settings = Spec.from_dict(job["spec"]), Settings.from_dict(job["settings"])
     report = Report(folder, Allowance(settings.allowance_s))
-    try:
-        asked = Asked(spec, settings, job.get("meter"), job.get("cool_to_c"), job.get("prepared"))
+    asked = Asked(spec, settings, job.get("meter"), job.get("cool_to_c"), job.get("prepared"))
+    with last_word(report, spec, interrupted):
         run(asked, report, interrupted)
-    except BaseException as error:  # A user's own network may raise anything.
-        conclude(report, error, spec)
-    else:
-        if interrupted():
-            report.end(Status.INTERRUPTED, Reason.INTERRUPTED, "ended early on request")
-        else:
-            report.end(Status.OK)
     return 0
 
 
@@ -101,6 +101,8 @@ def conclude(report: Report, error: BaseException, spec: Spec) -> None:
     message = first_line(error)[:500] or type(error).__name__
     if isinstance(error, UsageError):
         report.refuse(str(error))
+    elif isinstance(error, KeyboardInterrupt):
+        report.end(Status.INTERRUPTED, Reason.INTERRUPTED, "ended on request before it was done")
     elif isinstance(error, UnsupportedError):
         report.end(Status.ERROR, Reason.UNSUPPORTED, message)
     elif isinstance(error, GpuLostError):

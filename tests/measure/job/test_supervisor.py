@@ -14,8 +14,18 @@ from pathlib import Path
 
 import pytest
 
+from archbench.measure.job.findings import Report
 from archbench.measure.job.result import Result
-from archbench.measure.job.supervisor import Ending, Watch, judge, run_job, supervise
+from archbench.measure.job.supervisor import (
+    Ending,
+    Job,
+    Watch,
+    judge,
+    measure,
+    run_job,
+    supervise,
+)
+from archbench.measure.job.worker import last_word
 from archbench.reasons import Status
 from archbench.records import Store
 from archbench.settings import Settings
@@ -174,6 +184,42 @@ def test_a_card_that_is_busy_is_tried_once_more(tmp_path, monkeypatch, busy, sta
     assert len(count.read_text()) == record.attempt
     assert Store(tmp_path / "results").read() == [record]
     assert record.run_id == "a run"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), None])
+def test_what_is_broken_off_on_request_is_no_failure(tmp_path, error):
+    """A past bug: while a file was prepared for an engine it was an error, never run again."""
+    report = Report(tmp_path)
+    with last_word(report, SPEC, interrupted=lambda: error is None):
+        if error:
+            raise error
+    record = judge(SPEC, Settings(), Ending(code=0, interrupted=True), Result.read(tmp_path))
+    assert (record.status, record.reason.code) == ("interrupted", "interrupted")
+
+
+ENDS_WELL = """
+import json, pathlib, sys
+pathlib.Path(sys.argv[1], "result.json").write_text(json.dumps({"status": "ok"}))
+"""
+
+
+def test_an_interruption_that_comes_after_the_job_leaves_its_record(tmp_path, monkeypatch):
+    """A past bug: a second Ctrl-C while the record was written lost it."""
+    worker = (sys.executable, "-c", ENDS_WELL)
+    monkeypatch.setattr("archbench.measure.job.supervisor.WORKER", worker)
+    store = Store(tmp_path / "results")
+
+    def keep(record, samples):
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(0.01)
+        return store.append(record, samples)
+
+    with pytest.raises(KeyboardInterrupt):
+        measure(Job(SPEC, Settings()), keep, Watch())
+    assert [record.status for record in store.read()] == ["ok"]
+    heard = []
+    watch = Watch(interruptions=heard)
+    assert measure(Job(SPEC, Settings()), lambda record, _: heard.append(2) or record, watch)
 
 
 INTERRUPTED = """
