@@ -37,6 +37,8 @@ class Because(Words):
     """What is amiss on the machine, as `archbench doctor` says it; empty where it is not of one."""
     is_retried: bool = False
     """Whether the job is tried once more: the reason is the moment's, not the network's."""
+    is_passing: bool = False
+    """Whether the job is as good as not run: `--resume` runs it again."""
     loses_place: bool = False
     """Whether nothing more is run on that card or node."""
 
@@ -95,6 +97,7 @@ class Reason(_Code):
 
     cause: str
     is_retried: bool
+    is_passing: bool
     loses_place: bool
 
     # Of jobs
@@ -108,7 +111,10 @@ class Reason(_Code):
     KILLED = Because("killed", "the worker was killed from outside")
     CPU_LIMIT = Because("cpu_limit", "the limit on CPU time was reached", "raise it: ulimit -t")
     TEMPORARY_FULL = Because(
-        "temporary_full", "the folder for temporary files is full", "point TMPDIR at another one"
+        "temporary_full",
+        "the folder for temporary files is full",
+        "point TMPDIR at another one",
+        is_passing=True,
     )
     GPU_BUSY = Because(
         "gpu_busy",
@@ -122,10 +128,16 @@ class Reason(_Code):
         "restart the machine; check its power and cooling",
         "a card is lost: off its bus, or in need of a reset",
         is_retried=True,
+        is_passing=True,
         loses_place=True,
     )
     UNSUPPORTED = Because("unsupported", "the engine does not support the network")
-    NODE_LOST = Because("node_lost", "the cluster lost the node or its process", loses_place=True)
+    NODE_LOST = Because(
+        "node_lost",
+        "the cluster lost the node or its process",
+        is_passing=True,
+        loses_place=True,
+    )
 
     # Of figures, by what was asked for and how far the job came
     CPU_DEVICE = Because("cpu_device", "not available on a CPU")
@@ -138,6 +150,9 @@ class Reason(_Code):
     ONE_GRAPH = Because("one_graph", "compiled or captured as one graph")
     GRAPH_POOL = Because(
         "graph_pool", "a CUDA graph uses its own memory pool, allocated before the calls"
+    )
+    OWN_ALLOCATOR = Because(
+        "own_allocator", "the engine allocates its memory itself, unseen by torch's allocator"
     )
     NOT_CAPTURABLE = Because(
         "not_capturable", "a CUDA graph cannot capture a network that waits for its own results"

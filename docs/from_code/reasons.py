@@ -37,6 +37,7 @@ def page() -> str:
 def _follows(reason: Reason) -> str:
     follows = {
         "the job is tried once more": reason.is_retried,
+        "`--resume` runs the job again": reason.is_passing,
         "nothing more runs on that card or node": reason.loses_place,
     }
     return "; ".join(words for words, is_so in follows.items() if is_so)

@@ -12,23 +12,36 @@ import sys
 
 from archbench import child
 
-
-def ask(*, use: bool = False, timeout_s: float | None = None) -> subprocess.CompletedProcess[str]:
-    """Run the child to its end. Raises subprocess.TimeoutExpired."""
-    return subprocess.run(
-        child.command(__name__, *(["use"] if use else [])),
-        env=child.environment(),
-        capture_output=True,
-        text=True,
-        timeout=timeout_s,
-        check=False,
-    )
+TORCH_S = 120.0
+"""The longest that torch may take to name its cards."""
 
 
-def answer(done: subprocess.CompletedProcess[str]) -> list[dict[str, str]]:
-    """Give the `name` and `uuid` of every card that a child has printed."""
+class CardsError(Exception):
+    """Torch could not be asked for its cards; the message says why."""
+
+
+def ask(*, use: bool = False) -> tuple[list[dict[str, str]], str]:
+    """Give the `name` and `uuid` of every card that torch sees, after a use of one where asked, and
+    the last line that it said besides.
+
+    Raises CardsError where torch gives no answer in time or ends badly.
+    """
+    try:
+        done = subprocess.run(
+            child.command(__name__, *(["use"] if use else [])),
+            env=child.environment(),
+            capture_output=True,
+            text=True,
+            timeout=TORCH_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise CardsError(f"no answer within {TORCH_S:g} s") from None
+    said = (done.stderr.strip().splitlines() or [""])[-1]
+    if done.returncode:
+        raise CardsError(said or f"it ended with {done.returncode}")
     cards: list[dict[str, str]] = json.loads(done.stdout.strip().splitlines()[-1])
-    return cards
+    return cards, said
 
 
 def main(*, use: bool) -> None:

@@ -9,7 +9,9 @@ from typing import IO, Any
 import torch
 from torch.profiler import ProfilerActivity, profile
 
+from archbench.engines import engine_of
 from archbench.engines.eager import EAGER
+from archbench.engines.engine import FileEngine
 from archbench.measure.machine import exclusive, host
 from archbench.measure.machine.device import Clock, Device
 from archbench.measure.machine.kernels import kernel_intervals, union
@@ -52,7 +54,7 @@ class CudaDevice(Device):
         self.card = NvmlCard(_uuid(index))
         self._lock = self._take(_uuid(index), settings)
         self._before = self.card.use()
-        self._replays = settings.cuda_graph or settings.compile_mode in GRAPH_MODES
+        self._unseen = why_unseen(settings)
         # cuBLAS reads it when the context is made, and is deterministic with no other value.
         os.environ |= {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"} if settings.deterministic else {}
         self._put_in_force(settings)
@@ -136,14 +138,9 @@ class CudaDevice(Device):
         )
 
     def _allocated(self, protocol: str) -> dict[str, Metric]:
-        """The peaks of what was allocated.
-
-        A graph's memory was allocated when it was captured, into a pool of its own, and is neither
-        allocated nor freed when it is replayed (PyTorch, CUDA semantics, "Graph memory
-        management"): the allocator sees no peak.
-        """
-        if self._replays:
-            return Metric.lacking(("mem_alloc_peak_bytes", "mem_act_peak_bytes"), Reason.GRAPH_POOL)
+        """The peaks of what was allocated."""
+        if self._unseen:
+            return Metric.lacking(("mem_alloc_peak_bytes", "mem_act_peak_bytes"), self._unseen)
         peak = torch.cuda.max_memory_allocated(self._index)
         peaks = {
             "mem_alloc_peak_bytes": peak,
@@ -155,7 +152,11 @@ class CudaDevice(Device):
         }
 
     def _reserved(self, protocol: str) -> dict[str, Metric]:
-        name, reserved = "mem_reserved_peak_bytes", torch.cuda.max_memory_reserved(self._index)
+        """The peak of what was reserved, a graph's pool among it."""
+        name = "mem_reserved_peak_bytes"
+        if self._unseen and self._unseen != Reason.GRAPH_POOL:
+            return Metric.lacking([name], self._unseen)
+        reserved = torch.cuda.max_memory_reserved(self._index)
         return {name: Metric.of(name, reserved, "caching allocator", protocol)}
 
     def _delta(self, protocol: str) -> dict[str, Metric]:
@@ -208,6 +209,18 @@ class CudaClock(Clock):
 
     def seconds(self) -> float | None:
         return float(self._first.elapsed_time(self._last)) / 1e3
+
+
+def why_unseen(settings: Settings) -> Reason | None:
+    """Say why torch's allocator sees no peak of a network that runs so; None where it does.
+
+    A graph's memory was allocated when it was captured, into a pool of its own, and is neither
+    allocated nor freed when it is replayed (PyTorch, CUDA semantics, "Graph memory management").
+    Engines other than torch allocate for themselves.
+    """
+    if settings.cuda_graph or settings.compile_mode in GRAPH_MODES:
+        return Reason.GRAPH_POOL
+    return Reason.OWN_ALLOCATOR if isinstance(engine_of(settings), FileEngine) else None
 
 
 def check_precision(precision: str, properties: Any) -> None:

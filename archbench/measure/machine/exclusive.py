@@ -88,14 +88,16 @@ class Quiet:
 
 
 def contention(use: Use, *, sees_all: bool) -> list[Flag]:
-    """The flags of a card on which this process computes and should be alone.
+    """The flags of a card on which this process computes and should be alone, which is known only
+    where it sees itself there.
 
     `sees_all` says whether processes are listed whatever their PID namespace.
     """
     count = use.computing_count
+    is_seen = use.own(os.getpid(), sees_all=sees_all) is not None
     if count is not None and count > 1:
         flags = [Flag.CONTENDED]
-    elif not sees_all or not count or use.drawing_count is None:
+    elif not sees_all or not is_seen or use.drawing_count is None:
         flags = [Flag.EXCLUSIVITY_UNKNOWN]
     else:
         flags = []

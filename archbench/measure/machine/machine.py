@@ -9,7 +9,6 @@ import os
 import platform
 import runpy
 import shutil
-import subprocess
 import tempfile
 import time
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from typing import Any
 
 from archbench import cache
 from archbench.measure.machine import host
-from archbench.measure.machine.cards import answer, ask
+from archbench.measure.machine.cards import CardsError, ask
 from archbench.measure.power.integral import refresh_of
 from archbench.measure.power.meter import GpuLostError, SampledMeter
 from archbench.measure.power.nvml import NvmlCard
@@ -30,8 +29,6 @@ from archbench.reasons import Reason
 NO_SUCH_CARD = Reason("nvml_error_2")
 """NVML's answer to an index above its cards."""
 WATCH_S, WATCH_PERIOD_S = 1.0, 0.002
-TORCH_S = 120.0
-"""The longest that torch may take to name its cards."""
 COMPILERS = ("c++", "g++", "clang++")
 
 Tell = Callable[[str], None]
@@ -83,14 +80,10 @@ def look_at_torch(tell: Tell) -> dict[str, Any]:
         return found
     tell("asking torch for its cards")
     try:
-        done = ask(use=True, timeout_s=TORCH_S)
-    except subprocess.TimeoutExpired:
-        return found | {"error": f"no answer within {TORCH_S:g} s"}
-    lines = done.stderr.strip().splitlines()
-    if done.returncode:
-        return found | {"error": lines[-1] if lines else f"it ended with {done.returncode}"}
-    cards = answer(done)
-    return found | {"cards": cards, "error": "" if cards or not lines else lines[-1]}
+        cards, said = ask(use=True)
+    except CardsError as error:
+        return found | {"error": str(error)}
+    return found | {"cards": cards, "error": "" if cards else said}
 
 
 def look_at_cards(tell: Tell) -> tuple[list[dict[str, Any]], Reason | None, str]:

@@ -6,13 +6,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from archbench.measure.machine import host
-from archbench.measure.machine.cards import answer, ask
+from archbench import __version__
+from archbench.engines import ENGINES
+from archbench.measure.machine.cards import CardsError, ask
+from archbench.measure.machine.host import cpu_model, usable_cores
 from archbench.measure.power.nvml import may_have_cards
 from archbench.records import Record
 from archbench.records.store import host_id
 from archbench.settings import Settings
 from archbench.spec import UsageError
+
+
+def _installed() -> dict[str, str]:
+    """The versions of archbench and of what runs networks here."""
+    versions = {"archbench": __version__}
+    for engine in ENGINES.values():
+        versions |= engine.versions()
+    return versions
 
 
 @dataclass(frozen=True)
@@ -27,6 +37,9 @@ class Place:
     host: str = field(default_factory=host_id)
     variables: Mapping[str, str] = field(default_factory=dict, compare=False)
     """Environment variables that a job needs there."""
+    threads: int = field(default_factory=usable_cores, compare=False)
+    """CPU threads of a job that names no number."""
+    versions: Mapping[str, str] = field(default_factory=_installed, compare=False)
 
     def ran(self, record: Record) -> bool:
         """Whether a record is of a job that ran here; one that ended before it knew its device
@@ -41,6 +54,26 @@ class Place:
                 and environment.get("device_name") == self.device_name
             )
         return _bare(str(environment.get("uuid", ""))) == _bare(self.uuid)
+
+    def would_repeat(self, record: Record) -> bool:
+        """Whether the same job would run here now as a record's did: in the same releases, which
+        tables keep apart, and of a CPU with as many threads.
+        """
+        environment, settings = record.environment, record.settings
+        threads = (settings and settings.threads) or self.threads
+        if self.kind == "cpu" and environment.get("threads", threads) != threads:
+            return False
+        ran = {name: environment.get(name) for name in ("archbench", "torch")}
+        return all(
+            not version or _apart(name, version) == _apart(name, self.versions.get(name, version))
+            for name, version in {**ran, **environment.get("engine_versions", {})}.items()
+        )
+
+
+def _apart(package: str, version: object) -> list[str]:
+    """The numbers of a version by which tables keep records apart: all of archbench's own."""
+    numbers = str(version).split(".")
+    return numbers if package == "archbench" else numbers[:2]
 
 
 def places(settings: Settings) -> list[Place]:
@@ -60,7 +93,7 @@ def places(settings: Settings) -> list[Place]:
             Place(card.name, "cuda", card.device_name, card.uuid, variables=only(card.uuid))
             for card in cards
         ]
-    return cards or [Place("cpu", "cpu", host.cpu_model())]
+    return cards or [Place("cpu", "cpu", cpu_model())]
 
 
 def only(uuid: str) -> dict[str, str]:
@@ -74,14 +107,13 @@ def _cards() -> list[Place]:
     """Every card that torch sees here; the child is spared where there is no driver."""
     if not may_have_cards():
         return []
-    done = ask()
-    if done.returncode:
-        raise UsageError(
-            f"the cards of this machine cannot be listed: {done.stderr.strip().splitlines()[-1]}"
-        )
+    try:
+        cards, _ = ask()
+    except CardsError as error:
+        raise UsageError(f"the cards of this machine cannot be listed: {error}") from None
     return [
         Place(f"cuda:{index}", "cuda", card["name"], f"GPU-{_bare(card['uuid'])}")
-        for index, card in enumerate(answer(done))
+        for index, card in enumerate(cards)
     ]
 
 

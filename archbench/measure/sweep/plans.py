@@ -112,10 +112,15 @@ def _finished(
     return [
         (task, record)
         for record in done
-        if record.status.is_finished and place.ran(record)
+        if _is_finished(record) and place.ran(record) and place.would_repeat(record)
         for task in networks.get(record.spec, ())
         if _alike(record, task)
     ]
+
+
+def _is_finished(record: Record) -> bool:
+    """Whether a record is a result: what became of the network, not of the machine."""
+    return record.status.is_finished and not (record.reason and record.reason.code.is_passing)
 
 
 def _by_network(tasks: Iterable[Task]) -> dict[Spec, list[Task]]:
@@ -174,7 +179,7 @@ def counted(specs: Sequence[Spec], done: Sequence[Record]) -> list[Record]:
         record.spec: record
         for record in done
         if record.settings is None
-        and record.status.is_finished
+        and _is_finished(record)
         and record.environment.get("archbench") == __version__
     }
     return [last[spec] for spec in specs if spec in last]

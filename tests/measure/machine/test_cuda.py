@@ -8,14 +8,15 @@ from itertools import cycle
 
 import pytest
 import torch
-from make_believe import A_CALL, Card
+from make_believe import A_CALL, Card, calls_of
 
 import archbench
 from archbench.measure.job.allowance import Allowance
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.findings import Report
+from archbench.measure.job.memory import memory
 from archbench.measure.job.passes import parts, throughput
-from archbench.measure.job.phases import Asked, memory, preflight
+from archbench.measure.job.phases import Asked, preflight
 from archbench.measure.job.training import TrainingStep
 from archbench.measure.machine import cooling, host
 from archbench.measure.machine.cuda import allow_tf32
@@ -120,7 +121,7 @@ def test_calls_back_to_back_begin_and_end_on_an_idle_card(monkeypatch):
     card = Card()
     bench = Bench(noting(card), card.open(monkeypatch), cycle([torch.zeros(1)]))
     card.calls.clear()
-    found = throughput(bench, replace(ALONE, budget_s=1e-9), batch=1, call_s=0.02)
+    found = throughput(bench, replace(ALONE, budget_s=1e-9), calls_of(20.0))
     assert card.calls == ["synchronize", "call", "call", "synchronize"]
     assert found["throughput_img_s"].spread["calls"] == 2
 
@@ -214,6 +215,18 @@ def test_the_allocator_sees_no_peak_of_what_is_replayed(monkeypatch, changes):
     found = device.memory(protocol="model")
     assert {found[f"mem_{kind}_peak_bytes"].reason for kind in ("alloc", "act")} == {"graph_pool"}
     assert found["mem_reserved_peak_bytes"].value == 2000
+
+
+@pytest.mark.parametrize("engine", ["onnxruntime", "tensorrt"])
+def test_torchs_allocator_does_not_see_what_another_engine_takes(monkeypatch, engine):
+    """A past bug: its input and outputs stood there for the memory of the whole network."""
+    card = Card()
+    device = card.open(monkeypatch, replace(ALONE, engine=engine))
+    device.reset_memory()
+    card.peak = 1000
+    found = device.memory(protocol="model")
+    peaks = {found[f"mem_{kind}_peak_bytes"].reason for kind in ("alloc", "act", "reserved")}
+    assert peaks == {"own_allocator"}
 
 
 @pytest.mark.parametrize("engine", ["eager", "compile"])

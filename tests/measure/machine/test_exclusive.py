@@ -60,6 +60,12 @@ def using(computing: int = 0, drawing: int = 0, percent: int | None = 0, used: i
     return Use(listed(computing), listed(drawing), percent, used)
 
 
+def beside(others: int = 0, drawing: int | None = 0) -> Use:
+    """This process and others compute, as many draw."""
+    computing = (Process(os.getpid(), None), *(using(others).computing or ()))
+    return Use(computing, None if drawing is None else using(drawing).computing)
+
+
 IDLE, HIDDEN = using(), "something that its driver does not list"
 
 
@@ -113,7 +119,7 @@ def test_a_display_does_not_make_a_card_busy_but_is_flagged():
     quiet = Quiet()
     for used in (1 << 30, 2 << 30):
         assert quiet.disturbed_by(using(drawing=2, percent=9, used=used)) == ""
-    assert contention(using(1, drawing=2), sees_all=True) == ["draws_display"]
+    assert contention(beside(drawing=2), sees_all=True) == ["draws_display"]
 
 
 def test_a_driver_that_does_not_say_is_no_hindrance_but_a_flag():
@@ -124,12 +130,13 @@ def test_a_driver_that_does_not_say_is_no_hindrance_but_a_flag():
 @pytest.mark.parametrize(
     ("use", "sees_all", "flags"),
     [
-        (using(1), True, []),
+        (beside(), True, []),
+        (using(1), True, ["exclusivity_unknown"]),
         (using(0), True, ["exclusivity_unknown"]),
-        (using(2), True, ["contended"]),
+        (beside(1), True, ["contended"]),
         (using(1), False, ["exclusivity_unknown"]),
-        (using(2), False, ["contended"]),
-        (Use(using(1).computing), True, ["exclusivity_unknown"]),
+        (beside(1), False, ["contended"]),
+        (beside(drawing=None), True, ["exclusivity_unknown"]),
     ],
 )
 def test_one_process_seen_is_alone_only_where_all_and_our_own_are_seen(use, sees_all, flags):

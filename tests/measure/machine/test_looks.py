@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from itertools import cycle
 from typing import Any
@@ -26,7 +27,7 @@ BRIEF = Settings(
     device="cuda", allow_shared=True, n_min=8, t_min_s=0.01, budget_s=0.2, target=1e-9, n_max=12
 )
 COOL = {"sm_clock_mhz": 1400.0, "temperature_c": 50.0, "event_reasons": 0.0, "processes": 1.0}
-ALONE = Use((Process(1, None),), (), 0, 0)
+ALONE = Use((Process(os.getpid(), None),), (), 0, 0)
 
 
 def test_every_reason_of_the_clocks_that_the_binding_knows_has_a_name() -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from archbench.measure.machine import cards
 from archbench.measure.power.nvml import NvmlCard
 from archbench.measure.sweep import places as module
 from archbench.measure.sweep import ray_runner
@@ -16,6 +18,7 @@ from archbench.measure.sweep.places import Place, places
 from archbench.reasons import Status
 from archbench.records import Record
 from archbench.settings import DEFAULT, Settings
+from archbench.spec import UsageError
 from archbench.zoo.catalogue import resolve
 
 
@@ -55,11 +58,52 @@ def test_a_driver_that_answers_says_whether_there_may_be_cards(nvml_stub, fail, 
 
 
 def test_auto_is_the_card_that_torch_sees(monkeypatch):
-    seen = SimpleNamespace(returncode=0, stdout='[{"name": "A card", "uuid": "1-2"}]', stderr="")
+    seen = [{"name": "A card", "uuid": "1-2"}], ""
     monkeypatch.setattr(module, "ask", lambda: seen)
     for may, kind in ((True, "cuda"), (False, "cpu")):
         monkeypatch.setattr(module, "may_have_cards", lambda may=may: may)
         assert [place.kind for place in places(Settings(device="auto"))] == [kind]
+
+
+@pytest.mark.parametrize(
+    ("code", "why"),
+    [
+        ("import os; os.abort()", "it ended with -6"),
+        ("raise SystemExit('a driver that is too old')", "a driver that is too old"),
+        ("import time; time.sleep(60)", "no answer within 0.5 s"),
+    ],
+)
+def test_a_torch_that_cannot_name_its_cards_is_one_line(monkeypatch, code, why):
+    """A past bug: one that died without a word ended in a traceback, one that hung in a hang."""
+    monkeypatch.setattr(module, "may_have_cards", lambda: True)
+    monkeypatch.setattr(cards.child, "command", lambda *_: [sys.executable, "-c", code])
+    monkeypatch.setattr(cards, "TORCH_S", 0.5 if "sleep" in code else 60)
+    with pytest.raises(UsageError, match=f"the cards of this machine cannot be listed: {why}"):
+        places(Settings(device="cuda"))
+
+
+@pytest.mark.parametrize(
+    ("ran", "settings", "is_repeated"),
+    [
+        ({}, DEFAULT, True),
+        ({"archbench": "1.2.3", "torch": "2.9.1+cpu", "threads": 4}, DEFAULT, True),
+        ({"archbench": "1.2.3", "torch": "2.9.0"}, DEFAULT, True),
+        ({"archbench": "1.2.4"}, DEFAULT, False),
+        ({"torch": "2.10.1"}, DEFAULT, False),
+        ({"engine_versions": {"onnxruntime": "1.22.0"}}, DEFAULT, True),
+        ({"engine_versions": {"onnxruntime": "1.21.0"}}, DEFAULT, False),
+        ({"threads": 2}, DEFAULT, False),
+        ({"threads": 2}, Settings(threads=2), True),
+    ],
+)
+def test_a_record_of_other_releases_or_threads_is_of_another_job(ran, settings, is_repeated):
+    """A past bug: resumed on half of the cores, or after an update, a sweep left such jobs out."""
+    versions = {"archbench": "1.2.3", "torch": "2.9.1", "onnxruntime": "1.22.1"}
+    place = Place("cpu", "cpu", "A CPU", host="here", threads=4, versions=versions)
+    record = Record(resolve("resnet18").spec, settings, Status.OK, environment=ran)
+    assert place.would_repeat(record) is is_repeated
+    card = Place("cuda:0", "cuda", "A card", "1-2", threads=4, versions=versions)
+    assert card.would_repeat(replace(record, environment={"threads": 2}))
 
 
 @pytest.mark.parametrize("uuid", ["1-2", "GPU-1-2", "MIG-1-2"])

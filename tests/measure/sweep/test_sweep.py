@@ -162,6 +162,17 @@ def test_results_of_any_kind_are_not_run_again_and_what_was_broken_off_is() -> N
     assert len(queue.done) == 7
 
 
+@pytest.mark.parametrize("code", ["gpu_lost", "node_lost", "temporary_full"])
+def test_what_the_machine_broke_off_is_no_result(code: str) -> None:
+    """A past bug: after a full disk or a lost card, resuming left out what was lost with it."""
+    broken = done(SPECS[0], "error", reason=Cause(Reason(code)))
+    its_own = done(SPECS[1], "error", reason=Cause(Reason("ValueError")))
+    (queue,) = planned({HERE: Jobs()}, [broken, its_own], replace(ORDER, repeats=1))
+    left = {job.spec for job in queue.jobs}
+    assert SPECS[0] in left
+    assert SPECS[1] not in left
+
+
 def test_a_result_counts_where_settings_and_device_are_the_same() -> None:
     same = [
         done(SPECS[0], settings=replace(QUICK, deadline_s=5.0)),
