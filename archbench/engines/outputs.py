@@ -5,7 +5,7 @@ becomes again what the network's forward pass gives.
 from __future__ import annotations
 
 import pkgutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
@@ -33,11 +33,23 @@ def together(form: Any, tensors: Sequence[Tensor]) -> Any:
     """Put tensors together in a form that `flattened` gave; ValueError where they are not as
     many.
     """
-    rest = list(tensors)
-    tree = _built(form, rest)
-    if rest:
-        raise ValueError(f"there are {len(rest)} more outputs than the network gives")
-    return tree
+    return assembler(form)(tensors)
+
+
+def assembler(form: Any) -> Callable[[Sequence[Tensor]], Any]:
+    """Give what puts tensors together in a form call after call, as `together` does, its classes
+    found beforehand.
+    """
+    make = _maker(form)
+
+    def assemble(tensors: Sequence[Tensor]) -> Any:
+        rest = iter(tensors)
+        tree = make(rest)
+        if left := len(list(rest)):
+            raise ValueError(f"there are {left} more outputs than the network gives")
+        return tree
+
+    return assemble
 
 
 def _parts(items: Sequence[Any]) -> tuple[list[Any], list[Tensor]]:
@@ -56,17 +68,25 @@ def _type(items: Sequence[Any]) -> str:
     return "list" if isinstance(items, list) else "tuple"
 
 
-def _built(form: Any, rest: list[Tensor]) -> Any:
+def _maker(form: Any) -> Callable[[Iterator[Tensor]], Any]:
+    """Give what makes a part of a tree, and takes the tensors in it."""
     if form == "tensor":
-        if not rest:
-            raise ValueError("there are fewer outputs than the network gives")
-        return rest.pop(0)
+        return _taken
     if "plain" in form:
-        return form["plain"]
-    parts = [_built(part, rest) for part in form["parts"]]
+        return lambda _: form["plain"]
+    parts = [_maker(part) for part in form["parts"]]
     if "keys" in form:
-        return dict(zip(form["keys"], parts, strict=True))
+        return lambda rest: dict(zip(form["keys"], [make(rest) for make in parts], strict=True))
     kind = form["type"]
     if kind.startswith(OURS):
-        return pkgutil.resolve_name(kind)(*parts)
-    return parts if kind == "list" else tuple(parts)
+        named = pkgutil.resolve_name(kind)
+        return lambda rest: named(*[make(rest) for make in parts])
+    plain = list if kind == "list" else tuple
+    return lambda rest: plain([make(rest) for make in parts])
+
+
+def _taken(rest: Iterator[Tensor]) -> Tensor:
+    tensor = next(rest, None)
+    if tensor is None:
+        raise ValueError("there are fewer outputs than the network gives")
+    return tensor

@@ -20,7 +20,7 @@ from archbench.api import CostReport, build_shell
 from archbench.engines import engine_of
 from archbench.engines.engine import FileEngine, How, Loaded
 from archbench.engines.kept import Kept
-from archbench.engines.outputs import together
+from archbench.engines.outputs import assembler
 from archbench.known import report_of
 from archbench.measure.job import reference
 from archbench.measure.job.bench import Bench
@@ -107,8 +107,10 @@ def load(
         conditions["calibration"] = prepared.converted.about["calibration"]
     conditions["caches"] = "emptied before each call" if settings.flush_cache else "warm"
 
+    assemble = assembler(prepared.form)
+
     def call(images: Tensor) -> Any:
-        return together(prepared.form, loaded.run(images))
+        return assemble(loaded.run(images))
 
     inputs = Inputs(rows, partial(Tensor.to, device=device.torch_device))
     bench = Bench(shell, device, inputs, refill=inputs.refill, cold_caches=settings.flush_cache)

@@ -100,7 +100,8 @@ def peaks_of(device: Device, settings: Settings, sizes: Sizes = SIZES) -> tuple[
 
 def _key(device: Device, settings: Settings, sizes: Sizes) -> dict[str, Any]:
     """All on which peaks depend. Processors of one name may have other memory, so that the host is
-    part of it.
+    part of it, and so are, of a CPU, the cores that this process may use: they may be of two kinds
+    or far from some of the memory.
     """
     found = device.fingerprint()
     names = (
@@ -117,10 +118,12 @@ def _key(device: Device, settings: Settings, sizes: Sizes) -> dict[str, Any]:
         "cudnn_benchmark",
         "deterministic",
         "threads",
+        "cpu_capability",
     )
     key = {name: found.get(name) for name in names}
     return key | {
         "host": host_id(),
+        "affinity": sorted(host.affinity()) if device.kind == "cpu" else None,
         "precision": settings.precision,
         "version": VERSION,
         "sizes": repr(sizes),

@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from archbench.api import build_shell, build_spec
+from archbench.engines.graphs import files_of
 from archbench.engines.outputs import flattened
 from archbench.measure.job import agreeing, reference
 from archbench.measure.job.bench import Bench
@@ -197,6 +198,43 @@ def test_what_bears_on_a_file_is_in_its_key(
     assert places_of(TINY, replace(FAST, **other), tmp_path).to_dict() != first
     assert places_of(TINY, replace(FAST, budget_s=9.0), tmp_path).to_dict() == first
     assert json.loads(json.dumps(first)) == first
+
+
+def test_the_seed_bears_on_a_file_of_loaded_weights_too(
+    shelf: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What an engine is held against, and quantised on, is drawn from it."""
+    monkeypatch.chdir(tmp_path)
+    Path("weights.pth").write_bytes(b"weights")
+    keys = [
+        places_of(TINY, replace(FAST, weights="weights.pth", seed=seed), tmp_path).exported
+        for seed in (0, 1)
+    ]
+    assert keys[0] != keys[1]
+
+
+def test_weights_that_lie_beside_a_graph_are_in_its_key(shelf: Path, tmp_path: Path) -> None:
+    """A past bug: a graph whose weights had changed ran with the former ones."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    path = tmp_path / "tiny.onnx"
+    graph = _graph(onnx, onnx.helper.make_node("Add", ["x", "w"], ["y"]))
+    weight = onnx.helper.make_tensor("w", onnx.TensorProto.FLOAT, [1, 3, 8, 8], [0.0] * 192)
+    graph.graph.initializer.append(weight)
+    for tensor in graph.graph.initializer:
+        tensor.raw_data = bytes(768)
+        del tensor.float_data[:]
+        onnx.external_data_helper.set_external_data(tensor, "weights.bin")
+        tensor.data_location = onnx.TensorProto.EXTERNAL
+        tensor.ClearField("raw_data")
+    path.write_bytes(graph.SerializeToString())
+    (tmp_path / "weights.bin").write_bytes(bytes(768))
+    spec = Spec(str(path), None, 8, 8, classes=None)
+    assert files_of(path) == [path, tmp_path / "weights.bin"]
+    first = places_of(spec, FAST, tmp_path).exported
+    assert places_of(spec, FAST, tmp_path).exported == first
+    (tmp_path / "weights.bin").write_bytes(bytes(767) + b"1")
+    assert places_of(spec, FAST, tmp_path).exported != first
 
 
 @pytest.mark.parametrize(

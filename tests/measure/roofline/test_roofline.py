@@ -308,6 +308,18 @@ def test_peaks_are_kept_for_a_card_as_it_was_set(
     assert probes._key(device, FAST, SIZES) != kept
 
 
+def test_peaks_are_those_of_the_cores_that_they_were_measured_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A past bug: pinned to others, as many of them, a job took the peaks of the former."""
+    device = open_device(FAST)
+    keys = []
+    for cores in ({0, 1}, {2, 3}, {3, 2}):
+        monkeypatch.setattr(host, "affinity", lambda cores=cores: cores)
+        keys.append(probes._key(device, FAST, SIZES))
+    assert keys[0] != keys[1] == keys[2]
+
+
 @pytest.mark.parametrize(
     ("l2_mib", "least_mib"), [(4, 64), (32, 64), (50, 256), (126, 256), (600, 1200)]
 )
