@@ -79,7 +79,7 @@ def _copy(lines: Iterable[Line], into: Store, *, has_locks: bool) -> None:
     for line in lines:
         if samples := _samples(line):
             into.move_in(samples, into.folder / SAMPLES / samples.name)
-        append_line(path, line.data.decode().rstrip("\n") + "\n")
+        append_line(path, line.data.rstrip(b"\n") + b"\n")
 
 
 def _sync(folder: Path) -> None:

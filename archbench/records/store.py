@@ -81,13 +81,13 @@ def open_locked(path: Path) -> tuple[int, bool]:
         os.close(descriptor)
 
 
-def append_line(path: Path, line: str) -> None:
+def append_line(path: Path, line: bytes) -> None:
     """Append a line to a file, whole or not at all; raises OSError where that cannot be."""
     descriptor, is_alone = open_locked(path)
     try:
         size = os.fstat(descriptor).st_size
         torn = size and os.pread(descriptor, 1, size - 1) != b"\n"
-        data = (b"\n" if torn else b"") + line.encode()
+        data = (b"\n" if torn else b"") + line
         try:
             # A disk that fills up takes a part of the line and says so only when asked to take the
             # rest.
@@ -193,7 +193,7 @@ class Store:
             written = self._with_samples(record, samples)
             try:
                 path = self.folder / todays_file(has_locks=has_locks)
-                append_line(path, as_line(written))
+                append_line(path, as_line(written).encode())
             except OSError:
                 if written is not record:
                     (self.folder / written.samples).unlink(missing_ok=True)

@@ -169,3 +169,16 @@ def test_samples_of_another_name_stay_where_they_are(tmp_path: Path) -> None:
     (tmp_path / "results" / "samples").mkdir()
     drop(store, ["../../mine"])
     assert outside.read_bytes() == b"mine"
+
+
+def test_a_record_with_text_that_is_no_utf8_moves_as_it_is(tmp_path: Path) -> None:
+    """A past bug: half a character, as JSON readers take it, ended both commands in a traceback."""
+    store = Store(tmp_path / "results", warn=lambda _: None)
+    record = store.append(Record(SPEC, None, Status.OK, run_id="half of one"))
+    (file,) = store.files()
+    file.write_bytes(file.read_bytes().replace(b"half of one", b"\xed\xa0\x80"))
+    (line,) = file.read_bytes().splitlines(keepends=True)
+    in_bin = Store(drop(store, [record.record_id]), warn=lambda _: None)
+    assert in_bin.files()[0].read_bytes() == line
+    merge([in_bin], store)
+    assert store.files()[0].read_bytes() == line

@@ -187,7 +187,7 @@ def test_a_file_that_was_replaced_while_its_lock_was_waited_for_is_opened_anew(
         return True
 
     monkeypatch.setattr("archbench.records.store.lock", lock_after_a_replacement)
-    append_line(path, "mine\n")
+    append_line(path, b"mine\n")
     assert path.read_text() == "new\nmine\n"
     assert len(locked) == 2
 
