@@ -1,5 +1,5 @@
-"""Name a detection network, get its true cost: counted exactly without a GPU, measured honestly
-with one.
+"""Name a detection network, get its true cost: counted exactly on any machine, measured honestly
+on yours.
 
     import archbench
     report = archbench.cost("vovnet39", "refinedet320")     # counted, nothing allocated
