@@ -128,6 +128,8 @@ def choose(wanted: Wanted, measured: Measured, output: Printed) -> int:
 
     known = accuracies(wanted.accuracy, wanted.dataset)
     records = read_records(measured.results)
+    if not records:
+        return Exit.USAGE
     choice = choose_from(records, asked, known)
     if choice is None or not choice.candidates:
         say(_nothing(choice, asked, len(records)))

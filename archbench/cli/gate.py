@@ -88,6 +88,7 @@ class Figures:
         int,
         typer.Option(
             "--repeats",
+            metavar="N",
             min=1,
             max=MOST_REPEATS,
             help="With --measure, fresh processes per network.",

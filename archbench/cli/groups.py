@@ -123,16 +123,32 @@ def heading_of(param: Any) -> str:
     return heading.capitalize()
 
 
+def help_row(param: Any, ctx: Any) -> tuple[str, str] | None:
+    """An argument's or option's name and meaning in a command's help; None: it is not shown."""
+    row: tuple[str, str] | None = param.get_help_record(ctx)
+    # Typer puts the Python type behind an argument's name.
+    return (param.metavar, row[1]) if row and _is_argument(param) else row
+
+
+def _is_argument(param: Any) -> bool:
+    return bool(param.param_type_name == "argument")
+
+
 class GroupedCommand(TyperCommand):
     """A command whose help shows its options group by group, in plain text."""
 
     # Typer shows panels with rich alone.
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """Give what may follow the command's name, arguments as they are declared."""
+        arguments = [param.metavar or "" for param in self.get_params(ctx) if _is_argument(param)]
+        return ["[OPTIONS]", *arguments]
+
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write a section for each group, in the order of its first option."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for param in self.get_params(ctx):
-            row = param.get_help_record(ctx)
+            row = help_row(param, ctx)
             if row:
                 sections.setdefault(heading_of(param), []).append(row)
         for heading, rows in sections.items():

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
+from itertools import zip_longest
+from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from archbench.papers.suites import Suite
 
 KINDS: dict[str, Kind] = {"backbones": "backbone", "detectors": "detector"}
+OPTION_WIDTH = 24
+"""The characters of an option's name and values beside its meaning."""
 LISTED = (*KINDS, "options", "pairs", "suites", "engines", "plots", "columns")
 
 
@@ -33,6 +39,7 @@ def list_networks(
     what: Annotated[
         str,
         typer.Argument(
+            metavar="[WHAT]",
             help=f"{', '.join(LISTED)} or all (of the first three); or the networks of a library, "
             "all (timm:) or those of a pattern ('timm:*mobilenet*').",
             autocompletion=_complete,
@@ -139,7 +146,7 @@ def _tables(what: str, kinds: list[Kind], width: int | None) -> list[Table]:
     if what == "pairs":
         return [_pairs()]
     networks = [] if what == "options" else [_networks(kind, width) for kind in kinds]
-    return [*networks, *([_options(kinds)] if what in ("options", "all") else [])]
+    return [*networks, *([_options(kinds, width)] if what in ("options", "all") else [])]
 
 
 def _pairs() -> Table:
@@ -258,8 +265,10 @@ def _networks(kind: Kind, width: int | None) -> Table:
     return Table(columns, rows, notes=notes)
 
 
-def _options(kinds: list[Kind]) -> Table:
-    """A row for each option, with the families that take it."""
+def _options(kinds: list[Kind], width: int | None) -> Table:
+    """A row for each option, with the families that take it; on lines of `width`, its values stand
+    below its name and those families below its meaning.
+    """
     families: dict[tuple[str, str, str], list[str]] = {}
     for kind in kinds:
         for entry in catalogue.entries(kind):
@@ -278,20 +287,28 @@ def _options(kinds: list[Kind]) -> Table:
         ]
         for (name, choices, meaning), takers in families.items()
     ]
-    columns = [
-        Column("taken by", "left"),
-        Column("option", "left"),
-        Column("values", "left"),
-        Column("meaning", "left"),
-    ]
+    headings = ["taken by", "option", "values", "meaning"]
+    if width:
+        rows = [line for row in rows for line in _stacked(row, width)]
+        headings = ["option\n  values", "meaning\n  taken by"]
     return Table(
-        columns,
+        [Column(heading, "left") for heading in headings],
         rows,
         notes=[
             "Give options as --option KEY=VALUE; the first value is the default where no rule says "
             "otherwise."
         ],
     )
+
+
+def _stacked(row: Sequence[str], width: int) -> Iterator[list[str]]:
+    """The lines of an option in two columns that take `width` characters together."""
+    takers, name, choices, meaning = row
+    fold = partial(wrap, break_on_hyphens=False)
+    left = [name, *(f"  {line}" for line in fold(choices, OPTION_WIDTH - 2))]
+    beside = width - OPTION_WIDTH - 2
+    right = [*fold(meaning, beside), *(f"  {line}" for line in fold(takers, beside - 2))]
+    yield from map(list, zip_longest(left, right, fillvalue=""))
 
 
 def _input(entry: Entry) -> str:

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from archbench.cli.exit import Exit
 
@@ -72,7 +72,7 @@ def run(arguments: list[str]) -> int:
         # Click's errors, told by what they can do: typer may carry a click of its own.
         if not hasattr(error, "format_message"):
             raise
-        return _fail(error, error.format_message())
+        return _fail(error, _with_help(error))
 
 
 def _leave(_number: int, _frame: FrameType | None) -> None:
@@ -116,6 +116,15 @@ def _once_more(lost: UnraisableHookArgs) -> None:
     again = Timer(AGAIN_S, _thread.interrupt_main)
     again.daemon = True
     again.start()
+
+
+def _with_help(error: Any) -> str:
+    """Give the message of an error of click's; where it suggests nothing, whose help does."""
+    message: str = error.format_message()
+    context = getattr(error, "ctx", None)
+    if context is None or message.endswith("?"):
+        return message
+    return f"{message.rstrip('.')}; see {context.command_path} --help"
 
 
 def _fail(error: Exception, message: str, code: Exit = Exit.USAGE) -> int:

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
@@ -35,7 +35,7 @@ def _option(name: str, kind: Any) -> Any:
         flag = "/".join((flag, *declared.arguments(False)))
     info = typer.Option(
         flag,
-        metavar=declared.metavar,
+        metavar=declared.metavar or _metavar(name, kind),
         autocompletion=completion.engines if name == "engine" else None,
         help=declared.help + _default(name, declared),
         show_default=False,
@@ -43,6 +43,14 @@ def _option(name: str, kind: Any) -> Any:
     if name in SEVERAL:
         kind = list[kind]  # For one network they are counted and refused.
     return Annotated[(Path if declared.is_path else kind) | None, info]
+
+
+def _metavar(name: str, kind: Any) -> str | None:
+    """What stands for a setting's value in the help; nothing for a switch."""
+    types = get_args(kind) or (kind,)
+    if float in types:
+        return "SECONDS" if name.endswith("_s") else "FRACTION"
+    return "N" if int in types else "NAME" if str in types else None
 
 
 def _default(name: str, declared: Setting) -> str:

@@ -34,6 +34,7 @@ class NetworkFlags:
     backbone: Annotated[
         str,
         typer.Argument(
+            metavar="BACKBONE",
             autocompletion=completion.backbones,
             help="Backbone, such as vovnet39 (archbench list shows all), or your own network: a "
             "class or function, PATH.py:NAME or package.module:NAME, run in a separate process; a "
@@ -45,6 +46,7 @@ class NetworkFlags:
         typer.Option(
             "--detector",
             "-d",
+            metavar="NAME",
             help="Detector, such as refinedet320. Default: none, a classifier.",
             autocompletion=completion.detectors,
         ),
@@ -54,6 +56,7 @@ class NetworkFlags:
         typer.Option(
             "--size",
             "-s",
+            metavar="SIZE",
             help="Input size in pixels: SIDE or WIDTHxHEIGHT, or several: 320,416,512. Default: "
             "the published size.",
         ),
@@ -61,13 +64,17 @@ class NetworkFlags:
     classes: Annotated[
         int | None,
         typer.Option(
-            "--classes", help="Foreground classes. Without a detector, 0 builds the backbone alone."
+            "--classes",
+            metavar="N",
+            help="Foreground classes. Without a detector, 0 builds the backbone alone.",
         ),
     ] = None
     proposals: Annotated[
         int | None,
         typer.Option(
-            "--proposals", help="Proposals that the second stage of a two-stage detector processes."
+            "--proposals",
+            metavar="N",
+            help="Proposals that the second stage of a two-stage detector processes.",
         ),
     ] = None
     option: Annotated[
@@ -81,7 +88,9 @@ class NetworkFlags:
     ] = None
     batch: Annotated[
         str | None,
-        typer.Option("--batch", "-b", help="Batch size, or several: 1,2,4,8.  [default: 1]"),
+        typer.Option(
+            "--batch", "-b", metavar="N", help="Batch size, or several: 1,2,4,8.  [default: 1]"
+        ),
     ] = None
     allow_code: Annotated[
         bool,

@@ -38,6 +38,7 @@ class ProfileProtocol(Protocol):
         int | None,
         typer.Option(
             "--repeats",
+            metavar="N",
             min=1,
             max=MOST_REPEATS,
             help="Fresh processes to measure in, one record each. Default: 1.",

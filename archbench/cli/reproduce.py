@@ -42,6 +42,7 @@ def reproduce(
     table: Annotated[
         str | None,
         typer.Argument(
+            metavar="[TABLE]",
             help="A paper's table, such as vovnet/table4. Without it, list the tables.",
             autocompletion=completion.suites,
         ),

@@ -73,6 +73,7 @@ class JobFlags:
         int | None,
         typer.Option(
             "--repeats",
+            metavar="N",
             min=1,
             max=MOST_REPEATS,
             help="Fresh processes per network. Default: 3, quick 1.",
@@ -81,7 +82,9 @@ class JobFlags:
     order_seed: Annotated[
         int | None,
         typer.Option(
-            "--order-seed", help="Seed for the order of the jobs, kept in the records. Default: 0."
+            "--order-seed",
+            metavar="N",
+            help="Seed for the order of the jobs, kept in the records. Default: 0.",
         ),
     ] = None
     resume: Annotated[

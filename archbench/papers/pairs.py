@@ -4,6 +4,7 @@ built.
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Literal
 
@@ -74,21 +75,22 @@ def default_form(spec: Spec) -> str:
     return "" if published else head.form
 
 
-def approximations(spec: Spec) -> list[str]:
-    """In words, which of a spec's networks are not known layer by layer, and what they are built
-    to.
+def approximations(*specs: Spec) -> list[str]:
+    """In words, which of the specs' networks are not known layer by layer, and what they are built
+    to; a sentence for all that are built to the same.
 
     Nothing is said of a network that the zoo does not know: a record may be of a plug-in that is
     not there. Of a backbone from elsewhere no source is asked.
     """
-    try:
-        entries = _entries(spec)
-    except UsageError:
-        return []
+    names: dict[str, dict[str, None]] = {}
+    for spec in specs:
+        with suppress(UsageError):
+            for entry in filter(None, _entries(spec)):
+                if entry.approximate:
+                    names.setdefault(entry.approximate, {})[entry.name] = None
     return [
-        f"{entry.name} is approximate: {entry.approximate}."
-        for entry in entries
-        if entry and entry.approximate
+        f"{', '.join(known)} {'are' if len(known) > 1 else 'is'} approximate: {reason}."
+        for reason, known in names.items()
     ]
 
 

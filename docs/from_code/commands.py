@@ -6,7 +6,7 @@ from typing import Any
 
 from archbench.cli.commands import COMMANDS, command_line
 from archbench.cli.exit import Exit
-from archbench.cli.groups import heading_of
+from archbench.cli.groups import heading_of, help_row
 from from_code.markdown import code, table, text
 
 HEAD = """# Commands
@@ -48,7 +48,7 @@ def _options(command: Any, context: Any) -> dict[str, str]:
     """A table for each group of arguments and options."""
     groups: dict[str, list[list[str]]] = {}
     for param in command.get_params(context):
-        row = param.get_help_record(context)
+        row = help_row(param, context)
         if row:
             names, meaning = row
             groups.setdefault(heading_of(param), []).append([code(names), text(meaning)])

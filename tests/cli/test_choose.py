@@ -159,6 +159,13 @@ def test_csv_has_every_candidate_with_its_ranges(capsys: Capture) -> None:
         assert row["total_ms_flags"]
 
 
+def test_a_folder_without_records_is_one_line(capsys: Capture, tmp_path: Path) -> None:
+    assert run(["choose", "--results", str(tmp_path)]) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith(f"no records in {tmp_path}; to make one: ")
+    assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [

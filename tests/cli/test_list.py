@@ -50,9 +50,22 @@ def test_list_as_json(capsys):
     ]
 
 
-def test_list_options_names_who_takes_them(capsys):
+def test_list_options_names_their_values_and_who_takes_them(capsys):
     assert run(["list", "options"]) == 0
-    assert re.search(r"output_stride +32 16 8", capsys.readouterr().out)
+    out = capsys.readouterr().out
+    assert max(map(len, out.splitlines())) <= 80
+    assert re.search(
+        r"output_stride +stages past this stride .*\n"
+        r"  32 16 8 +attention_resnet, dsnet, resnet, rgsnet\n",
+        out,
+    )
+
+
+def test_list_options_has_a_column_for_each_in_markdown(capsys):
+    assert run(["list", "options", "--markdown"]) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("| taken by | option | values | meaning |")
+    assert "| output_stride | 32 16 8 | stages past this stride" in out
 
 
 def test_list_engines_tells_precisions_settings_and_what_installs_what_is_missing(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -86,6 +87,29 @@ def test_help_uses_the_width_it_has(
         widths[columns] = max(map(len, printed(capsys, *words, "--help").splitlines()))
     assert widths[80] <= 80 < widths[120] <= 120
     assert widths[400] == widths[120]
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_value_in_the_help_is_called_by_what_it_is(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert re.findall(r"<\w+|\{\w+", printed(capsys, name, "--help")) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["profile"], "Missing argument 'BACKBONE'; see archbench profile --help"),
+        (["sweep", "-x"], "No such option: -x; see archbench sweep --help"),
+        (["xyz"], "No such command 'xyz'; see archbench --help"),
+        (["profil"], "No such command 'profil'. Did you mean 'profile'?"),
+    ],
+)
+def test_a_wrong_command_line_says_where_the_right_one_stands(
+    words: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(words) == 2
+    assert capsys.readouterr().err == f"error: {told}\n"
 
 
 @pytest.mark.parametrize("columns", ["60", "80", "120"])

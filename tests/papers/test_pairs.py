@@ -91,6 +91,15 @@ def test_what_is_approximate_says_what_it_is_built_to(
     )
 
 
+def test_networks_built_to_the_same_share_a_sentence() -> None:
+    specs = [catalogue.resolve("csp-peleenet", detector).spec for detector in ("cem", "efm")]
+    said = approximations(*specs)
+    assert [sentence.partition(" approximate: ")[0] for sentence in said] == [
+        "csp-peleenet is",
+        "cem, efm are",
+    ]
+
+
 def test_a_pair_of_two_approximate_networks_says_so_of_both() -> None:
     (pair,) = (
         pair for pair in pairs() if (pair.backbone, pair.detector) == ("csp-peleenet", "gfm")

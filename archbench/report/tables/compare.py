@@ -43,6 +43,8 @@ from archbench.spec import Spec
 WIDTH = 80
 MANY = 8
 """Networks of which a note tells no more one by one."""
+FEW = 3
+"""Networks that a note names because they alone are otherwise."""
 NAMES = Column("network: our figures\n  paper/table: its own", "left")
 QUOTED_NOTE = (
     "A line that names a paper's table quotes the paper's figures, from its own device. fps: "
@@ -126,15 +128,25 @@ def grouped(
 def flag_notes(configurations: Iterable[Configuration], named: Mapping[Spec, str]) -> list[str]:
     """What figures are flagged with, and of which networks."""
     flagged: dict[str, list[str]] = {}
-    configurations = list(configurations)
+    every = []
     for configuration in configurations:
+        every.append(named[configuration.spec])
         for flag in configuration.flags:
-            flagged.setdefault(flag, []).append(named[configuration.spec])
-    names = {
-        flag: "all" if len(who) == len(configurations) > 1 else "; ".join(dict.fromkeys(who))
-        for flag, who in flagged.items()
-    }
-    return [f"{flag}: {who}" for flag, who in names.items() if flag]
+            flagged.setdefault(flag, []).append(every[-1])
+    return [f"{flag}: {_told(names, every)}" for flag, names in flagged.items() if flag]
+
+
+def _told(some: Sequence[str], every: Sequence[str]) -> str:
+    """Name some of all networks: many by the few that are not among them, or by their number."""
+    if len(some) == len(every) > 1:
+        return "all"
+    names = list(dict.fromkeys(some))
+    if len(names) <= MANY:
+        return "; ".join(names)
+    others = [name for name in dict.fromkeys(every) if name not in names]
+    if 0 < len(others) <= FEW:
+        return f"all but {'; '.join(others)}"
+    return f"{len(some)} of {len(every)} (archbench compare --columns flags shows which)"
 
 
 def repeats_note(
@@ -283,4 +295,4 @@ def _notes(specs: Iterable[Spec]) -> list[str]:
     quoted = [spec for spec in specs if paper_figures(spec)]
     notes = [QUOTED_NOTE] if quoted else []
     notes += dict.fromkeys(note for spec in quoted for note in rule_notes(spec))
-    return [*notes, *dict.fromkeys(note for spec in specs for note in approximations(spec))]
+    return [*notes, *approximations(*specs)]

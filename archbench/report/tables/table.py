@@ -173,9 +173,6 @@ class Table:
         from rich.table import Table as RichTable
 
         table = RichTable(
-            title=escape(self.title) or None,
-            title_justify="left",
-            title_style="bold",
             box=box.SIMPLE_HEAD,
             show_edge=False,
             pad_edge=False,
@@ -186,6 +183,9 @@ class Table:
         for cells in self.rows:
             table.add_row(*map(escape, cells or [""] * len(self.columns)))
         console = Console(file=file, highlight=False)
+        if self.title:
+            # A table's own title would be folded at the table's width.
+            console.print(escape(self.title), style="bold")
         console.print(table)
         if self.notes:
             console.print()

@@ -1,6 +1,10 @@
-"""Tables as LaTeX, and in parts where they are too wide."""
+"""Tables as LaTeX, in parts where they are too wide, and on a terminal."""
 
 from __future__ import annotations
+
+from io import StringIO
+
+import pytest
 
 from archbench.report.tables.table import Column, Table
 
@@ -51,3 +55,16 @@ def test_a_table_that_fits_stays_whole() -> None:
     assert TABLE.split(80) == [
         Table(TABLE.columns, [list(row) for row in TABLE.rows], TABLE.title, TABLE.notes)
     ]
+
+
+class Terminal(StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_a_title_may_be_wider_than_its_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    terminal = Terminal()
+    title = "a title of more characters than its table has"
+    Table([Column("network", "left")], [["vovnet39"]], title=title).print(terminal)
+    assert title in terminal.getvalue()
