@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from archbench.cli.compare import Results, read_records
 from archbench.cli.exit import Exit
 from archbench.cli.formats import (
     AsCsv,
@@ -23,6 +22,7 @@ from archbench.cli.formats import (
 )
 from archbench.cli.groups import grouped
 from archbench.cli.messages import say
+from archbench.cli.reading import RecordFlags, read_records
 from archbench.engine_names import EAGER, canonical, check_engine
 from archbench.settings import PRECISIONS
 from archbench.spec import UsageError
@@ -73,14 +73,9 @@ class Wanted:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Measured:
+class Measured(RecordFlags):
     """By which records."""
 
-    results: Results = None
-    device: Annotated[
-        str,
-        typer.Option("--device", metavar="NAME", help="Only the device whose name contains this."),
-    ] = ""
     engine: Annotated[
         str, typer.Option("--engine", metavar="NAME", help="Only records of this engine, or any.")
     ] = EAGER

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archbench.cli import completion
-from archbench.cli.compare import Results, read_records
 from archbench.cli.engines_named import Engine, engine_named, with_engines
 from archbench.cli.exit import Exit
 from archbench.cli.formats import (
@@ -28,6 +27,7 @@ from archbench.cli.live import Live, Teller, live
 from archbench.cli.measuring import open_store
 from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
+from archbench.cli.reading import Results, read_records
 from archbench.cli.reproduce import counting
 from archbench.cli.sweep import REPEATS
 from archbench.engines import check as check_engine

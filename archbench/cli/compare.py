@@ -6,7 +6,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -24,7 +23,8 @@ from archbench.cli.formats import (
     the_format,
 )
 from archbench.cli.groups import refuse
-from archbench.cli.messages import is_verbose, say
+from archbench.cli.messages import say
+from archbench.cli.reading import RECORDS, Results, read_records
 from archbench.papers.accuracies import DATASET, dataset_named
 from archbench.records import DEFAULT_FOLDER, Record, Store
 from archbench.spec import UsageError, origin_of
@@ -34,19 +34,8 @@ if TYPE_CHECKING:
     from archbench.report.data.baseline import Baseline
     from archbench.report.tables.compare import Layout
 
-EXAMPLE = "archbench profile vovnet39 --detector refinedet320"
-
-RECORDS, TABLE = "Records", "Table"
-"""The headings of what is read and of how it is shown."""
-
-Results = Annotated[
-    list[Path] | None,
-    typer.Option(
-        metavar="DIR",
-        help="Folder of the records. Repeatable. Default: ./results.",
-        rich_help_panel=RECORDS,
-    ),
-]
+TABLE = "Table"
+"""The heading of how records are shown, below that of which are read."""
 
 
 def compare(
@@ -198,7 +187,7 @@ def compare(
         dataset_named(dataset),
     )
     asked = [condition for text in where or () for condition in conditions.conditions(text)]
-    axes = narrowing.axes(pareto) if pareto else []
+    axes = narrowing.axes(pareto) if pareto is not None else []
     every = read_records(results)
     backbones = [_backbone(name) for name in backbone or ()]
     detectors = [(entry.name, side) for entry, side in map(catalogue.find_detector, detector or ())]
@@ -224,44 +213,6 @@ def compare(
     # A folder without any file of records is likely another one than was meant.
     is_any = any(Store(folder).files() for folder in results or [DEFAULT_FOLDER])
     return Exit.DONE if is_any else Exit.USAGE
-
-
-def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> list[Record]:
-    """Read results folders, a record that several of them have once; say on stderr, unless quietly,
-    how to fill one that is empty.
-
-    One that was named and is not there is a UsageError.
-    """
-    records: dict[str, Record] = {}
-    for folder in folders or [DEFAULT_FOLDER]:
-        require_folder(folder)
-        store = Store(folder)
-        read = store.read()
-        if is_verbose():
-            say(f"{folder}: records read: {len(read)}, from files: {len(store.files())}")
-        if not read and not quietly:
-            say_empty(folder)
-        records |= {record.record_id: record for record in read}
-    return sorted(records.values(), key=lambda record: record.time_utc)
-
-
-def require_folder(folder: Path) -> None:
-    """Raise UsageError where a folder was named that is not there."""
-    if folder != DEFAULT_FOLDER and not folder.is_dir():
-        raise UsageError(f"no results folder {folder}; to make it: {EXAMPLE} --results {folder}")
-
-
-def say_empty(folder: Path) -> None:
-    """Say that a folder has no records, and which folder or command has."""
-    say(f"no records in {folder}{instead_of(folder)}")
-
-
-def instead_of(folder: Path) -> str:
-    """What to read instead of a folder without records, or how to fill it."""
-    having = Store(folder).folders_within()
-    if not having:
-        return f"; to make one: {EXAMPLE}"
-    return f"; there are in {', '.join(map(str, having))}: --results {having[0]}"
 
 
 def _backbone(name: str) -> str:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from archbench.cli.compare import Results, read_records
 from archbench.cli.exit import Exit
 from archbench.cli.formats import (
     AsCsv,
@@ -29,6 +28,7 @@ from archbench.cli.live import live
 from archbench.cli.measuring import MOST_REPEATS, open_store
 from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
+from archbench.cli.reading import RecordFlags, read_records
 from archbench.reasons import Status
 from archbench.records import DEFAULT_FOLDER, Record
 from archbench.settings import DEFAULT, QUICK
@@ -64,13 +64,9 @@ class Limits:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Figures:
+class Figures(RecordFlags):
     """Where measured figures are from."""
 
-    results: Results = None
-    device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="Only devices whose name contains this.")
-    ] = ""
     measure: Annotated[
         bool,
         typer.Option(

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archbench.cli import completion
-from archbench.cli.compare import Results, read_records
 from archbench.cli.exit import Exit
 from archbench.cli.formats import AsLatex, AsMarkdown, print_tables, the_format
 from archbench.cli.groups import given, grouped, refuse
 from archbench.cli.messages import say
 from archbench.cli.plugins import Plugins
+from archbench.cli.reading import Results, read_records
 from archbench.escaping import visible
 from archbench.spec import Spec, UsageError, parse_value
 

@@ -4,27 +4,20 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Annotated
 
-import typer
-
-from archbench.cli.compare import Results, read_records
 from archbench.cli.exit import Exit
 from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, the_format
 from archbench.cli.groups import grouped
 from archbench.cli.network import NetworkFlags
 from archbench.cli.predicting import counted_networks
+from archbench.cli.reading import RecordFlags, read_records
 from archbench.spec import UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
-class Evidence:
+class Evidence(RecordFlags):
     """What is predicted from, and how it is printed."""
 
-    results: Results = None
-    device: Annotated[
-        str, typer.Option("--device", metavar="NAME", help="Only devices whose name contains this.")
-    ] = ""
     as_json: AsJson = False
     as_markdown: AsMarkdown = False
     as_latex: AsLatex = False
@@ -43,13 +36,11 @@ def predict(network: NetworkFlags, evidence: Evidence) -> int:
     specs = network.resolve()
     from archbench.report.data.configurations import configurations, measured_setups
     from archbench.report.data.prediction import Prediction, answers
+    from archbench.report.data.selection import Filters, select
     from archbench.report.tables.predict import tables
 
-    by_setup = {
-        setup: found
-        for setup, found in measured_setups(configurations(read_records(evidence.results))).items()
-        if evidence.device.lower() in setup.lower()
-    }
+    records = select(read_records(evidence.results), Filters(device=evidence.device))
+    by_setup = measured_setups(configurations(records))
     if not by_setup:
         on = f" on a device called {evidence.device!r}" if evidence.device else ""
         raise UsageError(

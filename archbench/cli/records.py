@@ -9,9 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
-from archbench.cli.compare import require_folder, say_empty
 from archbench.cli.exit import Exit
 from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, the_format
+from archbench.cli.reading import require_folder, say_empty
 from archbench.escaping import visible
 from archbench.records import DEFAULT_FOLDER, Record, Store, moving
 from archbench.spec import UsageError

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from archbench import __version__
-from archbench.cli.compare import Results, instead_of, read_records
 from archbench.cli.live import live
 from archbench.cli.plugins import Plugins
+from archbench.cli.reading import Results, instead_of, read_records
 from archbench.escaping import visible
 from archbench.records import DEFAULT_FOLDER, Record
 from archbench.spec import UsageError

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from archbench.cli import completion
-from archbench.cli.compare import Results, read_records
 from archbench.cli.engines_named import Engine, engine_named, with_engines
 from archbench.cli.formats import (
     AsCsv,
@@ -23,6 +22,7 @@ from archbench.cli.formats import (
 from archbench.cli.groups import refuse
 from archbench.cli.live import live
 from archbench.cli.plugins import Plugins
+from archbench.cli.reading import Results, read_records
 from archbench.papers.suites import ALL, suite, suites
 from archbench.reasons import Status
 from archbench.records import Record

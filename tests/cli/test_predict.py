@@ -104,7 +104,8 @@ def test_what_is_beyond_the_measured_is_refused(
 def test_what_is_missing_is_said_with_what_would_help(
     results: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert predict(results, "--device", "H200") == 2
+    for name in ("H200", "threads"):
+        assert predict(results, "--device", name) == 2
     assert "nothing was measured on a device called 'H200'" in capsys.readouterr().err
     few = tmp_path / "few"
     for number, name in enumerate(FAMILIES[:7], start=1):
