@@ -193,16 +193,13 @@ def _counted_anywhere(spec: Spec) -> CostReport:
 
 
 def _graph_spec(path: str, detector: str | None, call: Mapping[str, Any]) -> Spec:
-    from archbench.counting.onnx import input_of
+    from archbench.counting.onnx import spec_of
 
     given = {**call, "detector": detector, "train": call.get("mode") == "train"}
     idle = [name for name in ("detector", "classes", "options", "train") if given.get(name)]
     if idle:
         raise UsageError(f"{path} is a graph, which stands alone: leave {', '.join(idle)} out")
-    sides = parse_size(call.get("size"))
-    size = "x".join(map(str, sides)) if sides else None
-    (width, height), images = input_of(path, size=size, batch=call.get("batch"))
-    return Spec(catalogue.verbatim(path, "."), None, width, height, classes=None, batch=images)
+    return spec_of(path, size=call.get("size"), batch=call.get("batch"))
 
 
 def hand_over(

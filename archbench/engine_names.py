@@ -10,6 +10,8 @@ from archbench.spelling import did_you_mean
 EAGER, COMPILE = "eager", "compile"
 ENGINE_NAMES = (EAGER, COMPILE, "onnxruntime", "openvino", "tensorrt")
 """What can run a network; torch.compile in one of its modes is compile:MODE."""
+OF_GRAPHS = "onnxruntime"
+"""The engine of exported graphs, where none is named: they have no eager form."""
 DEFAULT_MODE = "default"
 COMPILE_MODES = (DEFAULT_MODE, "reduce-overhead", "max-autotune")
 

@@ -124,10 +124,11 @@ def gate(limits: Limits, figures: Figures, output: Told) -> int:
     if not figures.measure:
         told = (("--quick", figures.quick), ("--repeats", figures.repeats > 1))
         refuse([flag for flag, is_given in told if is_given], "nothing is measured")
+    from archbench.counting.onnx import spec_of
     from archbench.report.data.gate import Evidence, judge, read_gate
     from archbench.report.tables import gate as report
 
-    asked = read_gate(limits.file)
+    asked = read_gate(limits.file, spec_of)
     _check_code(asked.networks, is_allowed=limits.allow_code)
     records = _records(asked, figures)
     before = read_records([asked.baseline], quietly=True) if asked.baseline else []

@@ -145,13 +145,11 @@ class NetworkFlags:
 
     def _of_graph(self, batch: int | None) -> Spec:
         """The spec of an ONNX graph, which says itself what else it is."""
-        from archbench.counting.onnx import input_of
+        from archbench.counting.onnx import spec_of
 
         kept = replace(self, size=None, batch=None)
         refuse(given(kept), "a graph stands alone, as it was exported")
-        (width, height), images = input_of(self.backbone, size=self.size, batch=batch)
-        path = catalogue.verbatim(self.backbone, ".")
-        return Spec(path, None, width, height, classes=None, batch=images)
+        return spec_of(self.backbone, size=self.size, batch=batch)
 
 
 def _listed(name: str, text: str | None) -> Sequence[str | None]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from types import MappingProxyType
 
+from archbench.engine_names import OF_GRAPHS
 from archbench.engines.eager import COMPILE, EAGER
 from archbench.engines.engine import Engine, FileEngine
 from archbench.engines.onnxruntime import ONNXRUNTIME
@@ -21,8 +22,6 @@ ENGINES: Mapping[str, Engine] = MappingProxyType(
     {engine.name: engine for engine in (EAGER, COMPILE, ONNXRUNTIME, OPENVINO, TENSORRT)}
 )
 """Every engine, by its name."""
-OF_GRAPHS = ONNXRUNTIME.name
-"""The engine of exported graphs, where none is named: they have no eager form."""
 OF_SOME = frozenset(name for engine in ENGINES.values() for name in engine.honours)
 """The settings that one engine or another ignores."""
 

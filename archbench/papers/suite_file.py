@@ -80,9 +80,16 @@ class Table:
             raise self.error(str(error)) from None
         return tuple(dict.fromkeys(map(canonical, named))) or (EAGER,)
 
+    def value(self, key: str, types: tuple[type, ...]) -> Any:
+        """The value under a key that takes one; None where it is not there."""
+        listed = self.values(key, types)
+        if len(listed) > 1:
+            raise self.error(f"{key} is a list of {len(listed)}: it takes one value")
+        return listed[0] if listed else None
+
     def text(self, key: str) -> str:
         """The text under a key; empty where it is not there."""
-        return "".join(self.values(key, (str,))[:1])
+        return self.value(key, (str,)) or ""
 
     def tables(self, key: str) -> list[Table]:
         """The tables under a key, one or a list of them; a text is the table of the suite that it

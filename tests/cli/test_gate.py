@@ -15,8 +15,10 @@ from xml.etree import ElementTree
 import pytest
 
 from archbench.cli.main import run
+from archbench.counting.onnx import spec_of
 from archbench.reasons import Flag, Reason, Status
 from archbench.records import Cause, Metric, Record, Store
+from archbench.report.data.gate import read_gate
 from archbench.settings import Settings
 from archbench.zoo import catalogue
 
@@ -94,6 +96,28 @@ def test_a_widened_layer_fails(capsys: Capture) -> None:
     (failure,) = case
     assert (case.get("classname"), case.get("name")) == ("mine", "max_params")
     assert (failure.tag, failure.get("type")) == ("failure", "broken")
+
+
+def test_an_exported_graph_is_counted_from_its_file(capsys: Capture) -> None:
+    onnx = pytest.importorskip("onnx", reason="ONNX models are written by onnx")
+    info = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("Conv", ["x", "w"], ["y"])],
+        "graph",
+        [info("x", onnx.TensorProto.FLOAT, ["n", 3, "h", "w"])],
+        [info("y", onnx.TensorProto.FLOAT, None)],
+        [onnx.TensorProto(name="w", dims=[4, 3, 3, 3], data_type=onnx.TensorProto.FLOAT)],
+    )
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    Path("model.onnx").write_bytes(model.SerializeToString())
+    text = 'backbone = "model.onnx"\nsize = 8\n'
+    file = limits(f"{text}max_params = 108\nmax_macs = 3887\n")
+    assert run(["gate", file, "--csv"]) == 1
+    assert found(capsys) == {"max_params": "holds", "max_macs": "broken"}
+    (network,) = read_gate(Path(file), spec_of).networks
+    assert (network.spec.size, network.engine) == ("8x8", "onnxruntime")
+    assert run(["gate", limits(f"{text}max_params = 1\nclasses = 3\n")]) == 2
+    assert "a graph runs as exported: leave out classes" in capsys.readouterr().err
 
 
 def test_a_slower_network_fails_and_time_is_held_by_its_upper_end(capsys: Capture) -> None:
@@ -233,6 +257,14 @@ def test_the_table_fits_a_terminal_and_github_has_annotations(
         (f'{SMALL}not_above_baseline = "total_ms"\n', "is held against a baseline: baseline ="),
         ('backbone = ["snet49", "snet146"]\nmax_params = 1\n', "2 networks: it takes one"),
         ('backbone = "snet4"\nmax_params = 1\n', "no backbone is called 'snet4'"),
+        (f"{SMALL}max_latncy = 1\n", "'latncy'; did you mean"),
+        (f"{SMALL}max-params = 1\n", "no key max-params; there are backbone"),
+        (f"{SMALL}max_total_ms = -5\n", "max_total_ms: invalid limit '-5' of total_ms"),
+        (f"{SMALL}max_params = nan\n", "'nan'"),
+        (f'{SMALL}max_params = "50%"\n', "'%'"),
+        (f'{SMALL}max_params = 1\ntolerance = "5%"\n', "tolerance is '5%': it takes"),
+        (f'{SMALL}max_params = 1\nname = ["a", "b"]\n', "name is a list of 2: it takes one value"),
+        ('backbone = "no.onnx"\nmax_params = 1\n', "no.onnx"),
         (f"{SMALL}max_params = 1\n[[network]]\n{SMALL}max_macs = 1\n", "two networks are called"),
     ],
 )
@@ -248,10 +280,16 @@ def test_other_bad_input_is_one_line(capsys: Capture) -> None:
     file = limits(f"{SMALL}max_params = 1\n")
     Path("empty.toml").write_text("tolerance = 0.1\n", encoding="utf-8")
     Path("torn.toml").write_text("[[network", encoding="utf-8")
+    Path("blank.toml").write_text("", encoding="utf-8")
+    Path("number.toml").write_text("network = 3\n", encoding="utf-8")
+    Path("folder.toml").mkdir()
     for arguments, message in (
         (["none.toml"], "gate file none.toml cannot be read"),
         (["empty.toml"], "it has no network"),
         (["torn.toml"], "torn.toml is no TOML"),
+        (["blank.toml"], "it has no network"),
+        (["number.toml"], "network is 3: it takes a table"),
+        (["folder.toml"], "gate file folder.toml cannot be read"),
         ([file, "--quick"], "nothing is measured: leave out --quick"),
         ([file, "--junit", "no/folder.xml"], "no/folder.xml cannot be written"),
     ):

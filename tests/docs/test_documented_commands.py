@@ -17,6 +17,7 @@ from pages import NEEDS, ROOT, TAKES_MINUTES, Block, every
 from archbench.cli.commands import command_line
 from archbench.cli.main import run
 from archbench.cli.network import NetworkFlags
+from archbench.counting.onnx import spec_of
 from archbench.papers.suites import read_suite
 from archbench.report.data.gate import read_gate
 from archbench.zoo import catalogue
@@ -157,7 +158,7 @@ def test_the_readme_is_short() -> None:
 def test_a_file_of_the_documentation_is_a_suite_or_holds_limits(block: Block) -> None:
     file = Path(block.title)
     if "[[network]]" in block.text:
-        assert read_gate(file).networks
+        assert read_gate(file, spec_of).networks
     else:
         assert len(read_suite(file).specs) > 1
 

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from archbench.spec import UsageError, parse_size
+from archbench.spec import Spec, UsageError, parse_size
 
 if TYPE_CHECKING:
     from archbench.counting.onnx.passes import Counting
     from archbench.counting.report import CostReport
 
-__all__ = ["count", "input_of"]
+__all__ = ["count", "input_of", "spec_of"]
 
 Size = str | int | tuple[int, int] | None
 
@@ -46,6 +47,15 @@ def input_of(
     """
     axes = _counting(path, size, batch).axes
     return axes.input_size or (1, 1), axes.images or 1
+
+
+def spec_of(path: str, *, size: Size = None, batch: int | None = None) -> Spec:
+    """Give the spec of a model, named by its path from the working folder.
+
+    Raises UsageError as `count` does.
+    """
+    (width, height), images = input_of(path, size=size, batch=batch)
+    return Spec(os.path.relpath(path), None, width, height, classes=None, batch=images)
 
 
 def _counting(path: str | Path, size: Size, batch: int | None) -> Counting:

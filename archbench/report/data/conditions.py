@@ -17,7 +17,7 @@ from archbench.report.data.configurations import configurations
 from archbench.report.data.narrowing import of
 from archbench.report.data.rows import COLUMNS, merged, rows
 from archbench.report.data.selection import column
-from archbench.report.data.units import value_in
+from archbench.report.data.units import limit_in, value_in
 from archbench.spec import UsageError
 
 OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
@@ -30,6 +30,7 @@ OPERATORS: dict[str, Callable[[Any, Any], bool]] = {
 }
 """How a column may stand to a value; of two that begin alike the longer one first."""
 JOINED = " and "
+QUOTES = ("'", '"')
 EXAMPLE = "precision=fp16 or 'total_ms<50ms and detector=ssd'"
 
 
@@ -105,20 +106,32 @@ def bound(text: str, operator: str, flag: str) -> Condition:
     name = column(key)
     if COLUMNS[name] is str:
         raise UsageError(f"{flag} {text}: {name} is no number")
-    return Condition(name, operator, value_in(name, value))
+    return Condition(name, operator, limit_in(name, value))
 
 
 def _parts(text: str) -> list[str]:
-    """The conditions of a text. What stands behind an `and` and has no operator is of the value
-    before it.
+    """The conditions of a text. What stands behind an `and` is of the value before it where it has
+    no operator, or where that value has a quotation mark that is not closed yet.
     """
     parts: list[str] = []
     for part in text.split(JOINED):
-        if parts and not _operator(part):
+        if parts and (not _operator(part) or _is_open(_split(parts[-1])[2])):
             parts[-1] += JOINED + part
         else:
             parts.append(part)
     return parts
+
+
+def _split(text: str) -> tuple[str, str, str]:
+    """The column, the operator and the value of a condition; a second = says no more than one."""
+    operator = _operator(text)
+    key, _, wanted = text.partition(operator) if operator else (text, "", "")
+    return key, operator, wanted.removeprefix("=").strip() if operator == "=" else wanted.strip()
+
+
+def _is_open(value: str) -> bool:
+    """Whether a value begins with a quotation mark and does not end with it."""
+    return value.startswith(QUOTES) and (len(value) == 1 or not value.endswith(value[0]))
 
 
 def _operator(text: str) -> str:
@@ -129,11 +142,12 @@ def _operator(text: str) -> str:
 
 
 def _condition(text: str, whole: str) -> Condition:
-    operator = _operator(text)
-    key, _, wanted = text.partition(operator) if operator else (text, "", "")
+    key, operator, wanted = _split(text)
     if not operator:
         raise UsageError(f"--where {whole}: it takes KEY=VALUE, such as {EXAMPLE}")
-    name, wanted = column(key), wanted.strip()
+    if _is_open(wanted):
+        raise UsageError(f"invalid --where {whole} ({wanted[0]} is not closed)")
+    name, wanted = column(key), wanted[1:-1] if wanted.startswith(QUOTES) else wanted
     if operator not in ("=", "!="):
         if COLUMNS[name] is str:
             raise UsageError(f"--where {whole}: {name} is text, which = and != compare alone")

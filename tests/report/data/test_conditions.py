@@ -36,6 +36,10 @@ EMPTY: dict[str, Any] = dict.fromkeys(COLUMNS)
         ("fps_total", "10fps", 10.0),
         ("power_mean_w", "2W", 2.0),
         ("accuracy", "30%", 30.0),
+        ("engine_matched", "99%", 0.99),
+        ("engine_prepare_s", "500ms", 0.5),
+        ("total_ms", "50 ms", 50.0),
+        ("mem_host_peak_bytes", "5mb", 5e6),
     ],
 )
 def test_values_have_the_units_that_people_write(column: str, text: str, value: float) -> None:
@@ -51,6 +55,8 @@ def test_values_have_the_units_that_people_write(column: str, text: str, value: 
         ("total_ms", "nan", "no value of total_ms"),
         ("total_ms", "1e999", "no finite value"),
         ("batch", "8x", "no unit of batch"),
+        ("energy_per_image_j", "1MJ", "'MJ'"),
+        ("power_mean_w", "1MW", "'MW'"),
         ("classes", "8ms", "no unit of classes"),
     ],
 )
@@ -79,6 +85,12 @@ def test_another_dimension_is_an_error(column: str, text: str, message: str) -> 
         ("energy!=1J", True),
         ("energy=", True),
         ("energy!=", False),
+        ("detector==ssd", True),
+        ("detector='ssd'", True),
+        ('detector != "ssd"', False),
+        ("device='fish and chips' and batch=2", False),
+        ("device='fish and chips' and batch=1", True),
+        ("device='fish and batch=2' and batch=1", False),
         ("batch=", False),
         ("batch!=", True),
     ],
@@ -97,6 +109,8 @@ def test_a_row_meets_conditions(text: str, holds: bool) -> None:
         ("mode<infer", "mode is text"),
         ("__import__('os')=1", "there is no column"),
         ("total_ms<1+1", "total_ms is a number"),
+        ("device='fish and batch=2", "' is not closed"),
+        ("detector='", "' is not closed"),
         ("batch=1 and sped=2", "there is no column 'sped'"),
     ],
 )
@@ -109,9 +123,13 @@ def test_what_is_no_condition(text: str, message: str) -> None:
 def test_a_bound_is_inclusive_and_of_a_number() -> None:
     assert bound("latency=50ms", "<=", "--max").holds(EMPTY | {"total_ms": 50.0})
     assert not bound("ap=30", ">=", "--min").holds(EMPTY | {"accuracy": 29.9})
-    for text in ("latency", "latency=", "device=3", "speed=1"):
+    for text in ("latency", "latency=", "device=3", "speed=1", "latency=-5ms", "latency=NaN"):
         with pytest.raises(UsageError):
             bound(text, "<=", "--max")
+
+
+def test_what_is_left_above_something_else_may_be_below_0() -> None:
+    assert bound("energy_net_per_image_j=-1mJ", "<=", "--max").value == -1e-3
 
 
 def test_a_condition_says_itself() -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from archbench.engine_names import OF_GRAPHS
 from archbench.files import parse_toml, read_text
 from archbench.papers.member import resolved
 from archbench.papers.suite_file import NETWORK, Table
@@ -16,15 +17,23 @@ from archbench.report.data.conditions import Condition
 from archbench.report.data.names import short_name
 from archbench.report.data.narrowing import figure_column
 from archbench.report.data.ties import is_more_better
-from archbench.report.data.units import value_in
+from archbench.report.data.units import limit_in
 from archbench.settings import PRECISIONS
-from archbench.spec import Spec, UsageError
+from archbench.spec import ONNX, OptionValue, Spec, UsageError, origin_of
 
 OPERATORS = {"max_": "<=", "min_": ">="}
 KNOWN = (*NETWORK, "options", "name", "engine", "precision", "not_above_baseline", "tolerance")
 TOLERANCE = 0.05
 """How far beyond the range of the baseline's figure one may be, as a share of it."""
 EXAMPLE = '[[network]] with backbone = "snet49" and max_params = "2M"'
+OF_A_GRAPH = ("backbone", "size", "batch")
+"""What is said of an exported graph; all else it says itself."""
+
+
+class ReadGraph(Protocol):
+    """Reads what an exported graph is, or raises UsageError."""
+
+    def __call__(self, path: str, *, size: int | str | None, batch: int | None) -> Spec: ...
 
 
 @dataclass(frozen=True)
@@ -81,7 +90,7 @@ class Gate:
     baseline: Path | None = None
 
 
-def read_gate(file: Path) -> Gate:
+def read_gate(file: Path, read_graph: ReadGraph) -> Gate:
     """Read a gate's file; raises UsageError, with the place in it, for what cannot be."""
     try:
         data = parse_toml(read_text(file, "gate file"))
@@ -89,9 +98,8 @@ def read_gate(file: Path) -> Gate:
         raise UsageError(f"{file} is no TOML: {error}") from None
     table = Table(str(file), data, str(file.parent))
     table.check_keys("network", "baseline", "tolerance")
-    networks = tuple(
-        _guarded(each, _tolerance(table, TOLERANCE)) for each in table.tables("network")
-    )
+    tolerance = _tolerance(table, TOLERANCE)
+    networks = tuple(_guarded(each, tolerance, read_graph) for each in table.tables("network"))
     if not networks:
         raise table.error(f"it has no network; it takes {EXAMPLE}")
     names = [network.name for network in networks]
@@ -112,15 +120,15 @@ def _is_rise(limit: Limit | Rise) -> bool:
     return isinstance(limit, Rise)
 
 
-def _guarded(table: Table, tolerance: float) -> Guarded:
+def _guarded(table: Table, tolerance: float, read_graph: ReadGraph) -> Guarded:
     limited = {key: value for key, value in table.data.items() if key[:4] in OPERATORS}
     plain = Table(
         table.where,
         {key: value for key, value in table.data.items() if key not in limited},
         table.folder,
     )
-    plain.check_keys(*KNOWN)
-    spec, tolerance = _spec(plain), _tolerance(plain, tolerance)
+    plain.check_keys(*KNOWN, *(f"{start}COLUMN" for start in OPERATORS))
+    spec, tolerance = _spec(plain, read_graph), _tolerance(plain, tolerance)
     limits = [_limit(table, key, value) for key, value in limited.items()]
     rises = [
         Rise(_column(plain, name, "not_above_baseline"), tolerance)
@@ -128,25 +136,52 @@ def _guarded(table: Table, tolerance: float) -> Guarded:
     ]
     if not limits and not rises:
         raise table.error("it has no limit: max_COLUMN, min_COLUMN or not_above_baseline")
-    (engine, *others), precision = plain.engines(), plain.text("precision") or FULL_PRECISION
-    if others:
-        raise plain.error("engine takes one engine")
-    if precision not in PRECISIONS:
-        raise plain.error(f"invalid precision {precision!r} (choose from {', '.join(PRECISIONS)})")
     name = plain.text("name") or short_name(spec)
-    return Guarded(name, spec, engine, precision, (*limits, *rises))
+    return Guarded(name, spec, *_ran(plain, spec), (*limits, *rises))
 
 
-def _spec(table: Table) -> Spec:
+def _ran(table: Table, spec: Spec) -> tuple[str, str]:
+    """The engine and the precision that figures are taken of."""
+    engine, *others = table.engines()
+    if others:
+        raise table.error("engine takes one engine")
+    if "engine" not in table.data and spec.origin == ONNX:
+        engine = OF_GRAPHS
+    precision = table.text("precision") or FULL_PRECISION
+    if precision not in PRECISIONS:
+        raise table.error(f"invalid precision {precision!r} (choose from {', '.join(PRECISIONS)})")
+    return engine, precision
+
+
+def _spec(table: Table, read_graph: ReadGraph) -> Spec:
     if "backbone" not in table.data:
         raise table.error(f"it has no backbone; it takes {EXAMPLE}")
     combinations = table.combinations()
     if len(combinations) > 1:
         raise table.error(f"{len(combinations)} networks: it takes one, a table each")
-    row = resolved(*combinations[0])
+    given, options = combinations[0]
+    if origin_of(given["backbone"]) == ONNX:
+        return _graph(table, given, options, read_graph)
+    row = resolved(given, options)
     if row.spec is None:
         raise table.error(row.why)
     return row.spec
+
+
+def _graph(
+    table: Table,
+    given: dict[str, Any],
+    options: dict[str, OptionValue],
+    read_graph: ReadGraph,
+) -> Spec:
+    """The spec of an exported graph, whose file is read for it."""
+    idle = [key for key in (*given, *options) if key not in OF_A_GRAPH]
+    if idle:
+        raise table.error(f"a graph runs as exported: leave out {', '.join(idle)}")
+    try:
+        return read_graph(given["backbone"], size=given.get("size"), batch=given.get("batch"))
+    except UsageError as error:
+        raise table.error(str(error)) from None
 
 
 def _limit(table: Table, key: str, value: Any) -> Limit:
@@ -154,7 +189,7 @@ def _limit(table: Table, key: str, value: Any) -> Limit:
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise table.error(f"{key} is {value!r}: it takes a number, or a text with a unit")
     try:
-        number = value_in(column, str(value))
+        number = limit_in(column, str(value))
     except UsageError as error:
         raise table.error(f"{key}: {error}") from None
     return Limit(key, Condition(column, OPERATORS[key[:4]], number))
@@ -171,11 +206,12 @@ def _column(table: Table, name: str, key: str) -> str:
 
 
 def _tolerance(table: Table, otherwise: float) -> float:
-    for value in table.values("tolerance", (int, float)):
-        if not 0 <= value < 1:
-            raise table.error(f"tolerance is {value}: it takes a share from 0 to 1, such as 0.05")
-        return float(value)
-    return otherwise
+    value = table.value("tolerance", (int, float))
+    if value is None:
+        return otherwise
+    if not 0 <= value < 1:
+        raise table.error(f"tolerance is {value}: it takes a share from 0 to 1, such as 0.05")
+    return float(value)
 
 
 def bounded(rise: Rise, ends: tuple[float, float]) -> Condition:
