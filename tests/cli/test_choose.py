@@ -174,6 +174,7 @@ def test_a_folder_without_records_is_one_line(capsys: Capture, tmp_path: Path) -
         (["--min", "batch=1"], 2, "error: --min batch: batch is no figure"),
         (["--best", "device"], 2, "error: --best device: device is no figure"),
         (["--best", "speed"], 2, "error: there is no column 'speed'"),
+        (["--max", "latency=-5ms"], 2, "error: invalid limit '-5ms' of total_ms (0 or more)"),
         (["--dataset", "imagenet"], 2, "error: no published accuracy is on 'imagenet'"),
         (["--precision", "fp8"], 2, "error: invalid precision 'fp8' (choose from fp32"),
         (["--engine", "eagre"], 2, "error: invalid engine 'eagre' (did you mean eager?)"),
@@ -188,6 +189,11 @@ def test_what_cannot_be_is_one_line(
     captured = capsys.readouterr()
     assert captured.err.startswith(expected)
     assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+
+def test_the_short_words_of_columns_are_suggested_too(capsys: Capture) -> None:
+    assert run(["choose", *HERE, "--max", "latncy=50ms"]) == 2
+    assert "'latncy'; did you mean latency_ms or latency?" in capsys.readouterr().err
 
 
 def test_nothing_within_the_budget_fails(capsys: Capture) -> None:

@@ -5,7 +5,7 @@ accuracy belongs to exactly one backbone, detector, input and options, in full p
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from math import isfinite
 from pathlib import Path
@@ -24,6 +24,7 @@ from archbench.spec import Spec, UsageError, origin_of, parse_options, without_h
 
 FULL_PRECISION = "fp32"
 NEEDED = ("value", "dataset")
+TAKEN = ("network", "backbone", "detector", "input", "options", *NEEDED)
 EXAMPLE = "network,dataset,value and, where they are not the usual ones, input and options"
 
 Key: TypeAlias = tuple[str, str | None, int, int, str]
@@ -100,23 +101,33 @@ def _read(file: Path) -> list[tuple[int, dict[str, str]]]:
     reader = csv.reader(lines)
     try:
         names = [_spelled(name) for name in next(reader, [])]
-        rows = [
-            (reader.line_num, dict(zip(names, map(str.strip, cells), strict=False)))
-            for cells in reader
-            if any(map(str.strip, cells))
-        ]
+        numbered = [(reader.line_num, [*map(str.strip, cells)]) for cells in reader]
     except csv.Error as error:
         raise UsageError(f"accuracy file {file} cannot be read: {error}") from None
+    filled = [(number, cells) for number, cells in numbered if any(cells)]
+    _check_columns(file, names, is_empty=not filled)
+    rows = []
+    for number, cells in filled:
+        if any(cells[len(names) :]):
+            raise UsageError(f"{file}:{number}: more cells than columns; 36,6 is written 36.6")
+        row = dict(zip(names, cells, strict=False))
+        if not all(map(row.get, NEEDED)):
+            raise UsageError(f"{file}:{number}: the value or the data set is missing")
+        rows.append((number, row))
+    return rows
+
+
+def _check_columns(file: Path, names: Sequence[str], *, is_empty: bool) -> None:
+    """Raise UsageError where a column is missing or there twice, and for a file without a row."""
     lacking = [name for name in NEEDED if name not in names]
     if not {"network", "backbone"} & {*names}:
         lacking.insert(0, "network")
-    if lacking or not rows:
+    if lacking or is_empty:
         what = f"has no column {', '.join(lacking)}" if lacking else "has no rows"
         raise UsageError(f"{file} {what}: it takes columns {EXAMPLE}")
-    short = next((number for number, row in rows if not all(map(row.get, NEEDED))), None)
-    if short:
-        raise UsageError(f"{file}:{short}: the value or the data set is missing")
-    return rows
+    twice = next((name for name in TAKEN if names.count(name) > 1), None)
+    if twice:
+        raise UsageError(f"{file} has two columns {twice}: leave one out")
 
 
 def _spelled(name: str) -> str:

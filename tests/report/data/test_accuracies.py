@@ -98,6 +98,9 @@ def test_a_data_set_of_one_s_own_has_no_published_ones(tmp_path: Path) -> None:
         ("network,dataset,value\nvovnet39,a,1\n", "b", "has nothing of b: it is of a"),
         ("network,dataset,value\nvovnet39,a,1\nVoVNet-39,a,2\n", None, ":3: the network has anoth"),
         ("network,dataset,value\nnets.py:Mine,a,1\n", None, ":2: nets.py:Mine needs its input"),
+        ("", None, "has no column network, value, dataset"),
+        ("network,dataset,value\nvovnet39,a,36,6\n", None, ":2: more cells than columns; 36,6 is"),
+        ("network,value,Value,dataset\nvovnet39,1,2,a\n", None, "has two columns value: leave"),
     ],
 )
 def test_what_is_no_file_of_accuracies(
@@ -107,6 +110,16 @@ def test_what_is_no_file_of_accuracies(
         accuracies(write(tmp_path, text), dataset)
     assert message in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+def test_a_file_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    """With the mark that begins it, ends of lines of another system, and an empty last column."""
+    file = tmp_path / "mine.csv"
+    lines = ["network,dataset,value,", "vovnet39+refinedet320,apples, 34.1 %,", ",,,"]
+    file.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    found = accuracies(file, None).of(spec("vovnet39", "refinedet320"))
+    assert found
+    assert found.value == 34.1
 
 
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
