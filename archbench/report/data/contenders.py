@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from archbench.engine_names import EAGER
@@ -11,6 +11,7 @@ from archbench.papers.counts import shipped_counts
 from archbench.quantities import COUNTED, QUANTITIES
 from archbench.report.data.accuracies import FULL_PRECISION
 from archbench.report.data.choice import ACCURACY, ANY, Asked, Candidate, Choice
+from archbench.report.data.comparable import DEFINING
 from archbench.report.data.conditions import Condition
 from archbench.report.data.configurations import Configuration
 from archbench.report.data.counts import recorded
@@ -25,6 +26,7 @@ from archbench.report.data.prediction import (
     SetupPredictor,
 )
 from archbench.report.data.ties import differ, exact, is_more_better
+from archbench.settings import DEFAULT
 from archbench.spec import Spec, UsageError
 
 Families: TypeAlias = Callable[[Spec], frozenset[str]]
@@ -38,6 +40,8 @@ COMES_FROM: Mapping[str, tuple[str, ...]] = {
     ),
 }
 """What grows figures, by what they are about."""
+SHARED = {*DEFINING, "device", "threads"} - {"weights"}
+"""The settings with which a network is measured as others were; weights are one network's."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +53,8 @@ class Contender:
     accuracy: float
     predicted: dict[str, Prediction | Refusal]
     """By the bounded or best figures that can be predicted."""
-
-    @property
-    def command(self) -> str:
-        """The command that measures it."""
-        return self.spec.command()
+    command: str
+    """What measures it as the others were measured."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def contenders(choice: Choice, families: Families) -> Contenders:
     named = short_names(specs)
     found, predicted_out, outdone = [], 0, 0
     errors: dict[Error, None] = {}
-    wanted = predicted_words(choice.asked)
+    wanted, flags = predicted_words(choice.asked), _flags(choice)
     for spec in specs:
         accuracy = choice.accuracies.of(spec)
         if accuracy is None or not _may_win(choice, spec, accuracy.value):
@@ -96,7 +97,8 @@ def contenders(choice: Choice, families: Families) -> Contenders:
         elif _is_outdone(choice, spec):
             outdone += 1
         else:
-            found.append(Contender(named[spec], spec, accuracy.value, predicted))
+            command = spec.command() + flags
+            found.append(Contender(named[spec], spec, accuracy.value, predicted, command))
     found.sort(key=lambda each: (-each.accuracy, in_order(each.name)))
     by_size = sorted(errors, key=lambda error: error.factor)
     return Contenders(found, predicted_out, outdone, by_size)
@@ -139,6 +141,14 @@ def _like_asked(choice: Choice) -> list[Configuration]:
         if (settings := each.newest.settings)
         and (settings.engine, settings.precision) == (engine, precision)
     ]
+
+
+def _flags(choice: Choice) -> str:
+    """The flags that measure a network as those of a choice were measured last."""
+    alike = [each.newest for each in _like_asked(choice)]
+    newest = max(alike, key=lambda record: record.time_utc).settings if alike else None
+    shared = {name: getattr(newest, name) for name in SHARED} if newest else {}
+    return replace(DEFAULT, **shared).flags()
 
 
 def _may_win(choice: Choice, spec: Spec, accuracy: float) -> bool:

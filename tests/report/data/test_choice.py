@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -153,6 +154,16 @@ def test_what_nobody_measured_could_still_win() -> None:
     assert min(accuracies) > 33.5, "the choice's own is no gain"
     assert not {each.spec for each in found_ones} & {each.spec for each in records()}
     assert found_ones[0].command.startswith("archbench profile ")
+
+
+def test_what_could_win_is_measured_as_the_others_were() -> None:
+    made = [
+        replace(each, settings=Settings(engine="compile", threads=1, n_min=7)) for each in records()
+    ]
+    choice = found(made, most("latency=89ms"), engine="compile")
+    (first, *_) = contenders(choice, families).found
+    flags = first.command.removeprefix(first.spec.command())
+    assert flags.split() == ["--engine", "compile", "--threads", "1"]
 
 
 def test_a_bound_on_counts_leaves_few() -> None:
