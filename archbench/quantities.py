@@ -498,6 +498,7 @@ ROWS: tuple[Quantity, ...] = (
         "The share of detections that are eager's too, on the same random input: of one label, at "
         "an IoU of at least 0.9 or with edges within 0.05 pixels, with scores within 0.01. Of "
         "detections that tie with the last one kept, those do not count that either side had.",
+        is_more_better=True,
     ),
     _engine(
         "engine_error_images",
@@ -510,6 +511,7 @@ ROWS: tuple[Quantity, ...] = (
         "engine_matched_images",
         "boxes as eager's on pictures",
         "engine_matched on the pictures that were given.",
+        is_more_better=True,
     ),
     _seconds(
         "engine_prepare_s",
