@@ -30,6 +30,8 @@ from archbench.report.tables.table import (
 )
 
 TITLE = "Artifact appendix"
+LATEX_WIDTH = 90
+"""Characters of a row beyond which a table is set in parts: a longer one runs off the paper."""
 VIEWS = ("archbench compare", "archbench claims", "archbench report")
 AGREEMENT = (
     "Counts (parameters, multiply-adds, memory access cost, peak of activations) are exact: "
@@ -181,17 +183,14 @@ def _as_markdown(part: Part) -> str:
 
 def _as_latex(part: Part) -> str:
     if isinstance(part, Table):
-        return part.latex()
+        return "\n".join(table.latex() for table in part.split(LATEX_WIDTH))
     if isinstance(part, Facts):
         lines = [rf"\item[{{{latex_text(name)}}}] {latex_text(value)}" for name, value in part.rows]
         listed = [r"\begin{description}", *lines, r"\end{description}"] if lines else []
         return "\n".join([rf"\paragraph*{{{latex_text(part.title)}}}", *listed])
     if isinstance(part, Commands):
-        # Fonts may make a dash of two hyphens and curl a quote, which a shell then does not read.
-        lines = [
-            latex_text(line).replace("-", "{-}").replace("'", r"\textquotesingle{}")
-            for line in part.lines
-        ]
+        # Fonts may curl a quote, which a shell then does not read.
+        lines = [latex_text(line).replace("'", r"\textquotesingle{}") for line in part.lines]
         body = " \\\\\n".join(lines)
         return f"\\begin{{flushleft}}\\footnotesize\\ttfamily\n{body}\n\\end{{flushleft}}"
     return latex_text(part)

@@ -24,12 +24,15 @@ LATEX = str.maketrans(
         "<": r"\textless{}",
         ">": r"\textgreater{}",
         "|": r"\textbar{}",
+        "`": r"\textasciigrave{}",
         "[": "{[}",
         "*": "{*}",
         **{sign: f"\\{sign}" for sign in "&%$#_{}"},
     }
 )
 """What stands for itself in text only in this form."""
+HYPHEN = re.compile(r"-(?=-)")
+"""A hyphen that LaTeX would make a dash of with the next one."""
 TAG, ENTITY = re.compile(r"<(?=[A-Za-z/!?])"), re.compile(r"&(?=#?\w+;)")
 """Where Markdown would take a text for HTML: a comparison such as "< 0.9" is none."""
 PIPE = re.compile(r"(\\*)\|")
@@ -223,4 +226,5 @@ def _markdown_cell(text: str) -> str:
 def latex_text(text: str) -> str:
     """A text as LaTeX has it, the spaces before it as a space of its own."""
     bare = text.lstrip(" ")
-    return (r"\quad " if bare != text and bare else "") + bare.translate(LATEX)
+    plain = HYPHEN.sub("-{}", bare.translate(LATEX))
+    return (r"\quad " if bare != text and bare else "") + plain

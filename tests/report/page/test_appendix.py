@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -74,9 +75,24 @@ def test_no_text_is_taken_for_latex_and_commands_can_be_copied(
     text = latex(sections([evil], "today", "9.9"))
     assert r"\input" not in text
     assert text.count(r"\textbackslash{}input\{/etc/passwd\} \$x\$ \% \& \textless{}script") > 3
-    assert r"{-}{-}size 224x224" in text
+    assert r"-{}-size 224x224" in text
     assert r"\textquotesingle{}" in text
+    assert r"\textasciigrave{}x" in text
     begun, ended = (text.count(rf"\{word}{{") for word in ("begin", "end"))
     assert begun == ended > 3
     depth = text.replace(r"\{", "").replace(r"\}", "")
     assert depth.count("{") == depth.count("}")
+
+
+def test_every_line_of_latex_is_one_that_latex_reads(record: Callable[..., Record]) -> None:
+    """Of rows as many cells as columns, and no sign that means something but where it is meant."""
+    text = latex(sections([record(), timed(record, 20.0, 0.1, 2)], "today", "9.9"))
+    columns = 0
+    for line in text.splitlines():
+        bare = re.sub(r"\\[&%$#_{}]", "", line)
+        assert not re.search(r"[%$#_~^]|--", bare), line
+        begun = re.fullmatch(r"\\begin{tabular}{([lr]+)}", line)
+        columns = len(begun[1]) if begun else 0 if line == r"\end{tabular}" else columns
+        is_row = columns and not begun and line != r"\hline"
+        assert bare.count("&") == (columns - 1 if is_row else 0), line
+    assert text.count(r"\begin{tabular}") == text.count(r"\end{tabular}") > 2
