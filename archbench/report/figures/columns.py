@@ -5,12 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 
 from archbench.papers import metrics
+from archbench.papers.accuracies import DATASET
 from archbench.quantities import QUANTITIES
 from archbench.quantity import Scale
 from archbench.report.data.headings import PUBLISHED
 from archbench.report.data.rows import COLUMNS
 from archbench.report.data.selection import column
+from archbench.report.tables.deciding import metric_of
 from archbench.spec import UsageError
+
+ACCURACY = "accuracy"
+"""The column of the published accuracies of one data set."""
 
 
 def number(name: str) -> str:
@@ -30,6 +35,8 @@ def quoted(name: str) -> str:
 
 def heading(name: str) -> str:
     """How a column is called; the papers' accuracies and speeds by their own names."""
+    if name == ACCURACY:
+        return f"published {metric_of(DATASET)}"
     plain = name.removeprefix("published_")
     heading = QUANTITIES[plain].title if plain in QUANTITIES else plain.replace("_", " ")
     if name == plain:
@@ -39,6 +46,8 @@ def heading(name: str) -> str:
 
 def scale_of(name: str) -> Scale:
     """How a column is shown; what a paper prints in its own unit says that unit itself."""
+    if name == ACCURACY:
+        return Scale("%")
     plain = name.removeprefix("published_")
     scale = QUANTITIES[plain].scale if plain in QUANTITIES else Scale()
     says_it = name != plain and plain in PUBLISHED and scale.factor == 1
@@ -56,4 +65,4 @@ def is_more_better(name: str) -> bool:
     plain = name.removeprefix("published_").removeprefix("cpu_").removeprefix("mobile_gpu_")
     if is_accuracy(name):
         return "error" not in plain
-    return name == "accuracy" or (plain in QUANTITIES and QUANTITIES[plain].is_more_better)
+    return name == ACCURACY or (plain in QUANTITIES and QUANTITIES[plain].is_more_better)

@@ -103,7 +103,12 @@ def by_whole_time(configurations: Iterable[Configuration]) -> list[Configuration
 
 def whole_time(configuration: Configuration) -> Estimate | None:
     """The time that a user waits for: the forward pass alone where nothing is postprocessed."""
-    return configuration.estimate(_whole_word(configuration))
+    return configuration.estimate(whole_word(configuration))
+
+
+def whole_word(configuration: Configuration) -> str:
+    """The word of that time."""
+    return "total_ms" if configuration.estimate("total_ms") else "latency_ms"
 
 
 def decided(configurations: Sequence[Configuration], dataset: str, *, is_ranked: bool) -> Decided:
@@ -128,7 +133,7 @@ def our_figures(place: int, among: Decided) -> list[str]:
     words = [figure.word_for(spec) for figure in FIGURES]
     cells = [shown(word, configuration, among.ranges) if word else "" for word in words]
     if place in among.tied:
-        time = FORWARD if _whole_word(configuration) == "latency_ms" else WHOLE
+        time = FORWARD if whole_word(configuration) == "latency_ms" else WHOLE
         cells[time] += TIED
     published = among.ranges.figure(configuration, "accuracy")
     cells.append(accuracy_text(published.value) if published else MISSING)
@@ -250,14 +255,10 @@ def parameters(spec: Spec) -> str:
     return "paper_params" if "paper_params" in named else "params"
 
 
-def _whole_word(configuration: Configuration) -> str:
-    return "total_ms" if configuration.estimate("total_ms") else "latency_ms"
-
-
 def _is_tied(ranges: Ranges, left: Configuration, right: Configuration) -> bool:
     """Whether two are called alike and take times that cannot be told apart."""
     calls = {(each.spec.batch, each.spec.mode) for each in (left, right)}
-    times = [ranges.figure(each, _whole_word(each)) for each in (left, right)]
+    times = [ranges.figure(each, whole_word(each)) for each in (left, right)]
     if len(calls) > 1 or times[0] is None or times[1] is None:
         return False
     return not differ(times[0], times[1])

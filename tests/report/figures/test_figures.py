@@ -12,6 +12,7 @@ from synthetic import everything, layers, made_up, of_grid, of_suite
 
 from archbench.papers.grid import points
 from archbench.papers.suites import suite
+from archbench.quantities import QUANTITIES
 from archbench.reasons import Flag
 from archbench.records import Record
 from archbench.report.figures.contract import Mark, Missing, Plot, Plots, frontier
@@ -72,8 +73,7 @@ NO_RECORD = {
     "makes some",
     "explains": "it needs 3 networks measured on one device; archbench sweep vovnet/table4 "
     "measures six",
-    "trade-off": "no record has both macs and latency_ms; archbench compare --csv shows what "
-    "they have",
+    "trade-off": "no record has both macs and total_ms; see archbench compare --csv",
 }
 
 
@@ -428,14 +428,37 @@ def test_flags_and_numbers_of_proposals_are_told_of_what_is_drawn() -> None:
     drawn = [of_point("faster-rcnn", "mobilenet", 300, count, count) for count in (10, 100, 300)]
     other = made_up(catalogue.resolve("vovnet39", "refinedet320", batch=8).spec, 5)
     text = " ".join(plot("trade-off", Material([*drawn, other])).remarks)
-    assert "Numbers of proposals differ: 10 (1), 100 (1); the others have their" in text
+    assert "Numbers of proposals differ: 10 (1), 100 (1); the others use their" in text
     assert "Flags" not in text
     flagged = replace(
         drawn[0],
-        measured={"latency_ms": replace(drawn[0].metrics["latency_ms"], flags=(Flag.CI_NOT_MET,))},
+        measured={"total_ms": replace(drawn[0].metrics["total_ms"], flags=(Flag.CI_NOT_MET,))},
     )
     text = " ".join(plot("trade-off", Material([flagged, *drawn[1:], other])).remarks)
     assert "Flags: ci_not_met (1 of 3)." in text
+
+
+def test_time_is_the_whole_time_where_nothing_is_asked_for() -> None:
+    detector = made_up(catalogue.resolve("vovnet39", "refinedet320").spec, 5)
+    classifier = made_up(catalogue.resolve("vovnet39").spec, 3)
+    forward = {"latency_ms": classifier.metrics["latency_ms"]}
+    alone = replace(classifier, measured=forward)
+    both = plot("trade-off", Material([detector, alone]))
+    assert both.panels[0].y.words == QUANTITIES["total_ms"].title
+    assert [mark.y for mark in both.marks] == [7.0, 3.0]
+    assert "The forward pass alone, where nothing was postprocessed: 1 of 2." in both.remarks
+    asked = plot("trade-off", Material([detector, alone], choice=Choice(y="total_ms")))
+    assert [mark.y for mark in asked.marks] == [7.0]
+    assert "Left out, without macs or total_ms: 1." in asked.remarks
+
+
+def test_the_data_set_of_an_accuracy_is_told() -> None:
+    networks = suite("vovnet/table4").specs
+    records = [made_up(spec, 5) for spec in networks]
+    made = plot("trade-off", Material(records, choice=Choice("total_ms", "accuracy")))
+    assert made.panels[0].y.label == "published AP (%)"
+    assert "Accuracies are of coco-test-dev." in made.remarks
+    assert {mark.y for mark in made.marks} >= {30.3, 33.5}
 
 
 def test_a_chosen_pair_of_columns_is_in_the_name() -> None:
@@ -456,7 +479,7 @@ def test_no_two_groups_of_a_figure_look_alike() -> None:
             Choice(y="backbone"),
             "backbone is no number: --x and --y take columns of numbers, --group takes any",
         ),
-        (Choice(log="z"), "--log z: it takes x, y, xy or none"),
+        (Choice(log="z"), "invalid --log 'z' (choose from x, y, xy, none)"),
     ],
 )
 def test_a_choice_that_cannot_be(choice: Choice, message: str) -> None:
