@@ -143,6 +143,22 @@ def caption(plot: Plot) -> str:
 
 
 def _draw_panel(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
+    _write_heads(axes, panel, style)
+    axes.set_xlabel(panel.x.label, fontsize=style.text_pt, color=INK)
+    axes.set_ylabel(panel.y.label, fontsize=style.text_pt, color=INK)
+    _dress(axes, style)
+    if not panel.marks:
+        _write_reason(axes, panel, style)
+        return
+    axes.grid(color=GRID, linewidth=GRID_PT)
+    axes.set_axisbelow(True)
+    for axis in _logarithmic(axes, panel):
+        scale_logarithmically(axis)
+    _draw_marks(axes, panel, looks, style)
+
+
+def _write_heads(axes: Axes, panel: Panel, style: Style) -> None:
+    """Write a panel's title, and where the better networks lie."""
     # A given height spares matplotlib the search for one above ticks, of which there are none on
     # top.
     axes.set_title(
@@ -156,30 +172,24 @@ def _draw_panel(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
         else panel.better[-1:]
     )
     axes.set_title(better, loc="right", y=1.0, fontsize=style.text_pt, color=FAINT)
-    axes.set_xlabel(panel.x.label, fontsize=style.text_pt, color=INK)
-    axes.set_ylabel(panel.y.label, fontsize=style.text_pt, color=INK)
-    _dress(axes, style)
-    if not panel.marks:
-        axes.set_xticks([])
-        axes.set_yticks([])
-        why = "\n".join(textwrap.wrap(panel.empty or "nothing to show", REASON_WIDTH))
-        axes.text(
-            0.5,
-            0.5,
-            why,
-            transform=axes.transAxes,
-            ha="center",
-            va="center",
-            fontsize=style.text_pt,
-            color=FAINT,
-            linespacing=1.5,
-        )
-        return
-    axes.grid(color=GRID, linewidth=GRID_PT)
-    axes.set_axisbelow(True)
-    for axis in _logarithmic(axes, panel):
-        scale_logarithmically(axis)
-    _draw_marks(axes, panel, looks, style)
+
+
+def _write_reason(axes: Axes, panel: Panel, style: Style) -> None:
+    """Say in an empty panel why it is."""
+    axes.set_xticks([])
+    axes.set_yticks([])
+    why = "\n".join(textwrap.wrap(panel.empty or "nothing to show", REASON_WIDTH))
+    axes.text(
+        0.5,
+        0.5,
+        why,
+        transform=axes.transAxes,
+        ha="center",
+        va="center",
+        fontsize=style.text_pt,
+        color=FAINT,
+        linespacing=1.5,
+    )
 
 
 def _choose_ticks(axes: Axes, panel: Panel) -> None:
@@ -254,21 +264,7 @@ def _draw_marks(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
         axes.set_ylim(bottom=0)
         return
     if "bar" in forms:
-        draw_bars(axes, panel, looks, style)
-        axes.grid(visible=False, axis="x")
-        positions = category_places(panel)
-        draw_points(
-            axes,
-            [
-                replace(mark, x=float(positions[mark.x]))
-                for mark in panel.marks
-                if mark.form == "point"
-            ],
-            looks,
-            style,
-        )
-        axes.margins(y=0.1)
-        axes.set_ylim(0, panel.cut)
+        _draw_bars(axes, panel, looks, style)
         return
     left = [mark for mark in panel.marks if not mark.on_right]
     right = [mark for mark in panel.marks if mark.on_right]
@@ -283,3 +279,15 @@ def _draw_marks(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
         set_limits(twin, panel, right)
         if left:
             set_limits(axes, panel, left)
+
+
+def _draw_bars(axes: Axes, panel: Panel, looks: Palette, style: Style) -> None:
+    """Draw bars on a scale from 0, and the points among them."""
+    draw_bars(axes, panel, looks, style)
+    axes.grid(visible=False, axis="x")
+    positions = category_places(panel)
+    points = [mark for mark in panel.marks if mark.form == "point"]
+    placed = [replace(mark, x=float(positions[mark.x])) for mark in points]
+    draw_points(axes, placed, looks, style)
+    axes.margins(y=0.1)
+    axes.set_ylim(0, panel.cut)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from matplotlib.figure import Figure
+from matplotlib.legend import Legend as MatplotlibLegend
 
 from archbench.report.figures.contract import Plot
 from archbench.report.figures.legend import legend_entries
@@ -14,6 +16,21 @@ from archbench.report.figures.style import FAINT, INK, LETTER_EM, Palette, Style
 
 LINE_EM = 1.4
 EDGE_IN, GAP_IN = 0.18, 0.05
+LEAST_BELOW_IN = 0.05
+
+
+@dataclass(frozen=True)
+class Line:
+    """A text above the panels, wrapped to the page's width."""
+
+    text: str
+    size_pt: float
+    weight: str = "normal"
+
+    @property
+    def height_in(self) -> float:
+        """Its height with the gap below it, inches."""
+        return _lines_in(self.text, self.size_pt) + GAP_IN
 
 
 def lay_out(figure: Figure, plot: Plot, looks: Palette, style: Style) -> None:
@@ -21,51 +38,22 @@ def lay_out(figure: Figure, plot: Plot, looks: Palette, style: Style) -> None:
     everything is.
     """
     width, panels_in = figure.get_size_inches()
-    top, bottom = EDGE_IN, 0.05
-    lines: list[tuple[str, float, dict[str, Any]]] = []
-    if style.has_words:
-        lines.append((plot.title, style.title_pt, {"weight": "bold", "color": INK}))
-        lines.append(
-            (_wrapped(plot.where, width, style.text_pt + 1), style.text_pt + 1, {"color": INK})
-        )
-        words = _wrapped(" ".join(plot.remarks), width, style.small_pt)
-        bottom = _lines_in(words, style.small_pt) + EDGE_IN
+    lines, words = _texts(plot, width, style)
     legends = [
         Legend(figure, word, entries, style)
         for word, entries in legend_entries(plot, looks)
         if entries
     ]
-    above = (
-        top
-        + sum(_lines_in(text, size) + GAP_IN for text, size, _ in lines)
-        + sum(legend.height_in + GAP_IN for legend in legends)
-    )
+    bottom = _lines_in(words, style.small_pt) + EDGE_IN if style.has_words else LEAST_BELOW_IN
+    above = EDGE_IN + sum(line.height_in for line in lines)
+    above += sum(legend.height_in + GAP_IN for legend in legends)
     total = panels_in + above + bottom
     figure.set_size_inches(width, total)
-    for text, size, looks_of in lines:
-        figure.text(
-            EDGE_IN / width,
-            1 - top / total,
-            text,
-            fontsize=size,
-            va="top",
-            linespacing=LINE_EM,
-            **looks_of,
-        )
-        top += _lines_in(text, size) + GAP_IN
-    if style.has_words:
-        figure.text(
-            EDGE_IN / width,
-            EDGE_IN / 2 / total,
-            words,
-            fontsize=style.small_pt,
-            color=FAINT,
-            va="bottom",
-            linespacing=LINE_EM,
-        )
-    for legend in legends:
-        legend.place(EDGE_IN / width, 1 - top / total)
-        top += legend.height_in + GAP_IN
+    _write_head(figure, lines, legends)
+    if words:
+        left, low = EDGE_IN / width, EDGE_IN / 2 / total
+        looks_of: dict[str, Any] = {"color": FAINT, "va": "bottom", "linespacing": LINE_EM}
+        figure.text(left, low, words, fontsize=style.small_pt, **looks_of)
     engine: Any = figure.get_layout_engine()
     engine.set(
         rect=(0.01, bottom / total, 0.98, 1 - (above + bottom) / total), hspace=0.07, wspace=0.04
@@ -73,6 +61,37 @@ def lay_out(figure: Figure, plot: Plot, looks: Palette, style: Style) -> None:
     engine.execute(figure)
     # Every drawing would lay out anew, and names would no longer be where they were placed.
     figure.set_layout_engine("none")
+
+
+def _texts(plot: Plot, width_in: float, style: Style) -> tuple[list[Line], str]:
+    """What stands above the panels, and below them; a paper has both in its own caption."""
+    if not style.has_words:
+        return [], ""
+    where_pt = style.text_pt + 1
+    where = Line(_wrapped(plot.where, width_in, where_pt), where_pt)
+    remarks = _wrapped(" ".join(plot.remarks), width_in, style.small_pt)
+    return [Line(plot.title, style.title_pt, "bold"), where], remarks
+
+
+def _write_head(figure: Figure, lines: Sequence[Line], legends: Sequence[Legend]) -> None:
+    """Write what stands above the panels, from the top down."""
+    width, total = figure.get_size_inches()
+    left, top = EDGE_IN / width, EDGE_IN
+    for line in lines:
+        figure.text(
+            left,
+            1 - top / total,
+            line.text,
+            fontsize=line.size_pt,
+            weight=line.weight,
+            color=INK,
+            va="top",
+            linespacing=LINE_EM,
+        )
+        top += line.height_in
+    for legend in legends:
+        legend.place(left, 1 - top / total)
+        top += legend.height_in + GAP_IN
 
 
 def _wrapped(text: str, width_in: float, size_pt: float) -> str:
@@ -92,37 +111,18 @@ class Legend:
     def __init__(
         self, figure: Figure, word: str, entries: Sequence[tuple[Any, str]], style: Style
     ) -> None:
-        self.renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
         self.figure = figure
+        renderer = figure.canvas.get_renderer()  # type: ignore[attr-defined]
         size = style.small_pt + 0.5
-        self.word = figure.text(
-            0, 0, f"{word}: " if word else "", fontsize=size, color=FAINT, va="top", linespacing=1
-        )
-        self.word_in = (
-            float(self.word.get_window_extent(self.renderer).width) / figure.dpi + GAP_IN
-            if word
-            else 0.0
-        )
-        handles, labels = [handle for handle, _ in entries], [label for _, label in entries]
-        room = figure.get_size_inches()[0] - 2 * EDGE_IN - self.word_in
+        text = f"{word}: " if word else ""
+        self.word = figure.text(0, 0, text, fontsize=size, color=FAINT, va="top", linespacing=1)
+        extent = self.word.get_window_extent(renderer)
+        self.word_in = float(extent.width) / figure.dpi + GAP_IN if word else 0.0
+        room_in = figure.get_size_inches()[0] - 2 * EDGE_IN - self.word_in
         for columns in range(len(entries), 0, -1):
-            self.legend = figure.legend(
-                handles,
-                labels,
-                loc="upper left",
-                ncols=columns,
-                frameon=False,
-                fontsize=size,
-                labelcolor=INK,
-                handletextpad=0.5,
-                columnspacing=1.3,
-                borderpad=0,
-                borderaxespad=0,
-                labelspacing=0.35,
-                handlelength=1.8,
-            )
-            extent = self.legend.get_window_extent(self.renderer)
-            if extent.width / figure.dpi <= room or columns == 1:
+            self.legend = _legend(figure, entries, columns, size)
+            extent = self.legend.get_window_extent(renderer)
+            if extent.width / figure.dpi <= room_in or columns == 1:
                 break
             self.legend.remove()
         self.legend.set_in_layout(False)
@@ -136,3 +136,24 @@ class Legend:
             (left + self.word_in / self.figure.get_size_inches()[0], top),
             transform=self.figure.transFigure,
         )
+
+
+def _legend(
+    figure: Figure, entries: Sequence[tuple[Any, str]], columns: int, size_pt: float
+) -> MatplotlibLegend:
+    handles, labels = [handle for handle, _ in entries], [label for _, label in entries]
+    return figure.legend(
+        handles,
+        labels,
+        loc="upper left",
+        ncols=columns,
+        frameon=False,
+        fontsize=size_pt,
+        labelcolor=INK,
+        handletextpad=0.5,
+        columnspacing=1.3,
+        borderpad=0,
+        borderaxespad=0,
+        labelspacing=0.35,
+        handlelength=1.8,
+    )

@@ -11,7 +11,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
 from archbench.report.figures.contract import Key, Plot
-from archbench.report.figures.style import FAINT, GUIDE, Palette
+from archbench.report.figures.style import FAINT, Palette
 
 Entries = list[tuple[Any, str]]
 SIZE_PT = 6
@@ -100,16 +100,8 @@ def _origins(plot: Plot) -> Entries:
 
 def _guides(plot: Plot, looks: Palette) -> Entries:
     guides = {guide.label: guide for panel in plot.panels for guide in panel.guides if guide.label}
+    looks_of = {label: looks.guide(guide) for label, guide in guides.items()}
     return [
-        (
-            Line2D(
-                [],
-                [],
-                color=looks.colours.get(guide.colour, FAINT),
-                linestyle=looks.dashes.get(guide.colour, GUIDE),
-                linewidth=1.1,
-            ),
-            label,
-        )
-        for label, guide in guides.items()
+        (Line2D([], [], color=colour, linestyle=dashes, linewidth=1.1), label)
+        for label, (colour, dashes) in looks_of.items()
     ]

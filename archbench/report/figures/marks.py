@@ -17,14 +17,13 @@ from matplotlib.ticker import AutoLocator, FixedLocator, FuncFormatter, NullLoca
 from numpy.typing import NDArray
 
 from archbench.report.data.statistics import Interval
-from archbench.report.figures.contract import Guide, Mark, Panel
+from archbench.report.figures.contract import Guide, Mark, Origin, Panel
 from archbench.report.figures.style import (
     DOTTED,
     FAINT,
     FRAME,
     GRID,
     GRID_PT,
-    GUIDE,
     INK,
     LETTER_EM,
     SOLID,
@@ -162,47 +161,36 @@ def draw_bars(axes: Axes, panel: Panel, palette: Palette, style: Style) -> None:
     """
     bars = [mark for mark in panel.marks if mark.form == "bar"]
     positions = category_places(panel)
-    order = list(palette.colours)
-    groups = sorted(
-        {(mark.colour, mark.origin) for mark in bars},
-        key=lambda group: (order.index(group[0]) if group[0] else -1, group[1]),
-    )
+    groups = _bar_groups(bars, palette)
     width = GROUP_WIDTH / (1 if panel.is_stacked else max(len(groups), 1))
+    room_pt = width * width_pt(axes) / max(len(positions), LEAST_CATEGORIES)
     height = dict.fromkeys(positions, 0.0)
-    for index, group in enumerate(groups):
-        chosen = [mark for mark in bars if (mark.colour, mark.origin) == group]
+    for index, (colour, origin) in enumerate(groups):
+        chosen = [mark for mark in bars if (mark.colour, mark.origin) == (colour, origin)]
         shift = 0.0 if panel.is_stacked else (index - (len(groups) - 1) / 2) * width
         x = [positions[mark.x] + shift for mark in chosen]
-        y = [float(mark.y) for mark in chosen]
-        below = [height[mark.x] for mark in chosen] if panel.is_stacked else [0.0] * len(chosen)
-        ink = palette.colour(group[0])
-        face = "white" if group[1] in palette.hollow else ink
-        axes.bar(
-            x,
-            y,
-            width * 0.92,
-            bottom=below,
-            color=face,
-            edgecolor=ink if face == "white" else "white",
-            linewidth=0.8,
-            hatch=palette.hatches.get(group[0], ""),
-            zorder=2,
-        )
+        below = [height[mark.x] if panel.is_stacked else 0.0 for mark in chosen]
+        tall = [float(mark.y) for mark in chosen]
+        looks = palette.bar(colour, origin)
+        axes.bar(x, tall, width * 0.92, bottom=below, linewidth=0.8, zorder=2, **looks)
         raised = [_raised(mark, at, low) for mark, at, low in zip(chosen, x, below, strict=True)]
         draw_intervals(axes, raised, INK, 1, 2.5)
-        for mark, at in zip(chosen, y, strict=True):
-            height[mark.x] += at
+        for mark in chosen:
+            height[mark.x] += float(mark.y)
         if len(bars) <= FEW_BARS and not panel.is_stacked:
-            _write_values(
-                axes,
-                x,
-                chosen,
-                style,
-                width * width_pt(axes) / max(len(positions), LEAST_CATEGORIES),
-            )
+            _write_values(axes, x, chosen, style, room_pt)
     if panel.cut is not None:
         _write_heights(axes, panel.cut, [height[category] for category in positions], style)
     _name_categories(axes, [str(category) for category in positions], style)
+
+
+def _bar_groups(bars: Sequence[Mark], palette: Palette) -> list[tuple[str, Origin]]:
+    """The colours and origins of bars, in the order of the legend."""
+    order = list(palette.colours)
+    return sorted(
+        {(mark.colour, mark.origin) for mark in bars},
+        key=lambda group: (order.index(group[0]) if group[0] else -1, group[1]),
+    )
 
 
 def _write_heights(axes: Axes, cut: float, heights: Sequence[float], style: Style) -> None:
@@ -227,7 +215,7 @@ def _write_values(
     """Write each bar's value above it and its error bar, where there is room for it."""
     for at, mark in zip(x, bars, strict=True):
         top = max(float(mark.y), mark.y_interval[1] if mark.y_interval else 0.0)
-        text = f"{mark.y:.3g}" if float(mark.y) < 100 else f"{mark.y:,.0f}"
+        text = f"{mark.y:#.3g}".rstrip(".") if float(mark.y) < 100 else f"{mark.y:,.0f}"
         if len(text) * (style.small_pt - 1) * DIGIT_EM > room_pt:
             continue
         above = {"xytext": (0, 2), "textcoords": "offset points", "ha": "center", "va": "bottom"}
@@ -342,8 +330,7 @@ def choose_ticks(axis: XAxis | YAxis) -> None:
 def draw_guides(axes: Axes, guides: Sequence[Guide], palette: Palette) -> None:
     """Draw the lines that are no data."""
     for guide in guides:
-        colour = palette.colours.get(guide.colour, FAINT)
-        dashes = palette.dashes.get(guide.colour, GUIDE)
+        colour, dashes = palette.guide(guide)
         if guide.is_limit:
             axes.axhline(
                 guide.points[0][1],

@@ -7,6 +7,7 @@ from itertools import pairwise
 from typing import Any
 
 from matplotlib.axes import Axes
+from matplotlib.text import Annotation
 
 from archbench.report.figures.contract import Mark
 from archbench.report.figures.placement import NEAR_PX, Box, place_names
@@ -26,57 +27,58 @@ def name_points(axes: Axes, marks: Sequence[Mark], palette: Palette, style: Styl
     named = [mark for mark in marks if mark.is_named]
     if not named:
         return
-    renderer = axes.figure.canvas.get_renderer()  # type: ignore[attr-defined]
-    texts = [
-        axes.annotate(
-            mark.label,
-            (mark.x, mark.y),
-            (0, 0),
-            textcoords="offset points",
-            gid=LABEL,
-            fontsize=style.text_pt - 0.5,
-            color=palette.colour(mark.colour),
-            ha="left",
-            va="bottom",
-            zorder=4,
-        )
-        for mark in named
-    ]
-    dpi = axes.figure.dpi
-    half = (style.mark_pt + 1) / 2 * dpi / 72
-    squares = [_square(axes, mark, half) for mark in named]
-    others = [_square(axes, mark, half) for mark in marks if not mark.is_named]
-    extents = [text.get_window_extent(renderer) for text in texts]
-    frame = Box(*axes.get_window_extent(renderer).extents).grown(-FRAME_PX)
+    texts = [_written(axes, mark, palette, style) for mark in named]
+    half_px = (style.mark_pt + 1) / 2 * axes.figure.dpi / 72
+    squares = [_square(axes, mark, half_px) for mark in named]
+    others = [_square(axes, mark, half_px) for mark in marks if not mark.is_named]
     bars = [box for mark in marks for box in _bar_boxes(axes, mark)]
+    renderer = axes.figure.canvas.get_renderer()  # type: ignore[attr-defined]
+    extents = [text.get_window_extent(renderer) for text in texts]
     boxes = place_names(
         squares,
         [(extent.width, extent.height) for extent in extents],
         [others, bars, list(_line_boxes(axes))],
-        frame,
+        Box(*axes.get_window_extent(renderer).extents).grown(-FRAME_PX),
     )
     for text, square, box in zip(texts, squares, boxes, strict=True):
         if box is None:
             text.remove()
-            continue
-        text.set_position(_offset_pt(square, box.x0, box.y0, dpi))
-        if not box.grown(NEAR_PX).touched([square]):
-            x, y = square.centre
-            nearest = min(max(x, box.x0), box.x1), min(max(y, box.y0), box.y1)
-            arrow = {
-                "arrowstyle": "-",
-                "color": text.get_color(),
-                "linewidth": 0.7,
-                "shrinkA": 0,
-                "shrinkB": 0,
-            }
-            axes.annotate(
-                "",
-                text.xy,
-                _offset_pt(square, *nearest, dpi),
-                textcoords="offset points",
-                arrowprops=arrow,
-            )
+        else:
+            _put(axes, text, square, box)
+
+
+def _written(axes: Axes, mark: Mark, palette: Palette, style: Style) -> Annotation:
+    """A point's label, not yet where it will stand."""
+    return axes.annotate(
+        mark.label,
+        (mark.x, mark.y),
+        (0, 0),
+        textcoords="offset points",
+        gid=LABEL,
+        fontsize=style.text_pt - 0.5,
+        color=palette.colour(mark.colour),
+        ha="left",
+        va="bottom",
+        zorder=4,
+    )
+
+
+def _put(axes: Axes, text: Annotation, square: Box, box: Box) -> None:
+    """Put a label in its box; a line joins it to a mark that is not beside it."""
+    dpi = axes.figure.dpi
+    text.set_position(_offset_pt(square, box.x0, box.y0, dpi))
+    if box.grown(NEAR_PX).touched([square]):
+        return
+    x, y = square.centre
+    nearest = min(max(x, box.x0), box.x1), min(max(y, box.y0), box.y1)
+    line = {"color": text.get_color(), "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0}
+    axes.annotate(
+        "",
+        text.xy,
+        _offset_pt(square, *nearest, dpi),
+        textcoords="offset points",
+        arrowprops={"arrowstyle": "-", **line},
+    )
 
 
 def _offset_pt(mark: Box, x: float, y: float, dpi: float) -> tuple[float, float]:

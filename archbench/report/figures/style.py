@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-from archbench.report.figures.contract import Key, Origin, Plot
+from archbench.report.figures.contract import Guide, Key, Origin, Plot
 
 COLOURS = (
     "#D55E00",
@@ -35,7 +35,8 @@ Dash = tuple[float, tuple[float, ...]]
 SOLID: Dash = (0, ())
 DOTTED: Dash = (0, (1, 1.6))
 DASHES: tuple[Dash, ...] = (SOLID, (0, (5, 2)), (0, (1, 1.5)), (0, (6, 2, 1, 2)), (0, (3, 1, 1, 1)))
-GUIDE: Dash = (0, (4, 3))
+GUIDES: tuple[Dash, ...] = ((0, (4, 3)), DOTTED, (0, (6, 2, 1, 2)))
+"""What tells lines that are no data from one another."""
 LETTER_EM, BOLD_EM = 0.545, 0.64
 """Width of a letter of running text and of a bold title, as a share of its size."""
 INK, FAINT, FRAME, GRID = "#222222", "#666666", "#AAAAAA", "#E6E6E6"
@@ -81,6 +82,8 @@ class Palette:
     markers: dict[str, str]
     hatches: dict[str, str]
     dashes: dict[str, Dash]
+    guides: dict[str, Dash]
+    """Of lines that are no data, by their labels."""
     hollow: tuple[Origin, ...]
     """Whose marks are drawn hollow: the paper's, where ours are there too."""
 
@@ -92,6 +95,20 @@ class Palette:
         """The marker of a group; a circle for none."""
         return self.markers.get(group, MARKERS[0])
 
+    def bar(self, group: str, origin: Origin) -> dict[str, Any]:
+        """What a bar of a group is drawn with."""
+        ink, is_hollow = self.colour(group), origin in self.hollow
+        face, edge = ("white", ink) if is_hollow else (ink, "white")
+        return {"color": face, "edgecolor": edge, "hatch": self.hatches.get(group, "")}
+
+    def guide(self, guide: Guide) -> tuple[str, Dash]:
+        """The colour and the dashes of a line that is no data: those of its group, if it has one
+        here.
+        """
+        if guide.colour in self.colours:
+            return self.colours[guide.colour], self.dashes[guide.colour]
+        return FAINT, self.guides[guide.label]
+
 
 def palette(plot: Plot) -> Palette:
     """Give each group of a figure its own looks, in the order of its keys; what they leave out
@@ -99,12 +116,14 @@ def palette(plot: Plot) -> Palette:
     """
     colours = _groups(plot.colours, (mark.colour for mark in plot.marks))
     shapes = _groups(plot.shapes, (mark.shape for mark in plot.marks))
+    guides = dict.fromkeys(guide.label for panel in plot.panels for guide in panel.guides)
     # More groups than colours share some of them, and differ in marker, hatch and dash.
     return Palette(
         {group: COLOURS[index % len(COLOURS)] for index, group in enumerate(colours)},
         {group: MARKERS[index % len(MARKERS)] for index, group in enumerate(shapes)},
         {group: HATCHES[index % len(HATCHES)] for index, group in enumerate(colours)},
         {group: DASHES[index % len(DASHES)] for index, group in enumerate(colours)},
+        {label: GUIDES[index % len(GUIDES)] for index, label in enumerate(guides)},
         ("paper",) if any(mark.origin == "ours" for mark in plot.marks) else (),
     )
 

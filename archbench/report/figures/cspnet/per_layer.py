@@ -71,7 +71,7 @@ def _computation(networks: Mapping[str, Sequence[Layer]]) -> tuple[Panel, ...]:
     marks, guides = [], []
     for label, calls in networks.items():
         bflops = [2e-9 * call.macs for call in calls]
-        network = f"{label}, largest layer {max(bflops):.4g}"
+        network = f"{label}, largest layer {max(bflops):.4g} BFLOPs"
         marks += [
             Mark(call.path, index, value, colour=network, line=network, form="step")
             for index, (call, value) in enumerate(zip(calls, bflops, strict=True), start=1)
