@@ -20,6 +20,7 @@ from archbench.cli.formats import (
     AsMarkdown,
     print_rows,
     print_tables,
+    table_width,
     the_format,
 )
 from archbench.cli.groups import refuse
@@ -139,7 +140,7 @@ def claims(
     if form in ("csv", "json"):
         print_rows(report.rows(verdicts), report.COLUMNS, form)
     else:
-        tables = report.tables(verdicts, width=None if form else report.WIDTH)
+        tables = report.tables(verdicts, width=table_width(form))
         print_tables(with_engines(tables, evidence), form)
     return code
 

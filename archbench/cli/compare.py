@@ -20,6 +20,7 @@ from archbench.cli.formats import (
     AsMarkdown,
     print_rows,
     print_tables,
+    table_width,
     the_format,
 )
 from archbench.cli.groups import refuse
@@ -176,11 +177,11 @@ def compare(
     if group and form in ("csv", "json"):
         refuse(["--group"], "rows are in no tables", instead=f"--{form}")
     from archbench.report.data import conditions, narrowing, selection
-    from archbench.report.tables.compare import WIDTH, Layout, in_layout, tables
+    from archbench.report.tables.compare import Layout, in_layout, tables
 
     chosen = selection.columns(columns)
     layout = Layout(
-        None if form else WIDTH,
+        table_width(form),
         sort,
         selection.column(group) if group else None,
         chosen,

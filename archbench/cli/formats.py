@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from shutil import get_terminal_size
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -15,6 +16,10 @@ from archbench.spec import UsageError
 
 if TYPE_CHECKING:
     from archbench.report.tables.table import Table
+
+
+MAX_WIDTH = 120
+"""The characters that a line of a table has at most, however wide the terminal is."""
 
 
 def _form(flag: str, text: str) -> Any:
@@ -39,12 +44,16 @@ def the_format(**asked: bool) -> str:
 
 
 def table_width(form: str) -> int | None:
-    """The characters that a line of a table may have; None: no end of them, where people do not
-    read it as it is.
+    """The characters that a line of a table may have: on a terminal as many as it has, up to what
+    is read with ease; None: no end of them, where people do not read it as it is.
     """
     from archbench.report.tables.table import NOTE_WIDTH
 
-    return None if form else NOTE_WIDTH
+    if form:
+        return None
+    if not sys.stdout.isatty():
+        return NOTE_WIDTH
+    return min(max(NOTE_WIDTH, get_terminal_size().columns), MAX_WIDTH)
 
 
 def print_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], form: str) -> None:

@@ -17,6 +17,7 @@ from archbench.cli.formats import (
     AsMarkdown,
     print_rows,
     print_tables,
+    table_width,
     the_format,
 )
 from archbench.cli.groups import refuse
@@ -101,7 +102,7 @@ def reproduce(
     if form in ("csv", "json"):
         print_rows(report.rows(reproduction), report.COLUMNS, form)
     else:
-        tables = report.tables(reproduction, width=None if form else report.WIDTH)
+        tables = report.tables(reproduction, width=table_width(form))
         print_tables(with_engines(tables, evidence), form)
 
 

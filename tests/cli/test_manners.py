@@ -12,6 +12,7 @@ import pytest
 
 from archbench import __version__
 from archbench.cli.commands import COMMANDS
+from archbench.cli.formats import table_width
 from archbench.cli.live import telling, took
 from archbench.cli.main import run
 from archbench.cli.messages import Loudness, loudness
@@ -87,6 +88,16 @@ def test_help_uses_the_width_it_has(
         widths[columns] = max(map(len, printed(capsys, *words, "--help").splitlines()))
     assert widths[80] <= 80 < widths[120] <= 120
     assert widths[400] == widths[120]
+
+
+@pytest.mark.parametrize(("columns", "width"), [("60", 80), ("100", 100), ("200", 120)])
+def test_a_table_uses_the_width_of_a_terminal(
+    columns: str, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    assert table_width("") == 80
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    assert (table_width(""), table_width("markdown")) == (width, None)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

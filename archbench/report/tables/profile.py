@@ -154,7 +154,7 @@ def measured_table(record: Record, paper: Paper) -> Table:
         heading = row.trained if metric.protocol == "train" and row.trained else row.heading
         cells = [heading, row.show(metric.value), _interval(metric), row.scale.unit]
         rows.append([*cells, *paper.beside(row)])
-    notes = [f"{reason.text} ({reason}): {', '.join(names)}" for reason, names in missing.items()]
+    notes = [f"{reason.text} ({reason}): {'; '.join(names)}" for reason, names in missing.items()]
     notes += [*_conditions(record), *_energy(record)]
     if paper.figures:
         notes.append(f"{paper.source}: the paper's figures, measured on its own device")
