@@ -37,7 +37,9 @@ PHASES = {
     "throughput": "timing calls back to back",
     "memory": "measuring memory",
     "energy": "measuring energy",
+    "busy": "finding how long the card is at work",
     "roofline": "measuring the device's peaks",
+    "graph": "timing it as a CUDA graph",
 }
 
 

@@ -21,7 +21,6 @@ from archbench.measure.job.passes import LEAST, SHARE, copies, parts, throughput
 from archbench.measure.job.prepared import Prepared, load, take
 from archbench.measure.job.result import Result
 from archbench.measure.job.timing import (
-    Arrays,
     Calls,
     arrays_of,
     as_total,
@@ -92,13 +91,16 @@ def run(asked: Asked, report: Report, interrupted: Callable[[], bool]) -> None:
         warned = begin(bench, made, asked, report, interrupted)
         with report.phase("latency"):
             calls = time_calls(bench, asked, report, interrupted, warned)
-        measure_busy(bench, calls.time, report)
         if not trains:
             with report.phase("throughput"):
                 measure_passes(bench, settings, report, calls)
         with report.phase("memory"):
+            # What is postprocessed is no part of the memory that a network takes.
+            bench.load = None
             report.measured(memory(bench, report.allowance, calls.time))
-        measure_energy(energy, load_of(bench, calls), settings, report, calls.samples)
+        measure_energy(energy, bench, settings, report, calls)
+        # A profiler takes memory on the card, and stays attached to it.
+        measure_busy(bench, calls.time, report)
         if settings.roofline:
             why_not = Reason.INTERRUPTED if interrupted() else None
             with report.phase("roofline"):
@@ -321,21 +323,23 @@ def add_roofline(
 
 
 def measure_energy(
-    energy: EnergyJob, load: Load, settings: Settings, report: Report, samples: Arrays
+    energy: EnergyJob, bench: Bench, settings: Settings, report: Report, calls: Calls
 ) -> None:
     """Measure energy where there is a meter that can, and keep what it saw, whatever becomes of the
     device.
     """
+    conditions = report.result.conditions
     try:
         if settings.flush_cache:
             energy.leave_out(Reason.WARM_CACHES)
         elif energy.possible:
             with report.phase("energy"):
-                energy.measure(load, settings.energy_s, report.allowance.left())
+                add_load(bench, settings, conditions)
+                energy.measure(load_of(bench, calls), settings.energy_s, report.allowance.left())
     finally:
         report.measured(energy.metrics)
-        report.result.conditions["energy"] = cast(Energy, energy.conditions)
-        save_samples(samples | energy.arrays, report.folder / "samples.npz")
+        conditions["energy"] = cast(Energy, energy.conditions)
+        save_samples(calls.samples | energy.arrays, report.folder / "samples.npz")
 
 
 def load_of(bench: Bench, calls: Calls) -> Load:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import cycle
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 from make_believe import A_CALL, Card, calls_of
 from torch import Tensor, nn
 
+from archbench.measure.job import phases
 from archbench.measure.job.allowance import Allowance
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.inputs import BUFFERS, Inputs
@@ -19,6 +22,7 @@ from archbench.measure.job.passes import throughput
 from archbench.measure.job.phases import Asked, Report, run
 from archbench.measure.job.timing import sample, warm_up
 from archbench.measure.machine.device import Device
+from archbench.measure.power.load import Load
 from archbench.records import Metric
 from archbench.settings import Settings
 from archbench.zoo.catalogue import resolve
@@ -125,3 +129,33 @@ def test_warming_up_shows_every_picture() -> None:
     inputs = Inputs([torch.tensor([float(number)]) for number in range(3)], torch.clone)
     warm_up(Bench(network, device, inputs, refill=inputs.refill), lambda: False)
     assert set(network.given) == {0, 1, 2}
+
+
+def test_the_scene_is_in_no_memory_and_there_again_for_energy(monkeypatch, tmp_path) -> None:
+    """A past bug: predictions of 200,000 boxes lay beside a network while its memory was read."""
+    scenes = []
+
+    def found_by(bench: Bench, *_: object) -> dict[str, Metric]:
+        scenes.append(bench.load)
+        return {}
+
+    def measure(load: Load, *_: object) -> None:
+        assert load.postprocess
+        scenes.append(load.postprocess())
+
+    energy = SimpleNamespace(possible=True, measure=measure, metrics={}, conditions={}, arrays={})
+    monkeypatch.setattr("archbench.measure.job.phases.warm_up", lambda *_: True)
+    monkeypatch.setattr("archbench.measure.job.phases.memory", found_by)
+    began = phases.preflight
+
+    def preflight(*given: Any) -> tuple[Device, Any]:
+        return began(*given)[0], SimpleNamespace(**vars(energy), rest=lambda _: None)
+
+    monkeypatch.setattr("archbench.measure.job.phases.preflight", preflight)
+    report = Report(tmp_path)
+    spec = resolve("resnet18", "refinedet", size=64).spec
+    run(Asked(spec, replace(SIX, budget_s=0.1)), report, lambda: False)
+    nothing, (detections,) = scenes
+    assert nothing is None
+    assert len(detections) == report.result.conditions["postprocess_load"]["kept"]
+    assert report.result.measured["postprocess_ms"].value > 0
