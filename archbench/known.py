@@ -71,6 +71,13 @@ def plugins_of(spec: Spec) -> tuple[str, ...]:
     return () if spec.origin in (ONNX, MODULE) else catalogue.network(spec).plugins
 
 
+def code_of(spec: Spec) -> str:
+    """Give a hash of the plug-ins' code that a network is from; empty where no part of it is of
+    one, so that its name tells all.
+    """
+    return "" if spec.origin in (ONNX, MODULE) else catalogue.network(spec).plugin_hash
+
+
 def report_of(data: Any) -> CostReport:
     """Read a report out of plain data; raises msgspec.ValidationError where that is none."""
     return msgspec.convert(data, CostReport)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from archbench.engines.kept import file_hash
 from archbench.spec import UsageError
 
 if TYPE_CHECKING:
     from onnx import GraphProto, TensorProto
+
+HASH_DIGITS = 16
 
 
 def fix(path: Path, made: Path, *, size: tuple[int, int], batch: int) -> int:
@@ -40,6 +44,17 @@ def fix(path: Path, made: Path, *, size: tuple[int, int], batch: int) -> int:
             each.type.CopyFrom(type_)
     onnx.save(model, str(made))
     return len(model.graph.output)
+
+
+def graph_hash(path: Path) -> str:
+    """Give a hash of a graph, and of the files that its weights lie in; raises UsageError where one
+    cannot be read.
+    """
+    try:
+        hashes = map(file_hash, files_of(path))
+        return hashlib.sha256("".join(hashes).encode()).hexdigest()[:HASH_DIGITS]
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}") from None
 
 
 def files_of(path: Path) -> list[Path]:

@@ -75,6 +75,10 @@ class Environment(TypedDict, total=False):
     """Whether code in that file was let run."""
     plugin_files: list[str]
     """The files of plug-ins that a network is from."""
+    network_hash: str
+    """Of a graph and its weights, or of the code of plug-ins: of which file the network is, where
+    its name does not tell.
+    """
     module: str
     """The class of a module that was handed over in Python."""
     module_travelled_as: str

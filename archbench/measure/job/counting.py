@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from archbench import child
-from archbench.known import find_cost, plugins_of, report_of
+from archbench.engines.graphs import graph_hash
+from archbench.known import code_of, find_cost, plugins_of, report_of
 from archbench.measure.job.result import Outcome, Result
 from archbench.reasons import Status
 from archbench.records import Record
@@ -46,7 +47,7 @@ class Counted:
     def record(self, environment: Environment, run_id: str = "") -> Record:
         """Give it as a record made in an environment."""
         found = self.result or Result()
-        found.note_plugins(plugins_of(self.spec))
+        found.note_plugins(plugins_of(self.spec), code_of(self.spec))
         return Record(
             spec=self.spec,
             settings=None,
@@ -87,7 +88,9 @@ def _count_graph(spec: Spec) -> Counted:
     """Count an ONNX graph, of which no code runs."""
     report = find_cost(spec)
     result = Result()
-    result.environment["graph_file"] = str(Path(spec.backbone).resolve())
+    path = Path(spec.backbone)
+    result.environment["graph_file"] = str(path.resolve())
+    result.environment["network_hash"] = graph_hash(path)
     if report.notes:
         result.conditions["count_notes"] = list(report.notes)
     return Counted(spec, report, result=result)

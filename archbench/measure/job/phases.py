@@ -11,7 +11,7 @@ import torch
 
 from archbench import engines
 from archbench.api import CostReport, cost_spec, own_code, own_options
-from archbench.known import plugins_of
+from archbench.known import code_of, plugins_of
 from archbench.measure.job.agreeing import agree, differs, flagged
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.findings import Report
@@ -192,7 +192,7 @@ def count(spec: Spec, result: Result) -> CostReport:
         result.environment |= cast(Environment, own_code(spec))
         if options := own_options(spec):
             result.conditions["options"] = options
-    result.note_plugins(plugins_of(spec))
+    result.note_plugins(plugins_of(spec), code_of(spec))
     return counted
 
 

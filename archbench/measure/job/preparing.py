@@ -16,7 +16,7 @@ from archbench import __version__, child
 from archbench.engines import engine_of
 from archbench.engines.eager import TORCH
 from archbench.engines.engine import FileEngine, Package
-from archbench.engines.graphs import files_of
+from archbench.engines.graphs import graph_hash
 from archbench.engines.kept import Shelf, file_hash, open_shelf
 from archbench.known import code_at_first, is_ours
 from archbench.measure.job.folder import cannot_write
@@ -71,7 +71,6 @@ def places_of(spec: Spec, settings: Settings, folder: Path) -> Places:
     """
     engine = engine_of(settings)
     assert isinstance(engine, FileEngine)
-    is_graph = spec.origin == ONNX
     exported: dict[str, Any] = {
         "archbench": __version__,
         "code": code_at_first(),
@@ -80,7 +79,7 @@ def places_of(spec: Spec, settings: Settings, folder: Path) -> Places:
         "versions": _versions((TORCH, *engine.makers)),
         "library": _version(spec.origin) if spec.origin in ORIGINS else None,
         "spec": spec.to_dict(),
-        "graph": [_hash(path) for path in files_of(Path(spec.backbone))] if is_graph else None,
+        "graph": graph_hash(Path(spec.backbone)) if spec.origin == ONNX else None,
         "weights": _hash(Path(settings.weights)) if settings.weights else None,
         "seed": settings.seed,
         "images": _hash_pictures(settings.images) if settings.images else None,

@@ -43,11 +43,13 @@ class Result:
     conditions: Conditions = field(default_factory=Conditions)
     phases: dict[str, float] = field(default_factory=dict)
 
-    def note_plugins(self, files: Sequence[str]) -> None:
-        """Note the files of plug-ins that the network is from, if any."""
+    def note_plugins(self, files: Sequence[str], code: str) -> None:
+        """Note the files of plug-ins that the network is from, and a hash of their code, if any."""
         if files:
             self.environment["plugin_files"] = [*files]
             self.conditions["plugins"] = [os.path.relpath(file) for file in files]
+        if code:
+            self.environment["network_hash"] = code
 
     def write(self, folder: Path) -> None:
         """Replace the file, whole or not at all."""

@@ -18,6 +18,7 @@ from random import Random
 from typing import TypeAlias, TypeVar
 
 from archbench import __version__
+from archbench.known import code_of
 from archbench.measure.job.supervisor import Job, Watch
 from archbench.measure.sweep.places import Place
 from archbench.reasons import Status
@@ -114,13 +115,21 @@ def _finished(
         for record in done
         if _is_finished(record) and place.ran(record) and place.would_repeat(record)
         for task in networks.get(record.spec, ())
-        if _alike(record, task)
+        if _alike(record, task) and _is_of_todays_code(record)
     ]
 
 
 def _is_finished(record: Record) -> bool:
     """Whether a record is a result: what became of the network, not of the machine."""
     return record.status.is_finished and not (record.reason and record.reason.code.is_passing)
+
+
+def _is_of_todays_code(record: Record) -> bool:
+    """Whether a record's network is of the code that its plug-ins have now; the names of all others
+    tell of which they are.
+    """
+    known = record.environment.get("network_hash")
+    return known is None or known == code_of(record.spec)
 
 
 def _by_network(tasks: Iterable[Task]) -> dict[Spec, list[Task]]:
@@ -182,7 +191,7 @@ def counted(specs: Sequence[Spec], done: Sequence[Record]) -> list[Record]:
         and _is_finished(record)
         and record.environment.get("archbench") == __version__
     }
-    return [last[spec] for spec in specs if spec in last]
+    return [last[spec] for spec in specs if spec in last and _is_of_todays_code(last[spec])]
 
 
 class Forecast:

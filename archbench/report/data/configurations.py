@@ -56,7 +56,7 @@ class Configuration:
     setup: str
     records: tuple[Record, ...] = field(repr=False)
     earlier: tuple[Record, ...] = field(default=(), repr=False)
-    """Records of earlier versions of archbench, of which no figure is taken."""
+    """Records of earlier versions of archbench or the network, of which no figure is taken."""
     _estimates: dict[str, Estimate | None] = field(
         default_factory=dict, init=False, repr=False, compare=False
     )
@@ -156,8 +156,8 @@ def configurations(records: Iterable[Record]) -> list[Configuration]:
     """Put together the records of one network, one ending and the same conditions, in the order of
     their first.
 
-    Of records of several versions of archbench the newest version's are taken, since the code that
-    is timed is its own.
+    Of records of several versions of archbench, or of a network whose file has changed under its
+    name, the newest version's are taken, since the code that is timed is its own.
     """
     return put_together(setups(records))
 
@@ -248,9 +248,15 @@ def _interval(metric: Metric) -> Interval | None:
 
 
 def _by_version(records: list[Record]) -> tuple[tuple[Record, ...], tuple[Record, ...]]:
-    """The records of the newest version of archbench, oldest first, and those of the others."""
+    """The records of the newest version, oldest first, and those of the others."""
     by_time = sorted(records, key=lambda record: record.time_utc)
-    version = by_time[-1].environment.get("archbench")
-    newest = [record for record in by_time if record.environment.get("archbench") == version]
-    earlier = [record for record in by_time if record.environment.get("archbench") != version]
+    version = _version(by_time[-1])
+    newest = [record for record in by_time if _version(record) == version]
+    earlier = [record for record in by_time if _version(record) != version]
     return tuple(newest), tuple(earlier)
+
+
+def _version(record: Record) -> tuple[str | None, str | None]:
+    """Of which code a record's figures are: archbench's, and the network's own."""
+    environment = record.environment
+    return environment.get("archbench"), environment.get("network_hash")

@@ -40,6 +40,20 @@ class Network:
         return tuple(source_file(entry.plugin) for entry in entries if entry.plugin)
 
     @property
+    def plugin_hash(self) -> str:
+        """A hash of the code of the plug-ins that list it, whose names do not tell of which code it
+        is; empty where none does.
+        """
+        plugins = dict.fromkeys(
+            entry.plugin
+            for entry in (self.backbone, self.detector)
+            if entry and entry.plugin and not entry.origin
+        )
+        from archbench.zoo.sources.files import code_hash  # Light commands start without.
+
+        return "+".join(map(code_hash, plugins))
+
+    @property
     def libraries(self) -> dict[str, str | None]:
         """The versions of the library that it comes from, and of what that stands on."""
         return versions(self.spec.origin)

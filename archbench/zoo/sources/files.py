@@ -7,6 +7,7 @@ NAME is a class or a function; @HASH after it says of which code.
 from __future__ import annotations
 
 import ast
+import hashlib
 import importlib.machinery
 import os
 import re
@@ -97,6 +98,17 @@ def verbatim(name: str, folder: str) -> str:
 def find_place(where: str) -> Place:
     """Find the file or the module that is named; raises UsageError where there is none."""
     return _file(where) if _is_path(where) else _module(where)
+
+
+def code_hash(where: str) -> str:
+    """Give a hash of a file or module with the modules beside it that it imports; of the file alone
+    where these cannot be read.
+    """
+    place = find_place(where)
+    try:
+        return read_code(place).digest
+    except UsageError:
+        return hashlib.sha256(place.file.read_bytes()).hexdigest()[:HASH_DIGITS]
 
 
 def _parts(name: str) -> tuple[str, str, str]:

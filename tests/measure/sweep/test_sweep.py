@@ -14,7 +14,9 @@ from typing import Any
 
 import pytest
 
+from archbench import __version__
 from archbench.measure.job.supervisor import Job, RefusedError, Watch
+from archbench.measure.sweep import plans
 from archbench.measure.sweep.places import Place
 from archbench.measure.sweep.plans import (
     Forecast,
@@ -171,6 +173,21 @@ def test_what_the_machine_broke_off_is_no_result(code: str) -> None:
     left = {job.spec for job in queue.jobs}
     assert SPECS[0] in left
     assert SPECS[1] not in left
+
+
+def test_what_was_measured_of_other_code_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A past bug: the networks of a plug-in keep their names when it is edited."""
+    monkeypatch.setattr(plans, "code_of", lambda spec: "new")
+    made_of = [
+        done(spec, environment=environment(HERE) | {"network_hash": code})
+        for spec, code in zip(SPECS, ("new", "old"), strict=False)
+    ]
+    (queue,) = planned({HERE: Jobs()}, made_of, replace(ORDER, repeats=1))
+    left = {job.spec for job in queue.jobs}
+    assert (SPECS[0] in left, SPECS[1] in left) == (False, True)
+    only = [replace(each, settings=None) for each in made_of]
+    kept = [replace(e, environment=e.environment | {"archbench": __version__}) for e in only]
+    assert counted(SPECS, kept) == kept[:1]
 
 
 def test_a_result_counts_where_settings_and_device_are_the_same() -> None:

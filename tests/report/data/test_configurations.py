@@ -86,12 +86,13 @@ def test_what_differs_stays_apart(record: Make, failed: Record) -> None:
     assert [one.status for one in made] == ["ok", "ok", "ok", "oom", "ok"]
 
 
-def test_only_the_newest_version_s_records_count(record: Make) -> None:
+@pytest.mark.parametrize("of", ["archbench", "network_hash"])
+def test_only_the_newest_version_s_records_count(record: Make, of: str) -> None:
     old, new = (
         record(
             latency_ms=time,
             day=day,
-            environment={"device": "cuda:0", "device_name": "Example GPU", "archbench": version},
+            environment={"device": "cuda:0", "device_name": "Example GPU", of: version},
         )
         for time, day, version in ((40.0, 1, "0.1.0"), (20.0, 2, "0.2.0"))
     )

@@ -280,6 +280,28 @@ def test_its_command_names_the_file(
     assert ended["command"].endswith("--plugin slim.py")
 
 
+def test_its_records_are_of_the_code_that_it_had(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A past bug: after an edit, a resumed sweep left its networks out as counted."""
+    text = EXAMPLE.read_text(encoding="utf-8")
+    (tmp_path / "nets.toml").write_text(
+        'backbone = "mobilenet"\ndetector = "ssd-slim"\n', encoding="utf-8"
+    )
+    monkeypatch.chdir(tmp_path)
+    words = ["sweep", "nets.toml", "--plugin", "slim.py", "--no-measure", "--resume", "--json"]
+    hashes = []
+    for written in (text, text, f"{text}\nEDITED = True\n"):
+        (tmp_path / "slim.py").write_text(written, encoding="utf-8")
+        assert run(words) == 0
+        (ended,) = json.loads(capsys.readouterr().out)["records"]
+        records = {record.record_id: record for record in Store("results").read()}
+        hashes.append(records[ended["record_id"]].environment["network_hash"])
+    assert len(records) == 2
+    assert hashes[0] == hashes[1] != hashes[2]
+    assert catalogue.resolve("mobilenet", "ssd300").plugin_hash == ""
+
+
 def test_a_file_that_is_not_there_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["list", "--plugin", "no/such/file.py"]) == 2
     assert capsys.readouterr().err.endswith(
