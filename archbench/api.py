@@ -144,6 +144,10 @@ def cost_spec(spec: Spec) -> CostReport:
     Raises UsageError for an input that it cannot take or be trained on, and for whatever a user's
     own network raises.
     """
+    if spec.origin == ONNX:
+        from archbench.counting import onnx
+
+        return onnx.count(spec.backbone, size=(spec.width, spec.height), batch=spec.batch)
     with blaming(spec, "cannot be counted"):
         report = _counted(catalogue.network(spec))
     figures = {"params": report.params, **asdict(report.param_kinds)}

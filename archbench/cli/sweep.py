@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -18,14 +18,15 @@ from archbench.cli.groups import given, grouped
 from archbench.cli.live import Teller, live
 from archbench.cli.measuring import MOST_REPEATS, Output, Protocol
 from archbench.cli.plugins import Plugins
-from archbench.cli.sweep_plan import Asked, jobs_text, show_plan
+from archbench.cli.sweep_plan import Asked, jobs_text, show_plan, tell_unasked
+from archbench.engines import OF_GRAPHS, has_precision
 from archbench.engines import check as check_engine
-from archbench.engines import has_precision
 from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import DEFAULT, MAX_SEED, Settings
-from archbench.spec import FILE, PROGRAM, Spec, UsageError, origin_of
+from archbench.spec import FILE, ONNX, PROGRAM, Spec, UsageError, origin_of
 from archbench.zoo import catalogue
+from archbench.zoo.sources.listing import unasked
 
 if TYPE_CHECKING:
     from archbench.measure.sweep.places import Place
@@ -113,6 +114,11 @@ def sweep(network: SuiteFlags, jobs: JobFlags, protocol: Protocol, output: Outpu
 
     Example: archbench sweep vovnet/table4 --quick
     """
+    with unasked() if jobs.dry_run or jobs.resume else nullcontext():
+        return _sweep(network, jobs, protocol, output)
+
+
+def _sweep(network: SuiteFlags, jobs: JobFlags, protocol: Protocol, output: Output) -> int:
     from archbench.measure.sweep.plans import Order, new_run_id, plan
 
     if network.allow_code:
@@ -120,6 +126,7 @@ def sweep(network: SuiteFlags, jobs: JobFlags, protocol: Protocol, output: Outpu
     settings = protocol.settings
     protocol.check_counting([flag for flag in given(jobs) if flag not in COUNTING])
     asked = _asked(network, protocol, output, jobs)
+    tell_unasked(asked.specs)
     if not jobs.dry_run:
         _check_code(asked.specs, is_allowed=network.allow_code, ray=jobs.ray)
     if protocol.no_measure:
@@ -145,7 +152,7 @@ def _asked(network: SuiteFlags, protocol: Protocol, output: Output, jobs: JobFla
     engines: dict[Spec, list[str]] = {}
     for suite in chosen:
         for spec in suite.specs:
-            engines.setdefault(spec, []).extend(protocol.engines or suite.engines)
+            engines.setdefault(spec, []).extend(_engines(spec, suite, protocol))
     return Asked(
         part([*engines], *parts),
         {spec: _ways(_distinct(named), protocol) for spec, named in engines.items()},
@@ -155,6 +162,15 @@ def _asked(network: SuiteFlags, protocol: Protocol, output: Output, jobs: JobFla
         jobs.resume,
         output.form,
     )
+
+
+def _engines(spec: Spec, suite: Suite, protocol: Protocol) -> Sequence[str]:
+    """The engines that a network of a suite is measured in; a graph has no eager form, which is the
+    default.
+    """
+    if protocol.engines or spec.origin != ONNX:
+        return protocol.engines or suite.engines
+    return [name for name in suite.engines if name != DEFAULT.engine] or [OF_GRAPHS]
 
 
 def _ways(engines: Sequence[str], protocol: Protocol) -> list[Settings]:
@@ -188,7 +204,7 @@ def _tasks(asked: Asked) -> list[Task]:
 
 def _check_code(specs: Iterable[Spec], *, is_allowed: bool, ray: str | None) -> None:
     """Raise UsageError where networks of a user's own may not be run."""
-    files = _distinct(spec.backbone for spec in specs if spec.origin in (FILE, PROGRAM))
+    files = _distinct(spec.backbone for spec in specs if spec.origin in (FILE, PROGRAM, ONNX))
     if files and ray:
         raise UsageError(
             f"--ray cannot send your own code or files to a cluster: {', '.join(files)}"

@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from archbench.cli.formats import print_tables, table_width
+from archbench.cli.messages import tell
 from archbench.records import Record, Store
 from archbench.settings import Settings
 from archbench.spec import Spec
 from archbench.zoo import catalogue
+from archbench.zoo.sources.listing import is_taken_as_written
 
 if TYPE_CHECKING:
     from archbench.measure.sweep.plans import Forecast, Queue
@@ -124,6 +126,17 @@ def _shares(queues: Sequence[Queue], asked: Asked, forecast: Forecast) -> list[S
             (spec, Way.of(settings)) for spec in asked.specs for settings in asked.ways[spec]
         )
     ]
+
+
+def tell_unasked(specs: Sequence[Spec]) -> None:
+    """Say which names nobody knows before their libraries are imported."""
+    names: dict[str, list[str]] = {}
+    for spec in specs:
+        if is_taken_as_written(spec.origin):
+            names.setdefault(spec.origin, []).append(spec.backbone)
+    for origin, written in names.items():
+        named = ", ".join(dict.fromkeys(written))
+        tell(f"{origin} is not imported to plan: taken as written: {named}")
 
 
 def jobs_text(count: int) -> str:

@@ -15,12 +15,14 @@ helper = pytest.importorskip("onnx.helper", reason="ONNX models are written by o
 
 from onnx import TensorProto  # noqa: E402
 
+import archbench  # noqa: E402
 from archbench.cli.main import run  # noqa: E402
 from archbench.records import Store  # noqa: E402
 from archbench.spec import ONNX, Spec, origin_of  # noqa: E402
 
 Capture = pytest.CaptureFixture[str]
 MACS = 6 * 6 * 4 * 27
+SIZED = 'backbone = ["nets/model.onnx", "snet49"]\nsize = 8\n'
 
 
 @pytest.fixture(autouse=True)
@@ -93,15 +95,38 @@ def test_it_is_shown_with_its_layers_and_in_views(capsys: Capture) -> None:
         (["count", "nets/model.onnx", "-s", "8", "--check"], "leave out --check"),
         (["count", "nets/model.onnx", "-s", "2"], "its kernel is larger than what it reads"),
         (["count", "none.onnx"], "model none.onnx cannot be read: No such file"),
-        (["sweep", "own.toml", "--no-measure"], "archbench count counts it"),
+        (["sweep", "own.toml", "--no-measure"], "has no default input size: give one"),
+        (["sweep", "sized.toml", "--engine", "eager"], "engine eager runs no ONNX graph"),
+        (["sweep", "sized.toml", "--ray", "local"], "cannot send your own code or files"),
     ],
 )
 def test_what_cannot_be_is_one_line(capsys: Capture, words: list[str], message: str) -> None:
     Path("own.toml").write_text('backbone = "nets/model.onnx"\n', encoding="utf-8")
+    Path("sized.toml").write_text(SIZED, encoding="utf-8")
     assert run(words) == 2
     told = capsys.readouterr().err
     assert message in told
     assert told.count("\n") == 1
+
+
+def test_a_suite_has_graphs_too(capsys: Capture) -> None:
+    Path("nets/own.toml").write_text('backbone = "model.onnx"\nsize = 8\n', encoding="utf-8")
+    assert run(["count", "nets/model.onnx", "--size", "8"]) == 0
+    assert run(["sweep", "nets/own.toml", "--no-measure"]) == 0
+    first, second = Store(Path("results")).read()
+    assert (first.spec, first.counted) == (second.spec, second.counted)
+    assert run(["sweep", "nets/own.toml", "--no-measure", "--resume"]) == 0
+    assert len(Store(Path("results")).read()) == 2
+    capsys.readouterr()
+    assert run(["sweep", "nets/own.toml", "--dry-run", "--json", "--device", "cpu"]) == 0
+    (job, *_) = json.loads(capsys.readouterr().out)["jobs"]
+    assert (job["engine"], job["command"]) == ("onnxruntime", first.spec.command())
+
+
+def test_the_library_counts_a_graph_and_builds_none() -> None:
+    assert archbench.cost("nets/model.onnx", size=8).macs == MACS
+    with pytest.raises(archbench.UsageError, match="a graph is no module of torch"):
+        archbench.build("nets/model.onnx", size=8)
 
 
 def test_count_is_profile_that_measures_nothing(capsys: Capture) -> None:

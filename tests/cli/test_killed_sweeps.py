@@ -41,6 +41,25 @@ def exported() -> str:
     return "model.pt2"
 
 
+def graph() -> str:
+    helper = pytest.importorskip("onnx.helper", reason="ONNX models are written by onnx")
+    pytest.importorskip("onnxruntime", reason="ONNX Runtime runs graphs", exc_type=Exception)
+    from onnx import TensorProto
+
+    info = helper.make_tensor_value_info
+    weight = TensorProto(name="w", dims=[8, 3, 3, 3], data_type=1, float_data=[0.1] * 216)
+    made = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"])],
+        "graph",
+        [info("x", TensorProto.FLOAT, [1, 3, 64, 64])],
+        [info("y", TensorProto.FLOAT, [1, 8, 62, 62])],
+        [weight],
+    )
+    model = helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    Path("model.onnx").write_bytes(model.SerializeToString())
+    return "model.onnx"
+
+
 def of_library(name: str) -> Callable[[], str]:
     def find() -> str:
         library = name.partition(":")[0]
@@ -54,6 +73,7 @@ KINDS = {
     "backbone of a file": (own("tiny_backbone.py:tiny_backbone"), 'detector = "ssd"\nsize = 96'),
     "whole network of a file": (own("tiny_detector.py:TinyDetector"), "size = 64"),
     "exported program": (exported, ""),
+    "exported graph": (graph, ""),
     "timm": (of_library("timm:mobilenetv3_small_050"), "size = 64"),
     "torchvision": (of_library("torchvision:squeezenet1_1"), "size = 64"),
     "transformers": (of_library("transformers:MobileNetV2ForImageClassification"), "size = 64"),

@@ -4,20 +4,13 @@ to.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from onnx import TypeProto, ValueInfoProto
 
+from archbench.graph_axes import Side, batch_axis, image_axes
 from archbench.spec import UsageError
-
-CHANNELS = (1, 3, 4)
-"""Channels of an image, by which one that keeps them last is told."""
-BATCH_NAME = re.compile(r"(^|[^a-z])(n|b|bs|bsz)$|batch", re.IGNORECASE)
-
-Side = int | str
-"""A fixed side, or the name of a dynamic one, which may be empty."""
 
 
 @dataclass
@@ -64,31 +57,38 @@ class Axes:
         kept.CopyFrom(one.type)
         for axis, dim in enumerate(kept.tensor_type.shape.dim):
             role = roles.get(axis, "")
-            self._hold(one.name, axis, sides[axis], role if _image_axes(sides) else "")
+            self._hold(one.name, axis, sides[axis], role if image_axes(sides) else "")
             dim.dim_value = self._side(one.name, axis, sides[axis], role)
         found = {role: kept.tensor_type.shape.dim[axis].dim_value for axis, role in roles.items()}
         if not self.input_size:
             self.input_size = found.get("width", 1), found.get("height", 1)
-            self.has_image = _image_axes(sides) is not None
+            self.has_image = image_axes(sides) is not None
+            self._check_size(one.name)
         if self.images is None and len(sides) > 1 and "batch" in found:
             self.images = found["batch"]
             axis = next(axis for axis, role in roles.items() if role == "batch")
             self.is_batch_fixed = isinstance(sides[axis], int)
         return kept
 
+    def _check_size(self, name: str) -> None:
+        """Raise UsageError for an image of another size than is asked for: two of its sides may be
+        one axis.
+        """
+        if self.size and self.input_size and self.has_image and self.size != self.input_size:
+            asked, given = ("x".join(map(str, sides)) for sides in (self.size, self.input_size))
+            raise UsageError(
+                f"input {name!r} of {self.model} has one axis for several sides, which makes it "
+                f"{given}, not {asked}"
+            )
+
     def _roles(self, name: str, sides: list[Side]) -> dict[int, str]:
         """What the axes of an input are: batch, width or height; others have no role."""
-        image = _image_axes(sides)
+        image = image_axes(sides)
         width, height = image or (len(sides) - 1, len(sides) - 2)
         roles = {width: "width", height: "height"}
         if not image or len(sides) == 4:
-            roles[self._batch_axis(name, sides)] = "batch"
+            roles[batch_axis(sides, int(name in self.sequence_first))] = "batch"
         return {axis: role for axis, role in roles.items() if 0 <= axis < len(sides)}
-
-    def _batch_axis(self, name: str, sides: list[Side]) -> int:
-        """The axis of the batch: one that is called so, else the first."""
-        called = [axis for axis, side in enumerate(sides) if BATCH_NAME.search(str(side))]
-        return called[0] if called else int(name in self.sequence_first)
 
     def _side(self, name: str, axis: int, side: Side, role: str) -> int:
         """What one axis is set to."""
@@ -133,13 +133,4 @@ def _sides(one: ValueInfoProto) -> list[Side]:
 def _rank(one: ValueInfoProto) -> tuple[bool, bool]:
     """Sort images first, and what has no batch last."""
     sides = _sides(one)
-    return _image_axes(sides) is None, len(sides) < 2
-
-
-def _image_axes(sides: list[Side]) -> tuple[int, int] | None:
-    """The axes of an image's width and height, channels first or last."""
-    rank = len(sides)
-    if rank == 4:
-        is_last = sides[3] in CHANNELS and sides[1] not in CHANNELS
-        return (2, 1) if is_last else (3, 2)
-    return (2, 1) if rank == 3 and sides[0] in CHANNELS else None
+    return image_axes(sides) is None, len(sides) < 2

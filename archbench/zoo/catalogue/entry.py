@@ -204,6 +204,8 @@ class Entry:
     """What a network from elsewhere is told of the spec, by the names of its arguments."""
     images: Images | None = None
     """The images that a network takes by its signature, where it has one."""
+    why_no_input: str = ""
+    """Why the default input of a network from elsewhere is not known, where it may have one."""
 
     @property
     def origin(self) -> str:

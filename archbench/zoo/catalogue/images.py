@@ -9,7 +9,9 @@ from archbench.spec import UsageError
 
 @dataclass(frozen=True)
 class Side:
-    """One size of an input: what the network was exported with, and what it may be."""
+    """One size of an input: what the network was exported with, 0 where its file does not say, and
+    what it may be.
+    """
 
     value: int
     least: int
@@ -40,8 +42,10 @@ class Images:
 
     @property
     def size(self) -> str:
-        """The size that it was exported with, as WIDTHxHEIGHT."""
-        return f"{self.width.value}x{self.height.value}"
+        """The size that it was exported with, as WIDTHxHEIGHT; empty where that is not known."""
+        sides = self.width, self.height
+        is_known = all(side.value or side.most is not None for side in sides)
+        return "x".join(str(side.value) for side in sides) if is_known else ""
 
     def check(self, size: tuple[int, int], batch: int) -> None:
         """Raise UsageError for a size (width, height) or a batch that it does not take."""

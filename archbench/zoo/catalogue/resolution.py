@@ -212,7 +212,8 @@ def _check_whole(base: Entry, asked: tuple[int, int] | None, classes: int | None
     classes that it has no argument for.
     """
     if asked is None and not base.input:
-        raise UsageError(f"{base.name} has no default input size: give one, such as --size 320")
+        why = base.why_no_input or "has no default input size: give one, such as --size 320"
+        raise UsageError(f"{base.name} {why}")
     if classes is not None and "classes" not in base.told:
         raise UsageError(f"{base.name} takes no classes: it has no argument classes or num_classes")
     if classes == 0:

@@ -10,6 +10,9 @@ import fnmatch
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
@@ -22,6 +25,7 @@ from archbench.zoo.sources.library import LIBRARIES, NEEDS, Library, version_of
 KEPT = "networks"
 LIST_S = 300.0
 """The longest that a library may take to be imported and asked for its list."""
+_may_ask: ContextVar[bool] = ContextVar("may_ask", default=True)
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,8 @@ class Listing:
     networks: dict[str, dict[str, str]]
     variants: dict[str, dict[str, str]]
     problem: str = ""
+    is_known: bool = True
+    """Whether the library has been asked, now or before."""
 
     def matching(self, pattern: str) -> dict[str, dict[str, str]]:
         """The networks whose names match a pattern with wildcards; all for none."""
@@ -60,6 +66,30 @@ def look() -> dict[str, dict[str, Any]]:
     return found
 
 
+@contextmanager
+def unasked() -> Iterator[None]:
+    """Import no library for a while: names of one that has not said before what it offers are taken
+    as written.
+    """
+    token = _may_ask.set(False)
+    try:
+        yield
+    finally:
+        _may_ask.reset(token)
+
+
+def offer_of(library: Library) -> Listing:
+    """Give what a library offers, as far as that may be found now."""
+    if _may_ask.get() or library.version is None:
+        return listing_of(library)
+    return _kept(library) or Listing({}, {}, is_known=False)
+
+
+def is_taken_as_written(origin: str) -> bool:
+    """Whether names of an origin are those of a library that has not said what it offers."""
+    return origin in LIBRARIES and not offer_of(LIBRARIES[origin]).is_known
+
+
 @lru_cache(maxsize=8)
 def listing_of(library: Library, *, keep: bool = True) -> Listing:
     """Find what a library offers, as it said before where it, what it needs and archbench are as
@@ -68,15 +98,29 @@ def listing_of(library: Library, *, keep: bool = True) -> Listing:
     What it says now is kept, unless it is told not to.
     """
     if library.version is None:
-        return Listing(**_nothing(f"{library.name} is not installed: {library.install}"))
-    key = {"library": library.name, "archbench": __version__} | {
-        need: version_of(need) for need in NEEDS
-    }
-    found = cache.read(KEPT, key)
-    if found is None:
-        found = _asked(library)
-        if keep and not found.get("problem"):
-            cache.write(KEPT, key, found)
+        return _listing(_nothing(f"{library.name} is not installed: {library.install}"))
+    kept = _kept(library)
+    if kept:
+        return kept
+    found = _asked(library)
+    if keep and not found.get("problem"):
+        cache.write(KEPT, _key(library), found)
+    return _listing(found)
+
+
+def _kept(library: Library) -> Listing | None:
+    """What a library said before."""
+    found = cache.read(KEPT, _key(library))
+    return None if found is None else _listing(found)
+
+
+def _key(library: Library) -> dict[str, str | None]:
+    """All that a list follows from."""
+    versions = {need: version_of(need) for need in NEEDS}
+    return {"library": library.name, "archbench": __version__, **versions}
+
+
+def _listing(found: dict[str, Any]) -> Listing:
     return Listing(found["networks"], found["variants"], found.get("problem", ""))
 
 

@@ -68,6 +68,7 @@ def test_a_graph_that_is_bound_to_its_batch_is_counted_as_given(tmp_path: Path) 
         (("n", 3, "h", "w"), {"size": "8by8"}, "invalid size '8by8'"),
         (("n", 3, "h", "w"), {"size": 8, "batch": 0}, "a batch of 0"),
         ((1, 5, 8, 8), {}, "does not fit its input: Conv 'c'"),
+        (("n", 3, "s", "s"), {"size": (8, 6)}, "one axis for several sides, which makes it 6x6"),
     ],
 )
 def test_what_does_not_fit_is_one_line(
