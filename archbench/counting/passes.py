@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Any
@@ -90,10 +90,22 @@ def _run(module: nn.Module, state: Lent, inputs: Inputs, spelling: Spelling) -> 
         state.follow()
         mode = Trace(state, tensors)
         with uncompiled(), spelling(), mode.watching() as result:
-            module(*args, **kwargs)
+            _check_computed(type(module).__name__, module(*args, **kwargs))
         return result
     finally:
         state.restore()
+
+
+def _check_computed(name: str, outputs: Any) -> None:
+    """Raise UsageError for outputs that are computed when they are read, which nobody does here."""
+    parts = outputs.values() if isinstance(outputs, Mapping) else outputs
+    held = list(parts) if isinstance(outputs, Mapping | list | tuple) else []
+    for each in (outputs, *held):
+        if isinstance(each, Iterator | AsyncIterator | Awaitable):
+            raise UsageError(
+                f"the forward pass of {name} gives a {type(each).__name__}, which computes when it "
+                "is read: give tensors, or lists and dicts of them"
+            )
 
 
 def _count(run: Callable[[Inputs], Pass], inputs: Inputs, is_batch: bool) -> Counted:

@@ -16,7 +16,7 @@ from archbench.api import check_spec
 from archbench.measure.job.counting import FILE
 from archbench.measure.job.findings import Report
 from archbench.measure.job.phases import count
-from archbench.measure.job.worker import die_with_parent, last_word
+from archbench.measure.job.worker import die_with_parent, last_word, leave
 from archbench.spec import Spec
 
 
@@ -38,4 +38,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    leave(main(Path(sys.argv[1])))

@@ -27,7 +27,7 @@ from archbench.measure.job.agreeing import LEAST_MATCHED, MOST_ERROR
 from archbench.measure.job.exporting import FOUND
 from archbench.measure.job.findings import Report
 from archbench.measure.job.reference import random_images
-from archbench.measure.job.worker import die_with_parent, last_word
+from archbench.measure.job.worker import die_with_parent, last_word, leave
 from archbench.measure.job.workload import with_weights
 from archbench.measure.machine.device import set_threads
 from archbench.settings import Settings
@@ -159,4 +159,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    leave(main(Path(sys.argv[1])))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ class Report:
         self.allowance = allowance or Allowance()
         """What the job may still take."""
         self.result = Result()
+        self._process = os.getpid()
         self._progress = (folder / "progress.jsonl").open("a", buffering=1, encoding="utf-8")
 
     @contextmanager
@@ -38,6 +40,7 @@ class Report:
 
     def tell(self, **news: Any) -> None:
         """Say something to whoever watches, and what is left of the allowance."""
+        self._end_forks()
         self._progress.write(json.dumps(news | self.allowance.news()) + "\n")
 
     def measured(self, metrics: dict[str, Metric]) -> None:
@@ -58,4 +61,10 @@ class Report:
 
     def write(self) -> None:
         """Write down what was found so far."""
+        self._end_forks()
         self.result.write(self.folder)
+
+    def _end_forks(self) -> None:
+        """End a process that a network has forked, where it would go on as if it were the job's."""
+        if os.getpid() != self._process:
+            os._exit(0)

@@ -30,7 +30,7 @@ from archbench.measure.job import counting, reference
 from archbench.measure.job.findings import Report
 from archbench.measure.job.phases import count
 from archbench.measure.job.preparing import COUNTED, MODEL, Key, Places
-from archbench.measure.job.worker import die_with_parent, last_word
+from archbench.measure.job.worker import die_with_parent, last_word, leave
 from archbench.measure.job.workload import draw_inputs, with_weights
 from archbench.measure.machine.device import set_threads
 from archbench.records.conditions import Conditions
@@ -205,4 +205,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    leave(main(Path(sys.argv[1])))

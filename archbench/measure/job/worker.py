@@ -13,8 +13,9 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import NoReturn
 
 from archbench.api import blamed_on_plugin
 from archbench.engines.engine import UnsupportedError
@@ -60,6 +61,16 @@ def die_with_parent(parent: int) -> None:
         sys.exit("the supervisor is gone")
 
 
+def leave(code: int) -> NoReturn:
+    """End this process at once: what a network has left running, a thread or a handler of exits,
+    does not hold it.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(Exception):
+            stream.flush()
+    os._exit(code)
+
+
 @contextmanager
 def last_word(
     report: Report, spec: Spec, interrupted: Callable[[], bool] = lambda: False
@@ -99,7 +110,7 @@ def conclude(report: Report, error: BaseException, spec: Spec) -> None:
     if whole:
         report.tell(phase=report.result.phase, traceback=whole)
     message = first_line(error)[:500] or type(error).__name__
-    if isinstance(error, UsageError):
+    if isinstance(error, UsageError) and not _lacks_memory(error):
         report.refuse(str(error))
     elif isinstance(error, KeyboardInterrupt):
         report.end(Status.INTERRUPTED, Reason.INTERRUPTED, "ended on request before it was done")
@@ -111,7 +122,7 @@ def conclude(report: Report, error: BaseException, spec: Spec) -> None:
         report.end(Status.SKIPPED, Reason.GPU_BUSY, str(error))
     elif isinstance(error, OSError) and error.errno in FULL:
         report.end(Status.ERROR, Reason.TEMPORARY_FULL, cannot_write(error.strerror or message))
-    elif is_out_of_memory(error):
+    elif _lacks_memory(error):
         report.end(Status.OOM, Reason.OUT_OF_MEMORY, message)
     else:
         place = blamed_on_plugin(error, spec)
@@ -121,5 +132,12 @@ def conclude(report: Report, error: BaseException, spec: Spec) -> None:
             report.end(Status.ERROR, Reason(type(error).__name__), place or message)
 
 
+def _lacks_memory(error: BaseException) -> bool:
+    """Whether memory was not enough, for a network of a user's own too, whose errors are told in a
+    line.
+    """
+    return any(is_out_of_memory(each) for each in (error, error.__cause__) if each)
+
+
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    leave(main(Path(sys.argv[1])))

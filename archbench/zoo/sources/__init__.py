@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from archbench.spec import FILE, MODULE, ONNX, PROGRAM, OptionValue, UsageError, origin_of
+from archbench.tracebacks import first_line
 
 if TYPE_CHECKING:
     from archbench.zoo.catalogue.entry import Entry
@@ -60,7 +61,15 @@ def read_entry(name: str) -> Entry:
     """Find what a backbone's name from elsewhere stands for; raises UsageError where it is
     nothing.
     """
-    entry: Entry = import_module(_source(name).reading).read_entry(name)
+    reading = import_module(_source(name).reading)
+    try:
+        entry: Entry = reading.read_entry(name)
+    except UsageError:
+        raise
+    except (OSError, RuntimeError, ValueError) as error:
+        # No path can have a null byte or a name of any length, and links may lead in circles.
+        why = error.strerror if isinstance(error, OSError) else first_line(error)
+        raise UsageError(f"{name!r} cannot be read: {why}") from None
     return entry
 
 

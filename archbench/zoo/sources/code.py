@@ -7,6 +7,7 @@ from __future__ import annotations
 import ast
 import hashlib
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -92,7 +93,8 @@ def module_file(module: Any) -> str:
 
 def read_source(file: Path) -> Source:
     """Read a module's text; raises UsageError where it cannot be read or is no Python."""
-    text = read_text(file, "file")
+    # Editors may begin a file with a mark of its encoding.
+    text = read_text(file, "file").removeprefix("\ufeff")
     try:
         return _parsed(text)
     except (SyntaxError, ValueError) as error:
@@ -178,7 +180,10 @@ def _absolute(level: int, wanted: str, module: str, *, is_package: bool) -> str:
 
 @lru_cache(maxsize=1024)
 def _parsed(text: str) -> Source:
-    tree = ast.parse(text)
+    with warnings.catch_warnings():
+        # Python warns of texts as it reads them, and does so again where the file is run.
+        warnings.simplefilter("ignore")
+        tree = ast.parse(text)
     parts: list[str] = []
     _write(tree, parts)
     found = tuple(dict.fromkeys(_imports(tree)))

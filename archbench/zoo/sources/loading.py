@@ -9,10 +9,12 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import inspect
+import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import lru_cache
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -30,11 +32,7 @@ MOST_TEXT = 200
 
 def make(entry: Entry, arguments: dict[str, Any]) -> Any:
     """Call the class or function of an entry; a module that is there already is given as it is."""
-    found: Any = load(code_of(entry))
-    for part in entry.builder.split("."):
-        if not hasattr(found, part):
-            raise UsageError(f"{entry.plugin} has no {part}")
-        found = getattr(found, part)
+    found = _found(entry)
     if isinstance(found, nn.Module) and not arguments:
         return found
     if not callable(found):
@@ -44,6 +42,7 @@ def make(entry: Entry, arguments: dict[str, Any]) -> Any:
 
 
 def _found(entry: Entry) -> Any:
+    """What an entry names in its module."""
     found: Any = load(code_of(entry))
     for part in entry.builder.split("."):
         if not hasattr(found, part):
@@ -84,9 +83,11 @@ def facts(entry: Entry) -> dict[str, Any]:
 def importable(entry: Entry) -> Iterator[None]:
     """Let modules beside a file be imported for a while, after all that is installed.
 
-    Modules of the same names from elsewhere are out of sight meanwhile.
+    Modules of the same names from elsewhere are out of sight meanwhile. The working folder is
+    afterwards as it was: names of files are read from it.
     """
     code = code_of(entry)
+    here = Path.cwd()
     folders = [folder for folder in code.place.folders if folder not in sys.path]
     hidden = _foreign(code)
     for name in hidden:
@@ -97,6 +98,7 @@ def importable(entry: Entry) -> Iterator[None]:
     try:
         yield
     finally:
+        os.chdir(here)
         sys.dont_write_bytecode = written
         for folder in folders:
             if folder in sys.path:

@@ -82,6 +82,21 @@ def test_what_goes_wrong_there_is_one_line_here(does: str, message: str) -> None
         counting.count(spec(does=does))
 
 
+LEFT_RUNNING = """
+assert os.environ["HF_HUB_OFFLINE"] == "1"
+import atexit, threading
+os.fork()
+threading.Thread(target=time.sleep, args=(3600,)).start()
+atexit.register(time.sleep, 3600)
+"""
+
+
+def test_what_it_leaves_running_does_not_hold_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process, a thread and a handler of exits; and no hub is asked there."""
+    monkeypatch.setattr(counting, "DEADLINE_S", 120.0)
+    assert counting.count(spec(does=LEFT_RUNNING)).report.macs == 16 * 16 * 24
+
+
 def test_it_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(counting, "DEADLINE_S", 0.1)
     with pytest.raises(UsageError, match=r"was not counted within 0\.1 s"):

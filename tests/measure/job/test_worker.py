@@ -10,9 +10,11 @@ import pytest
 import torch
 
 from archbench import build
+from archbench.measure.job.findings import Report
+from archbench.measure.job.result import Outcome
 from archbench.measure.job.supervisor import run_job
 from archbench.measure.job.weights import calibrate, initialise
-from archbench.measure.job.worker import is_out_of_memory
+from archbench.measure.job.worker import conclude, is_out_of_memory
 from archbench.measure.machine import host
 from archbench.measure.machine.device import DEVICE_MEMORY
 from archbench.measure.machine.devices import open_device
@@ -154,6 +156,18 @@ def test_what_does_not_fit_into_memory_is_oom_and_not_a_smaller_batch(tmp_path):
     assert (record.status, record.reason.phase) == ("oom", "build")
     assert record.counted["params"] == 11_689_512
     assert record.spec.batch == 4_000_000_000
+
+
+def test_memory_that_a_network_of_one_s_own_lacks_is_oom_too(tmp_path):
+    """Its errors are told in a line, which says where in its file they were raised."""
+    report = Report(tmp_path)
+    error = UsageError("nets.py:Net cannot be built: MemoryError (nets.py, line 3)")
+    error.__cause__ = MemoryError()
+    conclude(report, error, resolve("resnet18").spec)
+    assert (report.result.status, report.result.reason.message) == ("oom", str(error))
+    error.__cause__ = KeyError("x")
+    conclude(report, error, resolve("resnet18").spec)
+    assert report.result.outcome == Outcome.REFUSED
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,25 @@ def test_a_name_is_read_in_the_folder_that_is_the_working_one_now(
     assert archbench.cost("nets.py:Tiny", size=64) == first
 
 
+def test_a_file_may_go_to_its_own_folder_and_read_there(write: Write) -> None:
+    """Names of files are read from the working folder, which stays what it was."""
+    write("own/width.txt", "8")
+    write(
+        "own/nets.py",
+        """
+        import os
+        from pathlib import Path
+        from torch import nn
+        os.chdir(Path(__file__).parent)
+        def net():
+            return nn.Conv2d(3, int(Path("width.txt").read_text()), 1)
+        """,
+    )
+    here = Path.cwd()
+    assert archbench.cost("own/nets.py:net", size=16).macs == 16 * 16 * 24
+    assert Path.cwd() == here
+
+
 @pytest.mark.parametrize(
     ("body", "counted_on"),
     [
@@ -155,6 +174,19 @@ def test_a_backbone_of_the_contract_is_tapped_and_cut(write: Write, arguments: s
     assert archbench.cost("nets.py:tiny", "faster-rcnn-c4").macs > 0
 
 
+LATE = """
+class Late(nn.Conv2d):
+    def __init__(self):
+        super().__init__(3, 8, 1)
+    def forward(self, x):
+        yield super().forward(x)
+class Never(Late):
+    async def forward(self, x):
+        return x
+"""
+
+
+@pytest.mark.filterwarnings("ignore:coroutine")
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -164,12 +196,17 @@ def test_a_backbone_of_the_contract_is_tapped_and_cut(write: Write, arguments: s
         ("return 3", "returns an object of type int"),
         ("import nothing", r"No module named 'nothing' \(.*nets\.py, line 3\)"),
         ("return nn.Conv2d(4, 8, 3)", "to have 4 channels, but got 3"),
+        (
+            "return Late()",
+            "the forward pass of Late gives a generator, which computes when it is read",
+        ),
+        ("return Never()", "the forward pass of Never gives a coroutine"),
     ],
 )
 def test_what_a_user_s_code_raises_is_one_line_with_its_place(
     write: Write, text: str, message: str
 ) -> None:
-    write("nets.py", f"from torch import nn\ndef net():\n    {text}\n")
+    write("nets.py", f"from torch import nn\ndef net():\n    {text}\n{LATE}")
     with pytest.raises(UsageError, match=message):
         archbench.cost("nets.py:net", size=16)
 

@@ -93,6 +93,21 @@ def test_a_module_that_shadows_an_installed_one_is_refused_by_name(write: Write)
         digest()
 
 
+def test_a_mark_of_its_encoding_is_no_part_of_a_text(write: Write) -> None:
+    write("nets.py", "x = 1\n")
+    before = digest()
+    write("nets.py", "\ufeffx = 1\n")
+    assert digest() == before
+
+
+def test_what_python_warns_of_is_not_told_of_what_is_only_read(
+    write: Write, recwarn: pytest.WarningsRecorder
+) -> None:
+    write("nets.py", "x = '\\d'\n")
+    digest()
+    assert [*recwarn] == []
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

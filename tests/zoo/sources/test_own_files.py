@@ -60,6 +60,13 @@ def test_a_changed_file_is_another_network_and_an_old_hash_is_refused(
         ("gone.py:Tiny", {}, "No such file"),
         ("gone.nets:Tiny", {}, "no module gone.nets"),
         ("folder/:Tiny", {}, "not a Python file"),
+        ("circle.py:Tiny", {}, "cannot be read: .*ymlink"),
+        ("n\0ts.py:Tiny", {}, "cannot be read: embedded null"),
+        ("n\0ts.onnx", {}, "cannot be read: embedded null"),
+        ("n\0ts.pt2", {}, "cannot be read: embedded null"),
+        (f"{'n' * 5000}:Tiny", {}, "cannot be read: .*name too long"),
+        (r"C:\nets.py:Tiny", {}, "No such file"),
+        ("nets.py:Tiny:more", {}, "neither a file nor a module"),
     ],
 )
 def test_what_cannot_be_is_refused_in_a_line(
@@ -67,6 +74,7 @@ def test_what_cannot_be_is_refused_in_a_line(
 ) -> None:
     more = "\ndef needs(depth): ...\nN = 3\nasync def waits(): ...\n"
     write("nets.py", tiny.read_text() + more)
+    Path("circle.py").symlink_to("circle.py")
     with pytest.raises(UsageError, match=message.replace("?", r"\?")):
         resolve(name, **({"size": 64} | given))  # type: ignore[arg-type]
 

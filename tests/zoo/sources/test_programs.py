@@ -211,6 +211,28 @@ def test_arithmetic_is_told_from_python(text: str, expected: bool) -> None:
     assert is_arithmetic(text) is expected
 
 
+def test_an_archive_that_unpacks_to_far_more_is_refused() -> None:
+    with zipfile.ZipFile("bomb.pt2", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/models/model.json", "{}")
+        archive.writestr("m/data/weights/weight_0", bytes(2**27))
+    with pytest.raises(UsageError, match=r"its [\d,]+ bytes unpack to 134,217,730"):
+        catalogue.resolve("bomb.pt2")
+    with zipfile.ZipFile("bomb.pt2", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("m/models/model.json", '{"graph_module": [' + "[" * 10**6)
+    with pytest.raises(UsageError, match=r"its graph cannot be read \(RecursionError"):
+        catalogue.resolve("bomb.pt2")
+
+
+@pytest.mark.parametrize("side", ["many", 3.5, None, {}])
+def test_a_side_that_is_no_number_is_refused(side: Any) -> None:
+    def change(graph: Graph) -> None:
+        values = graph["graph_module"]["graph"]["tensor_values"]
+        values["input"]["sizes"][0] = {"as_int": side}
+
+    with pytest.raises(UsageError, match="has no signature that can be read"):
+        catalogue.resolve(changed(change))
+
+
 def test_a_file_that_is_no_program_is_said_in_a_line(tmp_path: Path) -> None:
     Path("empty.pt2").touch()
     Path("text.pt2").write_text("no program", encoding="utf-8")

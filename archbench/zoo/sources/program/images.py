@@ -37,10 +37,20 @@ def images_of(graph: Mapping[str, Any]) -> Images:
 
 def _side(size: Mapping[str, Any], ranges: Mapping[str, Any]) -> Side:
     if "as_int" in size:
-        return Side(size["as_int"], size["as_int"], size["as_int"])
+        fixed = _whole(size["as_int"])
+        return Side(fixed, fixed, fixed)
     expression = size["as_expr"]
-    hint = (expression.get("hint") or {}).get("as_int", 1)
+    hint = _whole((expression.get("hint") or {}).get("as_int", 1))
     symbol = re.fullmatch(r"(?:Symbol\('(\w+)'.*\)|(\w+))", expression["expr_str"])
     name = (symbol[1] or symbol[2]) if symbol else ""
     bounds = ranges.get(name, {})
-    return Side(hint, max(1, bounds.get("min_val") or 1), bounds.get("max_val"))
+    most = bounds.get("max_val")
+    least = max(1, _whole(bounds.get("min_val") or 1))
+    return Side(hint, least, None if most is None else _whole(most))
+
+
+def _whole(value: Any) -> int:
+    """A whole number; raises TypeError for anything else."""
+    if type(value) is not int:
+        raise TypeError(f"{value!r} is no whole number")
+    return value
