@@ -166,9 +166,11 @@ def _check_code(networks: Sequence[Guarded], *, is_allowed: bool) -> None:
     if is_allowed:
         catalogue.allow_code()
         return
-    own = [network.name for network in networks if network.spec.origin == FILE]
+    own = {network.spec.backbone: None for network in networks if network.spec.origin == FILE}
     if own:
-        raise UsageError(f"the code of {own[0]} would run: give --allow-code if you trust it")
+        raise UsageError(
+            f"the code of {', '.join(own)} would run: give --allow-code if you trust it"
+        )
 
 
 def _count(spec: Spec) -> Mapping[str, Any]:

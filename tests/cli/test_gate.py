@@ -7,6 +7,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,15 @@ def found(capsys: Capture) -> dict[str, str]:
 
 
 def test_one_s_own_code_runs_where_that_is_allowed(capsys: Capture) -> None:
-    Path("net.py").write_text(NETWORK.format(width=8), encoding="utf-8")
-    assert run(["gate", limits(OWN)]) == 2
-    assert "give --allow-code if you trust it" in capsys.readouterr().err
+    both = f"{OWN}[[network]]\n{OWN.replace('mine', 'other').replace('Net', 'other')}"
+    Path("net.py").write_text(f"{NETWORK.format(width=8)}\nother = Net\n", encoding="utf-8")
+    assert run(["gate", limits(both)]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(
+        r"error: the code of net\.py:Net@\w{6}, net\.py:other@\w{6} would run: give --allow-code "
+        "if you trust it",
+        line,
+    )
 
 
 @pytest.mark.slow
