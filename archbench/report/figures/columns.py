@@ -16,6 +16,8 @@ from archbench.spec import UsageError
 
 ACCURACY = "accuracy"
 """The column of the published accuracies of one data set."""
+HEADINGS = {ACCURACY: f"published {metric_of(DATASET)}", "total_ms": "total time"}
+"""Headings of columns whose own say too little on an axis."""
 
 
 def number(name: str) -> str:
@@ -35,8 +37,8 @@ def quoted(name: str) -> str:
 
 def heading(name: str) -> str:
     """How a column is called; the papers' accuracies and speeds by their own names."""
-    if name == ACCURACY:
-        return f"published {metric_of(DATASET)}"
+    if name in HEADINGS:
+        return HEADINGS[name]
     plain = name.removeprefix("published_")
     heading = QUANTITIES[plain].title if plain in QUANTITIES else plain.replace("_", " ")
     if name == plain:
@@ -58,6 +60,13 @@ def is_accuracy(name: str) -> bool:
     """Whether a column is a published accuracy, which is of a data set."""
     plain = name.removeprefix("published_")
     return any(each.unit == "%" and each.column == plain for each in metrics().values())
+
+
+def is_quoted_speed(name: str) -> bool:
+    """Whether a column is a time or a rate that a paper measured on its own device."""
+    plain = name.removeprefix("published_")
+    of_papers = (each for each in metrics().values() if each.column == plain)
+    return name != plain and any(not each.is_counted and each.unit != "%" for each in of_papers)
 
 
 def is_more_better(name: str) -> bool:

@@ -12,7 +12,6 @@ from synthetic import everything, layers, made_up, of_grid, of_suite
 
 from archbench.papers.grid import points
 from archbench.papers.suites import suite
-from archbench.quantities import QUANTITIES
 from archbench.reasons import Flag
 from archbench.records import Record
 from archbench.report.figures.contract import Mark, Missing, Plot, Plots, frontier
@@ -424,6 +423,19 @@ def test_accuracies_of_two_data_sets_stand_together_only_where_they_are_told_apa
     assert len(list(both.marks)) > len(list(one.marks))
 
 
+def test_a_frontier_of_speeds_is_of_one_paper_s_table() -> None:
+    """Each has a device of its own; what was counted may be compared."""
+    by_speed = plot("trade-off", Material(source="paper"))
+    at: dict[tuple[object, object], set[str]] = {}
+    for mark in by_speed.marks:
+        at.setdefault((mark.x, mark.y), set()).add(mark.colour)
+    lines = [[at[corner] for corner in guide.points] for guide in by_speed.panels[0].guides]
+    assert len(lines) > 1
+    assert all(set.intersection(*tables) for tables in lines)
+    counted = plot("trade-off", Material(source="paper", choice=Choice("macs", "ap")))
+    assert len(counted.panels[0].guides) == 1
+
+
 def test_flags_and_numbers_of_proposals_are_told_of_what_is_drawn() -> None:
     drawn = [of_point("faster-rcnn", "mobilenet", 300, count, count) for count in (10, 100, 300)]
     other = made_up(catalogue.resolve("vovnet39", "refinedet320", batch=8).spec, 5)
@@ -444,7 +456,7 @@ def test_time_is_the_whole_time_where_nothing_is_asked_for() -> None:
     forward = {"latency_ms": classifier.metrics["latency_ms"]}
     alone = replace(classifier, measured=forward)
     both = plot("trade-off", Material([detector, alone]))
-    assert both.panels[0].y.words == QUANTITIES["total_ms"].title
+    assert both.panels[0].y.label == "total time (ms)"
     assert [mark.y for mark in both.marks] == [7.0, 3.0]
     assert "The forward pass alone, where nothing was postprocessed: 1 of 2." in both.remarks
     asked = plot("trade-off", Material([detector, alone], choice=Choice(y="total_ms")))

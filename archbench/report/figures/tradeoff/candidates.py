@@ -14,7 +14,7 @@ from archbench.reasons import Flag
 from archbench.report.data.configurations import Configuration
 from archbench.report.data.names import short_names
 from archbench.report.data.rows import merged
-from archbench.report.figures.columns import ACCURACY, is_accuracy, scale_of
+from archbench.report.figures.columns import ACCURACY, is_accuracy, is_quoted_speed, scale_of
 from archbench.report.figures.material import Value, value_of
 from archbench.report.tables.deciding import whole_word
 from archbench.settings import DEFAULT
@@ -35,6 +35,7 @@ class Candidate:
     y: Value
     group: str
     setup: str = ""
+    """That of a paper is the table, whose speeds are of a device of its own."""
     call: str = ""
     dataset: str = ""
     """Of the accuracy, where one of the values is one."""
@@ -130,6 +131,7 @@ class _Row:
             x,
             y,
             group=source if group == "source" else dataset,
+            setup=source if any(map(is_quoted_speed, words)) else "",
             dataset=dataset if any(map(is_accuracy, words)) else "",
         )
 

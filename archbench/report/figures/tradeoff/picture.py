@@ -4,7 +4,7 @@ beats.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 from archbench.report.figures.columns import heading, is_more_better, scale_of
@@ -17,6 +17,7 @@ NAME = "trade-off"
 FEW = 24
 """Points up to which each is named; of more, those on the frontier."""
 FRONTIER = "frontier: no other network is better at both"
+FRONTIERS = "frontier of a table: no other network there is better at both"
 WIDE_RANGE = 50
 """How many times the least value the largest is where an axis becomes logarithmic by itself."""
 
@@ -25,11 +26,15 @@ def figure_of(material: Material, words: tuple[str, str], group: str, shown: Sho
     """Give the figure of what is shown: two columns by their words, coloured by a group."""
     groups = groups_of(candidate.group for candidate in shown.candidates)
     origin: Origin = "paper" if material.source == "paper" else "ours"
-    marks = _marks(shown.candidates, groups, origin)
-    best = _frontier(marks, words)
+    marks = [_mark(each, groups[each.group], origin) for each in shown.candidates]
+    tables = [each.setup if origin == "paper" else "" for each in shown.candidates]
+    frontiers = [
+        _frontier([mark for mark, of in zip(marks, tables, strict=True) if of == table], words)
+        for table in dict.fromkeys(tables)
+    ]
+    best = {mark for frontier in frontiers for mark in frontier}
     marks = [replace(mark, is_named=len(marks) <= FEW or mark in best) for mark in marks]
-    line = tuple(dict.fromkeys((float(mark.x), float(mark.y)) for mark in best))
-    guides = (Guide(FRONTIER, line),) if len(line) > 1 else ()
+    guides = _lines(frontiers, FRONTIER if len(frontiers) == 1 else FRONTIERS)
     x, y = (
         _axis(word, [float(getattr(mark, letter)) for mark in marks], letter, material.choice.log)
         for letter, word in zip("xy", words, strict=True)
@@ -47,23 +52,20 @@ def figure_of(material: Material, words: tuple[str, str], group: str, shown: Sho
     )
 
 
-def _marks(
-    candidates: Sequence[Candidate], groups: Mapping[str, str], origin: Origin
-) -> list[Mark]:
-    return [
-        Mark(
-            candidate.label,
-            candidate.x.value,
-            candidate.y.value,
-            x_interval=candidate.x.interval,
-            y_interval=candidate.y.interval,
-            colour=groups[candidate.group],
-            shape=groups[candidate.group],
-            origin=origin,
-        )
-        for candidate in candidates
-        if candidate.x.value is not None and candidate.y.value is not None
-    ]
+def _mark(candidate: Candidate, group: str, origin: Origin) -> Mark:
+    x, y = candidate.x, candidate.y
+    assert x.value is not None
+    assert y.value is not None
+    return Mark(
+        candidate.label,
+        x.value,
+        y.value,
+        x_interval=x.interval,
+        y_interval=y.interval,
+        colour=group,
+        shape=group,
+        origin=origin,
+    )
 
 
 def _frontier(marks: Sequence[Mark], words: Sequence[str]) -> list[Mark]:
@@ -77,6 +79,15 @@ def _frontier(marks: Sequence[Mark], words: Sequence[str]) -> list[Mark]:
         if not best or costs[mark][1] < costs[best[-1]][1] or costs[mark] == costs[best[-1]]:
             best.append(mark)
     return best
+
+
+def _lines(frontiers: Sequence[Sequence[Mark]], label: str) -> tuple[Guide, ...]:
+    """A line for each frontier that has two points."""
+    corners = (
+        tuple(dict.fromkeys((float(mark.x), float(mark.y)) for mark in frontier))
+        for frontier in frontiers
+    )
+    return tuple(Guide(label, line) for line in corners if len(line) > 1)
 
 
 def _name(material: Material) -> str:
