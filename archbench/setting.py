@@ -4,6 +4,7 @@ Torch-free.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import Enum
@@ -15,6 +16,10 @@ from archbench.spec import UsageError
 T = TypeVar("T")
 Check: TypeAlias = Callable[[str, Any], None]
 """Raises UsageError where a setting, by its name, cannot have a value."""
+DEVICES = re.compile(r"auto|cpu|cuda(:\d{1,4})?")
+MAX_SEED = 2**63
+MAX_S = 1_000_000_000
+"""Seconds that any part of a job may take, some thirty years: what is planned stays finite."""
 
 
 class Bearing(Enum):
@@ -95,3 +100,27 @@ def above_0(name: str, value: Any) -> None:
     """Raise UsageError for a number that is not above 0 and finite."""
     if value is not None and not 0 < value < inf:
         raise UsageError(f"invalid {name} {value} (a finite number above 0)")
+
+
+def a_device(_: str, value: Any) -> None:
+    """Raise UsageError for a device that is not named as torch names it."""
+    if not DEVICES.fullmatch(value):
+        raise UsageError(f"invalid device {value!r} (choose from auto, cpu, cuda, cuda:N)")
+
+
+def a_duration(name: str, value: Any) -> None:
+    """Raise UsageError for seconds in which nothing is done, or that never end."""
+    if value is not None and not 0 < value <= MAX_S:
+        raise UsageError(f"invalid {name} {value} (above 0, at most {MAX_S:,} seconds)")
+
+
+def a_fraction(name: str, value: Any) -> None:
+    """Raise UsageError for a number that is not between 0 and 1."""
+    if not 0 < value < 1:
+        raise UsageError(f"invalid {name} {value} (above 0, below 1: 0.03 for 3 %)")
+
+
+def a_seed(name: str, value: Any) -> None:
+    """Raise UsageError for a seed that not every random generator takes."""
+    if not 0 <= value < MAX_SEED:
+        raise UsageError(f"invalid {name} {value} (0 or more, below 2**63)")

@@ -4,7 +4,6 @@ and help, its words in titles and on the page, whether it keeps records apart. T
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
@@ -13,35 +12,21 @@ from typing import Any
 
 from archbench.engine_names import canonical, check_engine, mode_of, renewed
 from archbench.escaping import storable
-from archbench.setting import Bearing, Setting, above_0, one_of, setting
+from archbench.setting import (
+    Bearing,
+    Setting,
+    a_device,
+    a_duration,
+    a_fraction,
+    a_seed,
+    above_0,
+    one_of,
+    setting,
+)
 from archbench.spec import Spec, UsageError
 
-DEVICES = re.compile(r"auto|cpu|cuda(:\d{1,4})?")
 PRECISIONS = ("fp32", "tf32", "fp16", "bf16", "int8")
 MEMORY_FORMATS = ("contiguous", "channels_last")
-MAX_SEED = 2**63
-MAX_S = 1_000_000_000
-"""Seconds that any part of a job may take, some thirty years: what is planned stays finite."""
-
-
-def _a_device(_: str, value: Any) -> None:
-    if not DEVICES.fullmatch(value):
-        raise UsageError(f"invalid device {value!r} (choose from auto, cpu, cuda, cuda:N)")
-
-
-def _seconds(name: str, value: Any) -> None:
-    if value is not None and not 0 < value <= MAX_S:
-        raise UsageError(f"invalid {name} {value} (above 0, at most {MAX_S:,} seconds)")
-
-
-def _a_fraction(name: str, value: Any) -> None:
-    if not 0 < value < 1:
-        raise UsageError(f"invalid {name} {value} (above 0, below 1: 0.03 for 3 %)")
-
-
-def _a_seed(name: str, value: Any) -> None:
-    if not 0 <= value < MAX_SEED:
-        raise UsageError(f"invalid {name} {value} (0 or more, below 2**63)")
 
 
 @dataclass(frozen=True)
@@ -57,7 +42,7 @@ class Settings:
             bearing=Bearing.NOTHING,
             flag="--device",
             help="auto, cpu, cuda or cuda:N.",
-            check=_a_device,
+            check=a_device,
             page=None,
         ),
     )
@@ -117,7 +102,7 @@ class Settings:
             bearing=Bearing.JOB,
             flag="--seed",
             help="Seed for weights and inputs.",
-            check=_a_seed,
+            check=a_seed,
         ),
     )
     cudnn_benchmark: bool = setting(
@@ -138,7 +123,7 @@ class Settings:
             flag="--target",
             help="Stop timing once the 95 % confidence interval of the median is within this "
             "fraction of it, above and below.",
-            check=_a_fraction,
+            check=a_fraction,
             quick=0.02,
         ),
     )
@@ -154,7 +139,11 @@ class Settings:
     t_min_s: float = setting(
         3.0,
         Setting(
-            words="timed at least (s)", bearing=Bearing.JOB, flag=None, check=_seconds, quick=0.5
+            words="timed at least (s)",
+            bearing=Bearing.JOB,
+            flag=None,
+            check=a_duration,
+            quick=0.5,
         ),
     )
     budget_s: float = setting(
@@ -164,7 +153,7 @@ class Settings:
             bearing=Bearing.JOB,
             flag="--budget",
             help="Maximum seconds of timing.",
-            check=_seconds,
+            check=a_duration,
             quick=5.0,
         ),
     )
@@ -205,7 +194,6 @@ class Settings:
             help="Fold batch norms into the preceding convolutions.",
         ),
     )
-    """Whether batch normalisations are folded into the convolutions before them."""
     cuda_graph: bool = setting(
         False,
         Setting(
@@ -255,25 +243,23 @@ class Settings:
             help="Measure even if other processes use the card; flag the figures.",
         ),
     )
-    """Whether a card is measured, and flagged, although other processes use it."""
     energy_s: float = setting(
         10.0,
         Setting(
             words="power averaged over (s)",
             bearing=Bearing.JOB,
             flag=None,
-            check=_seconds,
+            check=a_duration,
             quick=5.0,
         ),
     )
-    """Seconds of load over which power is averaged."""
     total_s: float | None = setting(
         None,
         Setting(
             words="after the first call at most (s)",
             bearing=Bearing.NOTHING,
             flag=None,
-            check=_seconds,
+            check=a_duration,
             quick=30.0,
             page=None,
         ),
@@ -289,7 +275,6 @@ class Settings:
             page=None,
         ),
     )
-    """Whether the device's peaks are measured and the time is set beside what they bound."""
     deadline_s: float | None = setting(
         None,
         Setting(
@@ -297,7 +282,7 @@ class Settings:
             bearing=Bearing.NOTHING,
             flag="--deadline",
             help="End a job after this many seconds. Default: 3 x budget + 600.",
-            check=_seconds,
+            check=a_duration,
             page=None,
         ),
     )
@@ -384,17 +369,17 @@ QUICK = Settings(
 
 def same_job(settings: Settings, other: Settings) -> bool:
     """Whether a record with the one settings is a result of a job with the other."""
-    return all(
-        storable(getattr(settings, name)) == storable(getattr(other, name))
-        for name, declared in SETTINGS.items()
-        if declared.bearing is not Bearing.NOTHING
-    )
+    return _are_same(settings, other, (Bearing.FIGURE, Bearing.JOB))
 
 
 def same_figures(settings: Settings, other: Settings) -> bool:
     """Whether both define what is measured alike; how long it is measured may differ."""
+    return _are_same(settings, other, (Bearing.FIGURE,))
+
+
+def _are_same(settings: Settings, other: Settings, bearings: tuple[Bearing, ...]) -> bool:
     return all(
         storable(getattr(settings, name)) == storable(getattr(other, name))
         for name, declared in SETTINGS.items()
-        if declared.bearing is Bearing.FIGURE
+        if declared.bearing in bearings
     )

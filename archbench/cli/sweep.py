@@ -23,7 +23,8 @@ from archbench.engines import OF_GRAPHS, has_precision
 from archbench.engines import check as check_engine
 from archbench.reasons import Status
 from archbench.records import Record, Store
-from archbench.settings import DEFAULT, MAX_SEED, Settings
+from archbench.setting import MAX_SEED
+from archbench.settings import DEFAULT, Settings
 from archbench.spec import FILE, ONNX, PROGRAM, Spec, UsageError, origin_of
 from archbench.zoo import catalogue
 from archbench.zoo.sources.listing import unasked
