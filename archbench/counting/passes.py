@@ -36,7 +36,7 @@ OF_IMAGES = ("macs", "activations", "applied")
 
 
 @contextlib.contextmanager
-def whole() -> Any:
+def whole() -> Iterator[None]:
     """Have operators arrive whole, as under inference mode, while tensors stay ordinary ones: what
     a module keeps of a pass in a cache outside of itself can be used by autograd.
     """

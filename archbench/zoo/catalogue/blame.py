@@ -23,7 +23,7 @@ class TakenError(Exception):
 
 
 NEEDED = ("sys", "builtins", "archbench", "torch")
-"""Modules without which a process goes on no more."""
+"""Modules that a process cannot go on without."""
 
 
 @contextmanager

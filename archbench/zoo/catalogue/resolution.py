@@ -104,14 +104,8 @@ def resolve(
     _check_call(head, classes, batch, mode)
     if base.origin and not head:
         _check_whole(base, asked, classes)
-    classified = not (head or base.origin) and (base.classes if classes is None else classes) > 0
-    owner = head.on_family(base.stands_as) if head else base
-    pair = Pair.of((base, head), given, owner.rounded(asked or owner.size), classified=classified)
-    if "classifier" in given and not (classified or base.origin):
-        where = f"under {head.name}" if head else "with classes=0"
-        raise UsageError(f"option classifier: there is no classifier {where}")
-    base, head, left = pair.normal()
-    owner = head.on_family(base.stands_as) if head else base
+    base, head, left = _pair(base, head, given, asked, classes).normal()
+    owner = _owner(base, head)
     width, height = _input(owner, asked)
     _check_exported(base, head, (width, height), batch, mode)
     return network(
@@ -146,6 +140,30 @@ def _network(spec: Spec, folder: str) -> Network:
     )
     detector = head.on_family(base.stands_as) if head else None
     return Network(spec, base, detector, *pair.settled())
+
+
+def _pair(
+    base: Entry,
+    head: Entry | None,
+    given: Options,
+    asked: tuple[int, int] | None,
+    classes: int | None,
+) -> Pair:
+    """The backbone and the detector with the options given; raises UsageError for one that neither
+    takes.
+    """
+    classified = not (head or base.origin) and (base.classes if classes is None else classes) > 0
+    owner = _owner(base, head)
+    pair = Pair.of((base, head), given, owner.rounded(asked or owner.size), classified=classified)
+    if "classifier" in given and not (classified or base.origin):
+        where = f"under {head.name}" if head else "with classes=0"
+        raise UsageError(f"option classifier: there is no classifier {where}")
+    return pair
+
+
+def _owner(base: Entry, head: Entry | None) -> Entry:
+    """The entry whose input and classes are the network's: the detector's, if there is one."""
+    return head.on_family(base.stands_as) if head else base
 
 
 def _asked_size(detector: str | None, side: int | None, size: Size) -> tuple[int, int] | None:
