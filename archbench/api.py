@@ -93,8 +93,8 @@ def find_spec(backbone: str, detector: str | None = None, **call: Any) -> Spec:
 
 def build_spec(spec: Spec, *, device: str = "cpu") -> nn.Module:
     """Build the network of a spec."""
-    with Weightless() if device == "meta" else torch.device(device):
-        return assemble(catalogue.network(spec))
+    made = Weightless() if device == "meta" else torch.device(device)
+    return assemble(catalogue.network(spec), made)
 
 
 def build_shell(spec: Spec, *, device: str = "cpu") -> nn.Module:
@@ -113,8 +113,8 @@ def build_shell(spec: Spec, *, device: str = "cpu") -> nn.Module:
                 }
             )
         return network
-    with torch.device(device), WithoutWeights():
-        return assemble(catalogue.network(spec))
+    with torch.device(device):
+        return assemble(catalogue.network(spec), WithoutWeights())
 
 
 def cost(

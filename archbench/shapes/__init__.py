@@ -20,11 +20,9 @@ def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
     module's own.
     """
     for path, sub in module.named_modules():
-        for name, tensor in (
-            *sub.named_parameters(recurse=False),
-            *sub.named_buffers(recurse=False),
-        ):
-            yield f"{path}.{name}" if path else name, tensor
+        for name, tensor in (*sub._parameters.items(), *sub._buffers.items()):
+            if tensor is not None:
+                yield f"{path}.{name}" if path else name, tensor
 
 
 class _Shapes(TorchDispatchMode):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import warnings
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 from torch import nn
@@ -18,8 +19,9 @@ from archbench.zoo.contracts import Backbone, Classifier, Detector
 from archbench.zoo.sources.building import build_backbone, build_whole
 
 
-def assemble(network: Network) -> nn.Module:
-    """Build a network on torch's default device, with torch's initial weights, in evaluation mode.
+def assemble(network: Network, made: AbstractContextManager[Any]) -> nn.Module:
+    """Build a network in evaluation mode, where and with which weights `made` says: a
+    `torch.device` has torch's initial ones.
 
     Gives a `Detector`, a `Classifier` or, for no classes, a `Backbone`. Raises UsageError for a
     pair that does not fit, and for whatever the code of a plug-in raises.
@@ -29,12 +31,14 @@ def assemble(network: Network) -> nn.Module:
         # Torch warns of a layer without channels, which is refused below.
         warnings.filterwarnings("ignore", "Initializing zero-element tensors")
         try:
-            module = _module(network)
+            # A device is asked of every function, in Python: for no longer than layers are made.
+            with made:
+                module = _module(network).eval()
             if not network.spec.is_whole and any(
                 parameter.numel() == 0 for parameter in module.parameters()
             ):
                 raise UsageError("a layer would have no channels")
-            return module.eval()
+            return module
         except UsageError as error:
             raise UsageError(f"{cannot}: {error}") from None
         except (ValueError, TypeError, OverflowError, RuntimeError) as error:
