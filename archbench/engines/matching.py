@@ -9,12 +9,18 @@ against an engine. Neither lets a wrong box pass:
 - Where hundreds of scores are 1, the last digit says which suppress others, and which an image
   keeps. Those that tie with the last one kept do not count where the other side had them too, box,
   label and score, among all that it chose from.
+
+Some detectors keep whatever survives the suppression, and drawn weights score nearly all of an
+image's candidates above their threshold: hundreds of thousands. Of these the best are compared,
+down to one score on both sides.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple, TypeAlias
 
 import torch
@@ -30,6 +36,8 @@ ONE_PLACE = 0.05
 MOST_SCORE_DIFFERENCE = 0.01
 TIE = 1e-3
 """Between scores of which either may come first."""
+MOST_COMPARED = 10_000
+"""Candidates of an image, its best, whose detections are compared."""
 PAIRS = 1 << 22
 """Pairs of boxes compared at a time, which bounds the memory: some detectors give 100,000."""
 EXACT = 1e-6
@@ -64,34 +72,62 @@ def compare_detections(network: Any, given: Any, expected: Any) -> Same:
     """Count the detections that are the same where a network postprocesses an engine's outputs and
     eager's.
     """
+    floor = _floor(network, expected)
+    chooser = network if floor is None else _above(network, floor)
 
     def considered(score: float) -> tuple[Sequence[Detections], Sequence[Detections]]:
         return network.considered(given, score), network.considered(expected, score)
 
     knows = considered if hasattr(network, "considered") else None
-    return compare(network.postprocess(given), network.postprocess(expected), knows)
+    return compare(chooser.postprocess(given), chooser.postprocess(expected), knows, floor)
+
+
+def _floor(network: Any, expected: Any) -> float | None:
+    """The score down to which detections are compared, where all that survive are kept and too many
+    would be.
+    """
+    selection = getattr(network, "selection", None)
+    if selection is None or selection.per_image <= MOST_COMPARED:
+        return None
+    scores = network.scores(expected).flatten(1)
+    if scores.shape[1] <= MOST_COMPARED:
+        return None
+    floor = float(scores.topk(MOST_COMPARED).values[:, -1].max())
+    return floor if floor > selection.score else None
+
+
+def _above(network: Any, floor: float) -> Any:
+    """The same network, which chooses among what scores more than a floor: it gives the detections
+    that it had above it, since worse ones suppress none of them, but for soft suppression.
+    """
+    other = copy(network)
+    other.selection = replace(network.selection, score=floor)
+    return other
 
 
 def compare(
     found: Sequence[Detections],
     reference: Sequence[Detections],
     considered: Considered | None = None,
+    floor: float | None = None,
 ) -> Same:
     """Count the detections that are the same, one to one, of the larger of the two counts of each
     image.
 
-    Those that differ by a tie do not count: an image has as many in both, they score within 0.001
-    of the last, and each side had the other's among what it considered. Without `considered` none
-    is excused.
+    Those that differ by a tie do not count: an image has as many in both and they score within
+    0.001 of the last, or they score within 0.01 of the `floor` down to which there are any; and
+    each side had the other's among what it considered. Without `considered` none is excused.
     """
     images = [(_on_cpu(a), _on_cpu(b)) for a, b in zip(found, reference, strict=True)]
     matched = [match(own, other) for own, other in images]
     count = sum(len(pairs.found) for pairs in matched)
-    most = sum(max(len(own), len(other)) for own, other in images)
-    if considered is None:
-        return Same(count, most)
-    tied = [_tied(*each, pairs) for each, pairs in zip(images, matched, strict=True)]
-    return Same(count, most - _excused(tied, considered))
+    excused = [(0, 0)] * len(images)
+    if considered is not None:
+        tied = [_tied(*each, pairs, floor) for each, pairs in zip(images, matched, strict=True)]
+        excused = _excused(tied, considered)
+    sides = zip(images, excused, strict=True)
+    most = sum(max(len(own) - a, len(other) - b) for (own, other), (a, b) in sides)
+    return Same(count, most)
 
 
 def _on_cpu(given: Detections) -> Detections:
@@ -99,13 +135,16 @@ def _on_cpu(given: Detections) -> Detections:
     return Detections(given.boxes.cpu(), given.scores.cpu(), given.labels.cpu())
 
 
-def _tied(own: Detections, other: Detections, pairs: Matches) -> tuple[Detections, Detections]:
+def _tied(
+    own: Detections, other: Detections, pairs: Matches, floor: float | None
+) -> tuple[Detections, Detections]:
     """The detections of an image on either side that match none and tie with the last one."""
-    tied = torch.zeros(len(own), dtype=torch.bool), torch.zeros(len(other), dtype=torch.bool)
-    if len(own) == len(other) and len(own):
+    last = -math.inf if floor is None else floor + MOST_SCORE_DIFFERENCE
+    if floor is None and len(own) == len(other) and len(own):
         lasts = float(own.scores.min()), float(other.scores.min())
         if max(lasts) - min(lasts) <= TIE:
-            tied = own.scores <= max(lasts) + TIE, other.scores <= max(lasts) + TIE
+            last = max(lasts) + TIE
+    tied = own.scores <= last, other.scores <= last
     for each, places in zip(tied, pairs, strict=True):
         each[places] = False
     return _some(own, tied[0]), _some(other, tied[1])
@@ -115,17 +154,20 @@ def _some(given: Detections, places: Tensor) -> Detections:
     return Detections(given.boxes[places], given.scores[places], given.labels[places])
 
 
-def _excused(tied: Sequence[tuple[Detections, Detections]], considered: Considered) -> int:
-    """How many of the detections that tie the other side had too, among what it considered."""
+def _excused(
+    tied: Sequence[tuple[Detections, Detections]], considered: Considered
+) -> list[tuple[int, int]]:
+    """How many of an image's detections that tie, on either side, the other side had too, among
+    what it considered.
+    """
     scores = [float(side.scores.min()) for image in tied for side in image if len(side)]
     if not scores:
-        return 0
+        return [(0, 0)] * len(tied)
     sides = considered(min(scores) - 2 * MOST_SCORE_DIFFERENCE)
-    count = 0
-    for (own, other), among, reference in zip(tied, *sides, strict=True):
-        had = match(own, _on_cpu(reference)), match(other, _on_cpu(among))
-        count += min(len(pairs.found) for pairs in had)
-    return count
+    return [
+        (len(match(own, _on_cpu(reference)).found), len(match(other, _on_cpu(among)).found))
+        for (own, other), among, reference in zip(tied, *sides, strict=True)
+    ]
 
 
 def match(found: Detections, reference: Detections) -> Matches:

@@ -13,7 +13,7 @@ from torch import Tensor
 
 import archbench
 from archbench.engines import matching
-from archbench.engines.matching import compare, match
+from archbench.engines.matching import compare, compare_detections, match
 from archbench.zoo.contracts import Detections
 from archbench.zoo.ops.boxes import iou
 
@@ -128,6 +128,24 @@ def test_detectors_consider_whatever_they_choose(
     assert len(match(chosen, considered).found) == len(chosen) > 0
     assert len(considered) > len(best) > 0
     assert best.scores.min() > chosen.scores.median()
+
+
+def test_of_very_many_candidates_the_best_are_compared(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many as a limit allows and no others, and a wrong one of them is found."""
+    monkeypatch.setattr(matching, "MOST_COMPARED", 500)
+    network = archbench.build("darknet-reference", "yolov3-tiny", size=64)
+    with torch.inference_mode():
+        raw = network(torch.randn(1, 3, 64, 64))
+        noise = raw._replace(logits=raw.logits + 1e-4 * torch.randn(raw.logits.shape))
+        shifted = raw._replace(offsets=raw.offsets + 0.5)
+        fewer = raw._replace(objectness=raw.objectness.where(raw.objectness < 0, -9))
+        every = len(network.postprocess(raw)[0])
+        same = compare_detections(network, noise, raw)
+        assert 300 < same.count == same.most <= 500 < every
+        for wrong in (shifted, fewer):
+            share = compare_detections(network, wrong, raw).share
+            assert share is not None
+            assert share < 0.9
 
 
 def test_a_detection_matches_once() -> None:

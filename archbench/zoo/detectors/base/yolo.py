@@ -103,7 +103,8 @@ class YOLO(Detector):
             logits.softmax(dim=-1) if self.activation == "softmax" else logits.sigmoid()
         )
 
-    def postprocess(self, raw: Predictions) -> list[Detections]:
+    def decoded(self, raw: Predictions) -> tuple[Tensor, Tensor]:
+        """Boxes [B, N, 4] and the scores of their classes [B, N, classes], in fp32."""
         parts = zip(
             raw.offsets.float().split(self.counts, dim=1),
             self.priors.boxes.split(self.counts),
@@ -111,7 +112,13 @@ class YOLO(Detector):
             strict=True,
         )
         decoded = [decode(offsets, priors, cell) for offsets, priors, cell in parts]
-        return self.selection(torch.cat(decoded, dim=1), self.scores(raw), self.size)
+        return torch.cat(decoded, dim=1), self.scores(raw)
+
+    def postprocess(self, raw: Predictions) -> list[Detections]:
+        return self.selection(*self.decoded(raw), self.size)
+
+    def considered(self, raw: Predictions, score: float) -> list[Detections]:
+        return self.selection.every(score)(*self.decoded(raw), self.size)
 
     def synthesize(
         self, raw: Predictions, generator: torch.Generator
