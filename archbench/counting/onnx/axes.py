@@ -55,9 +55,11 @@ class Axes:
         roles = self._roles(one.name, sides)
         kept = TypeProto()
         kept.CopyFrom(one.type)
+        # The size that is asked for is that of the first image.
+        is_held = image_axes(sides) is not None and self.input_size is None
         for axis, dim in enumerate(kept.tensor_type.shape.dim):
             role = roles.get(axis, "")
-            self._hold(one.name, axis, sides[axis], role if image_axes(sides) else "")
+            self._hold(one.name, axis, sides[axis], role if is_held else "")
             dim.dim_value = self._side(one.name, axis, sides[axis], role)
         found = {role: kept.tensor_type.shape.dim[axis].dim_value for axis, role in roles.items()}
         if not self.input_size:

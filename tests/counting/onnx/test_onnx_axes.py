@@ -102,6 +102,12 @@ def test_a_size_that_nothing_takes_is_refused(tmp_path: Path) -> None:
         counted(tmp_path, made, size=16)
 
 
+def test_the_size_is_that_of_the_first_image(tmp_path: Path) -> None:
+    layers = [node("Conv", "x w", "c"), node("Add", "c z")]
+    made = graph(layers, {"x": (1, 3, 8, 8), "z": (1, 4, 6, 6)}, held=HELD[:1])
+    assert counted(tmp_path, made, size=8).macs == counted(tmp_path, made).macs == 36 * MACS
+
+
 def test_steps_before_the_batch_are_no_images(tmp_path: Path) -> None:
     """A recurrent layer reads [steps, batch, features]."""
     layers = [node("LSTM", "x w r", "y", hidden_size=5)]
