@@ -13,6 +13,7 @@ import os
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from types import ModuleType
@@ -42,8 +43,11 @@ def make(entry: Entry, arguments: dict[str, Any]) -> Any:
 
 
 def _found(entry: Entry) -> Any:
-    """What an entry names in its module."""
-    found: Any = load(code_of(entry))
+    """What an entry names in its module; the working folder is then the one that it went to."""
+    loaded = load(code_of(entry))
+    if loaded.folder:
+        os.chdir(loaded.folder)
+    found: Any = loaded.module
     for part in entry.builder.split("."):
         if not hasattr(found, part):
             raise UsageError(f"{entry.plugin} has no {part}")
@@ -106,9 +110,24 @@ def importable(entry: Entry) -> Iterator[None]:
         sys.modules.update(hidden)
 
 
+@dataclass(frozen=True)
+class Loaded:
+    """A module, and the folder that it made the working one; None where it left that alone."""
+
+    module: ModuleType
+    folder: Path | None
+
+
 @lru_cache(maxsize=16)
-def load(code: Code) -> ModuleType:
+def load(code: Code) -> Loaded:
     """Import a module, once a process for what it and the modules beside it say."""
+    before = Path.cwd()
+    module = _imported(code)
+    after = Path.cwd()
+    return Loaded(module, after if after != before else None)
+
+
+def _imported(code: Code) -> ModuleType:
     place = code.place
     if read_code(place) != code:
         raise UsageError(f"{place.file} has changed meanwhile")

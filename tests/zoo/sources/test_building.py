@@ -83,8 +83,9 @@ def test_a_file_may_go_to_its_own_folder_and_read_there(write: Write) -> None:
         """,
     )
     here = Path.cwd()
-    assert archbench.cost("own/nets.py:net", size=16).macs == 16 * 16 * 24
-    assert Path.cwd() == here
+    for _ in range(2):
+        assert archbench.cost("own/nets.py:net", size=16).macs == 16 * 16 * 24
+        assert Path.cwd() == here
 
 
 @pytest.mark.parametrize(
