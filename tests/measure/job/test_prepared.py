@@ -159,7 +159,7 @@ def test_a_crash_or_a_hang_in_an_engines_own_code_is_a_record(
     )
     folders = [str(tmp_path), *filter(None, [os.environ.get("PYTHONPATH")])]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(folders))
-    settings = replace(FAST, deadline_s=20 if reason == "deadline" else None)
+    settings = replace(FAST, deadline_s=30 if reason == "deadline" else None)
     record, phases = measured(Spec(str(path), None, 8, 8, classes=None), settings)
     assert (record.status, record.reason.code) == (status, reason)
     assert record.reason.phase == phases[-1] == "cold"
