@@ -6,10 +6,10 @@ between their stages, may give them in another order or, where two are nearly as
 other one. So its chosen boxes are matched as a set first, and what it says of them is compared
 where they match.
 
-What it says of a box changes with the place that is read. So rows are compared between boxes within
-0.005 pixels of one another, at which a mask differs by less than is tolerated. Where fewer than
-half of the matches are so near, all are compared, and where fewer than half of the boxes match at
-all, the network is another one: a wrong engine finds no shelter in a few boxes.
+What it says of a box changes with the place that is read, in proportion. So the differences between
+rows of boxes that are further apart than 0.005 pixels are divided by how many times as far apart
+they are: a mask differs by a few ten-thousandths over that distance. No row is left out, and where
+fewer than half of the boxes match, the network is another one.
 """
 
 from __future__ import annotations
@@ -21,15 +21,13 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from archbench.engines.matching import Matches, Same, is_within, match
+from archbench.engines.matching import Matches, Same, match
 from archbench.zoo.contracts import Detections
 
 READ_ALIKE = 0.005
-"""Pixels between edges of boxes that crop the same."""
+"""Pixels between edges of boxes within which as good as the same is read."""
 ENOUGH = 0.5
-"""The share of chosen boxes that must match, and of the matches that must crop the same for the
-others to be left out.
-"""
+"""The share of chosen boxes that must match."""
 CHOSEN = ("proposals", "boxes")
 """Fields of raw predictions that hold boxes [B, N, 4] the network has chosen itself: the fields
 after one hold a row for each of its boxes.
@@ -64,16 +62,25 @@ class Choice(NamedTuple):
             sum(max(len(self.real(image)), len(other.real(image))) for image in images),
         )
 
-    def compared(self, other: Choice, image: int) -> Matches:
-        """Those of the matches of which both say something comparable: the boxes that crop the
-        same, or all where few do.
+    def said(self, other: Choice) -> Iterator[tuple[Tensor, Tensor]]:
+        """Give what both say of the boxes that match, row by row: the others' and one's own, nearer
+        to theirs where the boxes are apart.
         """
-        matched = self.matches(other, image)
-        own, others = self.boxes[image, matched.found], other.boxes[image, matched.reference]
-        near = is_within(READ_ALIKE, own, others)
-        if int(near.sum()) < ENOUGH * len(near):
-            return matched
-        return Matches(*(places[near] for places in matched))
+        matched = [self.matches(other, image) for image in range(len(self.boxes))]
+
+        def rows(said: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
+            return (
+                torch.cat([said[image, each.found] for image, each in enumerate(matched)]),
+                torch.cat([others[image, each.reference] for image, each in enumerate(matched)]),
+            )
+
+        boxes, other_boxes = rows(self.boxes, other.boxes)
+        apart = (boxes - other_boxes).abs().amax(dim=1).double()
+        times = (apart / READ_ALIKE).clamp(min=1)
+        for own, others in map(rows, self.rows, other.rows):
+            own, others = own.double(), others.double()
+            shift = (own - others) / times.reshape(-1, *[1] * (own.ndim - 1))
+            yield torch.where(own == others, others, others + shift), others
 
     def _kept(self, image: int, places: Tensor) -> Detections:
         """An image's boxes at some places; their scores are a row like any other."""
@@ -129,12 +136,7 @@ def _comparable(outputs: Any, reference: Any) -> Iterator[tuple[Tensor, Tensor]]
         if same.count < ENOUGH * same.most:
             yield torch.tensor(math.inf), torch.tensor(0.0)
             continue
-        matched = [own.compared(other, image) for image in range(len(other.boxes))]
-        for one, another in zip([own.boxes, *own.rows], [other.boxes, *other.rows], strict=True):
-            yield (
-                torch.cat([one[image, each.found] for image, each in enumerate(matched)]),
-                torch.cat([another[image, each.reference] for image, each in enumerate(matched)]),
-            )
+        yield from own.said(other)
 
 
 def _parts(outputs: Any, reference: Any, where: str) -> Iterator[tuple[Any, Any]]:

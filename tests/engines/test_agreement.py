@@ -98,22 +98,19 @@ def test_masks_are_compared_between_the_same_boxes_of_one_label() -> None:
     assert chosen_share(predicted([0, 1, 2], LABELS + 1), predicted([0, 1, 2], LABELS)) == 0.5
 
 
-def test_rows_are_compared_where_the_same_box_was_read() -> None:
-    """A neighbour may overlap enough to match, and what is said of it is another thing."""
+def test_what_is_said_may_differ_by_how_far_boxes_are_apart() -> None:
+    """No further: an engine whose boxes are all a little off finds no shelter in that."""
     reference, found = regions([0, 1, 2]), regions([0, 1, 2])
-    found.proposals[0, 2] += 1
-    found.logits[0, 2] += 5
-    assert chosen_share(found, reference) == 1
+    found.proposals[0] += torch.tensor([[0.004], [0.01], [0.02]])
+    for row, times in enumerate((1, 2, 4)):
+        wrong = found._replace(logits=found.logits.clone())
+        wrong.logits[0, row] += 5
+        assert chosen_share(wrong, reference) == 1
+        assert dense_error(wrong, reference) == pytest.approx(5 / 11 / times, rel=1e-3)
+    found.logits[0, 2] = math.inf
+    assert dense_error(found, reference) == math.inf
+    reference.logits[0, 2] = math.inf
     assert dense_error(found, reference) == 0
-
-
-def test_rows_are_compared_everywhere_where_few_boxes_are_the_same_to_the_digit() -> None:
-    """An engine whose proposals are all a little off is no better for the one that is not."""
-    reference, found = regions([0, 1, 2]), regions([0, 1, 2])
-    found.proposals[0, :2] += 0.01
-    found.logits[0, :2] += 5
-    assert chosen_share(found, reference) == 1
-    assert dense_error(found, reference) == pytest.approx(5 / 11)
 
 
 def test_wrong_rows_of_the_same_boxes_are_seen() -> None:
