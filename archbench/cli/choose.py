@@ -182,7 +182,8 @@ def _nothing(choice: Choice | None, asked: Asked, count: int) -> str:
     if "accuracy" in asked.columns:
         told.append(f"accuracy: of {choice.accuracies.dataset}, in {PRECISION} alone")
     reasons = "; ".join(told)
+    remedy = "" if lacking else "; --accuracy FILE.csv gives accuracies of yours"
     return (
         f"none of {len(choice.measured)} networks measured on {choice.setup} has "
-        f"{' and '.join(asked.columns)}{f' ({reasons})' if reasons else ''}"
+        f"{' and '.join(asked.columns)}{f' ({reasons})' if reasons else ''}{remedy}"
     )

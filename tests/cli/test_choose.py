@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -17,13 +18,11 @@ from typing import Any
 import pytest
 
 from archbench.cli.main import run
+from archbench.records import Store
 
 RESULTS = Path(__file__).parents[2] / "results"
-HERE = [
-    word
-    for name in ("amd-epyc-2-threads", "amd-epyc-2-threads-pairs")
-    for word in ("--results", str(RESULTS / name))
-]
+HERE_NAMES = ("amd-epyc-2-threads", "amd-epyc-2-threads-pairs")
+HERE = [word for name in HERE_NAMES for word in ("--results", str(RESULTS / name))]
 Capture = pytest.CaptureFixture[str]
 Row = dict[str, Any]
 NETWORK = ("backbone", "detector", "input", "options", "classes")
@@ -157,6 +156,14 @@ def test_csv_has_every_candidate_with_its_ranges(capsys: Capture) -> None:
         low, value, high = (float(row[f"total_ms{end}"]) for end in ("_lo", "", "_hi"))
         assert low < value < high
         assert row["total_ms_flags"]
+
+
+def test_what_lacks_an_accuracy_may_be_given_one(capsys: Capture, tmp_path: Path) -> None:
+    (record,) = Store(RESULTS / HERE_NAMES[0]).read()[:1]
+    unpublished = replace(record, spec=replace(record.spec, width=128, height=128))
+    Store(tmp_path).append(unpublished)
+    assert run(["choose", "--results", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.endswith("; --accuracy FILE.csv gives accuracies of yours\n")
 
 
 def test_a_folder_without_records_is_one_line(capsys: Capture, tmp_path: Path) -> None:
