@@ -54,7 +54,7 @@ def find_cost(spec: Spec) -> CostReport:
 
     report = cost_spec(spec)
     # What was edited while this process loaded it may have been counted by half of either.
-    if key and key["code"] == _code():
+    if key and _written() == _written_at_first():
         cache.write(KIND, key, msgspec.to_builtins(report), most_bytes=MOST_BYTES)
     return report
 
@@ -118,24 +118,40 @@ def _torch_version() -> str | None:
 @once
 def code_at_first() -> str:
     """The code that this process runs, found once and before it counts."""
+    _written_at_first()
     return _code()
+
+
+@once
+def _written_at_first() -> list[tuple[str, int, int]]:
+    """When the files of that code had been written."""
+    return _written()
+
+
+def _written() -> list[tuple[str, int, int]]:
+    """Each file that a count can follow from, when it was written or changed in any way, and its
+    size: what tells of an edit without reading it.
+    """
+    items = _files(str(Path(__file__).parent))
+    found = ((item.path, item.stat()) for item in items)
+    return [(path, status.st_ctime_ns, status.st_size) for path, status in found]
 
 
 def _code() -> str:
     """A hash of all files of the package that a count can follow from, names and contents."""
     package = str(Path(__file__).parent)
     digest = hashlib.sha256()
-    for path in _files(package):
-        text = Path(path).read_bytes()
-        digest.update(f"{path.removeprefix(package)}\0{len(text)}\0".encode())
+    for item in _files(package):
+        text = Path(item.path).read_bytes()
+        digest.update(f"{item.path.removeprefix(package)}\0{len(text)}\0".encode())
         digest.update(text)
     return digest.hexdigest()
 
 
-def _files(folder: str) -> Iterator[str]:
+def _files(folder: str) -> Iterator[os.DirEntry[str]]:
     """All such files in a folder and those within it, in the order of their names."""
     for item in sorted(os.scandir(folder), key=lambda item: item.name):
         if item.is_dir():
             yield from _files(item.path)
         elif item.name.endswith(SOURCES):
-            yield item.path
+            yield item

@@ -125,9 +125,17 @@ def test_a_changed_new_or_renamed_source_is_other_code(
 
 
 def test_what_was_edited_while_it_was_loaded_is_not_kept(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
+    folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(known, "_code", lambda: "edited since")
+    package = tmp_path / "copy"
+    shutil.copytree(Path(known.__file__).parent, package)
+    monkeypatch.setattr(known, "__file__", str(package / "known.py"))
+    before = known._written()
+    source = package / "zoo/backbones/resnet.py"
+    status = source.stat()
+    source.write_bytes(source.read_bytes()[:-1] + b" ")
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    monkeypatch.setattr(known, "_written_at_first", lambda: before)
     known.find_cost(SMALL)
     assert not folder.exists()
 
