@@ -84,6 +84,13 @@ def count(
     return Counted(spec, report, check_spec(spec, report))
 
 
+def network_hash(spec: Spec) -> str:
+    """Give a hash of what a network is of, where its name does not tell: a graph and its weights,
+    or the code of plug-ins; empty where it does.
+    """
+    return graph_hash(Path(spec.backbone)) if spec.origin == ONNX else code_of(spec)
+
+
 def _count_graph(spec: Spec) -> Counted:
     """Count an ONNX graph, of which no code runs."""
     report = find_cost(spec)

@@ -18,7 +18,7 @@ from random import Random
 from typing import TypeAlias, TypeVar
 
 from archbench import __version__
-from archbench.known import code_of
+from archbench.measure.job.counting import network_hash
 from archbench.measure.job.supervisor import Job, Watch
 from archbench.measure.sweep.places import Place
 from archbench.reasons import Status
@@ -125,11 +125,11 @@ def _is_finished(record: Record) -> bool:
 
 
 def _is_of_todays_code(record: Record) -> bool:
-    """Whether a record's network is of the code that its plug-ins have now; the names of all others
-    tell of which they are.
+    """Whether a record's network is what its graph or plug-ins are now; other names tell of which
+    code they are.
     """
     known = record.environment.get("network_hash")
-    return known is None or known == code_of(record.spec)
+    return known is None or known == network_hash(record.spec)
 
 
 def _by_network(tasks: Iterable[Task]) -> dict[Spec, list[Task]]:

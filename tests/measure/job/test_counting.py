@@ -106,3 +106,11 @@ def test_it_has_a_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_interruption_ends_it() -> None:
     with pytest.raises(KeyboardInterrupt):
         counting.count(spec(does="time.sleep(60)"), interruptions=[2, 2])
+
+
+def test_a_graph_is_told_by_its_file_and_a_network_of_the_zoo_by_its_name(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(counting, "graph_hash", lambda path: f"of {path}")
+    assert counting.network_hash(Spec("a.onnx", None, 8, 8, classes=None)) == "of a.onnx"
+    assert counting.network_hash(Spec("resnet18", None, 224, 224, classes=1000)) == ""

@@ -177,7 +177,7 @@ def test_what_the_machine_broke_off_is_no_result(code: str) -> None:
 
 def test_what_was_measured_of_other_code_is_no_result(monkeypatch: pytest.MonkeyPatch) -> None:
     """A past bug: the networks of a plug-in keep their names when it is edited."""
-    monkeypatch.setattr(plans, "code_of", lambda spec: "new")
+    monkeypatch.setattr(plans, "network_hash", lambda spec: "new")
     made_of = [
         done(spec, environment=environment(HERE) | {"network_hash": code})
         for spec, code in zip(SPECS, ("new", "old"), strict=False)
