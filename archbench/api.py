@@ -70,11 +70,12 @@ def build(
     """Build a network by name with torch's initial weights, in evaluation mode: a Detector, a
     Classifier or a Backbone.
 
-    `size` is a side in pixels, (width, height) or their text; `classes` counts foreground classes
-    (0 without a detector: the trunk alone). Both default to what the network was published with.
-    Options are listed by `archbench list`, and given as keywords; in `options` whatever their
-    names, as a network of your own may have one called batch. On the device "meta" nothing is
-    allocated. Raises UsageError (a ValueError) for a name, option, size or pair that cannot be.
+    `size` is a side in pixels, a (width, height) pair, or a text such as "1344x800"; `classes` is
+    the number of foreground classes (0 without a detector: the backbone alone). Both default to the
+    published values. Give options (`archbench list options`) as keywords, or in `options` if their
+    names clash with an argument, such as batch. The device "meta" allocates nothing. Raises
+    UsageError (a ValueError) for an unknown name or option, and for a size or pair that does not
+    build.
     """
     spec = find_spec(
         backbone, detector, size=size, classes=classes, options={**(options or {}), **more}
@@ -128,10 +129,9 @@ def cost(
     options: Mapping[str, OptionValue] | None = None,
     **more: OptionValue,
 ) -> CostReport:
-    """Count what a network costs, by name, without allocating it; the arguments are those of
-    `build`.
+    """Count the cost of a network by name, without allocating it; takes the arguments of `build`.
 
-    All figures are of one image; `batch` enters `activation_peak_bytes` alone and, in mode "train",
+    All figures are per image; `batch` affects only `activation_peak_bytes` and, in mode "train",
     `train_memory_bytes`.
     """
     call = {"size": size, "classes": classes, "batch": batch, "mode": mode}
@@ -202,7 +202,7 @@ def _graph_spec(path: str, detector: str | None, call: Mapping[str, Any]) -> Spe
     given = {**call, "detector": detector, "train": call.get("mode") == "train"}
     idle = [name for name in ("detector", "classes", "options", "train") if given.get(name)]
     if idle:
-        raise UsageError(f"{path} is a graph, which stands alone: leave {', '.join(idle)} out")
+        raise UsageError(f"{path} is a graph, which runs as exported: leave out {', '.join(idle)}")
     return spec_of(path, size=call.get("size"), batch=call.get("batch"))
 
 
@@ -239,7 +239,7 @@ def _handing(module: nn.Module, input: Any, size: Size, batch: int | None) -> Ha
             raise UsageError(f"{type(module).__name__} needs an input: give {IMAGES}, or its size")
         input = (batch or 1, 3, *sides[::-1])
     elif size is not None or batch is not None:
-        raise UsageError("the input says its size and its batch itself: leave size and batch out")
+        raise UsageError("the input already has a size and a batch: leave out size and batch")
     given = Given(input, {}, None, 0).read(module)[0]
     values = [*given.args, *given.kwargs.values()]
     images = values[0] if len(values) == 1 else None
@@ -250,7 +250,7 @@ def _handing(module: nn.Module, input: Any, size: Size, batch: int | None) -> Ha
         and images.is_floating_point()
     ):
         shapes = ", ".join(str([*leaf.shape]) for leaf in leaves(values)) or "nothing"
-        raise UsageError(f"a module is measured on {IMAGES}, and {shapes} is given")
+        raise UsageError(f"a module is measured on {IMAGES}, but {shapes} is given")
     held = next(module.parameters(), torch.empty(0)).device
     drawn = images.real(held) if isinstance(images, Shaped) else images.detach().to(held)
     return Handing(module, drawn, next(iter(given.kwargs), ""))
@@ -315,19 +315,19 @@ def count(
     device: str = "meta",
     batch_dim: Any = 0,
 ) -> CostReport:
-    """Count any module on an input: a tensor, a shape such as (1, 3, 224, 224), a tuple of
-    positional arguments, a dict of them by name, or whatever else its forward pass takes.
+    """Count the cost of any module on an input: a tensor, a shape such as (1, 3, 224, 224), a tuple
+    of positional arguments, a dict of keyword arguments, or anything else its forward pass takes.
 
-    Tensors may be nested in lists, tuples, dicts, dataclasses and named tuples; ((2, 16),
-    torch.int64) stands for a tensor by its shape and dtype, and `dtype` is that of all shapes that
-    do not say theirs (default: that of the weights). `kwargs` are further arguments by name.
+    Tensors may be nested in lists, tuples, dicts, dataclasses and named tuples. ((2, 16),
+    torch.int64) describes a tensor by its shape and dtype; `dtype` applies to all shapes without
+    one (default: that of the weights). `kwargs` are further keyword arguments.
 
-    Figures are of one image. The batch is the size of the first floating tensor at `batch_dim`, 1
-    for sequences first, None for an input without a batch, or these in a structure like the input;
-    or else the length of a list of images.
+    Figures are per image. The batch is the size of the first floating-point tensor along
+    `batch_dim` (1 for sequence-first inputs, None for an input without a batch, or a structure of
+    these like the input), else the length of a list of images.
 
-    Passes run on the meta device, so neither weights nor data are needed; a module whose shapes
-    depend on its data takes `device="cpu"`, or "auto": the CPU where the meta device will not do.
-    The module stays as it is. Raises UsageError, in one line, where it cannot be counted.
+    Passes run on the meta device and need neither weights nor data. A module whose shapes depend on
+    its data needs `device="cpu"`, or "auto", which falls back to the CPU. The module is left
+    unchanged. Raises UsageError, with a message of one line, if it cannot be counted.
     """
     return count_any(module, Given(input, kwargs or {}, dtype, batch_dim), device)

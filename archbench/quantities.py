@@ -17,7 +17,7 @@ from archbench.quantity import TOPICS, Group, Quantity, Rule, Scale, Topic
 MILLIONS, BILLIONS = Scale("M", 1e-6, 2), Scale("G", 1e-9, 3)
 ELEMENTS = Scale("M elements", 1e-6, 2)
 MEGABYTES = Scale("MB", 1e-6, 1)
-WHOLE, HUNDREDTHS, PERCENT = Scale(digits=0), Scale(digits=2), Scale("%", 100, 1)
+WHOLE, RATE, PERCENT = Scale(digits=0), Scale("images/s", digits=2), Scale("%", 100, 1)
 MILLISECONDS, WATTS, JOULES = Scale("ms", digits=2), Scale("W", digits=1), Scale("J", digits=3)
 
 _counted = partial(Quantity, group="counted", topic="count", type=int)
@@ -40,7 +40,7 @@ def _kind(name: str, what: str, meaning: str) -> Quantity:
 _other = partial(_counted, is_column=False, is_profiled=False)
 _measured = partial(Quantity, group="measured")
 _time = partial(_measured, topic="time", unit="ms", scale=MILLISECONDS)
-_images = partial(_measured, topic="time", unit="images/s", scale=HUNDREDTHS, is_more_better=True)
+_images = partial(_measured, topic="time", unit="images/s", scale=RATE, is_more_better=True)
 _whole = partial(_time, is_profiled=False, is_later=True)
 _memory = partial(_measured, topic="device memory", unit="bytes", type=int, scale=MEGABYTES)
 _power = partial(_measured, topic="power", unit="W", scale=WATTS)
@@ -106,7 +106,7 @@ ROWS: tuple[Quantity, ...] = (
     ),
     _elements(
         "mac_bound",
-        "its lower bound",
+        "lower bound of Eq. 1",
         "The least memory access cost that the same multiply-accumulates allow.",
         type=float,
         alone="lower bound of MAC (Eq. 1)",
@@ -120,40 +120,40 @@ ROWS: tuple[Quantity, ...] = (
     _elements("cio_pool", "CIO with pooling", "CIO with the inputs and outputs of pooling."),
     _elements(
         "bn_elements",
-        "outputs of batch norms",
+        "batch norm outputs",
         "Elements of every batch normalisation's output.",
         scale=MILLIONS,
         is_profiled=False,
     ),
     _buffered(
         "activation_peak_bytes",
-        "peak of activations",
-        "The most that live tensors hold at once in a forward pass of the batch, in fp32, without "
+        "peak activation memory",
+        "The largest sum of live tensors during a forward pass of the batch, in fp32, without "
         "parameters and input.",
         is_leading=True,
         explains=5,
     ),
     _other(
         "activation_peak_at",
-        "where activations peak",
-        "The operator at which activations are at their peak.",
+        "operator at peak activation memory",
+        "The operator at which activation memory peaks.",
         type=str,
     ),
     _buffered(
         "activation_total_bytes",
-        "sum of activations",
-        "All that operators write, which Huang et al. call total memory.",
+        "total activation memory",
+        "The sum of all operator outputs, which Huang et al. call total memory.",
     ),
     _buffered(
         "bytes_all",
-        "read and written by all operators",
+        "bytes read and written",
         "Inputs, weights and outputs of every operator; views count as none.",
         is_profiled=False,
     ),
     _buffered(
         "train_memory_bytes",
         "training memory, predicted",
-        "The least that a training step with momentum needs.",
+        "The least memory that a training step with momentum needs.",
     ),
     _counted(
         "boxes",
@@ -171,8 +171,7 @@ ROWS: tuple[Quantity, ...] = (
     _counted(
         "macs_all",
         "all multiply-adds",
-        "Multiply-accumulates of all that is computed: `macs`, attention, other products and "
-        "recurrent layers.",
+        "All multiply-accumulates: `macs`, attention, other matrix products and recurrent layers.",
         unit="multiply-adds",
         scale=BILLIONS,
         is_extra=True,
@@ -188,13 +187,13 @@ ROWS: tuple[Quantity, ...] = (
     _kind(
         "macs_attention",
         "attention",
-        "Multiply-accumulates of scaled dot products, including what masks leave out.",
+        "Multiply-accumulates of scaled dot-product attention, masked positions included.",
     ),
     _other(
         "attention_masks",
-        "attention under masks",
-        "What masks leave out of attention: `causal_macs`, multiply-adds, by causal ones, and what "
-        "is not known in `unknown_calls`.",
+        "masked attention",
+        "What masks remove from attention: `causal_macs` by causal masks, in multiply-adds; "
+        "`unknown_calls` have masks of unknown effect.",
         type=dict,
     ),
     _kind("macs_other", "other products", "Multiply-accumulates of products of activations."),
@@ -208,16 +207,16 @@ ROWS: tuple[Quantity, ...] = (
     ),
     _other(
         "call_count",
-        "calls that multiply",
-        "Calls of convolutions, linear layers and other products in one forward pass.",
+        "calls with multiply-adds",
+        "Calls to convolutions, linear layers and other products in one forward pass.",
         unit="count",
         scale=WHOLE,
     ),
     _time(
         "cold_ms",
-        "first forward",
-        "The first forward pass in its form, before any warm-up; where weights are drawn, the pass "
-        "that calibrates them has run before it.",
+        "first forward pass",
+        "The first forward pass in its final form, before any warm-up. Random weights were "
+        "calibrated by an earlier pass.",
         is_column=False,
         is_profiled=False,
     ),
@@ -230,74 +229,81 @@ ROWS: tuple[Quantity, ...] = (
     ),
     _time(
         "latency_ms_ci95_lo",
-        "forward, 95 % from",
+        "forward, 95 % CI from",
         "Lower end of the 95 % confidence interval of latency_ms.",
         is_profiled=False,
     ),
     _time(
         "latency_ms_ci95_hi",
-        "forward, 95 % to",
+        "forward, 95 % CI to",
         "Upper end of the 95 % confidence interval of latency_ms.",
         is_profiled=False,
     ),
     *(
         _time(
             f"latency_ms_p{percent}",
-            f"forward, {percent} % within",
-            f"The time within which {percent} % of the calls of latency_ms were done; of too few "
-            "samples, and of samples of several calls, none.",
+            f"forward, {percent}th percentile",
+            f"The {percent}th percentile of single calls of latency_ms; empty where there are too "
+            "few samples, or where a sample averages several calls.",
             is_profiled=False,
         )
         for percent in (90, 95, 99)
     ),
     _time(
         "gpu_ms",
-        "forward, between events",
-        "One forward pass between two events on the card; gaps between its kernels are in it.",
+        "forward, CUDA events",
+        "One forward pass between two CUDA events, gaps between its kernels included.",
     ),
     _time(
         "gpu_busy_ms",
-        "forward, the card at work",
-        "The union of the kernels' intervals of a forward pass, in separate passes under a "
+        "forward, GPU busy",
+        "The time in which at least one kernel of a forward pass ran, from separate passes under a "
         "profiler.",
     ),
     _time(
         "graph_latency_ms",
         "forward as a CUDA graph",
-        "One forward pass replayed as a CUDA graph, whose kernels are launched as one.",
+        "One forward pass replayed as a CUDA graph, which launches all kernels at once.",
     ),
-    _time("postprocess_ms", "postprocess", "Decoding and suppression, until detections are ready."),
-    _time("total_ms", "both", "Forward and postprocess of the same call: what a user waits for."),
+    _time(
+        "postprocess_ms", "postprocessing", "Decoding and suppression, until detections are ready."
+    ),
+    _time(
+        "total_ms",
+        "forward + postprocessing",
+        "The forward pass and postprocessing of the same call: what a user waits for.",
+        alone="total time",
+    ),
     _time(
         "latency_ms_p50",
-        "forward, 50 % within",
-        "The median of the calls of latency_ms in one process: that figure itself.",
+        "forward, median",
+        "The median call of latency_ms in one process: that figure itself.",
         is_profiled=False,
         is_later=True,
     ),
     _whole(
         "total_ms_ci95_lo",
-        "both, 95 % from",
+        "total time, 95 % CI from",
         "Lower end of the 95 % confidence interval of total_ms.",
     ),
     _whole(
         "total_ms_ci95_hi",
-        "both, 95 % to",
+        "total time, 95 % CI to",
         "Upper end of the 95 % confidence interval of total_ms.",
     ),
     *(
         _whole(
             f"total_ms_p{percent}",
-            f"both, {percent} % within",
-            f"The time within which {percent} % of the calls of total_ms were done.",
+            "total time, median" if percent == 50 else f"total time, {percent}th percentile",
+            f"The {percent}th percentile of single calls of total_ms.",
         )
         for percent in (50, 90, 95, 99)
     ),
     _images(
         "fps",
-        "images/s, forward",
-        "Images of a batch over latency_ms.",
-        trained="images/s, training",
+        "throughput, forward",
+        "Batch size divided by latency_ms.",
+        trained="throughput, training",
         rule=Rule(
             ("batch", "latency_ms"), lambda batch, ms: 1e3 * batch / ms, "batch / latency_ms"
         ),
@@ -305,15 +311,15 @@ ROWS: tuple[Quantity, ...] = (
     ),
     _images(
         "fps_total",
-        "images/s, both",
-        "Images of a batch over total_ms.",
+        "throughput, end to end",
+        "Batch size divided by total_ms.",
         rule=Rule(("batch", "total_ms"), lambda batch, ms: 1e3 * batch / ms, "batch / total_ms"),
         time="total_ms",
     ),
     _images(
         "throughput_img_s",
-        "images/s, back to back",
-        "Throughput of calls that do not wait for one another: all images over the whole time.",
+        "throughput, back to back",
+        "Throughput of calls issued back to back: all images divided by the elapsed time.",
     ),
     _measured(
         "gmacs_per_s",
@@ -330,7 +336,7 @@ ROWS: tuple[Quantity, ...] = (
     ),
     _measured(
         "flops_per_s",
-        "FLOP/s, two a multiply-add",
+        "FLOP/s, two per multiply-add",
         "Operations per second of the forward pass, two per multiply-accumulate of `macs_all`.",
         topic="rate",
         unit="1/s",
@@ -347,34 +353,31 @@ ROWS: tuple[Quantity, ...] = (
     ),
     _time(
         "backbone_ms",
-        "forward, the backbone's part",
-        "The backbone's part of a forward pass, timed in separate passes.",
+        "forward, backbone",
+        "The backbone's share of a forward pass, timed in separate passes.",
     ),
-    _time("heads_ms", "forward, all else", "A forward pass without the backbone's part."),
-    _time(
-        "copy_ms", "copy of a batch to the card", "The copy of a batch from the host to the card."
-    ),
+    _time("heads_ms", "forward, rest", "The rest of a forward pass: neck and heads."),
+    _time("copy_ms", "host-to-device copy", "Copying a batch from the host to the card."),
     _time(
         "roofline_bound_ms",
         "roofline bound, layers",
-        "The least time of all convolutions, linear layers and products, one after the other.",
+        "The sum of the least times of all convolutions, linear layers and products.",
         topic="roofline",
     ),
     _time(
         "roofline_bound_all_ms",
-        "roofline bound, all",
-        "The same with the bytes of all other operators.",
+        "roofline bound, all operators",
+        "The same plus the memory traffic of all other operators.",
         topic="roofline",
     ),
     _measured(
         "roofline_attainable",
-        "layers' bound / forward",
-        "The share of a forward pass that its layers need at least.",
+        "roofline bound / forward",
+        "The layers' roofline bound as a share of the forward pass.",
         topic="roofline",
         unit="1",
         is_more_better=True,
         scale=PERCENT,
-        alone="layers' roofline bound / forward",
         rule=Rule(
             ("roofline_bound_ms", "latency_ms"),
             lambda bound_ms, ms: bound_ms / ms,
@@ -384,34 +387,33 @@ ROWS: tuple[Quantity, ...] = (
     ),
     _energy(
         "energy_per_image_j",
-        "energy an image",
+        "energy per image",
         "Joules per image under load, by the energy counter or the integral of power.",
-        trained="energy an image, training",
+        trained="energy per image, training",
         is_leading=True,
     ),
     _energy(
         "energy_total_per_image_j",
-        "energy an image, with postprocessing",
-        "Joules per image over forward passes and postprocessing, run in turn.",
+        "energy per image, with postprocessing",
+        "Joules per image for forward passes and postprocessing, run alternately.",
     ),
     _energy(
         "energy_net_per_image_j",
-        "energy above idle",
-        "Joules per image above what the device draws at idle.",
-        trained="energy above idle, training",
+        "energy per image above idle",
+        "Joules per image above the device's idle draw.",
+        trained="energy per image above idle, training",
     ),
     _energy(
         "energy_eq2_per_image_j",
-        "energy by VoVNet's Eq. 2",
-        "Mean power of a run of inference over its images a second.",
+        "energy per image, VoVNet Eq. 2",
+        "Mean power of an inference run divided by its throughput.",
     ),
-    _text("energy_source", "energy source", "What energy_per_image_j was measured with."),
+    _text("energy_source", "energy source", "How energy_per_image_j was measured."),
     _images(
         "energy_throughput_img_s",
-        "images/s while energy was measured",
+        "throughput during the energy run",
         "Throughput while energy was measured.",
         topic="energy",
-        scale=Scale("images/s", digits=2),
         is_profiled=False,
     ),
     _power("power_mean_w", "mean power", "Mean power under load."),
@@ -422,47 +424,44 @@ ROWS: tuple[Quantity, ...] = (
         "Idle power before the process is on the device.",
         is_profiled=False,
     ),
-    _check(
-        "energy_counter_j", "energy by the counter", "Joules of the load by the energy counter."
-    ),
+    _check("energy_counter_j", "energy, counter", "Joules of the load by the energy counter."),
     _check("energy_integrated_j", "energy, integrated", "Joules of the load by integrated power."),
     _check(
         "energy_counter_ratio",
-        "counter's energy / integrated",
-        "The counter's joules over the integrated ones.",
+        "energy, counter / integrated",
+        "Counter energy divided by integrated energy.",
         unit="ratio",
         scale=Scale(),
     ),
     _memory(
         "mem_params_bytes",
         "parameters in memory",
-        "Bytes of the parameters as they are held.",
+        "Bytes of the parameters as stored.",
         topic="note",
         is_profiled=False,
     ),
     _memory(
         "mem_buffers_bytes",
         "buffers in memory",
-        "Bytes of the buffers as they are held.",
+        "Bytes of the buffers as stored.",
         topic="note",
         is_profiled=False,
     ),
     _memory(
         "mem_alloc_peak_bytes",
-        "allocator's peak",
+        "allocator peak",
         "Peak of the memory allocated by torch's allocator.",
         topic="allocator",
     ),
     _memory(
         "mem_act_peak_bytes",
-        "its peak above weights and input",
-        "The allocator's peak above what was allocated before.",
+        "allocator peak above weights and input",
+        "The allocator's peak minus what was allocated before the call.",
         topic="allocator",
-        alone="allocator's peak above weights and input",
     ),
     _memory(
         "mem_reserved_peak_bytes",
-        "allocator's reserve",
+        "allocator peak, reserved",
         "Peak of the memory reserved by torch's allocator.",
         topic="allocator",
     ),
@@ -479,58 +478,57 @@ ROWS: tuple[Quantity, ...] = (
     ),
     _memory(
         "mem_host_peak_bytes",
-        "host memory, peak",
-        "The peak of the process's resident memory.",
+        "peak host memory",
+        "Peak resident memory of the process.",
         topic="host memory",
         is_leading=True,
     ),
     _engine(
         "engine_error",
-        "engine's error",
-        "The worst over output tensors of max|a - b| / max|b|, where b is what eager gives in "
-        "fp32 on the same random input, and a what the engine gives.",
+        "engine error",
+        "The worst of max|a - b| / max|b| over all output tensors, where a is the engine's output "
+        "and b that of eager in fp32, on the same random input.",
         scale=Scale(digits=5),
-        alone="engine's error against eager",
+        alone="engine error against eager",
     ),
     _engine(
         "engine_matched",
-        "boxes as eager's",
-        "The share of detections that are eager's too, on the same random input: of one label, at "
-        "an IoU of at least 0.9 or with edges within 0.05 pixels, with scores within 0.01. Of "
-        "detections that tie with the last one kept, those do not count that either side had.",
+        "boxes matching eager",
+        "The share of detections that match eager's on the same random input: same label, IoU of "
+        "at least 0.9 or edges within 0.05 pixels, and scores within 0.01. Detections that tie "
+        "with the last one kept do not count if the other side had them too.",
         is_more_better=True,
     ),
     _engine(
         "engine_error_images",
-        "engine's error on pictures",
-        "engine_error on the pictures that were given.",
+        "engine error on pictures",
+        "engine_error on the given pictures.",
         scale=Scale(digits=5),
-        alone="engine's error against eager on pictures",
+        alone="engine error against eager on pictures",
     ),
     _engine(
         "engine_matched_images",
-        "boxes as eager's on pictures",
-        "engine_matched on the pictures that were given.",
+        "boxes matching eager on pictures",
+        "engine_matched on the given pictures.",
         is_more_better=True,
     ),
     _seconds(
         "engine_prepare_s",
-        "preparation of the file",
-        "Seconds of exporting the network and of making the engine's own file of it.",
+        "engine file preparation",
+        "Seconds to export the network and convert it to the engine's own file.",
     ),
     _seconds(
         "engine_compile_s",
-        "compilation in the engine",
-        "Seconds from the file to a network that the engine is ready to run.",
+        "engine compilation",
+        "Seconds from the file to a network that is ready to run.",
     ),
     _engine(
         "engine_file_bytes",
-        "size of the file",
+        "engine file size",
         "Bytes of the file that the engine runs.",
         unit="bytes",
         type=int,
         scale=MEGABYTES,
-        alone="size of the engine's file",
     ),
     _text("flags", "flags", "Quality flags of the record's figures.", is_leading=True),
 )
@@ -594,8 +592,8 @@ def completed(counted: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 COUNTED_FOR_REAL = (
-    "Counted on the CPU, on random numbers: the network does not run by shapes alone, and what it "
-    "computes may depend on its data."
+    "Counted on the CPU with random inputs: the network does not run on shapes alone, so its "
+    "counts may depend on the data."
 )
 
 
@@ -608,10 +606,10 @@ def count_remarks(counted: Mapping[str, Any]) -> list[str]:
     masks = counted.get("attention_masks") or {}
     if causal := masks.get("causal_macs"):
         remarks.append(
-            f"Attention is counted in full; causal masks leave {causal:,} multiply-adds out."
+            f"Attention is counted in full; causal masks would save {causal:,} multiply-adds."
         )
     if unknown := masks.get("unknown_calls"):
         remarks.append(
-            f"Attention is counted in full; what masks leave out in {unknown} calls is not known."
+            f"Attention is counted in full; what masks of {unknown} calls would save is unknown."
         )
     return remarks

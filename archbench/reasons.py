@@ -84,7 +84,7 @@ class Status(_Code):
 
     is_finished: bool
 
-    OK = Ended("ok", "it succeeded: measured, or counted, as asked", is_finished=True)
+    OK = Ended("ok", "it was measured, or counted, as asked", is_finished=True)
     OOM = Ended("oom", "it ran out of memory", is_finished=True)
     TIMEOUT = Ended("timeout", "it did not finish by its deadline", is_finished=True)
     ERROR = Ended("error", "it failed", is_finished=True)
@@ -274,7 +274,7 @@ class Reason(_Code):
     CONTENDED = Because(
         "contended", "another process used the card (--allow-shared measures anyway)"
     )
-    BUDGET = Because("budget", "the time that --quick takes was over before it")
+    BUDGET = Because("budget", "the time that --quick allows was used up")
     WINDOW_TOO_SHORT = Because("window_too_short", "the load was too short to measure")
     WINDOW_NOT_COVERED = Because(
         "window_not_covered", "the samples do not cover the whole measurement window"

@@ -118,7 +118,7 @@ class Settings:
     target: float = setting(
         0.01,
         Setting(
-            words="interval aimed at, half of it over the median",
+            words="target half-width of the interval, relative",
             bearing=Bearing.JOB,
             flag="--target",
             help="Stop timing once the 95 % confidence interval of the median is within this "
@@ -130,16 +130,16 @@ class Settings:
     """Half-width of the median's 95 % interval at which sampling stops, relative to the median."""
     n_min: int = setting(
         50,
-        Setting(words="samples at least", bearing=Bearing.JOB, flag=None, check=above_0, quick=20),
+        Setting(words="min samples", bearing=Bearing.JOB, flag=None, check=above_0, quick=20),
     )
     n_max: int = setting(
         20_000,
-        Setting(words="samples at most", bearing=Bearing.JOB, flag=None, check=above_0, page=None),
+        Setting(words="max samples", bearing=Bearing.JOB, flag=None, check=above_0, page=None),
     )
     t_min_s: float = setting(
         3.0,
         Setting(
-            words="timed at least (s)",
+            words="min timing (s)",
             bearing=Bearing.JOB,
             flag=None,
             check=a_duration,
@@ -149,7 +149,7 @@ class Settings:
     budget_s: float = setting(
         30.0,
         Setting(
-            words="timed at most (s)",
+            words="max timing (s)",
             bearing=Bearing.JOB,
             flag="--budget",
             help="Maximum seconds of timing.",
@@ -165,7 +165,7 @@ class Settings:
             flag="--images",
             help="Time on the pictures in a folder instead of random inputs.",
             metavar="DIR",
-            page="pictures from",
+            page="pictures",
             is_path=True,
             of_one_network=True,
         ),
@@ -179,7 +179,7 @@ class Settings:
             flag="--weights",
             help="Checkpoint to load: PyTorch or safetensors, tensors only (no pickled code).",
             metavar="FILE",
-            page="weights loaded from",
+            page="weights",
             is_path=True,
             of_one_network=True,
         ),
@@ -217,7 +217,7 @@ class Settings:
     spin: bool = setting(
         False,
         Setting(
-            words="threads spinning between calls",
+            words="spinning threads",
             bearing=Bearing.FIGURE,
             flag="--spin",
             help="Let the engine's threads spin between calls.",
@@ -227,7 +227,7 @@ class Settings:
     flush_cache: bool = setting(
         False,
         Setting(
-            words="caches emptied before each call",
+            words="caches flushed before each call",
             bearing=Bearing.FIGURE,
             flag="--flush-cache",
             help="Empty the caches before each timed call.",
@@ -246,7 +246,7 @@ class Settings:
     energy_s: float = setting(
         10.0,
         Setting(
-            words="power averaged over (s)",
+            words="energy run (s)",
             bearing=Bearing.JOB,
             flag=None,
             check=a_duration,
@@ -256,7 +256,7 @@ class Settings:
     total_s: float | None = setting(
         None,
         Setting(
-            words="after the first call at most (s)",
+            words="max after the first call (s)",
             bearing=Bearing.NOTHING,
             flag=None,
             check=a_duration,
@@ -296,8 +296,7 @@ class Settings:
         object.__setattr__(self, "engine", canonical(self.engine))
         if self.cuda_graph and self.compile_mode:
             raise UsageError(
-                "a network is either compiled or replayed as a CUDA graph, not both (compile mode "
-                "reduce-overhead does both)"
+                "choose either --compile or --cuda-graph (compile mode reduce-overhead does both)"
             )
 
     def check(self, spec: Spec) -> None:

@@ -3,7 +3,7 @@ stride and proposal count.
 
     python benchmarks/grid.py
 
-Prints a row a meta-architecture, the whole time, which begins when Python does its first import,
+Prints a row a meta-architecture, the total time, which begins when Python does its first import,
 and the process's peak of memory.
 """
 

@@ -22,7 +22,7 @@ FOLDER = DOCS / "gallery"
 HEAD = """# Gallery
 
 Every figure of `archbench plot` that the records in `results/` and the published figures can
-draw, as `archbench plot all --overlay` draws them; `python docs/gallery.py` makes this page anew.
+draw, as `archbench plot all --overlay` draws them; `python docs/gallery.py` rewrites this page.
 With records of your own, `archbench plot NAME` draws the same of your device.
 """
 

@@ -1,4 +1,4 @@
-"""A whole network of one's own that gives final detections, so that its time is the whole time.
+"""A whole network of one's own that gives final detections, so that its time is the total time.
 
 archbench profile examples/end_to_end.py:EndToEnd --size 320 --option best=100
 """

@@ -69,8 +69,8 @@ def test_the_batch_enters_the_activation_peak_alone(pair: tuple[str, str | None]
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nothing",), "no backbone is called"),
-        (("resnet50", "nothing"), "no detector is called"),
+        (("nothing",), "unknown backbone"),
+        (("resnet50", "nothing"), "unknown detector"),
         (("densenet40", "refinedet"), "cannot be built"),
     ],
 )

@@ -66,7 +66,7 @@ def test_long_texts_are_no_deep_keys() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("backbone = 'mobilenet'\noptions = { batch = 'x' }", "batch is no option of a network"),
+        ("backbone = 'mobilenet'\noptions = { batch = 'x' }", "batch is not a network option"),
         ("a = " + "[" * 20_000 + "]" * 20_000, "nested too deeply"),
         (f"backbone = 'mobilenet'\nsize = {10**30}", "size is a number of too many digits"),
         ("backbone = 0x" + "f" * 6000, "too many digits"),

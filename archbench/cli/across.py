@@ -11,13 +11,13 @@ from archbench.records import Record
 from archbench.spec import UsageError
 
 WHOLE = ""
-"""The figure of the whole time, by no column of its own."""
+"""The figure of the total time, by no column of its own."""
 
 
 def show_across(
     records: Sequence[Record], settings: str, columns: Sequence[str], form: str
 ) -> None:
-    """Print each network's figures across settings, the whole time where no column is named."""
+    """Print each network's figures across settings, the total time where no column is named."""
     from archbench.report.data.across import across, settings_named
     from archbench.report.data.configurations import configurations
     from archbench.report.tables import across as report
@@ -33,8 +33,8 @@ def show_across(
     found = [table for word in columns or [WHOLE] for table in across(together, named, word)]
     if not found:
         say(
-            f"no two records differ in {' and '.join(named)} alone; archbench sweep SUITE --engine "
-            "eager --engine onnxruntime makes some"
+            f"no two records differ in {' and '.join(named)} only; to create some: archbench sweep "
+            "SUITE --engine eager --engine onnxruntime"
         )
     if form in ("csv", "json"):
         print_rows(report.rows(found), report.COLUMNS, form)

@@ -36,8 +36,8 @@ ANY = "any"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """What is wanted of a network."""
+class Criteria:
+    """Which networks may be chosen, and which is the best."""
 
     most: Annotated[
         list[str] | None,
@@ -74,7 +74,7 @@ class Wanted:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured(RecordFlags):
-    """By which records."""
+    """Which records are chosen from."""
 
     engine: Annotated[
         str, typer.Option("--engine", metavar="NAME", help="Only records of this engine, or any.")
@@ -87,7 +87,7 @@ class Measured(RecordFlags):
 
 @dataclass(frozen=True, kw_only=True)
 class Printed:
-    """How it is printed."""
+    """How the choice is printed."""
 
     as_csv: AsCsv = False
     as_json: AsJson = False
@@ -103,17 +103,17 @@ class Printed:
 
 
 @grouped
-def choose(wanted: Wanted, measured: Measured, output: Printed) -> int:
+def choose(criteria: Criteria, records: Measured, output: Printed) -> int:
     """Choose a network within a budget, from measurements on one device at batch 1.
 
-    latency is the total time, forward pass and postprocessing (total_ms); forward, that of the
-    network alone; energy, joules per image; ap, the accuracy. Any column of archbench list columns
-    works.
+    latency is the total time of forward pass and postprocessing (total_ms); forward, that of the
+    network alone; energy, joules per image; ap, the accuracy. Any other column works too (archbench
+    list columns).
 
     Example: archbench choose --max latency=50ms --max mem_host_peak_bytes=500MB --best ap
     """
     form = output.form
-    asked = _asked(wanted, measured)
+    asked = _asked(criteria, records)
     from archbench.report.data.accuracies import accuracies
     from archbench.report.data.choice import choose as choose_from
     from archbench.report.data.contenders import contenders
@@ -121,13 +121,13 @@ def choose(wanted: Wanted, measured: Measured, output: Printed) -> int:
     from archbench.report.tables.choose import tables
     from archbench.report.tables.contenders import contender_commands
 
-    known = accuracies(wanted.accuracy, wanted.dataset)
-    records = read_records(measured.results)
-    if not records:
+    known = accuracies(criteria.accuracy, criteria.dataset)
+    read = read_records(records.results)
+    if not read:
         return Exit.USAGE
-    choice = choose_from(records, asked, known)
+    choice = choose_from(read, asked, known)
     if choice is None or not choice.candidates:
-        say(_nothing(choice, asked, len(records)))
+        say(_nothing(choice, asked, len(read)))
         return Exit.USAGE
     found = contenders(choice, catalogue.families)
     if form == "json":
@@ -142,13 +142,13 @@ def choose(wanted: Wanted, measured: Measured, output: Printed) -> int:
     return Exit.DONE if choice.chosen else Exit.FAILED
 
 
-def _asked(wanted: Wanted, measured: Measured) -> Asked:
+def _asked(criteria: Criteria, measured: Measured) -> Asked:
     from archbench.report.data.choice import Asked
     from archbench.report.data.conditions import bound
     from archbench.report.data.narrowing import figure_column
 
-    bounds = [bound(text, "<=", "--max") for text in wanted.most or ()]
-    bounds += [bound(text, ">=", "--min") for text in wanted.least or ()]
+    bounds = [bound(text, "<=", "--max") for text in criteria.most or ()]
+    bounds += [bound(text, ">=", "--min") for text in criteria.least or ()]
     for each in bounds:
         figure_column(each.column, "--max" if each.operator == "<=" else "--min")
     if measured.precision not in (*PRECISIONS, ANY):
@@ -158,7 +158,7 @@ def _asked(wanted: Wanted, measured: Measured) -> Asked:
         check_engine("engine", measured.engine)
     return Asked(
         bounds,
-        figure_column(wanted.best, "--best"),
+        figure_column(criteria.best, "--best"),
         measured.device,
         measured.engine if measured.engine == ANY else canonical(measured.engine),
         measured.precision,
@@ -170,7 +170,7 @@ def _nothing(choice: Choice | None, asked: Asked, count: int) -> str:
     if choice is None:
         on = f" on a device called {asked.device!r}" if asked.device else ""
         return (
-            f"none of {count} records is of single images{on} in {asked.engine} {asked.precision}; "
+            f"none of the {count} records is at batch 1{on} in {asked.engine} {asked.precision}; "
             "archbench sweep pairs --quick measures the papers' pairs"
         )
     lacking = [
@@ -180,7 +180,7 @@ def _nothing(choice: Choice | None, asked: Asked, count: int) -> str:
     ]
     told = [f"{column}: {choice.measured[-1].reason(column).text}" for column in lacking]
     if "accuracy" in asked.columns:
-        told.append(f"accuracy: of {choice.accuracies.dataset}, in {PRECISION} alone")
+        told.append(f"accuracy: on {choice.accuracies.dataset}, in {PRECISION} only")
     reasons = "; ".join(told)
     remedy = "" if lacking else "; --accuracy FILE.csv gives accuracies of yours"
     return (

@@ -65,7 +65,7 @@ def claims(
     ] = False,
     run: Annotated[
         bool,
-        typer.Option("--run", help="First measure on this machine what the claims still need."),
+        typer.Option("--run", help="First measure what the claims still need, on this machine."),
     ] = False,
     quick: Annotated[
         bool,
@@ -110,10 +110,10 @@ def claims(
         refuse(["--quick"], "nothing is measured without --run", instead="give --run")
     if explains:
         if source:
-            raise UsageError("--explains takes all records of a device; give it no paper")
+            raise UsageError("--explains covers all records of a device: leave out the paper")
         refuse(
             [flag for flag, is_given in (("--run", run), ("--no-count", no_count)) if is_given],
-            "--explains takes records as they are",
+            "--explains uses existing records",
         )
         of_engine = Evidence(read_records(results), engine and engine_named(engine))
         _explain(of_engine, form, device=device, with_flawed=flagged)
@@ -179,7 +179,7 @@ def _measure(
             try:
                 runners = dict.fromkeys(places(settings), measure)
             except UsageError as error:
-                progress.line(f"{error}: {len(specs)} networks are left out")
+                progress.line(f"{error}: {len(specs)} networks left out")
                 continue
             queues = plan(_tasks(specs, settings, progress), runners, order, ())
             teller = Teller(progress, queues, store.read(), heard)
@@ -215,10 +215,11 @@ def _explain(evidence: Evidence, form: str, *, device: str, with_flawed: bool) -
 
     explained = explanations(evidence.configurations, device=device, with_flawed=with_flawed)
     if not explained:
-        needed = f"{LEAST_NETWORKS} networks measured on one device" + (
-            "" if with_flawed else " without a flaw (--flagged takes all)"
+        unflawed = "" if with_flawed else " without flaws (--flagged includes flawed figures)"
+        say(
+            f"too few records: --explains needs {LEAST_NETWORKS} networks measured on one device"
+            f"{unflawed}"
         )
-        say(f"nothing to explain: it takes {needed}")
     if form in ("csv", "json"):
         print_rows(report.rows(explained), report.COLUMNS, form)
     else:

@@ -53,8 +53,8 @@ COMMANDS = {
         "the papers' tables, claims and figures."
     ),
     "doctor": (
-        "Show what this machine can measure, and for what it cannot, why and what to do. Takes "
-        "seconds; changes nothing."
+        "Show what this machine can measure, and how to enable the rest. Takes seconds; changes "
+        "nothing."
     ),
 }
 """The commands by name, each with what its function's docstring begins with: a list of them loads
@@ -63,8 +63,8 @@ none.
 GROUPS = {
     "Measure": ("profile", "count", "sweep"),
     "Compare and decide": ("list", "compare", "choose", "predict", "gate", "plot", "report"),
-    "Keep": ("records",),
-    "The papers": ("reproduce", "claims"),
+    "Reproduce the papers": ("reproduce", "claims"),
+    "Manage": ("records", "export", "doctor"),
 }
 """The commands that belong together; what is in none stands under `OTHERS`."""
 OTHERS = "More"

@@ -136,7 +136,7 @@ def compare(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Show ratios to this network, to the record whose id begins so, or to the last.",
+            help="Show ratios to a network, to a record (by id or a prefix of it), or to the last.",
             rich_help_panel=TABLE,
         ),
     ] = None,
@@ -175,7 +175,7 @@ def compare(
         given = {"--sort": sort, "--group": group, "--baseline": baseline, "--top": top}
         refuse([flag for flag, value in given.items() if value], "--across orders its own table")
     if group and form in ("csv", "json"):
-        refuse(["--group"], "rows are in no tables", instead=f"--{form}")
+        refuse(["--group"], f"--{form} prints rows, not tables", instead=f"--{form}")
     from archbench.report.data import conditions, narrowing, selection
     from archbench.report.tables.compare import Layout, in_layout, tables
 
@@ -199,7 +199,7 @@ def compare(
     if top:
         records = narrowing.first(records, top, partial(in_layout, layout=layout))
     if every and not records:
-        say(f"none of {len(every)} records matches the filters")
+        say(f"none of the {len(every)} records matches the filters")
     against = _baseline(every, baseline, force=force)
     if across:
         show_across(records, across, chosen, form)
@@ -226,9 +226,7 @@ def _backbone(name: str) -> str:
 def _baseline(records: Sequence[Record], name: str | None, *, force: bool) -> Baseline | None:
     if name is None:
         if force:
-            raise UsageError(
-                "--force needs --baseline: it compares records that are not comparable"
-            )
+            raise UsageError("--force needs --baseline")
         return None
     from archbench.report.data.baseline import find_baseline
 

@@ -19,11 +19,11 @@ def doctor(
     as_markdown: AsMarkdown = False,
     as_latex: AsLatex = False,
     results: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder that records would go to.")
+        Path, typer.Option(metavar="DIR", help="Folder that records would be written to.")
     ] = DEFAULT_FOLDER,
 ) -> None:
-    """Show what this machine can measure, and for what it cannot, why and what to do. Takes
-    seconds; changes nothing.
+    """Show what this machine can measure, and how to enable the rest. Takes seconds; changes
+    nothing.
 
     Example: archbench doctor
     """
@@ -35,7 +35,7 @@ def doctor(
     from archbench.zoo.sources import listing
 
     facts = look(results, tell=lambda what: tell(f"{what} ..."))
-    tell("asking libraries for their networks ...")
+    tell("listing the networks of libraries ...")
     facts["libraries"] = listing.look()
     facts["engines"] = [asdict(engine) for engine in described()]
     abilities = judge(facts)

@@ -68,10 +68,10 @@ def _notes(engines: list[Described]) -> Iterator[str]:
         f"{', '.join(flag for flag in takers if takers[flag] == names)} ({' and '.join(names)})"
         for names in dict.fromkeys(takers.values())
     )
-    yield f"Settings that some engines honour and the others refuse: {listed}."
+    yield f"Settings that only some engines support: {listed}."
     for name, networks in _unheld().items():
         told = "; ".join(f"{spec} ({why})" for spec, why in networks.items())
-        yield f"{name} could not hold, by the records in results: {told}"
+        yield f"{name} could not run, according to the records in results: {told}"
 
 
 def _unheld() -> dict[str, dict[Spec, str]]:

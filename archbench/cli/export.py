@@ -61,12 +61,12 @@ def export(network: NetworkFlags, output: File) -> int:
     from archbench.measure.job.exporting import Export, FailedError
 
     _check_file(output)
-    refuse(["--train"] if network.train else [], "a file holds forward passes alone")
+    refuse(["--train"] if network.train else [], "a file holds the forward pass only")
     spec, *more = network.resolve()
     if more:
         raise UsageError(f"a file holds one input and batch, not {1 + len(more)}")
     if spec.origin == ONNX:
-        raise UsageError(f"{network.backbone} is an ONNX graph already")
+        raise UsageError(f"{network.backbone} already is an ONNX graph")
     settings = replace(DEFAULT, device="cpu", **_as_text(output.settings))
     check_asked(spec, settings)
     try:
@@ -77,7 +77,7 @@ def export(network: NetworkFlags, output: File) -> int:
     print(json.dumps(found, indent=2) if output.as_json else _text(found))
     if found["check"].get("agrees", True):
         return Exit.DONE
-    say(f"{output.file} gives something else than eager")
+    say(f"{output.file} does not match eager")
     return Exit.FAILED
 
 
@@ -96,11 +96,11 @@ def _check_file(output: File) -> None:
     if file.is_dir():
         raise UsageError(f"{file} cannot be written: it is a folder")
     if not file.parent.is_dir():
-        raise UsageError(f"{file} cannot be written: there is no folder {file.parent}")
+        raise UsageError(f"{file} cannot be written: no folder {file.parent}")
     if file.exists() and not output.force:
-        raise UsageError(f"{file} is there already: --force replaces it")
+        raise UsageError(f"{file} already exists: --force overwrites it")
     if file.suffix != SUFFIXES[0]:
-        refuse(["--plain"] if output.plain else [], f"{file} keeps operators as they are")
+        refuse(["--plain"] if output.plain else [], f"{file} keeps its operators")
 
 
 def _tell(news: Mapping[str, Any]) -> None:

@@ -71,7 +71,7 @@ class Figures(RecordFlags):
         bool,
         typer.Option(
             "--measure",
-            help="Measure now, on this machine, networks with limits on time, memory or energy.",
+            help="Measure networks with limits on time, memory or energy now, on this machine.",
         ),
     ] = False
     quick: Annotated[
@@ -123,7 +123,9 @@ def gate(limits: Limits, figures: Figures, output: Told) -> int:
     form = the_format(csv=output.as_csv, json=output.as_json, markdown=output.as_markdown)
     if not figures.measure:
         told = (("--quick", figures.quick), ("--repeats", figures.repeats > 1))
-        refuse([flag for flag, is_given in told if is_given], "nothing is measured")
+        refuse(
+            [flag for flag, is_given in told if is_given], "nothing is measured without --measure"
+        )
     from archbench.counting.onnx import spec_of
     from archbench.report.data.gate import Evidence, judge, read_gate
     from archbench.report.tables import gate as report

@@ -40,8 +40,8 @@ def list_networks(
         str,
         typer.Argument(
             metavar="[WHAT]",
-            help=f"{', '.join(LISTED)} or all (of the first three); or the networks of a library, "
-            "all (timm:) or those of a pattern ('timm:*mobilenet*').",
+            help=f"{', '.join(LISTED)} or all (the first three); or a library's networks, all "
+            "(timm:) or matching a pattern ('timm:*mobilenet*').",
             autocompletion=_complete,
         ),
     ] = "all",
@@ -70,8 +70,8 @@ def list_networks(
         return
     if what not in (*LISTED, "all"):
         raise UsageError(
-            f"list {what}: there are {', '.join(LISTED)} and all, and "
-            f"{', '.join(f'{name}:PATTERN' for name in NAMES)}"
+            f"invalid list {what!r} (choose from {', '.join(LISTED)}, all, "
+            f"{', '.join(f'{name}:PATTERN' for name in NAMES)})"
         )
     kinds = [kind for name, kind in KINDS.items() if what in (name, "options", "all")]
     if form == "json":
@@ -89,7 +89,7 @@ def _list_library(what: str, form: str) -> None:
 
 def _list_costs(what: str, form: str) -> None:
     if what != "pairs":
-        refuse(["--costs"], "pairs alone are listed with their costs", instead="list pairs")
+        refuse(["--costs"], "only pairs are listed with costs", instead="list pairs")
     if form == "json":
         from archbench.report.data.pair_costs import pair_costs
 
@@ -165,8 +165,8 @@ def _pairs() -> Table:
             )
     built = sum(pair.status in ("builds", "approximate") for pair in listed)
     notes = [
-        f"{built} of {len(listed)} published pairs build; other pairs do wherever a backbone has "
-        "the maps that a detector reads."
+        f"{built} of {len(listed)} published pairs build; so does any other pair whose backbone "
+        "has the feature maps that the detector needs."
     ]
     notes += [f"{why}: {', '.join(names)}" for why, names in reasons.items()]
     columns = [
@@ -194,7 +194,7 @@ def _suites(listed: list[Suite]) -> Table:
         columns,
         rows,
         notes=[
-            "archbench sweep SUITE measures one; --dry-run shows its networks, and why the others "
+            "archbench sweep SUITE measures one; --dry-run shows its networks, and why some rows "
             "do not build."
         ],
     )
@@ -295,8 +295,8 @@ def _options(kinds: list[Kind], width: int | None) -> Table:
         [Column(heading, "left") for heading in headings],
         rows,
         notes=[
-            "Give options as --option KEY=VALUE; the first value is the default where no rule says "
-            "otherwise."
+            "Give options as --option KEY=VALUE. Unless a rule says otherwise, the first value is "
+            "the default."
         ],
     )
 

@@ -1,12 +1,12 @@
-"""How a job or a sweep goes, told on stderr: on a terminal with a line that changes, elsewhere in
-lines alone.
+"""The progress of a job or a sweep on stderr: on a terminal a line that changes, elsewhere lines
+alone.
 """
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -15,8 +15,11 @@ from archbench.cli.messages import is_quiet, is_verbose, say, say_traceback, tel
 from archbench.escaping import message
 from archbench.reasons import Status
 from archbench.records import Record
+from archbench.settings import Settings
 
 if TYPE_CHECKING:
+    from rich.progress import ProgressColumn
+
     from archbench.measure.job.supervisor import Job
     from archbench.measure.sweep.places import Place
     from archbench.measure.sweep.plans import Queue
@@ -24,28 +27,32 @@ if TYPE_CHECKING:
 
 
 PHASES = {
-    "preflight": "looking at the device",
+    "preflight": "checking the device",
     "count": "counting",
     "build": "building",
     "export": "exporting",
-    "reference": "running it eagerly",
-    "convert": "making the engine's own file",
+    "reference": "running eager for reference",
+    "convert": "converting for the engine",
     "cold": "first call",
-    "agreement": "holding it against eager",
+    "agreement": "comparing with eager",
     "warmup": "warming up",
     "latency": "timing",
-    "throughput": "timing calls back to back",
+    "busy": "measuring how busy the card is",
+    "throughput": "measuring throughput",
     "memory": "measuring memory",
     "energy": "measuring energy",
-    "busy": "finding how long the card is at work",
     "roofline": "measuring the device's peaks",
-    "graph": "timing it as a CUDA graph",
+    "graph": "timing a CUDA graph",
 }
+PASSES = 0.1
+"""The part of the budget that the passes for throughput take."""
+PEAKS_S = 10.0
+"""The most that the device's peaks take, seconds."""
 
 
 @dataclass(frozen=True)
 class Live:
-    """Two ways to say something: a line that stays, and what is so at the moment."""
+    """Two ways to say something: a line that stays, and the present state."""
 
     line: Callable[[str], None]
     now: Callable[[str], None]
@@ -53,7 +60,7 @@ class Live:
 
 @contextmanager
 def live() -> Iterator[Live]:
-    """Tell on stderr for a while."""
+    """Show progress on stderr for a while."""
     if is_quiet() or not sys.stderr.isatty():
         yield Live(tell, lambda _: None)
         return
@@ -69,28 +76,59 @@ def live() -> Iterator[Live]:
 
 
 def took(record: Record) -> str:
-    """What a job spent on its phases, with the id of its record."""
+    """How long the phases of a job took, with the id of its record."""
     phases = (f"{PHASES.get(name, name)} {s:.1f} s" for name, s in record.phases.items())
     return f"record {record.record_id}: {', '.join(phases)}"
 
 
-def doing(news: dict[str, Any]) -> str:
-    """What a job is at, in a few words."""
+def doing(news: Mapping[str, Any]) -> str:
+    """What a job is doing, in a few words."""
     text = PHASES.get(news["phase"], str(news["phase"]))
     if "samples" in news:
         text += (
             f": {news['samples']} samples, {news['elapsed_s']:.0f} of at most "
             f"{news['budget_s']:.0f} s"
         )
-    if "left_s" in news:
-        text += f"; at most {news['left_s']:.0f} s left"
     return text
 
 
+def left_s(news: Mapping[str, Any], settings: Settings) -> float | None:
+    """About the most seconds that a job still takes by its protocol; None where that is open, as
+    before its calls are timed.
+    """
+    if "left_s" in news:
+        left: float = news["left_s"]
+        return left
+    most_s = {
+        "latency": settings.budget_s,
+        "throughput": PASSES * settings.budget_s,
+        "energy": settings.energy_s,
+        "roofline": PEAKS_S if settings.roofline else 0.0,
+    }
+    phases = [*most_s]
+    if news["phase"] not in phases:
+        return None
+    to_come = phases[phases.index(news["phase"]) :]
+    return sum(most_s[phase] for phase in to_come) - float(news.get("elapsed_s", 0.0))
+
+
+def _time_left() -> ProgressColumn:
+    """The column of a progress bar that counts down to the `ends_at` of its task."""
+    from rich.progress import ProgressColumn, Task
+    from rich.text import Text
+
+    class TimeLeft(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            left = task.fields["ends_at"] - time.monotonic()
+            return Text(f"at most {left:.0f} s left" if left >= 1 else "")
+
+    return TimeLeft()
+
+
 @contextmanager
-def telling() -> Iterator[Callable[[dict[str, Any]], None]]:
-    """Tell on stderr what the job is doing: one line that changes on a terminal, a line a phase
-    elsewhere.
+def telling(settings: Settings) -> Iterator[Callable[[dict[str, Any]], None]]:
+    """Show on stderr what a job with these settings is doing: on a terminal one line with the time
+    that passed and the time left, elsewhere a line per phase.
     """
     if is_quiet() or not sys.stderr.isatty():
         last = ""
@@ -110,19 +148,21 @@ def telling() -> Iterator[Callable[[dict[str, Any]], None]]:
     text = TextColumn("{task.description}", markup=False)
     console = Console(stderr=True)
     with Progress(
-        SpinnerColumn(), text, TimeElapsedColumn(), console=console, transient=True
+        SpinnerColumn(), text, TimeElapsedColumn(), _time_left(), console=console, transient=True
     ) as bar:
-        job = bar.add_task("starting", total=None)
+        job = bar.add_task("starting", total=None, ends_at=0.0)
 
         def change(news: dict[str, Any]) -> None:
             say_traceback(news.get("traceback", ""))
             bar.update(job, description=doing(news))
+            if (left := left_s(news, settings)) is not None:
+                bar.update(job, ends_at=time.monotonic() + left)
 
         yield change
 
 
 class Teller:
-    """Tells of every job that ends, and of what runs at the moment."""
+    """Tells of every job that ends, and of what is running."""
 
     def __init__(
         self,
@@ -146,6 +186,7 @@ class Teller:
         self._begun: dict[Place, float] = {}
         self._ended = self._failed = 0
         self._warned = False
+        self._since = time.monotonic()
         progress.line(
             f"{self._total} job{'s' * (self._total != 1)}{self._left}"
             if self._total
@@ -154,6 +195,8 @@ class Teller:
 
     def tell(self, event: Event) -> None:
         """Tell of one event."""
+        from archbench.report.tables.sweep import duration
+
         name = self._name(event.job)
         if event.record:
             self._end(event.place, name, event.record)
@@ -165,20 +208,22 @@ class Teller:
             self._running[event.place] = f"{name}: starting"
         if self._heard and not self._warned:
             self._warned = True
-            self._progress.line("ending in good order; once more ends it at once")
+            self._progress.line("stopping after saving; interrupt again to stop at once")
         failed = f", {self._failed} failed" if self._failed else ""
+        passed = duration(time.monotonic() - self._since)
         self._progress.now(
-            f"{'; '.join(self._running.values())}\n  {self._ended} of {self._total} "
-            f"done{failed}{self._left}"
+            f"{'; '.join(self._running.values())}\n  {self._ended} of {self._total} done in "
+            f"{passed}{failed}{self._left}"
         )
 
     @property
     def _left(self) -> str:
         from archbench.report.tables.sweep import duration
 
-        return (
-            f"; about {duration(self._forecast.left_s)} left" if self._ended < self._total else ""
-        )
+        if self._ended == self._total:
+            return ""
+        about = "at most" if self._forecast.is_at_most else "about"
+        return f"; {about} {duration(self._forecast.left_s)} left"
 
     def _name(self, job: Job) -> str:
         from archbench.report.tables.sweep import Way, measured_in
@@ -186,10 +231,11 @@ class Teller:
         return measured_in(self._names[job.spec], self._ways[Way.of(job.settings)])
 
     def _end(self, place: Place, name: str, record: Record) -> None:
-        self._forecast.ended(place, time.monotonic() - self._begun[place])
+        is_ok = record.status == Status.OK
+        self._forecast.ended(place, time.monotonic() - self._begun[place], is_ok=is_ok)
         self._running.pop(place)
         self._ended += 1
-        self._failed += record.status != Status.OK
+        self._failed += not is_ok
         latency = record.value("latency_ms")
         how = "" if latency is None else f", {latency:,.2f} ms"
         why = (
@@ -198,8 +244,7 @@ class Teller:
             else ""
         )
         number = f"{self._ended:>{len(str(self._total))}}/{self._total}"
-        is_alarming = is_quiet() and record.status != Status.OK
-        told = say if is_alarming else self._progress.line
+        told = say if is_quiet() and not is_ok else self._progress.line
         told(f"{number}  {name}: {record.status}{how}{why}{self._left}")
         if is_verbose():
             self._progress.line(took(record))

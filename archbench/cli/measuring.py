@@ -115,8 +115,8 @@ class Protocol:
             compiled = engine_of(self.compile)
             if {*named} - {compiled}:
                 raise UsageError(
-                    f"--compile {self.compile} is --engine {compiled}, and --engine "
-                    f"{' and '.join(named)} is given too: leave one of them out"
+                    f"--compile {self.compile} means --engine {compiled}, but --engine "
+                    f"{' and '.join(named)} is given too: leave one out"
                 )
             named = [compiled]
         return [*dict.fromkeys(named)]

@@ -140,7 +140,7 @@ class NetworkFlags:
         if not self.allow_code:
             return
         if origin_of(self.backbone) != PROGRAM:
-            refuse(["--allow-code"], "what the command line names is run, and it is no .pt2")
+            refuse(["--allow-code"], "--allow-code is for .pt2 files")
         catalogue.allow_code()
 
     def _of_graph(self, batch: int | None) -> Spec:
@@ -148,7 +148,7 @@ class NetworkFlags:
         from archbench.counting.onnx import spec_of
 
         kept = replace(self, size=None, batch=None)
-        refuse(given(kept), "a graph stands alone, as it was exported")
+        refuse(given(kept), "a graph runs as exported")
         return spec_of(self.backbone, size=self.size, batch=batch)
 
 
@@ -158,7 +158,7 @@ def _listed(name: str, text: str | None) -> Sequence[str | None]:
         return [None]
     values = [value.strip() for value in text.split(",")]
     if "" in values:
-        raise UsageError(f"invalid {name} {text!r} (a value, or several with commas between)")
+        raise UsageError(f"invalid {name} {text!r} (one value, or several separated by commas)")
     return list(dict.fromkeys(values))
 
 

@@ -143,7 +143,7 @@ class ListFlags:
 
 @grouped
 def plot(
-    figure: FigureFlags, trade_off: AxisFlags, pictures: PictureFlags, listed: ListFlags
+    figure: FigureFlags, trade_off: AxisFlags, pictures: PictureFlags, listing: ListFlags
 ) -> int:
     """Draw figures as PNG and SVG: VoVNet's, Huang et al.'s, CSPNet's, DSNet's and our own.
 
@@ -160,13 +160,13 @@ def plot(
             "no figure is named",
             instead="name one",
         )
-        form = the_format(markdown=listed.as_markdown, latex=listed.as_latex)
+        form = the_format(markdown=listing.as_markdown, latex=listing.as_latex)
         print_tables([registry.table()], form)
         return Exit.DONE
     chosen = registry.FIGURES if figure.what == ALL else (registry.find(figure.what),)
     idle = registry.TAKEN.difference(*(each.takes for each in chosen))
     refuse([flag for flag in flags if flag in idle], f"plot {figure.what} takes no such flag")
-    refuse(given(listed), "figures are drawn, not listed", instead="the figure's name")
+    refuse(given(listing), "figures are drawn, not listed", instead="the figure's name")
     _check("source", figure.source, ("records", "paper"))
     _check("style", pictures.style, tuple(STYLES))
     if figure.overlay and figure.source == "paper":
@@ -271,7 +271,7 @@ def _weighed(networks: Sequence[Spec], weights: Path | None) -> tuple[list[Any],
     if len(networks) != 1:
         raise UsageError("--weights needs one network: give --network NAME")
     if networks[0].origin:
-        raise UsageError("--weights draws networks of the zoo, not your own")
+        raise UsageError("--weights needs a network of the zoo, not your own")
     from archbench.measure.aggregation import aggregation
     from archbench.measure.job.checkpoint import check_weights
 

@@ -16,7 +16,12 @@ from archbench.spec import UsageError
 
 @dataclass(frozen=True, kw_only=True)
 class Evidence(RecordFlags):
-    """What is predicted from, and how it is printed."""
+    """What is predicted from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Output:
+    """How it is printed."""
 
     as_json: AsJson = False
     as_markdown: AsMarkdown = False
@@ -24,7 +29,7 @@ class Evidence(RecordFlags):
 
 
 @grouped
-def predict(network: NetworkFlags, evidence: Evidence) -> int:
+def predict(network: NetworkFlags, records: Evidence, output: Output) -> int:
     """Predict a network's latency and energy from measured networks of other families.
 
     Each device and setting needs records of at least eight networks and predicts only inside the
@@ -32,19 +37,19 @@ def predict(network: NetworkFlags, evidence: Evidence) -> int:
 
     Example: archbench predict vovnet57 -d refinedet512
     """
-    form = the_format(json=evidence.as_json, markdown=evidence.as_markdown, latex=evidence.as_latex)
+    form = the_format(json=output.as_json, markdown=output.as_markdown, latex=output.as_latex)
     specs = network.resolve()
     from archbench.report.data.configurations import configurations, measured_setups
     from archbench.report.data.prediction import Prediction, answers
     from archbench.report.data.selection import Filters, select
     from archbench.report.tables.predict import tables
 
-    records = select(read_records(evidence.results), Filters(device=evidence.device))
-    by_setup = measured_setups(configurations(records))
+    chosen = select(read_records(records.results), Filters(device=records.device))
+    by_setup = measured_setups(configurations(chosen))
     if not by_setup:
-        on = f" on a device called {evidence.device!r}" if evidence.device else ""
+        on = f" on a device called {records.device!r}" if records.device else ""
         raise UsageError(
-            f"nothing was measured{on} to predict from; archbench sweep pairs --quick measures the "
+            f"no measurements{on} to predict from; archbench sweep pairs --quick measures the "
             "papers' pairs"
         )
     with counted_networks(specs) as networks:

@@ -31,7 +31,7 @@ def counted_networks(asked: Collection[Spec] = ()) -> Iterator[Networks]:
 
     def count(spec: Spec) -> Mapping[str, Any]:
         if spec.origin and spec not in asked:
-            raise UsageError(f"{spec} is from elsewhere, and its code is not run unasked")
+            raise UsageError(f"{spec} is your own code, which is only run if you name it")
         from archbench.measure.job.counting import count as count_network
 
         progress.now(f"counting {spec}")

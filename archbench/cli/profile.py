@@ -57,8 +57,8 @@ class ProfileProtocol(Protocol):
         for several, what in ((self.engines, "engine"), (self.precisions, "precision")):
             if len(several) > 1:
                 raise UsageError(
-                    f"profile measures one network in one {what} ({' and '.join(several)} are "
-                    "given): name one, or let archbench sweep measure a suite in each"
+                    f"profile measures in one {what} ({' and '.join(several)} are given): give "
+                    "one, or use archbench sweep"
                 )
         return super().settings
 
@@ -66,7 +66,7 @@ class ProfileProtocol(Protocol):
         """The protocol of an exported graph: in ONNX Runtime, where no engine is named."""
         if self.engines:
             return self
-        say(f"{engines.OF_GRAPHS} runs it (--engine names another)")
+        say(f"running in {engines.OF_GRAPHS} (--engine chooses another)")
         return replace(self, given={**self.given, "engine": [engines.OF_GRAPHS]})
 
 
@@ -105,7 +105,7 @@ def run_profiles(specs: list[Spec], protocol: ProfileProtocol, output: ProfileOu
 
     flags = [*given(output), *(["--check"] if protocol.check else [])]
     of_one = [flag for flag in flags if flag in ("--layers", "--check")]
-    refuse(of_one, "several inputs or batches are asked for")
+    refuse(of_one, "several inputs or batches are given")
     protocol.check_counting(["--repeats"] if protocol.repeats else [])
     settings = protocol.settings
     for spec in specs:
@@ -151,7 +151,7 @@ def _curve(specs: list[Spec], protocol: ProfileProtocol, store: Store) -> list[l
 def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) -> int:
     """Count the network of a spec, and measure it where that is asked for."""
     if spec.origin == ONNX and protocol.check:
-        refuse(["--check"], f"{spec.backbone} is a graph, and other counters run modules")
+        refuse(["--check"], f"{spec.backbone} is a graph, which the other counters cannot run")
     form = output.form
     settings = protocol.settings
     if output.layers:
@@ -222,7 +222,9 @@ def _measured(spec: Spec, settings: Settings, store: Store, *, repeats: int) -> 
 
     records: list[Record] = []
     while len(records) < repeats and not (records and records[-1].status == Status.INTERRUPTED):
-        with telling() as progress:
+        if repeats > 1:
+            tell(f"process {len(records) + 1} of {repeats}")
+        with telling(settings) as progress:
             records.append(run_job(spec, settings, store, on_progress=progress))
         if is_verbose():
             say(took(records[-1]))

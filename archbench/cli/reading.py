@@ -59,7 +59,7 @@ def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> li
 def require_folder(folder: Path) -> None:
     """Raise UsageError where a folder was named that is not there."""
     if folder != DEFAULT_FOLDER and not folder.is_dir():
-        raise UsageError(f"no results folder {folder}; to make it: {EXAMPLE} --results {folder}")
+        raise UsageError(f"no results folder {folder}; to create it: {EXAMPLE} --results {folder}")
 
 
 def say_empty(folder: Path) -> None:
@@ -71,5 +71,5 @@ def instead_of(folder: Path) -> str:
     """What to read instead of a folder without records, or how to fill it."""
     having = Store(folder).folders_within()
     if not having:
-        return f"; to make one: {EXAMPLE}"
-    return f"; there are in {', '.join(map(str, having))}: --results {having[0]}"
+        return f"; to create one: {EXAMPLE}"
+    return f"; its subfolders have some ({', '.join(map(str, having))}): --results {having[0]}"

@@ -22,14 +22,12 @@ def records(
         str,
         typer.Argument(
             metavar="[ACTION]",
-            help="list; show ID; drop ID...; merge DIR..., into the results folder.",
+            help="list; show ID; drop ID...; or merge DIR... into the results folder.",
         ),
     ] = "list",
     what: Annotated[
         list[str] | None,
-        typer.Argument(
-            metavar="[ID|DIR]...", help="Beginnings of ids, as long as they are of one record."
-        ),
+        typer.Argument(metavar="[ID|DIR]...", help="Record ids, or unique prefixes of them."),
     ] = None,
     results: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder of the records.", show_default=True)
@@ -98,7 +96,7 @@ def _drop(store: Store, beginnings: Sequence[str], form: str) -> int:
     back = f"archbench records merge {folder} --results {store.folder}"
     _tell(
         {"dropped": ids, "bin": str(folder), "recover": back},
-        f"dropped {_counted(ids)} into {folder}; all that is there comes back with: {back}",
+        f"dropped {_counted(ids)} into {folder}; to restore everything there: {back}",
         form,
     )
     return Exit.DONE
@@ -108,7 +106,7 @@ def _merge(store: Store, folders: Sequence[str], form: str) -> int:
     for folder in map(Path, folders):
         require_folder(folder)
         if folder.resolve() == store.folder.resolve():
-            raise UsageError(f"{folder} is the folder that is merged into")
+            raise UsageError(f"{folder} is the results folder itself")
     copied, there = moving.merge([Store(folder) for folder in folders], store)
     known = f"; {_counted(there)} already there" if there else ""
     data = {"merged": _ids(copied), "already_there": _ids(there)}

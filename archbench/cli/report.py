@@ -25,9 +25,9 @@ APPENDIX = Path("appendix")
 WRITTEN = (".html", ".md", ".tex")
 """Endings that a file's name may have."""
 ELSEWHERE = {
-    "layers": "it is of counted layers, not of records: archbench plot layers",
-    "layer-io": "it is of counted layers, not of records: archbench plot layer-io",
-    "trade-off": "the page's own plot is of any two columns",
+    "layers": "drawn from counted layers, not records: archbench plot layers",
+    "layer-io": "drawn from counted layers, not records: archbench plot layer-io",
+    "trade-off": "the page plots any two columns itself",
 }
 """Figures that no page has."""
 
@@ -35,17 +35,17 @@ ELSEWHERE = {
 def report(
     results: Results = None,
     out: Annotated[
-        Path, typer.Option("--out", "-o", metavar="FILE", help="The page.")
+        Path, typer.Option("--out", "-o", metavar="FILE", help="File to write the page to.")
     ] = DEFAULT_OUT,
     no_figures: Annotated[
         bool,
         typer.Option(
-            "--no-figures", help="Leave out the papers' figures, whose drawing takes seconds."
+            "--no-figures", help="Leave out the papers' figures, which take seconds to draw."
         ),
     ] = False,
     every: Annotated[
         bool,
-        typer.Option("--all", help="Give every record a row of its own, repeats too."),
+        typer.Option("--all", help="Show every record in its own row, repeats included."),
     ] = False,
     as_appendix: Annotated[
         bool,
@@ -60,11 +60,11 @@ def report(
     """Write one HTML page of all records: a summary, a table, a plot of any two columns, and the
     papers' tables, claims and figures.
 
-    It opens on the devices, the networks that no other one beats, and what holds of the claims. A
-    configuration (a network, its device and settings) is one row, of the median of its repeats.
+    It opens with the devices, the networks on the Pareto front, and the verdicts on the claims. A
+    configuration (a network, its device and settings) is one row: the median of its repeats.
 
-    The page is one file that loads nothing from anywhere. Its address keeps the filters, so that a
-    view can be linked.
+    The page is a single file and loads nothing. Its URL keeps the filters, so that a view can be
+    shared as a link.
 
     Example: archbench report --results results --out report.html
     """
@@ -74,7 +74,7 @@ def report(
     if not records:
         asked = results or [DEFAULT_FOLDER]
         folders, instead = ", ".join(map(str, asked)), instead_of(asked[0])
-        raise UsageError(f"no records in {folders}, and a report is of records{instead}")
+        raise UsageError(f"no records in {folders} to report on{instead}")
     time = f"{datetime.datetime.now(datetime.UTC):%Y-%m-%d %H:%M} UTC"
     if as_appendix:
         if every or no_figures:

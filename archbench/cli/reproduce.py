@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from archbench.report.data.counts import Count
 
 LIST_NOTE = (
-    "built: of its rows; measured: of the networks that are. archbench reproduce TABLE sets ours "
-    "beside the paper's figures."
+    "built: rows whose network builds; measured: networks with records. archbench reproduce TABLE "
+    "shows our figures beside the paper's."
 )
 
 
@@ -92,7 +92,7 @@ def reproduce(
     chosen = suite(table)
     if not any(member.figures for member in chosen.members):
         raise UsageError(
-            f"{chosen.name} has no published figure to set ours beside; archbench reproduce lists "
+            f"{chosen.name} has no published figures to compare with; archbench reproduce lists "
             "the tables that have"
         )
     with counting(wanted=count) as count_now:

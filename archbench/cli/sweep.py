@@ -189,7 +189,7 @@ def _ways(engines: Sequence[str], protocol: Protocol) -> list[Settings]:
         if all(way.precision != precision for way in having):
             asked = ", ".join(engines)
             raise UsageError(
-                f"invalid precision {precision!r}: no engine that is asked for has it ({asked})"
+                f"invalid precision {precision!r}: no requested engine supports it ({asked})"
             )
     return having
 

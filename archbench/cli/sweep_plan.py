@@ -79,15 +79,16 @@ def show_plan(queues: Sequence[Queue], asked: Asked) -> None:
         f"{len(queue.jobs)} on {queue.place.device_name} ({queue.place.name})" for queue in queues
     )
     left = {(job.spec, job.settings) for job in jobs}
-    what = "networks" if {*map(len, asked.ways.values())} <= {1} else "networks in an engine"
+    what = "networks" if {*map(len, asked.ways.values())} <= {1} else "network-engine pairs"
     known = len(forecast.known.keys() & left)
     predicted = len(forecast.predicted)
-    by_calls = f" {predicted} by what their calls are predicted to take," if predicted else ""
+    by_calls = f" {predicted} from predicted times of their calls," if predicted else ""
     note = (
-        f"An estimate: {known} of {len(left)} {what} by how long the same took here before,"
-        f"{by_calls} the others by the protocol's budgets."
+        f"Estimate: {known} of {len(left)} {what} from earlier runs here,{by_calls} the rest from "
+        "the protocol's budgets, as upper limits."
     )
-    title = f"{jobs_text(len(jobs))}: {where}; about {duration(forecast.left_s)}"
+    about = "at most" if forecast.is_at_most else "about"
+    title = f"{jobs_text(len(jobs))}: {where}; {about} {duration(forecast.left_s)}"
     print_tables(
         [
             plan_table(
@@ -106,15 +107,18 @@ def _shares(queues: Sequence[Queue], asked: Asked, forecast: Forecast) -> list[S
     """What is left and what is done of each network in each way."""
     from archbench.report.tables.sweep import Share, Way
 
-    jobs = [(queue.place, job) for queue in queues for job in queue.jobs]
-    left = Counter((job.spec, Way.of(job.settings)) for _, job in jobs)
+    left = Counter((job.spec, Way.of(job.settings)) for queue in queues for job in queue.jobs)
     done = Counter(
         (record.spec, Way.of(record.settings))
         for queue in queues
         for record in queue.done
         if record.settings
     )
-    each_s = {(job.spec, Way.of(job.settings)): forecast.job_s(place, job) for place, job in jobs}
+    each_s = {
+        (job.spec, Way.of(job.settings)): forecast.job_s((job.spec, job.settings))
+        for queue in queues
+        for job in queue.jobs
+    }
     return [
         Share(
             *asked_for,

@@ -231,7 +231,7 @@ def _part(dim: BatchDim, key: Any) -> BatchDim:
         return dim.get(key)
     if isinstance(dim, tuple | list):
         if not isinstance(key, int) or key >= len(dim):
-            raise UsageError(f"batch_dim {dim!r} is no structure like the input")
+            raise UsageError(f"batch_dim {dim!r} does not have the structure of the input")
         return dim[key]
     return dim
 

@@ -76,24 +76,22 @@ class ParamKinds:
 
 @dataclass(frozen=True)
 class CostReport:
-    """What one forward pass of a network costs, counted for one image; figures of bytes: for the
-    batch, in fp32.
+    """The cost of one forward pass of a network, per image; bytes are for the batch, in fp32.
 
     params: learnable scalars. macs: multiply-accumulates of convolutions and linear layers, as the
-    papers count; macs_all: of attention, other products and recurrent layers too, all that is
-    computed. One image's are those of a pass at batch 1, what is done once a pass included whole.
-    mac_eq1: memory access cost by VoVNet's Eq. 1, elements, over convolution calls; mac_bound: its
-    lower bound (VoVNet, section 3.1). cio: elements that convolutions read and write (HarDNet);
-    cio_pool: with pooling. bn_elements: elements of every batch normalisation's output.
-    activation_peak_bytes: the most that live at once; activation_total_bytes: all that operators
-    write, which Huang et al. call total memory; bytes_all: inputs, weights and outputs of every
-    operator, of which a view has none. train_memory_bytes: the least that a step of training with
-    momentum needs, where that was asked. `paper_params`: parameters as a paper counts them whose
-    figure stands beside this network's, where that is a rule of its own. `uncounted` names
-    operators that multiply matrices or convolve and have no rule, with their calls. Attention
-    counts in full: `masked_macs` of it are what causal masks leave out, and `masked_calls` have a
-    mask whose effect is not known. `notes` say what else is to be known of the count. `counted_on`
-    is the device of the passes: "meta", by shapes, or "cpu", on random numbers.
+    papers count them; macs_all: all of them, with attention, other products and recurrent layers.
+    Both are those of a pass at batch 1. mac_eq1: memory access cost by VoVNet's Eq. 1, in elements,
+    summed over convolution calls; mac_bound: its lower bound (VoVNet, section 3.1). cio: elements
+    that convolutions read and write (HarDNet); cio_pool: with pooling. bn_elements: elements of all
+    batch norm outputs. activation_peak_bytes: the largest sum of live tensors;
+    activation_total_bytes: the sum of all operator outputs, which Huang et al. call total memory;
+    bytes_all: inputs, weights and outputs of every operator except views. train_memory_bytes: the
+    least that a training step with momentum needs, in mode "train". `paper_params`: parameters by
+    the paper's own rule, if it has one. `uncounted`: operators that multiply matrices or convolve
+    but have no counting rule, with their calls. Attention is counted in full: causal masks would
+    save `masked_macs`, and the masks of `masked_calls` are of unknown effect. `notes`: remarks on
+    the count. `counted_on`: the device of the passes, "meta" (shapes alone) or "cpu" (random
+    inputs).
     """
 
     calls: tuple[Call, ...]

@@ -50,7 +50,7 @@ def mean_square(outputs: Any) -> Tensor:
     """
     found = list(_differentiable(outputs))
     if not found:
-        raise UsageError("it gives nothing with a gradient, in lists, tuples and mappings")
+        raise UsageError("it returns no tensor with a gradient, in lists, tuples or mappings")
     return reduce(torch.add, (output.square().mean() for output in found))
 
 

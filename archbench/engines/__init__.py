@@ -38,10 +38,12 @@ def check(spec: Spec, settings: Settings) -> None:
     engine = engine_of(settings)
     if spec.mode == "train" and not engine.trains:
         choices = ", ".join(name for name, other in ENGINES.items() if other.trains)
-        raise UsageError(f"engine {engine.name} runs no training steps (choose from {choices})")
+        raise UsageError(
+            f"engine {engine.name} does not run training steps (choose from {choices})"
+        )
     if spec.origin == ONNX and not isinstance(engine, FileEngine):
         choices = ", ".join(each for each in ENGINES if isinstance(ENGINES[each], FileEngine))
-        raise UsageError(f"engine {engine.name} runs no ONNX graph (choose from {choices})")
+        raise UsageError(f"engine {engine.name} does not run ONNX graphs (choose from {choices})")
     # What torch's devices do not have, these say themselves when they are opened.
     device = settings.device.partition(":")[0] if isinstance(engine, FileEngine) else "auto"
     engine.check_precision(settings.precision, device)

@@ -116,7 +116,7 @@ class Engine:
         choices = {"cpu": self.on_cpu, "cuda": self.on_cuda}.get(device, self.precisions)
         if not choices:
             other = "cpu" if self.on_cpu else "cuda"
-            raise UsageError(f"engine {self.name} runs on --device {other} alone, not on {device}")
+            raise UsageError(f"engine {self.name} runs on --device {other} only, not on {device}")
         if precision not in choices:
             where = "" if device == "auto" else f" on {device}"
             raise UsageError(

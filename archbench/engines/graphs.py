@@ -30,14 +30,14 @@ def fix(path: Path, made: Path, *, size: tuple[int, int], batch: int) -> int:
     model = onnx.load(str(path))
     if len(types) != 1:
         named = ", ".join(types)
-        raise UsageError(f"{path} reads {len(types)} inputs ({named}): engines are given images")
+        raise UsageError(f"{path} takes {len(types)} inputs ({named}), but engines get images only")
     ((name, type_),) = types.items()
     sides = [dim.dim_value for dim in type_.tensor_type.shape.dim]
     wanted = [batch, 3, size[1], size[0]]
     if type_.tensor_type.elem_type != onnx.TensorProto.FLOAT or sides != wanted:
         kind = onnx.TensorProto.DataType.Name(type_.tensor_type.elem_type).lower()
         raise UsageError(
-            f"{path} reads {name!r}, {kind} {sides}: engines are given images [B, 3, H, W] in fp32"
+            f"{path} takes {name!r}, {kind} {sides}, but engines get images [B, 3, H, W] in fp32"
         )
     for each in model.graph.input:
         if each.name == name:

@@ -49,7 +49,7 @@ class OnnxRuntime(FileEngine):
         provider = "CUDAExecutionProvider" if on_cuda else "CPUExecutionProvider"
         if provider not in onnxruntime.get_available_providers():
             raise UsageError(
-                f"this ONNX Runtime has no {provider}: pip install onnxruntime-gpu in its place"
+                f"this ONNX Runtime has no {provider}: pip install onnxruntime-gpu instead"
             )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads, options.inter_op_num_threads = how.threads, 1

@@ -60,7 +60,7 @@ class OpenVino(FileEngine):
         core = openvino.Core()
         wanted = ABILITIES.get(how.precision)
         if wanted and wanted not in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES"):
-            raise UsageError(f"OpenVINO has no {how.precision} on this processor")
+            raise UsageError(f"OpenVINO does not support {how.precision} on this processor")
         try:
             compiled = core.compile_model(core.read_model(path), "CPU", _config(how))
         except RuntimeError as error:

@@ -42,7 +42,7 @@ def _build(path: Path, how: How, logger: Any) -> Any:
     parser = tensorrt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(path)):
         said = "; ".join(parser.get_error(i).desc() for i in range(parser.num_errors))
-        raise UnsupportedError(f"TensorRT cannot hold it: {said[:300]}")
+        raise UnsupportedError(f"TensorRT does not support it: {said[:300]}")
     config = builder.create_builder_config()
     # TF32 is on unless it is cleared.
     config.clear_flag(tensorrt.BuilderFlag.TF32)
@@ -51,7 +51,7 @@ def _build(path: Path, how: How, logger: Any) -> Any:
         config.set_flag(getattr(tensorrt.BuilderFlag, flag))
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        raise UnsupportedError("TensorRT built no engine of it")
+        raise UnsupportedError("TensorRT could not build an engine")
     return plan
 
 

@@ -34,9 +34,7 @@ def dataset_named(name: str) -> str:
     """Check that papers have accuracies on a data set; raises UsageError where they have none."""
     if name not in datasets():
         listed = f"choose from {', '.join(datasets())}"
-        raise UsageError(
-            f"no published accuracy is on {name!r} ({did_you_mean(name, datasets(), listed)})"
-        )
+        raise UsageError(f"unknown data set {name!r} ({did_you_mean(name, datasets(), listed)})")
     return name
 
 

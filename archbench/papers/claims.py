@@ -119,7 +119,7 @@ def claims_of(source: str | None) -> list[Claim]:
                 claim.source for claim in claims() if source.lower().startswith(claim.paper)
             )
         )
-        raise UsageError(f"no claim stands in {source!r}; there are {sources or papers}")
+        raise UsageError(f"no claims from {source!r} (choose from {sources or papers})")
     return chosen
 
 

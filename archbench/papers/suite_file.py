@@ -123,7 +123,7 @@ class Table:
         is_own = any(origin_of(name) == FILE for name in self.values("backbone", (str,)))
         for key in table.data:
             if key in FLAGS and not is_own:
-                raise table.error(f"{key} is no option of a network, it is a key by itself")
+                raise table.error(f"{key} is not a network option, but a key of its own")
         return {key: table.values(key, OPTION_TYPES) for key in table.data}
 
     def combinations(self) -> list[tuple[dict[str, Any], dict[str, OptionValue]]]:

@@ -98,7 +98,7 @@ def suite(name: str) -> Suite:
     known = match(name, names())
     if known is None:
         hint = did_you_mean(name, names(), "archbench list suites shows them")
-        raise UsageError(f"no suite is called {name!r}; {hint}")
+        raise UsageError(f"unknown suite {name!r}; {hint}")
     described = _described().get(known, {})
     title = described.get("title", "")
     if known == ALL:
@@ -119,7 +119,7 @@ def read_suite(path: Path) -> Suite:
     try:
         data = parse_toml(read_text(path, "suite"))
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"suite {path} is no TOML: {error}") from None
+        raise UsageError(f"suite {path} is not valid TOML: {error}") from None
     table = Table(str(path), data, str(path.parent))
     own = _suite_of(path.stem, table)
     for grid_table in (table, *table.tables("include")):

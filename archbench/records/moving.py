@@ -146,5 +146,5 @@ def _id(ids: Iterable[str], beginning: str, folder: Path) -> str:
         )
     if len(fitting) > 1:
         some = ", ".join([*fitting[:3], *(["..."] if len(fitting) > 3 else [])])
-        raise UsageError(f"record {beginning!r} may be {some}: write more of its id")
+        raise UsageError(f"ambiguous record id {beginning!r}: {some}")
     return fitting[0]

@@ -135,7 +135,7 @@ def _flaw_among(parts: Iterable[Any], depth: int) -> str:
         if isinstance(part, str):
             continue
         if isinstance(part, float):
-            wrong = "" if isfinite(part) else f"{part} is no finite number"
+            wrong = "" if isfinite(part) else f"{part} is not a finite number"
         elif isinstance(part, int):
             wrong = "" if -BIGGEST <= part < BIGGEST else "a number is too large"
         elif not part:
@@ -228,7 +228,7 @@ class Reader:
         part = data.get(name, {})
         if isinstance(part, dict):
             return part
-        self.tell(f"{name} dropped, it is no table")
+        self.tell(f"{name} dropped, not a table")
         return {}
 
     def entries(self, data: dict[str, Any], kind: Any, where: str = "") -> Any:
@@ -275,7 +275,7 @@ def _parse(line: bytes) -> Any:
     try:
         data = json.loads(line)
     except (json.JSONDecodeError, UnicodeDecodeError):
-        raise RecordError("not JSON, torn or corrupt") from None
+        raise RecordError("not JSON, truncated or corrupt") from None
     except ValueError:
         # Python refuses to read an integer of some thousand digits.
         data = json.loads(line, parse_int=_integer)

@@ -171,7 +171,7 @@ class Store:
                 pass
         except OSError as error:
             is_taken = os.path.lexists(self.folder) and not self.folder.is_dir()
-            why = "it is no folder" if is_taken else error.strerror
+            why = "not a folder" if is_taken else error.strerror
             raise UsageError(f"results folder {self.folder} cannot be written: {why}") from None
 
     def append(self, record: Record, samples: Path | None = None) -> Record:
@@ -233,7 +233,7 @@ class Store:
                 print(as_line(record), end="", flush=True)
             except OSError:
                 raise UsageError(failed) from error
-            self.warn(f"{failed}; record {record.record_id} is printed on stdout alone")
+            self.warn(f"{failed}; record {record.record_id} is printed on stdout only")
         else:
             with suppress(OSError):
                 self.show(as_line(record))

@@ -77,7 +77,7 @@ def _check_built(entry: Entry, kind: type, module: Any) -> None:
     """Raise UsageError where an entry's builder gave something else."""
     if not isinstance(module, kind):
         builder = f"{entry.builder} of {entry.plugin}" if entry.plugin else entry.builder
-        raise UsageError(f"{builder} gives a {type(module).__name__}, not a {kind.__name__}")
+        raise UsageError(f"{builder} returns a {type(module).__name__}, not a {kind.__name__}")
 
 
 def _named(network: Network) -> str:

@@ -57,7 +57,7 @@ class Preparation:
         """Turn a picture, uint8 [3, H, W] in RGB, into an input of `size` (width, height)."""
         if picture.dtype != torch.uint8 or picture.ndim != 3 or picture.shape[0] != 3:
             raise UsageError(
-                f"a picture is uint8 [3, H, W], not {picture.dtype} {list(picture.shape)}"
+                f"invalid picture {picture.dtype} {list(picture.shape)} (torch.uint8 [3, H, W])"
             )
         image = picture.float() * (self.scale / 255)
         image = image.flip(0) if self.order == "bgr" else image
@@ -244,7 +244,7 @@ class Backbone(nn.Module):
     def tapping(self, taps: Sequence[str]) -> Backbone:
         """The same chain with other taps, of which this one must keep every step."""
         if type(self).forward is not Backbone.forward:
-            raise UsageError(f"{type(self).__name__} gives no other maps than it was built for")
+            raise UsageError(f"{type(self).__name__} has no maps but those it was built with")
         other = Backbone(
             {name: self.get_submodule(name) for name in self._names},
             self.stages,
@@ -276,7 +276,7 @@ class Backbone(nn.Module):
         before = self._before_tail()
         if not before:
             raise UsageError(
-                "a two-stage detector needs a backbone that gives maps of two sizes or more"
+                "a two-stage detector needs a backbone with maps of at least two sizes"
             )
         cut = self._names.index(before[-1].name) + 1
         steps = {name: self.get_submodule(name) for name in self._names}

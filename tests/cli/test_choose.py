@@ -112,7 +112,7 @@ def test_it_says_what_is_chosen_and_why_and_fits_a_terminal(capsys: Capture) -> 
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 80
     text = " ".join(out.split())
-    assert "Choice: csp-resnext50 + panet-spp320, host memory, peak 633 MB: the best of 20" in text
+    assert "Choice: csp-resnext50 + panet-spp320, peak host memory 633 MB: the best of 20" in text
     assert "indistinguishable from hardnet68 + ssd512 (647 MB); densenet201" in text
     assert "Margin: 0.94 times that of resnet50-v1 + refinedet320 (671 MB)." in text
 
@@ -169,23 +169,23 @@ def test_what_lacks_an_accuracy_may_be_given_one(capsys: Capture, tmp_path: Path
 def test_a_folder_without_records_is_one_line(capsys: Capture, tmp_path: Path) -> None:
     assert run(["choose", "--results", str(tmp_path)]) == 2
     captured = capsys.readouterr()
-    assert captured.err.startswith(f"no records in {tmp_path}; to make one: ")
+    assert captured.err.startswith(f"no records in {tmp_path}; to create one: ")
     assert (captured.out, captured.err.count("\n")) == ("", 1)
 
 
 @pytest.mark.parametrize(
     ("arguments", "code", "expected"),
     [
-        (["--max", "latency=50MB"], 2, "error: 'MB' is no unit of total_ms (a number, or one with"),
-        (["--max", "latency"], 2, "error: --max latency: it takes COLUMN=VALUE"),
-        (["--min", "batch=1"], 2, "error: --min batch: batch is no figure"),
-        (["--best", "device"], 2, "error: --best device: device is no figure"),
-        (["--best", "speed"], 2, "error: there is no column 'speed'"),
+        (["--max", "latency=50MB"], 2, "error: invalid unit 'MB' of total_ms (a number"),
+        (["--max", "latency"], 2, "error: invalid --max latency (COLUMN=VALUE"),
+        (["--min", "batch=1"], 2, "error: invalid --min batch (a figure"),
+        (["--best", "device"], 2, "error: invalid --best device (a figure"),
+        (["--best", "speed"], 2, "error: unknown column 'speed'"),
         (["--max", "latency=-5ms"], 2, "error: invalid limit '-5ms' of total_ms (0 or more)"),
-        (["--dataset", "imagenet"], 2, "error: no published accuracy is on 'imagenet'"),
+        (["--dataset", "imagenet"], 2, "error: unknown data set 'imagenet'"),
         (["--precision", "fp8"], 2, "error: invalid precision 'fp8' (choose from fp32"),
         (["--engine", "eagre"], 2, "error: invalid engine 'eagre' (did you mean eager?)"),
-        (["--device", "H100"], 2, "none of 187 records is of single images on a device called"),
+        (["--device", "H100"], 2, "none of the 187 records is at batch 1 on a device called"),
         (["--max", "energy=1J"], 2, "none of 128 networks measured on AMD EPYC, 2 threads, fp32"),
     ],
 )

@@ -102,7 +102,7 @@ def test_no_records(
     captured = capsys.readouterr()
     assert captured.out == expected
     assert (
-        captured.err == "no records in results; to make one: archbench profile vovnet39 "
+        captured.err == "no records in results; to create one: archbench profile vovnet39 "
         "--detector refinedet320\n"
     )
 
@@ -221,24 +221,24 @@ def test_filters_that_leave_nothing_say_so(
 ) -> None:
     assert run(["compare", "--results", str(several), "--backbone", "densenet161"]) == 0
     captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", "none of 7 records matches the filters\n")
+    assert (captured.out, captured.err) == ("", "none of the 7 records matches the filters\n")
 
 
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
-        (["--backbone", "vovnett39"], "no backbone is called 'vovnett39'; did you mean vovnet39"),
-        (["--where", "latencies=3"], "there is no column 'latencies'; did you mean latency_ms"),
-        (["--where", "latency<3MB"], "--where latency<3MB: total_ms is a number; 'MB' is no unit"),
-        (["--where", "device<z"], "--where device<z: device is text, which = and != compare alone"),
-        (["--pareto", "macs"], "--pareto macs: it takes two figures or more"),
-        (["--pareto", "macs,batch"], "--pareto batch: batch is no figure"),
-        (["--dataset", "coco-test"], "no published accuracy is on 'coco-test' (did you mean coco-"),
-        (["--where", "batch"], "--where batch: it takes KEY=VALUE, such as precision=fp16"),
-        (["--where", "batch=two"], "--where batch=two: batch is a number"),
-        (["--sort", "speed"], "there is no column 'speed'; archbench compare --csv shows them all"),
-        (["--columns", "fps,params_m"], "there is no column 'params_m'; did you mean params"),
-        (["--baseline", "vgg19"], "no record is called 'vgg19'"),
+        (["--backbone", "vovnett39"], "unknown backbone 'vovnett39'; did you mean vovnet39"),
+        (["--where", "latencies=3"], "unknown column 'latencies'; did you mean latency_ms"),
+        (["--where", "latency<3MB"], "invalid --where latency<3MB: invalid unit 'MB'"),
+        (["--where", "device<z"], "invalid --where device<z (device is text: use = or !=)"),
+        (["--pareto", "macs"], "invalid --pareto macs (two or more figures"),
+        (["--pareto", "macs,batch"], "invalid --pareto batch (a figure"),
+        (["--dataset", "coco-test"], "unknown data set 'coco-test' (did you mean coco-"),
+        (["--where", "batch"], "invalid --where batch (COLUMN=VALUE, such as precision=fp16"),
+        (["--where", "batch=two"], "invalid --where batch=two: invalid batch 'two'"),
+        (["--sort", "speed"], "unknown column 'speed'; archbench compare --csv shows them all"),
+        (["--columns", "fps,params_m"], "unknown column 'params_m'; did you mean params"),
+        (["--baseline", "vgg19"], "unknown baseline 'vgg19'"),
         (["--force"], "--force needs --baseline"),
     ],
 )
@@ -396,7 +396,7 @@ def test_of_many_repeats_the_widest_is_told(
 
 
 def decided_ones(folder: Path) -> Path:
-    """A results folder with whole times: two that cannot be told apart, a better one, a worse."""
+    """A results folder with total times: two that cannot be told apart, a better one, a worse."""
     for name, total_ms in (
         ("resnet50-v1", 20.0),
         ("vovnet39", 20.1),

@@ -169,7 +169,7 @@ def test_the_page_offers_engines_only_where_there_are_several(tmp_path: Path) ->
 def test_engines_side_by_side(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["compare", "--across", "engine"]) == 0
     out = capsys.readouterr().out
-    assert out.startswith("whole time (ms), Example GPU, fp32, contiguous\n")
+    assert out.startswith("total time (ms), Example GPU, fp32, contiguous\n")
     assert out.count("best") == 5
     assert max(map(len, out.splitlines())) <= 80
     assert run(["compare", "--across", "engine", "--columns", "latency_ms,fps", "--json"]) == 0

@@ -96,9 +96,9 @@ def test_what_cannot_be_exported_is_said_in_a_line(capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("words", "why"),
     [
-        (["mobilenet", "there.onnx"], "there.onnx is there already: --force replaces it"),
+        (["mobilenet", "there.onnx"], "there.onnx already exists: --force overwrites it"),
         (["mobilenet", "folder.onnx"], "folder.onnx cannot be written: it is a folder"),
-        (["mobilenet", "no/model.onnx"], "no/model.onnx cannot be written: there is no folder no"),
+        (["mobilenet", "no/model.onnx"], "no/model.onnx cannot be written: no folder no"),
         (["mobilenet", "model.tflite"], "invalid file 'model.tflite' (choose from .onnx, .pt2)"),
         (["mobilenet", "--train", "m.onnx"], "leave out --train"),
         (["mobilenet", "--plain", "m.pt2"], "leave out --plain"),

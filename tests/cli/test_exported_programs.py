@@ -75,7 +75,7 @@ def test_suites_and_views_know_it(capsys: Capture, monkeypatch: pytest.MonkeyPat
         (["nets/model.pt2", "--weights", "nets/model.pt"], "leave out --weights"),
         (["nets/model.pt2", "--fold-bn"], "leave out --fold-bn"),
         (["nets/none.pt2"], "No such file"),
-        (["mobilenet", "--allow-code"], "it is no .pt2"),
+        (["mobilenet", "--allow-code"], "--allow-code is for .pt2 files"),
     ],
 )
 def test_a_mistake_is_one_line(words: list[str], message: str, capsys: Capture) -> None:

@@ -86,17 +86,17 @@ def test_it_is_shown_with_its_layers_and_in_views(capsys: Capture) -> None:
     [
         (
             ["profile", "nets/model.onnx", "-s", "8", "--engine", "eager"],
-            "engine eager runs no ONNX graph (choose from onnxruntime, openvino, tensorrt)",
+            "engine eager does not run ONNX graphs (choose from onnxruntime, openvino, tensorrt)",
         ),
         (["count", "nets/model.onnx"], "axis 2 ('h') of input 'x' of model.onnx is dynamic"),
-        (["count", "nets/model.onnx", "-d", "ssd300"], "stands alone, as it was exported"),
+        (["count", "nets/model.onnx", "-d", "ssd300"], "a graph runs as exported"),
         (["count", "nets/model.onnx", "--train"], "leave out --train"),
         (["count", "nets/model.onnx", "-o", "a=b"], "leave out --option"),
         (["count", "nets/model.onnx", "-s", "8", "--check"], "leave out --check"),
         (["count", "nets/model.onnx", "-s", "2"], "its kernel is larger than what it reads"),
         (["count", "none.onnx"], "model none.onnx cannot be read: No such file"),
         (["sweep", "own.toml", "--no-measure"], "has no default input size: give one"),
-        (["sweep", "sized.toml", "--engine", "eager"], "engine eager runs no ONNX graph"),
+        (["sweep", "sized.toml", "--engine", "eager"], "engine eager does not run ONNX graphs"),
         (["sweep", "sized.toml", "--ray", "local"], "cannot send your own code or files"),
     ],
 )

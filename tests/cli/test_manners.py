@@ -13,11 +13,12 @@ import pytest
 from archbench import __version__
 from archbench.cli.commands import COMMANDS
 from archbench.cli.formats import table_width
-from archbench.cli.live import telling, took
+from archbench.cli.live import doing, left_s, telling, took
 from archbench.cli.main import run
 from archbench.cli.messages import Loudness, loudness
 from archbench.reasons import Status
 from archbench.records import Record, Store
+from archbench.settings import DEFAULT, QUICK
 from archbench.spec import Spec
 
 SPEC = Spec("vgg16", None, 224, 224, classes=1000)
@@ -177,10 +178,39 @@ def test_progress_is_told_once_and_unless_quiet(
     how_loud: Loudness, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     loudness.set(how_loud)
-    with telling() as progress:
+    with telling(DEFAULT) as progress:
         progress({"phase": "count"})
         progress({"phase": "count"})
     assert capsys.readouterr().err == said
+
+
+def test_the_time_left_is_that_of_the_phases_to_come() -> None:
+    timing = {"phase": "latency", "samples": 5, "elapsed_s": 12.0, "budget_s": 30.0}
+    assert doing(timing) == "timing: 5 samples, 12 of at most 30 s"
+    assert left_s(timing, DEFAULT) == 30 - 12 + 3 + 10
+    assert left_s({"phase": "energy"}, DEFAULT) == 10
+    assert left_s({"phase": "build"}, DEFAULT) is None
+    assert left_s({"phase": "memory", "left_s": 4.0}, QUICK) == 4
+
+
+@pytest.mark.parametrize(
+    ("news", "left"), [({"phase": "latency"}, "at most 43 s left"), ({"phase": "build"}, "")]
+)
+def test_a_terminal_shows_the_time_left(
+    news: dict[str, str],
+    left: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    with telling(DEFAULT) as progress:
+        progress(news)
+    shown = capsys.readouterr().err
+    assert "0:00:00" in shown
+    assert left in shown
+    assert ("left" in shown) == bool(left)
 
 
 def test_a_job_s_phases_are_told_with_its_record() -> None:

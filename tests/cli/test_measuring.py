@@ -125,7 +125,7 @@ def test_a_mode_of_the_compiler_names_an_engine(
         ("--engine openvino:fast", "only compile has modes"),
         ("--engine compile:max", "invalid compile mode 'max'"),
         ("--compile defualt", "invalid compile mode 'defualt' (did you mean default?)"),
-        ("--compile default --engine openvino", "--compile default is --engine compile"),
+        ("--compile default --engine openvino", "--compile default means --engine compile"),
         ("--engine eager --engine openvino", "one engine (eager and openvino are given)"),
         ("--engine eager --precision int8", "invalid precision 'int8' for engine eager"),
         ("--engine compile --spin", "engine compile ignores --spin"),

@@ -111,9 +111,9 @@ def test_a_suite_runs_code_only_where_that_is_allowed(
     [
         (["tiny_detector.py:TinyDetector"], "--size"),
         (["tiny_detector.py:TinyDetecter", "-s", "64"], "did you mean TinyDetector?"),
-        (["tiny_detector.py:TinyDetector", "-s", "64", "-o", "width=wide"], "it takes a number"),
+        (["tiny_detector.py:TinyDetector", "-s", "64", "-o", "width=wide"], "(a number)"),
         (["tiny_detector.py:TinyDetector", "-s", "64", "-o", "depth=3"], "takes no option depth"),
-        (["tiny_backbone.py:tiny_backbone", "-d", "faster-rcnn-c4"], "cannot be cut"),
+        (["tiny_backbone.py:tiny_backbone", "-d", "faster-rcnn-c4"], "cannot be split"),
     ],
 )
 def test_a_mistake_is_one_line(words: list[str], message: str, capsys: Capture) -> None:

@@ -80,8 +80,8 @@ def test_nothing_to_draw_is_one_line_and_exit_code_2(
     assert captured.out == ""
     assert (
         captured.err
-        == "proposals: not drawn, no record of its networks has what it shows; archbench sweep "
-        "huang/figure6a makes them\n"
+        == "proposals: not drawn, no record of its networks has these figures; archbench sweep "
+        "huang/figure6a measures them\n"
     )
     assert not (tmp_path / "plots").exists()
 
@@ -212,8 +212,8 @@ def test_without_a_name_the_plots_are_listed(capsys: pytest.CaptureFixture[str])
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["eficiency"], "error: no plot is called 'eficiency'; did you mean efficiency?\n"),
-        (["pie"], "error: no plot is called 'pie'; archbench plot lists them\n"),
+        (["eficiency"], "error: unknown plot 'eficiency'; did you mean efficiency?\n"),
+        (["pie"], "error: unknown plot 'pie'; archbench plot lists them\n"),
         (
             ["efficiency", "--source", "papr"],
             "error: invalid source 'papr' (choose from records, paper)\n",
@@ -228,7 +228,7 @@ def test_without_a_name_the_plots_are_listed(capsys: pytest.CaptureFixture[str])
         ),
         (
             ["trade-off", "--x", "latencies"],
-            "error: there is no column 'latencies'; did you mean latency_ms",
+            "error: unknown column 'latencies'; did you mean latency_ms",
         ),
         (
             ["layers", "--network", "vovnet39,size"],
@@ -236,7 +236,7 @@ def test_without_a_name_the_plots_are_listed(capsys: pytest.CaptureFixture[str])
         ),
         (
             ["layers", "--network", "vovnet93"],
-            "error: no backbone is called 'vovnet93'; did you mean ",
+            "error: unknown backbone 'vovnet93'; did you mean ",
         ),
         (
             ["aggregation", "--weights", "no.pth"],

@@ -78,7 +78,10 @@ def test_the_table(results: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[4].split()[-3:] == ["~81.8", "81.8", "81.8"], "4.089 G multiply-adds"
     text = " ".join(out.split())
     assert "forward: fitted on 10 networks of other families" in text
-    assert "lie 0 % off (median), 0 % at the 90th percentile; the interval is x/÷ 1.00." in text
+    assert (
+        "cross-validated error 0 % (median), 0 % (90th percentile); the interval is x/÷ 1.00."
+        in text
+    )
     assert "To measure: archbench profile resnet50 --size 224x224 --classes 1000 --quick" in text
     assert "measured\n" not in lines[2]
 
@@ -98,7 +101,7 @@ def test_what_is_beyond_the_measured_is_refused(
 ) -> None:
     assert predict(results, "--size", "448") == 1
     out = " ".join(capsys.readouterr().out.split())
-    assert "not predicted, multiply-adds: 1.635e+10, and networks of other families" in out
+    assert "not predicted, multiply-adds: 1.635e+10, outside the" in out
 
 
 def test_what_is_missing_is_said_with_what_would_help(
@@ -106,13 +109,13 @@ def test_what_is_missing_is_said_with_what_would_help(
 ) -> None:
     for name in ("H200", "threads"):
         assert predict(results, "--device", name) == 2
-    assert "nothing was measured on a device called 'H200'" in capsys.readouterr().err
+    assert "no measurements on a device called 'H200'" in capsys.readouterr().err
     few = tmp_path / "few"
     for number, name in enumerate(FAMILIES[:7], start=1):
         add(few, name, macs=number * 10**9)
     assert predict(few) == 1
     out = " ".join(capsys.readouterr().out.split())
-    assert "not predicted, 7 networks of other families were measured; a prediction takes 8" in out
+    assert "not predicted, 7 networks of other families were measured; a prediction needs 8" in out
 
 
 def test_a_plan_is_estimated_by_what_calls_are_predicted_to_take(
@@ -127,5 +130,5 @@ def test_a_plan_is_estimated_by_what_calls_are_predicted_to_take(
     words = ["sweep", str(suite), "--quick", "--dry-run", "--device", "cpu"]
     assert run([*words, "--results", str(folder)]) == 0
     out = " ".join(capsys.readouterr().out.split())
-    assert "1 by what their calls are predicted to take" in out
-    assert "about 2 min" in out, "16 calls of 8.2 s beside 13.5 s"
+    assert "1 from predicted times of their calls" in out
+    assert "at most 2 min" in out, "16 calls of 8.2 s beside 13.5 s"

@@ -93,7 +93,7 @@ def test_layers_has_a_row_for_each_call(capsys):
     out = capsys.readouterr().out
     assert "conv1_1.0  3x3        64x224x224" in out
     assert "last       linear           1000" in out
-    assert "16 calls, one image" in out
+    assert "16 calls, per image" in out
 
 
 @pytest.mark.parametrize(
@@ -158,7 +158,7 @@ BAD = {
     "a deadline that is no number": (["vovnet39", "--deadline", "nan"], "(above 0, at most"),
     "an endless budget": (["vovnet39", "--budget", "inf"], "(above 0, at most"),
     "a seed out of range": (["vovnet39", "--seed", "99999999999999999999"], "below 2**63"),
-    "a detector without a name": (["vovnet39", "-d", ""], "no detector"),
+    "a detector without a name": (["vovnet39", "-d", ""], "unknown detector"),
     "more channels than memory has addresses": (
         ["resnet50", "--option", "width=1e9", "--no-measure"],
         "at most 1048576",

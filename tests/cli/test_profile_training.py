@@ -89,18 +89,18 @@ def test_the_page_says_that_it_is_a_step(
     assert "training memory, predicted" in out
     assert "loss: cross-entropy" in out
     assert (
-        "not available for training steps (training): roofline bound, layers, roofline bound, all, "
-        "layers' bound / forward" in out
+        "not available for training steps (training): roofline bound, layers, roofline bound, all "
+        "roofline bound / forward" in out
     )
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["resnet18", "--train", "--size", "32"], "take a larger batch"),
+        (["resnet18", "--train", "--size", "32"], "use a larger batch"),
         (
             ["mobilenet", "-d", "faster-rcnn", "--train", "--batch", "2"],
-            "two-stage detectors are not trained here",
+            "two-stage detectors cannot be trained",
         ),
         (["resnet18", "--train", "--batch", "2", "--fold-bn"], "not available for training steps"),
         (["resnet18", "--weights", "no/such/file.pt"], "no such file"),

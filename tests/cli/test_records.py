@@ -58,7 +58,7 @@ def test_one_is_shown_as_profile_shows_it(
     out = printed(capsys, "show", "a")
     assert out.startswith("record aaaaaaaa11111111 of 2026-01-02T03:04:05+00:00, results/")
     assert "archbench profile vovnet39 --size 224x224" in out
-    assert "counted, one image" in out
+    assert "counted, per image" in out
     assert json.loads(printed(capsys, "show", "b", "--json")) == kept[1].to_dict()
 
 
@@ -86,7 +86,7 @@ def test_what_is_dropped_comes_back_as_is_said(
         (["show", "a", "b"], "error: records show takes one id"),
         (["erase"], "error: invalid action 'erase' (choose from list, show, drop, merge)"),
         (["merge", "nowhere"], "error: no results folder nowhere"),
-        (["merge", "results"], "error: results is the folder that is merged into"),
+        (["merge", "results"], "error: results is the results folder itself"),
         (["list", "--results", "nowhere"], "error: no results folder nowhere"),
     ],
 )
@@ -109,5 +109,5 @@ def test_a_folder_without_records_names_those_within_that_have_some(
     run(["records", "drop", "a", "b"])
     capsys.readouterr()
     assert run(words) == 2
-    expected = "there are in results/first, results/second: --results results/first\n"
+    expected = "its subfolders have some (results/first, results/second): --results results/first\n"
     assert capsys.readouterr().err.endswith(expected)

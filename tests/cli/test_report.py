@@ -73,7 +73,7 @@ def test_figures_are_drawn_from_the_records_and_the_others_say_why(
     text = out.read_text(encoding="utf-8")
     assert "<figure><svg" in text
     assert (
-        "<dt>layers</dt><dd>it is of counted layers, not of records: archbench plot layers</dd>"
+        "<dt>layers</dt><dd>drawn from counted layers, not records: archbench plot layers</dd>"
         in text
     )
 
@@ -99,7 +99,7 @@ def test_no_records_is_one_line(
     monkeypatch.chdir(tmp_path)
     assert run(["report"]) == 2
     assert capsys.readouterr().err.startswith(
-        "error: no records in results, and a report is of records; to make one:"
+        "error: no records in results to report on; to create one:"
     )
     assert run(["report", "--results", "nowhere"]) == 2
     assert capsys.readouterr().err.startswith("error: no results folder nowhere")

@@ -95,7 +95,7 @@ def test_the_list_of_tables(results: Path, capsys: pytest.CaptureFixture[str]) -
     ("name", "expected"),
     [
         ("vovnet/tabel4", "did you mean vovnet/table4"),
-        ("huang/grid", "has no published figure to set ours beside"),
+        ("huang/grid", "has no published figures to compare with"),
     ],
 )
 def test_bad_names_are_one_line(

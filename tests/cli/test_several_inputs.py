@@ -28,7 +28,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def jobs(monkeypatch: pytest.MonkeyPatch) -> Callable[[Ends], list[Spec]]:
-    """Stand in for the jobs: a batch takes 10 ms an image, or ends as it is told to."""
+    """Stand in for the jobs: a batch takes 10 ms per image, or ends as it is told to."""
 
     def jobs_that(ends: Ends) -> list[Spec]:
         asked: list[Spec] = []
@@ -129,12 +129,12 @@ def test_a_device_that_cannot_is_one_line(
     ("words", "says"),
     [
         (["--batch", "1,two"], "invalid batch 'two' (a whole number, or several: 1,2,4,8)"),
-        (["--batch", "1,,2"], "invalid batch '1,,2' (a value, or several with commas between)"),
+        (["--batch", "1,,2"], "invalid batch '1,,2' (one value, or several separated by commas)"),
         (["--batch", ""], "invalid batch ''"),
         (["--batch", "1,0"], "invalid batch 0 (1 or more"),
         (["--size", "64,0"], "invalid size 0x0 (sides of at least 1 pixel)"),
         (["--size", "64,12.5"], "invalid size '12.5' (a side, 320, or WIDTHxHEIGHT"),
-        (["--batch", "1,2", "--layers"], "several inputs or batches are asked for: leave out"),
+        (["--batch", "1,2", "--layers"], "several inputs or batches are given: leave out"),
     ],
 )
 def test_bad_values_are_refused_before_anything_runs(

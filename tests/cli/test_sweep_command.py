@@ -74,7 +74,7 @@ def test_a_dry_run_shows_the_networks_the_time_and_what_does_not_build_and_leave
     lines = captured.out.splitlines()
     assert lines[0].startswith(f"{3 * len(suite('vovnet/table6').specs)} jobs: ")
     assert any(line.startswith("vovnet39 + refinedet512 ") for line in lines)
-    assert "An estimate: 0 of" in captured.out
+    assert "Estimate: 0 of" in captured.out
     assert max(map(len, lines)) <= 80
     assert not Path("results").exists()
 
@@ -126,7 +126,7 @@ def test_each_network_is_planned_once_an_engine(capsys):
     out = capsys.readouterr().out
     assert out.count("resnet18") == 4
     assert out.count("compile ") == 2
-    assert "0 of 4 networks in an engine" in out
+    assert "0 of 4 network-engine pairs" in out
 
 
 def test_a_suite_names_its_engines_and_a_flag_others(capsys):
@@ -143,7 +143,7 @@ def test_each_engine_takes_the_precisions_that_it_has(capsys):
     words = ["sweep", own_suite(TWO), *engines, "--dry-run", "--json", "--device", "cpu"]
     assert run([*words, "--precision", "fp32", "--precision", "tf32"]) == 2
     assert capsys.readouterr().err == (
-        "error: invalid precision 'tf32': no engine that is asked for has it (eager, compile)\n"
+        "error: invalid precision 'tf32': no requested engine supports it (eager, compile)\n"
     )
     assert run([*words, "--precision", "fp32", "--precision", "bf16"]) == 0
     jobs = json.loads(capsys.readouterr().out)["jobs"]
@@ -194,7 +194,7 @@ def test_an_unknown_network_in_a_file_is_one_line_with_the_place(capsys):
     )
     assert (
         capsys.readouterr().err
-        == "error: mine.toml, include 2: no backbone is called 'vgg17'; did you mean vgg16?\n"
+        == "error: mine.toml, include 2: unknown backbone 'vgg17'; did you mean vgg16?\n"
     )
 
 
@@ -202,7 +202,7 @@ def test_a_precision_that_the_device_lacks_ends_the_sweep_with_exit_2(capsys):
     assert run(["sweep", own_suite(TWO), *FAST, "--precision", "tf32"]) == 2
     assert (
         capsys.readouterr().err.splitlines()[-1]
-        == "error: precision tf32 is a CUDA device's; on a CPU there are fp32, fp16 and bf16"
+        == "error: precision tf32 needs a CUDA device (on a CPU choose from fp32, fp16, bf16)"
     )
     assert records() == []
 

@@ -1,4 +1,4 @@
-"""The predicted peak of activations against what the allocator did in a real pass."""
+"""The predicted peak activation memory against what the allocator did in a real pass."""
 
 from __future__ import annotations
 

@@ -143,5 +143,5 @@ def test_a_graph_is_copied_with_every_axis_set(tmp_path: Path) -> None:
 def test_a_graph_of_other_inputs_than_images_is_refused(tmp_path: Path) -> None:
     node = helper.make_node("Relu", ["images"], ["out0"])
     path = write(tmp_path / "grey.onnx", [node], [1, 1, 8, 8], half=np.zeros(1, np.float16))
-    with pytest.raises(UsageError, match=r"reads 'images', float \[1, 1, 8, 8\]"):
+    with pytest.raises(UsageError, match=r"takes 'images', float \[1, 1, 8, 8\]"):
         fix(path, tmp_path / "set.onnx", size=(8, 8), batch=1)

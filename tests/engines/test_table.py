@@ -35,7 +35,7 @@ def test_int8_is_no_precision_of_eager() -> None:
 @pytest.mark.parametrize("name", FILE_ENGINES)
 def test_training_is_refused(name: str) -> None:
     training = Spec("resnet50", None, 224, 224, classes=1000, mode="train")
-    with pytest.raises(UsageError, match=f"{name} runs no training steps .*eager, compile"):
+    with pytest.raises(UsageError, match=f"{name} does not run training steps .*eager, compile"):
         engines.check(training, Settings(engine=name))
 
 
@@ -101,5 +101,5 @@ def test_a_missing_library_is_told_with_the_command() -> None:
 
 
 def test_an_engine_of_cards_names_the_device_that_it_lacks() -> None:
-    with pytest.raises(UsageError, match="tensorrt runs on --device cuda alone"):
+    with pytest.raises(UsageError, match="tensorrt runs on --device cuda only"):
         ENGINES["tensorrt"].check_precision("fp32", "cpu")

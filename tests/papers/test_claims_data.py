@@ -102,7 +102,7 @@ def test_claims_of_a_paper_and_of_a_table() -> None:
     assert {claim.paper for claim in claims_of("VoVNet")} == {"vovnet"}
     assert len(claims_of("vovnet/table4")) == 20
     assert len(claims_of(None)) == len(claims())
-    with pytest.raises(UsageError, match="there are vovnet, cspnet, dsnet, dsod, huang"):
+    with pytest.raises(UsageError, match="choose from vovnet, cspnet, dsnet, dsod, huang"):
         claims_of("resnet")
-    with pytest.raises(UsageError, match="there are vovnet/table2, "):
+    with pytest.raises(UsageError, match="choose from vovnet/table2, "):
         claims_of("vovnet/table99")

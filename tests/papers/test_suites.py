@@ -173,7 +173,7 @@ def test_a_row_of_a_paper_is_left_out_by_its_label_and_by_the_name_of_a_network_
     [
         (
             'backbone = "vovnet38"',
-            r"my\.toml: no backbone is called 'vovnet38'; did you mean vovnet39",
+            r"my\.toml: unknown backbone 'vovnet38'; did you mean vovnet39",
         ),
         ('bacbone = "vovnet39"', r"my\.toml: no key bacbone; did you mean backbone\?"),
         (
@@ -183,7 +183,7 @@ def test_a_row_of_a_paper_is_left_out_by_its_label_and_by_the_name_of_a_network_
         ('include = { suite = "vovnet/table4", size = 300 }', r"my\.toml, include: no key size"),
         (
             'include = "vovnet/table44"',
-            r"my\.toml, include: no suite is called 'vovnet/table44'; did you mean",
+            r"my\.toml, include: unknown suite 'vovnet/table44'; did you mean",
         ),
         (
             'backbone = "vovnet39"\noptions = { stme = "conv" }',
@@ -210,7 +210,7 @@ def test_a_row_of_a_paper_is_left_out_by_its_label_and_by_the_name_of_a_network_
         ),
         ("", r"my\.toml: it names no network"),
         ("size = 3", r"my\.toml: it has no backbone"),
-        ("title = 'x'\nbackbone = vovnet39", r"my\.toml is no TOML: .*line 2"),
+        ("title = 'x'\nbackbone = vovnet39", r"my\.toml is not valid TOML: .*line 2"),
     ],
 )
 def test_a_mistake_is_one_line_that_names_the_file_and_the_place(

@@ -156,7 +156,7 @@ def test_a_later_schema_is_refused() -> None:
 def test_a_table_that_is_none_is_empty_and_told_of(name: str) -> None:
     told: list[str] = []
     assert getattr(read_record(changed(name, to=[1]), told.append), name) == {}
-    assert told == [f"{name} dropped, it is no table"]
+    assert told == [f"{name} dropped, not a table"]
 
 
 def test_a_reason_that_is_none_is_unreadable() -> None:

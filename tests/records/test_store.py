@@ -112,7 +112,7 @@ def test_torn_and_foreign_lines_are_warned_of_with_file_and_line(tmp_path: Path)
         f"{path}:{line}" for line in (2, 3, 4, 5, 6)
     ]
     assert "99" in warnings[3]
-    assert "torn" in warnings[4]
+    assert "truncated" in warnings[4]
 
 
 def test_a_folder_that_is_called_like_a_file_is_skipped(tmp_path: Path):

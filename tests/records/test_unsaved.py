@@ -121,7 +121,7 @@ def test_without_a_place_to_keep_it_a_record_is_printed_alone(
     lost = Store(tmp_path / "results", show=pytest.fail).append(record())
     captured = capsys.readouterr()
     assert json.loads(captured.out)["record_id"] == lost.record_id
-    assert "printed on stdout alone" in captured.err
+    assert "printed on stdout only" in captured.err
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{}", '{"results": 1, "record": 2}', "[" * 10_000])

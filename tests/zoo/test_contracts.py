@@ -91,7 +91,7 @@ def test_region_pooling_may_take_a_step_s_place() -> None:
 
 
 def test_one_stage_cannot_be_cut() -> None:
-    with pytest.raises(UsageError, match="maps of two sizes or more"):
+    with pytest.raises(UsageError, match="maps of at least two sizes"):
         Backbone(STEPS, STAGES, taps=("c1",)).split()
 
 

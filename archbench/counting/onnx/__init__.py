@@ -71,7 +71,9 @@ def require_onnx(path: str | Path) -> None:
         import onnx  # noqa: F401
     except ModuleNotFoundError as error:
         if error.name != "onnx":
-            raise UsageError(f"onnx does not load, which reads {path}: {error}") from None
-        raise UsageError(f"onnx, which reads {path}, is not installed: {INSTALL}") from None
+            raise UsageError(
+                f"reading {path} needs onnx, which cannot be imported: {error}"
+            ) from None
+        raise UsageError(f"reading {path} needs onnx, which is not installed: {INSTALL}") from None
     except Exception as error:
-        raise UsageError(f"onnx does not load, which reads {path}: {error}") from None
+        raise UsageError(f"reading {path} needs onnx, which cannot be imported: {error}") from None

@@ -42,7 +42,7 @@ class Axes:
         ranked = sorted(dense, key=_rank)
         types = {each.name: self._fixed(each) for each in ranked}
         if self.batch not in (None, self.images or 1):
-            raise UsageError(f"{self.model} is of batch {self.images or 1}, not {self.batch}")
+            raise UsageError(f"{self.model} has a batch of {self.images or 1}, not {self.batch}")
         takes_none = not self.has_image and not {*(self.size or ())} & {*self.named.values()}
         if self.size and takes_none and self.size != self.input_size:
             raise UsageError(f"{self.model} has no image and no dynamic axis that takes a size")

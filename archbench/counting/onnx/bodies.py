@@ -154,7 +154,7 @@ def _node(model: str, proto: NodeProto) -> Node:
 def _check_names(model: str, names: Iterable[object]) -> None:
     """Raise UsageError for names that are no UTF-8, which come as bytes."""
     if not all(isinstance(name, str) for name in names):
-        raise UsageError(f"{model} is no valid model: a name in it is not UTF-8")
+        raise UsageError(f"{model} is not a valid model: a name in it is not UTF-8")
 
 
 def _attribute_names(nodes: Iterable[NodeProto]) -> Iterator[object]:

@@ -137,7 +137,7 @@ class Rounds:
         count = len(self.states)
         if len(outputs) < count:
             raise UsageError(
-                f"{self.walk.model.name} is no valid model: {self.node.op} {self.node.name!r} "
+                f"{self.walk.model.name} is not a valid model: {self.node.op} {self.node.name!r} "
                 "gives fewer states than it takes"
             )
         return goes_on, outputs[:count], outputs[count:]
@@ -199,7 +199,7 @@ def _either(first: Value, second: Value) -> Value:
 def _body(walk: Walk, node: Node, name: str) -> Body:
     if name not in node.bodies:
         raise UsageError(
-            f"{walk.model.name} is no valid model: {node.op} {node.name!r} has no {name}"
+            f"{walk.model.name} is not a valid model: {node.op} {node.name!r} has no {name}"
         )
     return node.bodies[name]
 

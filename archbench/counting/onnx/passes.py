@@ -58,7 +58,7 @@ class Counting:
         counted = Counted(one.result, asked.result, images, tuple(notes))
         report = counted.report(asked.weights.kinds())
         if max(report.params, report.macs_all, report.bytes_all) >= MOST:
-            raise UsageError(f"{self.model.name} has figures above 2^63: no network is as large")
+            raise UsageError(f"{self.model.name} has counts above 2^63, more than any real network")
         return report
 
     def _of_one_image(self) -> Walk | None:

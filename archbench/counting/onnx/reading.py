@@ -66,9 +66,9 @@ def _read(path: Path, folder: Path, version: tuple[int, int, int]) -> Model:
     try:
         model.ParseFromString(read_bytes(path, "model", MOST_BYTES))
     except DecodeError:
-        raise UsageError(f"{path} is no ONNX model, or is cut off") from None
+        raise UsageError(f"{path} is not an ONNX model, or is truncated") from None
     if not model.graph.node:
-        raise UsageError(f"{path} is no ONNX model: it holds no graph")
+        raise UsageError(f"{path} is not an ONNX model: it has no graph")
     functions = {(domain(each.domain), each.name, each.overload): each for each in model.functions}
     opsets = {domain(each.domain): each.version for each in model.opset_import}
     _check_opsets(path, opsets)
@@ -114,7 +114,7 @@ def check_tensor(name: str, tensor: TensorProto) -> None:
     )
     if is_other:
         raise UsageError(
-            f"{name}: tensor {tensor.name!r} of {_shape(tensor)} holds another number of values"
+            f"{name}: tensor {tensor.name!r} of {_shape(tensor)} has the wrong number of values"
         )
 
 
@@ -137,5 +137,5 @@ def _check_opsets(path: Path, opsets: dict[str, int]) -> None:
     version = opsets.get("")
     if version is not None and not 1 <= version <= newest:
         raise UsageError(
-            f"{path} is of operator set {version}; the onnx that is installed knows 1 to {newest}"
+            f"{path} uses operator set {version}; the installed onnx supports 1 to {newest}"
         )

@@ -96,7 +96,7 @@ class Inference:
             )
         except ValidationError as error:
             raise UsageError(
-                f"{self._model} is no valid model: {node.op} {node.name!r}: {_reason(error)}"
+                f"{self._model} is not a valid model: {node.op} {node.name!r}: {_reason(error)}"
             ) from None
         except (InferenceError, ValueError, RuntimeError) as error:
             if all(value.is_known for value in named.values()):

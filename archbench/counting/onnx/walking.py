@@ -148,7 +148,7 @@ class Walk:
         value = scope.find(name)
         if value is None:
             raise UsageError(
-                f"{self.model.name} is no valid model: {reader} reads {name!r}, which nothing "
+                f"{self.model.name} is not a valid model: {reader} reads {name!r}, which nothing "
                 "before it writes"
             )
         return value
@@ -170,7 +170,9 @@ class Walk:
             outputs = self._plain(Called(node, inputs, ()), body, scope.path)
         for name, value in zip(node.outputs, outputs, strict=False):
             if name in scope.values:
-                raise UsageError(f"{self.model.name} is no valid model: {name!r} is written twice")
+                raise UsageError(
+                    f"{self.model.name} is not a valid model: {name!r} is written twice"
+                )
             if name:
                 self._bind(scope, name, value)
         self.let_go(entered)

@@ -39,24 +39,23 @@ def measure(
     options: Mapping[str, OptionValue] | None = None,
     **more: Any,
 ) -> Record:
-    """Count and measure a network in a process of its own, as `archbench profile` does, and give
+    """Count and measure a network in a separate process, as `archbench profile` does, and return
     its record.
 
-    `network` is a name, as `build` takes it beside `detector`, `size`, `classes` and options, or a
-    module with its weights. A module's second argument, or `input`, is a batch of images
-    [B, 3, H, W] as `count` takes inputs: a tensor, a shape, or either by the name of its argument
-    in a dict; `size` and `batch` say the same in short. `more` are settings by the names of
-    `Settings`, such as device, precision, threads and budget_s; what is none of these is an option
-    of the network, and so is all in `options`. `quick` takes the quick protocol.
+    `network` is a name, with `detector`, `size`, `classes` and options as in `build`, or a module
+    with its weights. For a module, the second argument or `input` is a batch of images
+    [B, 3, H, W], given as in `count`: a tensor, a shape, or a dict with either under the name of
+    its argument; `size` and `batch` are a shorthand. `more` takes settings by the names of
+    `Settings`, such as device, precision, threads and budget_s; other keywords, and all in
+    `options`, are options of the network. `quick` selects the quick protocol.
 
-    The record says how the measurement ended. It is returned, and kept only in a folder that
-    `results` names. A module travels as an export of torch's; else by the file and the class that
-    define it, where the class stands at the top of a file of yours and, called without arguments,
-    makes a module of the same structure: that file is then imported in the other process. The
-    module stays as it is.
+    The record says how the measurement ended. It is saved only if `results` names a folder. A
+    module is passed to the other process as a torch export. If torch cannot export it, its file is
+    imported there instead: its class must be defined at the top level of your file and, called
+    without arguments, build a module of the same structure. The module is left unchanged.
 
-    Raises UsageError, in one line, for what cannot be, and KeyboardInterrupt, once the record is
-    kept, where it was interrupted.
+    Raises UsageError, with a message of one line, for invalid requests, and KeyboardInterrupt when
+    interrupted, after saving the record.
     """
     if os.environ.get(api.MODULE_FOLDER):
         raise UsageError(
@@ -71,7 +70,7 @@ def measure(
     call: dict[str, Any] = {"size": size, "batch": batch, "mode": mode}
     if isinstance(network, str):
         if input is not None:
-            raise UsageError(f"{network} is a name, whose input is said by size and batch")
+            raise UsageError(f"{network} is a name: give size and batch, not an input")
         given = {**rest, **(options or {})}
         spec = api.find_spec(network, detector, classes=classes, options=given, **call)
         if spec.origin == ONNX and "engine" not in more:

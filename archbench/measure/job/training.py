@@ -37,8 +37,8 @@ class TrainingStep:
         _check_gradients(network)
         if any(parameter.dtype == torch.float16 for parameter in network.parameters()):
             raise UsageError(
-                "fp16 is not trained without scaling the loss, which archbench does not do: take "
-                "bf16 or fp32"
+                "training in fp16 needs loss scaling, which archbench does not offer: use bf16 or "
+                "fp32"
             )
         self.network = network.train()
         self.classes = classes
@@ -93,8 +93,7 @@ class TrainingStep:
 def _check_gradients(network: nn.Module) -> None:
     if isinstance(network, Detector) and network.reads_regions:
         raise UsageError(
-            "two-stage detectors are not trained here: the operators that read their regions have "
-            "no gradient"
+            "two-stage detectors cannot be trained: their region operators have no gradient"
         )
 
 
@@ -113,8 +112,7 @@ def check_trainable(spec: Spec) -> None:
         if inputs[0].numel() == inputs[0].shape[1]:
             raise UsageError(
                 f"{spec} cannot be trained at batch {spec.batch}: batch normalisation would see a "
-                "single value a channel; "
-                "take a larger batch or input"
+                "single value per channel; use a larger batch or input"
             )
 
     # A larger batch is counted at batch 1 as well, where one value is no fault.

@@ -61,7 +61,7 @@ class Device:
     def __init__(self, settings: Settings) -> None:
         if settings.precision == "tf32":
             raise UsageError(
-                "precision tf32 is a CUDA device's; on a CPU there are fp32, fp16 and bf16"
+                "precision tf32 needs a CUDA device (on a CPU choose from fp32, fp16, bf16)"
             )
         if settings.cuda_graph:
             raise UsageError("a CUDA graph needs a CUDA device; on a CPU leave out --cuda-graph")
@@ -169,5 +169,5 @@ def set_threads(threads: int | None) -> None:
     """Set torch's CPU threads; None: the physical cores that this process may use."""
     most = len(host.affinity())
     if threads is not None and threads > most:
-        raise UsageError(f"threads is {threads}: this process may use {most} processors")
+        raise UsageError(f"invalid threads {threads} (this process may use {most} processors)")
     torch.set_num_threads(threads or host.usable_cores())

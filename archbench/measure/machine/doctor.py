@@ -54,7 +54,7 @@ def judge(facts: Facts) -> list[Ability]:
 def _lacking(name: str, why_not: Reason) -> Ability:
     """What cannot be measured here, by the reason that the machine gives."""
     cause = why_not.cause or f"the NVIDIA driver says {why_not}"
-    return Ability(name, "no", cause, why_not.remedy or "see whether nvidia-smi works", why_not)
+    return Ability(name, "no", cause, why_not.remedy or "check that nvidia-smi works", why_not)
 
 
 def _on_the_cpu(facts: Facts) -> Iterator[Ability]:
@@ -68,13 +68,13 @@ def _on_the_cpu(facts: Facts) -> Iterator[Ability]:
         busy = (
             "the load is high"
             if pressure is None
-            else f"something waited for it in {pressure:.0f} % of the last 10 s"
+            else f"programs waited for it {pressure:.0f} % of the last 10 s"
         )
-        above = f" (above {CONTENDED_PRESSURE:.0f} is too much)" if pressure is not None else ""
+        above = f" (the limit is {CONTENDED_PRESSURE:.0f} %)" if pressure is not None else ""
         yield Ability(
             "time on the CPU",
             "but",
-            f"{cores}; other programs use the CPU now: {busy}{above}",
+            f"{cores}; other programs are using the CPU: {busy}{above}",
             Flag.CPU_CONTENDED.remedy,
             Flag.CPU_CONTENDED,
         )
@@ -83,13 +83,13 @@ def _on_the_cpu(facts: Facts) -> Iterator[Ability]:
         yield Ability(
             "time on the CPU",
             "but",
-            f"{cores}; the governor {governor!r} lets clocks fall between calls",
+            f"{cores}; the {governor!r} governor lowers clocks between calls",
             remedy,
         )
     else:
-        yield Ability("time on the CPU", "yes", f"{cores}, medians to 1 %{_neighbours(found)}")
+        yield Ability("time on the CPU", "yes", f"{cores}, medians within 1 %{_neighbours(found)}")
     if found["memory_peak"]:
-        yield Ability("memory of the host", "yes", "the kernel's own peak of this process")
+        yield Ability("memory of the host", "yes", "the kernel reports this process's peak")
     else:
         yield _lacking("memory of the host", Reason.NO_PEAK_FROM_KERNEL)
     yield _energy_of_the_cpu(facts["rapl"])
@@ -102,8 +102,8 @@ def _neighbours(found: Facts) -> str:
     if not found["virtual_machine"]:
         return ""
     share = found["stolen_share"]
-    seen = f"have taken {100 * share:.1f} % of the time so far" if share else "disturb unseen"
-    return f"; neighbours of the virtual machine {seen}: --repeats 3 shows how far times vary"
+    seen = f"took {100 * share:.1f} % of its time so far" if share else "may disturb it unseen"
+    return f"; the virtual machine's neighbours {seen}: --repeats 3 shows how far times vary"
 
 
 def _energy_of_the_cpu(rapl: Facts) -> Ability:
@@ -113,7 +113,7 @@ def _energy_of_the_cpu(rapl: Facts) -> Ability:
     return Ability(
         "energy of the CPU",
         "yes",
-        f"counters of {packages} package{'s' * (packages != 1)}, whatever runs on them",
+        f"counters of {packages} package{'s' * (packages != 1)}, including other programs",
     )
 
 
@@ -149,16 +149,16 @@ def _time_of(name: str, card: Facts, facts: Facts) -> Ability:
             name,
             "no",
             f"torch cannot use it: {torch['error']}",
-            "a torch and a driver that fit each other: pytorch.org",
+            "install a torch that fits the driver: pytorch.org",
         )
     if not any(_bare(seen["uuid"]) == _bare(card["uuid"]) for seen in torch["cards"]):
-        return Ability(name, "no", "torch does not see it", "look at CUDA_VISIBLE_DEVICES")
+        return Ability(name, "no", "torch does not see it", "check CUDA_VISIBLE_DEVICES")
     held = sorted(HELD_DOWN & set(card["events"] or ()))
     if held:
         return Ability(
             name,
             "but",
-            f"its clocks are held down: {', '.join(held)}",
+            f"its clocks are limited: {', '.join(held)}",
             Flag.THROTTLED.remedy,
             Flag.THROTTLED,
         )
@@ -169,18 +169,18 @@ def _shared(name: str, card: Facts, *, sees_all: bool) -> Ability:
     """Whether others use a card that can be used."""
     count = card["processes"]
     if count:
-        found = f"{count} program{'s' * (count != 1)} run on it now"
+        found = f"{count} program{'s' * (count != 1)} running on it now"
         return Ability(name, "but", found, Flag.CONTENDED.remedy, Flag.CONTENDED)
-    unknown = "" if sees_all else "others on it are not seen from within this container"
+    unknown = "" if sees_all else "programs outside this container are not visible"
     if count is None:
-        unknown = "its driver does not say whether others use it"
+        unknown = "its driver does not report other programs"
     if unknown:
         remedy = Flag.EXCLUSIVITY_UNKNOWN.remedy
         return Ability(name, "but", unknown, remedy, Flag.EXCLUSIVITY_UNKNOWN)
     if card["drawing"]:
-        found = f"{card['drawing']} program{'s' * (card['drawing'] != 1)} draw a display on it"
+        found = f"{card['drawing']} program{'s' * (card['drawing'] != 1)} using it for a display"
         return Ability(name, "but", found, Flag.DRAWS_DISPLAY.remedy, Flag.DRAWS_DISPLAY)
-    return Ability(name, "yes", f"{card['name']}, nobody else on it")
+    return Ability(name, "yes", f"{card['name']}, no other programs on it")
 
 
 def _bare(uuid: str | None) -> str:
@@ -192,16 +192,18 @@ def _memory_of(name: str, card: Facts) -> Ability:
         return Ability(
             name,
             "but",
-            "torch's own peaks only: the driver does not tell what is in use",
-            "a newer driver may",
+            "torch's peaks only: the driver does not report the memory in use",
+            "try a newer driver",
         )
-    return Ability(name, "yes", "torch's own peaks, and what the driver says is in use")
+    return Ability(name, "yes", "torch's peaks, and the memory in use from the driver")
 
 
 def _clocks_of(name: str, card: Facts) -> Ability:
     """How clocks are locked (nvidia-smi's manual): that needs root and is left to people."""
     lock = f"sudo nvidia-smi -i {card['uuid'] or 'CARD'} -lgc MHZ"
-    found = f"they move with load and heat; archbench never sets them: {lock} locks, -rgc unlocks"
+    found = (
+        f"they vary with load and heat, and archbench never sets them: {lock} locks, -rgc unlocks"
+    )
     return Ability(name, "yes", found)
 
 
@@ -210,27 +212,27 @@ def _energy_of(name: str, card: Facts, *, usable: bool) -> Ability:
     if power["why_not"]:
         return _lacking(name, Reason(power["why_not"]))
     found = (
-        "by its power "
+        "from its power "
         f"({', '.join(power['sensors'])}){' and its energy counter' if power['counter'] else ''}"
     )
     if not usable:
         return Ability(
             name,
             "no",
-            f"it could be told {found}, but nothing can run on the card",
-            "as for its time",
+            f"it could be measured {found}, but nothing can run on the card",
+            "see its time",
         )
     if power["power_scope"] == "module":
         return Ability(
             name,
             "but",
-            f"{found}, of the card and its CPU together",
-            "compare it with the same kind only",
+            f"{found}, card and CPU together",
+            "compare it only with the same kind",
         )
     return Ability(
         name,
         "yes",
-        f"{found}; sensors of two cards differ by {power['systematic_pct']:.0f} % or more",
+        f"{found}; sensors of two cards may differ by {power['systematic_pct']:.0f} % or more",
     )
 
 
@@ -262,7 +264,10 @@ def _libraries(facts: Facts) -> Iterator[Ability]:
             ability = replace(ability, state="no", found="not installed", remedy=found["install"])
         elif found["problem"]:
             ability = replace(
-                ability, state="no", found=found["problem"], remedy=f"{found['install']} anew"
+                ability,
+                state="no",
+                found=found["problem"],
+                remedy=f"reinstall it: {found['install']}",
             )
         yield ability
 
@@ -271,7 +276,7 @@ def _records(facts: Facts) -> Iterator[Ability]:
     results, cache = facts["folders"]["results"], facts["folders"]["cache"]
     if cache["writable"]:
         yield Ability(
-            "roofline", "yes", "--roofline measures the peaks of a device in 10 s and keeps them"
+            "roofline", "yes", "--roofline measures a device's peaks in 10 s and caches them"
         )
     else:
         cause = (
@@ -280,22 +285,22 @@ def _records(facts: Facts) -> Iterator[Ability]:
         yield Ability(
             "roofline",
             "but",
-            f"peaks are measured anew each time: {cause}",
-            "set XDG_CACHE_HOME to a folder of yours",
+            f"peaks are measured again each time: {cause}",
+            "set XDG_CACHE_HOME to a writable folder",
         )
     if not results["writable"]:
         yield Ability(
             "records",
             "no",
             f"{results['folder']} cannot be written",
-            "--results with a folder of yours",
+            "give --results a writable folder",
         )
     elif results["free_bytes"] < LEAST_FREE_BYTES:
         yield Ability(
             "records",
             "but",
-            f"{results['free_bytes'] / 1e6:.0f} MB are left on the disk of {results['folder']}",
-            "make room",
+            f"only {results['free_bytes'] / 1e6:.0f} MB free on the disk of {results['folder']}",
+            "free some space",
         )
     else:
-        yield Ability("records", "yes", f"go to {results['folder']}")
+        yield Ability("records", "yes", f"written to {results['folder']}")

@@ -78,7 +78,7 @@ def look_at_torch(tell: Tell) -> dict[str, Any]:
     found = {"version": build["__version__"], "cuda": build.get("cuda"), "cards": [], "error": ""}
     if not found["cuda"]:
         return found
-    tell("asking torch for its cards")
+    tell("checking torch's devices")
     try:
         cards, said = ask(use=True)
     except CardsError as error:
@@ -97,7 +97,7 @@ def look_at_cards(tell: Tell) -> tuple[list[dict[str, Any]], Reason | None, str]
             if card.why_not:
                 absent = Reason.NO_CARD if card.why_not == NO_SUCH_CARD else card.why_not
                 return found, None if found else absent, card.message
-            tell(f"watching the sensors of card {len(found)}")
+            tell(f"reading the sensors of card {len(found)}")
             found.append(look_at_card(card))
     except GpuLostError as error:
         return found, Reason.GPU_LOST, str(error)

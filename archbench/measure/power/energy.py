@@ -262,7 +262,7 @@ class EnergyJob:
 
     def _evaluation(self, load: Load, seconds: float) -> None:
         """Measure a run of forward passes and postprocessing one after another, after the sensor
-        has settled on it: its energy an image, and VoVNet's Eq. 2.
+        has settled on it: its energy per image, and VoVNet's Eq. 2.
         """
         start = time.perf_counter() + self.meter.traits.settle_s
         window = Window(start, start + seconds)
@@ -355,5 +355,5 @@ def _times(value: float | None, factor: float) -> float | None:
 
 
 def eq2_joules(watts: Floats, inference_img_s: float) -> float:
-    """Joules an image by VoVNet's Eq. 2: mean power over inference speed."""
+    """Joules per image by VoVNet's Eq. 2: mean power over inference speed."""
     return float(watts.mean()) / inference_img_s

@@ -195,8 +195,9 @@ def counted(specs: Sequence[Spec], done: Sequence[Record]) -> list[Record]:
 
 
 class Forecast:
-    """How long jobs will take: as the same have taken here before, else what their protocol allows
-    and what their calls are predicted to take; then as this sweep goes.
+    """How long jobs will take: as long as the same took, earlier here or in this sweep; else the
+    most that their protocol allows and their calls are predicted to take, or as much of that as the
+    jobs that ended used.
     """
 
     def __init__(
@@ -214,30 +215,49 @@ class Forecast:
             for task, record in _finished(wanted, queue.place, done):
                 if record.status == Status.OK:
                     self.known[task] = START_S / 2 + sum(record.phases.values())
-        self._left = {
-            queue.place: deque(self.job_s(queue.place, job) for job in queue.jobs)
-            for queue in queues
+        self._used_s = self._allowed_s = 0.0
+        self._jobs = {
+            queue.place: deque((job.spec, job.settings) for job in queue.jobs) for queue in queues
         }
-        self._spent_s = self._expected_s = 0.0
+        self._most_s = {
+            (job.spec, job.settings): self._most_of(queue.place, job)
+            for queue in queues
+            for job in queue.jobs
+        }
+        self.left_s = self._longest_s()
+        """What is left of the longest queue, seconds."""
 
-    def job_s(self, place: Place, job: Job) -> float:
-        """What one job is expected to take, seconds."""
-        task = (job.spec, job.settings)
-        if task in self.known:
-            return self.known[task]
-        energy_s = job.settings.energy_s if place.kind == "cuda" else 0.0
-        call_ms = self._call_ms(place, job)
-        if call_ms is not None:
-            self.predicted.add(task)
-        return START_S + TIMED * job.settings.budget_s + CALLS * (call_ms or 0.0) / 1e3 + energy_s
+    def job_s(self, task: Task) -> float:
+        """What a job of a task is expected to take, seconds."""
+        used = self._used_s / self._allowed_s if self._allowed_s else 1.0
+        return self.known.get(task, used * self._most_s[task])
 
     @property
-    def left_s(self) -> float:
-        """What is left of the longest queue, seconds."""
-        pace = self._spent_s / self._expected_s if self._expected_s else 1.0
-        return pace * max((sum(jobs) for jobs in self._left.values()), default=0.0)
+    def is_at_most(self) -> bool:
+        """Whether the time of some jobs is known as the most that it can be."""
+        return not self._allowed_s and any(
+            task not in self.known for tasks in self._jobs.values() for task in tasks
+        )
 
-    def ended(self, place: Place, took_s: float) -> None:
-        """Learn of a job's end."""
-        self._expected_s += self._left[place].popleft()
-        self._spent_s += took_s
+    def ended(self, place: Place, took_s: float, *, is_ok: bool = True) -> None:
+        """Learn of a job's end; the time of one that failed says nothing of other tasks."""
+        task = self._jobs[place].popleft()
+        self.known[task] = took_s
+        if is_ok:
+            self._used_s += took_s
+            self._allowed_s += self._most_s[task]
+        self.left_s = self._longest_s()
+
+    def _most_of(self, place: Place, job: Job) -> float:
+        """The most that a job takes by its protocol, and by its calls where they are predicted."""
+        task = (job.spec, job.settings)
+        call_ms = None if task in self.known else self._call_ms(place, job)
+        if call_ms is not None:
+            self.predicted.add(task)
+        energy_s = job.settings.energy_s if place.kind == "cuda" else 0.0
+        return START_S + TIMED * job.settings.budget_s + CALLS * (call_ms or 0.0) / 1e3 + energy_s
+
+    def _longest_s(self) -> float:
+        return max(
+            (sum(self.job_s(task) for task in tasks) for tasks in self._jobs.values()), default=0.0
+        )

@@ -25,7 +25,7 @@ from archbench.spec import Spec, UsageError, origin_of, parse_options, without_h
 FULL_PRECISION = "fp32"
 NEEDED = ("value", "dataset")
 TAKEN = ("network", "backbone", "detector", "input", "options", *NEEDED)
-EXAMPLE = "network,dataset,value and, where they are not the usual ones, input and options"
+EXAMPLE = "network, dataset, value and, where not the defaults, input and options"
 
 Key: TypeAlias = tuple[str, str | None, int, int, str]
 """Backbone, detector, width, height and options."""
@@ -81,17 +81,17 @@ def accuracies(file: Path | None, dataset: str | None) -> Accuracies:
     there = list(dict.fromkeys(row["dataset"] for _, row in rows))
     if dataset is None:
         if len(there) > 1 and DATASET not in there:
-            raise UsageError(f"{file} is of {', '.join(there)}: --dataset says which to take")
+            raise UsageError(f"{file} covers {', '.join(there)}: choose one with --dataset")
         dataset = there[0] if len(there) == 1 else DATASET
     if dataset not in there:
-        raise UsageError(f"{file} has nothing of {dataset}: it is of {', '.join(there)}")
+        raise UsageError(f"{file} has no accuracies on {dataset}, only on {', '.join(there)}")
     own: dict[Key, Accuracy] = {}
     for number, row in rows:
         if row["dataset"] == dataset:
             accuracy = Accuracy(_value(file, number, row["value"]), file.name)
             key = _row_key(file, number, row)
             if own.setdefault(key, accuracy) != accuracy:
-                raise UsageError(f"{file}:{number}: the network has another accuracy above")
+                raise UsageError(f"{file}:{number}: the network already has another accuracy")
     return Accuracies(dataset, own)
 
 
@@ -124,7 +124,7 @@ def _check_columns(file: Path, names: Sequence[str], *, is_empty: bool) -> None:
         lacking.insert(0, "network")
     if lacking or is_empty:
         what = f"has no column {', '.join(lacking)}" if lacking else "has no rows"
-        raise UsageError(f"{file} {what}: it takes columns {EXAMPLE}")
+        raise UsageError(f"{file} {what} (columns: {EXAMPLE})")
     twice = next((name for name in TAKEN if names.count(name) > 1), None)
     if twice:
         raise UsageError(f"{file} has two columns {twice}: leave one out")
@@ -141,7 +141,7 @@ def _value(file: Path, number: int, text: str) -> float:
     except ValueError:
         value = float("nan")
     if not isfinite(value):
-        raise UsageError(f"{file}:{number}: {text!r} is no accuracy")
+        raise UsageError(f"{file}:{number}: invalid accuracy {text!r}")
     return value
 
 

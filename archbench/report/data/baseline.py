@@ -134,13 +134,10 @@ def find_baseline(records: Sequence[Record], name: str, *, is_forced: bool = Fal
     if not specs:
         there = "; ".join(list(dict.fromkeys(named.values()))[:4]) or "none that ended well"
         raise UsageError(
-            f"no record is called {name!r}: --baseline takes a record_id, {LAST} or a network, of "
-            f"which there are {there}"
+            f"unknown baseline {name!r} (a record id, {LAST}, or a network measured here: {there})"
         )
     if len(specs) > 1:
-        raise UsageError(
-            f"--baseline {name} may be {'; '.join(named[spec] for spec in specs)}: say which"
-        )
+        raise UsageError(f"ambiguous --baseline {name}: {'; '.join(named[spec] for spec in specs)}")
     return Baseline(named[next(iter(specs))], chosen, is_forced)
 
 
@@ -155,7 +152,7 @@ def _by_id(candidates: Sequence[Configuration], name: str) -> list[Configuration
         return []
     fitting = [record_id for record_id in by_id if record_id.startswith(name)]
     if len(fitting) > 1 and name not in by_id:
-        raise UsageError(f"--baseline {name} may be {', '.join(fitting)}: write more of it")
+        raise UsageError(f"ambiguous --baseline {name}: {', '.join(fitting)}")
     return [by_id[name if name in by_id else fitting[0]]] if fitting else []
 
 

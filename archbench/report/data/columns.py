@@ -17,7 +17,7 @@ GROUPS = {
     "counted": COUNTED,
     "measured": {name: row for name, row in MEASURED.items() if not row.is_later},
     "quoted from a paper": SOURCES | QUOTED,
-    "spreads of whole times": LATER,
+    "spread of total times": LATER,
     "published accuracy, of one data set": ACCURACY,
     "what ran the network": ENGINE,
 }
@@ -26,9 +26,9 @@ HEADINGS = {
     "record_id": "record",
     "time_utc": "made (UTC)",
     "device_uuid": "card",
-    "accuracy": "AP of COCO, mAP of VOC",
-    "accuracy_dataset": "its data set",
-    "accuracy_source": "the table that has it",
+    "accuracy": "AP on COCO, mAP on VOC",
+    "accuracy_dataset": "data set of the accuracy",
+    "accuracy_source": "table with the accuracy",
 }
 """Headings of what was asked, where a name says too little."""
 

@@ -3,7 +3,7 @@
 Two figures are comparable where everything is equal that they were measured with and that is not
 the network itself: unit and protocol, mode, batch, input, every setting that defines what was
 measured, the device and its libraries' major versions. Counted figures depend on none of it, the
-peak of activations on the batch alone.
+peak activation memory on the batch alone.
 """
 
 from __future__ import annotations

@@ -102,10 +102,10 @@ def bound(text: str, operator: str, flag: str) -> Condition:
     """Read a bound of a budget, COLUMN=VALUE, of a column of numbers."""
     key, equals, value = text.partition("=")
     if not equals or not value.strip():
-        raise UsageError(f"{flag} {text}: it takes COLUMN=VALUE, such as latency=50ms")
+        raise UsageError(f"invalid {flag} {text} (COLUMN=VALUE, such as latency=50ms)")
     name = column(key)
     if COLUMNS[name] is str:
-        raise UsageError(f"{flag} {text}: {name} is no number")
+        raise UsageError(f"invalid {flag} {text} ({name} is not a number)")
     return Condition(name, operator, limit_in(name, value))
 
 
@@ -144,15 +144,15 @@ def _operator(text: str) -> str:
 def _condition(text: str, whole: str) -> Condition:
     key, operator, wanted = _split(text)
     if not operator:
-        raise UsageError(f"--where {whole}: it takes KEY=VALUE, such as {EXAMPLE}")
+        raise UsageError(f"invalid --where {whole} (COLUMN=VALUE, such as {EXAMPLE})")
     if _is_open(wanted):
         raise UsageError(f"invalid --where {whole} ({wanted[0]} is not closed)")
     name, wanted = column(key), wanted[1:-1] if wanted.startswith(QUOTES) else wanted
     if operator not in ("=", "!="):
         if COLUMNS[name] is str:
-            raise UsageError(f"--where {whole}: {name} is text, which = and != compare alone")
+            raise UsageError(f"invalid --where {whole} ({name} is text: use = or !=)")
         if not wanted:
-            raise UsageError(f"--where {whole}: {operator} takes a number")
+            raise UsageError(f"invalid --where {whole} ({operator} takes a number)")
     if not wanted:
         return Condition(name, operator, None)
     if COLUMNS[name] is str:
@@ -160,4 +160,4 @@ def _condition(text: str, whole: str) -> Condition:
     try:
         return Condition(name, operator, value_in(name, wanted))
     except UsageError as error:
-        raise UsageError(f"--where {whole}: {name} is a number; {error}") from None
+        raise UsageError(f"invalid --where {whole}: {error}") from None

@@ -24,7 +24,9 @@ def figure_column(name: str, flag: str) -> str:
     """
     known = column(name)
     if known != "accuracy" and known not in FIGURES:
-        raise UsageError(f"{flag} {name}: {known} is no figure of which less or more is better")
+        raise UsageError(
+            f"invalid {flag} {name} (a figure where less or more is better, such as total_ms)"
+        )
     return known
 
 
@@ -34,7 +36,7 @@ def axes(text: str) -> list[str]:
     chosen = list(dict.fromkeys(figure_column(name, "--pareto") for name in names))
     if len(chosen) < 2:
         raise UsageError(
-            f"--pareto {text}: it takes two figures or more, such as total_ms,accuracy"
+            f"invalid --pareto {text} (two or more figures, such as total_ms,accuracy)"
         )
     return chosen
 

@@ -63,7 +63,7 @@ def column(name: str) -> str:
     if known not in COLUMNS:
         otherwise = "archbench compare --csv shows them all"
         hint = did_you_mean(known, (*COLUMNS, *ALIASES), otherwise, at_most=3)
-        raise UsageError(f"there is no column {name.strip()!r}; {hint}")
+        raise UsageError(f"unknown column {name.strip()!r}; {hint}")
     return known
 
 

@@ -42,10 +42,10 @@ def value_in(column: str, text: str) -> float:
     try:
         value = float(number)
     except ValueError:
-        raise UsageError(f"{text!r} is no value of {column}{_choices(column)}") from None
+        raise UsageError(f"invalid {column} {text!r}{_choices(column)}") from None
     scaled = value * _factor(column, unit)
     if not isfinite(scaled):
-        raise UsageError(f"{text!r} is no finite value of {column}")
+        raise UsageError(f"invalid {column} {text!r} (a finite number)")
     return scaled
 
 
@@ -68,7 +68,7 @@ def _factor(column: str, unit: str) -> float:
     folded = [factor for name, factor in units.items() if _is_spelled(unit, name)]
     if len(folded) == 1:
         return folded[0]
-    raise UsageError(f"{unit!r} is no unit of {column}{_choices(column)}")
+    raise UsageError(f"invalid unit {unit!r} of {column}{_choices(column)}")
 
 
 def _units_of(column: str) -> Mapping[str, float]:
@@ -88,5 +88,5 @@ def _choices(column: str) -> str:
     """The units that a value may have, behind what is wrong with one."""
     units = _units_of(column)
     if not units:
-        return ": it takes a number without a unit"
-    return f" (a number, or one with {', '.join(units)})"
+        return " (a number without a unit)"
+    return f" (a number, or one with a unit: {', '.join(units)})"

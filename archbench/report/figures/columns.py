@@ -25,7 +25,7 @@ def number(name: str) -> str:
     known = column(name)
     if COLUMNS[known] is str:
         raise UsageError(
-            f"{known} is no number: --x and --y take columns of numbers, --group takes any"
+            f"column {known} is not numeric: --x and --y take numbers, --group takes any column"
         )
     return known
 

@@ -57,7 +57,7 @@ BATCH = Variable(
 )
 INPUT = Variable(
     "input",
-    Axis("input, side of a square as large", "pixels"),
+    Axis("input, side of a square of equal area", "pixels"),
     without=lambda spec: replace(spec, width=1, height=1),
     value=lambda spec: sqrt(_area(spec)),
     work=_area,
@@ -150,11 +150,10 @@ def _panel(
         for value in [value_of(each, word, scale=row.scale.factor)]
         if value.value is not None
     ]
-    words, unit = (row.title, row.scale.unit) if row.scale.unit else ("images a second", "")
     return Panel(
-        f"{words} over the {variable.name}",
+        f"{row.title}, by {variable.name}",
         variable.axis,
-        Axis(words, unit, is_log=variable.axis.is_log),
+        Axis(row.title, row.scale.unit, is_log=variable.axis.is_log),
         tuple(marks),
     )
 

@@ -38,8 +38,8 @@ SCALES = {MEASURED: 1e-6, PREDICTED: 1e-6, "latency_ms": 1e-3}
 """What brings our columns to the paper's units."""
 AXES = {
     MEASURED: Axis("device memory in use", "MB"),
-    PREDICTED: Axis("memory of a step", "MB"),
-    "latency_ms": Axis("a training step", "s"),
+    PREDICTED: Axis("training memory", "MB"),
+    "latency_ms": Axis("training step", "s"),
 }
 TITLES = {"train_memory_mb": "(a) memory", "train_step_s": "(b) time"}
 
@@ -65,8 +65,8 @@ def training_cost(material: Material) -> Plots:
         remarks.append(f"Ours are for batch {next(iter(selection.of)).batch}.")
         if PREDICTED in words.values():
             remarks.append(
-                "Our memory is predicted, the least that a step must hold: this device has none of "
-                "its own."
+                "Our memory is predicted, the least that a step needs: this device cannot measure "
+                "it."
             )
         values = [value for values in sources["ours"].values() for value in values.values()]
         absent = [label for label, spec in specs.items() if spec not in selection.of]
@@ -88,7 +88,7 @@ def training_cost(material: Material) -> Plots:
     )
     return plot_or_missing(
         plot,
-        lambda: f"no measured training step of its networks; archbench sweep {TABLE} makes them",
+        lambda: f"no measured training step of its networks; archbench sweep {TABLE} measures them",
     )
 
 

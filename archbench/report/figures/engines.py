@@ -17,7 +17,7 @@ from archbench.spec import Spec
 NAME, TITLE = "engines", "Time by engine"
 USUAL = " fp32"
 """The precision that a group need not name."""
-TIME = Axis("time of the whole call", "ms")
+TIME = Axis("total time", "ms")
 MOST_RATIO = 5.0
 """How many times the least of a panel its largest network may take: bars below are too low to be
 compared.
@@ -28,8 +28,8 @@ BARS = (
     "processes."
 )
 WHY_NOT = (
-    "no network has records of two engines; archbench sweep vovnet/table4 --engine eager --engine "
-    "onnxruntime makes some"
+    "no network has records of two engines; to create some: archbench sweep vovnet/table4 --engine "
+    "eager --engine onnxruntime"
 )
 
 
@@ -112,7 +112,7 @@ def _group(column: str) -> str:
 def _remarks(
     table: Across, shown: Shown, names: dict[Spec, str], others: Sequence[Across]
 ) -> Iterator[str]:
-    yield "Whole call: the forward pass in the engine plus our postprocessing, if any."
+    yield "Total time: the forward pass in the engine plus our postprocessing, if any."
     if any("int8" in column for column in table.columns):
         yield "For int8 only the time is meaningful, not the detections."
     bars = [(row, column) for row in shown.rows for column in row.ranked]
@@ -141,7 +141,7 @@ def _left_out(
         if each.status != Status.OK
     ]
     if failed:
-        yield f"Did not end well: {listed(failed)}."
+        yield f"Failed: {listed(failed)}."
     if differing:
         yield f"Left out, {NOT_COMPARED}: {listed(differing)}."
     if shown.too_many:

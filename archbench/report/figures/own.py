@@ -47,8 +47,8 @@ def roofline(material: Material) -> Plots:
     setups = measured_setups(there)
     if not setups:
         why = (
-            "no record holds its device's roofs; archbench sweep vovnet/table4 --roofline makes "
-            "some"
+            "no record has its device's peaks; to create some: archbench sweep vovnet/table4 "
+            "--roofline"
         )
         return [Missing("roofline", why)]
     (setup, chosen), *others = setups.items()
@@ -63,12 +63,12 @@ def roofline(material: Material) -> Plots:
     assert roofs
     panel = Panel(
         "",
-        Axis("operations a byte moved", "FLOP/B", is_log=True),
-        Axis("operations a second", "1e9/s", is_log=True),
+        Axis("operations per byte moved", "FLOP/B", is_log=True),
+        Axis("operations per second", "1e9/s", is_log=True),
         tuple(marks),
         guides=_roofs(roofs, [float(mark.x) for mark in marks]),
     )
-    title, key = "Networks below their device's roofs", _key(kinds)
+    title, key = "Networks under their device's roofline", _key(kinds)
     where, remarks = f"measured on {setup}", tuple(_roofline_remarks(selection))
     return [Plot("roofline", title, where, (panel,), remarks, key, key, columns=1)]
 
@@ -99,7 +99,7 @@ def _below_roofs(chosen: Sequence[Configuration], kinds: Mapping[str, str]) -> l
 def _roofline_remarks(selection: Selection) -> list[str]:
     rates = (value_of(configuration, "flops_per_s") for configuration in selection.of.values())
     return [
-        "Roofs: the device's best in separate probes; bytes: inputs, weights and outputs of every "
+        "Roofs: the device's peaks in separate probes; bytes: inputs, weights and outputs of every "
         "operator. A network's time is that of its forward pass (protocol model).",
         *bars_remark(rates, selection),
         *left_out(selection),
@@ -167,9 +167,9 @@ def _explains_remarks(
     return [
         "Rho: Spearman's rank correlation, and its 95 % interval over resamples of "
         f"{counts} networks. Forward pass only (protocol model); axes are logarithmic.",
-        f"Inputs: {_inputs(chosen)}: figures that grow with the input agree the more, "
-        "the more the inputs differ.",
-        "Flawed figures, such as ci_not_met, are included: there are too few others."
+        f"Inputs: {_inputs(chosen)}. The more inputs differ, the more strongly figures that grow "
+        "with them correlate.",
+        "Flawed figures, such as ci_not_met, are included: too few others exist."
         if with_flawed
         else "Flawed figures are left out.",
     ]

@@ -69,7 +69,7 @@ class Figure:
             return [
                 Missing(
                     self.name,
-                    "it is of records alone; without --source paper it is drawn from yours",
+                    "it has no published version; without --source paper it is drawn from records",
                 )
             ]
         return [
@@ -111,7 +111,7 @@ FIGURES = (
     Figure(
         "training-cost", "memory and time of a step", "DSNet table 9", PAPER, dsnet.training_cost
     ),
-    Figure("roofline", "below the device's roofs", OWN, RECORDS, own.roofline),
+    Figure("roofline", "roofline of the device", OWN, RECORDS, own.roofline),
     Figure("explains", "what explains time, energy", OWN, RECORDS, own.explains),
     Figure("engines", "time by engine", OWN, RECORDS, engines.by_engine),
     Figure("curve", "over batch and input", OWN, RECORDS, curve.curve),
@@ -126,7 +126,7 @@ def find(name: str) -> Figure:
     figures = {figure.name: figure for figure in FIGURES}
     if name not in figures:
         hint = did_you_mean(name, figures, "archbench plot lists them")
-        raise UsageError(f"no plot is called {name!r}; {hint}")
+        raise UsageError(f"unknown plot {name!r}; {hint}")
     return figures[name]
 
 
@@ -134,11 +134,10 @@ def table() -> Table:
     """A row for each figure."""
     rows = [[figure.name, figure.title, figure.origin, figure.needs] for figure in FIGURES]
     notes = [
-        "records: of measured networks, which archbench sweep makes. paper: --source paper draws "
-        "what was published, --overlay both."
-        " counts: counted as it is drawn. weights: of a checkpoint, --weights FILE. not drawable: "
-        "the paper prints no accuracies for it.",
-        "archbench plot NAME draws one, archbench plot all what can be drawn.",
+        "records: needs measured networks (archbench sweep). paper: --source paper draws the "
+        "published figures, --overlay both. counts: counted when drawn. weights: needs a "
+        "checkpoint, --weights FILE. not drawable: the paper gives no accuracies for it.",
+        "archbench plot NAME draws one figure, archbench plot all every one that can be drawn.",
     ]
     return Table(
         [

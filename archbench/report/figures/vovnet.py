@@ -89,7 +89,7 @@ CHARTS = (
 AXES = {
     "fps": Axis("inference speed", "images/s"),
     "gmacs_per_s": Axis("FLOP/s as the paper counts", "1e9/s"),
-    "energy_j": Axis("energy", "J an image"),
+    "energy_j": Axis("energy", "J per image"),
 }
 PANELS = (
     ("(a) accuracy over speed", "fps", "accuracy", NORTH_EAST),
@@ -101,7 +101,7 @@ PANELS = (
 
 @dataclass(frozen=True)
 class Point:
-    """One network: accuracy in percent, speed in images/s, 1e9 multiply-adds/s, joules an image."""
+    """One network: accuracy in percent, images/s, 1e9 multiply-adds/s, joules per image."""
 
     label: str
     family: str
@@ -256,7 +256,7 @@ def _how_to_fill(chart: Chart) -> str:
         return f"none of the networks of {chart.origin} can be built yet"
     return (
         f"no measured record of the networks of {chart.origin}; archbench sweep "
-        f"vovnet/figure{chart.number} makes them"
+        f"vovnet/figure{chart.number} measures them"
     )
 
 
@@ -264,8 +264,8 @@ def aggregation(material: Material) -> Plots:
     """Make Figure 2: a matrix of mean absolute weights for each block of a trained network."""
     if not material.blocks:
         why = (
-            "it shows what training made of the weights, and random ones weigh every layer alike: "
-            "give a checkpoint, as in"
+            "it shows trained weights, and random ones weigh every layer alike: give a checkpoint, "
+            "as in"
             " archbench plot aggregation --network densenet40 --weights FILE"
         )
         return [Missing("aggregation", why)]
@@ -273,8 +273,8 @@ def aggregation(material: Material) -> Plots:
     remarks = (
         "Mean absolute weight between each layer's output (source) and the layers that read it "
         "(target), as VoVNet's Figure 2 has it;"
-        " blank: not connected. A target without a number is what reads the block's end: a "
-        "transition, an aggregation, a classifier.",
+        " blank: not connected. A target without a number reads the block's output: a transition, "
+        "an aggregation, a classifier.",
     )
     title = f"What layers read, {material.networks[0]}, after VoVNet's Figure 2"
     return [

@@ -34,21 +34,21 @@ LATEX_WIDTH = 90
 """Characters of a row beyond which a table is set in parts: a longer one runs off the paper."""
 VIEWS = ("archbench compare", "archbench claims", "archbench report")
 AGREEMENT = (
-    "Counts (parameters, multiply-adds, memory access cost, peak of activations) are exact: "
+    "Counts (parameters, multiply-adds, memory access cost, activation memory) are exact: "
     "another run gives the same numbers. A time is a median; its range is the 95 % interval, or "
-    "of several processes the range of their medians. Two times differ where their ranges do not "
+    "the range of the medians of several processes. Two times differ where their ranges do not "
     f"overlap and they are more than {REPEATABLE:.0%} apart; otherwise they agree. Times of "
     "another device are not to be compared."
 )
 SPREAD_COLUMNS = (
     Column("measured on", "left"),
     Column("networks"),
-    Column("95 % interval, half"),
-    Column("the widest"),
+    Column("95 % CI, half-width"),
+    Column("widest"),
     Column("in several processes"),
-    Column("their medians apart"),
-    Column("the furthest"),
-    Column("flagged with a flaw"),
+    Column("spread of medians"),
+    Column("largest"),
+    Column("flagged as flawed"),
 )
 
 
@@ -86,7 +86,7 @@ def sections(records: Sequence[Record], time: str, version: str) -> list[Section
     networks = len({record.spec for record in records})
     made = (
         f"Made {time} by archbench {version} from {counted(len(records), 'record')} of "
-        f"{counted(networks, 'network')}. Inputs and weights are told below, under how it was "
+        f"{counted(networks, 'network')}. Inputs and weights are listed below, under How it was "
         "measured."
     )
     results = summary(
@@ -97,8 +97,8 @@ def sections(records: Sequence[Record], time: str, version: str) -> list[Section
         Section(TITLE, [made, results.devices]),
         Section("Hardware and versions", [_facts(card, "environment") for card in cards]),
         Section("How it was measured", [_facts(card, "protocol") for card in cards]),
-        Section("What agrees with it", [AGREEMENT, *([spreads] if spreads.rows else [])]),
-        Section("What came out", _results(results.frontiers, results.claims)),
+        Section("What counts as agreement", [AGREEMENT, *([spreads] if spreads.rows else [])]),
+        Section("Results", _results(results.frontiers, results.claims)),
         Section("Commands", _commands(evidence.setups)),
     ]
     return [section for section in content if section.parts]
@@ -128,7 +128,7 @@ def _facts(card: DeviceCard, title: str) -> Facts:
 
 
 def _spreads(configurations: Sequence[Configuration]) -> Table:
-    """How far whole times are known and repeats lie apart, a row a setup."""
+    """How far total times are known and repeats lie apart, a row a setup."""
     setups: dict[str, list[Configuration]] = {}
     for each in configurations:
         if whole_time(each):
@@ -156,7 +156,7 @@ def _middle_and_most(shares: Sequence[float]) -> list[str]:
 
 def _results(frontiers: Sequence[Table], claims: Table) -> list[Part]:
     titled = [
-        replace(table, title=f"Faster or more accurate on {DATASET} than any other: {table.title}")
+        replace(table, title=f"No other is faster and more accurate on {DATASET}: {table.title}")
         for table in frontiers
     ]
     return [*titled, replace(claims, title="The papers' claims on cost")]
@@ -167,7 +167,7 @@ def _commands(setups: Mapping[str, Sequence[Record]]) -> list[Part]:
     for name, records in setups.items():
         commands = dict.fromkeys(visible(record.command()) for record in records)
         parts += [f"{visible(name)}:", Commands(list(commands))]
-    return [*parts, "What they made is shown by:", Commands(VIEWS)]
+    return [*parts, "To show the results:", Commands(VIEWS)]
 
 
 def _as_markdown(part: Part) -> str:

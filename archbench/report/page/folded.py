@@ -18,7 +18,7 @@ COLUMNS = [
     Column("records"),
     Column("of earlier versions"),
     Column("made", "left"),
-    Column("whole (ms)"),
+    Column("total (ms)"),
     Column("processes"),
     Column("their medians (ms)"),
 ]
@@ -44,7 +44,7 @@ def _records(configuration: Configuration) -> list[str]:
 
 
 def _time(configuration: Configuration) -> list[str]:
-    """The whole time, the processes that it is of, and the range of their medians."""
+    """The total time, the processes that it is of, and the range of their medians."""
     time, row = whole_time(configuration), QUANTITIES["total_ms"]
     if time is None:
         return [MISSING, "", ""]

@@ -166,7 +166,7 @@ def _policy(scripts: Iterable[str]) -> str:
 
 
 def _in_order(configurations: Iterable[Configuration]) -> list[Configuration]:
-    """By whole time, all of inference before all of training."""
+    """By total time, all of inference before all of training."""
     return sorted(by_whole_time(configurations), key=lambda each: each.spec.mode == "train")
 
 
@@ -180,7 +180,7 @@ def _headline(evidence: Evidence) -> str:
         text += f", measured on {devices[0]}"
     elif devices:
         text += f", measured under {len(devices)} conditions"
-    return f"{text}; {failed} did not end well" if failed else text
+    return f"{text}; {failed} failed" if failed else text
 
 
 def _side(column: SheetColumn) -> str:

@@ -23,8 +23,6 @@ from archbench.report.tables.deciding import accuracy_text, metric_of
 from archbench.report.tables.table import MISSING
 
 BOUND = "_ci95"
-BOTH, WHOLE = "both", "whole"
-"""What the lines of `profile` call the time of forward and postprocessing, and all other views."""
 COMMAND = "command"
 ACCURACY = f"{metric_of(DATASET)} ({DATASET})"
 ASKED_FIRST = ("status", "reason", "device", "engine", "precision")
@@ -158,7 +156,7 @@ def _column(
     name: str, values: Sequence[Any], configurations: Sequence[Configuration]
 ) -> SheetColumn:
     group = next((group for group, names in GROUPS.items() if name in names), "published")
-    heading = ACCURACY if name == "accuracy" else heading_of(name).replace(BOTH, WHOLE, 1)
+    heading = ACCURACY if name == "accuracy" else heading_of(name)
     if COLUMNS[name] is str:
         return _text_column(name, heading, group, values)
     row = quantity_of(name)

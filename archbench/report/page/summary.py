@@ -64,7 +64,7 @@ def _devices(setups: Mapping[str, Sequence[Record]]) -> Table:
         Column("networks, inference"),
         Column("training"),
         Column("records"),
-        Column("did not end well"),
+        Column("failed"),
         Column("made", "left"),
     ]
     rows = [[name, *_totals(records), days(records)] for name, records in setups.items()]
@@ -94,7 +94,7 @@ def days(records: Iterable[Record]) -> str:
 
 
 def _frontiers(configurations: Sequence[Configuration]) -> list[Table]:
-    """A table for each frontier of whole time and accuracy, of one setup, batch and mode."""
+    """A table for each frontier of total time and accuracy, of one setup, batch and mode."""
     tables = (_frontier(group) for group in called_alike(by_whole_time(configurations)))
     return [table for table in tables if table]
 
@@ -112,11 +112,11 @@ def _frontier(group: Sequence[Configuration]) -> Table | None:
         row[1] += TIED if _is_tied(ranges, before, each) else ""
     both = sum(all(each.values()) for each in figures)
     notes = [
-        f"Of {len(group)} networks {both} have a whole time and a published accuracy.",
+        f"{both} of {len(group)} networks have a total time and a published accuracy.",
         *([NOTES[TIED]] if any(row[1].endswith(TIED) for row in rows) else []),
         *flaw_note(rows),
     ]
-    columns = [Column("network", "left"), Column("whole (ms)"), Column(metric_of(DATASET))]
+    columns = [Column("network", "left"), Column("total (ms)"), Column(metric_of(DATASET))]
     columns += [Column(heading) for heading in COUNTS.values()]
     return Table(columns, rows, title=_title(group[0]), notes=notes)
 

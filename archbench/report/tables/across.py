@@ -105,7 +105,7 @@ def _table(found: Across, width: int | None) -> list[Table]:
 def _figure(found: Across) -> str:
     """The figure in words; the forward pass is the whole of what has no postprocessing."""
     row = QUANTITIES[found.rows[0].word]
-    title = "whole time" if found.is_of_whole else row.title
+    title = QUANTITIES["total_ms"].title if found.is_of_whole else row.title
     return f"{title} ({row.scale.unit})" if row.scale.unit else title
 
 
@@ -126,7 +126,7 @@ def _notes(found: Across) -> Iterator[str]:
     means = [(column, mean) for column in found.columns[1:] if (mean := found.mean_ratio(column))]
     if means:
         told = ", ".join(f"{column} {ratio:.2f} (of {count})" for column, (ratio, count) in means)
-        yield f"Over {found.reference}, geometric means over the networks that both have: {told}."
+        yield f"Relative to {found.reference}, geometric mean over the networks in both: {told}."
     names = short_names(row.spec for row in found.rows)
     forward = [names[row.spec] for row in found.rows if row.word == "latency_ms"]
     if forward and found.is_of_whole:

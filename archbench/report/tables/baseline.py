@@ -33,7 +33,7 @@ def ratio_tables(records: Sequence[Record], baseline: Baseline, layout: Layout) 
     words = layout.columns or DEFAULT_COLUMNS
     wrong = [word for word in words if word not in FIGURES]
     if wrong:
-        raise UsageError(f"--baseline needs figures, and {', '.join(wrong)} is none")
+        raise UsageError(f"invalid --columns {','.join(wrong)}: --baseline compares figures only")
     shown = in_layout(configurations(records), layout)
     refused = [
         baseline.against_any(configuration, words)
@@ -44,7 +44,7 @@ def ratio_tables(records: Sequence[Record], baseline: Baseline, layout: Layout) 
         keys = "; ".join(dict.fromkeys(key for keys in refused for key in keys))
         raise UsageError(
             f"nothing is comparable with {baseline.name}; differing or flagged: {keys}; --force "
-            "shows it, marked"
+            "compares anyway"
         )
     drawn = [
         _table(title, group, baseline, words, layout.width)

@@ -11,9 +11,6 @@ from archbench.report.data.configurations import Estimate
 from archbench.report.data.rounding import decimals_of_interval, rounded
 from archbench.report.tables.deciding import accuracy_text, metric_of
 
-WORDS = {"total_ms": "whole time", "fps_total": "images a second"}
-"""Headings of figures that say too little far from their neighbours."""
-
 
 def bound_text(bound: Condition, choice: Choice) -> str:
     """A bound in words and in the unit that people read."""
@@ -37,7 +34,7 @@ def heading_of(column: str, choice: Choice) -> str:
     if column == ACCURACY:
         return metric_of(choice.accuracies.dataset)
     row = _quantity(column)
-    return WORDS.get(column) or (row.title if row else column)
+    return row.title if row else column
 
 
 def text_of(column: str, estimate: Estimate) -> str:

@@ -22,7 +22,7 @@ from archbench.report.tables.table import MISSING, Column, Table
 
 WIDTH = 80
 CHOSEN, ON_FRONTIER = "choice", "F"
-NO_OTHER = "No network that was not measured here, and has a known accuracy, could win."
+NO_OTHER = "No unmeasured network with a known accuracy could win."
 
 
 def tables(choice: Choice, found: Contenders, *, width: int | None = WIDTH) -> list[Table]:
@@ -98,7 +98,7 @@ def margin(choice: Choice) -> list[str]:
         )
         said.append(f"Margin: {how} {next_one.name} ({value_text(best, next_one)}).")
     said += [
-        f"Of {bound_text(bound, choice)} it has {value_text(bound.column, chosen)}"
+        f"Limit {bound_text(bound, choice)}: measured {value_text(bound.column, chosen)}"
         f"{span_text(bound.column, chosen.figure(bound.column), ', from ')}."
         for bound in choice.asked.bounds
     ]
@@ -138,18 +138,18 @@ def _marks(choice: Choice) -> list[str]:
     notes = []
     if any(each.flaws for each in shown):
         notes.append(
-            f"{FLAWED}: flagged with a flaw; its range is at least that of the device's repeats."
+            f"{FLAWED}: flagged as flawed; its range is at least that of repeats on the device."
         )
     if any(each.is_on_frontier for each in shown):
-        notes.append(f"F: on the frontier, no other is better by {columns}.")
+        notes.append(f"F: on the frontier: no other is better in {columns}.")
     if any(each.within == PERHAPS for each in shown):
-        notes.append(f"{PERHAPS}: by its figure, but its range reaches beyond the budget.")
+        notes.append(f"{PERHAPS}: within the budget, but its range reaches beyond it.")
     if any(each.within == BEYOND for each in shown):
-        notes.append(f"{BEYOND}: beyond the budget, shown for being on the frontier.")
+        notes.append(f"{BEYOND}: beyond the budget, shown because it is on the frontier.")
     if ACCURACY in choice.asked.columns:
         dataset, is_own = choice.accuracies.dataset, bool(choice.accuracies.own)
-        whose = "the file's, then published" if is_own else "published"
-        notes.append(f"{heading_of(ACCURACY, choice)}: {whose}, of {dataset} alone.")
+        whose = "from the file, else published" if is_own else "published"
+        notes.append(f"{heading_of(ACCURACY, choice)}: {whose}, on {dataset} only.")
     return notes
 
 

@@ -68,7 +68,7 @@ class Layout:
 
     width: int | None = WIDTH
     sort: str | None = None
-    """A column, a minus before it for the largest first; None: by whole time."""
+    """A column, a minus before it for the largest first; None: by total time."""
     group: str | None = None
     columns: Sequence[str] = field(default_factory=tuple)
     """Columns by their stable names, in base units; none: the usual figures with the papers' below

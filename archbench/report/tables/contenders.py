@@ -14,7 +14,7 @@ from archbench.report.tables.table import MISSING, Column, Table
 
 MOST = 8
 """Networks that a table names."""
-TITLE = "not measured here, and could still win"
+TITLE = "not measured here, but could win"
 
 
 def contender_tables(choice: Choice, found: Contenders, width: int | None) -> list[Table]:
@@ -71,17 +71,13 @@ def contender_commands(found: Contenders) -> list[str]:
 def ruled_out(found: Contenders) -> list[str]:
     """Say what could win but for what is known without a measurement."""
     said = [
-        *([f"{found.predicted_out} by what is predicted of them"] if found.predicted_out else []),
-        *(
-            [f"{found.outdone} that do more of everything than one that is beyond it"]
-            if found.outdone
-            else []
-        ),
+        *([f"{found.predicted_out} by prediction"] if found.predicted_out else []),
+        *([f"{found.outdone} with more work than one beyond the budget"] if found.outdone else []),
     ]
     errors = [
-        f"Predictions by {error.networks} networks of other families, which lie "
-        f"{100 * error.median:.0f} % off (median), {100 * error.p90:.0f} % at the 90th percentile; "
-        f"the interval is x/÷ {error.factor:.2f} at most."
+        f"Predictions from {error.networks} networks of other families; cross-validated error "
+        f"{100 * error.median:.0f} % (median), {100 * error.p90:.0f} % (90th percentile); the "
+        f"interval is at most x/÷ {error.factor:.2f}."
         for error in found.errors[-1:]
     ]
     return [*([f"Ruled out unmeasured: {', '.join(said)}."] if said else []), *errors]

@@ -17,9 +17,9 @@ from archbench.report.tables.table import MISSING, Column, Table
 COUNTS = {"params": "params\n(M)", "macs": "multiply-\nadds (G)"}
 TIMES = {
     "latency_ms": "forward\n(ms)",
-    "total_ms": "whole\n(ms)",
+    "total_ms": "total\n(ms)",
     "fps": "images/s",
-    "energy_per_image_j": "energy,\nimage (J)",
+    "energy_per_image_j": "energy per\nimage (J)",
 }
 """The figures that a table may have, with their headings; columns without any are left out."""
 

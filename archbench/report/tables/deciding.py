@@ -51,7 +51,7 @@ FIGURES = (
     Figure("FLOPs,\npaper's\nway (G)", "flops"),
     Figure("MAC\n(Eq. 1)\n(M)", "mac_eq1"),
     Figure("forward\n(ms)", "latency_ms"),
-    Figure("whole\n(ms)", "total_ms", is_quoted=False),
+    Figure("total\n(ms)", "total_ms", is_quoted=False),
     Figure("fps", "fps"),
 )
 COLUMNS = [*(Column(figure.heading) for figure in FIGURES), Column("AP"), Column("")]
@@ -59,13 +59,13 @@ PARAMS, _, FLOPS, MAC, FORWARD, WHOLE, FPS, ACCURACY, FRONTIER = range(len(COLUM
 FIRST_LEFT_OUT = {
     FLOPS: "FLOPs as the paper counts",
     MAC: "MAC (Eq. 1)",
-    FPS: "images/s, forward",
+    FPS: "throughput",
 }
 """What a narrow table leaves out, in this order, in words."""
 NOTES = {
-    FLAWED: "*: flagged with a flaw, so that its order among others is not certain.",
-    TIED: "=: cannot be told from the line above by whole time.",
-    ON_FRONTIER: "F: on the frontier, no other network here is faster and more accurate.",
+    FLAWED: "*: flagged as flawed, so its rank is uncertain.",
+    TIED: "=: total time indistinguishable from that of the line above.",
+    ON_FRONTIER: "F: on the frontier: no other network here is faster and more accurate.",
 }
 
 
@@ -82,7 +82,7 @@ class Decided:
 
 
 def by_whole_time(configurations: Iterable[Configuration]) -> list[Configuration]:
-    """Order the configurations of each setup by whole time, inference before training, small
+    """Order the configurations of each setup by total time, inference before training, small
     batches before large ones; by name where there is no time.
     """
     configurations = list(configurations)
@@ -112,7 +112,7 @@ def whole_word(configuration: Configuration) -> str:
 
 
 def decided(configurations: Sequence[Configuration], dataset: str, *, is_ranked: bool) -> Decided:
-    """Set the configurations of a table against each other; those that are not ranked by whole time
+    """Set the configurations of a table against each other; those that are not ranked by total time
     are in no order in which neighbours could be tied.
     """
     ranges = Ranges(configurations, Accuracies(dataset))

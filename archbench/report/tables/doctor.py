@@ -85,7 +85,7 @@ def _machine(facts: Facts) -> Rows:
         f"{host['cores']} to use: {len(host['affinity'])} of {host['processors']} processors, "
         f"{quota}",
     )
-    yield "clock governor", host["governor"] or "not told (in a virtual machine its host has it)"
+    yield "clock governor", host["governor"] or "unknown (virtual machines do not expose it)"
     yield "free memory", _bytes(host["memory_available_bytes"])
     yield "load now", _load(host["load"])
     yield "system", f"{host['os']}, Python {host['python']}, archbench {host['archbench']}"
@@ -107,9 +107,9 @@ def _load(load: Facts) -> str:
     )
     pressure = load["cpu_pressure_avg10"]
     waited = (
-        "the kernel does not say how often something waits"
+        "the kernel does not report CPU pressure"
         if pressure is None
-        else f"something waited in {pressure:.0f} % of 10 s"
+        else f"programs waited {pressure:.0f} % of the last 10 s"
     )
     return f"{average}; {waited}"
 
@@ -131,13 +131,13 @@ def _card(card: Facts) -> Rows:
     yield "memory", f"{_bytes(card['memory_used_bytes'])} of {_bytes(card['memory_bytes'])} in use"
     yield (
         "use now",
-        f"programs: {_known(card['processes'])}, and {_known(card['drawing'])} that draw; "
+        f"programs: {_known(card['processes'])}, plus {_known(card['drawing'])} for a display; "
         f"busy {_known(card['utilisation_percent'], ' %')} of the time",
     )
     events = (
-        "not told why"
+        "limits unknown"
         if card["events"] is None
-        else ", ".join(card["events"]).replace("_", " ") or "nothing holds it down"
+        else ", ".join(card["events"]).replace("_", " ") or "not limited"
     )
     yield (
         "clock now",
@@ -145,7 +145,7 @@ def _card(card: Facts) -> Rows:
     )
     yield (
         "power limit",
-        f"{_known(card['power_limit_w'], ' W')}, by default "
+        f"{_known(card['power_limit_w'], ' W')}, default "
         f"{_known(card['default_power_limit_w'], ' W')}",
     )
     yield "application clock", _known(card["application_clock_mhz"], " MHz")
@@ -153,7 +153,7 @@ def _card(card: Facts) -> Rows:
     yield "slices (MIG)", {None: MISSING, True: "on", False: "off"}[card["mig"]]
     power = card["power"]
     for name, sensor in power["sensors"].items():
-        origin = "probed" if sensor["origin"] == "probe" else "known of its kind"
+        origin = "probed" if sensor["origin"] == "probe" else "known for its kind"
         yield (
             f"power, {name}",
             f"{_seen(sensor['seen_refresh_s'])}; {origin}: every "
@@ -163,11 +163,7 @@ def _card(card: Facts) -> Rows:
 
 
 def _seen(seconds: float | None) -> str:
-    return (
-        "hardly changed just now"
-        if seconds is None
-        else f"new every {_milliseconds(seconds)} just now"
-    )
+    return "hardly changed" if seconds is None else f"seen to update every {_milliseconds(seconds)}"
 
 
 def _milliseconds(seconds: float) -> str:

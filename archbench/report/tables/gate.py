@@ -34,7 +34,7 @@ COLUMNS = (
     "why",
 )
 HEADINGS = [Column("figure", "left"), Column("limit"), Column("is"), Column("", "left")]
-ENDS_NOTE = "Measured figures are held to their limits by the worse end of their ranges."
+ENDS_NOTE = "Limits on measured figures apply to the worse end of their ranges."
 
 
 def passes(finding: Finding, *, allow_missing: bool) -> bool:

@@ -32,18 +32,17 @@ def launch_notes(named: Iterable[tuple[str, Configuration]]) -> list[str]:
     if launched:
         who = "; ".join(f"{name} ({beside})" for name, beside in launched.items())
         told = who if len(launched) <= MANY else f"{len(launched)} networks"
-        notes.append(f"Times of launching operators, not of the card: {told}")
+        notes.append(f"Launch-bound, so times are not the card's own: {told}")
     if own:
         notes.append(
-            "Times of the card itself: "
-            + ("; ".join(own) if len(own) <= MANY else f"{len(own)} networks")
+            "Not launch-bound: " + ("; ".join(own) if len(own) <= MANY else f"{len(own)} networks")
         )
     return notes
 
 
 def _beside(configuration: Configuration) -> str:
     """The card's own time of a network, and its time as a graph where there is one."""
-    words = {"gpu_busy_ms": "at work {} ms", "graph_latency_ms": "as a CUDA graph {} ms"}
+    words = {"gpu_busy_ms": "busy {} ms", "graph_latency_ms": "as a CUDA graph {} ms"}
     estimates = {word: configuration.estimate(word) for word in words}
     return ", ".join(
         words[word].format(QUANTITIES[word].show(estimate.value))

@@ -82,7 +82,7 @@ def _notes(answers: Sequence[Answer]) -> list[str]:
 def _error(title: str, error: Error) -> str:
     """What predictions of a figure stand on, in words."""
     return (
-        f"{title}: fitted on {error.networks} networks of other families. These, each predicted by "
-        f"yet others, lie {100 * error.median:.0f} % off (median), {100 * error.p90:.0f} % at the "
-        f"90th percentile; the interval is x/÷ {error.factor:.2f}."
+        f"{title}: fitted on {error.networks} networks of other families; cross-validated error "
+        f"{100 * error.median:.0f} % (median), {100 * error.p90:.0f} % (90th percentile); the "
+        f"interval is x/÷ {error.factor:.2f}."
     )

@@ -109,7 +109,7 @@ def counted_table(record: Record, paper: Paper) -> Table:
         notes.append(COUNTED_FOR_REAL)
     if record.spec.batch != 1:
         notes.append(
-            f"The peak of activations covers the whole batch of {record.spec.batch}, in fp32."
+            f"Peak activation memory covers the whole batch of {record.spec.batch}, in fp32."
         )
     if record.spec.mode == "train":
         notes.append(
@@ -126,7 +126,7 @@ def counted_table(record: Record, paper: Paper) -> Table:
         )
     notes += [*approximations(record.spec), *paper.notes]
     columns = [
-        Column("counted, one image", "left"),
+        Column("counted, per image", "left"),
         Column("value"),
         Column("unit", "left"),
         *paper.column,
@@ -174,7 +174,7 @@ def repeats_note(medians_ms: Sequence[float]) -> str:
     middle = ranked[len(ranked) // 2]
     apart = (ranked[-1] - ranked[0]) / middle
     span = f"{ranked[0]:,.2f} to {ranked[-1]:,.2f} ms, {100 * apart:.1f} % apart"
-    text = f"{len(ranked)} processes: forward {span}; the tables show the middle one."
+    text = f"{len(ranked)} processes: forward {span}; the tables show the median one."
     return (
         text
         if apart <= REPEATABLE
@@ -218,9 +218,9 @@ def layers_table(
     for call, row in zip(calls, rows, strict=True):
         first, *rest = _wrap(call.path.removeprefix(BACKBONE), left)
         lines += [[first, *row], *([f"  {part}", *[""] * len(row)] for part in rest)]
-    notes = [f"{len(rows)} calls, one image"]
+    notes = [f"{len(rows)} calls, per image"]
     if any(call.path.startswith(BACKBONE) for call in calls):
-        notes.append(f"Layers of the backbone stand without their {BACKBONE!r}.")
+        notes.append(f"Names of backbone layers omit {BACKBONE!r}.")
     if bounds:
         notes.append(_bounds_note(bounds, batch))
     return Table([Column("layer", "left"), *columns], lines, notes=notes)
@@ -241,7 +241,7 @@ def _bounds_note(bounds: Sequence[LayerBound], batch: int) -> str:
     for roof in ("compute", "memory"):
         own = [bound.seconds for bound in bounds if bound.by == roof]
         parts.append(f"{sum(own) * 1e3:,.2f} ms of {len(own)} bound by {roof}")
-    images = f" Bounds are of the whole batch of {batch}." if batch != 1 else ""
+    images = f" Bounds are for the whole batch of {batch}." if batch != 1 else ""
     return f"Bounds add up to {total * 1e3:,.2f} ms: {' and '.join(parts)}.{images}"
 
 
@@ -295,7 +295,7 @@ def _energy(record: Record) -> list[str]:
         else ""
     )
     error = (
-        f"; another card's sensor may be {how['systematic_pct']:g} % off"
+        f"; sensors of two cards may differ by {how['systematic_pct']:g} %"
         if how.get("systematic_pct")
         else ""
     )
@@ -328,7 +328,7 @@ def _conditions(record: Record) -> list[str]:
     load = record.conditions.get("postprocess_load")
     if load:
         notes.append(
-            f"postprocess on {load['distribution']}: {load['candidates']:,} candidates, "
+            f"postprocessing on {load['distribution']}: {load['candidates']:,} candidates, "
             f"{load['above_threshold']:,} above the threshold, "
             f"{load['kept']:,.0f} boxes kept"
         )

@@ -108,7 +108,7 @@ def tables(reproduction: Reproduction, *, width: int | None = WIDTH) -> list[Tab
             for row in named_lines(_label(line.label, width), [_paper(line, key) for key in quoted])
         ]
         heading = (
-            "quoted from the paper, nothing of ours to set beside it"
+            "quoted from the paper, no figures of ours yet"
             if reproduction.compared
             else f"{title}; all quoted"
         )
@@ -241,7 +241,7 @@ def _missing(reproduction: Reproduction, cells: Sequence[Cell]) -> list[str]:
         engine = "" if reproduction.engine == EAGER else f" --engine {reproduction.engine}"
         notes.append(
             f"Some rows have no measurements: archbench sweep {reproduction.suite.name}{engine} "
-            "makes them."
+            "measures them."
         )
     return notes + [
         f"{reason.text} ({reason}): {', '.join(words)}" for reason, words in reasons.items()

@@ -139,7 +139,7 @@ def summary_table(
     ]
     columns, cells = _with_ways(
         [outcome.way for outcome in ended],
-        [Column("ok"), Column("forward\n(ms)"), Column("least"), Column("most")],
+        [Column("ok"), Column("forward\n(ms)"), Column("min"), Column("max")],
         figures,
     )
     rows = _rows([names[outcome.spec] for outcome in ended], columns, cells, width)

@@ -165,7 +165,7 @@ def with_suffixes(entry: Entry, text: str) -> Entry:
             if preset is not None and preset.keys() <= entry.options.keys()
         ]
         if not fitting:
-            raise UsageError(f"{entry.name} takes no ending {piece}")
+            raise UsageError(f"{entry.name} takes no suffix {piece}")
         suffix, preset = fitting[0]
         entry = replace(
             entry,
@@ -233,7 +233,7 @@ def _likeness(kind: Kind, like: str) -> Entry:
     relatives = read_family(kind, family) if is_known else ()
     model = next((entry for entry in relatives if entry.name == name), None)
     if model is None:
-        raise UsageError(f"it is like {like!r}, and no {kind} is FAMILY:NETWORK by that name")
+        raise UsageError(f"invalid like {like!r} (FAMILY:NETWORK of an existing {kind})")
     options = {
         key: replace(option, only=(), excepted=(), because="")
         for key, option in model.options.items()

@@ -17,7 +17,7 @@ class UnknownNameError(UsageError):
     """No network of a kind has this name."""
 
     def __init__(self, kind: Kind, name: str) -> None:
-        super().__init__(f"no {kind} is called {name!r}{_hint(kind, name)}")
+        super().__init__(f"unknown {kind} {name!r}{_hint(kind, name)}")
         self.kind = kind
 
     @property
@@ -54,8 +54,8 @@ def find_detector(name: str) -> tuple[Entry, int | None]:
     sized = re.fullmatch(r"(.*?)[-_ ]?(\d+x\d+)", name.strip().lower())
     if sized:
         raise UsageError(
-            f"no detector is called {name!r}; give a rectangular input separately: {sized[1]} "
-            f"--size {sized[2]}"
+            f"unknown detector {name!r}; give a rectangular input separately: {sized[1]} --size "
+            f"{sized[2]}"
         )
     folded = fold(name)
     digits = len(folded) - len(folded.rstrip("0123456789"))

@@ -118,7 +118,7 @@ class Pair:
 
 def _unknown_option(key: str, owners: Iterable[Entry]) -> str:
     if key in FLAGS:
-        return f"{key} is no option of a network, it is given by itself: --{key}"
+        return f"{key} is not a network option: give it as --{key}"
     for entry in owners:
         for other in entries(entry.kind):
             option = other.options.get(key)

@@ -113,9 +113,7 @@ class DAFS(Refinement):
         trunk = Trunk(backbone)
         sizes = map_sizes(trunk, size)
         if any(fine != (2 * coarse[0], 2 * coarse[1]) for fine, coarse in pairwise(sizes)):
-            raise UsageError(
-                "it needs maps of which each has twice the cells of the next, each way"
-            )
+            raise UsageError("it needs maps that halve in width and height from one to the next")
         super().__init__(sizes, size=size, classes=classes)
         self.trunk = trunk
         self.arm = nn.ModuleList(multibox(c, ANCHORS, 2) for c in trunk.channels)

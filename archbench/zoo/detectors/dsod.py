@@ -124,8 +124,8 @@ def check_halves(backbone: Backbone) -> None:
     strides = [stage.stride for stage in backbone.tapped]
     if any(following != 2 * stride for stride, following in pairwise(strides)):
         raise ValueError(
-            f"its maps have strides {' and '.join(map(str, strides))}, and each must have twice "
-            "the one before"
+            f"its maps have strides {' and '.join(map(str, strides))}: each must be twice the "
+            "previous one"
         )
 
 

@@ -56,7 +56,7 @@ class RFCN(TwoStage):
         split = backbone.split(dilated=form.region == "pool")
         if split.vectors:
             raise UsageError(
-                "the second stage runs on a whole map, and this backbone's last stage gives vectors"
+                "its second stage needs a feature map, but this backbone's last stage gives vectors"
             )
         rpn = RegionProposals.on(
             split.trunk,

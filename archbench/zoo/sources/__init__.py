@@ -124,5 +124,5 @@ def settled(entry: Entry, given: Mapping[str, OptionValue]) -> dict[str, Any]:
 def _source(name: str) -> Source:
     origin = origin_of(name)
     if origin not in SOURCES:
-        raise UsageError(f"{name}: this archbench builds no networks of {origin}")
+        raise UsageError(f"{name}: this version of archbench cannot build networks of {origin}")
     return SOURCES[origin]

@@ -90,9 +90,9 @@ class Maps(Backbone):
     def split(self, *, dilated: bool = False) -> Any:
         """Refuse to be cut: a module does not say in which order its parts run."""
         raise UsageError(
-            "its second stage is the backbone's last part, run on crops, and "
-            f"{type(self.module).__name__} cannot be cut: only a Backbone of "
-            "archbench.zoo.contracts has its stages in order"
+            "its second stage runs the backbone's last part on crops, but "
+            f"{type(self.module).__name__} cannot be split: only a Backbone of "
+            "archbench.zoo.contracts has ordered stages"
         )
 
 
@@ -113,7 +113,7 @@ def _maps(outputs: Any) -> list[Tensor]:
     if not maps:
         given = f"an object of type {type(items[0]).__name__}" if items else "nothing"
         raise UsageError(
-            f"a backbone gives maps [B, C, H, W] in a list, a tuple or a mapping, not {given}"
+            f"a backbone returns maps [B, C, H, W] in a list, a tuple or a mapping, not {given}"
         )
     return maps
 

@@ -158,8 +158,8 @@ def _check_shadow(name: str, path: Path, place: Place) -> None:
         return
     if is_elsewhere(name, path):
         raise UsageError(
-            f"{place.file.name} imports {name}, which is {path.name} beside it and an installed "
-            "module too: rename yours"
+            f"{place.file.name} imports {name}, which is both {path.name} beside it and an "
+            "installed module: rename yours"
         )
 
 

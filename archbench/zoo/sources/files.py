@@ -200,12 +200,12 @@ def _signature(place: Place, called: str, own: str) -> Signature:
         ]
         there = f"there are {', '.join(offered)}" if offered else "there is none"
         hint = did_you_mean(own, offered, there, cutoff=0.6)
-        raise UsageError(f"{called}: no class or function is called {own}; {hint}")
+        raise UsageError(f"{called}: no class or function {own}; {hint}")
     value = getattr(bound, "value", None)
     if isinstance(bound, ast.Assign | ast.AnnAssign) and isinstance(value, ast.Constant):
         raise UsageError(f"{called} is {value.value!r}, neither a class nor a function")
     if isinstance(bound, ast.AsyncFunctionDef):
-        raise UsageError(f"{called} is a coroutine, which gives no network")
+        raise UsageError(f"{called} is a coroutine, which returns no network")
     return Signature({}, is_open=True) if rest else signature(tree, first)
 
 

@@ -56,14 +56,14 @@ def read_folder(own: str) -> Folder:
     file = Path(where, CONFIGURATION)
     if not Path(where).is_dir():
         raise UsageError(
-            f"no folder {where}, and nothing is downloaded from a hub: give a folder with a "
+            f"no folder {where}, and archbench downloads nothing: give a folder with a "
             f"{CONFIGURATION}, or a class (archbench list transformers:)"
         )
     said = _read(file)
     if REMOTE_CODE in said:
         raise UsageError(
-            f"{file} asks for code of its own ({REMOTE_CODE}), which is not run: only classes of "
-            "transformers are made"
+            f"{file} asks for custom code ({REMOTE_CODE}), which is not run: only classes of "
+            "transformers are built"
         )
     digest = hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:HASH_DIGITS]
     if wanted and wanted != digest:

@@ -95,7 +95,7 @@ def drawn(options: dict[str, Any]) -> dict[str, Any]:
     would have a library fetch or read some.
     """
     for name in sorted(options.keys() & WEIGHTS):
-        raise UsageError(f"it takes no option {name}: weights are drawn, or given by --weights")
+        raise UsageError(f"it takes no option {name}: weights are random, or loaded with --weights")
     return dict(options)
 
 

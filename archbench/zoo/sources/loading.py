@@ -130,7 +130,7 @@ def load(code: Code) -> Loaded:
 def _imported(code: Code) -> ModuleType:
     place = code.place
     if read_code(place) != code:
-        raise UsageError(f"{place.file} has changed meanwhile")
+        raise UsageError(f"{place.file} has changed in the meantime")
     if not place.folders:
         return importlib.import_module(place.module)
     for name in code.modules:

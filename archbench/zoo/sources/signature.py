@@ -32,7 +32,7 @@ class Parameter(Option):
         }
         if not fits[self.type]:
             raise UsageError(
-                f"option {self.name}={format_value(value)}: it takes {WORDS[self.type]}"
+                f"invalid option {self.name}={format_value(value)} ({WORDS[self.type]})"
             )
         value = storable(self.name, value)
         return float(value) if self.type == "float" else value

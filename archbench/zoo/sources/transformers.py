@@ -120,7 +120,7 @@ def _class(name: str) -> Any:
     if kind.main_input_name != IMAGES:
         raise UsageError(f"{name} reads {kind.main_input_name}, not images ({IMAGES})")
     if not kind.config_class:
-        raise UsageError(f"{name} has no configuration of its own: name the class it picks")
+        raise UsageError(f"{name} has no configuration of its own: name a concrete class")
     return kind
 
 
@@ -137,7 +137,7 @@ def _give_all_maps(config: Any, name: str) -> None:
     """Have a backbone give the map of every stage."""
     if not hasattr(config, "out_features"):
         raise UsageError(
-            f"{name} runs whole: a backbone for detectors is one of those called Backbone"
+            f"{name} runs as a whole: for a detector, use one of the classes named ...Backbone"
         )
     config.out_features = list(config.stage_names)
 

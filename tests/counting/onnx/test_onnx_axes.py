@@ -63,7 +63,7 @@ def test_a_graph_that_is_bound_to_its_batch_is_counted_as_given(tmp_path: Path) 
         (("n", 3, "h", "w"), {}, "axis 2 .'h'. of input 'x' of model.onnx is dynamic"),
         (("n", "c", 8, 8), {}, "axis 1 .'c'. of input 'x' of model.onnx is dynamic"),
         ((1, 3, 8, 6), {"size": 8}, "has a width of 6, not 8"),
-        ((1, 3, 8, 6), {"batch": 2}, "is of batch 1, not 2"),
+        ((1, 3, 8, 6), {"batch": 2}, "has a batch of 1, not 2"),
         ((1, 3, 0, 6), {}, "axis 2 of input 'x' of model.onnx has no elements"),
         (("n", 3, "h", "w"), {"size": "8by8"}, "invalid size '8by8'"),
         (("n", 3, "h", "w"), {"size": 8, "batch": 0}, "a batch of 0"),

@@ -50,7 +50,7 @@ def test_a_card_is_shown_with_its_sensors_as_they_were_watched(doctor: Doctor) -
     assert power["sensors"]["usage"]["seen_refresh_s"] == pytest.approx(0.02, rel=0.3)
     assert power["sensors"]["instant"]["seen_refresh_s"] == pytest.approx(0.05, rel=0.3)
     assert power["counter_seen_refresh_s"] == pytest.approx(0.02, rel=0.3)
-    assert "watching the sensors of card 0" in done.stderr
+    assert "reading the sensors of card 0" in done.stderr
 
 
 def test_the_page_has_the_card(doctor: Doctor) -> None:
@@ -60,7 +60,7 @@ def test_the_page_has_the_card(doctor: Doctor) -> None:
     for text in (
         "Stub GPU, compute capability 8.6",
         "GPU-stub",
-        "1,400 MHz, 50 C, nothing holds it down",
+        "1,400 MHz, 50 C, not limited",
         "energy counter",
         "application clock 1,350 MHz",
         "archbench never sets them",

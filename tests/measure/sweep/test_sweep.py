@@ -351,19 +351,40 @@ def test_the_forecast_adds_the_calls_that_a_job_makes_where_their_time_is_predic
     (queue,) = planned({HERE: Jobs()}, order=replace(ORDER, repeats=1))
     slow = queue.jobs[0]
     forecast = Forecast([queue], [], lambda place, job: 5e3 if job is slow else None)
-    assert forecast.job_s(HERE, slow) - forecast.job_s(HERE, queue.jobs[1]) == 16 * 5
+    each_s = [forecast.job_s((job.spec, job.settings)) for job in queue.jobs]
+    assert each_s[0] - each_s[1] == 16 * 5
     assert forecast.predicted == {(slow.spec, slow.settings)}
-    assert forecast.left_s == sum(forecast.job_s(HERE, job) for job in queue.jobs)
+    assert forecast.left_s == sum(each_s)
 
 
 def test_the_forecast_begins_with_the_protocol_s_budget_and_learns() -> None:
     queues = planned({HERE: Jobs()}, order=replace(ORDER, repeats=1))
     forecast = Forecast(queues, [])
-    whole = forecast.left_s
-    assert whole == pytest.approx(5 * forecast.job_s(HERE, queues[0].jobs[0]))
+    whole, (first, *_) = forecast.left_s, queues[0].jobs
+    assert whole == pytest.approx(5 * forecast.job_s((first.spec, first.settings)))
+    assert forecast.is_at_most
     for _ in range(2):
         forecast.ended(HERE, 2 * whole / 5)
     assert forecast.left_s == pytest.approx(2 * whole * 3 / 5)
+    assert not forecast.is_at_most
+
+
+def test_the_forecast_follows_jobs_that_use_little_of_their_budget() -> None:
+    long = replace(QUICK, budget_s=600.0, target=0.03)
+    queues = plan([(spec, long) for spec in SPECS[:4]], {HERE: Jobs()}, ORDER, [])
+    forecast = Forecast(queues, [])
+    assert forecast.left_s > 12 * 600
+    forecast.ended(HERE, 20.0)
+    assert forecast.left_s == pytest.approx(11 * 20)
+
+
+def test_a_job_that_fails_at_once_says_nothing_of_others() -> None:
+    queues = planned({HERE: Jobs()}, order=replace(ORDER, repeats=2))
+    forecast = Forecast(queues, [])
+    whole = forecast.left_s
+    forecast.ended(HERE, 1.0, is_ok=False)
+    assert forecast.left_s == pytest.approx(whole * 8 / 10 + 1.0)
+    assert forecast.is_at_most
 
 
 def test_the_forecast_knows_what_the_same_job_took_here() -> None:
@@ -375,7 +396,7 @@ def test_the_forecast_knows_what_the_same_job_took_here() -> None:
             done(SPECS[1], place=CARDS[0], phases={"build": 9.0}),
         ],
     )
-    known = {job.spec: forecast.job_s(HERE, job) for job in queues[0].jobs}
+    known = {job.spec: forecast.job_s((job.spec, job.settings)) for job in queues[0].jobs}
     assert known[SPECS[0]] == pytest.approx(100, abs=10)
     assert known[SPECS[1]] == known[SPECS[2]]
 

@@ -89,14 +89,18 @@ def test_a_data_set_of_one_s_own_has_no_published_ones(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "dataset", "message"),
     [
-        ("network,value\nvovnet39,3\n", None, "has no column dataset: it takes columns network"),
+        ("network,value\nvovnet39,3\n", None, "has no column dataset (columns: network"),
         ("network,dataset,value\n", None, "has no rows"),
         ("network,dataset,value\nvovnet39,a,\n", None, ":2: the value or the data set is missing"),
-        ("network,dataset,value\nvovnet39,a,good\n", None, ":2: 'good' is no accuracy"),
-        ("network,dataset,value\nvovnet3,a,1\n", None, ":2: no backbone is called 'vovnet3'"),
-        ("network,dataset,value\nvovnet39,a,1\nvovnet39,b,2\n", None, "is of a, b: --dataset says"),
-        ("network,dataset,value\nvovnet39,a,1\n", "b", "has nothing of b: it is of a"),
-        ("network,dataset,value\nvovnet39,a,1\nVoVNet-39,a,2\n", None, ":3: the network has anoth"),
+        ("network,dataset,value\nvovnet39,a,good\n", None, ":2: invalid accuracy 'good'"),
+        ("network,dataset,value\nvovnet3,a,1\n", None, ":2: unknown backbone 'vovnet3'"),
+        ("network,dataset,value\nvovnet39,a,1\nvovnet39,b,2\n", None, "covers a, b: choose one"),
+        ("network,dataset,value\nvovnet39,a,1\n", "b", "has no accuracies on b, only on a"),
+        (
+            "network,dataset,value\nvovnet39,a,1\nVoVNet-39,a,2\n",
+            None,
+            ":3: the network already has",
+        ),
         ("network,dataset,value\nnets.py:Mine,a,1\n", None, ":2: nets.py:Mine needs its input"),
         ("", None, "has no column network, value, dataset"),
         ("network,dataset,value\nvovnet39,a,36,6\n", None, ":2: more cells than columns; 36,6 is"),
@@ -125,5 +129,5 @@ def test_a_file_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
 def test_a_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot be read"):
         accuracies(tmp_path / "none.csv", None)
-    with pytest.raises(UsageError, match="no published accuracy is on 'coco2017'"):
+    with pytest.raises(UsageError, match="unknown data set 'coco2017'"):
         accuracies(None, "coco2017")

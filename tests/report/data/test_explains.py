@@ -99,6 +99,6 @@ def test_tables_and_rows(record: Make) -> None:
     first, second = tables(found)
     assert first.title == "Example GPU, fp32, contiguous"
     assert first.rows[0] == ["all multiply-adds", "1.00", "1.00 - 1.00", "100 %"]
-    assert first.rows[-1] == ["peak of activations", "-", "", "0 %"]
+    assert first.rows[-1] == ["peak activation memory", "-", "", "0 %"]
     assert not first.notes
     assert second.notes

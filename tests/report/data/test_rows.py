@@ -213,7 +213,7 @@ vgg16 + refinedet320          56.28     32.626   122.08        -      -  29.4
   oom
   vovnet/table6                                                    38.7
 
-*: flagged with a flaw, so that its order among others is not certain.
+*: flagged as flawed, so its rank is uncertain.
 AP: as published, on coco-test-dev only (choose with --dataset).
 No room for FLOPs as the paper counts: --columns and --markdown show them.
 vgg16 + refinedet320: oom (out_of_memory) in phase latency: CUDA out of memory,

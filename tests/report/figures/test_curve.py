@@ -21,7 +21,7 @@ FIXED_MS = 9.0
 
 
 def measured(batch: int = 1, size: int = 224, name: str = "resnet50", **changes: Any) -> Record:
-    """A call takes 9 ms, and 1 ms an image of 224 x 224."""
+    """A call takes 9 ms, and 1 ms per image of 224 x 224."""
     ms = FIXED_MS + batch * (size / 224) ** 2
     record = Record(
         spec=catalogue.resolve(name, batch=batch, size=size).spec,
@@ -45,7 +45,7 @@ BATCHES = [measured(batch) for batch in (64, 1, 32, 128, 2)]
 def test_a_line_is_of_one_network_and_in_the_order_of_the_batch() -> None:
     plot = drawn([*BATCHES, measured(1, name="vgg16"), measured(4, name="vgg16")])
     rate, time = plot.panels
-    assert rate.title == "(a) images a second over the batch"
+    assert rate.title == "(a) throughput, forward, by batch"
     lines = {mark.line: [m.x for m in rate.marks if m.line == mark.line] for mark in rate.marks}
     assert lines == {"resnet50, 224x224": [1, 2, 32, 64, 128], "vgg16, 224x224": [1, 4]}
     assert [mark.y for mark in time.marks][:2] == [10.0, 11.0]
@@ -68,7 +68,7 @@ def test_of_inputs_the_knee_is_by_pixels_a_second() -> None:
     """Areas of 1, 4, 16 and 64 in 10, 13, 25 and 73 ms: 0.1, 0.31, 0.64 and 0.88 a ms."""
     plot = drawn([measured(size=size) for size in (224, 448, 896, 1792)])
     rate = plot.panels[0]
-    assert rate.title == "(a) images a second over the input"
+    assert rate.title == "(a) throughput, forward, by input"
     assert {mark.line for mark in rate.marks} == {"resnet50"}
     assert [mark.x for mark in rate.marks] == [224, 448, 896, 1792]
     assert [mark.x for mark in rate.marks if mark.shape == "knee"] == [1792]

@@ -127,8 +127,8 @@ def test_axes_name_their_units(figure: Figure) -> None:
     assert [x for x, _ in labels] == [
         "inference speed (images/s)",
         "FLOP/s as the paper counts (1e9/s)",
-        "energy (J an image)",
-        "energy (J an image)",
+        "energy (J per image)",
+        "energy (J per image)",
     ]
     assert labels[3][1] == "FLOP/s as the paper counts (1e9/s)"
     assert all("better" in axes.get_title(loc="right") for axes in figure.axes)

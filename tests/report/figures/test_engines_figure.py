@@ -27,7 +27,7 @@ def test_a_caption_tells_what_is_meant_and_what_is_left_out() -> None:
     said = " ".join(plot.remarks)
     assert plot.where == "measured on Example GPU, contiguous"
     assert "For int8 only the time is meaningful" in said
-    assert "Did not end well: densenet201 + refinedet320 in openvino (unsupported)." in said
+    assert "Failed: densenet201 + refinedet320 in openvino (unsupported)." in said
     assert "Left out, engine_differs: vovnet39 + refinedet320 in onnxruntime." in said
     assert "Left out, measured in one engine only: 1 network." in said
 

@@ -49,27 +49,29 @@ def of_point(
 
 
 NO_ACCURACY = (
-    "it needs the accuracy of all configurations, and the paper prints that of five (Table 3); "
-    "nothing here trains networks"
+    "it needs the accuracy of all configurations, but the paper gives only five (Table 3), and "
+    "archbench does not train networks"
 )
 NO_RECORD = {
-    "speed-accuracy": "no record of its networks has what it shows; archbench sweep huang/table3 "
-    "makes them",
-    "proposals": "no record of its networks has what it shows; archbench sweep huang/figure6a "
-    "makes them",
-    "time": "no record of its networks has what it shows; archbench sweep huang/figure7 makes them",
-    "flops-time": "no record of its networks has what it shows; archbench sweep huang/figure8a "
-    "makes them",
-    "memory": "no record of its networks has what it shows; archbench sweep huang/figure9 makes "
+    "speed-accuracy": "no record of its networks has these figures; archbench sweep huang/table3 "
+    "measures them",
+    "proposals": "no record of its networks has these figures; archbench sweep huang/figure6a "
+    "measures them",
+    "time": "no record of its networks has these figures; archbench sweep huang/figure7 "
+    "measures them",
+    "flops-time": "no record of its networks has these figures; archbench sweep huang/figure8a "
+    "measures them",
+    "memory": "no record of its networks has these figures; archbench sweep huang/figure9 "
+    "measures them",
+    "memory-time": "no record of its networks has these figures; archbench sweep huang/figure10a "
+    "measures them",
+    "csp-overview": "no record of its networks; archbench sweep cspnet/table3 measures them",
+    "fusion": "no record of its networks; archbench sweep cspnet/table1 cspnet/table2 measures "
     "them",
-    "memory-time": "no record of its networks has what it shows; archbench sweep huang/figure10a "
-    "makes them",
-    "csp-overview": "no record of its networks; archbench sweep cspnet/table3 makes them",
-    "fusion": "no record of its networks; archbench sweep cspnet/table1 cspnet/table2 makes them",
     "training-cost": "no measured training step of its networks; archbench sweep dsnet/table9 "
-    "makes them",
-    "roofline": "no record holds its device's roofs; archbench sweep vovnet/table4 --roofline "
-    "makes some",
+    "measures them",
+    "roofline": "no record has its device's peaks; to create some: archbench sweep vovnet/table4 "
+    "--roofline",
     "explains": "it needs 3 networks measured on one device; archbench sweep vovnet/table4 "
     "measures six",
     "trade-off": "no record has both macs and total_ms; see archbench compare --csv",
@@ -90,7 +92,7 @@ def test_figures_of_unpublished_accuracies_are_refused(name: str) -> None:
     "name", ["speed-accuracy", "proposals", "time", "flops-time", "memory", "memory-time"]
 )
 def test_huang_s_times_are_not_published(name: str) -> None:
-    assert "the paper prints no times or memory as numbers" in why(
+    assert "the paper gives times and memory only as plots" in why(
         find(name).make(Material(source="paper"))
     )
 
@@ -99,7 +101,7 @@ def test_huang_s_times_are_not_published(name: str) -> None:
 def test_our_own_figures_are_of_records_alone(name: str) -> None:
     assert (
         why(find(name).make(Material(source="paper")))
-        == "it is of records alone; without --source paper it is drawn from yours"
+        == "it has no published version; without --source paper it is drawn from records"
     )
 
 
@@ -138,7 +140,7 @@ def test_proposals_are_of_the_resolution_that_has_most_and_rather_of_the_high_on
     assert [(mark.x, mark.y) for mark in made.panels[0].marks] == [(10, 7), (50, 8), (300, 9)]
     assert len(made.panels) == 1, "R-FCN has no record"
     assert made.remarks[-1].startswith("Left out, (b) R-FCN")
-    assert made.remarks[-1].endswith("archbench sweep huang/figure6b makes them.")
+    assert made.remarks[-1].endswith("archbench sweep huang/figure6b measures them.")
     high = [of_point("faster-rcnn", "mobilenet", 600, count, 20) for count in (10, 50, 300)]
     assert plot("proposals", Material([*low, *high])).panels[0].title == "(a) Faster R-CNN, 600x600"
 
@@ -168,7 +170,7 @@ def test_a_network_whose_parts_are_not_told_apart_is_one_bar() -> None:
         (mark.colour or mark.shape, mark.y)
         for mark in plot("time", Material([whole])).panels[0].marks
     ]
-    assert parts == [("network, not told apart", 10), ("postprocessing", 2), ("whole call", 12)]
+    assert parts == [("network as a whole", 10), ("postprocessing", 2), ("total", 12)]
 
 
 def test_panels_of_times_far_apart_have_scales_of_their_own() -> None:
@@ -181,7 +183,7 @@ def test_panels_of_times_far_apart_have_scales_of_their_own() -> None:
 
     near, far = times(400), times(100)
     assert (near.has_one_scale, far.has_one_scale) == (True, False)
-    own = "Each panel has a scale of its own."
+    own = "Each panel has its own scale."
     assert (own in near.remarks, own in far.remarks) == (False, True)
 
 
@@ -194,7 +196,7 @@ def test_a_bar_that_dwarfs_the_others_is_cut_off_and_says_how_high_it_is() -> No
     made = plot("time", Material(records))
     (panel,) = made.panels
     assert panel.cut == pytest.approx(1.4 * 102)
-    assert "Bars are cut off where an arrow says how high they are." in made.remarks
+    assert "An arrow gives the height of a bar that is cut off." in made.remarks
     (axes,) = draw(made).axes
     assert axes.get_ylim() == (0, panel.cut)
     assert [text.get_text() for text in axes.texts] == ["\N{UPWARDS ARROW} 1,002"]
@@ -215,7 +217,7 @@ def test_gpu_and_cpu_stand_in_panels_of_their_own() -> None:
     )
     assert [len(plot.panels) for plot in (both, alone)] == [2, 1]
     assert alone.remarks[-1].endswith(
-        "no measured record of a CPU; archbench sweep huang/figure8b --device cpu makes them."
+        "no measured record of a CPU; archbench sweep huang/figure8b --device cpu measures them."
     )
 
 
@@ -285,7 +287,7 @@ def test_counted_computation_comes_from_records() -> None:
 def test_a_training_step_of_both_sources_is_a_ratio_to_the_first_network_of_both() -> None:
     spec = catalogue.resolve("resnet152", classes=1000, batch=32, mode="train").spec
     made = plot("training-cost", Material([made_up(spec, 500)], "both"))
-    assert made.panels[1].y.label == "a training step, times ResNet152's"
+    assert made.panels[1].y.label == "training step, times ResNet152's"
     assert {(mark.label, mark.origin): mark.y for mark in made.panels[1].marks}[
         "ResNet50", "paper"
     ] == pytest.approx(0.31 / 0.63)
@@ -304,7 +306,7 @@ def test_training_steps_are_shown_at_the_batch_of_most_records() -> None:
     assert any("Ours are for batch 4." in remark for remark in made.remarks)
     on_cpu = plot("training-cost", Material(few))
     assert [mark.y for mark in on_cpu.panels[0].marks] == [1000, 1000]
-    assert on_cpu.panels[0].y.label == "memory of a step (MB)"
+    assert on_cpu.panels[0].y.label == "training memory (MB)"
     assert any(remark.startswith("Our memory is predicted") for remark in on_cpu.remarks)
 
 
@@ -486,10 +488,10 @@ def test_no_two_groups_of_a_figure_look_alike() -> None:
 @pytest.mark.parametrize(
     ("choice", "message"),
     [
-        (Choice(x="mac"), "there is no column 'mac'; did you mean macs"),
+        (Choice(x="mac"), "unknown column 'mac'; did you mean macs"),
         (
             Choice(y="backbone"),
-            "backbone is no number: --x and --y take columns of numbers, --group takes any",
+            "column backbone is not numeric: --x and --y take numbers, --group takes any column",
         ),
         (Choice(log="z"), "invalid --log 'z' (choose from x, y, xy, none)"),
     ],

@@ -35,7 +35,7 @@ PUBLISHED = {
         "VoVNet-57": ("VoVNet", 33.9, 21.2, 775.5, 5.9),
     },
 }
-"""By label: family, accuracy, images/s, 1e9 multiply-adds/s, joules an image: Tables 2 and 4."""
+"""By label: family, accuracy, images/s, 1e9 multiply-adds/s, joules per image: Tables 2 and 4."""
 
 
 def coco(records: list[Record], source: str = "records") -> Plot:
@@ -177,12 +177,12 @@ def test_without_records_the_command_is_named() -> None:
         Missing(
             "efficiency-voc",
             "no measured record of the networks of VoVNet, Table 2; archbench sweep "
-            "vovnet/figure3 makes them",
+            "vovnet/figure3 measures them",
         ),
         Missing(
             "efficiency-coco",
             "no measured record of the networks of VoVNet, Table 4; archbench sweep "
-            "vovnet/figure4 makes them",
+            "vovnet/figure4 measures them",
         ),
     ]
 

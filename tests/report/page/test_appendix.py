@@ -29,8 +29,8 @@ def test_it_tells_hardware_protocol_tolerances_results_and_commands(
         "# Artifact appendix",
         "## Hardware and versions",
         "## How it was measured",
-        "## What agrees with it",
-        "## What came out",
+        "## What counts as agreement",
+        "## Results",
         "## Commands",
     ]
     assert "Made today by archbench 9.9 from 1 record of 1 network." in text
@@ -58,7 +58,7 @@ def test_what_was_only_counted_has_commands_and_no_hardware(
     counted = record(settings=None, measured={}, environment={})
     text = markdown(sections([counted], "today", "9.9"))
     assert "## Hardware" not in text
-    assert "95 % interval, half" not in text
+    assert "95 % CI, half-width" not in text
     assert "--no-measure" in text
 
 

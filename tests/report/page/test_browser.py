@@ -71,7 +71,7 @@ def asked(records: list[Record], script: str, folder: Path, address: str = "") -
 
 
 def timed(record: Callable[..., Record]) -> list[Record]:
-    """Classifiers whose orders by whole time and by forward time differ."""
+    """Classifiers whose orders by total time and by forward time differ."""
     times = {"resnet18": (30.0, 50.0), "mobilenet": (9.0, 60.0), "resnet50": (200.0, 40.0)}
     return [
         record(
@@ -146,8 +146,12 @@ def test_the_plot_tells_points_by_keys_and_marks_those_that_are_chosen(
     groups, first, chosen, ticks, dimmed = asked(
         timed(record), LOOK + DRAW + script, tmp_path, "#x-log=1&q=i"
     )
-    assert groups == [["multiply-adds (G)", "whole (ms)"], ["mobilenet", "resnet18", "resnet50"], 3]
-    assert first == ["resnet50, 224x224", "multiply-adds: 40.000 G", "whole: 40.00 ms"]
+    assert groups == [
+        ["multiply-adds (G)", "total time (ms)"],
+        ["mobilenet", "resnet18", "resnet50"],
+        3,
+    ]
+    assert first == ["resnet50, 224x224", "multiply-adds: 40.000 G", "total time: 40.00 ms"]
     marked = "#q=i&x-log=1&marked=id-resnet50"
     assert chosen == [["resnet50, 224x224"], ["resnet50, 224x224"], marked]
     assert "50" in ticks

@@ -83,7 +83,7 @@ def test_repeats_are_a_row_of_the_median_of_their_medians(record: Callable[..., 
 def test_the_whole_time_stands_before_the_forward_time(record: Callable[..., Record]) -> None:
     measured = timed(20.0, 19.0, 22.0) | {"total_ms": Metric(25.0, "ms")}
     shown = [column.heading for column in of_each(record(measured=measured)).shown]
-    assert shown.index("whole") < shown.index("forward")
+    assert shown.index("total time") < shown.index("forward")
 
 
 def test_columns_that_are_alike_in_all_rows_are_told_once(record: Callable[..., Record]) -> None:

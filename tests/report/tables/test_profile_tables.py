@@ -19,11 +19,11 @@ from archbench.report.tables.profile import Paper, counted_table
         ({"attention_masks": {}}, []),
         (
             {"attention_masks": {"causal_macs": 1234567}},
-            ["Attention is counted in full; causal masks leave 1,234,567 multiply-adds out."],
+            ["Attention is counted in full; causal masks would save 1,234,567 multiply-adds."],
         ),
         (
             {"attention_masks": {"unknown_calls": 3}},
-            ["Attention is counted in full; what masks leave out in 3 calls is not known."],
+            ["Attention is counted in full; what masks of 3 calls would save is unknown."],
         ),
         ({"uncounted": [["aten::fft", 2]]}, ["not counted, no rule: aten::fft (2 calls)"]),
     ],

@@ -182,10 +182,10 @@ rank agreement       -
 ours: measured on Example GPU, fp32, contiguous; the paper's on its own card, so
 compare ranks, not times.
 * ci_not_met: not ranked (--flagged ranks them)
-Some rows have no measurements: archbench sweep vovnet/table7 makes them.
+Some rows have no measurements: archbench sweep vovnet/table7 measures them.
 """
 QUOTED = """\
-quoted from the paper, nothing of ours to set beside it
+quoted from the paper, no figures of ours yet
 
                  AP,       AP,
             batch 20  batch 32
@@ -280,12 +280,12 @@ def test_tables_say_whether_a_time_is_of_the_card_or_of_launching(record: Make) 
         on_a_card(record, specs["ResNet-101"], busy_ms=8.0, graph_ms=None),
     ]
     notes = noted(tables(reproduced(table4, records)))
-    launched = next(note for note in notes if note.startswith("Times of launching operators, not"))
+    launched = next(note for note in notes if note.startswith("Launch-bound, so times are not"))
     assert "DenseNet-201" in launched
-    assert "(at work 9.00 ms, as a CUDA graph 10.50 ms)" in launched
-    assert "(at work 8.00 ms)" in launched
-    own = next(note for note in notes if note.startswith("Times of the card itself"))
+    assert "(busy 9.00 ms, as a CUDA graph 10.50 ms)" in launched
+    assert "(busy 8.00 ms)" in launched
+    own = next(note for note in notes if note.startswith("Not launch-bound"))
     assert ("VoVNet-39" in own, "DenseNet" in own) == (True, False)
     compared = noted(compare.tables(records))
-    assert any(note.startswith("Times of launching operators") for note in compared)
-    assert not any("Times of" in note for note in noted(tables(reproduced(table4, []))))
+    assert any(note.startswith("Launch-bound") for note in compared)
+    assert not any("aunch-bound" in note for note in noted(tables(reproduced(table4, []))))

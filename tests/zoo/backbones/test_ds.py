@@ -153,7 +153,7 @@ def test_a_name_carries_its_numbers() -> None:
     ],
 )
 def test_numbers_that_make_no_network_are_no_name(name: str) -> None:
-    with pytest.raises(UsageError, match="no backbone is called"):
+    with pytest.raises(UsageError, match="unknown backbone"):
         catalogue.resolve(name)
 
 

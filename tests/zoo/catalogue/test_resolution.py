@@ -205,7 +205,7 @@ class TestShorthand:
 
     @pytest.mark.parametrize("name", ["se-vgg16", "se-resnet101", "se-"])
     def test_it_does_not_on_others(self, name: str) -> None:
-        with pytest.raises(UsageError, match="no backbone is called"):
+        with pytest.raises(UsageError, match="unknown backbone"):
             resolve(name)
 
     @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ class TestShorthand:
         ],
     )
     def test_an_ending_that_a_network_cannot_take_makes_no_name(self, name: str) -> None:
-        with pytest.raises(UsageError, match="no backbone is called"):
+        with pytest.raises(UsageError, match="unknown backbone"):
             resolve(name)
 
     def test_the_small_networks_bring_their_input_and_classes(self) -> None:

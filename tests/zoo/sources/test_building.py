@@ -145,7 +145,7 @@ def test_maps_stand_under_detectors(write: Write, form: str) -> None:
             ("maps.append(self.last(x))", "return maps[:4]"),
             r"has no c5; at 300x300 it gives c1 \(stride 2\)",
         ),
-        ("faster-rcnn-c4", ("", ""), "Maps cannot be cut"),
+        ("faster-rcnn-c4", ("", ""), "Maps cannot be split"),
         ("ssd300", ("maps = []", "return 3"), "not an object of type int"),
         ("ssd300", ("[3, 8", "[4, 8"), r"\(.*nets\.py, line \d+\)"),
     ],

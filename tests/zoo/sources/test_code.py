@@ -84,7 +84,9 @@ def test_what_is_not_imported_is_not_hashed(write: Write) -> None:
 def test_a_module_that_shadows_an_installed_one_is_refused_by_name(write: Write) -> None:
     write("nets.py", "import json")
     write("json.py", "")
-    with pytest.raises(UsageError, match=r"imports json, which is json\.py beside it and an inst"):
+    with pytest.raises(
+        UsageError, match=r"imports json, which is both json\.py beside it and an inst"
+    ):
         digest()
     write("nets.py", "import other")
     write("other.py", "import sys")

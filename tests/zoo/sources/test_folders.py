@@ -62,7 +62,7 @@ def test_a_folder_in_a_file_is_written_from_the_working_folder() -> None:
 @pytest.mark.parametrize(
     ("said", "refusal"),
     [
-        ({**TINY, "auto_map": {"AutoConfig": "own.Config"}}, r"code of its own \(auto_map\)"),
+        ({**TINY, "auto_map": {"AutoConfig": "own.Config"}}, r"custom code \(auto_map\)"),
         ({**TINY, "architectures": ["Absent"]}, "transformers 0 has no network 'Absent'"),
         ({**TINY, "architectures": ["pipeline"]}, "transformers 0 has no network 'pipeline'"),
         ({**TINY, "architectures": ["TinyModel"]}, "TinyModel reads input_ids, not images"),
@@ -82,7 +82,7 @@ def test_what_is_not_made_of_a_folder_is_said_in_a_line(said: Any, refusal: str)
 def test_a_name_of_a_hub_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["count", f"transformers:{name}"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert "nothing is downloaded from a hub: give a folder with a config.json" in line
+    assert "archbench downloads nothing: give a folder with a config.json" in line
 
 
 @pytest.mark.parametrize(
@@ -91,5 +91,5 @@ def test_a_name_of_a_hub_is_refused(name: str, capsys: pytest.CaptureFixture[str
 def test_no_option_fetches_weights(option: dict[str, Any]) -> None:
     configure("tiny", TINY)
     for name in ("transformers:tiny", "timm:chain"):
-        with pytest.raises(UsageError, match=f"no option {next(iter(option))}: weights are drawn"):
+        with pytest.raises(UsageError, match=f"no option {next(iter(option))}: weights are random"):
             archbench.cost(name, **option)

@@ -94,7 +94,7 @@ def test_its_options_have_the_names_of_its_arguments(write: Write) -> None:
     assert (spec.batch, spec.mode, dict(spec.options)) == (8, "infer", given)
     assert parse_options([f"{key}={value}" for key, value in spec.options]) == given
     assert archbench.cost("odd.py:odd", size=8, options={"batch": 2}).macs == 6 * 6 * 2 * 27
-    with pytest.raises(UsageError, match="it is given by itself: --detector"):
+    with pytest.raises(UsageError, match="give it as --detector"):
         resolve("odd.py:odd", size=32, options={"detector": "ssd300"})
     write("odd.toml", 'backbone = "odd.py:odd"\nsize = 32\noptions = { batch = [1, 2] }\n')
     assert [dict(spec.options) for spec in read_suite(Path("odd.toml")).specs] == [
@@ -102,7 +102,7 @@ def test_its_options_have_the_names_of_its_arguments(write: Write) -> None:
         {"batch": 2},
     ]
     write("zoo.toml", 'backbone = "mobilenet"\noptions = { batch = 2 }\n')
-    with pytest.raises(UsageError, match="it is a key by itself"):
+    with pytest.raises(UsageError, match="but a key of its own"):
         read_suite(Path("zoo.toml"))
 
 

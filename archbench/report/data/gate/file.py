@@ -95,7 +95,7 @@ def read_gate(file: Path, read_graph: ReadGraph) -> Gate:
     try:
         data = parse_toml(read_text(file, "gate file"))
     except tomllib.TOMLDecodeError as error:
-        raise UsageError(f"{file} is no TOML: {error}") from None
+        raise UsageError(f"{file} is not valid TOML: {error}") from None
     table = Table(str(file), data, str(file.parent))
     table.check_keys("network", "baseline", "tolerance")
     tolerance = _tolerance(table, TOLERANCE)
@@ -105,14 +105,14 @@ def read_gate(file: Path, read_graph: ReadGraph) -> Gate:
     names = [network.name for network in networks]
     twice = next((name for name in names if names.count(name) > 1), None)
     if twice:
-        raise table.error(f"two networks are called {twice!r}: name says which is which")
+        raise table.error(f"two networks are called {twice!r}: tell them apart with name")
     folder = table.text("baseline")
     baseline = file.parent / folder if folder else None
     needs = next((each.name for each in networks for limit in each.limits if _is_rise(limit)), None)
     if needs and not baseline:
-        raise table.error(f"{needs} is held against a baseline: baseline = FOLDER says which")
+        raise table.error(f"{needs} needs a baseline: baseline = FOLDER")
     if baseline and not baseline.is_dir():
-        raise table.error(f"baseline: there is no folder {baseline}")
+        raise table.error(f"baseline: no folder {baseline}")
     return Gate(file, networks, baseline)
 
 
@@ -158,7 +158,7 @@ def _spec(table: Table, read_graph: ReadGraph) -> Spec:
         raise table.error(f"it has no backbone; it takes {EXAMPLE}")
     combinations = table.combinations()
     if len(combinations) > 1:
-        raise table.error(f"{len(combinations)} networks: it takes one, a table each")
+        raise table.error(f"{len(combinations)} networks: it takes one; give each its own table")
     given, options = combinations[0]
     if origin_of(given["backbone"]) == ONNX:
         return _graph(table, given, options, read_graph)
@@ -210,7 +210,7 @@ def _tolerance(table: Table, otherwise: float) -> float:
     if value is None:
         return otherwise
     if not 0 <= value < 1:
-        raise table.error(f"tolerance is {value}: it takes a share from 0 to 1, such as 0.05")
+        raise table.error(f"tolerance is {value}: it takes a fraction, such as 0.05")
     return float(value)
 
 

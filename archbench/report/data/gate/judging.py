@@ -131,7 +131,9 @@ def _figure(
     having = [each for each in well if Ranges([each]).figure(each, column)]
     if len(having) > 1:
         setups = "; ".join(each.setup for each in having)
-        raise _UnknownError(Standing.NOT_COMPARABLE, f"measured on {setups}: --device says which")
+        raise _UnknownError(
+            Standing.NOT_COMPARABLE, f"measured on {setups}: choose one with --device"
+        )
     if having:
         figure = having[0].estimate(column) or Ranges(having).figure(having[0], column)
         assert figure
@@ -148,7 +150,7 @@ def _counted(network: Guarded, column: str, evidence: Evidence) -> Estimate:
     except UsageError as error:
         raise _UnknownError(Standing.MISSING, f"it cannot be counted: {error}") from None
     if value is None:
-        raise _UnknownError(Standing.MISSING, "its count does not tell it")
+        raise _UnknownError(Standing.MISSING, "its counts do not include it")
     return exact(value)
 
 

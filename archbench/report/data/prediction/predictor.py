@@ -14,7 +14,7 @@ from archbench.report.data.statistics import Interval
 LEAST = 8
 """Networks below which nothing is predicted."""
 CONFIDENCE = 0.9
-KINDS = ("multiply-adds", "depthwise multiply-adds", "bytes moved", "calls of layers")
+KINDS = ("multiply-adds", "depthwise multiply-adds", "bytes moved", "layer calls")
 """The kinds of work in words."""
 
 
@@ -63,7 +63,7 @@ class Refusal:
 
 def too_few(others: int) -> Refusal:
     """Refuse for the number of networks of other families."""
-    return Refusal(f"{others} networks of other families were measured; a prediction takes {LEAST}")
+    return Refusal(f"{others} networks of other families were measured; a prediction needs {LEAST}")
 
 
 class Predictor:
@@ -96,20 +96,20 @@ class _Fit:
         pairs = zip(self.coefficients, network.work, strict=True)
         value = sum(coefficient * amount for coefficient, amount in pairs)
         if not value or not isfinite(value * self.error.factor):
-            return Refusal("what was measured says nothing of such a network")
+            return Refusal("the measured networks say nothing about such a network")
         return Prediction(value, self.error)
 
     def _outside(self, network: Network) -> Iterator[str]:
         """Say which of its figures lie beyond those of the samples."""
         measured = [(*each.network.work, each.network.batch) for each in self.samples]
-        named = zip((*KINDS, "images a call"), (*network.work, network.batch), strict=True)
+        named = zip((*KINDS, "images per call"), (*network.work, network.batch), strict=True)
         for index, (name, value) in enumerate(named):
             values = [each[index] for each in measured]
             least, most = min(values), max(values)
             if not least <= value <= most:
                 yield (
-                    f"{name}: {value:.4g}, and networks of other families that were measured have "
-                    f"{least:.4g} to {most:.4g}"
+                    f"{name}: {value:.4g}, outside the {least:.4g} to {most:.4g} of the measured "
+                    "networks of other families"
                 )
 
 
@@ -121,7 +121,7 @@ def _fit(samples: Sequence[Sample], families: frozenset[str]) -> _Fit | Refusal:
     ratios = crossed(others)
     if len(ratios) < LEAST:
         return Refusal(
-            f"{len(ratios)} of {len(others)} networks can be held against those of yet other "
-            f"families; a prediction takes {LEAST}"
+            f"{len(ratios)} of {len(others)} networks can be cross-validated against other "
+            f"families; a prediction needs {LEAST}"
         )
     return _Fit(others, coefficients(others, [families])[0].tolist(), Error.of(ratios))

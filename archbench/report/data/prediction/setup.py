@@ -75,7 +75,7 @@ class SetupPredictor:
             self._predictors[key] = Predictor(self._samples(word, measured))
         network = self._networks.find(spec)
         if network is None:
-            return Refusal("its multiply-adds are not known in full")
+            return Refusal("its multiply-adds are only partly known")
         found = self._predictors[key].predict(network)
         if isinstance(found, Prediction) and word in AN_IMAGE:
             return replace(found, value=found.value / spec.batch)

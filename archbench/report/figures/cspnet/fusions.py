@@ -31,7 +31,8 @@ def fusion(material: Material) -> Plots:
         return [
             Missing(
                 "fusion",
-                "no record of its networks; archbench sweep cspnet/table1 cspnet/table2 makes them",
+                "no record of its networks; archbench sweep cspnet/table1 cspnet/table2 measures "
+                "them",
             )
         ]
     panels = tuple(
@@ -41,7 +42,7 @@ def fusion(material: Material) -> Plots:
             accuracy,
             tuple(marks),
             better=NORTH_WEST,
-            empty=f"no record; archbench sweep cspnet/{table} makes them",
+            empty=f"no record; archbench sweep cspnet/{table} measures them",
         )
         for title, accuracy, marks, table in (
             ("(a) transitions of CSPPeleeNet, ImageNet", Axis("top-1", "%"), first, "table1"),

@@ -42,7 +42,7 @@ def csp_overview(material: Material) -> Plots:
         material.wants_paper,
     )
     if not sources.counted and not material.wants_paper:
-        why = "no record of its networks; archbench sweep cspnet/table3 makes them"
+        why = "no record of its networks; archbench sweep cspnet/table3 measures them"
         return [Missing("csp-overview", why)]
     return [
         Plot(

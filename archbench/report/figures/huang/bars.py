@@ -55,14 +55,14 @@ class Part:
 
 PARTS = (
     Part("backbone", "backbone_ms"),
-    Part("all else of the network", "heads_ms"),
+    Part("rest of the network", "heads_ms"),
     Part("postprocessing", "postprocess_ms"),
 )
 DWARFS = 3.0
 """How many times as high as the others a bar, or a panel, leaves them too low to be read."""
 ROOM = 1.4
 """How far above the others a bar is cut off, as a multiple of the tallest of them."""
-WHOLE = (Part("network, not told apart", "latency_ms"), PARTS[2])
+WHOLE = (Part("network as a whole", "latency_ms"), PARTS[2])
 
 
 def time_by_part(material: Material) -> Plots:
@@ -85,11 +85,10 @@ def time_by_part(material: Material) -> Plots:
     names = (PARTS[0].name, PARTS[1].name, WHOLE[0].name, PARTS[2].name)
     values = [value_of(each, "total_ms") for each in selection.of.values()]
     remarks = [
-        f"{PROTOCOL} {LOW}x{LOW}, {MOST_PROPOSALS} proposals. Points: the whole call, timed as "
-        "one; parts are timed in calls of their own"
-        f" and may add up to something else. S{DENSE}: output stride {DENSE}.",
-        *([] if is_even else ["Each panel has a scale of its own."]),
-        *(["Bars are cut off where an arrow says how high they are."] if are_cut else []),
+        f"{PROTOCOL} {LOW}x{LOW}, {MOST_PROPOSALS} proposals. Points: total time of a call; its "
+        f"parts are timed separately and may not add up to it. S{DENSE}: output stride {DENSE}.",
+        *([] if is_even else ["Each panel has its own scale."]),
+        *(["An arrow gives the height of a bar that is cut off."] if are_cut else []),
         *remarks_of(selection, values, "total_ms"),
     ]
     plot = Plot(
@@ -144,7 +143,7 @@ def memory(material: Material) -> Plots:
         ("a", "total, as the paper counts", "activation_total_bytes", material.counted),
         ("b", "peak on the device", "mem_alloc_peak_bytes", selection.of),
     ):
-        axis = TOTAL_MEMORY.words if word.startswith("activation") else "allocator's peak"
+        axis = TOTAL_MEMORY.words if word.startswith("activation") else "allocator peak"
         marks = tuple(
             _spread(
                 chosen,
@@ -158,8 +157,8 @@ def memory(material: Material) -> Plots:
     remarks = [
         f"{LOW}x{LOW}, batch 1, fp32. Bars: mean over the proposals "
         f"({', '.join(map(str, _counts()))}) and output strides that there are;"
-        " error bars: the least and the most of them. (a) is counted: all that operators write, "
-        "which the paper calls total memory.",
+        " error bars: their range. (a) is counted: the sum of all operator outputs, which the "
+        "paper calls total memory.",
         *left_out(selection),
     ]
     where = f"counted; (b) measured on {selection.setup}" if selection else "counted"
@@ -196,11 +195,11 @@ def _parts(point: Point, configuration: Configuration, whole: Value) -> list[Mar
     return [
         *marks,
         Mark(
-            f"{label_of(point)}: whole call",
+            f"{label_of(point)}: total",
             category,
             whole.value,
             y_interval=whole.interval,
-            shape="whole call",
+            shape="total",
         ),
     ]
 

@@ -20,10 +20,10 @@ META = {"faster-rcnn": "Faster R-CNN", "rfcn": "R-FCN", "ssd-huang": "SSD"}
 LOW, HIGH, DENSE, MOST_PROPOSALS = 300, 600, 8, 300
 COLOURS = Key(tuple(EXTRACTORS.values()), "extractor")
 SHAPES = Key(tuple(META.values()), "meta-architecture")
-TIME = Axis("time an image", "ms")
-TOTAL_MEMORY = Axis("sum of activations", "MB", is_log=True)
+TIME = Axis("time per image", "ms")
+TOTAL_MEMORY = Axis("total activation memory", "MB", is_log=True)
 PROTOCOL = "Batch 1, forward pass and postprocessing (protocol model+post)."
-NO_TIMES = "the paper prints no times or memory as numbers, only pictures of them"
+NO_TIMES = "the paper gives times and memory only as plots, not as numbers"
 
 
 def label_of(point: Point) -> str:
@@ -48,7 +48,7 @@ def how_to_fill(figure: str, *, is_first: bool = True) -> str:
     """Say which command makes the records of a figure."""
     command = f"archbench sweep huang/{figure}"
     return (
-        f"no record of its networks has what it shows; {command} makes them"
+        f"no record of its networks has these figures; {command} measures them"
         if is_first
-        else f"{command} makes them"
+        else f"{command} measures them"
     )

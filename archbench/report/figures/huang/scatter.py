@@ -49,8 +49,8 @@ from archbench.spec import Spec
 
 DEVICES: dict[str, Device] = {"GPU": "gpu", "CPU": "cpu"}
 NO_ACCURACY = (
-    "it needs the accuracy of all configurations, and the paper prints that of five (Table 3); "
-    "nothing here trains networks"
+    "it needs the accuracy of all configurations, but the paper gives only five (Table 3), and "
+    "archbench does not train networks"
 )
 
 
@@ -83,7 +83,7 @@ def speed_accuracy(material: Material) -> Plots:
         TIME,
         Axis("mAP, COCO minival", "%"),
         tuple(sorted(marks, key=lambda mark: mark.x)),
-        guides=frontier(marks, "optimality frontier: none is faster and better"),
+        guides=frontier(marks, "optimality frontier: no other is faster and more accurate"),
         better="better \N{NORTH WEST ARROW}",
     )
     grid = {point.spec for point in points()} - accuracy.keys()
@@ -221,7 +221,7 @@ def _over_time(
             f"{'cuda' if kind == 'gpu' else 'cpu'}"
         )
         title_of = f"({letter}) {device}"
-        x = Axis(f"{device} time an image", "ms", is_log=True)
+        x = Axis(f"{device} time per image", "ms", is_log=True)
         guides = _one_a_ms(marks) if word == "macs" else ()
         panels.append(
             Panel(
@@ -230,7 +230,7 @@ def _over_time(
                 y,
                 tuple(marks),
                 guides,
-                empty=f"no measured record of a {device}; {sweep} makes them",
+                empty=f"no measured record of a {device}; {sweep} measures them",
             )
         )
     words = [f"{PROTOCOL} Both axes are logarithmic. Counted: {y.words}.", *dict.fromkeys(remarks)]
@@ -254,7 +254,7 @@ def _one_a_ms(marks: Sequence[Mark]) -> tuple[Guide, ...]:
         return ()
     low = max(min(float(mark.x) for mark in marks), min(float(mark.y) for mark in marks))
     high = min(max(float(mark.x) for mark in marks), max(float(mark.y) for mark in marks))
-    return (Guide("1 G multiply-adds a ms", ((low, low), (high, high))),) if low < high else ()
+    return (Guide("1 G multiply-adds per ms", ((low, low), (high, high))),) if low < high else ()
 
 
 def _mark(point: Point, x: Value, y: Value, *, label: str, is_named: bool) -> Mark:

@@ -173,8 +173,8 @@ def levels(
     for fine, coarse in pairwise(sizes):
         if fine != (2 * coarse[0], 2 * coarse[1]):
             raise UsageError(
-                f"maps of {fine[0]}x{fine[1]} and {coarse[0]}x{coarse[1]} do not match: it needs "
-                "one twice the other"
+                f"maps of {fine[0]}x{fine[1]} and {coarse[0]}x{coarse[1]} do not match: one must "
+                "be twice the size of the other"
             )
     return [Level(*level) for level in zip(strides, sizes, anchors, strict=True)]
 

@@ -85,8 +85,8 @@ class Handing:
                 why = f"{kind.__name__}() raises {type(error).__name__}: {first_line(error)}"
         if why:
             raise UsageError(
-                f"{kind.__name__} cannot travel to the process that measures: torch does not "
-                f"export it ({why_no_export}), and it is not made anew there: {why}"
+                f"{kind.__name__} cannot be passed to the measuring process: torch cannot export "
+                f"it ({why_no_export}), and it cannot be rebuilt there: {why}"
             )
         return f"{file}:{kind.__qualname__}"
 

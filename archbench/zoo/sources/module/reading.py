@@ -44,9 +44,7 @@ def handed(name: str) -> tuple[Handed, Path]:
         note = Handed(**json.loads(Path(folder, NOTE).read_text(encoding="utf-8")))
         if note.name == name:
             return note, Path(folder)
-    raise UsageError(
-        f"{name} was a module in Python, which is not here: archbench.measure(module) measures one"
-    )
+    raise UsageError(f"{name} was a module in memory, which is gone: use archbench.measure(module)")
 
 
 def read_entry(name: str) -> Entry:

@@ -67,7 +67,7 @@ def _read(_: str, path: Path, __: int, size: int) -> Archive:
     except UsageError:
         raise
     except zipfile.BadZipFile:
-        _refuse(path, "it is no zip archive, or only a part of one")
+        _refuse(path, "not a zip archive, or truncated")
     except OSError as error:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}") from None
     except Exception as error:  # What unpacks an archive raises anything of its own.
@@ -79,7 +79,7 @@ def _of(path: Path, archive: zipfile.ZipFile, digest: str) -> Archive:
     roots = {name.partition("/")[0] for name in every}
     names = frozenset(name.partition("/")[2] for name in every)
     if OLD in every:
-        _refuse(path, "a torch before 2.8 wrote it; export the network again")
+        _refuse(path, "written by torch before 2.8; export the network again")
     if len(roots) != 1 or len(names) != len(every) or GRAPH not in names:
         _refuse(path, f"it has no single {GRAPH}")
     (root,) = roots
@@ -96,4 +96,4 @@ def _of(path: Path, archive: zipfile.ZipFile, digest: str) -> Archive:
 
 
 def _refuse(path: Path, why: str) -> NoReturn:
-    raise UsageError(f"{path} is no program that torch.export.save wrote: {why}")
+    raise UsageError(f"{path} is not a torch.export program: {why}")

@@ -11,7 +11,7 @@ from archbench.zoo.catalogue.images import Images, Side
 
 DTYPES = {6: "float16", 7: "float32", 13: "bfloat16"}
 """The numbers that torch's schema gives to what images may be of."""
-TAKES = "archbench gives one batch of images [B, 3, H, W]"
+TAKES = "archbench passes one batch of images [B, 3, H, W]"
 
 
 def images_of(graph: Mapping[str, Any]) -> Images:
@@ -23,14 +23,14 @@ def images_of(graph: Mapping[str, Any]) -> Images:
         if "user_input" in spec
     ]
     if len(given) != 1 or "as_tensor" not in given[0]:
-        raise UsageError(f"it takes {len(given)} inputs, and {TAKES}")
+        raise UsageError(f"it takes {len(given)} inputs, but {TAKES}")
     tensor = module["graph"]["tensor_values"][given[0]["as_tensor"]["name"]]
     sides = [_side(size, graph["range_constraints"]) for size in tensor["sizes"]]
     if len(sides) != 4 or sides[1].value != 3:
         shape = ", ".join(str(side.value) for side in sides)
-        raise UsageError(f"it takes a tensor [{shape}], and {TAKES}")
+        raise UsageError(f"it takes a tensor [{shape}], but {TAKES}")
     if tensor["dtype"] not in DTYPES:
-        raise UsageError("it takes no images in float32, float16 or bfloat16")
+        raise UsageError("its input is not float32, float16 or bfloat16")
     batch, _, height, width = sides
     return Images(batch, height, width, DTYPES[tensor["dtype"]])
 

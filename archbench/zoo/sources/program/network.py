@@ -136,13 +136,13 @@ class Program(nn.Module):
     def _check_cast(self, dtype: torch.dtype) -> None:
         own, wanted = (str(each).removeprefix("torch.") for each in (self.dtype, dtype))
         if self.dtype != torch.float32:
-            raise UsageError(f"it was exported in {own}, not {wanted}: ask for its own precision")
+            raise UsageError(f"it was exported in {own}, not {wanted}: use its own precision")
         fixed = [node.target for node in _nodes(self.program) if self.dtype in _arguments(node)]
         if fixed:
             named = ", ".join(dict.fromkeys(map(str, fixed[::-1])))
             raise UsageError(
-                f"it was exported in {own}, which {named} in it asks for: export it in {wanted} to "
-                "run it so"
+                f"it was exported in {own}, which its {named} requires: export it in {wanted} "
+                "instead"
             )
 
 

@@ -21,20 +21,20 @@ def read_entry(name: str) -> Entry:
     written, at, digest = _parts(name)
     path, wanted = Path(written), at + digest
     if wanted and not re.fullmatch(HASH, wanted):
-        raise UsageError(f"{name}: {wanted} is no hash of a file, 6 digits from 0 to f")
+        raise UsageError(f"{name}: invalid hash {wanted} (6 digits from 0 to f)")
     archive = read_archive(path)
     if wanted not in ("", f"@{archive.digest}"):
         raise UsageError(f"{written} is @{archive.digest} now, not {wanted}: the file has changed")
     found = "" if os.environ.get(ALLOW_CODE) else foreign_code(archive)
     if found:
-        raise UsageError(f"{written} holds {found}, which --allow-code lets run")
+        raise UsageError(f"{written} contains {found}: give --allow-code if you trust it")
     try:
         images = images_of(archive.graph)
     except UsageError as error:
         raise UsageError(f"{written} cannot be run: {error}") from None
     except (LookupError, TypeError, AttributeError, ValueError) as error:
         raise UsageError(
-            f"{written} has no signature that can be read: {type(error).__name__} {error}"
+            f"{written} has no readable signature: {type(error).__name__} {error}"
         ) from None
     return Entry(
         f"{os.path.relpath(path)}@{archive.digest}",

@@ -41,7 +41,7 @@ def make(entry: Entry, arguments: Options) -> nn.Module:
     size, taps, classes = (options.pop(key, None) for key in ("size", "taps", "classes"))
     has_pyramid = options.pop("pyramid", "none") == "simple"
     if has_pyramid and taps is None:
-        raise UsageError("a pyramid stands under a detector, and there is none")
+        raise UsageError("a pyramid needs a detector")
     if classes is not None:
         options["num_classes"] = classes
     network = Network(entry.builder, options, bool(options.pop("fused", False)))
@@ -96,8 +96,8 @@ def _on_pyramid(network: Network, size: Size, taps: Sequence[str]) -> Backbone:
     strides = {stage.stride for stage in probe.stages}
     if strides != {PLAIN_STRIDE}:
         raise UsageError(
-            f"a simple pyramid stands on a plain transformer, all of whose maps are at stride "
-            f"{PLAIN_STRIDE}; this one's are at {', '.join(map(str, sorted(strides)))}"
+            f"a simple pyramid needs a plain transformer, with all maps at stride {PLAIN_STRIDE}; "
+            f"this one's are at {', '.join(map(str, sorted(strides)))}"
         )
     for tap in taps:
         if tap not in LEVELS:

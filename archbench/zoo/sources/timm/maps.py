@@ -38,8 +38,8 @@ class TimmBackbone(Backbone):
     def split(self, *, dilated: bool = False) -> Split:
         """Refuse to be cut: the order of what is in the network is not known."""
         raise UsageError(
-            "its second stage is the backbone's last part, run on crops, and timm does not give "
-            "this network as a chain of stages that could be cut"
+            "its second stage runs the backbone's last part on crops, but timm does not offer this "
+            "network as a chain of stages that can be split"
         )
 
 

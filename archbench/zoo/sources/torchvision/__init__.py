@@ -60,10 +60,12 @@ def make(entry: Entry, arguments: dict[str, Any]) -> nn.Module:
 def _check_maps(name: str, kind: str) -> None:
     """Raise UsageError for what gives a detector no maps."""
     if kind != CLASSIFIER:
-        raise UsageError(f"it is a {kind} and runs whole: classifiers stand under detectors")
+        raise UsageError(
+            f"it is a {kind}, which runs as a whole: only classifiers can be backbones"
+        )
     if name.startswith(PLAIN):
         raise UsageError(
-            "it is a plain transformer, whose maps are all of one stride: timm's stand on a pyramid"
+            "it is a plain transformer with maps of a single stride: use timm's with a pyramid"
         )
 
 

@@ -80,7 +80,7 @@ def test_below_eight_networks_nothing_is_predicted() -> None:
 
 def test_networks_of_one_family_cannot_be_held_against_one_another() -> None:
     alike = [sample(number, "backbone vgg") for number in range(20)]
-    assert refused(alike).startswith("0 of 20 networks can be held against")
+    assert refused(alike).startswith("0 of 20 networks can be cross-validated")
     mixed = [*alike, *(sample(number) for number in range(100, 103))]
     assert refused(mixed).startswith("3 of 23 networks")
 
@@ -97,7 +97,7 @@ def test_what_lies_beyond_the_measured_is_refused(kind: str) -> None:
 
 def test_a_batch_that_nobody_measured_is_refused() -> None:
     samples = [sample(number) for number in range(40)]
-    assert refused(samples, replace(NEXT, batch=8)).startswith("images a call: 8")
+    assert refused(samples, replace(NEXT, batch=8)).startswith("images per call: 8")
 
 
 def test_what_nothing_is_known_of_is_refused() -> None:
@@ -108,4 +108,4 @@ def test_what_nothing_is_known_of_is_refused() -> None:
         for number in range(12)
     ]
     assert Error.of([0.0] * 8).factor == inf
-    assert "says nothing" in refused(samples, Network(idle, 1, frozenset({"new"})))
+    assert "say nothing" in refused(samples, Network(idle, 1, frozenset({"new"})))

@@ -110,7 +110,7 @@ def test_training_says_nothing_of_inference_nor_one_figure_of_another() -> None:
 def test_what_cannot_be_counted_is_refused_and_of_records_left_out() -> None:
     gone = replace(ASKED, backbone="uncountable")
     assert predictor(records()).predict(gone, "latency_ms") == Refusal(
-        "its multiply-adds are not known in full"
+        "its multiply-adds are only partly known"
     )
     given = records()
     given[0] = replace(given[0], spec=gone, counted=None)
