@@ -205,4 +205,4 @@ def test_where_nothing_stands_side_by_side_a_line_says_what_would(
     assert run(["compare", "--across", "engine"]) == 0
     captured = capsys.readouterr()
     assert captured.out == ""
-    assert "no two records differ in engine alone" in captured.err
+    assert "no two records differ in engine only" in captured.err

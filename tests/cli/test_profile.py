@@ -169,7 +169,6 @@ BAD = {
         ["mobilenet", "-d", "ssd-huang", "--classes", "10000000000000000000000"],
         "at most 1048576",
     ),
-    "bins that overflow": (["mobilenet", "-d", "rfcn", "-o", "bins=1000000"], "cannot be built"),
     "a width of nothing": (["mobilenet", "-d", "ssd-huang", "-o", "width=0.01"], "cannot be built"),
     "an oblong size in a name": (
         ["mobilenet", "-d", "faster-rcnn1000x600"],
@@ -187,7 +186,7 @@ BAD = {
     "an absent image folder": (["vovnet39", "--images", "nowhere"], "cannot be read"),
     "an unknown flag": (["vovnet39", "--fast"], "--fast"),
     "a word for a number": (["vovnet39", "--batch", "two"], "a whole number"),
-    "no backbone": ([], "backbone"),
+    "no backbone": ([], "BACKBONE"),
 }
 
 

@@ -12,7 +12,7 @@ def test_a_report_prints_as_a_table() -> None:
     lines = [line.split() for line in text.splitlines()]
     assert lines[0] == ["parameters", "224"]
     assert ["multiply-adds", "7.776", "K"] in lines
-    assert ["peak", "of", "activations", "1.536", "KB"] in lines
+    assert ["peak", "activation", "memory", "1.536", "KB"] in lines
     assert "all multiply-adds" not in text
 
 
