@@ -54,6 +54,17 @@ def read_bytes(path: Path, what: str, most: int) -> bytes:
         raise UsageError(f"{what} {path} cannot be read: {error.strerror}") from None
 
 
+def version_of(path: Path) -> tuple[int, int, int]:
+    """Give what changes with the contents of a file, so that what was read of it can be remembered;
+    nothing is read.
+    """
+    try:
+        status = path.stat()
+    except OSError:
+        return 0, 0, 0
+    return status.st_ino, status.st_mtime_ns, status.st_size
+
+
 def user_folder(variable: str, otherwise: str) -> Path | None:
     """Give archbench's folder in that which a variable of the XDG names, or in `otherwise` within
     the user's home; None for a user without one.

@@ -15,7 +15,7 @@ fewer than half of the boxes match, the network is another one.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -48,25 +48,24 @@ class Choice(NamedTuple):
         boxes = self.boxes[image]
         return (boxes[:, 2:] > boxes[:, :2]).all(dim=1).nonzero()[:, 0]
 
-    def matches(self, other: Choice, image: int) -> Matches:
-        """Match an image's boxes with those of another choice."""
-        own, others = self.real(image), other.real(image)
-        matched = match(self._kept(image, own), other._kept(image, others))
-        return Matches(own[matched.found], others[matched.reference])
+    def matches(self, other: Choice) -> list[Matches]:
+        """Match each image's boxes with those of another choice."""
+        return [self._matches(other, image) for image in range(len(self.boxes))]
 
-    def same(self, other: Choice) -> Same:
-        """Count the boxes of all images that are the same."""
-        images = range(len(self.boxes))
+    def same(self, other: Choice, matched: Sequence[Matches]) -> Same:
+        """Count the boxes of all images that are the same, of the larger count of each."""
         return Same(
-            sum(len(self.matches(other, image).found) for image in images),
-            sum(max(len(self.real(image)), len(other.real(image))) for image in images),
+            sum(len(pairs.found) for pairs in matched),
+            sum(
+                max(len(self.real(image)), len(other.real(image)))
+                for image in range(len(self.boxes))
+            ),
         )
 
-    def said(self, other: Choice) -> Iterator[tuple[Tensor, Tensor]]:
+    def said(self, other: Choice, matched: Sequence[Matches]) -> Iterator[tuple[Tensor, Tensor]]:
         """Give what both say of the boxes that match, row by row: the others' and one's own, nearer
         to theirs where the boxes are apart.
         """
-        matched = [self.matches(other, image) for image in range(len(self.boxes))]
 
         def rows(said: Tensor, others: Tensor) -> tuple[Tensor, Tensor]:
             return (
@@ -81,6 +80,11 @@ class Choice(NamedTuple):
             own, others = own.double(), others.double()
             shift = (own - others) / times.reshape(-1, *[1] * (own.ndim - 1))
             yield torch.where(own == others, others, others + shift), others
+
+    def _matches(self, other: Choice, image: int) -> Matches:
+        own, others = self.real(image), other.real(image)
+        matched = match(self._kept(image, own), other._kept(image, others))
+        return Matches(own[matched.found], others[matched.reference])
 
     def _kept(self, image: int, places: Tensor) -> Detections:
         """An image's boxes at some places; their scores are a row like any other."""
@@ -106,7 +110,7 @@ def chosen_share(outputs: Any, reference: Any) -> float | None:
     None where the network chooses none.
     """
     found = [
-        own.same(other)
+        own.same(other, own.matches(other))
         for own, other in _parts(outputs, reference, "the output")
         if isinstance(own, Choice)
     ]
@@ -132,11 +136,12 @@ def _comparable(outputs: Any, reference: Any) -> Iterator[tuple[Tensor, Tensor]]
         if isinstance(own, Tensor):
             yield own, other
             continue
-        same = own.same(other)
+        matched = own.matches(other)
+        same = own.same(other, matched)
         if same.count < ENOUGH * same.most:
             yield torch.tensor(math.inf), torch.tensor(0.0)
             continue
-        yield from own.said(other)
+        yield from own.said(other, matched)
 
 
 def _parts(outputs: Any, reference: Any, where: str) -> Iterator[tuple[Any, Any]]:

@@ -87,7 +87,10 @@ def _floor(network: Any, expected: Any) -> float | None:
     would be.
     """
     selection = getattr(network, "selection", None)
-    if selection is None or selection.per_image <= MOST_COMPARED:
+    # A plug-in's detector may select without giving its scores.
+    if selection is None or not hasattr(network, "scores"):
+        return None
+    if selection.per_image <= MOST_COMPARED:
         return None
     scores = network.scores(expected).flatten(1)
     if scores.shape[1] <= MOST_COMPARED:

@@ -13,7 +13,7 @@ from onnx import FunctionProto, GraphProto, ModelProto, TensorProto
 from onnx.defs import onnx_opset_version
 from onnx.helper import tensor_dtype_to_np_dtype
 
-from archbench.files import read_bytes
+from archbench.files import read_bytes, version_of
 from archbench.spec import UsageError
 
 MOST_BYTES = 2**31 - 1
@@ -51,12 +51,7 @@ def read(path: Path) -> Model:
     Raises UsageError for what is no regular file, no model, or of an operator set that is not known
     here.
     """
-    try:
-        status = path.stat()
-        version = status.st_ino, status.st_mtime_ns, status.st_size
-    except OSError:
-        version = 0, 0, 0
-    return _read(path, Path.cwd(), version)
+    return _read(path, Path.cwd(), version_of(path))
 
 
 @lru_cache(maxsize=1)

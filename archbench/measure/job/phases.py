@@ -16,7 +16,7 @@ from archbench.measure.job.agreeing import agree, differs, flagged
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.findings import Report
 from archbench.measure.job.launching import busy, graph, why_no_graph
-from archbench.measure.job.memory import SIZES, memory, sizes
+from archbench.measure.job.memory import MEMORY_CALLS, SIZES, memory, sizes
 from archbench.measure.job.passes import LEAST, SHARE, copies, parts, throughput
 from archbench.measure.job.prepared import Prepared, load, take
 from archbench.measure.job.result import Result
@@ -242,12 +242,12 @@ def time_calls(
 def measure_passes(bench: Bench, settings: Settings, report: Report, calls: Calls) -> None:
     """Measure what has passes of its own: calls back to back, the parts of a call, copies."""
     left = report.allowance.left
-    # The passes for memory are still to come.
-    if left() < 2 * calls.seconds + max(2 * calls.seconds, settings.budget_s / SHARE):
+    to_come_s = MEMORY_CALLS * calls.seconds
+    if left() < to_come_s + max(2 * calls.seconds, settings.budget_s / SHARE):
         report.measured(Metric.lacking(["throughput_img_s"], Reason.BUDGET))
     else:
         report.measured(throughput(bench, settings, calls))
-    if left() < 2 * calls.seconds + LEAST * calls.seconds:
+    if left() < to_come_s + LEAST * calls.seconds:
         report.measured(Metric.lacking(["backbone_ms", "heads_ms"], Reason.BUDGET))
     else:
         report.measured(parts(bench, settings))

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 from pathlib import Path
 
-from archbench.files import read_bytes
+from archbench.files import read_bytes, version_of
 from archbench.graph_axes import Side
 from archbench.spec import UsageError
 
@@ -32,12 +32,7 @@ def read_inputs(path: Path) -> list[list[Side]]:
     """Give the shape of each tensor that a graph reads and does not hold; raises UsageError for
     what is no ONNX model.
     """
-    try:
-        status = path.stat()
-        version = status.st_ino, status.st_mtime_ns, status.st_size
-    except OSError:
-        version = 0, 0, 0
-    return _read(path, Path.cwd(), version)
+    return _read(path, Path.cwd(), version_of(path))
 
 
 @lru_cache(maxsize=16)
@@ -47,7 +42,7 @@ def _read(path: Path, folder: Path, version: tuple[int, int, int]) -> list[list[
     try:
         return _inputs(data)
     except (IndexError, KeyError, TypeError, ValueError):
-        raise UsageError(f"{path} is no ONNX model, or is cut off") from None
+        raise UsageError(f"{path} is not an ONNX model, or is truncated") from None
 
 
 def _inputs(model: memoryview) -> list[list[Side]]:

@@ -104,5 +104,5 @@ def test_a_file_changed_at_random_is_read_or_refused() -> None:
             catalogue.resolve(str(path))
     for text in (b"", b"hello world " * 100, b"\x3a\xff\xff\xff\xff\x07" + valid):
         Path("model.onnx").write_bytes(text)
-        with pytest.raises(UsageError, match="is no ONNX model, or is cut off"):
+        with pytest.raises(UsageError, match="is not an ONNX model, or is truncated"):
             catalogue.resolve("model.onnx")
