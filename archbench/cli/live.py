@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from archbench.cli.messages import is_quiet, is_verbose, say, say_traceback, tell
 from archbench.escaping import message
+from archbench.measure.job.allowance import SHARE
 from archbench.reasons import Status
 from archbench.records import Record
 from archbench.settings import Settings
@@ -44,8 +45,6 @@ PHASES = {
     "roofline": "measuring the device's peaks",
     "graph": "timing a CUDA graph",
 }
-PASSES = 0.1
-"""The part of the budget that the passes for throughput take."""
 PEAKS_S = 10.0
 """The most that the device's peaks take, seconds."""
 
@@ -101,7 +100,7 @@ def left_s(news: Mapping[str, Any], settings: Settings) -> float | None:
         return left
     most_s = {
         "latency": settings.budget_s,
-        "throughput": PASSES * settings.budget_s,
+        "throughput": settings.budget_s / SHARE,
         "energy": settings.energy_s,
         "roofline": PEAKS_S if settings.roofline else 0.0,
     }

@@ -6,6 +6,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from archbench.cli.formats import table_width
 from archbench.cli.live import doing, left_s, telling, took
 from archbench.cli.main import run
 from archbench.cli.messages import Loudness, loudness
+from archbench.measure.roofline.probes import SIZES
 from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import DEFAULT, QUICK
@@ -189,6 +191,7 @@ def test_the_time_left_is_that_of_the_phases_to_come() -> None:
     assert doing(timing) == "timing: 5 samples, 12 of at most 30 s"
     assert left_s(timing, DEFAULT) == 30 - 12 + 3 + 10
     assert left_s({"phase": "energy"}, DEFAULT) == 10
+    assert left_s({"phase": "roofline"}, replace(DEFAULT, roofline=True)) == SIZES.budget_s
     assert left_s({"phase": "build"}, DEFAULT) is None
     assert left_s({"phase": "memory", "left_s": 4.0}, QUICK) == 4
 

@@ -1,10 +1,17 @@
-"""The time that all phases after a job's first call may take together. Torch-free."""
+"""The time that phases may take: all after a job's first call together, and those beside the timed
+calls. Torch-free.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable
 from math import inf
+
+SHARE = 10
+"""The part of the budget that calls back to back take, the passes for the parts, and the calls of a
+CUDA graph, each as one over this.
+"""
 
 
 class Allowance:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
+from archbench.measure.job.allowance import SHARE
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.out_of_memory import is_out_of_memory
 from archbench.measure.job.sampling import spread
@@ -22,8 +23,6 @@ LAUNCH_BOUND = 0.8
 """Share of a call in which the card is at work, below which launching bounds the time."""
 BUSY_S, MOST_CALLS = 0.2, 20
 """Time of the calls that a profiler sees, and how many of them there are at most."""
-SHARE = 10
-"""The part of the budget that the timing of a graph takes, as one over this."""
 WARM_CALLS = 20
 
 

@@ -8,6 +8,7 @@ import time
 from statistics import median
 
 from archbench.api import Backbone
+from archbench.measure.job.allowance import SHARE
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.timing import Calls
 from archbench.reasons import Reason
@@ -17,10 +18,6 @@ from archbench.settings import Settings
 QUEUE_S = 0.05
 """Work that may be given to the device before the host waits for it, so that the two do not drift
 apart.
-"""
-SHARE = 10
-"""The part of the budget that calls back to back take, and the passes for the parts, as one over
-this.
 """
 PASSES, LEAST = 7, 3
 """Passes in which the parts of a call are timed, and how many where these take more than their

@@ -13,11 +13,12 @@ from archbench import engines
 from archbench.api import CostReport, cost_spec, own_code, own_options
 from archbench.known import code_of, plugins_of
 from archbench.measure.job.agreeing import agree, differs, flagged
+from archbench.measure.job.allowance import SHARE
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.findings import Report
 from archbench.measure.job.launching import busy, graph, why_no_graph
 from archbench.measure.job.memory import MEMORY_CALLS, SIZES, memory, sizes
-from archbench.measure.job.passes import LEAST, SHARE, copies, parts, throughput
+from archbench.measure.job.passes import LEAST, copies, parts, throughput
 from archbench.measure.job.prepared import Prepared, load, take
 from archbench.measure.job.result import Result
 from archbench.measure.job.timing import (
