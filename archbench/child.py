@@ -16,6 +16,8 @@ from types import MappingProxyType
 NOTHING: Mapping[str, str] = MappingProxyType({})
 OFFLINE: Mapping[str, str] = MappingProxyType({"HF_HUB_OFFLINE": "1", "NNCF_CI": "1"})
 """What keeps libraries from asking a hub for anything, and from telling their makers of it."""
+WAITING = ("OMP_WAIT_POLICY", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+"""The variables that say how OpenMP's threads wait for work: the standard's, GCC's, Intel's."""
 
 
 def command(module: str, *arguments: str) -> list[str]:
@@ -31,6 +33,13 @@ def environment(variables: Mapping[str, str] = NOTHING) -> dict[str, str]:
     given = {**os.environ, **variables, "PYTHONSAFEPATH": "1"}
     folders = _elsewhere(given.pop("PYTHONPATH", "").split(os.pathsep))
     return given | ({"PYTHONPATH": os.pathsep.join(folders)} if folders else {})
+
+
+def at_rest() -> Mapping[str, str]:
+    """Give what keeps torch's threads, which postprocess, from spinning beside an engine's, which
+    run the next call: they cost it a fifth of one of 15 ms. A choice of the user's wins.
+    """
+    return NOTHING if any(map(os.environ.get, WAITING)) else {"OMP_WAIT_POLICY": "passive"}
 
 
 def leave_start_folder() -> None:

@@ -84,10 +84,8 @@ def doing(news: Mapping[str, Any]) -> str:
     """What a job is doing, in a few words."""
     text = PHASES.get(news["phase"], str(news["phase"]))
     if "samples" in news:
-        text += (
-            f": {news['samples']} samples, {news['elapsed_s']:.0f} of at most "
-            f"{news['budget_s']:.0f} s"
-        )
+        samples = "1 sample" if news["samples"] == 1 else f"{news['samples']} samples"
+        text += f": {samples}, {news['elapsed_s']:.0f} of at most {news['budget_s']:.0f} s"
     return text
 
 

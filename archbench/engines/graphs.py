@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from archbench.engines.kept import file_hash
 from archbench.spec import UsageError
-
-if TYPE_CHECKING:
-    from onnx import GraphProto, TensorProto
 
 HASH_DIGITS = 16
 
@@ -59,32 +54,14 @@ def graph_hash(path: Path) -> str:
 
 def files_of(path: Path) -> list[Path]:
     """List the file of a graph, and those within its folder that its weights lie in."""
-    import onnx
+    from archbench.counting.onnx.reading import read
 
-    graph = onnx.load(str(path), load_external_data=False).graph
-    beside = {
-        path.parent / entry.value
-        for tensor in _tensors(graph)
-        for entry in tensor.external_data
-        if entry.key == "location"
-    }
     # A graph may name anything; engines take regular files below its folder alone.
     folder = path.parent.resolve()
+    beside = {path.parent / name for name in read(path).beside}
     return [
         path,
         *sorted(
             file for file in beside if file.is_file() and file.resolve().is_relative_to(folder)
         ),
     ]
-
-
-def _tensors(graph: GraphProto) -> Iterator[TensorProto]:
-    """Every tensor that a graph holds, and the graphs within it."""
-    yield from graph.initializer
-    for sparse in graph.sparse_initializer:
-        yield from (sparse.values, sparse.indices)
-    for node in graph.node:
-        for attribute in node.attribute:
-            yield from (attribute.t, *attribute.tensors)
-            for inner in (attribute.g, *attribute.graphs):
-                yield from _tensors(inner)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from math import prod
 from pathlib import Path
 
 from google.protobuf.message import DecodeError
-from onnx import FunctionProto, GraphProto, ModelProto, TensorProto
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto
 from onnx.defs import onnx_opset_version
 from onnx.helper import tensor_dtype_to_np_dtype
 
@@ -33,8 +35,8 @@ FunctionKey = tuple[str, str, str]
 
 @dataclass(frozen=True)
 class Model:
-    """A model: its graph, the version of each operator set, and functions of its own by domain,
-    name and overload.
+    """A model: its graph, the version of each operator set, functions of its own by domain, name
+    and overload, and the files that its weights lie in, as it names them.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Model:
     opsets: dict[str, int]
     functions: dict[FunctionKey, FunctionProto]
     ir_version: int
+    beside: tuple[str, ...]
 
 
 def read(path: Path) -> Model:
@@ -69,7 +72,35 @@ def _read(path: Path, folder: Path, version: tuple[int, int, int]) -> Model:
     _check_opsets(path, opsets)
     for tensor in model.graph.initializer:
         check_tensor(path.name, tensor)
-    return Model(path.name, _light(model.graph), opsets, functions, model.ir_version)
+    light, beside = _light(model.graph), tuple(sorted(_beside(model)))
+    return Model(path.name, light, opsets, functions, model.ir_version, beside)
+
+
+def _beside(model: ModelProto) -> set[str]:
+    """The files that tensors of a model name as where their data lies."""
+    nodes = chain(model.graph.node, *(function.node for function in model.functions))
+    return {
+        entry.value
+        for tensor in chain(_held(model.graph), _within(nodes))
+        for entry in tensor.external_data
+        if entry.key == "location"
+    }
+
+
+def _held(graph: GraphProto) -> Iterator[TensorProto]:
+    """Every tensor that a graph holds apart from its nodes."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+
+
+def _within(nodes: Iterable[NodeProto]) -> Iterator[TensorProto]:
+    """Every tensor within nodes, and within the graphs that they run."""
+    for attribute in chain.from_iterable(node.attribute for node in nodes):
+        yield from (attribute.t, *attribute.tensors)
+        for graph in (attribute.g, *attribute.graphs):
+            yield from _held(graph)
+            yield from _within(graph.node)
 
 
 def _light(graph: GraphProto) -> GraphProto:

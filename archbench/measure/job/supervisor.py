@@ -152,13 +152,13 @@ def _run(job: Job, folder: Path, watch: Watch) -> Record:
     the record of the first that did not end well.
     """
 
-    def run(command: list[str], where: Path) -> Record:
+    def run(command: list[str], where: Path, rest: Mapping[str, str] = child.NOTHING) -> Record:
         ending = supervise(
-            command, where, job.settings.deadline, watch=watch, variables=job.variables
+            command, where, job.settings.deadline, watch=watch, variables={**job.variables, **rest}
         )
         return judge(job.spec, job.settings, ending, Result.read(where))
 
-    asked = _asked(job)
+    asked, rest = _asked(job), child.NOTHING
     if preparing.needs_file(job.settings):
         places = preparing.places_of(job.spec, job.settings, folder)
         prepared = preparing.fill(places, asked, folder, run)
@@ -167,8 +167,9 @@ def _run(job: Job, folder: Path, watch: Watch) -> Record:
         if prepared:  # It may serve other engines as well, which its operators say.
             places = preparing.places_of(job.spec, job.settings, folder)
         asked["prepared"] = places.to_dict()
+        rest = child.at_rest()
     _hand_over(asked, folder)
-    return run([*WORKER, str(folder)], folder)
+    return run([*WORKER, str(folder)], folder, rest)
 
 
 def _asked(job: Job) -> dict[str, Any]:

@@ -14,6 +14,7 @@ import pytest
 import torch
 from torch import nn
 
+from archbench import child
 from archbench.api import build_shell, build_spec
 from archbench.engines.graphs import files_of
 from archbench.engines.outputs import flattened
@@ -59,10 +60,14 @@ def measured(shelf: Path, tmp_path: Path) -> Callable[..., tuple[Record, list[st
 
 
 def test_a_network_is_prepared_once_and_equals_eager(
-    measured: Callable[..., tuple[Record, list[str]]], shelf: Path
+    measured: Callable[..., tuple[Record, list[str]]],
+    shelf: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pytest.importorskip("onnxruntime")
     pytest.importorskip("onnxscript")
+    for name in child.WAITING:
+        monkeypatch.delenv(name, raising=False)
     record, phases = measured(TINY)
     assert record.status == "ok", record.reason
     assert phases[:4] == ["count", "build", "export", "reference"]
@@ -72,13 +77,18 @@ def test_a_network_is_prepared_once_and_equals_eager(
     assert record.value("engine_file_bytes") > 4 * 11_000_000
     assert record.metrics["engine_matched"].reason == Reason.NO_POSTPROCESS
     assert record.metrics["mem_params_bytes"].reason == Reason.IN_ENGINE
-    assert record.counted == measured(TINY, replace(FAST, engine="eager"))[0].counted
+    eager, _ = measured(TINY, replace(FAST, engine="eager"))
+    assert record.counted == eager.counted
+    assert record.environment["variables"]["OMP_WAIT_POLICY"] == "passive"
+    assert "OMP_WAIT_POLICY" not in eager.environment["variables"]
     assert list(record.environment["engine_versions"]) == ["onnxruntime"]
     assert record.conditions["engine"]["spinning"] == "off"
     other = replace(FAST, engine="openvino")
     assert places_of(TINY, other, shelf).exported == places_of(TINY, FAST, shelf).exported
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     again, phases = measured(TINY)
     assert again.status == "ok"
+    assert again.environment["variables"]["OMP_WAIT_POLICY"] == "active"
     assert phases[0] == "preflight"
     assert again.value("engine_prepare_s") == record.value("engine_prepare_s")
     assert shelf.stat().st_mode & 0o777 == 0o700

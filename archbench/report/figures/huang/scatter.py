@@ -198,7 +198,9 @@ def _over_time(
     if not material.wants_ours:
         return [Missing(name, f"{NO_TIMES}; {how_to_fill(f'figure{number}a')}")]
     word, scale = counted
-    panels, remarks, setups = [], [], []
+    panels: list[Panel] = []
+    remarks: list[str] = []
+    setups: list[tuple[str, str]] = []
     for letter, (device, kind) in zip("ab", DEVICES.items(), strict=True):
         selection = measured(material, [point.spec for point in points()], "total_ms", device=kind)
         marks, values, drawn = [], [], set()
@@ -215,7 +217,7 @@ def _over_time(
         remarks += bars_remark(values, selection) + [
             f"({letter}) {text}" for text in flags_remark(selection, ["total_ms"], drawn)
         ]
-        setups += [f"({letter}) {selection.setup}"] if selection else []
+        setups += [(letter, selection.setup)] if selection else []
         sweep = (
             f"archbench sweep huang/figure{number}{letter} --device "
             f"{'cuda' if kind == 'gpu' else 'cpu'}"
@@ -233,11 +235,12 @@ def _over_time(
                 empty=f"no measured record of a {device}; {sweep} measures them",
             )
         )
+    where = [f"({letter}) {setup}" if len(setups) > 1 else setup for letter, setup in setups]
     words = [f"{PROTOCOL} Both axes are logarithmic. Counted: {y.words}.", *dict.fromkeys(remarks)]
     plot = Plot(
         name,
         title,
-        f"measured on {'; '.join(setups)}",
+        f"measured on {'; '.join(where)}",
         tuple(panels),
         tuple(words),
         COLOURS,
