@@ -33,6 +33,8 @@ COLUMNS = (
     "flags",
 )
 FLAWED = "*"
+MOST_NAMED = 6
+"""Of how many figures with one flaw each is named."""
 RULE = (
     f"tie: within {100 * TIE:.0f} %, unless the ranges of several processes do not overlap; or "
     "overlapping ranges."
@@ -139,4 +141,11 @@ def _notes(found: Across) -> Iterator[str]:
     count = sum(len(row.estimates) for row in found.rows)
     for name, cells in flags.items():
         told = ", never the best" if name == NOT_COMPARED else ""
-        yield f"{FLAWED} {name}{told}: {'all' if len(cells) == count else '; '.join(cells)}"
+        yield f"{FLAWED} {name}{told}: {_which([*cells], count)}"
+
+
+def _which(cells: Sequence[str], count: int) -> str:
+    """Name the cells that share a flaw; of many only how many they are, as they are marked."""
+    if len(cells) == count:
+        return "all"
+    return f"{len(cells)} of {count}" if len(cells) > MOST_NAMED else "; ".join(cells)

@@ -157,6 +157,27 @@ def test_means_of_ratios_are_of_networks_that_both_have(record: Make) -> None:
     assert all(tuple(row) == COLUMNS for row in plain)
 
 
+def test_many_figures_with_one_flaw_are_counted_and_a_few_are_named(record: Make) -> None:
+    names = ("resnet18", "resnet50", "resnet101", "vovnet39", "vgg16")
+
+    def note(flawed: int) -> str:
+        records = [
+            made
+            for number, name in enumerate(names)
+            for engine in ("eager", "openvino")
+            for flags in [(Flag.CI_NOT_MET,) if number < flawed else ()]
+            for made in timed(record, engine, 10.0, network=(name, None), flags=flags)
+        ]
+        (drawn,) = tables(across(configurations(records), ["engine"]), width=None)
+        (found,) = (note for note in drawn.notes if note.startswith("*"))
+        return found
+
+    name = "resnet18, 224x224"
+    assert note(1) == f"* ci_not_met: {name} in eager; {name} in openvino"
+    assert note(4) == "* ci_not_met: 8 of 10"
+    assert note(5) == "* ci_not_met: all"
+
+
 def test_one_engine_alone_is_no_table(record: Make) -> None:
     assert across(configurations(timed(record, "eager", 20.0)), ["engine"]) == []
 
