@@ -19,11 +19,14 @@ from archbench.report.figures.registry import FIGURES
 
 DOCS = Path(__file__).parent
 FOLDER = DOCS / "gallery"
+APART = ("intel-xeon-2-threads-pairs",)
+"""Folders of records that another machine has more of: one figure shows one machine."""
 HEAD = """# Gallery
 
-Every figure of `archbench plot` that the records in `results/` and the published figures can
-draw, as `archbench plot all --overlay` draws them; `python docs/gallery.py` rewrites this page.
-With records of your own, `archbench plot NAME` draws the same of your device.
+Every figure of `archbench plot` that the records in `results/` (but for a second machine's pairs)
+and the published figures can draw, as `archbench plot all --overlay` draws them;
+`python docs/gallery.py` rewrites this page. With records of your own, `archbench plot NAME` draws
+the same of your device.
 """
 
 
@@ -32,7 +35,7 @@ def main() -> None:
     records = [
         record
         for folder in sorted((DOCS.parent / "results").iterdir())
-        if folder.is_dir()
+        if folder.is_dir() and folder.name not in APART
         for record in Store(folder).read()
     ]
     material = Material(records, "both", layers=lambda spec: cost_spec(spec).calls)
