@@ -18,6 +18,8 @@ from archbench.cli.main import run
 from archbench.records import Store
 
 MAIN = "from archbench.cli.main import main; main()"
+HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+"""Jobs that a shell starts in the background ignore interruptions, and so would the command."""
 INTERRUPTED_BY = """
 import os, signal, sys
 class Finder:
@@ -35,7 +37,7 @@ def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def ended(arguments: str, *, setup: str = "") -> subprocess.CompletedProcess[str]:
     """Run the command in a shell, so that arguments may redirect."""
-    words = shlex.join([sys.executable, "-c", setup + MAIN])
+    words = shlex.join([sys.executable, "-c", HEARING + setup + MAIN])
     return subprocess.run(["bash", "-c", f"{words} {arguments}"], capture_output=True, text=True)
 
 
