@@ -49,6 +49,17 @@ class Package:
         """The version that is installed, by its metadata; None where none is."""
         return next(filter(None, map(_version, (self.name, *self.also))), None)
 
+    def why_not(self, install: str) -> str:
+        """Say in a line why it cannot be used here, and the command that installs it; empty where
+        it can.
+        """
+        version = self.version()
+        if version is None:
+            return f"{self.name} is not installed: {install}"
+        if _numbers(version) < _numbers(self.least):
+            return f"{self.name} {version} is too old, {self.least} is the least: {install}"
+        return ""
+
 
 EXPORTERS = (Package("onnx", "1.23"), Package("onnxscript", "0.5"))
 """What torch exports to ONNX with."""
@@ -93,16 +104,8 @@ class Engine:
         where it can.
         """
         quantisers = self.quantisers if precision == "int8" else ()
-        for package in (*self.runtimes, *self.makers, *quantisers):
-            version = package.version()
-            if version is None:
-                return f"{package.name} is not installed: {self.install}"
-            if _numbers(version) < _numbers(package.least):
-                return (
-                    f"{package.name} {version} is too old, {package.least} is the least: "
-                    f"{self.install}"
-                )
-        return ""
+        packages = (*self.runtimes, *self.makers, *quantisers)
+        return next(filter(None, (package.why_not(self.install) for package in packages)), "")
 
     def versions(self) -> Mapping[str, str]:
         """Give the versions of what runs the network, as far as it is installed."""

@@ -10,6 +10,7 @@ import torch
 
 import archbench
 from archbench.cli.main import run
+from archbench.engines.engine import Package
 
 Capture = pytest.CaptureFixture[str]
 NETS = '''
@@ -114,6 +115,18 @@ def test_what_cannot_be_is_one_line(words: list[str], why: str, capsys: Capture)
     assert why in line
     assert sorted(Path().iterdir()) == before
     assert Path("there.onnx").read_text(encoding="utf-8") == "mine"
+
+
+def test_what_writes_files_is_told_with_the_command_that_installs_it(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("archbench.cli.export.EXPORTERS", (Package("no-such-exporter", "1"),))
+    assert run(["export", "mobilenet", "m.onnx"]) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.endswith(
+        "m.onnx cannot be written: no-such-exporter is not installed: "
+        "pip install 'archbench[onnxruntime]'"
+    )
 
 
 @pytest.mark.slow
