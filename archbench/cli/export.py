@@ -16,7 +16,8 @@ from archbench.cli.measuring import OPTIONS
 from archbench.cli.messages import say, say_traceback
 from archbench.cli.network import NetworkFlags
 from archbench.cli.profile import check_asked
-from archbench.engines.engine import EXPORTERS
+from archbench.engines.engine import EXPORTERS, why_not
+from archbench.engines.onnxruntime import ONNXRUNTIME
 from archbench.escaping import visible_lines
 from archbench.settings import DEFAULT
 from archbench.spec import ONNX, UsageError
@@ -30,8 +31,6 @@ PHASES = {
 
 SETTINGS = {name: OPTIONS[name] for name in ("weights", "seed", "threads")}
 """The settings that a file depends on."""
-INSTALL = "pip install 'archbench[onnxruntime]'"
-"""What brings the exporter to ONNX, and the engine that a file is checked in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,8 +103,8 @@ def _check_file(output: File) -> None:
         raise UsageError(f"{file} already exists: --force overwrites it")
     if file.suffix != SUFFIXES[0]:
         refuse(["--plain"] if output.plain else [], f"{file} keeps its operators")
-    elif why_not := next(filter(None, (each.why_not(INSTALL) for each in EXPORTERS)), ""):
-        raise UsageError(f"{file} cannot be written: {why_not}")
+    elif lack := why_not(EXPORTERS, ONNXRUNTIME.install):
+        raise UsageError(f"{file} cannot be written: {lack}")
 
 
 def _tell(news: Mapping[str, Any]) -> None:

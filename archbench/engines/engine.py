@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -48,17 +48,6 @@ class Package:
     def version(self) -> str | None:
         """The version that is installed, by its metadata; None where none is."""
         return next(filter(None, map(_version, (self.name, *self.also))), None)
-
-    def why_not(self, install: str) -> str:
-        """Say in a line why it cannot be used here, and the command that installs it; empty where
-        it can.
-        """
-        version = self.version()
-        if version is None:
-            return f"{self.name} is not installed: {install}"
-        if _numbers(version) < _numbers(self.least):
-            return f"{self.name} {version} is too old, {self.least} is the least: {install}"
-        return ""
 
 
 EXPORTERS = (Package("onnx", "1.23"), Package("onnxscript", "0.5"))
@@ -104,8 +93,7 @@ class Engine:
         where it can.
         """
         quantisers = self.quantisers if precision == "int8" else ()
-        packages = (*self.runtimes, *self.makers, *quantisers)
-        return next(filter(None, (package.why_not(self.install) for package in packages)), "")
+        return why_not((*self.runtimes, *self.makers, *quantisers), self.install)
 
     def versions(self) -> Mapping[str, str]:
         """Give the versions of what runs the network, as far as it is installed."""
@@ -126,6 +114,19 @@ class Engine:
                 f"invalid precision {precision!r} for engine {self.name}{where} "
                 f"(choose from {', '.join(choices)})"
             )
+
+
+def why_not(packages: Iterable[Package], install: str) -> str:
+    """Say in a line which of some packages cannot be used here and why, and the command that
+    installs it; empty where all can.
+    """
+    for package in packages:
+        version = package.version()
+        if version is None:
+            return f"{package.name} is not installed: {install}"
+        if _numbers(version) < _numbers(package.least):
+            return f"{package.name} {version} is too old, {package.least} is the least: {install}"
+    return ""
 
 
 def _version(distribution: str) -> str | None:
