@@ -21,7 +21,9 @@ class Inputs(Iterator[Tensor]):
 
     def __init__(self, rows: Sequence[Tensor], place: Callable[[Tensor], Tensor]) -> None:
         self._resident = [place(row) for row in rows[:BUFFERS]]
-        self._waiting = cycle([*rows[BUFFERS:], *rows[:BUFFERS]]) if len(rows) > BUFFERS else None
+        # On a CPU a placed batch may be the row itself, which refilling overwrites.
+        first = (row.clone() for row in rows[:BUFFERS])
+        self._waiting = cycle([*rows[BUFFERS:], *first]) if len(rows) > BUFFERS else None
         self._turn = 0
 
     def __next__(self) -> Tensor:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from itertools import cycle
 from types import SimpleNamespace
 from typing import Any
@@ -65,9 +67,14 @@ def test_a_few_inputs_lie_where_they_are_and_take_turns() -> None:
     assert [int(next(inputs)) for _ in range(4)] == [1, 2, 1, 2]
 
 
-def test_every_picture_has_its_turn_in_what_is_timed() -> None:
+PLACES = [torch.clone, partial(Tensor.to, device=torch.device("cpu"))]
+"""On a card a placed batch is a copy, on a CPU it may be the batch itself."""
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_picture_has_its_turn_in_what_is_timed(place: Callable[[Tensor], Tensor]) -> None:
     network = Noting()
-    inputs = Inputs([torch.tensor([float(number)]) for number in range(3)], torch.clone)
+    inputs = Inputs([torch.tensor([float(number)]) for number in range(3)], place)
     bench = Bench(network, Device(ON_CPU), inputs, refill=inputs.refill)
     sample(bench, SIX, interrupted=lambda: False, tell=lambda **_: None)
     assert set(network.given[-6:]) == {0, 1, 2}
@@ -123,10 +130,11 @@ def test_a_job_says_what_its_calls_found_in_the_caches(
     assert report.result.measured["latency_ms"].value > 0
 
 
-def test_warming_up_shows_every_picture() -> None:
+@pytest.mark.parametrize("place", PLACES)
+def test_warming_up_shows_every_picture(place: Callable[[Tensor], Tensor]) -> None:
     network, device = Noting(), Device(ON_CPU)
     device.warmup_s, device.warmup_calls = 0.0, 6
-    inputs = Inputs([torch.tensor([float(number)]) for number in range(3)], torch.clone)
+    inputs = Inputs([torch.tensor([float(number)]) for number in range(3)], place)
     warm_up(Bench(network, device, inputs, refill=inputs.refill), lambda: False)
     assert set(network.given) == {0, 1, 2}
 
