@@ -9,6 +9,8 @@ import os
 import re
 import stat
 import tomllib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,17 @@ DEEP_KEY = re.compile(rf"(?<![\w-]){KEY}(?:[ \t]*\.[ \t]*{KEY}){{32}}", re.ASCII
 """A key that is dotted beyond reason: parsing takes time and memory by the square of its depth."""
 LONG_NUMBER = re.compile(r"\b0[xob][0-9a-fA-F_]{1000}")
 """A number that Python reads and cannot show."""
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Have what a full disk raises within name the folder that was written to."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise OSError(error.errno, error.strerror, str(folder)) from error
 
 
 def read_text(path: Path, what: str) -> str:

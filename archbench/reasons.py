@@ -116,6 +116,7 @@ class Reason(_Code):
         "point TMPDIR at another one",
         is_passing=True,
     )
+    DISK_FULL = Because("disk_full", "a disk is full", "free some space on it", is_passing=True)
     GPU_BUSY = Because(
         "gpu_busy",
         "other processes used the card",

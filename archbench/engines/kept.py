@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from archbench.cache import folder as user_cache
+from archbench.files import writing_to
 from archbench.locks import held, lock
 
 MOST_BYTES = 4 << 30
@@ -70,7 +71,7 @@ class Shelf:
                     return
             coming = Path(tempfile.mkdtemp(prefix=COMING, dir=self.root))
             try:
-                with held(coming):
+                with held(coming), writing_to(self.root):
                     found = fill(coming)
                     _write_about(coming, key, found)
                     self._put(coming, self._path(key))

@@ -106,12 +106,12 @@ def _count_graph(spec: Spec) -> Counted:
 def _count_apart(
     spec: Spec, check: bool, tell: Callable[[str], None], interruptions: Sequence[int] | None
 ) -> Counted:
-    from archbench.measure.job.folder import job_folder
+    from archbench.measure.job.folder import hand_over, job_folder
     from archbench.measure.job.supervisor import Watch, supervise
 
     with job_folder() as folder:
         asked = {"spec": spec.to_dict(), "check": check, "supervisor": os.getpid()}
-        (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
+        hand_over(asked, folder)
         watch = Watch(lambda news: tell(news.get("traceback", "")), interruptions)
         ending = supervise([*WORKER, str(folder)], folder, DEADLINE_S, watch=watch)
         result = Result.read(folder)

@@ -23,6 +23,7 @@ from archbench.engines.matching import compare_detections
 from archbench.engines.onnx import ExportError, export, output_names, traced
 from archbench.engines.onnxruntime import ONNXRUNTIME
 from archbench.engines.outputs import flattened, together
+from archbench.files import writing_to
 from archbench.measure.job.agreeing import LEAST_MATCHED, MOST_ERROR
 from archbench.measure.job.exporting import FOUND
 from archbench.measure.job.findings import Report
@@ -54,7 +55,7 @@ def write(job: Job, report: Report) -> dict[str, Any]:
         network, _ = with_weights(job.spec, job.settings, CPU, report.result.conditions)
     images = random_images(job.spec, job.settings)
     start = time.perf_counter()
-    with report.phase("export"):
+    with report.phase("export"), writing_to(job.path.parent.parent):
         opset, names = _written(job, network, images)
     seconds = time.perf_counter() - start
     with report.phase("agreement"), torch.no_grad():

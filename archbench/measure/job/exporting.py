@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from archbench import child
-from archbench.measure.job.folder import job_folder
+from archbench.measure.job.folder import hand_over, job_folder
 from archbench.measure.job.result import Outcome, Result
 from archbench.measure.job.supervisor import Watch, crash, supervise
 from archbench.reasons import Status
@@ -70,7 +70,7 @@ class Export:
                 "plain": self.plain,
                 "supervisor": os.getpid(),
             }
-            (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
+            hand_over(asked, folder)
             ending = supervise([*EXPORTER, str(folder)], folder, DEADLINE_S, watch=Watch(tell))
             result = Result.read(folder)
             if ending.interrupted:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory, gettempdir
+from typing import Any
 
 from archbench.locks import held, lock
+from archbench.spec import UsageError
 
+ASKED = "job.json"
+"""The file that says what the process of a job is asked for."""
 PREFIX = "archbench-"
 OWNER = "owner.lock"
 """The file in the folder that is locked as long as the folder's owner lives."""
@@ -32,9 +37,17 @@ def job_folder() -> Iterator[Path]:
             yield folder
 
 
+def hand_over(asked: Mapping[str, Any], folder: Path) -> None:
+    """Write down for a process what it is asked for; raises UsageError where that cannot be."""
+    try:
+        (folder / ASKED).write_text(json.dumps(asked), encoding="utf-8")
+    except OSError as error:
+        raise UsageError(cannot_write(error.strerror or str(error))) from None
+
+
 def cannot_write(why: str) -> str:
     """Say that nothing can be written to such folders."""
-    return f"temporary folder {gettempdir()} cannot be written: {why}; TMPDIR names another"
+    return f"temporary folder {gettempdir()} cannot be written: {why}; set TMPDIR to another"
 
 
 def remove_abandoned() -> None:
@@ -51,4 +64,4 @@ def remove_abandoned() -> None:
 def _never_came(folder: Path) -> bool:
     """Whether a folder's owner ended before it had locked it."""
     is_old = time.time() - folder.stat().st_mtime > COMING_S
-    return is_old and all(path.name == COMING for path in folder.iterdir())
+    return is_old and [path.name for path in folder.iterdir()] == [COMING]

@@ -19,6 +19,7 @@ QUEUE_S = 0.05
 """Work that may be given to the device before the host waits for it, so that the two do not drift
 apart.
 """
+PARTS = ("backbone_ms", "heads_ms")
 PASSES, LEAST = 7, 3
 """Passes in which the parts of a call are timed, and how many where these take more than their
 share of the budget.
@@ -59,18 +60,9 @@ def parts(bench: Bench, settings: Settings) -> dict[str, Metric]:
     """Time the backbone and all else of a forward pass: medians of a few passes, the device idle at
     each border.
     """
-    trunk = next(
-        (module for module in bench.network.modules() if isinstance(module, Backbone)), None
-    )
-    why_not = (
-        Reason.NO_PARTS
-        if trunk is None or trunk is bench.network
-        else Reason.ONE_GRAPH
-        if bench.is_one_graph
-        else None
-    )
-    if why_not:
-        return Metric.lacking(("backbone_ms", "heads_ms"), why_not)
+    if why_not := why_no_parts(bench):
+        return Metric.lacking(PARTS, why_not)
+    trunk = _trunk(bench)
     assert trunk is not None
     marks: list[float] = []
 
@@ -93,8 +85,23 @@ def parts(bench: Bench, settings: Settings) -> dict[str, Metric]:
         for handle in handles:
             handle.remove()
     source = f"host clock, median of {len(inside)} passes of their own"
-    medians = {"backbone_ms": median(inside), "heads_ms": median(outside)}
+    medians = dict(zip(PARTS, (median(inside), median(outside)), strict=True))
     return {name: Metric.of(name, 1e3 * value, source, "model") for name, value in medians.items()}
+
+
+def why_no_parts(bench: Bench) -> Reason | None:
+    """Say why the parts of a call cannot be timed, however long that may take; None where they
+    can.
+    """
+    trunk = _trunk(bench)
+    if trunk is None or trunk is bench.network:
+        return Reason.NO_PARTS
+    return Reason.ONE_GRAPH if bench.is_one_graph else None
+
+
+def _trunk(bench: Bench) -> Backbone | None:
+    modules = bench.network.modules()
+    return next((module for module in modules if isinstance(module, Backbone)), None)
 
 
 def copies(bench: Bench) -> dict[str, Metric]:

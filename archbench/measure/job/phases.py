@@ -18,7 +18,7 @@ from archbench.measure.job.bench import Bench
 from archbench.measure.job.findings import Report
 from archbench.measure.job.launching import busy, graph, why_no_graph
 from archbench.measure.job.memory import MEMORY_CALLS, SIZES, memory, sizes
-from archbench.measure.job.passes import LEAST, copies, parts, throughput
+from archbench.measure.job.passes import LEAST, PARTS, copies, parts, throughput, why_no_parts
 from archbench.measure.job.prepared import Prepared, load, take
 from archbench.measure.job.result import Result
 from archbench.measure.job.timing import (
@@ -167,6 +167,8 @@ def preflight(
     settings, result = asked.settings, report.result
     result.environment = host.fingerprint()
     device = open_device(settings)
+    if asked.prepared:
+        engines.engine_of(settings).check_precision(settings.precision, device.kind)
     cool_down(device.state, asked.cool_to_c, over=interrupted)
     if (celsius := temperature_of(device.state())) is not None:
         result.conditions["start_temperature_c"] = celsius
@@ -244,12 +246,13 @@ def measure_passes(bench: Bench, settings: Settings, report: Report, calls: Call
     """Measure what has passes of its own: calls back to back, the parts of a call, copies."""
     left = report.allowance.left
     to_come_s = MEMORY_CALLS * calls.seconds
-    if left() < to_come_s + max(2 * calls.seconds, settings.budget_s / SHARE):
+    lacks_time = left() < to_come_s + max(2 * calls.seconds, settings.budget_s / SHARE)
+    if lacks_time and not bench.cold_caches:
         report.measured(Metric.lacking(["throughput_img_s"], Reason.BUDGET))
     else:
         report.measured(throughput(bench, settings, calls))
-    if left() < to_come_s + LEAST * calls.seconds:
-        report.measured(Metric.lacking(["backbone_ms", "heads_ms"], Reason.BUDGET))
+    if left() < to_come_s + LEAST * calls.seconds and not why_no_parts(bench):
+        report.measured(Metric.lacking(PARTS, Reason.BUDGET))
     else:
         report.measured(parts(bench, settings))
     report.measured(copies(bench))

@@ -122,6 +122,5 @@ def load(
 def _loaded(prepared: Prepared, settings: Settings, device: Device) -> Loaded:
     engine = engine_of(settings)
     assert isinstance(engine, FileEngine)
-    engine.check_precision(settings.precision, device.kind)
     how = How(settings.precision, torch.get_num_threads(), device.torch_device, settings.spin)
     return engine.load(prepared.model, how)

@@ -199,7 +199,8 @@ def main(folder: Path) -> int:
     spec, settings = Spec.from_dict(job["spec"]), Settings.from_dict(job["settings"])
     report = Report(folder)
     with last_word(report, spec):
-        set_threads(settings.threads)
+        with report.phase("preflight"):
+            set_threads(settings.threads)
         prepare(Preparation(spec, settings, report), Places(**job["prepared"]))
     return 0
 

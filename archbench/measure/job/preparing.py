@@ -4,7 +4,6 @@ Torch-free.
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ from archbench.engines.engine import FileEngine, Package
 from archbench.engines.graphs import graph_hash
 from archbench.engines.kept import Shelf, file_hash, open_shelf
 from archbench.known import code_at_first, is_ours
-from archbench.measure.job.folder import cannot_write
+from archbench.measure.job.folder import cannot_write, hand_over
 from archbench.measure.job.pictures import find_pictures
 from archbench.measure.machine.host import cpu_model
 from archbench.settings import Settings
@@ -114,8 +113,7 @@ def fill(
         return None
     own = folder / "prepare"
     own.mkdir()
-    asked = {**job, "prepared": places.to_dict()}
-    (own / "job.json").write_text(json.dumps(asked), encoding="utf-8")
+    hand_over({**job, "prepared": places.to_dict()}, own)
     return run([*PREPARER, str(own)], own)
 
 

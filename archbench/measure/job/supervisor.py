@@ -22,7 +22,7 @@ from typing import Any, TypeVar
 
 from archbench import child
 from archbench.measure.job import preparing
-from archbench.measure.job.folder import cannot_write, job_folder
+from archbench.measure.job.folder import cannot_write, hand_over, job_folder
 from archbench.measure.job.result import Outcome, Result
 from archbench.measure.machine import host
 from archbench.reasons import Reason, Status
@@ -97,6 +97,8 @@ class RefusedError(UsageError):
         assert record.reason is not None
         super().__init__(record.reason.message)
         self.record = record
+        self.is_of_settings = record.reason.phase == "preflight"
+        """Whether the device cannot do what the settings ask of every network."""
 
 
 def run_job(
@@ -168,7 +170,7 @@ def _run(job: Job, folder: Path, watch: Watch) -> Record:
             places = preparing.places_of(job.spec, job.settings, folder)
         asked["prepared"] = places.to_dict()
         rest = child.at_rest()
-    _hand_over(asked, folder)
+    hand_over(asked, folder)
     return run([*WORKER, str(folder)], folder, rest)
 
 
@@ -181,14 +183,6 @@ def _asked(job: Job) -> dict[str, Any]:
         "cool_to_c": job.cool_to_c,
         "supervisor": os.getpid(),
     }
-
-
-def _hand_over(asked: Mapping[str, Any], folder: Path) -> None:
-    """Write down for the worker what is asked; raises UsageError where that cannot be."""
-    try:
-        (folder / "job.json").write_text(json.dumps(asked), encoding="utf-8")
-    except OSError as error:
-        raise UsageError(cannot_write(error.strerror or str(error))) from None
 
 
 def supervise(
@@ -339,7 +333,9 @@ def judge(spec: Spec, settings: Settings, ending: Ending, result: Result) -> Rec
         reason=reason,
         counted=result.counted,
         measured=result.measured,
-        environment=result.environment or host.fingerprint(),
+        environment=result.environment
+        if "host" in result.environment
+        else host.fingerprint() | result.environment,
         conditions=result.conditions,
         phases=result.phases,
     )

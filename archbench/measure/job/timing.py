@@ -107,8 +107,8 @@ def sample(
     enough, for `most_s` at most or one sample.
 
     Training steps take seconds and vary by some percent, so that a short budget would see one or
-    two: there are always as many as an interval takes. Half of the budget, at most, must be over
-    before the medians count as known.
+    two: as many as an interval takes are timed where `most_s` allows. Half of the budget, at most,
+    must be over before the medians count as known.
     """
     shortest = (
         100e-6

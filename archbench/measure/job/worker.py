@@ -15,6 +15,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import gettempdir
 from typing import NoReturn
 
 from archbench.api import blamed_on_plugin
@@ -121,7 +122,7 @@ def conclude(report: Report, error: BaseException, spec: Spec) -> None:
     elif isinstance(error, BusyError):
         report.end(Status.SKIPPED, Reason.GPU_BUSY, str(error))
     elif isinstance(error, OSError) and error.errno in FULL:
-        report.end(Status.ERROR, Reason.TEMPORARY_FULL, cannot_write(error.strerror or message))
+        report.end(Status.ERROR, *_what_is_full(error))
     elif _lacks_memory(error):
         report.end(Status.OOM, Reason.OUT_OF_MEMORY, message)
     else:
@@ -130,6 +131,14 @@ def conclude(report: Report, error: BaseException, spec: Spec) -> None:
             report.refuse(f"{spec} cannot be built: {place}")
         else:
             report.end(Status.ERROR, Reason(type(error).__name__), place or message)
+
+
+def _what_is_full(error: OSError) -> tuple[Reason, str]:
+    """Which disk takes no more, and why: that of temporary files unless the error names another."""
+    why = error.strerror or str(error)
+    if error.filename and not Path(error.filename).is_relative_to(gettempdir()):
+        return Reason.DISK_FULL, f"{error.filename} cannot be written: {why}"
+    return Reason.TEMPORARY_FULL, cannot_write(why)
 
 
 def _lacks_memory(error: BaseException) -> bool:

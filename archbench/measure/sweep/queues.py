@@ -104,7 +104,8 @@ def _work(queue: Queue, shared: _Shared) -> None:
                 else _run(queue, job, shared.keep, watch)
             )
             first_c = first_c if first_c is not None else _began_at(record)
-            lost = record.reason if record.reason and record.reason.code.loses_place else None
+            if lost is None and record.reason and record.reason.code.loses_place:
+                lost = record.reason
             shared.events.put(Event(queue.place, job, record=record))
     except BaseException as error:
         shared.events.put(error)
@@ -138,7 +139,7 @@ def _run(queue: Queue, job: Job, keep: Keep, watch: Watch) -> Record:
     try:
         return queue.run(job, keep, watch)
     except RefusedError as refused:
-        if refused.record.reason and refused.record.reason.phase == "preflight":
+        if refused.is_of_settings:
             raise
         return keep(
             replace(

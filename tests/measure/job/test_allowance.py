@@ -15,6 +15,7 @@ import torch
 from archbench.measure.job.allowance import Allowance
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.memory import memory
+from archbench.measure.job.passes import PARTS
 from archbench.measure.job.phases import measure_passes
 from archbench.measure.job.timing import Calls, sample, warm_up
 from archbench.measure.machine.device import DEVICE_MEMORY, Device
@@ -77,8 +78,12 @@ def test_passes_and_memory_without_time_are_null_for_the_budget(bench: Bench) ->
     measure_passes(bench, QUICK, report, Calls(latency, 1, {}))
     found |= memory(bench, over(), latency)
     reasons = {name: metric.reason for name, metric in found.items() if name != "copy_ms"}
-    names = {"throughput_img_s", "backbone_ms", "heads_ms", "mem_host_peak_bytes"}
-    assert reasons == dict.fromkeys(names, "budget") | dict.fromkeys(DEVICE_MEMORY, "cpu_device")
+    names = {"throughput_img_s", "mem_host_peak_bytes"}
+    assert reasons == {
+        **dict.fromkeys(names, "budget"),
+        **dict.fromkeys(DEVICE_MEMORY, "cpu_device"),
+        **dict.fromkeys(PARTS, "no_parts"),
+    }
 
 
 class Untouched:

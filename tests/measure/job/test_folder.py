@@ -62,8 +62,11 @@ def test_other_folders_are_left_alone(temporary: Path) -> None:
     old = temporary / "archbench-old"
     old.mkdir()
     (old / COMING).touch()
-    for folder in (own, old):
+    empty = temporary / "archbench-empty"
+    empty.mkdir()
+    for folder in (own, old, empty):
         os.utime(folder, (0, 0))
     remove_abandoned()
-    assert {path.name for path in temporary.iterdir()} == {own.name, fresh.name, "archbench-link"}
+    left = {own.name, fresh.name, empty.name, "archbench-link"}
+    assert {path.name for path in temporary.iterdir()} == left
     assert (own / "notes").exists()

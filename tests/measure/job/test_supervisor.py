@@ -8,12 +8,15 @@ import resource
 import signal
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
+from archbench.files import writing_to
 from archbench.measure.job.findings import Report
 from archbench.measure.job.result import Result
 from archbench.measure.job.supervisor import (
@@ -26,6 +29,7 @@ from archbench.measure.job.supervisor import (
     supervise,
 )
 from archbench.measure.job.worker import last_word
+from archbench.measure.machine import host
 from archbench.reasons import Status
 from archbench.records import Store
 from archbench.settings import Settings
@@ -318,7 +322,23 @@ def test_a_full_folder_of_temporary_files_is_told(tmp_path, monkeypatch):
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     reason = judge(SPEC, Settings(), ending, Result()).reason
     assert reason.code == "temporary_full"
-    assert "cannot be written: File too large; TMPDIR names another" in reason.message
+    assert "cannot be written: File too large; set TMPDIR to another" in reason.message
+
+
+def test_a_disk_that_is_full_is_named(tmp_path, monkeypatch):
+    """A past bug: whichever disk it was, the folder of temporary files was said to be full."""
+    full = OSError(errno.ENOSPC, "No space left on device")
+    monkeypatch.setattr("archbench.measure.job.worker.gettempdir", lambda: str(tmp_path / "tmp"))
+    said = {}
+    for folder in (None, tmp_path / "tmp" / "engines", tmp_path / "cache"):
+        report = Report(tmp_path)
+        with last_word(report, SPEC), writing_to(folder) if folder else nullcontext():
+            raise full
+        reason = report.result.reason
+        said[folder and folder.name] = (reason.code, reason.message.partition(" cannot")[0])
+    temporary = ("temporary_full", f"temporary folder {tempfile.gettempdir()}")
+    assert said[None] == said["engines"] == temporary
+    assert said["cache"] == ("disk_full", str(tmp_path / "cache"))
 
 
 def test_a_folder_that_takes_no_job_is_one_line(tmp_path, monkeypatch):
@@ -326,5 +346,12 @@ def test_a_folder_that_takes_no_job_is_one_line(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_text", fill)
-    with pytest.raises(UsageError, match="No space left on device; TMPDIR names another"):
+    with pytest.raises(UsageError, match="No space left on device; set TMPDIR to another"):
         run_job(SPEC, Settings(device="cpu"), Store(tmp_path))
+
+
+def test_what_is_known_of_a_network_hides_nothing_of_the_host():
+    """A past bug: a network of a library whose export failed was run anew by every `--resume`."""
+    found = Result(environment={"libraries": {"timm": "1.0"}})
+    kept = judge(SPEC, Settings(), Ending(code=1), found).environment
+    assert kept == {**host.fingerprint(), "libraries": {"timm": "1.0"}}
