@@ -36,8 +36,8 @@ def environment(variables: Mapping[str, str] = NOTHING) -> dict[str, str]:
 
 
 def at_rest() -> Mapping[str, str]:
-    """Give what keeps torch's threads, which postprocess, from spinning beside an engine's, which
-    run the next call: they cost it a fifth of one of 15 ms. A choice of the user's wins.
+    """Give the variables that keep torch's threads, which postprocess, from spinning while an
+    engine's run the next call: that costs a call of 15 ms a fifth. A choice of the user's wins.
     """
     return NOTHING if any(map(os.environ.get, WAITING)) else {"OMP_WAIT_POLICY": "passive"}
 

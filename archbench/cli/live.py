@@ -219,8 +219,7 @@ class Teller:
 
         if self._ended == self._total:
             return ""
-        about = "at most" if self._forecast.is_at_most else "about"
-        return f"; {about} {duration(self._forecast.left_s)} left"
+        return f"; about {duration(self._forecast.left_s)} left"
 
     def _name(self, job: Job) -> str:
         from archbench.report.tables.sweep import Way, measured_in

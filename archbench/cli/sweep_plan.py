@@ -85,10 +85,9 @@ def show_plan(queues: Sequence[Queue], asked: Asked) -> None:
     by_calls = f" {predicted} from predicted times of their calls," if predicted else ""
     note = (
         f"Estimate: {known} of {len(left)} {what} from earlier runs here,{by_calls} the rest from "
-        "the protocol's budgets, as upper limits."
+        "the protocol's budgets."
     )
-    about = "at most" if forecast.is_at_most else "about"
-    title = f"{jobs_text(len(jobs))}: {where}; {about} {duration(forecast.left_s)}"
+    title = f"{jobs_text(len(jobs))}: {where}; about {duration(forecast.left_s)}"
     print_tables(
         [
             plan_table(

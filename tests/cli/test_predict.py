@@ -131,4 +131,4 @@ def test_a_plan_is_estimated_by_what_calls_are_predicted_to_take(
     assert run([*words, "--results", str(folder)]) == 0
     out = " ".join(capsys.readouterr().out.split())
     assert "1 from predicted times of their calls" in out
-    assert "at most 2 min" in out, "16 calls of 8.2 s beside 13.5 s"
+    assert "about 2 min" in out, "16 calls of 8.2 s beside 13.5 s"

@@ -77,7 +77,7 @@ class Bench:
 
     @property
     def is_one_graph(self) -> bool:
-        """Whether a call is a whole that nothing in it can be timed by itself."""
+        """Whether a call runs as a whole, so that no part of it can be timed by itself."""
         return self.replay is not None or self.network._compiled_call_impl is not None
 
     def capture(self) -> None:

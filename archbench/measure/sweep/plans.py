@@ -232,13 +232,6 @@ class Forecast:
         used = self._used_s / self._allowed_s if self._allowed_s else 1.0
         return self.known.get(task, used * self._most_s[task])
 
-    @property
-    def is_at_most(self) -> bool:
-        """Whether the time of some jobs is known as the most that it can be."""
-        return not self._allowed_s and any(
-            task not in self.known for tasks in self._jobs.values() for task in tasks
-        )
-
     def ended(self, place: Place, took_s: float, *, is_ok: bool = True) -> None:
         """Learn of a job's end; the time of one that failed says nothing of other tasks."""
         task = self._jobs[place].popleft()

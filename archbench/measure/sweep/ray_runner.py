@@ -181,6 +181,8 @@ def _actors(settings: Settings) -> list[Any]:
                 )
                 for card in range(jobs)
             ]
+    if not actors:
+        raise UsageError("the cluster has no processors to run jobs on")
     return actors
 
 
@@ -193,6 +195,9 @@ def _runners(actors: list[Any]) -> dict[Place, Runner]:
         raise UsageError(
             f"the cluster is in use: it did not give whole nodes or cards within {WAIT_S:g} s"
         ) from None
+    except ray.exceptions.RayActorError as error:
+        why = str(error).strip().splitlines()[-1]
+        raise UsageError(f"a node of the cluster cannot be used: {why}") from None
     return {place: partial(_run, actor) for place, actor in zip(places, actors, strict=True)}
 
 
@@ -205,6 +210,9 @@ def _run(actor: Any, job: Job, keep: Keep, watch: Watch) -> Record:
     try:
         answer = _awaited(actor, actor.measure.remote(job), watch)
     except ray.exceptions.RayError as error:
+        # What the actor itself raised.
+        if isinstance(cause := getattr(error, "cause", None), UsageError):
+            raise cause from None
         reason = Cause(
             Reason.NODE_LOST,
             "",
