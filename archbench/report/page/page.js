@@ -32,8 +32,8 @@
   function compare(left, right) {
     const column = columns.get(state.sort);
     const values = state.sort === "network" ? data.names : column.number ? column.values : column.texts;
-    const [a, b] = [values[left], values[right]];
-    const lacks = (value) => value === null || value === "-";
+    const [a, b] = [values?.[left], values?.[right]]; // an empty column has no values
+    const lacks = (value) => value == null || value === "-";
     if (lacks(a) || lacks(b)) return lacks(a) - lacks(b); // what is missing comes last either way
     const order = typeof a === "number" ? a - b : a.localeCompare(b, "en", { numeric: true });
     return state.falling ? -order : order;

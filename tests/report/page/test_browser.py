@@ -128,6 +128,28 @@ def test_the_address_keeps_the_filters_and_brings_them_back(
 
 
 @needs_browser
+def test_a_column_without_values_sorts_nothing_and_the_page_goes_on(
+    record: Callable[..., Record], tmp_path: Path
+) -> None:
+    script = """
+      const view = () => found.push(texts("#records-table tbody th").map((name) => name.split(",")[0]));
+      view();
+      set("query", "mobilenet", "input");
+      view();
+      document.getElementById("reset").click();
+      const box = document.querySelector('#columns input[name="reason"]');
+      box.click();
+      found.push(box.checked);
+      document.querySelector('th[title="reason"] button').click();
+      view();
+      found.push(document.querySelector('th[title="reason"]').ariaSort);
+    """  # noqa: E501
+    every = ["resnet50", "resnet18", "mobilenet"]
+    found = asked(timed(record), LOOK + script, tmp_path, "#sort=-gpu_ms")
+    assert found == [every, ["mobilenet"], True, every, "ascending"]
+
+
+@needs_browser
 def test_the_plot_tells_points_by_keys_and_marks_those_that_are_chosen(
     record: Callable[..., Record], tmp_path: Path
 ) -> None:
