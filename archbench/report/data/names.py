@@ -4,28 +4,12 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from itertools import groupby
 
 from archbench.spec import Spec
 
 NO_BREAK = "\N{NO-BREAK SPACE}"
-
-
-def short_names(specs: Iterable[Spec]) -> dict[Spec, str]:
-    """Short names, with the classes where they alone tell two networks apart."""
-    distinct = dict.fromkeys(specs)
-    alike = Counter(map(short_name, distinct))
-    return {
-        spec: short_name(spec)
-        if alike[short_name(spec)] == 1
-        else f"{short_name(spec)}, {_classes(spec)}"
-        for spec in distinct
-    }
-
-
-def _classes(spec: Spec) -> str:
-    return "its own classes" if spec.classes is None else f"{spec.classes} classes"
 
 
 def short_name(spec: Spec) -> str:
@@ -42,6 +26,24 @@ def short_name(spec: Spec) -> str:
         [spec.mode] if spec.mode != "infer" else []
     )
     return ", ".join(filter(None, parts))
+
+
+def short_names(specs: Iterable[Spec], name: Callable[[Spec], str] = short_name) -> dict[Spec, str]:
+    """Short names, or those that another rule gives, with the classes where they alone tell two
+    networks apart.
+    """
+    named = {spec: name(spec) for spec in specs}
+    alike = Counter(named.values())
+    return {
+        spec: text if alike[text] == 1 else f"{text}, {_classes(spec)}"
+        for spec, text in named.items()
+    }
+
+
+def _classes(spec: Spec) -> str:
+    if spec.classes is None:
+        return "its own classes"
+    return f"{spec.classes} class{'es' * (spec.classes != 1)}"
 
 
 def wrap_name(name: str, width: int) -> list[str]:

@@ -8,7 +8,7 @@ from math import sqrt
 
 from archbench.quantities import QUANTITIES
 from archbench.report.data.configurations import Configuration, measured_setups
-from archbench.report.data.names import short_name
+from archbench.report.data.names import short_name, short_names
 from archbench.report.figures.contract import Axis, Key, Mark, Missing, Panel, Plot, Plots
 from archbench.report.figures.material import (
     Material,
@@ -82,7 +82,7 @@ def curve(material: Material) -> Plots:
     others = {name: len(_points(curves)) for name, curves in drawn.items() if name != setup}
     points = _points(of_setup)
     selection = Selection(setup, {each.spec: each for each in points}, others)
-    names = {key: _name(key) for curves in of_setup.values() for key in curves}
+    names = short_names((key for curves in of_setup.values() for key in curves), _name)
     groups = groups_of(names.values())
     panels = [
         _panel(of_setup[variable], variable, word, names, groups)

@@ -52,6 +52,20 @@ def test_a_line_is_of_one_network_and_in_the_order_of_the_batch() -> None:
     assert rate.marks[0].y == pytest.approx(100.0)
 
 
+def test_networks_that_differ_in_classes_alone_are_two_lines() -> None:
+    few = [
+        measured(batch, spec=catalogue.resolve("resnet50", batch=batch, classes=10).spec)
+        for batch in (1, 64)
+    ]
+    rate = drawn([*BATCHES, *few]).panels[0]
+    lines = {mark.line: [m.x for m in rate.marks if m.line == mark.line] for mark in rate.marks}
+    assert lines == {
+        "resnet50, 224x224, 1000 classes": [1, 2, 32, 64, 128],
+        "resnet50, 224x224, 10 classes": [1, 64],
+    }
+    assert [mark.line for mark in rate.marks if mark.shape == "knee"] == [*lines]
+
+
 def test_the_knee_is_the_first_with_nine_tenths_of_the_best() -> None:
     """n images in 9 + n ms: of 128 images 0.934, of 64 0.877 (below 0.841), of 32 0.780."""
     knees = [mark.x for mark in drawn(BATCHES).panels[0].marks if mark.shape == "knee"]

@@ -5,10 +5,11 @@ in the golden files.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from synthetic import everything, layers, made_up, of_grid, of_suite
+from synthetic import Call, everything, layers, made_up, of_grid, of_suite
 
 from archbench.papers.grid import points
 from archbench.papers.suites import suite
@@ -20,7 +21,7 @@ from archbench.report.figures.material import MOST_GROUPS, Choice, Material
 from archbench.report.figures.registry import FIGURES, find, table
 from archbench.report.figures.style import COLOURS, MARKERS
 from archbench.settings import Settings
-from archbench.spec import UsageError
+from archbench.spec import Spec, UsageError
 from archbench.zoo import catalogue
 
 
@@ -314,6 +315,32 @@ def test_layers_of_any_network() -> None:
     made = plot("layers", Material(networks=[catalogue.resolve("vovnet39").spec], layers=layers))
     assert made.title == "Computation of each layer"
     assert [(mark.label, mark.x) for mark in made.marks] == [("stem", 1), ("last", 2)]
+
+
+@pytest.mark.parametrize("name", ["layers", "layer-io"])
+def test_networks_without_layers_are_told_of(name: str) -> None:
+    """A network of pools alone can be brought, and counted."""
+    pools, other = catalogue.resolve("vovnet39").spec, catalogue.resolve("resnet50").spec
+
+    def counted(spec: Spec) -> Sequence[Call]:
+        return () if spec == pools else layers(spec)
+
+    assert (
+        why(find(name).make(Material(networks=[pools], layers=counted)))
+        == "vovnet39, 224x224: no convolution or linear layer to show"
+    )
+    made = plot(name, Material(networks=[pools, other], layers=counted))
+    assert made.remarks[1:] == ("Left out, without such a layer: vovnet39, 224x224.",)
+    assert len(made.panels) == 1
+
+
+def test_layers_of_networks_that_differ_in_classes_alone_stand_apart() -> None:
+    few, many = (catalogue.resolve("resnet50", classes=count).spec for count in (1, 1000))
+    made = plot("layer-io", Material(networks=[few, many], layers=layers))
+    assert [panel.title.partition(":")[0] for panel in made.panels] == [
+        "resnet50, 224x224, 1 class",
+        "resnet50, 224x224, 1000 classes",
+    ]
 
 
 def test_sizes_of_layers_are_told_in_all() -> None:

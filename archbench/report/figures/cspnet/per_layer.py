@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from math import prod
 
 from archbench.papers.suites import suite
-from archbench.report.data.names import short_name
+from archbench.report.data.names import short_names
 from archbench.report.figures.contract import Axis, Guide, Key, Mark, Missing, Panel, Plot, Plots
 from archbench.report.figures.cspnet.members import BFLOPS
 from archbench.report.figures.material import Layer, Material
@@ -37,7 +37,7 @@ def _of_layers(
     built.
     """
     members = suite(figure).members
-    chosen = {short_name(spec): spec for spec in material.networks} or {
+    chosen = {label: spec for spec, label in short_names(material.networks).items()} or {
         member.label: member.spec for member in members if member.spec
     }
     if not chosen or material.layers is None:
@@ -49,22 +49,22 @@ def _of_layers(
             )
         ]
     counted = {label: material.layers(spec) for label, spec in chosen.items()}
-    absent = (
-        []
-        if material.networks
-        else [f"{member.label} ({member.why})" for member in members if not member.spec]
-    )
+    drawn = {label: calls for label, calls in counted.items() if calls}
+    without = ", ".join(label for label in counted if label not in drawn)
+    if not drawn:
+        return [Missing(name, f"{without}: no convolution or linear layer to show")]
+    unbuilt = [f"{member.label} ({member.why})" for member in members if not member.spec]
     remarks = [
         "Layers are convolutions and linear layers in the order of their calls, one image; all is "
         "counted."
     ]
-    remarks += [f"Not built: {'; '.join(absent)}."] if absent else []
-    drawn = panels(counted)
+    remarks += [f"Left out, without such a layer: {without}."] if without else []
+    remarks += [f"Not built: {'; '.join(unbuilt)}."] if unbuilt and not material.networks else []
     number = figure.removeprefix("cspnet/figure")
     after = "" if material.networks else f", after CSPNet's Figure {number}"
-    where = "counted, " + ", ".join(dict.fromkeys(spec.size for spec in chosen.values()))
+    where = "counted, " + ", ".join(dict.fromkeys(chosen[label].size for label in drawn))
     key = Key((), "network") if name == "layers" else Key(("input", "output"), "size")
-    return [Plot(name, f"{title}{after}", where, drawn, tuple(remarks), key, columns=1)]
+    return [Plot(name, f"{title}{after}", where, panels(drawn), tuple(remarks), key, columns=1)]
 
 
 def _computation(networks: Mapping[str, Sequence[Layer]]) -> tuple[Panel, ...]:
