@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from archbench.quantities import explaining
+from archbench.quantities import explaining, is_of_one_card
 from archbench.report.data.configurations import Configuration, measured_setups
 from archbench.report.data.statistics import Correlation, correlations
 
@@ -31,6 +31,8 @@ class Explanation:
     measured: str
     counted: dict[str, Correlation]
     n: int
+    of_other_cards: int = 0
+    """Networks besides, whose figures another card's sensors measured."""
 
 
 def explanations(
@@ -39,7 +41,7 @@ def explanations(
     """Correlate counts with times and energies, one setup, mode and batch after the other; too few
     networks make none.
     """
-    explained = []
+    explained: list[Explanation] = []
     for setup, there in measured_setups(configurations).items():
         if device.casefold() not in setup.casefold():
             continue
@@ -47,27 +49,70 @@ def explanations(
         for configuration in there:
             spec = configuration.spec
             groups.setdefault((spec.mode, spec.batch), []).append(configuration)
-        for (mode, batch), group in groups.items():
-            for word in EXPLAINED:
-                counted, n = _explain(group, word, with_flawed=with_flawed)
-                if n >= LEAST_NETWORKS:
-                    explained.append(
-                        Explanation(setup, group[0].engine, mode, batch, word, counted, n)
-                    )
-    return explained
+        explained += [
+            _explanation(setup, group, word, with_flawed=with_flawed)
+            for group in groups.values()
+            for word in EXPLAINED
+        ]
+    return [explanation for explanation in explained if explanation.n >= LEAST_NETWORKS]
 
 
-def _explain(
-    configurations: Sequence[Configuration], word: str, *, with_flawed: bool
-) -> tuple[dict[str, Correlation], int]:
-    columns: list[list[float]] = [[] for _ in EXPLAINING]
-    target = []
+def considered(
+    configurations: Iterable[Configuration], word: str, *, with_flawed: bool
+) -> list[Configuration]:
+    """Give the configurations with a sound figure and all that explains it; where the figure holds
+    for one card alone, those of the card that has most of them, then the newest.
+    """
+    return _of_one_card(_sound(configurations, word, with_flawed=with_flawed), word)
+
+
+def _sound(
+    configurations: Iterable[Configuration], word: str, *, with_flawed: bool
+) -> list[Configuration]:
+    return [
+        configuration
+        for configuration in configurations
+        if (measured := configuration.estimate(word))
+        and (with_flawed or not measured.flaws)
+        and all(map(configuration.estimate, EXPLAINING))
+    ]
+
+
+def _of_one_card(configurations: list[Configuration], word: str) -> list[Configuration]:
+    if not is_of_one_card(word):
+        return configurations
+    cards: dict[str, list[Configuration]] = {}
     for configuration in configurations:
-        measured = configuration.estimate(word)
-        counted = [configuration.estimate(name) for name in EXPLAINING]
-        values = [figure.value for figure in counted if figure]
-        if measured and len(values) == len(EXPLAINING) and (with_flawed or not measured.flaws):
-            target.append(measured.value)
-            for column, value in zip(columns, values, strict=True):
-                column.append(value)
-    return dict(zip(EXPLAINING, correlations(columns, target), strict=True)), len(target)
+        environment = configuration.newest.environment
+        card = environment.get("uuid") or environment.get("host") or ""
+        cards.setdefault(card, []).append(configuration)
+
+    def rank(card: str) -> tuple[int, str]:
+        return len(cards[card]), max(each.newest.time_utc for each in cards[card])
+
+    return cards[max(cards, key=rank)] if cards else []
+
+
+def _explanation(
+    setup: str, configurations: Sequence[Configuration], word: str, *, with_flawed: bool
+) -> Explanation:
+    """Correlate counts with a figure of configurations that were called alike."""
+    spec = configurations[0].spec
+    sound = _sound(configurations, word, with_flawed=with_flawed)
+    there = _of_one_card(sound, word)
+    found = correlations([_values(there, name) for name in EXPLAINING], _values(there, word))
+    return Explanation(
+        setup,
+        configurations[0].engine,
+        spec.mode,
+        spec.batch,
+        word,
+        dict(zip(EXPLAINING, found, strict=True)),
+        len(there),
+        len(sound) - len(there),
+    )
+
+
+def _values(configurations: Iterable[Configuration], word: str) -> list[float]:
+    estimates = (configuration.estimate(word) for configuration in configurations)
+    return [estimate.value for estimate in estimates if estimate]

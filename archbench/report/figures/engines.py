@@ -12,6 +12,7 @@ from archbench.report.data.configurations import configurations
 from archbench.report.data.names import short_names
 from archbench.report.figures.contract import Axis, Key, Mark, Missing, Panel, Plot, Plots
 from archbench.report.figures.material import Material, listed, value_of
+from archbench.report.tables.words import counted
 from archbench.spec import Spec
 
 NAME, TITLE = "engines", "Time by engine"
@@ -145,10 +146,10 @@ def _left_out(
     if differing:
         yield f"Left out, {NOT_COMPARED}: {listed(differing)}."
     if shown.too_many:
-        yield f"Left out, the slowest: {shown.too_many} networks."
+        yield f"Left out, the slowest: {counted(shown.too_many, 'network')}."
     alone = sum(len(row.ranked) == 1 for row in table.rows)
     if alone:
-        yield f"Left out, measured in one engine only: {alone} network{'s' * (alone != 1)}."
+        yield f"Left out, measured in one engine only: {counted(alone, 'network')}."
     if others:
         elsewhere = "; ".join(f"{len(_both(other))} on {other.setup}" for other in others)
         yield f"Left out, from other devices or settings: {elsewhere}."

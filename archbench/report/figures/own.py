@@ -4,7 +4,7 @@ energy.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from archbench.quantities import QUANTITIES
 from archbench.records.conditions import Roofs
@@ -14,6 +14,7 @@ from archbench.report.data.explains import (
     EXPLAINING,
     LEAST_NETWORKS,
     Explanation,
+    considered,
     explanations,
 )
 from archbench.report.data.names import short_names
@@ -27,6 +28,7 @@ from archbench.report.figures.material import (
     left_out,
     value_of,
 )
+from archbench.report.tables.words import counted
 
 FEW = 24
 """Points of a panel up to which each is named."""
@@ -114,13 +116,14 @@ def _key(kinds: Mapping[str, str]) -> Key:
 def explains(material: Material) -> Plots:
     """Draw each counted figure against time and energy, with the rank correlation."""
     groups = _alike(material.configurations)
-    largest = max(groups, key=lambda key: (groups[key][0].is_eager, len(groups[key])), default=None)
-    if largest is None or len(groups[largest]) < LEAST_NETWORKS:
+    large = [key for key, group in groups.items() if len(group) >= LEAST_NETWORKS]
+    if not large:
         why = (
             f"it needs {LEAST_NETWORKS} networks measured on one device; archbench sweep "
             "vovnet/table4 measures six"
         )
         return [Missing("explains", why)]
+    largest = max(large, key=lambda key: (groups[key][0].is_eager, len(groups[key])))
     setup, mode, batch = largest
     chosen = groups[largest]
     without_flaws = explanations(chosen)
@@ -131,16 +134,11 @@ def explains(material: Material) -> Plots:
     }
     kinds = groups_of(_kind(configuration) for configuration in chosen)
     panels = tuple(_explained(chosen, explained, kinds, with_flawed=with_flawed))
-    remarks = _explains_remarks(chosen, explained, with_flawed=with_flawed)
     others = sum(map(len, groups.values())) - len(chosen)
-    if others:
-        remarks.append(
-            f"Left out, from other devices, settings, modes or batches: {others} configurations."
-        )
+    about = tuple(_explains_remarks(chosen, explained, others, with_flawed=with_flawed))
     call = "training steps" if mode == "train" else f"batch {batch}"
     title, where = "What explains time and energy", f"measured on {setup}, {call}"
-    about, key = tuple(remarks), _key(kinds)
-    columns = len(EXPLAINING)
+    key, columns = _key(kinds), len(EXPLAINING)
     return [Plot("explains", title, where, panels, about, key, key, columns, is_matrix=True)]
 
 
@@ -160,19 +158,28 @@ def _alike(
 def _explains_remarks(
     chosen: Sequence[Configuration],
     explained: Mapping[str, Explanation],
+    others: int,
     *,
     with_flawed: bool,
-) -> list[str]:
+) -> Iterator[str]:
     counts = " and ".join(str(explanation.n) for explanation in explained.values())
-    return [
+    yield (
         "Rho: Spearman's rank correlation, and its 95 % interval over resamples of "
-        f"{counts} networks. Forward pass only (protocol model); axes are logarithmic.",
+        f"{counts} networks. Forward pass only (protocol model); axes are logarithmic."
+    )
+    yield (
         f"Inputs: {_inputs(chosen)}. The more inputs differ, the more strongly figures that grow "
-        "with them correlate.",
-        "Flawed figures, such as ci_not_met, are included: too few others exist."
-        if with_flawed
-        else "Flawed figures are left out.",
-    ]
+        "with them correlate."
+    )
+    if with_flawed:
+        yield "Flawed figures, such as ci_not_met, are included: too few others exist."
+    else:
+        yield "Flawed figures are left out."
+    if elsewhere := sum(explanation.of_other_cards for explanation in explained.values()):
+        yield f"Left out, energies of other cards: {elsewhere}."
+    if others:
+        number = counted(others, "configuration")
+        yield f"Left out, from other devices, settings, modes or batches: {number}."
 
 
 def _explained(
@@ -187,11 +194,7 @@ def _explained(
     panels: list[Panel] = []
     for word in filter(explained.__contains__, EXPLAINED):
         y = QUANTITIES[word]
-        there = [
-            configuration
-            for configuration in configurations
-            if (estimate := configuration.estimate(word)) and (with_flawed or not estimate.flaws)
-        ]
+        there = considered(configurations, word, with_flawed=with_flawed)
         heights = [value_of(configuration, word, scale=y.scale.factor) for configuration in there]
         for name in EXPLAINING:
             x = QUANTITIES[name]
@@ -250,14 +253,14 @@ def _intensity(configuration: Configuration) -> float | None:
     """Operations for each byte that the forward pass moves, in the precision that it was measured
     in; None without roofs.
     """
-    roofs, counted = _roofs_of(configuration), configuration.newest.counts
-    if not roofs or not counted.get("bytes_all") or counted.get("macs_all") is None:
+    roofs, counts = _roofs_of(configuration), configuration.newest.counts
+    if not roofs or not counts.get("bytes_all") or counts.get("macs_all") is None:
         return None
     return (
         2.0
-        * counted["macs_all"]
+        * counts["macs_all"]
         * configuration.spec.batch
-        / (counted["bytes_all"] * roofs["element_bytes"] / COUNTED_BYTES)
+        / (counts["bytes_all"] * roofs["element_bytes"] / COUNTED_BYTES)
     )
 
 

@@ -19,7 +19,7 @@ from archbench.report.data.configurations import REPEATABLE, Configuration
 from archbench.report.data.evidence import Evidence
 from archbench.report.data.statistics import apart
 from archbench.report.page.devices import DeviceCard, device_cards
-from archbench.report.page.summary import counted, summary
+from archbench.report.page.summary import summary
 from archbench.report.tables.deciding import whole_time
 from archbench.report.tables.table import (
     MISSING,
@@ -28,6 +28,7 @@ from archbench.report.tables.table import (
     latex_text,
     markdown_text,
 )
+from archbench.report.tables.words import counted
 
 TITLE = "Artifact appendix"
 LATEX_WIDTH = 90

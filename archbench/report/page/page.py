@@ -31,10 +31,11 @@ from archbench.report.data.reproduction import reproduce_suite
 from archbench.report.page.devices import device_cards
 from archbench.report.page.folded import folded_table
 from archbench.report.page.sheet import COMMAND, Sheet, SheetColumn, decimals_of, sheet
-from archbench.report.page.summary import VERDICTS, counted, summary
+from archbench.report.page.summary import VERDICTS, summary
 from archbench.report.tables import claims, reproduce
 from archbench.report.tables.deciding import by_whole_time
 from archbench.report.tables.table import Table, one_line
+from archbench.report.tables.words import counted
 
 TEMPLATE, STYLE = "page.html", "page.css"
 SCRIPTS = ("scatter.js", "page.js")

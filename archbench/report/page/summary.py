@@ -82,11 +82,6 @@ def _totals(records: Sequence[Record]) -> list[str]:
     return [f"{count:,}" if count else "" for count in counts]
 
 
-def counted(count: int, word: str) -> str:
-    """A number of things: 1 record, 2,000 records."""
-    return f"{count:,} {word}{'s' * (count != 1)}"
-
-
 def days(records: Iterable[Record]) -> str:
     """The first and the last day on which records were made."""
     known = sorted({record.time_utc[:10] for record in records})

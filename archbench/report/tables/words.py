@@ -1,4 +1,4 @@
-"""How names of columns and values read in tables."""
+"""How names of columns, values and numbers of things read in tables and captions."""
 
 from __future__ import annotations
 
@@ -26,3 +26,8 @@ def in_base_units(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.2f}" if abs(value) >= 100 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) else str(value)
+
+
+def counted(count: int, word: str) -> str:
+    """A number of things: 1 record, 2,000 records."""
+    return f"{count:,} {word}{'s' * (count != 1)}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -69,6 +70,23 @@ def test_places_batches_and_modes_are_apart(record: Make) -> None:
     assert {one.setup for one in explanations(configurations(records), device="cpu")} == {
         "Example CPU, 2 threads, fp32, contiguous"
     }
+
+
+def test_energies_are_of_the_card_that_measured_most_networks(record: Make) -> None:
+    """Five on one card, and later three on another whose sensor shows the opposite."""
+    records = series(record)
+    for place, each in enumerate(records):
+        if place > 4:
+            joules = replace(each.measured["energy_per_image_j"], value=1.0 / place)
+            records[place] = replace(
+                each,
+                measured=each.measured | {"energy_per_image_j": joules},
+                environment=each.environment | {"uuid": "another"},
+                time_utc="2025-02-01T00:00:00+00:00",
+            )
+    time, energy = explanations(configurations(records))
+    assert (time.n, energy.n) == (8, 5)
+    assert energy.counted["macs_all"].rho == pytest.approx(1.0)
 
 
 def test_repeats_are_one_network(record: Make) -> None:

@@ -372,6 +372,35 @@ def test_what_explains_is_asked_of_one_place_mode_and_batch() -> None:
     )
 
 
+def test_what_explains_is_asked_where_enough_networks_were_measured() -> None:
+    """One network ran eager, six in an engine."""
+    specs = suite("vovnet/table4").specs
+    engine = [
+        made_up(spec, 3 + number, settings=Settings(engine="openvino"))
+        for number, spec in enumerate(specs)
+    ]
+    made = plot("explains", Material([made_up(specs[0], 5), *engine]))
+    assert made.where == "measured on Example GPU, openvino, fp32, contiguous, batch 1"
+    assert (
+        "Left out, from other devices, settings, modes or batches: 1 configuration." in made.remarks
+    )
+    eager = [made_up(spec, 5 + number) for number, spec in enumerate(specs[:3])]
+    made = plot("explains", Material([*eager, *engine]))
+    assert made.where == "measured on Example GPU, fp32, contiguous, batch 1"
+
+
+def test_energies_that_are_explained_are_of_one_card() -> None:
+    """Sensors of power differ: of six energies four are of one card; times are of both."""
+    records = [
+        replace(record, environment=record.environment | {"uuid": f"card {number // 4}"})
+        for number, record in enumerate(of_suite("vovnet/table4"))
+    ]
+    made = plot("explains", Material(records))
+    assert [len(panel.marks) for panel in made.panels] == 5 * [6] + 5 * [4]
+    assert "over resamples of 6 and 4 networks" in made.remarks[0]
+    assert "Left out, energies of other cards: 2." in made.remarks
+
+
 def test_two_columns_and_a_group() -> None:
     made = plot(
         "trade-off",
