@@ -32,13 +32,26 @@ def lock(descriptor: int, *, shared: bool = False, wait: bool = True) -> bool:
     """Take the lock of an open file until it is closed; give whether it was to be had. Taking it
     again is no harm.
     """
-    import fcntl
-
     try:
-        fcntl.flock(
-            descriptor,
-            (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB),
-        )
+        _take(descriptor, shared=shared, wait=wait)
     except OSError:
         return False
     return True
+
+
+def is_anothers(descriptor: int) -> bool:
+    """Take the lock of an open file as `lock` does, without waiting; give whether somebody else
+    holds it, which nobody does where the file system has no locks.
+    """
+    try:
+        _take(descriptor, shared=False, wait=False)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    return False
+
+
+def _take(descriptor: int, *, shared: bool, wait: bool) -> None:
+    import fcntl
+
+    kind = fcntl.LOCK_SH if shared else fcntl.LOCK_EX
+    fcntl.flock(descriptor, kind | (0 if wait else fcntl.LOCK_NB))

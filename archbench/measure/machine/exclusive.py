@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
-from archbench.locks import lock
+from archbench.locks import is_anothers
 from archbench.measure.power.use import Use
 from archbench.reasons import Flag
 
@@ -46,7 +46,7 @@ def hold(uuid: str, look: Callable[[], Use], *, wait_s: float = WAIT_S) -> IO[by
     file = _lock_file(uuid).open("ab")
     quiet = Quiet()
     while True:
-        who = quiet.disturbed_by(look()) if lock(file.fileno(), wait=False) else "another archbench"
+        who = "another archbench" if is_anothers(file.fileno()) else quiet.disturbed_by(look())
         if not who and quiet.seconds >= QUIET_S:
             return file
         if time.monotonic() >= deadline:
@@ -107,7 +107,7 @@ def contention(use: Use, *, sees_all: bool) -> list[Flag]:
 def _lock_file(uuid: str) -> Path:
     """A file a card and user of this host; nothing is ever written to it."""
     name = re.sub(r"[^\w-]", "_", uuid)
-    return (
-        Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-        / f"archbench-{os.getuid()}-{name}.lock"
-    )
+    # Batch systems pass on the name of a folder that only a login makes.
+    run = os.environ.get("XDG_RUNTIME_DIR", "")
+    folder = run if os.access(run, os.W_OK | os.X_OK) else tempfile.gettempdir()
+    return Path(folder) / f"archbench-{os.getuid()}-{name}.lock"

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 import time
 
 import pytest
@@ -50,6 +53,28 @@ def test_cards_are_held_one_by_one(holder):
 def test_the_lock_ends_with_the_process(holder):
     holder.kill()
     holder.wait()
+    hold("GPU-test", Use, wait_s=1.5).close()
+
+
+@pytest.mark.parametrize("run", ["gone", "readable"])
+def test_a_folder_that_takes_no_lock_file_is_none_for_locks(run, tmp_path, monkeypatch):
+    """Batch systems pass on the name of a folder that only a login makes."""
+    (tmp_path / "readable").mkdir(mode=0o500)
+    if os.access(tmp_path / run, os.W_OK):
+        pytest.skip("root may write anywhere")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / run))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    hold("GPU-test", Use, wait_s=1.5).close()
+    assert [path.name for path in tmp_path.glob("*.lock")] == [
+        f"archbench-{os.getuid()}-GPU-test.lock"
+    ]
+
+
+def test_a_file_system_without_locks_is_no_other_archbench(monkeypatch):
+    def flock(*_: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", flock)
     hold("GPU-test", Use, wait_s=1.5).close()
 
 
