@@ -35,6 +35,8 @@ REDUCED_PERIOD_S = 0.05
 REDUCED_AFTER = 100
 REDUCED_SHARE = 0.01
 """Share of polls without a figure above which the sensor is taken to be asked too often."""
+DEAD = -1
+"""The return code noted for a source that is not asked any more."""
 
 
 class GpuLostError(RuntimeError):
@@ -91,8 +93,8 @@ class Instrument(Protocol):
         """Take what a probe found of the refresh of sources and counter, seconds."""
 
     def watts(self) -> dict[str, tuple[float, int]]:
-        """Read each source: watts (nan where it gave none above 0) and the library's return
-        code.
+        """Read each source: watts (nan where it gave none above 0) and the library's return code,
+        DEAD where it is not asked any more.
         """
 
     def joules(self) -> dict[str, float]:
@@ -348,7 +350,9 @@ class _Sampler:
             self.trace.watts.setdefault(name, []).append(watts)
             self.trace.codes.setdefault(name, []).append(code)
         polls = len(self.trace.times)
-        self._invalid += any(math.isnan(watts) for watts, _ in readings.values())
+        self._invalid += any(
+            math.isnan(watts) and code != DEAD for watts, code in readings.values()
+        )
         if (
             polls >= REDUCED_AFTER
             and self._invalid > REDUCED_SHARE * polls

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from archbench import cache
-from archbench.measure.power.meter import Sensor, Traits
+from archbench.measure.power.meter import DEAD, Sensor, Traits
 from archbench.measure.power.nvml import NOT_SUPPORTED, TRANSIENT, NvmlCard, reason_of
 from archbench.reasons import Reason
 
@@ -38,8 +38,6 @@ PLAUSIBLE = 6
 """How many times a probed refresh may differ from the known one."""
 KEPT = "sensors"
 """What is kept of a card for later jobs."""
-DEAD = -1
-"""The return code noted for a source that is not asked any more."""
 TRAITS = Traits(label="NVML", settle_s=1.5, least_window_s=2.0, systematic_pct=5.0)
 
 

@@ -182,6 +182,7 @@ class TestThroughTheStub:
         job = found["dead usage, instant works"]
         assert joules(job) == pytest.approx(200, rel=TOLERANCE)
         assert reason(job, "energy_eq2_per_image_j") == "nvml_transient"
+        assert flags(job) == []
 
     def test_another_process_on_the_card_leaves_no_energy_unless_it_is_allowed(self, found):
         job = found["contended"]
