@@ -34,7 +34,7 @@ REASONS = {
 }
 """What NVML's return codes say."""
 NOT_SUPPORTED = 3
-NOT_FOUND, LIBRARY_MISSING = 6, 12
+NOT_FOUND, LIBRARY_MISSING, FUNCTION_NOT_FOUND = 6, 12, 13
 CUDA_LIBRARY = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 TRANSIENT = (10, 21, 999)
 LOST = (15, 16)
@@ -95,15 +95,19 @@ class NvmlCard:
     """A card as its driver sees it, found by UUID or by NVML's own index.
 
     Each question is answered with None where the driver does not answer; `failures` then holds the
-    reason by NVML's function, and `why_not` a reason where nothing at all can be asked.
+    reason by NVML's function, and `why_not` a reason where nothing at all can be asked. What the
+    driver did not answer in four tries is not asked again.
     Once the card is lost every question raises GpuLostError.
     """
 
     def __init__(self, uuid: str | None = None, *, index: int = 0) -> None:
         self.failures: dict[str, Reason] = {}
         self.retries = 0
+        self._given_up: set[tuple[Any, ...]] = set()
         self._handle: Any = None
         self._nvml, self.message = load_binding()
+        # What newer bindings raise in the place of an NVMLError for a function without a version.
+        self._mismatch = getattr(self._nvml, "NVMLLibraryMismatchError", ())
         self.why_not = None if self._nvml else Reason.NVML_BINDING_MISSING
         self._mig_slice = False
         if self._nvml:
@@ -138,6 +142,8 @@ class NvmlCard:
                 return 0, question()
             except self._nvml.NVMLError as error:
                 code = int(error.value)
+            except self._mismatch:
+                code = FUNCTION_NOT_FOUND
             if code in LOST:
                 raise GpuLostError(
                     f"NVML says {code}: the card has fallen off its bus or needs a reset"
@@ -152,11 +158,19 @@ class NvmlCard:
         """Ask by the function's name; None, with the reason in `failures`, where there is no
         answer.
         """
-        if self._handle is None:
+        return self._answer(
+            lambda: getattr(self._nvml, function)(self._handle, *arguments), function, *arguments
+        )
+
+    def _answer(self, question: Callable[[], T], name: str, *arguments: Any) -> T | None:
+        """The answer to a question of this name and these arguments, as of `ask`."""
+        if self._handle is None or (name, *arguments) in self._given_up:
             return None
-        code, answer = self.call(lambda: getattr(self._nvml, function)(self._handle, *arguments))
+        code, answer = self.call(question)
         if code:
-            self.failures[function] = reason_of(code)
+            self.failures[name] = reason_of(code)
+        if code in TRANSIENT:
+            self._given_up.add((name, *arguments))
         return answer
 
     def name(self) -> str | None:
@@ -220,12 +234,7 @@ class NvmlCard:
 
     def memory_temperature_c(self) -> int | None:
         """The memory's temperature, which cards with stacked memory tell."""
-        if self._handle is None:
-            return None
-        code, celsius = self.call(lambda: self._field(MEMORY_TEMPERATURE, 0))
-        if code:
-            self.failures["memory temperature"] = reason_of(code)
-        return celsius
+        return self._answer(lambda: self._field(MEMORY_TEMPERATURE, 0), "memory temperature")
 
     def event_reasons(self) -> int | None:
         """Why the clocks are as they are, as NVML's bits."""

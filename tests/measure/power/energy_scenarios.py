@@ -74,6 +74,13 @@ SCENARIOS: dict[str, tuple[dict[str, str], dict[str, Any]]] = {
         {"processes": 1, "flags": ["exclusivity_unknown"]},
     ),
     "processes unreadable": ({"STUB_FAIL": "nvmlDeviceGetComputeRunningProcesses_v3=4"}, {}),
+    "mute": (
+        {
+            "STUB_FAIL": "nvmlDeviceGetComputeRunningProcesses_v3=999,"
+            "nvmlDeviceGetUtilizationRates=999,nvmlDeviceGetPerformanceState=999"
+        },
+        {"seconds": 3.0},
+    ),
     "throttled": ({"STUB_EVENTS": "0:32"}, {}),
     "module": (
         {"STUB_USAGE": "none", "STUB_INSTANT": "20,20", "STUB_INSTANT_SCOPE": "1"},

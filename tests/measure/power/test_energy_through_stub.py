@@ -184,6 +184,11 @@ class TestThroughTheStub:
         assert reason(job, "energy_eq2_per_image_j") == "nvml_transient"
         assert flags(job) == []
 
+    def test_questions_that_are_never_answered_do_not_starve_the_sampler(self, found):
+        """A past bug: at each look the sampler waited a second for three of them."""
+        assert joules(found["mute"]) == pytest.approx(300, rel=TOLERANCE)
+        assert flags(found["mute"]) == ["exclusivity_unknown"]
+
     def test_another_process_on_the_card_leaves_no_energy_unless_it_is_allowed(self, found):
         job = found["contended"]
         assert {

@@ -134,6 +134,14 @@ def test_what_does_not_pass_is_none_after_three_more_tries(nvml_stub, child):
     ) == (None, 3, "nvml_transient")
 
 
+def test_what_never_passes_is_not_asked_again_and_what_passes_still_is(nvml_stub, child):
+    """A past bug: WSL2 answers some with 999 for ever, and each look took all tries anew."""
+    never = "nvmlDeviceGetUtilizationRates=999,nvmlDeviceGetClockInfo=999@0+4"
+    found = child(nvml_stub(STUB_FAIL=never), "card")
+    assert (found["utilisation_percent"], found["sm_clock_mhz"]) == (None, None)
+    assert (found["memory_clock_mhz"], found["retries"]) == (7000, 3 + 3)
+
+
 def test_processes_are_listed_though_their_ids_are_the_hosts_and_their_memory_is_not_told(
     nvml_stub, child
 ):
@@ -152,6 +160,14 @@ def test_a_list_of_processes_that_cannot_be_read_is_no_empty_list(nvml_stub, chi
     found = child(nvml_stub(STUB_FAIL=f"{name}_v3=4", STUB_PROCESSES="1,1"), "card")
     assert (found["use"][kind], found["failures"][name]) == (None, "no_permission")
     assert len(found["use"]["drawing" if kind == "computing" else "computing"]) == 1
+
+
+@pytest.mark.parametrize("function", ["Compute", "Graphics"])
+def test_a_driver_older_than_the_list_of_processes_is_no_error(nvml_stub, child, function):
+    """A past bug: the binding raises an error of another kind there."""
+    name = f"nvmlDeviceGet{function}RunningProcesses"
+    found = child(nvml_stub(STUB_FAIL=f"{name}_v3=13"), "card")
+    assert (found["failures"][name], found["why_not"]) == ("driver_too_old", None)
 
 
 def test_power_that_only_the_module_has_says_so(nvml_stub, child):
