@@ -32,14 +32,9 @@ def find(kind: Kind, name: str) -> Entry:
     """
     if kind == "backbone" and origin_of(name):
         return read_entry(name)
-    entry = entries_by_name(kind).get(fold(name))
-    if entry and kind == "backbone" and entry.name != _hyphenated(name):
-        # Folding drops hyphens and points: resnet50-x10 is no resnet50-x1.0, ds-6-464-16-1 no
-        # ds-64-64-16-1.
-        entry = _patterned(kind, name) or _suffixed(kind, name) or entry
-    entry = entry or _patterned(kind, name)
+    entry = _unprefixed(kind, name)
     if entry is None and kind == "backbone":
-        entry = _suffixed(kind, name) or _run_together(kind, name) or _prefixed(kind, name)
+        entry = _prefixed(kind, name)
     if entry is None:
         raise UnknownNameError(kind, name)
     return entry
@@ -88,6 +83,19 @@ def _is_detector(name: str) -> bool:
     except UsageError:
         return False
     return True
+
+
+def _unprefixed(kind: Kind, name: str) -> Entry | None:
+    """Read a name without a beginning: a listed one, or one with numbers or endings."""
+    entry = entries_by_name(kind).get(fold(name))
+    if entry and kind == "backbone" and entry.name != _hyphenated(name):
+        # Folding drops hyphens and points: resnet50-x10 is no resnet50-x1.0, ds-6-464-16-1 no
+        # ds-64-64-16-1.
+        entry = _patterned(kind, name) or _suffixed(kind, name) or entry
+    entry = entry or _patterned(kind, name)
+    if entry is None and kind == "backbone":
+        entry = _suffixed(kind, name) or _run_together(kind, name)
+    return entry
 
 
 def _patterned(kind: Kind, name: str) -> Entry | None:
@@ -165,11 +173,8 @@ def _prefixed(kind: Kind, written: str) -> Entry | None:
         match = re.fullmatch(rf"{prefix}[^a-z0-9]*(.+)", _hyphenated(written))
         if not match:
             continue
-        try:
-            entry = find(kind, match[1])
-        except UsageError:
-            continue
-        if preset.keys() <= entry.options.keys():
+        entry = _unprefixed(kind, match[1])
+        if entry and preset.keys() <= entry.options.keys():
             return replace(
                 entry,
                 name=f"{prefix}-{entry.name}",
