@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from archbench.spec import FLAGS, UsageError
@@ -116,7 +116,7 @@ class Pair:
         return Surroundings(values=of_base | self._common, family=self.base.stands_as)
 
 
-def _unknown_option(key: str, owners: Iterable[Entry]) -> str:
+def _unknown_option(key: str, owners: Sequence[Entry]) -> str:
     if key in FLAGS:
         return f"{key} is not a network option: give it as --{key}"
     for entry in owners:
@@ -125,9 +125,10 @@ def _unknown_option(key: str, owners: Iterable[Entry]) -> str:
             if other.family == entry.family and option and option.refusal:
                 return f"{entry.name} {option.refusal}"
     names = " and ".join(entry.name for entry in owners)
+    takes = "take" if len(owners) > 1 else "takes"
     known = sorted({name for entry in owners for name in entry.options})
     listed = f"there are {', '.join(known)}" if known else "there are none"
-    return f"{names} takes no option {key}; {did_you_mean(key, known, listed, at_most=1)}"
+    return f"{names} {takes} no option {key}; {did_you_mean(key, known, listed, at_most=1)}"
 
 
 def _settle(entry: Entry, given: Options, around: Surroundings) -> Options:

@@ -86,7 +86,7 @@ class RefineDet(Refinement):
             classes=classes,
         )
         if tuple(stage.stride for stage in backbone.tapped) != STRIDES[:3]:
-            raise UsageError("refinedet reads maps at strides 8, 16 and 32")
+            raise UsageError("it reads maps at strides 8, 16 and 32")
         norm = backbone.norm
         channels = [*(stage.channels for stage in backbone.tapped), TOP]
         self.backbone = backbone

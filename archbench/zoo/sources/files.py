@@ -118,7 +118,7 @@ def _parts(name: str) -> tuple[str, str, str]:
     if not where or not all(part.isidentifier() for part in own.split(".")):
         raise UsageError(f"invalid network {name!r} (give a class or function: {FORMS})")
     if "@" in rest and not re.fullmatch(rf"[0-9a-f]{{{HASH_DIGITS}}}", wanted):
-        raise UsageError(f"{name}: invalid hash @{wanted} ({HASH_DIGITS} digits from 0 to f)")
+        raise UsageError(f"{name}: invalid hash @{wanted} ({HASH_DIGITS} hexadecimal digits)")
     return where, own, wanted
 
 

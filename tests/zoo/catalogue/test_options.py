@@ -154,7 +154,7 @@ class TestOptions:
             resolve(backbone, **options)
 
     def test_under_a_detector_both_lists_are_shown_and_there_is_no_classifier(self) -> None:
-        with pytest.raises(UsageError, match="resnet50 and refinedet takes no option colour"):
+        with pytest.raises(UsageError, match="resnet50 and refinedet take no option colour"):
             resolve("resnet50", "refinedet", colour=1)
         with pytest.raises(UsageError, match="no classifier under refinedet"):
             resolve("resnet50", "refinedet", classifier="conv")
@@ -361,3 +361,17 @@ def test_a_default_may_follow_the_detector(
 )
 def test_published_defaults(backbone: str, detector: str, name: str, value: OptionValue) -> None:
     assert resolve(backbone, detector).detector_options[name] == value
+
+
+@pytest.mark.parametrize(
+    ("detector", "option"),
+    [
+        ("faster-rcnn", "proposals"),
+        ("faster-rcnn-fpn", "proposals"),
+        ("mask-rcnn-fpn", "proposals"),
+        ("mask-rcnn-fpn", "detections"),
+    ],
+)
+def test_help_says_that_crops_are_counted(detector: str, option: str) -> None:
+    """A past error: it called these numbers the size of the crops."""
+    assert find("detector", detector).options[option].help.startswith(f"number of {option} passed")

@@ -55,7 +55,7 @@ def test_a_changed_file_is_another_network_and_an_old_hash_is_refused(
         ("nets.py:waits", {}, "coroutine"),
         ("nets.py:", {}, "give a class or function"),
         ("nets.py:A B", {}, "give a class or function"),
-        ("nets.py:Tiny@12", {}, "invalid hash @12"),
+        ("nets.py:Tiny@12", {}, r"invalid hash @12 \(6 hexadecimal digits\)"),
         ("nets.py", {}, "nets.py:NAME"),
         ("gone.py:Tiny", {}, "No such file"),
         ("gone.nets:Tiny", {}, "no module gone.nets"),

@@ -21,7 +21,7 @@ def read_entry(name: str) -> Entry:
     written, at, digest = _parts(name)
     path, wanted = Path(written), at + digest
     if wanted and not re.fullmatch(HASH, wanted):
-        raise UsageError(f"{name}: invalid hash {wanted} (6 digits from 0 to f)")
+        raise UsageError(f"{name}: invalid hash {wanted} (6 hexadecimal digits)")
     archive = read_archive(path)
     if wanted not in ("", f"@{archive.digest}"):
         raise UsageError(f"{written} is @{archive.digest} now, not {wanted}: the file has changed")
