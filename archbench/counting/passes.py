@@ -20,7 +20,7 @@ from archbench.counting.inputs import Batch, Inputs
 from archbench.counting.params import param_kinds
 from archbench.counting.report import CostReport
 from archbench.counting.state import Lent, lent
-from archbench.counting.tally import AS_GIVEN, SHARED, Counted, Pass, Row
+from archbench.counting.tally import AS_GIVEN, SHARED, TOTALS, Counted, Pass
 from archbench.counting.trace import Trace
 from archbench.counting.uncompiled import uncompiled
 from archbench.spec import UsageError
@@ -29,10 +29,6 @@ Spelling = Callable[[], AbstractContextManager[Any]]
 
 NUMBERS = ("macs", "params", "elements", "weights", "activations", "applied")
 """Figures of a row that may grow with the batch."""
-TOTALS = ("pool_elements", "bn_elements", "left_out")
-"""Figures of a pass, of one image, that may."""
-OF_IMAGES = ("macs", "activations", "applied")
-"""Figures of a row that grow with the batch, whatever the call."""
 
 
 @contextlib.contextmanager
@@ -124,22 +120,10 @@ def _count(run: Callable[[Inputs], Pass], inputs: Inputs, is_batch: bool) -> Cou
         more = [_attempt(run, inputs.resized(batch, times * batch.size)) for times in (2, 3)]
         if more[0] is not None and more[1] is not None:
             return Counted(_fitted((asked, *more), batch), asked, batch.size)
-    share = _share(asked, batches[0].size) if is_batch else None
+    share = asked.even_share(batches[0].size) if is_batch else None
     if share is not None:
         return Counted(share, asked, batches[0].size, (SHARED,))
     return Counted(asked, asked, 1, (AS_GIVEN,))
-
-
-def _share(asked: Pass, batch: int) -> Pass | None:
-    """Give the pass that one image has an even part in; None where nothing is even."""
-    of_images = [getattr(row, name) for row in asked.rows for name in OF_IMAGES]
-    if any(value % batch for value in [*of_images, *(getattr(asked, name) for name in TOTALS)]):
-        return None
-    rows: list[Row] = [
-        replace(row, **{name: getattr(row, name) // batch for name in OF_IMAGES})
-        for row in asked.rows
-    ]
-    return replace(asked, rows=rows, **{name: getattr(asked, name) // batch for name in TOTALS})
 
 
 def _attempt(run: Callable[[Inputs], Pass], inputs: Inputs) -> Pass | None:

@@ -16,11 +16,14 @@ ALIGNMENT = 512
 """Bytes to which every tensor is rounded up, as CUDA's caching allocator does."""
 SUMS = ("pool_elements", "bn_elements", "left_out", "with_mask", "bytes_all")
 """Figures of a pass that are sums over its calls."""
+TOTALS = ("pool_elements", "bn_elements", "left_out")
+"""Figures of a pass, of one image, that may grow with the batch."""
+OF_IMAGES = ("macs", "activations", "applied")
+"""Figures of a row that grow with the batch, whatever the call."""
 AS_GIVEN = (
-    "counted as given, the input as one image: the module runs at no other size of what would be "
-    "its batch"
+    "counted as given, with the input as one image: the network does not run at any other batch "
+    "size"
 )
-
 SHARED = "one image is an even share of the batch, since the network runs at no other batch"
 
 
@@ -134,6 +137,19 @@ class Pass:
             setattr(self, name, getattr(self, name) + times * getattr(other, name))
         for name, calls in other.named.items():
             self.named[name] += times * calls
+
+    def even_share(self, images: int) -> Pass | None:
+        """Give the part that one of so many images has in the pass; None where figures are not
+        even.
+        """
+        of_rows = [getattr(row, name) for row in self.rows for name in OF_IMAGES]
+        if any(value % images for value in [*of_rows, *(getattr(self, name) for name in TOTALS)]):
+            return None
+        rows: list[Row] = [
+            replace(row, **{name: getattr(row, name) // images for name in OF_IMAGES})
+            for row in self.rows
+        ]
+        return replace(self, rows=rows, **{name: getattr(self, name) // images for name in TOTALS})
 
     @property
     def uncounted(self) -> tuple[tuple[str, int], ...]:

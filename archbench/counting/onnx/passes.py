@@ -5,6 +5,7 @@ for.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from onnx import TypeProto
@@ -14,7 +15,7 @@ from archbench.counting.onnx.bodies import Body, graph_body
 from archbench.counting.onnx.reading import Model, read
 from archbench.counting.onnx.walking import Walk
 from archbench.counting.report import CostReport
-from archbench.counting.tally import AS_GIVEN, Counted
+from archbench.counting.tally import AS_GIVEN, SHARED, Counted, Pass
 from archbench.spec import UsageError
 
 MOST = 2**63
@@ -49,31 +50,33 @@ class Counting:
         """Count it; raises UsageError where it does not fit its input."""
         asked = Walk(self.model, self.axes.named)
         asked.run(self.body, self.types)
-        images = self.axes.images or 1
-        one = asked if images == 1 else self._of_one_image()
-        notes = [*asked.found.notes, *_quantised(asked), *self._folded(asked)]
-        if one is None:
-            one, images = asked, 1
-            notes.append(AS_GIVEN)
-        counted = Counted(one.result, asked.result, images, tuple(notes))
-        report = counted.report(asked.weights.kinds())
+        counted = self._counted(asked.result)
+        notes = *asked.found.notes, *_quantised(asked), *self._folded(asked), *counted.notes
+        report = replace(counted, notes=notes).report(asked.weights.kinds())
         if max(report.params, report.macs_all, report.bytes_all) >= MOST:
             raise UsageError(f"{self.model.name} has counts above 2^63, more than any real network")
         return report
 
-    def _of_one_image(self) -> Walk | None:
-        """A walk at batch 1; None where the model is bound to its batch."""
+    def _counted(self, asked: Pass) -> Counted:
+        """Find the pass of one image beside the one that is asked for."""
+        images = self.axes.images or 1
+        one = asked if images == 1 else self._at_batch_1()
+        if one is not None:
+            return Counted(one, asked, images)
+        share = asked.even_share(images) if self.axes.has_image else None
+        if share is not None:
+            return Counted(share, asked, images, (SHARED,))
+        return Counted(asked, asked, 1, (AS_GIVEN,))
+
+    def _at_batch_1(self) -> Pass | None:
+        """The pass at batch 1; None where the model is bound to its batch."""
         axes = Axes(self.model.name, self.axes.size, 1, self.axes.sequence_first)
         is_fixed = self.axes.is_batch_fixed
         walk = Walk(self.model, None if is_fixed else axes.named)
         try:
-            types = self._at_one_image() if is_fixed else axes.fix(self._given)
-            walk.run(self.body, types)
+            return walk.run(self.body, self._at_one_image() if is_fixed else axes.fix(self._given))
         except UsageError:
-            if not is_fixed:
-                raise
             return None
-        return walk
 
     def _at_one_image(self) -> dict[str, TypeProto]:
         """The types of inputs whose batch the file fixes, at one image."""

@@ -57,6 +57,20 @@ def test_a_graph_that_is_bound_to_its_batch_is_counted_as_given(tmp_path: Path) 
     assert any(note.startswith("counted as given") for note in report.notes)
 
 
+@pytest.mark.parametrize("source", [(2, 3, 8, 8), ("n", 3, 8, 8)])
+def test_one_image_of_a_batch_that_a_graph_is_bound_to_is_its_share(
+    tmp_path: Path, source: Any
+) -> None:
+    layers = [node("Conv", "x w", "c"), node("Reshape", "c s", "f"), node("Gemm", "f v")]
+    held = HELD[0], numbers("s", [2, 144]), tensor("v", [144, 5])
+    report = counted(tmp_path, graph(layers, {"x": source}, held=held), batch=2)
+    assert (report.macs, report.batch) == (36 * MACS + 144 * 5, 2)
+    assert report.cio == 3 * 64 + 4 * 36
+    assert [call.images for call in report.calls] == [2, 2]
+    assert "one image is an even share of the batch" in " ".join(report.notes)
+    assert not any(note.startswith("counted as given") for note in report.notes)
+
+
 @pytest.mark.parametrize(
     ("source", "asked", "message"),
     [
