@@ -14,7 +14,7 @@ FOREIGN_SHARE = 0.01
 """Share of all bytes above which an operator without a rule is too much to pass over."""
 ALIGNMENT = 512
 """Bytes to which every tensor is rounded up, as CUDA's caching allocator does."""
-SUMS = ("pool_elements", "bn_elements", "left_out", "with_mask", "bytes_all")
+SUMS = ("pool_elements", "bn_elements", "left_out", "with_mask", "bytes_all", "total_bytes")
 """Figures of a pass that are sums over its calls."""
 TOTALS = ("pool_elements", "bn_elements", "left_out")
 """Figures of a pass, of one image, that may grow with the batch."""

@@ -18,19 +18,19 @@ class Liveness:
     """Follows the bytes that nodes write; weights and inputs are there anyway and do not count."""
 
     def __init__(self) -> None:
-        self.total_bytes = 0
         self.peak_bytes = 0
         self._live_bytes = 0
 
-    def write(self, value: Value) -> bool:
-        """Allocate what a node writes; say whether more lives now than ever before."""
+    def write(self, value: Value) -> tuple[int, bool]:
+        """Allocate what a node writes; say how many bytes, and whether more live now than ever
+        before.
+        """
         size = -(-value.bytes // ALIGNMENT) * ALIGNMENT
         value.storage = Storage(size)
         self._live_bytes += size
-        self.total_bytes += size
         is_peak = self._live_bytes > self.peak_bytes
         self.peak_bytes = max(self.peak_bytes, self._live_bytes)
-        return is_peak
+        return size, is_peak
 
     def keep(self, value: Value) -> None:
         """Know a tensor by one more name."""

@@ -91,7 +91,6 @@ class Walk:
         self.enter(body, Scope(), {name: value_of(kind) for name, kind in inputs.items()})
         self.result.peak_bytes = self._liveness.peak_bytes
         self.result.peak_at = self._peak_at
-        self.result.total_bytes = self._liveness.total_bytes
         return self.result
 
     def enter(self, body: Body, scope: Scope, given: Mapping[str, Value]) -> list[Value]:
@@ -137,7 +136,9 @@ class Walk:
 
     def write(self, value: Value, path: str, op: str) -> None:
         """Have a node write a tensor."""
-        if self._liveness.write(value):
+        size, is_peak = self._liveness.write(value)
+        self.result.total_bytes += size
+        if is_peak:
             self._peak_at = f"{path} ({op})"
 
     def _bind(self, scope: Scope, name: str, value: Value) -> None:

@@ -59,6 +59,8 @@ def test_the_dearer_branch_counts_where_data_decide(tmp_path: Path) -> None:
     report = counted(tmp_path, made)
     assert report.macs == CONV + 4 * 36 * 5
     assert report.params == 108 + 12 + 30
+    # The maximum, its truth, the convolution and the product, each rounded up.
+    assert report.activation_total_bytes == 512 + 512 + 1024 + 512
     assert "if takes one of two branches: the dearer is counted" in report.notes
     assert [call.path for call in report.calls] == ["if/t", "y"]
 
@@ -79,6 +81,8 @@ def test_a_loop_counts_as_often_as_it_runs(tmp_path: Path) -> None:
     made = graph(looped("rounds"), {"x": (1, 7, 8)}, held=held)
     report = counted(tmp_path, made)
     assert (report.macs_all, report.params, len(report.calls)) == (9 * 7 * 64, 64, 9)
+    # A product of 224 bytes a round, rounded up, and all of them in one stack.
+    assert report.activation_total_bytes == 9 * 512 + 2048
 
 
 def test_a_loop_whose_state_grows_is_unrolled(tmp_path: Path) -> None:
