@@ -102,8 +102,11 @@ def build_shell(spec: Spec, *, device: str = "cpu") -> nn.Module:
     """Build the network of a spec without its weights: it postprocesses what something else has
     computed.
 
-    What is from elsewhere may be built for real alone; its weights are dropped then.
+    What is from elsewhere may be built for real alone; its weights are dropped then. The shell of
+    a graph, which torch does not build, is an empty module.
     """
+    if spec.origin == ONNX:
+        return nn.Module()
     if spec.origin:
         network = build_spec(spec, device=device)
         for module in network.modules():

@@ -32,7 +32,7 @@ from archbench.measure.machine.device import Device
 from archbench.records import Metric
 from archbench.records.conditions import Conditions
 from archbench.settings import Settings
-from archbench.spec import ONNX, Spec
+from archbench.spec import Spec
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def load(
     """Have the engine load its file on the device, with the inputs that it is timed on; gives what
     that took as well.
     """
-    shell = build_shell(spec, device=device.label) if spec.origin != ONNX else torch.nn.Module()
+    shell = build_shell(spec, device=device.label)
     rows, _ = draw_inputs(spec, settings, shell, conditions)
     start = time.perf_counter()
     loaded = _loaded(prepared, settings, device)

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import nn
 
 from archbench import child
@@ -107,6 +108,25 @@ def test_a_graph_is_measured_without_an_eager_form(
     assert record.value("latency_ms") > 0
     assert record.metrics["engine_error"].reason == Reason.NO_EAGER
     assert record.conditions["weights"] == "its own"
+
+
+@pytest.mark.slow
+def test_a_graph_is_quantised_on_pictures(
+    measured: Callable[..., tuple[Record, list[str]]], tmp_path: Path
+) -> None:
+    """A past bug: it was to be built as a module of torch for that, which it is not."""
+    onnx = pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
+    (tmp_path / "pictures").mkdir()
+    for name in ("a.png", "b.png"):
+        Image.new("RGB", (8, 8), (10, 20, 30)).save(tmp_path / "pictures" / name)
+    path = tmp_path / "tiny.onnx"
+    weight = onnx.numpy_helper.from_array(np.ones((3, 3, 1, 1), np.float32), "w")
+    onnx.save(_graph(onnx, onnx.helper.make_node("Conv", ["x", "w"], ["y"]), weight), str(path))
+    settings = replace(FAST, precision="int8", images=str(tmp_path / "pictures"))
+    record, _ = measured(Spec(str(path), None, 8, 8, classes=None), settings)
+    assert record.status == "ok", record.reason
+    assert record.conditions["calibration"] == "2 pictures"
 
 
 @pytest.mark.slow
@@ -272,6 +292,12 @@ def test_a_network_without_weights_postprocesses_as_the_one_with_them(
     assert len(expected) > 0
     assert torch.equal(found.boxes, expected.boxes)
     assert torch.equal(found.scores, expected.scores)
+
+
+def test_a_graph_has_nothing_to_postprocess_with() -> None:
+    shell = build_shell(Spec("model.onnx", None, 8, 8, classes=None))
+    assert list(shell.modules()) == [shell]
+    assert not hasattr(shell, "postprocess")
 
 
 class Doubling(nn.Module):
