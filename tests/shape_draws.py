@@ -28,6 +28,15 @@ def sides(draw: random.Random) -> tuple[int, int]:
     return draw.randint(1, 20), draw.randint(1, 20)
 
 
+def numbers(draw: random.Random) -> torch.dtype:
+    """A type of numbers, most often that of real ones."""
+    return draw.choice((*[torch.float32] * 4, torch.float16, torch.int64, torch.bool))
+
+
+def feature_map(draw: random.Random, dtype: torch.dtype = torch.float32) -> Tensor:
+    return meta(draw.randint(1, 3), draw.randint(1, 8), *sides(draw), dtype=dtype)
+
+
 def conv2d(draw: random.Random) -> Arguments:
     groups = draw.choice((1, 1, 2, 4))
     c_in, c_out = groups * draw.randint(1, 4), groups * draw.randint(1, 4)
@@ -101,10 +110,10 @@ def cat(draw: random.Random) -> Arguments:
 def add(draw: random.Random) -> Arguments:
     shape = [draw.randint(1, 4) for _ in range(3)]
     other = draw.choice((shape, shape, shape[1:], [1, *shape[1:]]))
+    first = numbers(draw)
+    second = draw.choice((first, first, first, numbers(draw)))
     number = draw.choice((2, 0.5))
-    return meta(*shape), draw.choice(
-        (number, meta(*other, dtype=draw.choice((torch.float32, torch.float32, torch.float16))))
-    )
+    return meta(*shape, dtype=first), draw.choice((number, *[meta(*other, dtype=second)] * 2))
 
 
 def maximum(draw: random.Random) -> Arguments:
@@ -117,10 +126,7 @@ def flip(draw: random.Random) -> Arguments:
 
 
 def adaptive_avg_pool2d(draw: random.Random) -> Arguments:
-    return meta(draw.randint(1, 3), draw.randint(1, 8), *sides(draw)), [
-        draw.randint(1, 7),
-        draw.randint(1, 7),
-    ]
+    return feature_map(draw), [draw.randint(1, 7), draw.randint(1, 7)]
 
 
 def avg_pool2d(draw: random.Random) -> Arguments:
@@ -138,15 +144,15 @@ def linear(draw: random.Random) -> Arguments:
 
 
 def hardtanh(draw: random.Random) -> Arguments:
-    return meta(draw.randint(1, 3), draw.randint(1, 8), *sides(draw)), 0, 6
+    return *activation(draw), 0, 6
 
 
 def activation(draw: random.Random) -> Arguments:
-    return (meta(draw.randint(1, 3), draw.randint(1, 8), *sides(draw)),)
+    return (feature_map(draw, numbers(draw)),)
 
 
 def floor(draw: random.Random) -> Arguments:
-    return *activation(draw), 1e-12
+    return *activation(draw), draw.choice((0, 0.5, 1e-12))
 
 
 def vector_norm(draw: random.Random) -> Arguments:
@@ -160,14 +166,8 @@ def pixel_unshuffle(draw: random.Random) -> Arguments:
 
 
 def upsample_nearest2d(draw: random.Random) -> Arguments:
-    source = meta(draw.randint(1, 3), draw.randint(1, 8), *sides(draw))
-    return draw.choice(
-        (
-            (source, list(sides(draw)), None),
-            (source, list(sides(draw)), None),
-            (source, None, [2.0, 2.0]),
-        )
-    )
+    to = draw.choice((None, *[list(sides(draw))] * 2))
+    return feature_map(draw), to, None if to else [2.0, 2.0]
 
 
 def upsample_bilinear2d(draw: random.Random) -> Arguments:
@@ -190,10 +190,7 @@ def addcmul(draw: random.Random) -> Arguments:
 
 
 def reduced(draw: random.Random) -> Arguments:
-    source = meta(
-        *(draw.randint(1, 5) for _ in range(4)),
-        dtype=draw.choice((torch.float32, torch.float32, torch.int64)),
-    )
+    source = meta(*(draw.randint(1, 5) for _ in range(4)), dtype=numbers(draw))
     return source, draw.choice(([2, 3], [-1, -2], [1], [0, 2, 3])), draw.random() < 0.5
 
 
@@ -288,7 +285,7 @@ def gradient(*after: Any) -> Callable[[random.Random], Arguments]:
     """A gradient, the values of the same shape that it is of, and what else the operator takes."""
 
     def drawn(draw: random.Random) -> Arguments:
-        (source,) = activation(draw)
+        source = feature_map(draw)
         return meta(*source.shape), source, *after
 
     return drawn
@@ -308,7 +305,7 @@ def max_pool2d_backward(draw: random.Random) -> Arguments:
 
 
 def adaptive_max_pool2d_backward(draw: random.Random) -> Arguments:
-    (source,) = activation(draw)
+    source = feature_map(draw)
     return meta(*source.shape[:2], 1, 1), source, meta(*source.shape[:2], 1, 1, dtype=torch.int64)
 
 
@@ -321,13 +318,13 @@ def slice_backward(draw: random.Random) -> Arguments:
 
 
 def upsample_nearest2d_backward(draw: random.Random) -> Arguments:
-    (source,) = activation(draw)
+    source = feature_map(draw)
     doubled = [2 * side for side in source.shape[2:]]
     return meta(*source.shape[:2], *doubled), doubled, list(source.shape)
 
 
 def upsample_nearest2d_sides(draw: random.Random) -> Arguments:
-    return meta(draw.randint(1, 3), draw.randint(1, 8), *sides(draw)), list(sides(draw))
+    return feature_map(draw), list(sides(draw))
 
 
 DRAWS: dict[Any, Callable[[random.Random], Arguments]] = {

@@ -179,6 +179,35 @@ def test_our_outputs_take_all_arguments_of_an_operator(operator: Any) -> None:
         signature.bind(*by_place[:number], **by_name)
 
 
+@pytest.mark.parametrize(
+    "operator",
+    [op for op in OUTPUTS if any(each.name == "dtype" for each in op._schema.arguments)],
+    ids=str,
+)
+def test_outputs_of_another_dtype_are_those_of_torch(operator: Any) -> None:
+    draw = random.Random(str(operator))
+    for _ in range(CASES):
+        arguments = DRAWS[operator](draw)
+        asked = {"dtype": draw.choice((None, torch.float32, torch.float64))}
+        ours = OUTPUTS[operator](*arguments, **asked)
+        if ours is not None:
+            assert described(ours) == described(operator(*arguments, **asked)), (arguments, asked)
+
+
+def test_integers_that_become_real_numbers_go_into_a_layer() -> None:
+    """A past bug: a quotient of integers was taken for integers, which no layer takes."""
+
+    class Shares(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.fc = torch.nn.Linear(8, 4)
+
+        def forward(self, x: Tensor) -> Tensor:
+            return self.fc(x / x.sum(-1, keepdim=True)) + self.fc(x.sigmoid() + x.exp())
+
+    assert archbench.count(Shares(), ((2, 8), torch.int64)).macs == 2 * 8 * 4
+
+
 def test_each_of_our_outputs_has_a_test() -> None:
     assert OUTPUTS.keys() <= DRAWS.keys()
 

@@ -1,4 +1,7 @@
-"""Shapes of what is computed between layers: element by element, reductions, resizing, joining."""
+"""Shapes of what is computed between layers: element by element, reductions, resizing, joining.
+
+Arithmetic of integers is left to torch: it may give real numbers, or be refused.
+"""
 
 from __future__ import annotations
 
@@ -15,10 +18,14 @@ aten = torch.ops.aten
 
 
 def _reduce(
-    source: Tensor, over: Sequence[int] | None = None, keepdim: bool = False, **__: Any
+    source: Tensor,
+    over: Sequence[int] | None = None,
+    keepdim: bool = False,
+    *,
+    dtype: torch.dtype | None = None,
 ) -> Tensor | None:
     over = over or range(source.ndim)
-    if any(not -source.ndim <= dim < source.ndim for dim in over) or not source.is_floating_point():
+    if not _is_plain(source, dtype) or any(not -source.ndim <= dim < source.ndim for dim in over):
         return None
     gone = {dim % source.ndim for dim in over}
     shape = [
@@ -32,10 +39,10 @@ def _reduce(
 def _broadcast(
     first: Any, second: Any, *_: Any, dtype: torch.dtype | None = None, **__: Any
 ) -> Tensor | None:
-    if not isinstance(first, Tensor):
+    if not isinstance(first, Tensor) or not first.is_floating_point():
         return None
     if isinstance(second, int | float):
-        return elementwise(first.shape, first, dtype=dtype) if first.is_floating_point() else None
+        return elementwise(first.shape, first, dtype=dtype)
     if not isinstance(second, Tensor) or first.dtype != second.dtype:
         return None
     shape = first.shape
@@ -69,9 +76,12 @@ def _vector_norm(
     order: float = 2,
     dim: Sequence[int] | None = None,
     keepdim: bool = False,
-    **__: Any,
+    *,
+    dtype: torch.dtype | None = None,
 ) -> Tensor | None:
-    if source.ndim != 4 or not keepdim or dim is None or len(dim) != 1 or not 0 <= dim[0] < 4:
+    if not _is_plain(source, dtype) or source.ndim != 4 or not keepdim:
+        return None
+    if dim is None or len(dim) != 1 or not 0 <= dim[0] < 4:
         return None
     shape = [1 if index == dim[0] else side for index, side in enumerate(source.shape)]
     return blank(shape, source.dtype) if not is_channels_last(source) else None
@@ -111,8 +121,8 @@ def _upsample_nearest2d_backward(
     return blank(sizes, grad.dtype)
 
 
-def _alike(source: Tensor, *_: Any, **__: Any) -> Tensor:
-    return elementwise(source.shape, source)
+def _alike(source: Tensor, *_: Any, **__: Any) -> Tensor | None:
+    return elementwise(source.shape, source) if source.is_floating_point() else None
 
 
 def _ones_like(source: Tensor, *, dtype: torch.dtype | None = None, **_: Any) -> Tensor | None:
@@ -124,8 +134,8 @@ def _flip(source: Tensor, dims: Sequence[int]) -> Tensor | None:
     return elementwise(source.shape, source) if fits else None
 
 
-def _in_place(source: Tensor, *_: Any, **__: Any) -> Tensor:
-    return source
+def _in_place(source: Tensor, *_: Any, **__: Any) -> Tensor | None:
+    return source if source.is_floating_point() else None
 
 
 def _pixel_unshuffle(source: Tensor, factor: int) -> Tensor | None:
@@ -162,6 +172,11 @@ def _upsample_bilinear2d(
     factors: Sequence[float] | None = None,
 ) -> Tensor | None:
     return _upsample_nearest2d(source, sides, factors)
+
+
+def _is_plain(source: Tensor, dtype: torch.dtype | None) -> bool:
+    """Whether real numbers are asked for in the type that they have."""
+    return source.is_floating_point() and dtype in (None, source.dtype)
 
 
 def _without(shape: Sequence[int], dim: int) -> list[int]:
