@@ -134,8 +134,7 @@ def cost(
 ) -> CostReport:
     """Count the cost of a network by name, without allocating it; takes the arguments of `build`.
 
-    All figures are per image; `batch` affects only `activation_peak_bytes` and, in mode "train",
-    `train_memory_bytes`.
+    Figures are per image; bytes are for the whole batch, in fp32.
     """
     call = {"size": size, "classes": classes, "batch": batch, "mode": mode}
     return cost_spec(find_spec(backbone, detector, **call, options={**(options or {}), **more}))
@@ -325,7 +324,7 @@ def count(
     torch.int64) describes a tensor by its shape and dtype; `dtype` applies to all shapes without
     one (default: that of the weights). `kwargs` are further keyword arguments.
 
-    Figures are per image. The batch is the size of the first floating-point tensor along
+    Figures are per image, bytes for the batch: the size of the first floating-point tensor along
     `batch_dim` (1 for sequence-first inputs, None for an input without a batch, or a structure of
     these like the input), else the length of a list of images.
 

@@ -22,7 +22,7 @@ MILLISECONDS, WATTS, JOULES = Scale("ms", digits=2), Scale("W", digits=1), Scale
 
 _counted = partial(Quantity, group="counted", topic="count", type=int)
 _elements = partial(_counted, unit="elements", scale=ELEMENTS)
-_buffered = partial(_counted, unit="bytes", scale=MEGABYTES)
+_buffered = partial(_counted, unit="bytes", scale=MEGABYTES, is_of_batch=True)
 
 
 def _kind(name: str, what: str, meaning: str) -> Quantity:
@@ -564,6 +564,11 @@ def profiled(group: Group) -> dict[str, Quantity]:
 def is_of_one_card(word: str) -> bool:
     """Whether a figure holds for one card alone and not for all of its model."""
     return word in QUANTITIES and QUANTITIES[word].is_of_one_card
+
+
+def is_of_batch(word: str) -> bool:
+    """Whether a figure is counted of a whole batch and not of one image."""
+    return word in QUANTITIES and QUANTITIES[word].is_of_batch
 
 
 def time_of(word: str) -> str:

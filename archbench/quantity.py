@@ -95,6 +95,8 @@ class Quantity:
     """Whether of two values the larger one is the better."""
     is_profiled: bool = True
     """Whether it has a line in `profile`'s tables."""
+    is_of_batch: bool = False
+    """Whether it is counted of a whole batch, where other counts are of one image."""
     is_extra: bool = False
     """Whether that line stands only where a network computes more than the papers count."""
     is_leading: bool = False

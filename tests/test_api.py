@@ -58,7 +58,7 @@ def test_build_gives_evaluation_mode_and_allocates_nothing_on_meta() -> None:
 
 
 @pytest.mark.parametrize("pair", [("resnet18", None), ("vovnet27-slim", "refinedet")])
-def test_the_batch_enters_the_activation_peak_alone(pair: tuple[str, str | None]) -> None:
+def test_the_batch_enters_counts_of_bytes_alone(pair: tuple[str, str | None]) -> None:
     one, four = archbench.cost(*pair).totals(), archbench.cost(*pair, batch=4).totals()
     assert 1 < four.pop("bytes_all") / one.pop("bytes_all") < 4
     for word in ("activation_peak_bytes", "activation_total_bytes"):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
 
-from archbench.quantities import COUNTED, FIGURES
+from archbench.quantities import FIGURES
 from archbench.reasons import Flag, Status
 from archbench.records import Record
 from archbench.report.data.comparable import conditions, differing
@@ -106,11 +106,7 @@ class Baseline:
         is forced.
         """
         base = self.of(configuration)
-        against = (
-            obstacles(configuration, base, word)
-            if word not in COUNTED or word == "activation_peak_bytes"
-            else []
-        )
+        against = obstacles(configuration, base, word)
         return (
             ratio(configuration, base, word) if self.is_forced or not against else None
         ), against

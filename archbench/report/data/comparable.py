@@ -2,8 +2,8 @@
 
 Two figures are comparable where everything is equal that they were measured with and that is not
 the network itself: unit and protocol, mode, batch, input, every setting that defines what was
-measured, the device and its libraries' major versions. Counted figures depend on none of it, the
-peak activation memory on the batch alone.
+measured, the device and its libraries' major versions. Counted figures depend on none of it, those
+of bytes on the batch alone.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from functools import cache
 from types import MappingProxyType
 from typing import Any
 
-from archbench.quantities import is_of_one_card
+from archbench.quantities import is_of_batch, is_of_one_card
 from archbench.reasons import Flag
 from archbench.records import Record
 from archbench.records.conditions import Environment
@@ -98,7 +98,7 @@ def flaws(flags: Iterable[Flag]) -> list[Flag]:
 
 def _keys(record: Record, metric: str) -> dict[str, str]:
     if metric not in record.metrics:
-        return {"batch": str(record.spec.batch)} if metric == "activation_peak_bytes" else {}
+        return {"batch": str(record.spec.batch)} if is_of_batch(metric) else {}
     figure, spec = record.metrics[metric], record.spec
     keys = {
         "unit": figure.unit,

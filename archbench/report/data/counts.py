@@ -8,7 +8,7 @@ from decimal import InvalidOperation
 from typing import Any
 
 from archbench.papers.published import by_formula, paper_params
-from archbench.quantities import completed
+from archbench.quantities import completed, is_of_batch
 from archbench.records import Record
 from archbench.spec import Spec
 
@@ -29,8 +29,26 @@ def recorded(record: Record, name: str) -> float | None:
 
 
 def counted_networks(records: Iterable[Record]) -> dict[Spec, Mapping[str, Any]]:
-    """Give what was counted of each network, of several records the last's."""
-    return {network(record.spec): record.counts for record in records if record.counted}
+    """Give what was counted of one image of each network, of several records the last's.
+
+    A record of a larger batch says nothing of the bytes that one image takes.
+    """
+    counted: dict[Spec, Mapping[str, Any]] = {}
+    for record in records:
+        if record.counted:
+            key = network(record.spec)
+            is_of_image = record.spec.batch == 1
+            counted[key] = (
+                record.counts if is_of_image else _merged(record.counts, counted.get(key, {}))
+            )
+    return counted
+
+
+def _merged(of_batch: Mapping[str, Any], of_image: Mapping[str, Any]) -> dict[str, Any]:
+    """The counts of a batch, those that hold for it alone taken from those of one image."""
+    return {word: value for word, value in of_batch.items() if not is_of_batch(word)} | {
+        word: value for word, value in of_image.items() if is_of_batch(word)
+    }
 
 
 class Counts:

@@ -108,9 +108,7 @@ def counted_table(record: Record, paper: Paper) -> Table:
     if record.conditions.get("counted_on") == "cpu":
         notes.append(COUNTED_FOR_REAL)
     if record.spec.batch != 1:
-        notes.append(
-            f"Peak activation memory covers the whole batch of {record.spec.batch}, in fp32."
-        )
+        notes.append(f"Memory covers the whole batch of {record.spec.batch}, in fp32.")
     if record.spec.mode == "train":
         notes.append(
             "Counts cover the forward pass only. Training memory covers a whole step: parameters, "

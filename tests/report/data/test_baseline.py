@@ -137,6 +137,16 @@ def test_force_marks_what_is_not_comparable(record: Make) -> None:
     assert table.notes[0] == "! forced, batch (8, 1): resnet50-v1 + refinedet320, batch 8"
 
 
+@pytest.mark.parametrize("word", ["activation_total_bytes", "bytes_all", "train_memory_bytes"])
+def test_bytes_that_are_counted_of_a_batch_are_not_compared_with_those_of_another(
+    record: Make, word: str
+) -> None:
+    one, eight = (record(batch=batch, counted={"macs": 9, word: 100 * batch}) for batch in (1, 8))
+    made = against(eight, find_baseline([one, eight], one.record_id), [word, "macs"])
+    assert (made["not_comparable"], made[f"ratio_{word}"]) == ("batch (8, 1)", None)
+    assert made["ratio_macs"] == 1
+
+
 def test_where_some_are_comparable_the_others_are_named(record: Make) -> None:
     records = [record(), record("resnet50-v1", latency_ms=40.0), record("densenet161", batch=8)]
     (table,) = ratio_tables(records, find_baseline(records, "vovnet39"), Layout())
