@@ -88,6 +88,11 @@ class Claim:
         )
 
     @property
+    def words(self) -> tuple[str, ...]:
+        """The figures that it asks for."""
+        return tuple(filter(None, (self.metric, self.of)))
+
+    @property
     def is_counted(self) -> bool:
         """Whether counts alone decide it."""
         return self.device == "any"

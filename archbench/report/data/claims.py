@@ -23,6 +23,7 @@ from archbench.report.data.configurations import (
     Configuration,
     Estimate,
     measured_setups,
+    of_one_card,
 )
 from archbench.report.data.counts import Count, Counts
 from archbench.report.data.evidence import Evidence
@@ -107,10 +108,8 @@ class Estimates:
             kind: next((setup for setup, (each, *_) in setups.items() if _kind(each) == kind), "")
             for kind in ("gpu", "cpu")
         }
-        self.measured = {
-            kind: {each.spec: each for each in setups.get(setup, ())}
-            for kind, setup in self.setup.items()
-        }
+        self._configurations = {kind: setups.get(setup, []) for kind, setup in self.setup.items()}
+        self._measured: dict[tuple[str, str], dict[Spec, Configuration]] = {}
         self.engine = evidence.engine or EAGER
         self.counts = Counts(evidence.counted, count)
         self.with_flawed = with_flawed
@@ -120,29 +119,35 @@ class Estimates:
         if claim.is_counted:
             value = self.counts.value(spec, word, claim.formula)
             return None if value is None else Estimate(value, (value, value))
-        configuration = self.measured[claim.device].get(spec)
+        configuration = self.measured(claim.device, word).get(spec)
         estimate = configuration.estimate(word) if configuration else None
         return estimate if estimate and (self.with_flawed or not estimate.flaws) else None
 
+    def measured(self, kind: str, word: str) -> dict[Spec, Configuration]:
+        """What was measured of networks on a kind of device: of a figure of one card, on that."""
+        key = (kind, word)
+        if key not in self._measured:
+            alike = of_one_card(self._configurations[kind], word)
+            self._measured[key] = {each.spec: each for each in alike}
+        return self._measured[key]
+
     def unmeasured(self, claim: Claim) -> list[Spec]:
         """The networks of a claim that no record of its kind of device has, whatever its flags."""
-        return (
-            []
-            if claim.is_counted
-            else [spec for spec in claim.specs if spec not in self.measured[claim.device]]
-        )
+        if claim.is_counted:
+            return []
+        there = [self.measured(claim.device, word) for word in claim.words]
+        return [spec for spec in claim.specs if not all(spec in each for each in there)]
 
     def flagged(self, claim: Claim) -> list[str]:
         """The flaws for which figures of a claim are left out."""
         if claim.is_counted:
             return []
-        measured = self.measured[claim.device]
         estimates = [
             measured[spec].estimate(word)
+            for word in claim.words
+            for measured in [self.measured(claim.device, word)]
             for spec in claim.specs
             if spec in measured
-            for word in (claim.metric, claim.of)
-            if word
         ]
         flaws = (flaw for estimate in estimates if estimate for flaw in estimate.flaws)
         return list(dict.fromkeys(flaws))
@@ -166,8 +171,7 @@ def _judged(claim: Claim, estimates: Estimates) -> Verdict:
     evaluation = Evaluation(claim, estimates)
     wanted = len(claim.specs)
     known = sum(
-        all(evaluation.estimate(spec, word) for word in filter(None, (claim.metric, claim.of)))
-        for spec in claim.specs
+        all(evaluation.estimate(spec, word) for word in claim.words) for spec in claim.specs
     )
     setup = "" if claim.is_counted else estimates.setup[claim.device]
     value = evaluation.value("value")

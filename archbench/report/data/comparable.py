@@ -91,6 +91,11 @@ def setups(records: Iterable[Record], *, ignore: Collection[str] = ()) -> dict[s
     return {named[group]: members for group, members in groups.items()}
 
 
+def card_of(record: Record) -> str:
+    """The very card that a record is of, on a CPU the machine; empty where it does not tell."""
+    return str(record.environment.get("uuid") or record.environment.get("host") or "")
+
+
 def flaws(flags: Iterable[Flag]) -> list[Flag]:
     """Those of a figure's flags for which it is not compared by default."""
     return [flag for flag in flags if flag.is_flaw]
@@ -109,7 +114,7 @@ def _keys(record: Record, metric: str) -> dict[str, str]:
         "what a later version adds": spec.unknown,
     }
     if is_of_one_card(metric):
-        keys["card"] = str(record.environment.get("uuid") or record.environment.get("host") or "")
+        keys["card"] = card_of(record)
     return keys | conditions(record)
 
 

@@ -13,7 +13,7 @@ from archbench.engine_names import EAGER
 from archbench.quantities import COUNTED, MEASURED, is_of_one_card, time_of
 from archbench.reasons import Flag, Reason, Status
 from archbench.records import Metric, Record
-from archbench.report.data.comparable import COUNTED_ONLY, flaws, setups
+from archbench.report.data.comparable import COUNTED_ONLY, card_of, flaws, setups
 from archbench.report.data.counts import recorded
 from archbench.report.data.statistics import Interval, apart
 from archbench.spec import Spec
@@ -67,6 +67,11 @@ class Configuration:
         return self.records[-1]
 
     @property
+    def card(self) -> str:
+        """The very card, or machine, that the newest of its records is of."""
+        return card_of(self.newest)
+
+    @property
     def engine(self) -> str:
         """What ran the network, or would have; eager where it was only counted."""
         return engine_of(self.newest)
@@ -113,8 +118,7 @@ class Configuration:
         """The records whose figure is taken."""
         records = self._having.get(name, [])
         if is_of_one_card(name):
-            card = self.newest.environment.get("uuid")
-            records = [record for record in records if record.environment.get("uuid") == card]
+            records = [record for record in records if card_of(record) == self.card]
         return [record for record in records if not flaws(metric_flags(record, name))] or records
 
     @cached_property
@@ -202,6 +206,21 @@ def measured_setups(configurations: Iterable[Configuration]) -> dict[str, list[C
         )
 
     return {setup: by_setup[setup] for setup in sorted(by_setup, key=rank, reverse=True)}
+
+
+def of_one_card(configurations: Iterable[Configuration], word: str) -> list[Configuration]:
+    """Give those of which a figure may be set against one another: where it holds for one card
+    alone, those of the card that has it of most of them, then the newest.
+    """
+    every = list(configurations)
+    having: dict[str, list[str]] = {}
+    for each in every:
+        if is_of_one_card(word) and each.estimate(word):
+            having.setdefault(each.card, []).append(each.newest.time_utc)
+    if not having:
+        return every
+    card = max(having, key=lambda card: (len(having[card]), max(having[card])))
+    return [each for each in every if each.card == card]
 
 
 def engine_of(record: Record) -> str:

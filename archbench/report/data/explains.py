@@ -11,8 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from archbench.quantities import explaining, is_of_one_card
-from archbench.report.data.configurations import Configuration, measured_setups
+from archbench.quantities import explaining
+from archbench.report.data.configurations import Configuration, measured_setups, of_one_card
 from archbench.report.data.statistics import Correlation, correlations
 
 EXPLAINING = explaining()
@@ -63,7 +63,7 @@ def considered(
     """Give the configurations with a sound figure and all that explains it; where the figure holds
     for one card alone, those of the card that has most of them, then the newest.
     """
-    return _of_one_card(_sound(configurations, word, with_flawed=with_flawed), word)
+    return of_one_card(_sound(configurations, word, with_flawed=with_flawed), word)
 
 
 def _sound(
@@ -78,28 +78,13 @@ def _sound(
     ]
 
 
-def _of_one_card(configurations: list[Configuration], word: str) -> list[Configuration]:
-    if not is_of_one_card(word):
-        return configurations
-    cards: dict[str, list[Configuration]] = {}
-    for configuration in configurations:
-        environment = configuration.newest.environment
-        card = environment.get("uuid") or environment.get("host") or ""
-        cards.setdefault(card, []).append(configuration)
-
-    def rank(card: str) -> tuple[int, str]:
-        return len(cards[card]), max(each.newest.time_utc for each in cards[card])
-
-    return cards[max(cards, key=rank)] if cards else []
-
-
 def _explanation(
     setup: str, configurations: Sequence[Configuration], word: str, *, with_flawed: bool
 ) -> Explanation:
     """Correlate counts with a figure of configurations that were called alike."""
     spec = configurations[0].spec
     sound = _sound(configurations, word, with_flawed=with_flawed)
-    there = _of_one_card(sound, word)
+    there = of_one_card(sound, word)
     found = correlations([_values(there, name) for name in EXPLAINING], _values(there, word))
     return Explanation(
         setup,

@@ -16,6 +16,7 @@ from archbench.report.data.configurations import (
     Configuration,
     Estimate,
     measured_setups,
+    of_one_card,
 )
 from archbench.report.data.counts import Count, Counts
 from archbench.report.data.evidence import Evidence
@@ -202,7 +203,7 @@ class _Source:
             return Cell(published, word, missing=Reason.PROCEDURE)
         setup = self.cpu_setup if published.metric.startswith("cpu_") else self.setup
         configuration = self.setups.get(setup, {}).get(member.spec)
-        if configuration is None:
+        if configuration is None or not self._is_of_card(configuration, setup, word):
             return Cell(published, word, missing=Reason.NOT_MEASURED)
         estimate = configuration.estimate(word)
         if estimate is None:
@@ -210,6 +211,11 @@ class _Source:
         self.used.add(setup)
         ours = estimate.value * float(metric.convert)
         return Cell(published, word, ours, estimate, setup=setup)
+
+    def _is_of_card(self, configuration: Configuration, setup: str, word: str) -> bool:
+        """Whether a figure may stand in a column with the others of a setup."""
+        alike = of_one_card(self.setups[setup].values(), word)
+        return any(each is configuration for each in alike)
 
 
 def _is_cpu(configurations: Mapping[Spec, Configuration]) -> bool:

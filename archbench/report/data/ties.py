@@ -8,10 +8,15 @@ from collections.abc import Iterable
 from dataclasses import replace
 from statistics import median
 
-from archbench.quantities import QUANTITIES
+from archbench.quantities import QUANTITIES, is_of_one_card
 from archbench.report.data.accuracies import Accuracies
 from archbench.report.data.baseline import ratio_of
-from archbench.report.data.configurations import REPEATABLE, Configuration, Estimate
+from archbench.report.data.configurations import (
+    REPEATABLE,
+    Configuration,
+    Estimate,
+    of_one_card,
+)
 from archbench.report.data.rows import merged
 from archbench.report.data.statistics import Interval, apart
 
@@ -43,11 +48,17 @@ class Ranges:
         self._configurations = list(configurations)
         self._accuracies = accuracies or Accuracies()
         self._spreads: dict[str, float] = {}
+        self._cards: dict[str, set[str]] = {}
 
     def figure(self, configuration: Configuration, column: str) -> Estimate | None:
         """A figure of a configuration by its column, its range widened where it has to be; None
-        where there is none.
+        where there is none, or where it is of another card than those that it is set against.
         """
+        is_alike = not is_of_one_card(column) or configuration.card in self._cards_of(column)
+        return self.widened(configuration, column) if is_alike else None
+
+    def widened(self, configuration: Configuration, column: str) -> Estimate | None:
+        """The same figure, of whichever card it is."""
         if column == "accuracy":
             known = self._accuracies.of_record(configuration.newest)
             return exact(known.value) if known else None
@@ -55,6 +66,12 @@ class Ranges:
         if estimate is None or (estimate.interval and not estimate.flaws):
             return estimate
         return replace(estimate, interval=_widened(estimate, self.spread(column)))
+
+    def _cards_of(self, column: str) -> set[str]:
+        """The card that a figure is set against others on; all of them where none has it."""
+        if column not in self._cards:
+            self._cards[column] = {each.card for each in of_one_card(self._configurations, column)}
+        return self._cards[column]
 
     def spread(self, column: str) -> float:
         """How far repeats of one network lie apart here, as a share of the figure: that of the

@@ -133,6 +133,14 @@ def _notes(found: Across) -> Iterator[str]:
     forward = [names[row.spec] for row in found.rows if row.word == "latency_ms"]
     if forward and found.is_of_whole:
         yield f"Forward pass only (no postprocessing): {'; '.join(forward)}."
+    elsewhere = [
+        f"{names[row.spec]} in {column}"
+        for row in found.rows
+        for column, each in row.configurations.items()
+        if each.status == Status.OK and column not in row.estimates and each.estimate(row.word)
+    ]
+    if elsewhere:
+        yield f"Of another card, not compared: {'; '.join(elsewhere)}"
     flags: dict[str, dict[str, None]] = {}
     for row in found.rows:
         for column, estimate in row.estimates.items():

@@ -183,7 +183,7 @@ def _known_range(word: str, configuration: Configuration, ranges: Ranges) -> Int
     flaw, else its own.
     """
     estimate = configuration.estimate(word)
-    known = ranges.figure(configuration, word) if estimate and estimate.flaws else estimate
+    known = ranges.widened(configuration, word) if estimate and estimate.flaws else estimate
     return known.interval if known else None
 
 

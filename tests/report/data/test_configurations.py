@@ -9,7 +9,12 @@ import pytest
 
 from archbench.records import Metric, Record
 from archbench.report.data.comparable import COUNTED_ONLY
-from archbench.report.data.configurations import Estimate, configurations, measured_setups
+from archbench.report.data.configurations import (
+    Estimate,
+    configurations,
+    measured_setups,
+    of_one_card,
+)
 
 Make = Callable[..., Record]
 
@@ -100,20 +105,40 @@ def test_only_the_newest_version_s_records_count(record: Make, of: str) -> None:
     assert one.records == (new,)
 
 
-def test_energy_is_of_the_newest_record_s_card(record: Make) -> None:
+@pytest.mark.parametrize(
+    "machines",
+    [
+        [{"device": "cuda:0", "uuid": "GPU-1"}, {"device": "cuda:0", "uuid": "GPU-2"}],
+        [{"device": "cpu", "host": "one"}, {"device": "cpu", "host": "two"}],
+    ],
+)
+def test_energy_is_of_the_newest_record_s_card_or_machine(
+    record: Make, machines: list[dict[str, str]]
+) -> None:
     cards = [
-        record(
-            energy_j=joules,
-            day=day,
-            environment={"device": "cuda:0", "device_name": "Example GPU", "uuid": uuid},
-        )
-        for joules, day, uuid in ((2.0, 1, "GPU-1"), (3.0, 2, "GPU-2"))
+        record(energy_j=joules, day=day, environment={"device_name": "Example", **machine})
+        for joules, day, machine in zip((2.0, 3.0), (1, 2), machines, strict=True)
     ]
     (one,) = configurations(cards)
     energy, time = one.estimate("energy_per_image_j"), one.estimate("latency_ms")
     assert energy is not None
     assert time is not None
     assert (energy.value, energy.processes, time.processes) == (3.0, 1, 2)
+
+
+def test_energy_is_compared_on_the_card_that_has_most_of_it(record: Make) -> None:
+    made = configurations(
+        record(name, energy_j=joules, day=day, environment={"uuid": uuid, "device_name": "GPU"})
+        for name, joules, day, uuid in (
+            ("vovnet39", 2.0, 1, "GPU-1"),
+            ("vovnet57", 3.0, 2, "GPU-2"),
+            ("resnet50-v1", 4.0, 3, "GPU-2"),
+            ("densenet201", None, 4, "GPU-1"),
+        )
+    )
+    assert of_one_card(made, "energy_per_image_j") == made[1:3]
+    assert of_one_card(made[:2], "energy_per_image_j") == made[1:2], "as many: the newest"
+    assert of_one_card(made, "latency_ms") == made
 
 
 def test_a_missing_figure_says_why(record: Make, failed: Record) -> None:

@@ -76,6 +76,17 @@ def test_a_figure_without_a_range_has_that_of_repeats(record: Make) -> None:
     assert memory.interval == (pytest.approx(2e9 / 1.03), pytest.approx(2e9 * 1.03))
 
 
+def test_energy_is_set_against_that_of_the_same_card_alone(record: Make) -> None:
+    old, new = configurations(
+        record(name, energy_j=2.0, day=day, environment={"device_name": "GPU", "uuid": uuid})
+        for name, day, uuid in (("vovnet39", 1, "GPU-1"), ("resnet50-v1", 2, "GPU-2"))
+    )
+    ranges = Ranges([old, new])
+    assert ranges.figure(old, "energy_per_image_j") is None
+    assert ranges.figure(new, "energy_per_image_j")
+    assert ranges.figure(old, "latency_ms")
+
+
 def test_a_percentile_has_the_flags_of_its_time(record: Make) -> None:
     spread = {"median": 20.0, "p99": 30.0}
     made = record()

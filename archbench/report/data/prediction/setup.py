@@ -7,8 +7,7 @@ from dataclasses import replace
 from math import isfinite
 from typing import Any
 
-from archbench.quantities import is_of_one_card
-from archbench.report.data.configurations import Configuration
+from archbench.report.data.configurations import Configuration, of_one_card
 from archbench.report.data.counts import Count
 from archbench.report.data.prediction.predictor import (
     LEAST,
@@ -83,7 +82,8 @@ class SetupPredictor:
 
     def _measured(self, word: str, mode: str) -> list[tuple[Configuration, float]]:
         """The configurations that have a figure, with it."""
-        estimates = [(e, e.estimate(word)) for e in self._of_one_card(word) if e.spec.mode == mode]
+        of_mode = [each for each in self._configurations if each.spec.mode == mode]
+        estimates = [(each, each.estimate(word)) for each in of_one_card(of_mode, word)]
         return [
             (each, estimate.value)
             for each, estimate in estimates
@@ -98,13 +98,3 @@ class SetupPredictor:
             if network and isfinite(max(network.work) / value):
                 samples.append(Sample(network, calls * value))
         return samples
-
-    def _of_one_card(self, word: str) -> Sequence[Configuration]:
-        """The configurations whose figures are of the newest's card, where they hold for one card
-        alone.
-        """
-        if not is_of_one_card(word) or not self._configurations:
-            return self._configurations
-        newest = max(self._configurations, key=lambda each: each.newest.time_utc)
-        card = newest.newest.environment.get("uuid")
-        return [e for e in self._configurations if e.newest.environment.get("uuid") == card]

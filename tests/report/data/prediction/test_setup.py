@@ -119,7 +119,7 @@ def test_what_cannot_be_counted_is_refused_and_of_records_left_out() -> None:
     assert found.error.networks == 29
 
 
-def test_energy_is_of_an_image_and_of_the_newest_card() -> None:
+def test_energy_is_of_an_image_and_of_the_card_with_most_networks() -> None:
     """Twice the images in a call take twice the energy, and an image the same."""
     given = [
         replace(each, measured={"energy_per_image_j": Metric(sample.value / batch, "J")})
@@ -137,9 +137,23 @@ def test_energy_is_of_an_image_and_of_the_newest_card() -> None:
         )
         for number, each in enumerate(given[:5])
     ]
-    assert isinstance(predictor([*given, *other]).predict(ASKED, "energy_per_image_j"), Refusal), (
-        "five networks on the newest card"
-    )
+    left = predictor([*given[5:], *other]).predict(ASKED, "energy_per_image_j")
+    assert isinstance(left, Prediction)
+    assert left == predictor(given[5:]).predict(ASKED, "energy_per_image_j")
+    few = predictor([*given[:4], *other]).predict(ASKED, "energy_per_image_j")
+    assert isinstance(few, Refusal), "five networks on the card with most"
+
+
+def test_energy_of_another_machine_predicts_none() -> None:
+    given = [
+        replace(
+            each,
+            measured={"energy_per_image_j": Metric(1.0 + number, "J")},
+            environment={"device": "cpu", "host": ("one", "another")[number % 2]},
+        )
+        for number, each in enumerate(records()[:14])
+    ]
+    assert isinstance(predictor(given).predict(ASKED, "energy_per_image_j"), Refusal)
 
 
 @pytest.mark.parametrize("extreme", [1e-300, 1e300])
