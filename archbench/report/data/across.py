@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import exp, fsum, log
-from typing import Literal
+from typing import Any, Literal
 
 from archbench.engine_names import place_of
 from archbench.reasons import Flag, Status
@@ -22,7 +22,7 @@ from archbench.report.data.comparable import (
 )
 from archbench.report.data.configurations import Configuration, Estimate
 from archbench.report.data.ties import Ranges, is_more_better
-from archbench.settings import SETTINGS
+from archbench.settings import DEFAULT, PRECISIONS, SETTINGS
 from archbench.spec import Spec, UsageError
 from archbench.spelling import did_you_mean
 
@@ -101,7 +101,7 @@ class Across:
 
     @property
     def reference(self) -> str:
-        """The column that ratios are to: eager where it is there."""
+        """The column that ratios are to: eager and the defaults where they are there."""
         return self.columns[0]
 
     def mean_ratio(self, column: str) -> tuple[float, int] | None:
@@ -196,9 +196,18 @@ def _across(
         Row(each.spec, word or whole_word(cells[each.spec].values()), cells[each.spec], ranges)
         for each in {each.spec: each for each in group}.values()
     ]
-    order = {labels[id(each)]: place_of(each.engine) for each in group}
+    order = {labels[id(each)]: _place(each, settings) for each in group}
     columns = sorted(order, key=lambda label: (order[label], label))
     return Across(setup, columns, sorted(rows, key=_best_first), is_of_whole=not word)
+
+
+def _place(configuration: Configuration, settings: Sequence[str]) -> tuple[Any, ...]:
+    """Where a column stands: by its engine and precision in their order, a setting's default
+    first.
+    """
+    there = configuration.newest.settings or DEFAULT
+    changed = (getattr(there, name) != getattr(DEFAULT, name) for name in settings)
+    return place_of(there.engine), PRECISIONS.index(there.precision), *changed
 
 
 def _labels(group: Sequence[Configuration], settings: Collection[str]) -> dict[int, str]:
@@ -212,7 +221,7 @@ def _labels(group: Sequence[Configuration], settings: Collection[str]) -> dict[i
     return {
         id(each): " ".join(
             [
-                *(text for name in settings if (text := _told(each, name))),
+                *_told(each, settings),
                 *([_version(each)] if len(versions.get(each.engine, ())) > 1 else []),
             ]
         )
@@ -220,10 +229,11 @@ def _labels(group: Sequence[Configuration], settings: Collection[str]) -> dict[i
     }
 
 
-def _told(configuration: Configuration, name: str) -> str:
-    """A setting's value in a heading; a switch that is off needs none."""
-    value = getattr(configuration.newest.settings, name)
-    return "" if value is False else SETTINGS[name].tell(value)
+def _told(configuration: Configuration, settings: Collection[str]) -> list[str]:
+    """The values of settings in a heading; a switch that is off needs none beside others."""
+    values = {name: getattr(configuration.newest.settings, name) for name in settings}
+    told = {name: value for name, value in values.items() if value is not False} or values
+    return [SETTINGS[name].tell(value) for name, value in told.items()]
 
 
 def _version(configuration: Configuration) -> str:

@@ -178,6 +178,51 @@ def test_many_figures_with_one_flaw_are_counted_and_a_few_are_named(record: Make
     assert note(5) == "* ci_not_met: all"
 
 
+def test_a_switch_that_is_off_is_a_column_with_a_name_and_comes_first(record: Make) -> None:
+    on = Settings(fold_bn=True)
+    records = [*timed(record, "eager", 10.0, settings=on), *timed(record, "eager", 20.0)]
+    (table,) = across(configurations(records), ["fold_bn"])
+    assert list(table.columns) == ["no batch norms folded", "batch norms folded"]
+    (drawn,) = tables([table])
+    assert drawn.notes[0].startswith("Relative to no batch norms folded, ")
+    (both,) = across(configurations(records), ["engine", "fold_bn"])
+    assert list(both.columns) == ["eager", "eager batch norms folded"]
+
+
+def test_precisions_stand_in_their_order_full_precision_first(record: Make) -> None:
+    records = [
+        made
+        for precision in ("int8", "bf16", "fp32", "fp16")
+        for engine in ("openvino", "eager")
+        for made in timed(
+            record, engine, 10.0, settings=Settings(engine=engine, precision=precision)
+        )
+    ]
+    (table, _) = across(configurations(records), ["precision"])
+    assert (table.reference, list(table.columns)) == ("fp32", ["fp32", "fp16", "bf16", "int8"])
+
+
+def test_energy_of_another_card_is_not_compared_and_the_table_says_so(record: Make) -> None:
+    records = [
+        record(
+            energy_j=joules,
+            day=day,
+            settings=Settings(engine=engine),
+            environment={"device_name": "GPU", "uuid": uuid},
+        )
+        for engine, joules, day, uuid in (
+            ("eager", 2.0, 1, "GPU-1"),
+            ("compile", 1.0, 2, "GPU-2"),
+            ("tensorrt", 1.5, 2, "GPU-2"),
+        )
+    ]
+    (table,) = across(configurations(records), ["engine"], "energy_per_image_j")
+    assert dict(table.rows[0].standings) == {"compile": "best"}
+    (drawn,) = tables([table])
+    assert drawn.rows[0][1:] == ["-", "best 1.000", "1.500"]
+    assert "Of another card, not compared: vovnet39 + refinedet320 in eager" in drawn.notes
+
+
 def test_one_engine_alone_is_no_table(record: Make) -> None:
     assert across(configurations(timed(record, "eager", 20.0)), ["engine"]) == []
 
