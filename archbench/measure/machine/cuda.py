@@ -167,8 +167,7 @@ class CudaDevice(Device):
         if now.used_bytes is None or before.used_bytes is None:
             why_not = self.card.why_not or self.card.failures["nvmlDeviceGetMemoryInfo"]
             return Metric.lacking([name], why_not)
-        others_before = before.bytes_of_others(None)
-        others_now = now.bytes_of_others(_own(now))
+        others_before, others_now = before.bytes_of_others(None), _bytes_of_others(now)
         if others_before is None or others_now is None:
             return Metric.lacking([name], Reason.NOT_TOLD_BY_PROCESS)
         delta = now.used_bytes - others_now - (before.used_bytes - others_before)
@@ -187,6 +186,16 @@ class CudaDevice(Device):
 def _own(use: Use) -> Process | None:
     """This process among those on a card; None where it is not seen or not told from others."""
     return use.own(os.getpid(), sees_all=host.sees_all_processes())
+
+
+def _bytes_of_others(use: Use) -> int | None:
+    """Memory of all processes on a card but this one; None where it is not told of each, nor which
+    of them is this one.
+    """
+    own = _own(use)
+    if own is None and use.computing and not host.sees_all_processes():
+        return None
+    return use.bytes_of_others(own)
 
 
 class CudaClock(Clock):

@@ -199,6 +199,17 @@ def test_in_a_namespace_of_its_own_a_job_cannot_tell_whether_it_was_alone(monkey
     assert found.reason == "not_told_by_process"
 
 
+def test_a_job_that_does_not_know_itself_among_others_has_no_memory_of_its_own(monkeypatch):
+    """A past bug: it was 0 where the driver lists the ids of the host, and the memory of each."""
+    hosts = [Process(4_100_000 + i, size << 20) for i, size in enumerate((500, 90))]
+    found = delta(monkeypatch, seen(100), seen(690, *hosts), sees_all=False)
+    assert found.reason == "not_told_by_process"
+    found = delta(
+        monkeypatch, seen(130, drawing=(DISPLAY,)), seen(630, drawing=(DISPLAY,)), sees_all=False
+    )
+    assert (found.value, found.flags) == (500 << 20, ("exclusivity_unknown",))
+
+
 @pytest.mark.parametrize(
     "changes",
     [
