@@ -181,13 +181,13 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "only root",
     ),
     "no driver": (
-        {"cards": [], "nvml__why_not": "nvml_library_missing"},
+        {"cards": [], "torch__cards": [], "nvml__why_not": "nvml_library_missing"},
         "anything of a card",
         "no",
         "no NVIDIA driver",
     ),
     "an unknown code": (
-        {"cards": [], "nvml__why_not": "nvml_error_77"},
+        {"cards": [], "torch__cards": [], "nvml__why_not": "nvml_error_77"},
         "anything of a card",
         "no",
         "nvml_error_77",
@@ -207,6 +207,30 @@ CASES: dict[str, tuple[dict[str, Any], str, str, str]] = {
         "driver too old",
     ),
     "a hidden card": ({"torch__cards": []}, "time on the card", "no", "does not see it"),
+    "a slice": (
+        {"cards__0__mig": True, "torch__cards": [{"name": "A slice", "uuid": "7"}]},
+        "time on the card",
+        "yes",
+        "no other programs",
+    ),
+    "no slice": (
+        {"cards__0__mig": True, "torch__cards": []},
+        "time on the card",
+        "no",
+        "torch sees no slice of it",
+    ),
+    "a driver that only computes": (
+        {"cards": [], "nvml__why_not": "nvml_library_missing"},
+        "energy of the card",
+        "no",
+        "library libnvidia-ml is not there",
+    ),
+    "a binding that is hidden": (
+        {"cards": [], "nvml": {"why_not": "nvml_binding_missing", "message": "pynvml hides it"}},
+        "energy of the card",
+        "no",
+        "cannot be queried: pynvml hides it",
+    ),
     "a hot card": (
         {"cards__0__events": ["idle", "hardware_thermal"]},
         "time on the card",
@@ -309,6 +333,19 @@ def test_two_cards_are_told_apart() -> None:
     abilities = judge(facts)
     assert named(abilities, "time on card 0").state == "yes"
     assert named(abilities, "time on card 1").found == "torch does not see it"
+
+
+def test_a_card_that_torch_uses_is_there_though_its_driver_cannot_be_asked() -> None:
+    """A past bug: containers that are given the driver's computing part were told of no card."""
+    facts = changed(cards=[], nvml__why_not="nvml_library_missing")
+    of_cards = {each.name: (each.state, each.code) for each in judge(facts) if "card" in each.name}
+    assert of_cards == {
+        "time on the card": ("but", "exclusivity_unknown"),
+        "memory of the card": ("but", ""),
+        "energy of the card": ("no", "nvml_library_missing"),
+    }
+    facts["torch"]["cards"] *= 2
+    assert named(judge(facts), "time on card 1").state == "but"
 
 
 def test_the_page_of_this_machine_fits_and_changes_nothing(

@@ -4,7 +4,7 @@ and what would help. Torch-free.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -118,19 +118,45 @@ def _energy_of_the_cpu(rapl: Facts) -> Ability:
 
 
 def _on_cards(facts: Facts) -> Iterator[Ability]:
+    used = facts["torch"]["cards"]
     if facts["nvml"]["why_not"]:
-        why_not = Reason(facts["nvml"]["why_not"])
+        why_not, said = Reason(facts["nvml"]["why_not"]), facts["nvml"]["message"]
         lacking = _lacking("another card" if facts["cards"] else "anything of a card", why_not)
-        said = facts["nvml"]["message"]
-        yield replace(lacking, found=f"{lacking.found}: {said}") if said else lacking
-    for index, card in enumerate(facts["cards"]):
-        name = f"card {index}" if len(facts["cards"]) > 1 else "the card"
+        lacking = replace(lacking, found=f"{lacking.found}: {said}") if said else lacking
+        if facts["cards"] or not used:
+            yield lacking
+        else:
+            for name in _names(used):
+                yield from _by_torch_alone(name, lacking)
+    for name, card in zip(_names(facts["cards"]), facts["cards"], strict=True):
         time = _time_of(f"time on {name}", card, facts)
         yield time
         if time.state != "no":
             yield _memory_of(f"memory of {name}", card)
         yield _clocks_of(f"clocks of {name}", card)
         yield _energy_of(f"energy of {name}", card, usable=time.state != "no")
+
+
+def _names(cards: Sequence[Facts]) -> list[str]:
+    """What each of the cards is called: the only one has no number."""
+    return ["the card"] if len(cards) == 1 else [f"card {index}" for index in range(len(cards))]
+
+
+def _by_torch_alone(name: str, lacking: Ability) -> Iterator[Ability]:
+    """What can be measured of a card that torch uses and whose driver cannot be asked, for the
+    reason of `lacking`.
+    """
+    if lacking.code == Reason.NVML_LIBRARY_MISSING:
+        # The driver is there, or torch could not use the card: see nvml.may_have_cards.
+        lacking = replace(
+            lacking,
+            found="its driver's library libnvidia-ml is not there",
+            remedy="start the container with NVIDIA_DRIVER_CAPABILITIES=compute,utility",
+        )
+    unasked = {"processes": None, "memory_used_bytes": None}
+    yield _shared(f"time on {name}", unasked, sees_all=False)
+    yield replace(_memory_of(f"memory of {name}", unasked), remedy=lacking.remedy)
+    yield replace(lacking, name=f"energy of {name}")
 
 
 def _time_of(name: str, card: Facts, facts: Facts) -> Ability:
@@ -151,8 +177,8 @@ def _time_of(name: str, card: Facts, facts: Facts) -> Ability:
             f"torch cannot use it: {torch['error']}",
             "install a torch that fits the driver: pytorch.org",
         )
-    if not any(_bare(seen["uuid"]) == _bare(card["uuid"]) for seen in torch["cards"]):
-        return Ability(name, "no", "torch does not see it", "check CUDA_VISIBLE_DEVICES")
+    if hidden := _hidden(name, card, facts):
+        return hidden
     held = sorted(HELD_DOWN & set(card["events"] or ()))
     if held:
         return Ability(
@@ -163,6 +189,19 @@ def _time_of(name: str, card: Facts, facts: Facts) -> Ability:
             Flag.THROTTLED,
         )
     return _shared(name, card, sees_all=facts["host"]["sees_all_processes"])
+
+
+def _hidden(name: str, card: Facts, facts: Facts) -> Ability | None:
+    """Say that torch sees neither a card nor a slice of it (MIG); None where it does."""
+    seen = {_bare(each["uuid"]) for each in facts["torch"]["cards"]}
+    whole = {_bare(each["uuid"]) for each in facts["cards"]}
+    if not card["mig"]:
+        found, remedy = "torch does not see it", "check CUDA_VISIBLE_DEVICES"
+        return None if _bare(card["uuid"]) in seen else Ability(name, "no", found, remedy)
+    # A slice has a UUID of its own.
+    found = "torch sees no slice of it"
+    remedy = "name one in CUDA_VISIBLE_DEVICES: nvidia-smi -L lists them"
+    return None if seen - whole else Ability(name, "no", found, remedy)
 
 
 def _shared(name: str, card: Facts, *, sees_all: bool) -> Ability:

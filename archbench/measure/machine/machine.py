@@ -87,16 +87,17 @@ def look_at_torch(tell: Tell) -> dict[str, Any]:
 
 
 def look_at_cards(tell: Tell) -> tuple[list[dict[str, Any]], Reason | None, str]:
-    """Every card that the driver shows; with none, a reason and what there is to say
-    besides.
+    """Every card that the driver shows; why there is none, or why the next cannot be opened, and
+    what there is to say besides.
     """
     found: list[dict[str, Any]] = []
     try:
         while True:
             card = NvmlCard(index=len(found))
             if card.why_not:
-                absent = Reason.NO_CARD if card.why_not == NO_SUCH_CARD else card.why_not
-                return found, None if found else absent, card.message
+                if card.why_not != NO_SUCH_CARD:
+                    return found, card.why_not, card.message
+                return found, None if found else Reason.NO_CARD, card.message
             tell(f"reading the sensors of card {len(found)}")
             found.append(look_at_card(card))
     except GpuLostError as error:

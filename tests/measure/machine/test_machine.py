@@ -74,6 +74,7 @@ def test_the_page_has_the_card(doctor: Doctor) -> None:
         ("nvmlInitWithFlags=18", "driver_library_mismatch"),
         ("nvmlInitWithFlags=15", "gpu_lost"),
         ("nvmlDeviceGetPowerUsage=15@5", "gpu_lost"),
+        ("nvmlDeviceGetHandleByIndex_v2=999", "nvml_transient"),
     ],
 )
 def test_a_driver_that_fails_still_leaves_a_page(doctor: Doctor, fail: str, says: str) -> None:
@@ -81,3 +82,12 @@ def test_a_driver_that_fails_still_leaves_a_page(doctor: Doctor, fail: str, says
     assert done.returncode == 0, done.stderr
     assert f"({says})" in done.stdout
     assert "time on the CPU" in done.stdout
+
+
+def test_a_second_card_that_cannot_be_opened_is_said_beside_the_first(doctor: Doctor) -> None:
+    done = doctor("--json", STUB_FAIL="nvmlDeviceGetHandleByIndex_v2=999@1")
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert [card["name"] for card in found["found"]["cards"]] == ["Stub GPU"]
+    codes = {ability["name"]: ability["code"] for ability in found["abilities"]}
+    assert codes["another card"] == "nvml_transient"
