@@ -166,7 +166,7 @@ BAD = {
     "a shard beyond the last": (["vovnet/table4", "--shard", "3/2"], "I/N"),
     "a shard zero": (["vovnet/table4", "--shard", "0/2"], "I/N"),
     "no repeats": (["vovnet/table4", "--repeats", "0"], "repeats"),
-    "a card that is not there": (["vovnet/table4", "--device", "cuda:99"], "CUDA devices here"),
+    "a card that is not there": (["vovnet/table4", "--device", "cuda:99"], "no CUDA device here"),
     "folded norms in training": (["dsnet/table9", "--fold-bn"], "not available for training steps"),
     "a cluster that counts": (["vovnet/table4", "--no-measure", "--ray", "local"], "leave out"),
     "a roofline that is counted": (

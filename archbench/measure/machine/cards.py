@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 from archbench import child
+from archbench.tracebacks import first_line
 
 TORCH_S = 120.0
 """The longest that torch may take to name its cards."""
@@ -44,6 +45,14 @@ def ask(*, use: bool = False) -> tuple[list[dict[str, str]], str]:
     return cards, said
 
 
+def no_such(device: str, count: int) -> str:
+    """Say that a device is none of so many cards that there are here."""
+    if not count:
+        return f"device {device}: there is no CUDA device here"
+    choice = ", ".join(f"cuda:{index}" for index in range(count))
+    return f"device {device}: there is no such CUDA device here (choose from {choice})"
+
+
 def main(*, use: bool) -> None:
     """Print the name and UUID of every card that torch sees, after a use of one where asked."""
     import torch
@@ -57,4 +66,8 @@ def main(*, use: bool) -> None:
 
 
 if __name__ == "__main__":
-    main(use="use" in sys.argv[1:])
+    try:
+        main(use="use" in sys.argv[1:])
+    except Exception as error:
+        # The lines after it tell torch's developers how to look for the cause.
+        sys.exit(first_line(error))

@@ -13,6 +13,7 @@ from archbench.engines import engine_of
 from archbench.engines.eager import EAGER
 from archbench.engines.engine import FileEngine
 from archbench.measure.machine import exclusive, host
+from archbench.measure.machine.cards import no_such
 from archbench.measure.machine.device import Clock, Device
 from archbench.measure.machine.kernels import kernel_intervals, union
 from archbench.measure.power.nvml import NvmlCard
@@ -45,9 +46,7 @@ class CudaDevice(Device):
     def __init__(self, settings: Settings) -> None:
         index = int(settings.device.partition(":")[2] or 0)
         if index >= torch.cuda.device_count():
-            raise UsageError(
-                f"device cuda:{index}: there are {torch.cuda.device_count()} CUDA devices here"
-            )
+            raise UsageError(no_such(settings.device, torch.cuda.device_count()))
         self.torch_device = torch.device("cuda", index)
         self._index = index
         check_precision(settings.precision, torch.cuda.get_device_properties(index))

@@ -8,7 +8,7 @@ from typing import Literal
 
 from archbench import __version__
 from archbench.engines import ENGINES
-from archbench.measure.machine.cards import CardsError, ask
+from archbench.measure.machine.cards import CardsError, ask, no_such
 from archbench.measure.machine.host import cpu_model, usable_cores
 from archbench.measure.power.nvml import may_have_cards
 from archbench.records import Record
@@ -83,9 +83,9 @@ def places(settings: Settings) -> list[Place]:
     cards = [] if settings.device == "cpu" else _cards()
     _, _, index = settings.device.partition(":")
     if index and int(index) >= len(cards):
-        raise UsageError(f"device {settings.device}: there are {len(cards)} CUDA devices here")
+        raise UsageError(no_such(settings.device, len(cards)))
     if settings.device == "cuda" and not cards:
-        raise UsageError("device cuda: there is no CUDA device here")
+        raise UsageError(no_such("cuda", 0))
     if index:
         return [cards[int(index)]]
     if len(cards) > 1:

@@ -210,6 +210,14 @@ def test_a_job_that_does_not_know_itself_among_others_has_no_memory_of_its_own(m
     assert (found.value, found.flags) == (500 << 20, ("exclusivity_unknown",))
 
 
+def test_a_card_beyond_the_last_is_refused_with_those_that_there_are(monkeypatch):
+    with pytest.raises(UsageError) as refusal:
+        Card().open(monkeypatch, replace(ALONE, device="cuda:1"))
+    assert str(refusal.value) == (
+        "device cuda:1: there is no such CUDA device here (choose from cuda:0)"
+    )
+
+
 @pytest.mark.parametrize(
     "changes",
     [

@@ -66,6 +66,50 @@ def test_auto_is_the_card_that_torch_sees(monkeypatch):
 
 
 @pytest.mark.parametrize(
+    ("count", "says"),
+    [
+        (0, "there is no CUDA device here"),
+        (2, "there is no such CUDA device here (choose from cuda:0, cuda:1)"),
+    ],
+)
+def test_a_card_beyond_the_last_is_refused_with_those_that_there_are(monkeypatch, count, says):
+    seen = [{"name": "A card", "uuid": str(index)} for index in range(count)], ""
+    monkeypatch.setattr(module, "ask", lambda: seen)
+    monkeypatch.setattr(module, "may_have_cards", lambda: True)
+    with pytest.raises(UsageError) as refusal:
+        places(Settings(device="cuda:2"))
+    assert str(refusal.value) == f"device cuda:2: {says}"
+
+
+BROKEN = """
+from types import SimpleNamespace
+
+class cuda:
+    device_count = staticmethod(lambda: 1)
+    get_device_properties = staticmethod(lambda index: SimpleNamespace(name="A card"))
+
+def zeros(*_, device):
+    raise RuntimeError(
+        "CUDA error: no kernel image is available for execution on the device\\n"
+        "CUDA kernel errors might be asynchronously reported at some other API call.\\n"
+        "Compile with `TORCH_USE_CUDA_DSA` to enable device-side assertions.\\n"
+    )
+"""
+
+
+def test_of_an_error_of_cuda_the_line_that_says_what_is_amiss_is_quoted(monkeypatch, tmp_path):
+    """A past bug: it was the last, which tells torch's developers how to compile it."""
+    (tmp_path / "torch.py").write_text(BROKEN)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert cards.ask() == ([{"name": "A card", "uuid": ""}], "")
+    with pytest.raises(cards.CardsError) as error:
+        cards.ask(use=True)
+    assert str(error.value) == (
+        "CUDA error: no kernel image is available for execution on the device"
+    )
+
+
+@pytest.mark.parametrize(
     ("code", "why"),
     [
         ("import os; os.abort()", "it ended with -6"),
