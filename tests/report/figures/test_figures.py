@@ -188,6 +188,19 @@ def test_panels_of_times_far_apart_have_scales_of_their_own() -> None:
     assert (own in near.remarks, own in far.remarks) == (False, True)
 
 
+def test_a_panel_with_a_bar_cut_off_has_a_scale_of_its_own() -> None:
+    """Panels of about the same height, one of them cut off at 1.4 times 402 ms."""
+    records = [
+        of_point("faster-rcnn", "mobilenet", 300, 300, 500),
+        of_point("rfcn", "mobilenet", 300, 300, 400),
+        of_point("rfcn", "resnet101-slim", 300, 300, 9000),
+    ]
+    made = plot("time", Material(records))
+    assert [panel.cut for panel in made.panels] == [None, pytest.approx(1.4 * 402)]
+    assert not made.has_one_scale
+    assert "Each panel has its own scale." in made.remarks
+
+
 def test_a_bar_that_dwarfs_the_others_is_cut_off_and_says_how_high_it_is() -> None:
     """Whole calls of 102 and 1002 ms: the second would leave the first a tenth of the panel."""
     records = [
@@ -198,6 +211,7 @@ def test_a_bar_that_dwarfs_the_others_is_cut_off_and_says_how_high_it_is() -> No
     (panel,) = made.panels
     assert panel.cut == pytest.approx(1.4 * 102)
     assert "An arrow gives the height of a bar that is cut off." in made.remarks
+    assert "Each panel has its own scale." not in made.remarks, "there is one"
     (axes,) = draw(made).axes
     assert axes.get_ylim() == (0, panel.cut)
     assert [text.get_text() for text in axes.texts] == ["\N{UPWARDS ARROW} 1,002"]
@@ -222,6 +236,18 @@ def test_gpu_and_cpu_stand_in_panels_of_their_own() -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["flops-time", "memory-time"])
+def test_points_of_other_settings_are_told_of_a_panel(name: str) -> None:
+    full = [of_point("rfcn", "mobilenet", 300, count, count) for count in (10, 100)]
+    half = replace(full[0], settings=Settings(precision="fp16"), record_id="half")
+    made = plot(
+        name, Material([*full, half, of_point("rfcn", "mobilenet", 300, 10, 10, gpu=False)])
+    )
+    assert [remark for remark in made.remarks if "Left out" in remark] == [
+        "(a) Left out, from other devices or settings: 1 on Example GPU, fp16, contiguous."
+    ]
+
+
 def test_a_caption_counts_the_flags_of_what_is_drawn() -> None:
     """A network whose record lacks the counted figure has a time, and no point."""
     records = [of_point("rfcn", "mobilenet", 300, count, count) for count in (10, 100, 300)]
@@ -236,6 +262,23 @@ def test_a_caption_counts_the_flags_of_what_is_drawn() -> None:
     made = plot("memory-time", Material(flagged))
     assert len(list(made.marks)) == 2
     assert "(a) Flags: ci_not_met (2 of 2)." in made.remarks
+
+
+def test_measured_memory_has_the_precision_and_the_flags_of_its_records() -> None:
+    records = [
+        replace(of_point("rfcn", "mobilenet", 300, count, 10), settings=Settings(precision="fp16"))
+        for count in (10, 300)
+    ]
+    peak = replace(records[0].metrics["mem_alloc_peak_bytes"], flags=(Flag.CI_NOT_MET,))
+    records[0] = replace(records[0], measured=records[0].measured | {"mem_alloc_peak_bytes": peak})
+    made = plot("memory", Material([*records, of_point("rfcn", "mobilenet", 300, 10, 10)]))
+    assert made.where == "counted; (b) measured on Example GPU, fp16, contiguous"
+    assert made.remarks[0].startswith("300x300, batch 1. Bars: ")
+    assert "(a) is counted, in fp32: the sum of all operator outputs" in made.remarks[0]
+    assert made.remarks[1:3] == (
+        "(b) Left out, from other devices or settings: 1 on Example GPU, fp32, contiguous.",
+        "(b) Flags: ci_not_met (1 of 2).",
+    )
 
 
 def test_total_memory_is_counted_and_needs_no_device() -> None:

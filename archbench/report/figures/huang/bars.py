@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from statistics import fmean
 
@@ -38,6 +38,7 @@ from archbench.report.figures.material import (
     Material,
     Selection,
     Value,
+    flags_remark,
     left_out,
     measured,
     value_of,
@@ -62,6 +63,8 @@ DWARFS = 3.0
 """How many times as high as the others a bar, or a panel, leaves them too low to be read."""
 ROOM = 1.4
 """How far above the others a bar is cut off, as a multiple of the tallest of them."""
+TOTAL, PEAK = "activation_total_bytes", "mem_alloc_peak_bytes"
+"""Our columns of memory: what the paper counts, and what a card's allocator had at most."""
 WHOLE = (Part("network as a whole", "latency_ms"), PARTS[2])
 
 
@@ -80,14 +83,14 @@ def time_by_part(material: Material) -> Plots:
         for letter, (detector, name) in zip("abc", META.items(), strict=True)
     ]
     tops = [_top(panel) for panel in panels if panel.marks]
-    is_even = bool(tops) and max(tops) <= DWARFS * min(tops)
     are_cut = any(panel.cut for panel in panels)
+    has_one_scale = bool(tops) and not are_cut and max(tops) <= DWARFS * min(tops)
     names = (PARTS[0].name, PARTS[1].name, WHOLE[0].name, PARTS[2].name)
     values = [value_of(each, "total_ms") for each in selection.of.values()]
     remarks = [
         f"{PROTOCOL} {LOW}x{LOW}, {MOST_PROPOSALS} proposals. Points: total time of a call; its "
         f"parts are timed separately and may not add up to it. S{DENSE}: output stride {DENSE}.",
-        *([] if is_even else ["Each panel has its own scale."]),
+        *(["Each panel has its own scale."] if len(tops) > 1 and not has_one_scale else []),
         *(["An arrow gives the height of a bar that is cut off."] if are_cut else []),
         *remarks_of(selection, values, "total_ms"),
     ]
@@ -99,7 +102,7 @@ def time_by_part(material: Material) -> Plots:
         tuple(remarks),
         Key(names, "part"),
         columns=3,
-        has_one_scale=is_even and not are_cut,
+        has_one_scale=has_one_scale,
     )
     return plot_or_missing(plot, lambda: how_to_fill("figure7"))
 
@@ -137,41 +140,40 @@ def memory(material: Material) -> Plots:
     if not material.wants_ours:
         return [Missing("memory", f"{NO_TIMES}; {how_to_fill('figure9')}")]
     chosen = [point for point in points() if point.size == LOW]
-    selection = measured(material, [point.spec for point in chosen], "mem_alloc_peak_bytes")
-    panels = []
-    for letter, what, word, of in (
-        ("a", "total, as the paper counts", "activation_total_bytes", material.counted),
-        ("b", "peak on the device", "mem_alloc_peak_bytes", selection.of),
-    ):
-        axis = TOTAL_MEMORY.words if word.startswith("activation") else "allocator peak"
-        marks = tuple(
-            _spread(
-                chosen,
-                lambda spec, of=of, word=word: (  # type: ignore[misc]
-                    value_of(of[spec], word, scale=1e-6) if spec in of else Value(None)
-                ),
-            )
+    selection = measured(material, [point.spec for point in chosen], PEAK)
+    panels = tuple(
+        Panel(
+            f"({letter}) {what}",
+            Axis(""),
+            Axis(words, "MB"),
+            tuple(_spread(chosen, of, word)),
+            empty=f"no record has it; {how_to_fill('figure9', is_first=False)} on a GPU",
         )
-        empty = f"no record has it; {how_to_fill('figure9', is_first=False)} on a GPU"
-        panels.append(Panel(f"({letter}) {what}", Axis(""), Axis(axis, "MB"), marks, empty=empty))
-    remarks = [
-        f"{LOW}x{LOW}, batch 1, fp32. Bars: mean over the proposals "
-        f"({', '.join(map(str, _counts()))}) and output strides that there are;"
-        " error bars: their range. (a) is counted: the sum of all operator outputs, which the "
-        "paper calls total memory.",
-        *left_out(selection),
-    ]
-    where = f"counted; (b) measured on {selection.setup}" if selection else "counted"
-    title = "Memory, after Huang et al.'s Figure 9"
+        for letter, what, words, word, of in (
+            ("a", "total, as the paper counts", TOTAL_MEMORY.words, TOTAL, material.counted),
+            ("b", "peak on the device", "allocator peak", PEAK, selection.of),
+        )
+    )
     plot = Plot(
         "memory",
-        title,
-        where,
-        tuple(panels),
-        tuple(remarks),
+        "Memory, after Huang et al.'s Figure 9",
+        f"counted; (b) measured on {selection.setup}" if selection else "counted",
+        panels,
+        tuple(_memory_remarks(selection)),
         Key(SHAPES.groups, "meta-architecture"),
     )
     return plot_or_missing(plot, lambda: how_to_fill("figure9"))
+
+
+def _memory_remarks(selection: Selection) -> list[str]:
+    counts = sorted({point.proposals for point in points() if point.proposals})
+    of_b = [*left_out(selection), *flags_remark(selection, [PEAK])]
+    return [
+        f"{LOW}x{LOW}, batch 1. Bars: mean over the available numbers of proposals "
+        f"({', '.join(map(str, counts))}) and output strides; error bars: their range. (a) is "
+        "counted, in fp32: the sum of all operator outputs, which the paper calls total memory.",
+        *(f"(b) {remark}" for remark in of_b),
+    ]
 
 
 def _parts(point: Point, configuration: Configuration, whole: Value) -> list[Mark]:
@@ -204,34 +206,24 @@ def _parts(point: Point, configuration: Configuration, whole: Value) -> list[Mar
     ]
 
 
-def _spread(chosen: Iterable[Point], value: Callable[[Spec], Value]) -> list[Mark]:
+def _spread(chosen: Iterable[Point], of: Mapping[Spec, Configuration], word: str) -> Iterator[Mark]:
     """A bar for each extractor and meta-architecture, with the range over its configurations."""
     groups: dict[tuple[str, str], list[float]] = {}
-    chosen = list(chosen)
+    extractors, metas = list(EXTRACTORS), list(META)
     for point in sorted(
         chosen,
-        key=lambda point: (
-            list(EXTRACTORS).index(point.backbone),
-            list(META).index(point.detector),
-        ),
+        key=lambda point: (extractors.index(point.backbone), metas.index(point.detector)),
     ):
-        figure = value(point.spec).value
-        if figure is not None:
-            groups.setdefault((EXTRACTORS[point.backbone], META[point.detector]), []).append(figure)
-    marks = []
+        value = value_of(of[point.spec], word, scale=1e-6).value if point.spec in of else None
+        if value is not None:
+            groups.setdefault((EXTRACTORS[point.backbone], META[point.detector]), []).append(value)
     for (extractor, meta), values in groups.items():
         several = len(values) > 1
-        label = (
-            f"{meta} {extractor}, {len(values)} configurations"
-            if several
-            else f"{meta} {extractor}"
+        yield Mark(
+            f"{meta} {extractor}" + (f", {len(values)} configurations" if several else ""),
+            extractor,
+            fmean(values),
+            y_interval=(min(values), max(values)) if several else None,
+            colour=meta,
+            form="bar",
         )
-        spread = (min(values), max(values)) if several else None
-        marks.append(
-            Mark(label, extractor, fmean(values), y_interval=spread, colour=meta, form="bar")
-        )
-    return marks
-
-
-def _counts() -> list[int]:
-    return sorted({point.proposals for point in points() if point.proposals})

@@ -4,7 +4,7 @@ over proposals.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from archbench.papers import figures
 from archbench.papers.grid import Point, points
@@ -39,15 +39,18 @@ from archbench.report.figures.huang.grid import (
 from archbench.report.figures.material import (
     Device,
     Material,
+    Selection,
     Value,
     bars_remark,
     flags_remark,
+    left_out,
     measured,
     value_of,
 )
 from archbench.spec import Spec
 
 DEVICES: dict[str, Device] = {"GPU": "gpu", "CPU": "cpu"}
+MACS = Axis("multiply-adds", "G", is_log=True)
 NO_ACCURACY = (
     "it needs the accuracy of all configurations, but the paper gives only five (Table 3), and "
     "archbench does not train networks"
@@ -164,12 +167,11 @@ def proposals(material: Material) -> Plots:
 
 def flops_time(material: Material) -> Plots:
     """Make Figures 8a and 8b: multiply-adds over time on a GPU and on a CPU."""
-    macs = Axis("multiply-adds", "G", is_log=True)
     return _over_time(
         material,
         "flops-time",
         "Multiply-adds over time, after Huang et al.'s Figure 8",
-        macs,
+        MACS,
         ("macs", 1e-9),
     )
 
@@ -197,44 +199,17 @@ def _over_time(
     number = {"flops-time": "8", "memory-time": "10"}[name]
     if not material.wants_ours:
         return [Missing(name, f"{NO_TIMES}; {how_to_fill(f'figure{number}a')}")]
-    word, scale = counted
     panels: list[Panel] = []
     remarks: list[str] = []
     setups: list[tuple[str, str]] = []
     for letter, (device, kind) in zip("ab", DEVICES.items(), strict=True):
         selection = measured(material, [point.spec for point in points()], "total_ms", device=kind)
-        marks, values, drawn = [], [], set()
-        for point in points():
-            if (
-                point.spec in selection.of
-                and (height := value_of(selection.of[point.spec], word, scale=scale)).value
-            ):
-                drawn.add(point.spec)
-                values.append(value_of(selection.of[point.spec], "total_ms"))
-                marks.append(
-                    _mark(point, values[-1], height, label=label_of(point), is_named=False)
-                )
-        remarks += bars_remark(values, selection) + [
-            f"({letter}) {text}" for text in flags_remark(selection, ["total_ms"], drawn)
-        ]
+        drawn = _timed_and_counted(selection, *counted)
+        flags = flags_remark(selection, ["total_ms"], {point.spec for point in drawn})
+        panels.append(_of_device(f"{number}{letter}", device, y, drawn))
+        remarks += bars_remark((time for time, _ in drawn.values()), selection)
+        remarks += [f"({letter}) {text}" for text in (*left_out(selection), *flags)]
         setups += [(letter, selection.setup)] if selection else []
-        sweep = (
-            f"archbench sweep huang/figure{number}{letter} --device "
-            f"{'cuda' if kind == 'gpu' else 'cpu'}"
-        )
-        title_of = f"({letter}) {device}"
-        x = Axis(f"{device} time per image", "ms", is_log=True)
-        guides = _one_a_ms(marks) if word == "macs" else ()
-        panels.append(
-            Panel(
-                title_of,
-                x,
-                y,
-                tuple(marks),
-                guides,
-                empty=f"no measured record of a {device}; {sweep} measures them",
-            )
-        )
     where = [f"({letter}) {setup}" if len(setups) > 1 else setup for letter, setup in setups]
     words = [f"{PROTOCOL} Both axes are logarithmic. Counted: {y.words}.", *dict.fromkeys(remarks)]
     plot = Plot(
@@ -247,6 +222,40 @@ def _over_time(
         SHAPES,
     )
     return plot_or_missing(plot, lambda: how_to_fill(f"figure{number}a"))
+
+
+def _timed_and_counted(
+    selection: Selection, word: str, scale: float
+) -> dict[Point, tuple[Value, Value]]:
+    """The total time of each configuration and a figure that was counted of it, of those that have
+    both.
+    """
+    return {
+        point: (value_of(selection.of[point.spec], "total_ms"), height)
+        for point in points()
+        if point.spec in selection.of
+        and (height := value_of(selection.of[point.spec], word, scale=scale)).value
+    }
+
+
+def _of_device(
+    figure: str, device: str, y: Axis, drawn: Mapping[Point, tuple[Value, Value]]
+) -> Panel:
+    """The panel of a device, after a figure of the paper such as 8a."""
+    marks = tuple(
+        _mark(point, time, height, label=label_of(point), is_named=False)
+        for point, (time, height) in drawn.items()
+    )
+    flag = "cuda" if DEVICES[device] == "gpu" else "cpu"
+    sweep = f"archbench sweep huang/figure{figure} --device {flag}"
+    return Panel(
+        f"({figure[-1]}) {device}",
+        Axis(f"{device} time per image", "ms", is_log=True),
+        y,
+        marks,
+        _one_a_ms(marks) if y == MACS else (),
+        empty=f"no measured record of a {device}; {sweep} measures them",
+    )
 
 
 def _one_a_ms(marks: Sequence[Mark]) -> tuple[Guide, ...]:
