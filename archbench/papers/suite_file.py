@@ -4,7 +4,8 @@ what cannot be.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import product
 from math import prod
@@ -12,7 +13,7 @@ from typing import Any
 
 from archbench.engine_names import EAGER, canonical, check_engine
 from archbench.papers.member import Member, resolved
-from archbench.spec import FILE, FLAGS, OptionValue, UsageError, origin_of
+from archbench.spec import FILE, FLAGS, OptionValue, UsageError, origin_of, parse_size
 from archbench.spelling import did_you_mean
 from archbench.zoo import catalogue
 
@@ -47,6 +48,14 @@ class Table:
         """Give an error that names the file and the place in it."""
         return UsageError(f"{self.where}: {message}")
 
+    @contextmanager
+    def placing(self) -> Iterator[None]:
+        """Let errors of what knows no file name it and the place in it."""
+        try:
+            yield
+        except UsageError as error:
+            raise self.error(str(error)) from None
+
     def check_keys(self, *known: str) -> None:
         """Raise UsageError for a key that is none of the known."""
         for key in self.data:
@@ -73,11 +82,9 @@ class Table:
     def engines(self) -> tuple[str, ...]:
         """The engines that the table names; eager where it names none."""
         named = self.values("engine", (str,))
-        try:
+        with self.placing():
             for name in named:
                 check_engine("engine", name)
-        except UsageError as error:
-            raise self.error(str(error)) from None
         return tuple(dict.fromkeys(map(canonical, named))) or (EAGER,)
 
     def value(self, key: str, types: tuple[type, ...]) -> Any:
@@ -153,16 +160,16 @@ class Table:
         """
         if "backbone" not in self.data:
             return
-        try:
-            for name in self.network()["backbone"]:
+        backbones, detectors = self.network()["backbone"], self.values("detector", (str,))
+        combinations = self.combinations()
+        with self.placing():
+            for name in backbones:
                 catalogue.find("backbone", name)
-            for name in self.values("detector", (str,)):
+            for name in detectors:
                 catalogue.find_detector(name)
-            if not any(resolved(*asked).spec for asked in self.combinations()):
-                given, options = self.combinations()[0]
+            if not any(resolved(*asked).spec for asked in combinations):
+                given, options = combinations[0]
                 catalogue.resolve(**given, options=options)
-        except UsageError as error:
-            raise self.error(str(error)) from None
 
 
 def fits(rule: Table) -> Callable[[Member], bool]:
@@ -170,6 +177,9 @@ def fits(rule: Table) -> Callable[[Member], bool]:
     rule.check_keys(*NETWORK, "options", "label")
     labels = {"label": rule.values("label", (str,))} if "label" in rule.data else {}
     network, options = labels | rule.network(), rule.options()
+    with rule.placing():
+        for size in network.get("size", ()):
+            parse_size(size)
     return lambda member: (
         all(any(member.has(key, value) for value in values) for key, values in network.items())
         and all(

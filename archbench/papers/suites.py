@@ -237,10 +237,9 @@ def _networks(table: Table) -> list[Member]:
 def _of_suite(table: Table) -> list[Member]:
     """The rows of the suite that a table names, called as it says."""
     table.check_keys("suite", *CALL)
-    try:
-        members = suite(table.text("suite")).members
-        calls = [call for call, _ in table.combinations()]
-        table.check_rows(len(members) * len(calls))
+    name, calls = table.text("suite"), [call for call, _ in table.combinations()]
+    with table.placing():
+        members = suite(name).members
+    table.check_rows(len(members) * len(calls))
+    with table.placing():
         return [member.called(call) for member in members for call in calls]
-    except UsageError as error:
-        raise table.error(str(error)) from None

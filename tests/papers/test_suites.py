@@ -180,6 +180,11 @@ def test_a_row_of_a_paper_is_left_out_by_its_label_and_by_the_name_of_a_network_
             'include = ["vovnet/table4", { backbone = "vgg16", detektor = "ssd" }]',
             r"my\.toml, include 2: no key detektor",
         ),
+        (
+            'include = { suite = "vovnet/table4", batch = "all" }',
+            r"^[^,]*my\.toml, include: batch is 'all': it takes a whole number$",
+        ),
+        ('include = { suite = "vovnet/table4", batch = 0 }', r"my\.toml, include: invalid batch"),
         ('include = { suite = "vovnet/table4", size = 300 }', r"my\.toml, include: no key size"),
         (
             'include = "vovnet/table44"',
@@ -207,6 +212,14 @@ def test_a_row_of_a_paper_is_left_out_by_its_label_and_by_the_name_of_a_network_
         (
             'include = "vovnet/table4"\nonly = { backbone = "vgg16" }',
             r"my\.toml: it names no network",
+        ),
+        (
+            'include = "vovnet/table4"\nonly = { size = "3x" }',
+            r"my\.toml, only: invalid size '3x' \(a side, 320, or",
+        ),
+        (
+            'include = "vovnet/table4"\nexclude = [{ backbone = "vovnet39" }, { size = 0 }]',
+            r"my\.toml, exclude 2: invalid size 0x0",
         ),
         ("", r"my\.toml: it names no network"),
         ("size = 3", r"my\.toml: it has no backbone"),
