@@ -70,15 +70,13 @@ def _described(node: ast.ClassDef | ast.FunctionDef) -> Iterator[str]:
 
 
 def _signature(node: ast.FunctionDef) -> str:
-    """The head of a function, an argument a line where it is long."""
+    """The head of a function as it is called, an argument a line where it is long."""
     returned = f" -> {ast.unparse(node.returns)}" if node.returns else ""
-    given = ast.unparse(node.args).removeprefix("self, ").removeprefix("self")
-    line = f"{node.name}({given}){returned}"
+    arguments = [text for text in _arguments(node.args) if text not in ("self", "cls")]
+    line = f"{node.name}({', '.join(arguments)}){returned}"
     if len(line) <= WIDTH:
         return line
-    shell = ast.parse(f"def f({given}): ...").body[0]
-    assert isinstance(shell, ast.FunctionDef)
-    lines = "".join(f"    {argument},\n" for argument in _arguments(shell.args))
+    lines = "".join(f"    {argument},\n" for argument in arguments)
     return f"{node.name}(\n{lines}){returned}"
 
 

@@ -67,6 +67,12 @@ def test_a_public_name_is_what_its_file_defines(name: str) -> None:
     assert Path(inspect.getsourcefile(found) or "") == ROOT / api.PUBLIC[name]
 
 
+def test_a_signature_shows_what_a_caller_passes() -> None:
+    signatures = re.findall(r"```python\n(.*?)\n```", api.page(), re.DOTALL)
+    assert [text for text in signatures if re.search(r"\b(self|cls)\b", text)] == []
+    assert "lacking(names: Iterable[str], reason: Reason) -> dict[str, Metric]" in signatures
+
+
 def test_the_records_that_are_kept_have_the_schema_s_form() -> None:
     record = schema.record_type()
     lines = [line for path in ROOT.glob("results/*/*.jsonl") for line in path.open("rb")]
