@@ -239,7 +239,7 @@ def _handing(module: nn.Module, input: Any, size: Size, batch: int | None) -> Ha
         sides = parse_size(size)
         if sides is None:
             raise UsageError(f"{type(module).__name__} needs an input: give {IMAGES}, or its size")
-        input = (batch or 1, 3, *sides[::-1])
+        input = (1 if batch is None else batch, 3, *sides[::-1])
     elif size is not None or batch is not None:
         raise UsageError("the input already has a size and a batch: leave out size and batch")
     given = Given(input, {}, None, 0).read(module)[0]
@@ -249,6 +249,7 @@ def _handing(module: nn.Module, input: Any, size: Size, batch: int | None) -> Ha
         isinstance(images, Tensor | Shaped)
         and images.ndim == 4
         and images.shape[1] == 3
+        and min(images.shape) > 0
         and images.is_floating_point()
     ):
         shapes = ", ".join(str([*leaf.shape]) for leaf in leaves(values)) or "nothing"

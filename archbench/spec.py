@@ -9,6 +9,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from numbers import Integral
 from typing import Any, Literal, TypeAlias
 
 OptionValue: TypeAlias = bool | int | float | str
@@ -62,14 +63,18 @@ def parse_size(size: str | int | tuple[int, int] | None) -> tuple[int, int] | No
         size = (int(match[1]), int(match[2] or match[1]))
     elif isinstance(size, int):
         size = (size, size)
-    if len(size) != 2:
-        raise UsageError(f"invalid size {size} (width, height)")
+    if not isinstance(size, tuple | list) or len(size) != 2 or not all(map(_is_whole, size)):
+        raise UsageError(f"invalid size {size} (a side, or width and height, in whole pixels)")
     width, height = (int(side) for side in size)
     if width < 1 or height < 1:
         raise UsageError(f"invalid size {width}x{height} (sides of at least 1 pixel)")
     if max(width, height) > MAX_SIDE:
         raise UsageError(f"invalid size {width}x{height} (sides of at most {MAX_SIDE:,} pixels)")
     return width, height
+
+
+def _is_whole(side: Any) -> bool:
+    return isinstance(side, Integral) or (isinstance(side, float) and side.is_integer())
 
 
 def parse_value(text: str) -> OptionValue:

@@ -59,7 +59,10 @@ def test_a_size_is_a_side_or_width_by_height(size: object, expected: object) -> 
 
 @pytest.mark.parametrize(
     "size",
-    ["", "x", "320x", "3.5", "-1", "320x320x3", 0, -5, (0, 4), (4, -1), "0x9", (320,), (1, 2, 3)],
+    [
+        *("", "x", "320x", "3.5", "-1", "320x320x3", "0x9"),
+        *(0, -5, 320.5, (0, 4), (4, -1), (320,), (1, 2, 3), (320.9, 320), (float("nan"), 320)),
+    ],
 )
 def test_another_size_is_a_usage_error(size: object) -> None:
     with pytest.raises(UsageError, match="size"):

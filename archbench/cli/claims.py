@@ -69,9 +69,7 @@ def claims(
     ] = False,
     quick: Annotated[
         bool,
-        typer.Option(
-            "--quick", help="With --run, measure for seconds instead of half a minute per network."
-        ),
+        typer.Option("--quick", help="With --run, end each job within 30 s of its first call."),
     ] = False,
     explains: Annotated[
         bool,
@@ -128,7 +126,7 @@ def claims(
         store = open_store((results or [DEFAULT_FOLDER])[0], is_document=form in ("csv", "json"))
         code = _measure(
             chosen,
-            Estimates(Evidence(read_records(results), asked), chosen, device=device),
+            Estimates(Evidence(read_records(results, quietly=True), asked), chosen, device=device),
             store,
             replace(QUICK if quick else DEFAULT, engine=asked),
             repeats=1 if quick else REPEATS,
@@ -179,7 +177,7 @@ def _measure(
             try:
                 runners = dict.fromkeys(places(settings), measure)
             except UsageError as error:
-                progress.line(f"{error}: {len(specs)} networks left out")
+                progress.warn(f"{error}: {_left_out(len(specs))}")
                 continue
             queues = plan(_tasks(specs, settings, progress), runners, order, ())
             teller = Teller(progress, queues, store.read(), heard)
@@ -205,8 +203,12 @@ def _tasks(specs: Sequence[Spec], settings: Settings, progress: Live) -> list[Ta
         except UsageError as error:
             refused[str(error)] += 1
     for why, count in refused.items():
-        progress.line(f"{why}: {count} network{'s' * (count != 1)} left out")
+        progress.warn(f"{why}: {_left_out(count)}")
     return tasks
+
+
+def _left_out(networks: int) -> str:
+    return f"{networks} network{'s' * (networks != 1)} left out"
 
 
 def _explain(evidence: Evidence, form: str, *, device: str, with_flawed: bool) -> None:

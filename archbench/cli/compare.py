@@ -136,7 +136,8 @@ def compare(
         str | None,
         typer.Option(
             metavar="NAME",
-            help="Show ratios to a network, to a record (by id or a prefix of it), or to the last.",
+            help="Show ratios to a network, a record (its id, or a prefix of it), or the newest "
+            "record (last).",
             rich_help_panel=TABLE,
         ),
     ] = None,
@@ -199,7 +200,7 @@ def compare(
     if top:
         records = narrowing.first(records, top, partial(in_layout, layout=layout))
     if every and not records:
-        say(f"none of the {len(every)} records matches the filters")
+        say(f"no record matches the filters (records read: {len(every)})")
     against = _baseline(every, baseline, force=force)
     if across:
         show_across(records, across, chosen, form)

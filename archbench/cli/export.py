@@ -13,7 +13,7 @@ import typer
 from archbench.cli.exit import Exit
 from archbench.cli.groups import Several, grouped, refuse
 from archbench.cli.measuring import OPTIONS
-from archbench.cli.messages import say, say_traceback
+from archbench.cli.messages import say, say_traceback, tell
 from archbench.cli.network import NetworkFlags
 from archbench.cli.profile import check_asked
 from archbench.engines.engine import EXPORTERS, why_not
@@ -110,7 +110,7 @@ def _check_file(output: File) -> None:
 def _tell(news: Mapping[str, Any]) -> None:
     say_traceback(news.get("traceback", ""))
     if news["phase"] in PHASES:
-        say(f"{PHASES[news['phase']]} ...")
+        tell(f"{PHASES[news['phase']]} ...")
 
 
 def _text(found: Mapping[str, Any]) -> str:

@@ -24,10 +24,10 @@ from archbench.cli.formats import (
     the_format,
 )
 from archbench.cli.groups import grouped, refuse
-from archbench.cli.live import live
 from archbench.cli.measuring import MOST_REPEATS, open_store
-from archbench.cli.messages import say
+from archbench.cli.messages import say, tell
 from archbench.cli.plugins import Plugins
+from archbench.cli.profile import check_measured, measure_or_note
 from archbench.cli.reading import RecordFlags, read_records
 from archbench.reasons import Status
 from archbench.records import DEFAULT_FOLDER, Record
@@ -76,9 +76,7 @@ class Figures(RecordFlags):
     ] = False
     quick: Annotated[
         bool,
-        typer.Option(
-            "--quick", help="With --measure, measure for seconds instead of half a minute."
-        ),
+        typer.Option("--quick", help="With --measure, end each job within 30 s of its first call."),
     ] = False
     repeats: Annotated[
         int,
@@ -135,6 +133,8 @@ def gate(limits: Limits, figures: Figures, output: Told) -> int:
     records = _records(asked, figures)
     before = read_records([asked.baseline], quietly=True) if asked.baseline else []
     findings = judge(asked, Evidence(cache(_count), records, before, figures.device))
+    # First, since whoever reads the table may stop.
+    ended = _tell(findings, asked.file, limits, output)
     if form == "json":
         print(json.dumps(report.rows(findings), indent=2, allow_nan=False))
     elif form == "csv":
@@ -144,7 +144,7 @@ def gate(limits: Limits, figures: Figures, output: Told) -> int:
         print_tables(drawn, form)
         if not drawn:
             print(report.summary(findings))
-    return _tell(findings, asked.file, limits, output)
+    return ended
 
 
 def _tell(findings: Sequence[Finding], file: Path, limits: Limits, output: Told) -> Exit:
@@ -188,20 +188,20 @@ def _records(asked: Gate, figures: Figures) -> list[Record]:
         return []
     if not figures.measure:
         return read_records(figures.results, quietly=True)
-    from archbench.measure.job.supervisor import run_job
-
+    protocol = QUICK if figures.quick else DEFAULT
+    jobs = [
+        (each.spec, replace(protocol, engine=each.engine, precision=each.precision))
+        for each in wanted
+    ]
+    for spec, settings in jobs:
+        check_measured(spec, settings)
     store = open_store((figures.results or [DEFAULT_FOLDER])[0], is_document=True)
     made: list[Record] = []
-    with live() as progress:
-        for network in wanted:
-            protocol = QUICK if figures.quick else DEFAULT
-            settings = replace(protocol, engine=network.engine, precision=network.precision)
-            settings.check(network.spec)
-            for _ in range(figures.repeats):
-                progress.now(f"measuring {network.name}")
-                made.append(run_job(network.spec, settings, store))
-                if made[-1].status == Status.INTERRUPTED:
-                    raise KeyboardInterrupt
+    for number, (spec, settings) in enumerate(jobs, start=1):
+        tell(f"{number} of {len(jobs)}: {spec}")
+        made += measure_or_note(spec, settings, store, repeats=figures.repeats)
+        if made[-1].status == Status.INTERRUPTED:
+            raise KeyboardInterrupt
     for record in made:
         if record.reason:
             say(f"{record.spec}: {record.status} ({record.reason.code}): {record.reason.message}")

@@ -56,6 +56,10 @@ class Live:
     line: Callable[[str], None]
     now: Callable[[str], None]
 
+    def warn(self, text: str) -> None:
+        """Say what went wrong: a line that stays, to be seen however little is said."""
+        (say if is_quiet() else self.line)(text)
+
 
 @contextmanager
 def live() -> Iterator[Live]:
@@ -240,7 +244,7 @@ class Teller:
             else ""
         )
         number = f"{self._ended:>{len(str(self._total))}}/{self._total}"
-        told = say if is_quiet() and not is_ok else self._progress.line
+        told = self._progress.line if is_ok else self._progress.warn
         told(f"{number}  {name}: {record.status}{how}{why}{self._left}")
         if is_verbose():
             self._progress.line(took(record))

@@ -81,7 +81,7 @@ class Protocol:
         bool,
         typer.Option(
             "--quick",
-            help="Measure for seconds instead of half a minute, with a wider confidence interval.",
+            help="End within 30 s of the first call, with a wider confidence interval.",
         ),
     ] = False
     given: Annotated[Mapping[str, Any], Several(TO_ALL)]

@@ -111,16 +111,26 @@ class NetworkFlags:
         pads its input is told of.
         """
         self._allow_code()
-        asked = product(_listed("size", self.size), _listed("batch", self.batch))
-        specs = (replace(self, size=size, batch=batch)._one() for size, batch in asked)
+        sizes, batches = _listed("size", self.size), _listed("batch", self.batch)
+        asked = [replace(self, size=size, batch=batch) for size, batch in product(sizes, batches)]
+        specs = [each._one() for each in asked]
+        for text in dict.fromkeys(map(NetworkFlags._padded, asked, specs)):
+            if text:
+                say(text)
         return list(dict.fromkeys(specs))
+
+    def _padded(self, spec: Spec) -> str:
+        """What is to be said of an input that a detector pads; empty for others."""
+        is_as_asked = parse_size(self.size) in (None, (spec.width, spec.height))
+        is_padded = not is_as_asked and origin_of(self.backbone) != ONNX
+        return f"{spec.detector} pads images: the input is {spec.size}" if is_padded else ""
 
     def _one(self) -> Spec:
         batch = None if self.batch is None else _number(self.batch)
         if origin_of(self.backbone) == ONNX:
             return self._of_graph(batch)
         proposals = [f"proposals={self.proposals}"] if self.proposals is not None else []
-        spec = catalogue.resolve(
+        return catalogue.resolve(
             self.backbone,
             self.detector,
             size=self.size,
@@ -129,9 +139,6 @@ class NetworkFlags:
             mode="train" if self.train else "infer",
             options=parse_options([*(self.option or []), *proposals]),
         ).spec
-        if self.size is not None and parse_size(self.size) != (spec.width, spec.height):
-            say(f"{spec.detector} pads images: the input is {spec.size}")
-        return spec
 
     def _allow_code(self) -> None:
         """Let the code of an exported program run where that is asked for; raises UsageError where

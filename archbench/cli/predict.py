@@ -44,7 +44,10 @@ def predict(network: NetworkFlags, records: Evidence, output: Output) -> int:
     from archbench.report.data.selection import Filters, select
     from archbench.report.tables.predict import tables
 
-    chosen = select(read_records(records.results), Filters(device=records.device))
+    every = read_records(records.results)
+    if not every:
+        return Exit.USAGE
+    chosen = select(every, Filters(device=records.device))
     by_setup = measured_setups(configurations(chosen))
     if not by_setup:
         on = f" on a device called {records.device!r}" if records.device else ""

@@ -108,18 +108,19 @@ def run_profiles(specs: list[Spec], protocol: ProfileProtocol, output: ProfileOu
     refuse(of_one, "several inputs or batches are given")
     protocol.check_counting(["--repeats"] if protocol.repeats else [])
     settings = protocol.settings
+    check = check_asked if protocol.no_measure else check_measured
     for spec in specs:
-        _check(spec, settings, is_measured=not protocol.no_measure)
+        check(spec, settings)
     store = output.open_store()
     found = _curve(specs, protocol, store)
     records = [record for each in found for record in each]
     if output.form == "json":
         print(json.dumps([record.to_dict() for record in records], indent=2, allow_nan=False))
-    else:
+    elif records:
         print_tables([curve_table(records)], output.form)
     tell_kept(records, store)
     ended = {_exit_code(record, {}) for record in records}
-    if Exit.INTERRUPTED in ended:
+    if Exit.INTERRUPTED in ended or len(found) < len(specs):
         return Exit.INTERRUPTED
     one = ended.pop() if len(ended) == 1 else Exit.PARTLY_DONE
     return Exit.PARTLY_DONE if one == Exit.DONE and store.unsaved else one
@@ -131,21 +132,27 @@ def _curve(specs: list[Spec], protocol: ProfileProtocol, store: Store) -> list[l
         from archbench.measure.sweep.queues import count
 
         return [[record] for record in count(specs, store.append, "", ())]
-    from archbench.measure.job.supervisor import RefusedError
-
     found: list[list[Record]] = []
     for number, spec in enumerate(specs, start=1):
         tell(f"{number} of {len(specs)}: {spec}")
-        try:
-            records = _measured(spec, protocol.settings, store, repeats=protocol.repeats or 1)
-        except RefusedError as refused:
-            if refused.record.reason and refused.record.reason.phase == "preflight":
-                raise
-            records = [store.append(refused.record)]
-        found.append(records)
-        if records[-1].status == Status.INTERRUPTED:
+        found.append(measure_or_note(spec, protocol.settings, store, repeats=protocol.repeats or 1))
+        if found[-1][-1].status == Status.INTERRUPTED:
             break
     return found
+
+
+def measure_or_note(spec: Spec, settings: Settings, store: Store, *, repeats: int) -> list[Record]:
+    """Measure a network that is one of several, each in fresh processes: one that cannot be what
+    was asked for is a record, and the others follow.
+    """
+    from archbench.measure.job.supervisor import RefusedError
+
+    try:
+        return _measured(spec, settings, store, repeats=repeats)
+    except RefusedError as refused:
+        if refused.is_of_settings:
+            raise
+        return [store.append(refused.record)]
 
 
 def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) -> int:
@@ -157,7 +164,7 @@ def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) ->
     if output.layers:
         settings = replace(settings, roofline=True)
     protocol.check_counting(["--repeats"] if protocol.repeats else [])
-    _check(spec, settings, is_measured=not protocol.no_measure)
+    (check_asked if protocol.no_measure else check_measured)(spec, settings)
     store = output.open_store()
     extra: dict[str, Any] = {}
     if output.layers or protocol.check or protocol.no_measure:
@@ -178,7 +185,8 @@ def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) ->
     else:
         print_record(record, extra, form)
     tell_kept(records, store)
-    ended = _exit_code(record, extra)
+    is_interrupted = records[-1].status == Status.INTERRUPTED
+    ended = Exit.INTERRUPTED if is_interrupted else _exit_code(record, extra)
     return Exit.PARTLY_DONE if ended == Exit.DONE and store.unsaved else ended
 
 
@@ -192,15 +200,14 @@ def tell_kept(records: Sequence[Record], store: Store) -> None:
         tell(f"record{'s' * (len(kept) > 1)} {', '.join(kept)} in {path}")
 
 
-def _check(spec: Spec, settings: Settings, *, is_measured: bool) -> None:
-    """Raise UsageError where a network cannot be counted, or measured, as asked."""
+def check_measured(spec: Spec, settings: Settings) -> None:
+    """Raise UsageError where a network cannot be measured as asked, before anything is built."""
     check_asked(spec, settings)
-    if is_measured:
-        engines.check(spec, settings)
+    engines.check(spec, settings)
 
 
 def check_asked(spec: Spec, settings: Settings) -> None:
-    """Raise UsageError where a network cannot be measured as asked, before anything is built."""
+    """Raise UsageError where the settings do not fit a network, whichever engine runs it."""
     if settings.weights:
         from archbench.measure.job.checkpoint import check_weights
 
@@ -306,7 +313,7 @@ def print_record(record: Record, extra: Mapping[str, Any], form: str) -> None:
     if "latency_ms" in record.measured:
         tables.append(measured_table(record, paper))
     times = extra.get("repeats", ())
-    if len(times) > 1 and None not in times:
+    if record.status == Status.OK and len(times) > 1 and None not in times:
         tables = _noted(tables, repeats_note(times))
     print_tables(tables, form)
     if record.reason:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,7 +60,8 @@ def read_records(folders: Sequence[Path] | None, *, quietly: bool = False) -> li
 def require_folder(folder: Path) -> None:
     """Raise UsageError where a folder was named that is not there."""
     if folder != DEFAULT_FOLDER and not folder.is_dir():
-        raise UsageError(f"no results folder {folder}; to create it: {EXAMPLE} --results {folder}")
+        where = shlex.quote(str(folder))
+        raise UsageError(f"no results folder {folder}; to create it: {EXAMPLE} --results {where}")
 
 
 def say_empty(folder: Path) -> None:
@@ -72,4 +74,5 @@ def instead_of(folder: Path) -> str:
     having = Store(folder).folders_within()
     if not having:
         return f"; to create one: {EXAMPLE}"
-    return f"; its subfolders have some ({', '.join(map(str, having))}): --results {having[0]}"
+    first = shlex.quote(str(having[0]))
+    return f"; its subfolders have some ({', '.join(map(str, having))}): --results {first}"

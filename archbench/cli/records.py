@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -93,7 +94,9 @@ def _show(store: Store, beginnings: Sequence[str], form: str) -> int:
 def _drop(store: Store, beginnings: Sequence[str], form: str) -> int:
     ids = [line.record.record_id for line in moving.find(store, beginnings)]
     folder = moving.drop(store, ids)
-    back = f"archbench records merge {folder} --results {store.folder}"
+    back = shlex.join(
+        ["archbench", "records", "merge", str(folder), "--results", str(store.folder)]
+    )
     _tell(
         {"dropped": ids, "bin": str(folder), "recover": back},
         f"dropped {_counted(ids)} into {folder}; to restore everything there: {back}",
@@ -104,7 +107,8 @@ def _drop(store: Store, beginnings: Sequence[str], form: str) -> int:
 
 def _merge(store: Store, folders: Sequence[str], form: str) -> int:
     for folder in map(Path, folders):
-        require_folder(folder)
+        if not folder.is_dir():
+            raise UsageError(f"no results folder {folder}")
         if folder.resolve() == store.folder.resolve():
             raise UsageError(f"{folder} is the results folder itself")
     copied, there = moving.merge([Store(folder) for folder in folders], store)

@@ -312,10 +312,7 @@ def _count(asked: Asked, *, dry_run: bool) -> Exit:
     there = {record.spec for record in records}
     left = [spec for spec in asked.specs if spec not in there]
     if dry_run:
-        print(
-            f"{len(left)} of {len(asked.specs)} networks to count, {len(asked.missing)} rows "
-            "without a network"
-        )
+        _tell_uncounted(left, asked)
         return Exit.DONE
     with live() as progress, interruptions() as heard:
         for number, record in enumerate(
@@ -324,7 +321,7 @@ def _count(asked: Asked, *, dry_run: bool) -> Exit:
             records.append(record)
             progress.now(f"counting: {number} of {len(left)}")
             if record.reason:
-                progress.line(
+                progress.warn(
                     f"{record.spec}: {record.status} ({record.reason.code}): "
                     f"{record.reason.message}"
                 )
@@ -336,6 +333,18 @@ def _count(asked: Asked, *, dry_run: bool) -> Exit:
         return ended
     print_tables([counted_table(records, asked.members, width=table_width(asked.form))], asked.form)
     return ended
+
+
+def _tell_uncounted(left: Sequence[Spec], asked: Asked) -> None:
+    """Say which networks would be counted."""
+    if asked.form == "json":
+        asked.print_json({"to_count": [catalogue.network(spec).command for spec in left]})
+        return
+    rows = len(asked.missing)
+    print(
+        f"{len(left)} of {len(asked.specs)} networks to count, {rows} row{'s' * (rows != 1)} "
+        "without a network"
+    )
 
 
 def _exit(records: Sequence[Record], asked: Asked, *, interrupted: bool) -> Exit:

@@ -221,7 +221,7 @@ def test_filters_that_leave_nothing_say_so(
 ) -> None:
     assert run(["compare", "--results", str(several), "--backbone", "densenet161"]) == 0
     captured = capsys.readouterr()
-    assert (captured.out, captured.err) == ("", "none of the 7 records matches the filters\n")
+    assert (captured.out, captured.err) == ("", "no record matches the filters (records read: 7)\n")
 
 
 @pytest.mark.parametrize(

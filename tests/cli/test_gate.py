@@ -9,6 +9,7 @@ import io
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,6 +18,7 @@ import pytest
 
 from archbench.cli.main import run
 from archbench.counting.onnx import spec_of
+from archbench.measure.job.supervisor import RefusedError
 from archbench.reasons import Flag, Reason, Status
 from archbench.records import Cause, Metric, Record, Store
 from archbench.report.data.gate import read_gate
@@ -311,3 +313,40 @@ def test_time_is_measured_here_and_now(capsys: Capture) -> None:
     (row,) = json.loads(capsys.readouterr().out)
     assert row["value"] > 0
     assert len(Store(Path("results")).read()) == 1
+
+
+OF_TIME = 'backbone = "{}"\nsize = 64\nmax_latency_ms = "60s"\n'
+
+
+def test_a_network_that_cannot_be_measured_leaves_the_others_judged(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    """A past bug: it ended the whole gate, without a report."""
+    asked = []
+
+    def run_job(spec: Any, settings: Settings, store: Store, **_: Any) -> Record:
+        asked.append(spec.backbone)
+        record = Record(spec, settings, Status.OK, environment=PLACE)
+        if spec.backbone == "snet49":
+            raise RefusedError(
+                replace(record, status=Status.ERROR, reason=Cause(Reason.REFUSED, "build", "no"))
+            )
+        return store.append(replace(record, measured={"latency_ms": Metric(9.0, "ms")}))
+
+    monkeypatch.setattr("archbench.measure.job.supervisor.run_job", run_job)
+    file = limits(OF_TIME.format("snet49") + "[[network]]\n" + OF_TIME.format("snet146"))
+    assert run(["gate", file, "--measure", "--quick", "--junit", "gate.xml"]) == 1
+    assert asked == ["snet49", "snet146"]
+    (missing, held) = ElementTree.parse("gate.xml").iter("testcase")
+    assert (len(missing), len(held)) == (1, 0)
+    assert "1 of 2: snet49, 64x64" in capsys.readouterr().err
+
+
+def test_what_no_engine_can_do_is_told_before_anything_is_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setattr("archbench.measure.job.supervisor.run_job", None)
+    later = OF_TIME.format("snet146") + 'engine = "onnxruntime"\nprecision = "bf16"\n'
+    file = limits(OF_TIME.format("snet49") + "[[network]]\n" + later)
+    assert run(["gate", file, "--measure"]) == 2
+    assert "invalid precision 'bf16' for engine onnxruntime" in capsys.readouterr().err

@@ -14,7 +14,7 @@ import pytest
 from archbench import __version__
 from archbench.cli.commands import COMMANDS
 from archbench.cli.formats import table_width
-from archbench.cli.live import doing, left_s, telling, took
+from archbench.cli.live import doing, left_s, live, telling, took
 from archbench.cli.main import run
 from archbench.cli.messages import Loudness, loudness
 from archbench.measure.roofline.probes import SIZES
@@ -184,6 +184,14 @@ def test_progress_is_told_once_and_unless_quiet(
         progress({"phase": "count"})
         progress({"phase": "count"})
     assert capsys.readouterr().err == said
+
+
+def test_what_went_wrong_is_told_however_little_is(capsys: pytest.CaptureFixture[str]) -> None:
+    loudness.set(Loudness.QUIET)
+    with live() as progress:
+        progress.line("counted 50 of 100")
+        progress.warn("resnet50: error (refused): it cannot be")
+    assert capsys.readouterr().err == "resnet50: error (refused): it cannot be\n"
 
 
 def test_the_time_left_is_that_of_the_phases_to_come() -> None:

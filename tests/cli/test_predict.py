@@ -110,6 +110,10 @@ def test_what_is_missing_is_said_with_what_would_help(
     for name in ("H200", "threads"):
         assert predict(results, "--device", name) == 2
     assert "no measurements on a device called 'H200'" in capsys.readouterr().err
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert predict(empty) == 2
+    assert capsys.readouterr().err.startswith(f"no records in {empty}; to create one: archbench")
     few = tmp_path / "few"
     for number, name in enumerate(FAMILIES[:7], start=1):
         add(few, name, macs=number * 10**9)

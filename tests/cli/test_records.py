@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -74,6 +75,25 @@ def test_what_is_dropped_comes_back_as_is_said(
     assert Store("results").read() == kept
     told = json.loads(printed(capsys, "merge", "results/bin", "--json"))
     assert told == {"merged": [], "already_there": ["bbbbbbbb22222222"]}
+
+
+def test_the_command_that_brings_it_back_is_one_for_a_shell(
+    kept: list[Record], capsys: pytest.CaptureFixture[str]
+) -> None:
+    Path("results").rename("my results")
+    told = json.loads(printed(capsys, "drop", "bbbb", "--results", "my results", "--json"))
+    assert run(shlex.split(told["recover"])[1:]) == 0
+    assert Store("my results").read() == kept
+
+
+def test_a_folder_that_is_not_there_is_not_merged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A past bug: without ./results, to merge it made an empty folder and succeeded."""
+    monkeypatch.chdir(tmp_path)
+    assert run(["records", "merge", "results", "--results", "all"]) == 2
+    assert capsys.readouterr().err == "error: no results folder results\n"
+    assert not Path("all").exists()
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from archbench.cli.main import run
+from archbench.measure.job import counting
 from archbench.measure.job.supervisor import RefusedError
 from archbench.reasons import Reason, Status
 from archbench.records import Cause, Metric, Record, Store
@@ -114,6 +115,54 @@ def test_an_interruption_ends_them_all(jobs: Callable[[Ends], list[Spec]]) -> No
     asked = jobs({2: Status.INTERRUPTED})
     assert profile("--batch", "1,2,4") == 130
     assert [spec.batch for spec in asked] == [1, 2]
+
+
+def test_an_interruption_while_they_are_counted_keeps_those_that_were(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A past bug: the exit code was 0."""
+    count = counting.count
+
+    def interrupted(spec: Spec, **asked: Any) -> Any:
+        if spec.width == 64:
+            raise KeyboardInterrupt
+        return count(spec, **asked)
+
+    monkeypatch.setattr("archbench.measure.sweep.queues.count_network", interrupted)
+    assert run(["count", "mobilenet", "--size", "32,64,96"]) == 130
+    assert [record.spec.width for record in Store("results").read()] == [32]
+    assert "mobilenet, 32x32" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("endings", "code"), [((Status.ERROR, Status.INTERRUPTED), 130), ((Status.OOM,) * 3, 1)]
+)
+def test_repeats_that_did_not_end_well_have_no_median(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    endings: tuple[Status, ...],
+    code: int,
+) -> None:
+    """A past bug: an interruption after a failure exited with 1, and the table of the failed
+    process was called the median one.
+    """
+    left = iter(endings)
+
+    def job(spec: Spec, settings: Settings, store: Store, **_: Any) -> Record:
+        time = Metric(10.0, "ms", "host clock", "model")
+        record = Record(spec, settings, next(left), OOM, measured={"latency_ms": time})
+        return store.append(record)
+
+    monkeypatch.setattr("archbench.measure.job.supervisor.run_job", job)
+    assert profile("--repeats", "3") == code
+    assert "the median one" not in capsys.readouterr().out
+
+
+def test_padding_is_told_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert (
+        run(["count", "resnet18", "-d", "mask-rcnn-fpn", "--size", "96,100", "--batch", "1,2"]) == 0
+    )
+    assert capsys.readouterr().err.count("mask-rcnn-fpn pads images: the input is") == 1
 
 
 def test_a_device_that_cannot_is_one_line(

@@ -79,6 +79,14 @@ def test_a_dry_run_shows_the_networks_the_time_and_what_does_not_build_and_leave
     assert not Path("results").exists()
 
 
+def test_a_dry_run_of_a_count_as_json_is_what_would_be_counted(capsys):
+    assert run(["sweep", own_suite(TWO), "--no-measure", "--dry-run", "--json"]) == 0
+    commands = json.loads(capsys.readouterr().out)["to_count"]
+    assert len(commands) == 2
+    assert all(command.startswith("archbench profile ") for command in commands)
+    assert not Path("results").exists()
+
+
 def test_a_dry_run_as_json_is_the_order_of_the_jobs(capsys):
     assert (
         run(

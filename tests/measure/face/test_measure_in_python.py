@@ -164,6 +164,7 @@ def test_a_module_that_cannot_travel_is_told_why(folder: Path, wild: ModuleType)
         ({"input": (1, 5)}, r"\[1, 5\] is given"),
         ({"input": (1, 1, 8, 8)}, r"\[1, 1, 8, 8\] is given"),
         ({"input": (1, 3, 8, 8), "size": 8}, "leave out size and batch"),
+        ({"size": 8, "batch": 0}, r"\[0, 3, 8, 8\] is given"),
         ({"size": 8, "classes": 3}, "as it is, without classes"),
         ({"size": 8, "depth": 3}, "as it is, without depth"),
         ({"size": 8, "weights": "w.pt"}, "has its own weights"),
