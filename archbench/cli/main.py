@@ -45,7 +45,6 @@ def run(arguments: list[str]) -> int:
     stderr.
     """
     from archbench.cli.commands import command_line
-    from archbench.cli.streams import discard
     from archbench.spec import UsageError
     from archbench.tracebacks import FLAG, ask
 
@@ -60,10 +59,8 @@ def run(arguments: list[str]) -> int:
         return _fail(error, str(error))
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
-    except (BrokenPipeError, SystemExit):
-        # Whoever reads stdout (head, a pager) has seen enough; typer makes a SystemExit of it, and
-        # of nothing else.
-        discard(sys.stdout)
+    except SystemExit:
+        # What a shell asks to complete a line is answered so.
         return Exit.DONE
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""

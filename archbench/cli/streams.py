@@ -7,7 +7,10 @@ from __future__ import annotations
 import io
 import os
 import sys
-from typing import TextIO
+from typing import IO, TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 
 def open_streams() -> None:
@@ -30,6 +33,26 @@ def open_streams() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
+    sys.stdout = io.TextIOWrapper(
+        io.BufferedWriter(_Output(1, "w", closefd=False)),
+        encoding=sys.stdout.encoding,
+        errors="backslashreplace",
+        line_buffering=sys.stdout.isatty(),
+    )
+
+
+class _Output(io.FileIO):
+    """What is printed: whoever read it (head, a pager) may have seen enough, and the command goes
+    on to its end, since its exit code and the files that it writes do not depend on readers.
+    """
+
+    def write(self, data: ReadableBuffer, /) -> int:
+        """Write some bytes; those that nobody reads any more go nowhere."""
+        try:
+            return super().write(data)
+        except BrokenPipeError:
+            discard(self)
+            return super().write(data)
 
 
 def close_streams() -> None:
@@ -43,6 +66,6 @@ def close_streams() -> None:
             discard(stream)
 
 
-def discard(stream: TextIO) -> None:
+def discard(stream: IO[Any]) -> None:
     """Send what is still to be written to a stream nowhere."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -131,3 +131,10 @@ def test_an_error_of_the_system_names_the_file(
     monkeypatch.setattr("archbench.cli.list.print_tables", refuse)
     assert run(["list"]) == 1
     assert capsys.readouterr().err == "error: a folder/file: Permission denied\n"
+
+
+def test_a_command_fails_though_nobody_reads_what_it_says(tmp_path: Path) -> None:
+    """A past bug: the exit code of a gate whose reader had gone was 0."""
+    limits = tmp_path / "limits.toml"
+    limits.write_text('[[network]]\nbackbone = "snet49"\nmax_params = 1\n')
+    assert ended(f"gate {limits} > >(exec true)").returncode == 1
