@@ -94,9 +94,11 @@ def power_in(meter: Meter, trace: Trace, window: Window) -> Power:
 
 
 def _counter_is_finer(meter: Meter, source: str) -> bool:
-    """Whether the counter has news more often than a sensor's figure stands for, as probes told."""
+    """Whether the counter has news twice, as probes told, in the time that a figure of the sensor
+    stands or averages. Where both have news equally often, noise would decide below that.
+    """
     sensor, refresh_s = meter.sensors[source], meter.conditions.get("counter_refresh_s")
-    return refresh_s is not None and refresh_s < max(sensor.refresh_s, sensor.averaging_s)
+    return refresh_s is not None and 2 * refresh_s <= max(sensor.refresh_s, sensor.averaging_s)
 
 
 def integral_of(trace: Trace, source: str, window: Window) -> tuple[float | None, Reason | None]:

@@ -285,6 +285,26 @@ class TestChoice:
         power = power_in(self.meter("instant", "usage"), trace, TEN)
         assert (power.watts, power.source) == (pytest.approx(90), " usage power, integrated")
 
+    @pytest.mark.parametrize(
+        ("counter_s", "averaging_s", "is_counted"),
+        [(0.0999, 0.025, False), (0.05, 0.025, True), (0.1, 1.0, True), (0.6, 1.0, False)],
+    )
+    def test_a_counter_is_finer_that_moves_twice_while_a_figure_stands(
+        self, counter_s, averaging_s, is_counted
+    ):
+        """A past bug: noise decided between a counter and a sensor that refresh alike."""
+        meter, trace = self.meter("instant"), self.trace(instant=100.0)
+        meter.sensors = {"instant": Sensor(0.1, averaging_s)}
+        meter.conditions = {"counter_refresh_s": counter_s}
+        times, joules = counter(watts=60.0)
+        trace.count_times, trace.joules = times.tolist(), {"counter": joules.tolist()}
+        power = power_in(meter, trace, TEN)
+        assert power.flags == ("counter_power_disagree",)
+        assert (power.is_counted, power.watts) == (
+            is_counted,
+            pytest.approx(60 if is_counted else 100, rel=0.01),
+        )
+
     def test_invalid_samples_are_dropped_and_not_taken_for_zero(self):
         trace = self.trace(instant=100.0)
         trace.watts["instant"][100] = float("nan")
