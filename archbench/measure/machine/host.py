@@ -17,6 +17,7 @@ from archbench.records.conditions import Environment, HostLoad
 from archbench.records.store import host_id
 
 CPUS = Path("/sys/devices/system/cpu")
+CGROUPS = Path("/sys/fs/cgroup")
 PID_NAMESPACE, FIRST_PID_NAMESPACE = Path("/proc/self/ns/pid"), "pid:[4026531836]"
 CONTAINER_FILES = (
     "/.dockerenv",
@@ -79,19 +80,30 @@ def usable_cores() -> int:
 
 
 def cgroup_quota() -> float | None:
-    """Processors' worth of time that the cgroup grants, versions 2 and 1."""
-    limit, _, period = (_read("/sys/fs/cgroup/cpu.max") or "max").partition(" ")
-    if limit.isdigit() and period.isdigit():
-        return int(limit) / int(period)
-    limit, period = (
-        _read("/sys/fs/cgroup/cpu/cpu.cfs_quota_us") or "",
-        _read("/sys/fs/cgroup/cpu/cpu.cfs_period_us") or "",
-    )
-    return (
-        int(limit) / int(period)
-        if limit.isdigit() and period.isdigit() and int(limit) > 0
-        else None
-    )
+    """Processors' worth of time that the cgroups grant, versions 2 and 1."""
+    quotas = []
+    for folder in _cgroups("cpu"):
+        limit, _, period = (_read(folder / "cpu.max") or "").partition(" ")
+        limit = limit or _read(folder / "cpu.cfs_quota_us") or ""
+        period = period or _read(folder / "cpu.cfs_period_us") or ""
+        if limit.isdigit() and period.isdigit():
+            quotas.append(int(limit) / int(period))
+    return min(quotas, default=None)
+
+
+def _cgroups(controller: str) -> list[Path]:
+    """The folders of the cgroups that hold this process, from its own up to the root's, in version
+    2 and in version 1, which has a tree for each controller (cgroups(7)). In a container the names
+    may be the host's: then only the root's folder is there.
+    """
+    found = [CGROUPS, CGROUPS / controller]
+    for line in (_read("/proc/self/cgroup") or "").splitlines():
+        _, controllers, group = line.split(":", 2)
+        if controller in controllers.split(",") or not controllers:
+            top = CGROUPS / controller if controllers else CGROUPS
+            own = top / group.lstrip("/")
+            found += [folder for folder in (own, *own.parents) if top in folder.parents]
+    return found
 
 
 def cpu_model() -> str:
@@ -249,14 +261,18 @@ def available_bytes() -> int:
         for line in (_read("/proc/meminfo") or "").splitlines()
         if line.startswith("MemAvailable:")
     ]
-    for limit, used in (
-        ("memory.max", "memory.current"),
-        ("memory/memory.limit_in_bytes", "memory/memory.usage_in_bytes"),
-    ):
-        most, now = _read(f"/sys/fs/cgroup/{limit}") or "", _read(f"/sys/fs/cgroup/{used}") or ""
-        if most.isdigit() and now.isdigit():
-            found.append(max(0, int(most) - int(now)))
+    for folder in _cgroups("memory"):
+        most = _read(folder / "memory.max") or _read(folder / "memory.limit_in_bytes") or ""
+        used = _read(folder / "memory.current") or _read(folder / "memory.usage_in_bytes") or ""
+        if most.isdigit() and used.isdigit():
+            found.append(max(0, int(most) - int(used) + _droppable_bytes(folder)))
     return min(found, default=0)
+
+
+def _droppable_bytes(folder: Path) -> int:
+    """What a cgroup's use of memory holds of files and the kernel drops first where it is short."""
+    kept = dict(line.split() for line in (_read(folder / "memory.stat") or "").splitlines())
+    return int(kept.get("total_inactive_file") or kept.get("inactive_file") or 0)
 
 
 def reset_peak() -> bool:

@@ -72,6 +72,71 @@ def test_a_cgroup_grants_its_quota_of_each_period(
     assert host.usable_cores() == {1.5: 2, 2.5: 3, 0.5: 1, None: 4}[quota]
 
 
+GROUPS: dict[str, tuple[str, dict[str, str], float | None, int]] = {
+    "a limit of a service": (
+        "0::/system.slice/a:b.service\n",
+        {
+            "system.slice/a:b.service/cpu.max": "150000 100000",
+            "system.slice/a:b.service/memory.max": "5000",
+            "system.slice/a:b.service/memory.current": "2000",
+        },
+        1.5,
+        3000,
+    ),
+    "the least of a job's and its step's": (
+        "0::/job/step\n",
+        {
+            "job/step/cpu.max": "400000 100000",
+            "job/step/memory.max": "9000",
+            "job/step/memory.current": "1000",
+            "job/cpu.max": "50000 100000",
+            "job/memory.max": "9000",
+            "job/memory.current": "8500",
+            "job/memory.stat": "anon 8200\ninactive_file 300\n",
+            "cpu.max": "max 100000",
+        },
+        0.5,
+        800,
+    ),
+    "version 1": (
+        "3:cpuset:/away\n2:cpu,cpuacct:/job\n1:memory:/job/step\n0::/\n",
+        {
+            "cpu/away/cpu.cfs_quota_us": "100000",
+            "cpu/away/cpu.cfs_period_us": "100000",
+            "cpu/job/cpu.cfs_quota_us": "250000",
+            "cpu/job/cpu.cfs_period_us": "100000",
+            "memory/job/memory.limit_in_bytes": "7000",
+            "memory/job/memory.usage_in_bytes": "7200",
+            "memory/job/memory.stat": "inactive_file 100\ntotal_inactive_file 400\n",
+        },
+        2.5,
+        200,
+    ),
+    "a container that is told the host's path": (
+        "1:memory:/docker/1\n0::/docker/1\n",
+        {"cpu.max": "250000 100000", "memory.max": "4000", "memory.current": "0"},
+        2.5,
+        4000,
+    ),
+    "none": ("0::/user.slice\n", {"user.slice/cpu.max": "max 100000"}, None, 10240),
+}
+
+
+@pytest.mark.parametrize(("cgroup", "files", "quota", "available"), GROUPS.values(), ids=GROUPS)
+def test_limits_are_those_of_the_groups_that_hold_this_process(
+    monkeypatch: pytest.MonkeyPatch,
+    cgroup: str,
+    files: dict[str, str],
+    quota: float | None,
+    available: int,
+) -> None:
+    """A past bug: outside a container only the root's were read, which has none."""
+    told = {f"/sys/fs/cgroup/{name}": text for name, text in files.items()}
+    told |= {"/proc/self/cgroup": cgroup, "/proc/meminfo": "MemAvailable: 10 kB"}
+    monkeypatch.setattr(host, "_read", lambda path: told.get(str(path)))
+    assert (host.cgroup_quota(), host.available_bytes()) == (quota, available)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the account is Linux's")
 def test_work_is_in_the_account() -> None:
     before = processor_time()
