@@ -1,4 +1,4 @@
-"""Prove or disprove on a card what archbench takes for granted of cards, in ten minutes.
+"""Prove or disprove on a card what archbench takes for granted of cards, in eight minutes.
 
     python benchmarks/card.py --steps checks            # 3 minutes at most
     python benchmarks/card.py --steps tables            # 5 minutes at most: VoVNet's Tables 2 and 4
@@ -172,7 +172,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").split("\n")[0])
     parser.add_argument("--steps", nargs="+", choices=ROUNDS, default=list(ROUNDS))
     parser.add_argument("--only", nargs="+", choices=[step.name for step in CHECKS + TABLES])
-    parser.add_argument("--limit", type=float, help="Seconds at most, of each call's own limit.")
+    parser.add_argument(
+        "--limit",
+        type=float,
+        help="End each round after this many seconds, if that is sooner than its own limit.",
+    )
     parser.add_argument("--results", type=Path, default=Path("results") / "card")
     asked = parser.parse_args()
     found = []

@@ -30,7 +30,7 @@ def main() -> None:
     for detector, times in seconds.items():
         print(f"{detector:16}{len(times):15}{sum(times):10.1f}{max(times):10.2f}")
     whole = time.perf_counter() - START
-    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    peak_mb = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
     print(
         f"{'all':16}{sum(map(len, seconds.values())):15}{whole:10.1f}\npeak of memory "
         f"{peak_mb:,.0f} MB"

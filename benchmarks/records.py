@@ -92,7 +92,7 @@ def run(words: list[str], out: Path) -> tuple[float, float, float]:
     wrote = sum(path.stat().st_size for path in files)
     for path in files:
         path.unlink()
-    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1e3, wrote / 1e6
+    return usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024 / 1e6, wrote / 1e6
 
 
 if __name__ == "__main__":

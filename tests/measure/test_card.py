@@ -1,4 +1,4 @@
-"""The ten minutes on a card (benchmarks/card.py), as far as they go without one."""
+"""The eight minutes on a card (benchmarks/card.py), as far as they go without one."""
 
 from __future__ import annotations
 

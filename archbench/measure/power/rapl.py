@@ -70,7 +70,7 @@ class RaplInstrument:
             self._open(root)
         except PermissionError as error:
             self.why_not = Reason.RAPL_NO_PERMISSION
-            self.message = f"{error.filename} is readable for root only"
+            self.message = f"{error.filename} is readable only by root"
         except (OSError, ValueError):
             self.why_not = Reason.RAPL_ABSENT
         else:

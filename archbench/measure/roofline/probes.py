@@ -43,7 +43,6 @@ LEAST_CALLS = 3
 """The first call and two samples."""
 SHORTEST_S = 2e-3
 """Time below which several calls in a row are timed as one."""
-"""Flags of peaks that other programs may have lowered."""
 VERSION = 1
 """Goes up whenever other probes are run, so that the peaks of the former are not read."""
 
