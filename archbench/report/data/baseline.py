@@ -26,7 +26,7 @@ LAST = "last"
 @dataclass(frozen=True)
 class Ratio:
     """A figure of one configuration over that of another, with the range that both ranges allow
-    (None: one has no range).
+    (None: one has no range, or one that reaches 0).
     """
 
     value: float

@@ -5,6 +5,7 @@ lies above it, fails where it lies below it, and is undecided between. A claim o
 where the whole range lies within the tolerance, and fails where none of it does. The range follows
 from those of the figures: their medians' 95 % intervals or the range of several processes' medians;
 of a figure that has neither (memory, energy of one process) 3 %; of counts nothing, they are exact.
+A ratio with a range that reaches 0 is undecided.
 """
 
 from __future__ import annotations
@@ -192,7 +193,7 @@ def _judged(claim: Claim, estimates: Estimates) -> Verdict:
         return Verdict(
             claim, "not measured", known=known, wanted=wanted, reason=reason, setup=setup
         )
-    interval = evaluation.interval(value)
+    interval = evaluation.interval()
     return Verdict(
         claim,
         _outcome(claim, interval),
@@ -224,11 +225,18 @@ class Evaluation:
         estimate = self.estimate(spec, word or self.claim.metric)
         if estimate is None or side == "value":
             return estimate.value if estimate else None
-        low, high = estimate.interval or (
-            estimate.value / (1 + REPEATABLE / 2),
-            estimate.value * (1 + REPEATABLE / 2),
+        value = estimate.value
+        low, high = estimate.interval or sorted(
+            (value / (1 + REPEATABLE / 2), value * (1 + REPEATABLE / 2))
         )
         return low if side == "low" else high
+
+    def ratio(self, left: Spec, right: Spec, side: Side, of: str = "") -> float | None:
+        """The metric of one network over a figure of another, `of` or the metric too; None where
+        either is not above 0.
+        """
+        above, below = self.at(left, side), self.at(right, OTHER[side], of)
+        return _ratio(above, below)
 
     def value(self, side: Side) -> float | None:
         """The claim's value; at a low or high end that which the ranges of its figures allow."""
@@ -249,18 +257,21 @@ class Evaluation:
             case "correlation":
                 return spearman(*self._columns(side))
 
-    def interval(self, value: float) -> Interval | None:
-        """The range of the value."""
+    def interval(self) -> Interval | None:
+        """The range of the value; None where it cannot be told."""
         if self.claim.kind == "correlation":
             left, right = self._columns("value")
             return correlations([left], right)[0].interval
         low, high = self.value("low"), self.value("high")
-        return (low, high) if low is not None and high is not None else (value, value)
+        return (low, high) if low is not None and high is not None else None
 
-    def _ratios(self, pairs: Iterable[Pair], side: Side) -> list[float]:
-        """The ratios of those pairs that are there."""
-        both = [(self.at(left, side), self.at(right, OTHER[side])) for left, right in pairs]
-        return [left / right for left, right in both if left is not None and right]
+    def _ratios(self, pairs: Iterable[Pair], side: Side, of: str = "") -> list[float]:
+        """The ratios of those pairs that have one; at an end of the range none at all where it is
+        not known of each of them.
+        """
+        there = [pair for pair in pairs if self.ratio(*pair, "value", of) is not None]
+        ratios = [ratio for pair in there if (ratio := self.ratio(*pair, side, of)) is not None]
+        return ratios if len(ratios) == len(there) else []
 
     def _all(self, specs: Iterable[Spec], side: Side, word: str = "") -> list[float]:
         return [value for spec in specs if (value := self.at(spec, side, word)) is not None]
@@ -268,7 +279,7 @@ class Evaluation:
     def _group_ratio(self, side: Side) -> float | None:
         left, right = (self.claim.groups[name] for name in ("left", "right"))
         above, below = _mean(self._all(left, side)), _mean(self._all(right, OTHER[side]))
-        return above / below if above is not None and below else None
+        return _ratio(above, below)
 
     def _ordering(self, side: Side) -> float | None:
         """The first groups against the others where they lie nearest: least by most for more, most
@@ -286,7 +297,7 @@ class Evaluation:
         nearest, other = (
             (min(above), max(below)) if self.claim.direction == "more" else (max(above), min(below))
         )
-        return nearest / other if other else None
+        return nearest / other if other > 0 and nearest >= 0 else None
 
     @property
     def _names(self) -> list[str]:
@@ -305,15 +316,8 @@ class Evaluation:
         return max(values) - min(values) if self.claim.statistic == "spread" else fmean(values)
 
     def _share(self, side: Side) -> float | None:
-        return _mean(
-            [
-                part / whole
-                for specs in self.claim.groups.values()
-                for spec in specs
-                if (part := self.at(spec, side)) is not None
-                and (whole := self.at(spec, OTHER[side], self.claim.of))
-            ]
-        )
+        specs = [spec for group in self.claim.groups.values() for spec in group]
+        return _mean(self._ratios(zip(specs, specs, strict=True), side, self.claim.of))
 
     def _part_below(self, side: Side) -> float | None:
         values = [
@@ -360,6 +364,10 @@ def _outcome(claim: Claim, interval: Interval | None) -> Outcome:
         if low < high
         else "fails"
     )
+
+
+def _ratio(above: float | None, below: float | None) -> float | None:
+    return above / below if above and below and min(above, below) > 0 else None
 
 
 def _mean(values: Sequence[float]) -> float | None:

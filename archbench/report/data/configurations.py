@@ -238,7 +238,7 @@ def interval_of(record: Record, name: str) -> Interval | None:
     own = _interval(metric)
     time = record.metrics.get(time_of(name))
     times = _interval(time) if time else None
-    if own or time is None or time.value is None or times is None:
+    if own or time is None or time.value is None or times is None or times[0] <= 0:
         return own
     return metric.value * time.value / times[1], metric.value * time.value / times[0]
 

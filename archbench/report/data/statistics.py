@@ -116,12 +116,13 @@ def percentiles(values: Iterable[float]) -> Interval | None:
     return (ranked[cut], ranked[-1 - cut]) if ranked else None
 
 
-def ratio_interval(left: Interval, right: Interval) -> Interval:
-    """The least and the greatest ratio of a value in `left` to one in `right`, all above 0.
+def ratio_interval(left: Interval, right: Interval) -> Interval | None:
+    """The least and the greatest ratio of a value in `left` to one in `right`; None where not all
+    of them are above 0.
 
     It leaves out 1 exactly where the two intervals do not overlap.
     """
-    return left[0] / right[1], left[1] / right[0]
+    return (left[0] / right[1], left[1] / right[0]) if min(left[0], right[0]) > 0 else None
 
 
 def apart(values: Sequence[float]) -> float:

@@ -103,6 +103,6 @@ def _of_calls(configuration: Configuration, column: str) -> Estimate | None:
 
 
 def _widened(estimate: Estimate, spread: float) -> Interval:
-    least, most = estimate.value / (1 + spread), estimate.value * (1 + spread)
+    least, most = sorted((estimate.value / (1 + spread), estimate.value * (1 + spread)))
     own = estimate.interval or (estimate.value, estimate.value)
     return min(own[0], least), max(own[1], most)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from archbench.reasons import Status
-from archbench.records import Record
+from archbench.records import Metric, Record
 from archbench.report.data.baseline import (
     against,
     find_baseline,
@@ -47,6 +47,23 @@ def test_different_is_apart_and_beyond_3_percent(
     assert found is not None
     assert found.verdict == expected
     assert found.value == pytest.approx(times[1] / 20.0)
+
+
+def test_a_range_that_reaches_0_has_no_verdict(record: Make) -> None:
+    above_idle = {
+        name: [
+            record(name, measured={"energy_net_per_image_j": Metric(joules, "J")}, day=day)
+            for day, joules in enumerate(values, start=1)
+        ]
+        for name, values in (("vovnet39", (-0.2, 0.1, 0.2)), ("resnet50-v1", (3.0, 3.01, 3.02)))
+    }
+    one, base = configurations([*above_idle["vovnet39"], *above_idle["resnet50-v1"]])
+    for found in (
+        ratio(one, base, "energy_net_per_image_j"),
+        ratio(base, one, "energy_net_per_image_j"),
+    ):
+        assert found
+        assert (found.interval, found.verdict) == (None, "?")
 
 
 def test_a_count_that_differs_at_all_differs(record: Make) -> None:

@@ -163,6 +163,13 @@ def test_the_place_with_most_networks_comes_first(record: Make) -> None:
     assert COUNTED_ONLY not in found
 
 
+def test_an_interval_of_a_time_that_reaches_0_bounds_no_rate(record: Make) -> None:
+    made = record()
+    time = replace(made.measured["latency_ms"], spread={"ci95": [0.0, 22.0]})
+    (one,) = configurations([replace(made, measured=made.measured | {"latency_ms": time})])
+    assert one.estimate("fps") == Estimate(50.0, None, 1)
+
+
 def test_a_median_of_zero_is_no_division(record: Make) -> None:
     made = record()
     zero, some = (

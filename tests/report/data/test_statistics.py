@@ -90,6 +90,11 @@ def test_the_range_of_a_ratio(
     assert ratio_interval(left, right) == pytest.approx(expected)
 
 
+@pytest.mark.parametrize("range_", [(-1.0, 2.0), (0.0, 2.0), (-2.0, -1.0)])
+def test_a_range_that_reaches_0_bounds_no_ratio(range_: tuple[float, float]) -> None:
+    assert ratio_interval(range_, (1.0, 2.0)) is ratio_interval((1.0, 2.0), range_) is None
+
+
 def test_how_far_values_lie_apart() -> None:
     assert apart([97.0, 100.0, 102.0]) == pytest.approx(0.05)
     assert apart([0.0, 0.0]) == 0.0

@@ -87,6 +87,15 @@ def test_energy_is_set_against_that_of_the_same_card_alone(record: Make) -> None
     assert ranges.figure(old, "latency_ms")
 
 
+def test_the_range_of_a_figure_below_0_is_widened_to_both_sides(record: Make) -> None:
+    made = record(measured={"energy_net_per_image_j": Metric(-1.0, "J")})
+    figure = Ranges(configurations([made])).figure(
+        *configurations([made]), "energy_net_per_image_j"
+    )
+    assert figure
+    assert figure.interval == (pytest.approx(-1.03), pytest.approx(-1 / 1.03))
+
+
 def test_a_percentile_has_the_flags_of_its_time(record: Make) -> None:
     spread = {"median": 20.0, "p99": 30.0}
     made = record()

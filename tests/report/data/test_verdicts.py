@@ -99,20 +99,6 @@ def test_a_figure_without_a_range_is_good_to_3_percent(
     assert verdict(claim, [with_memory(A, ours), with_memory(B, 1e9)]).outcome == expected
 
 
-def test_energy_of_two_cards_judges_nothing(record: Make) -> None:
-    claim = replace(FASTER, metric="energy_per_image_j")
-    records = [
-        record(
-            spec=spec, energy_j=joules, day=day, environment={"device_name": "GPU", "uuid": uuid}
-        )
-        for spec, joules, day, uuid in ((A, 1.0, 1, "GPU-1"), (B, 2.0, 2, "GPU-2"))
-    ]
-    estimates = Estimates(Evidence(records), [claim])
-    assert (judge(claim, estimates).outcome, judge(claim, estimates).known) == ("not measured", 1)
-    assert estimates.unmeasured(claim) == [A]
-    assert estimates.unmeasured(FASTER) == []
-
-
 def test_without_a_gpu_a_gpu_s_claim_is_not_measured(record: Make) -> None:
     found = verdict(FASTER, [timed(record, A, 80.0, gpu=False), timed(record, B, 100.0, gpu=False)])
     assert (found.outcome, found.reason, found.ours) == ("not measured", "needs_cuda_device", None)

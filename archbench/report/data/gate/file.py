@@ -217,5 +217,5 @@ def _tolerance(table: Table, otherwise: float) -> float:
 def bounded(rise: Rise, ends: tuple[float, float]) -> Condition:
     """The limit that a rise sets by the range of the baseline's figure."""
     if is_more_better(rise.column):
-        return Condition(rise.column, ">=", ends[0] * (1 - rise.tolerance))
-    return Condition(rise.column, "<=", ends[1] * (1 + rise.tolerance))
+        return Condition(rise.column, ">=", ends[0] - rise.tolerance * abs(ends[0]))
+    return Condition(rise.column, "<=", ends[1] + rise.tolerance * abs(ends[1]))
