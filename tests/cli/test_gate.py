@@ -100,7 +100,7 @@ def test_a_layer_as_wide_as_it_was_passes(capsys: Capture) -> None:
 def test_a_widened_layer_fails(capsys: Capture) -> None:
     Path("net.py").write_text(NETWORK.format(width=16), encoding="utf-8")
     assert run(["gate", limits(OWN), "--allow-code", "--junit", "gate.xml"]) == 1
-    assert "mine     params  <= 0.001 M  0.0016 M  broken" in capsys.readouterr().out
+    assert "mine     params  <= 0.001 M  0.001608 M  broken" in capsys.readouterr().out
     (case,) = ElementTree.parse("gate.xml").iter("testcase")
     (failure,) = case
     assert (case.get("classname"), case.get("name")) == ("mine", "max_params")
@@ -159,6 +159,48 @@ def test_a_figure_may_not_be_above_the_baseline(
     assert found(capsys) == {"not_above_baseline total_ms": expected}
     if expected not in ("holds", "broken"):
         assert run(["gate", file, "--allow-missing"]) == 0
+
+
+def test_after_an_upgrade_the_newest_measurement_decides(capsys: Capture) -> None:
+    """Setups of one device that differ in versions, which no flag tells apart, are no riddle."""
+    for day, torch, total_ms in ((2, "2.13.0", 70.0), (1, "2.12.0", 50.0)):
+        when = f"2026-01-0{day}T00:00:00+00:00"
+        keep("results", total_ms, environment=PLACE | {"torch": torch}, time_utc=when)
+    assert run(["gate", limits(f'{SMALL}max_total_ms = "60ms"\n'), "--csv"]) == 1
+    assert found(capsys) == {"max_total_ms": "broken"}
+    assert run(["gate", limits(f'{SMALL}max_total_ms = "75ms"\n')]) == 0
+
+
+@pytest.mark.parametrize(
+    ("p99_ms", "more", "expected"),
+    [
+        (60.0, {}, "holds"),
+        (90.0, {}, "broken"),
+        (60.0, {"environment": PLACE | {"torch": "2.13.0"}}, "not comparable"),
+    ],
+)
+def test_a_percentile_is_held_against_the_baseline_s(
+    capsys: Capture, p99_ms: float, more: dict[str, Any], expected: str
+) -> None:
+    def measured(p99_ms: float) -> dict[str, Metric]:
+        spread = {"ci95": [49.5, 50.5], "p99": p99_ms}
+        return {"total_ms": Metric(50.0, "ms", spread=spread)}
+
+    keep("before", 50.0, measured=measured(60.0))
+    keep("results", 50.0, measured=measured(p99_ms), **more)
+    text = f'{SMALL}not_above_baseline = ["total_ms_p99"]\n'
+    run(["gate", limits(text, before='baseline = "before"\n'), "--csv"])
+    assert found(capsys) == {"not_above_baseline total_ms_p99": expected}
+
+
+def test_a_count_has_the_digits_that_tell_it_from_its_limit(capsys: Capture) -> None:
+    keep("before", 50.0, counted={"params": 1_154_000})
+    text = f'{SMALL}not_above_baseline = ["params"]\ntolerance = 0\n'
+    file = limits(text, before='baseline = "before"\n')
+    assert run(["gate", file, "--annotations"]) == 1
+    captured = capsys.readouterr()
+    assert "params  <= 1.154 M  1.154199 M  broken" in captured.out
+    assert "params is 1.154199 M, limit <= 1.154 M: broken" in captured.err
 
 
 def test_counts_are_held_against_the_baseline_too(capsys: Capture) -> None:
@@ -228,6 +270,11 @@ def test_a_device_is_chosen_by_its_name(capsys: Capture) -> None:
     keep("results", 50.0)
     keep("results", 90.0, environment=PLACE | {"device_name": "Other CPU"})
     file = limits(f'{SMALL}max_total_ms = "60ms"\n')
+    assert run(["gate", file, "--json"]) == 1
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["why"].endswith(
+        "Other CPU, 2 threads, fp32, contiguous: choose one with --device or --results"
+    )
     assert run(["gate", file, "--device", "example"]) == 0
     assert run(["gate", file, "--device", "other"]) == 1
 

@@ -7,13 +7,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cmp_to_key
-from typing import TypeAlias
 
 from archbench.engine_names import EAGER
 from archbench.reasons import Flag, Status
 from archbench.records import Record
 from archbench.report.data.accuracies import FULL_PRECISION, Accuracies
-from archbench.report.data.comparable import COUNTED_ONLY, ENGINE_VERSION, conditions, where
+from archbench.report.data.comparable import COUNTED_ONLY, ENGINE_VERSION, setups, where
 from archbench.report.data.conditions import Condition
 from archbench.report.data.configurations import Configuration, Estimate, configurations
 from archbench.report.data.frontier import Figures, better, frontier
@@ -23,8 +22,6 @@ from archbench.report.data.ties import Ranges, differ
 ANY = "any"
 WHOLE, ACCURACY = "total_ms", "accuracy"
 WITHIN, PERHAPS, BEYOND = "yes", "perhaps", "no"
-
-Setup: TypeAlias = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True)
@@ -128,8 +125,8 @@ class Choice:
 
 
 def choose(records: Iterable[Record], asked: Asked, accuracies: Accuracies) -> Choice | None:
-    """Choose a network by the records of the device with most of them; None where no record fits
-    what is asked.
+    """Choose a network by the records of the device with most of them, then the newest; None where
+    no record fits what is asked.
     """
     groups = _groups(records, asked)
     if not groups:
@@ -149,26 +146,23 @@ def choose(records: Iterable[Record], asked: Asked, accuracies: Accuracies) -> C
 
 
 def _groups(records: Iterable[Record], asked: Asked) -> list[tuple[str, list[Configuration]]]:
-    """What was measured of single images on each device, that with most networks first."""
-    groups: dict[Setup, list[Record]] = {}
-    for record in records:
-        if _is_asked_for(record, asked):
-            free = {"engine", ENGINE_VERSION} if asked.engine == ANY else set()
-            free |= {"precision"} if asked.precision == ANY else set()
-            key = tuple(pair for pair in conditions(record).items() if pair[0] not in free)
-            groups.setdefault(key, []).append(record)
-    titled = [(_title(group[-1], asked), configurations(group)) for group in groups.values()]
-    return sorted(titled, key=lambda each: (-len(each[1]), each[0]))
+    """What was measured of single images on each device, that with most networks first, then the
+    newest.
+    """
+    free = {"engine", ENGINE_VERSION} if asked.engine == ANY else set()
+    free |= {"precision"} if asked.precision == ANY else set()
+    shared = [f"any {name}" for name in ("engine", "precision") if name in free]
+    fitting = (record for record in records if _is_asked_for(record, asked))
+    groups = {
+        ", ".join((title, *shared)): configurations(group)
+        for title, group in setups(fitting, ignore=free).items()
+    }
+    return sorted(groups.items(), key=lambda group: _rank(group[1]), reverse=True)
 
 
-def _title(record: Record, asked: Asked) -> str:
-    """Where and how networks were measured, as far as they share it."""
-    if not asked.is_of_several:
-        return where(record)
-    there = conditions(record)
-    engine = "any engine" if asked.engine == ANY else asked.engine
-    precision = "any precision" if asked.precision == ANY else asked.precision
-    return ", ".join(filter(None, (there["device"], there.get("threads"), engine, precision)))
+def _rank(found: Sequence[Configuration]) -> tuple[int, str]:
+    """How many networks a device has, and when the newest of them was measured."""
+    return len(found), max(each.newest.time_utc for each in found)
 
 
 def _is_asked_for(record: Record, asked: Asked) -> bool:

@@ -23,6 +23,12 @@ from archbench.report.data.statistics import Interval, apart
 PERCENTILE = "_ms_p"
 
 
+def measured_as(column: str) -> str:
+    """The figure that a column is of: of a percentile of calls their time."""
+    time, percentile, _ = column.partition(PERCENTILE)
+    return f"{time}_ms" if percentile else column
+
+
 def is_more_better(column: str) -> bool:
     """Whether of two figures the larger one is the better."""
     return column == "accuracy" or (column in QUANTITIES and QUANTITIES[column].is_more_better)
@@ -98,7 +104,7 @@ def _of_calls(configuration: Configuration, column: str) -> Estimate | None:
     if PERCENTILE not in column or column not in QUANTITIES:
         return None
     value = merged(configuration)[column]
-    time = configuration.estimate(column.partition("_p")[0])
+    time = configuration.estimate(measured_as(column))
     return Estimate(value, None, 1, time.flags) if value is not None and time else None
 
 

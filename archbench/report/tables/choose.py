@@ -4,6 +4,7 @@ the frontier, and sentences that say which one, why, and what is not known.
 
 from __future__ import annotations
 
+from archbench.quantities import is_of_one_card
 from archbench.report.data.choice import ACCURACY, BEYOND, PERHAPS, Candidate, Choice
 from archbench.report.data.contenders import Contenders
 from archbench.report.data.names import wrap_name
@@ -153,16 +154,24 @@ def _marks(choice: Choice) -> list[str]:
     return notes
 
 
+def _of_card(column: str, choice: Choice) -> str:
+    heading = heading_of(column, choice)
+    return f"{heading} on the same card" if is_of_one_card(column) else heading
+
+
 def _left_out(choice: Choice) -> list[str]:
     """What was measured and not chosen from, and why."""
     notes = []
     lacking = len(choice.measured) - len(choice.candidates)
     if lacking:
-        names = " or ".join(heading_of(name, choice) for name in choice.asked.columns)
-        notes.append(f"Left out: {lacking} networks measured here that lack {names}.")
+        names = " or ".join(_of_card(name, choice) for name in choice.asked.columns)
+        networks = "network" if lacking == 1 else "networks"
+        lack = "lacks" if lacking == 1 else "lack"
+        notes.append(f"Left out: {lacking} {networks} measured here that {lack} {names}.")
     if choice.others:
         elsewhere = "; ".join(f"{count} on {setup}" for setup, count in choice.others.items())
         notes.append(
-            f"Left out, measured on other devices or settings: {elsewhere}. Choose with --device."
+            f"Left out, measured on other devices, settings or versions: {elsewhere}. Choose with "
+            "--device or --results."
         )
     return notes

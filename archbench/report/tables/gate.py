@@ -34,6 +34,8 @@ COLUMNS = (
     "why",
 )
 HEADINGS = [Column("figure", "left"), Column("limit"), Column("is"), Column("", "left")]
+EXACT_DIGITS = 12
+"""Digits of counts and their limits, which may differ in any of them."""
 ENDS_NOTE = "Limits on measured figures apply to the worse end of their ranges."
 
 
@@ -110,9 +112,10 @@ def limit_text(finding: Finding) -> str:
     condition = finding.condition or getattr(finding.limit, "condition", None)
     if not isinstance(condition, Condition) or not isinstance(condition.value, float):
         return MISSING
-    scale = QUANTITIES[condition.column].scale
-    text = f"{condition.operator} {condition.value * scale.factor:,.6g} {scale.unit}"
-    return text.rstrip()
+    row = QUANTITIES[condition.column]
+    digits = EXACT_DIGITS if row.group == "counted" else 6
+    shown = f"{condition.value * row.scale.factor:,.{digits}g}"
+    return f"{condition.operator} {shown} {row.scale.unit}".rstrip()
 
 
 def figure_text(finding: Finding) -> str:
@@ -126,7 +129,7 @@ def _text(column: str, estimate: Estimate) -> str:
     row = QUANTITIES[column]
     unit = f" {row.scale.unit}" if row.scale.unit else ""
     if estimate.is_counted:
-        return f"{row.show(estimate.value)}{unit}"
+        return f"{estimate.value * row.scale.factor:,.{EXACT_DIGITS}g}{unit}"
     factor, interval = row.scale.factor, estimate.interval
     scaled = (interval[0] * factor, interval[1] * factor) if interval else None
     text = rounded(estimate.value * factor, scaled, row.scale)

@@ -14,6 +14,7 @@ from archbench.report.data.accuracies import Accuracies
 from archbench.report.data.choice import Asked, Choice, choose
 from archbench.report.data.conditions import Condition, bound
 from archbench.report.data.contenders import contenders
+from archbench.report.tables.choose import _left_out
 from archbench.settings import Settings
 from archbench.zoo import catalogue
 
@@ -127,6 +128,42 @@ def test_only_single_images_in_one_engine_and_precision_on_one_device() -> None:
     assert choice.others == {"Other CPU, 2 threads, fp32, contiguous": 1}
     elsewhere = found([*others, *records()[:3]], device="other")
     assert elsewhere.setup.startswith("Other CPU")
+
+
+def test_setups_that_differ_in_versions_are_told_apart_and_the_newest_is_taken() -> None:
+    def measured_with(torch: str, day: int, count: int, **changes: Any) -> list[Record]:
+        made = [measured(name, time, **changes) for name, time in list(TIMES.items())[:count]]
+        return [
+            replace(each, environment=PLACE | {"torch": torch}, time_utc=f"2026-01-{day:02}")
+            for each in made
+        ]
+
+    old, new = measured_with("2.12.0", 1, 2), measured_with("2.13.0", 2, 2)
+    for records in ([*old, *new], [*new, *old]):
+        choice = found(records)
+        assert choice.setup == "Example CPU, 2 threads, fp32, contiguous, torch 2.13"
+        assert choice.others == {"Example CPU, 2 threads, fp32, contiguous, torch 2.12": 2}
+    more = found([*new, *old, *measured_with("2.11.0", 1, 3)], engine="any")
+    assert more.setup == "Example CPU, 2 threads, fp32, contiguous, torch 2.11, any engine"
+    assert list(more.others.values()) == [2, 2]
+
+
+def test_what_is_left_out_is_said_of_one_network_and_of_energies_of_one_card() -> None:
+    (said,) = _left_out(found([*records(), measured("vgg16", None)], best="total_ms"))
+    assert said == "Left out: 1 network measured here that lacks total time or AP."
+    joules = [
+        replace(
+            each,
+            measured=dict(each.measured) | {"energy_per_image_j": Metric(1.0, "J")},
+            environment=PLACE | {"host": host},
+        )
+        for each, host in zip(records(), ("a", "a", "b", "c"), strict=True)
+    ]
+    (said,) = _left_out(found(joules, best="energy_per_image_j"))
+    assert said == (
+        "Left out: 2 networks measured here that lack energy per image on the same card or total "
+        "time."
+    )
 
 
 def test_in_any_engine_a_network_is_there_once_an_engine() -> None:

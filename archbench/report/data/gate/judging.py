@@ -10,11 +10,11 @@ from typing import Any
 from archbench.quantities import QUANTITIES
 from archbench.reasons import Status
 from archbench.records import Record
-from archbench.report.data.comparable import differing
+from archbench.report.data.comparable import differing, where
 from archbench.report.data.conditions import Condition
 from archbench.report.data.configurations import Configuration, Estimate, configurations
 from archbench.report.data.gate.file import Gate, Guarded, Limit, Rise, bounded
-from archbench.report.data.ties import Ranges, exact
+from archbench.report.data.ties import Ranges, exact, measured_as
 from archbench.spec import Spec, UsageError, without_hash
 
 
@@ -128,20 +128,27 @@ def _figure(
         return _counted(network, column, evidence), None
     there = evidence.current(network)
     well = [each for each in there if each.status == Status.OK and each.newest.settings]
-    having = [each for each in well if Ranges([each]).figure(each, column)]
-    if len(having) > 1:
-        setups = "; ".join(each.setup for each in having)
+    having = [(figure, each) for each in well if (figure := _estimate(each, column))]
+    # Of setups that differ in versions alone, which no flag tells apart, the newest is meant.
+    having.sort(key=lambda pair: pair[1].newest.time_utc)
+    newest = {where(each.newest): (figure, each) for figure, each in having}
+    if len(newest) > 1:
         raise _UnknownError(
-            Standing.NOT_COMPARABLE, f"measured on {setups}: choose one with --device"
+            Standing.NOT_COMPARABLE,
+            f"measured on {'; '.join(sorted(newest))}: choose one with --device or --results",
         )
-    if having:
-        figure = having[0].estimate(column) or Ranges(having).figure(having[0], column)
-        assert figure
-        return figure, having[0]
+    if newest:
+        return having[-1]
     measured = [each for each in there if each.newest.settings]
     if not measured:
         raise _UnknownError(Standing.MISSING, "no record of it: --measure measures it")
     raise _UnknownError(Standing.MISSING, measured[-1].reason(column).text)
+
+
+def _estimate(configuration: Configuration, column: str) -> Estimate | None:
+    """A figure, or a percentile of calls, which the newest process alone tells."""
+    own = configuration.estimate(column)
+    return own or Ranges([configuration]).figure(configuration, column)
 
 
 def _counted(network: Guarded, column: str, evidence: Evidence) -> Estimate:
@@ -158,19 +165,20 @@ def _of_baseline(
     network: Guarded, rise: Rise, evidence: Evidence, now: Configuration | None
 ) -> Condition:
     """The limit that the baseline sets; raises `_UnknownError` where it sets none."""
-    before = [each for each in evidence.before(network) if each.estimate(rise.column)]
+    before = [each for each in evidence.before(network) if _estimate(each, rise.column)]
     if not before:
         raise _UnknownError(Standing.MISSING, f"the baseline has no {rise.column} of it")
     if now is None:
         newest = max(before, key=lambda each: each.newest.time_utc)
     else:
-        apart = [differing(now.newest, each.newest, rise.column) for each in before]
+        word = measured_as(rise.column)
+        apart = [differing(now.newest, each.newest, word) for each in before]
         alike = [each for each, keys in zip(before, apart, strict=True) if not keys]
         if not alike:
             reasons = "; ".join(map(", ".join, apart))
             raise _UnknownError(Standing.NOT_COMPARABLE, f"the baseline differs in {reasons}")
         newest = max(alike, key=lambda each: each.newest.time_utc)
-    figure = newest.estimate(rise.column)
+    figure = _estimate(newest, rise.column)
     assert figure
     if figure.flaws:
         flags = ", ".join(figure.flaws)
