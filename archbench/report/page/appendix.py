@@ -16,6 +16,7 @@ from archbench.records import Record
 from archbench.report.data.claims import verdicts_of
 from archbench.report.data.comparable import COUNTED_ONLY
 from archbench.report.data.configurations import REPEATABLE, Configuration
+from archbench.report.data.counts import network
 from archbench.report.data.evidence import Evidence
 from archbench.report.data.statistics import apart
 from archbench.report.page.devices import DeviceCard, device_cards
@@ -43,7 +44,7 @@ AGREEMENT = (
 )
 SPREAD_COLUMNS = (
     Column("measured on", "left"),
-    Column("networks"),
+    Column("configurations"),
     Column("95 % CI, half-width"),
     Column("widest"),
     Column("in several processes"),
@@ -84,7 +85,7 @@ def sections(records: Sequence[Record], time: str, version: str) -> list[Section
     evidence = Evidence(records)
     measured = {name: each for name, each in evidence.setups.items() if name != COUNTED_ONLY}
     cards = device_cards(measured)
-    networks = len({record.spec for record in records})
+    networks = len({network(record.spec) for record in records})
     made = (
         f"Made {time} by archbench {version} from {counted(len(records), 'record')} of "
         f"{counted(networks, 'network')}. Inputs and weights are listed below, under How it was "

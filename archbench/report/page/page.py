@@ -26,6 +26,7 @@ from archbench.records import Record
 from archbench.report.data.claims import Verdict, verdicts_of
 from archbench.report.data.comparable import COUNTED_ONLY
 from archbench.report.data.configurations import Configuration, alone
+from archbench.report.data.counts import network
 from archbench.report.data.evidence import Evidence
 from archbench.report.data.reproduction import reproduce_suite
 from archbench.report.page.devices import device_cards
@@ -174,7 +175,7 @@ def _in_order(configurations: Iterable[Configuration]) -> list[Configuration]:
 def _headline(evidence: Evidence) -> str:
     records = evidence.records
     failed = sum(record.status != Status.OK for record in records)
-    networks = len({record.spec for record in records})
+    networks = len({network(record.spec) for record in records})
     devices = [name for name in evidence.setups if name != COUNTED_ONLY]
     text = f"{counted(len(records), 'record')} of {counted(networks, 'network')}"
     if len(devices) == 1:

@@ -15,6 +15,7 @@ from archbench.records import Record
 from archbench.report.data.accuracies import Accuracies
 from archbench.report.data.claims import Verdict
 from archbench.report.data.configurations import Configuration
+from archbench.report.data.counts import network
 from archbench.report.data.frontier import frontier
 from archbench.report.data.names import short_names
 from archbench.report.data.narrowing import called_alike
@@ -76,7 +77,7 @@ def _devices(setups: Mapping[str, Sequence[Record]]) -> Table:
 
 def _totals(records: Sequence[Record]) -> list[str]:
     """The networks by mode, the records and those that failed; empty for none."""
-    modes = Counter(spec.mode for spec in {record.spec for record in records})
+    modes = Counter(mode for _, mode in {(network(r.spec), r.spec.mode) for r in records})
     failed = sum(record.status != Status.OK for record in records)
     counts = (modes["infer"], modes["train"], len(records), failed)
     return [f"{count:,}" if count else "" for count in counts]

@@ -42,6 +42,14 @@ def test_it_tells_hardware_protocol_tolerances_results_and_commands(
     assert "| vovnet |" in text
 
 
+def test_a_network_at_several_batches_is_one_of_several_configurations(
+    record: Callable[..., Record],
+) -> None:
+    text = markdown(sections([record(batch=batch) for batch in (1, 2)], "today", "9.9"))
+    assert "from 2 records of 1 network." in text
+    assert "| measured on | configurations | 95 % CI, half-width |" in text
+
+
 def test_tolerances_are_those_of_the_records(record: Callable[..., Record]) -> None:
     flawed = Metric(50.0, "ms", spread={"ci95": [49, 51]}, flags=(Flag.CI_NOT_MET,))
     once = record("vovnet39", measured={"latency_ms": flawed})

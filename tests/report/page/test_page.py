@@ -268,6 +268,16 @@ def test_repeats_are_one_row_and_what_was_folded_is_told(
     assert "7 records of 2 networks" in text, "all of them count"
 
 
+def test_a_network_at_several_batches_is_one_network(record: Callable[..., Record]) -> None:
+    records = [record(batch=batch) for batch in (1, 2, 4)]
+    training = replace(records[0], spec=replace(records[0].spec, mode="train"))
+    text = made([*records, training])
+    assert "4 records of 1 network, measured on" in text
+    (summary,) = re.findall(r'<section id="summary">(.*?)</section>', text, re.DOTALL)
+    devices, *_ = re.findall(r"<table>(.*?)</table>", summary, re.DOTALL)
+    assert re.findall(r"<td[^>]*>([^<]*)</td>", devices) == ["1", "1", "4", "2025-01-01"]
+
+
 def test_the_summary_has_devices_frontier_and_claims(record: Callable[..., Record]) -> None:
     def whole(name: str, detector: str, ms: float) -> Record:
         times = {"latency_ms": Metric(ms - 1, "ms"), "total_ms": Metric(ms, "ms")}
