@@ -124,7 +124,7 @@ def page(contents: Contents) -> str:
             sheet=rows,
             data=_data(rows, "records" if contents.is_whole else "configurations"),
             folded_count=len(contents.records) - len(rows.names),
-            folded=folded_table(evidence.configurations),
+            folded=folded_table([] if contents.is_whole else evidence.configurations),
             papers=_papers(in_eager),
             claims=_claims(verdicts),
             verdicts=VERDICTS,
