@@ -182,7 +182,7 @@ def _remarks(selection: Selection) -> list[str]:
         f"Forward pass only (protocol model). Knee: the smallest batch with {100 * SHARE:.0f} % "
         "of the highest throughput on its line, in images/s; for inputs, in pixels/s. If it is "
         "the last point, a larger one may do better.",
-        *bars_remark(values, selection),
+        *bars_remark(values),
         *left_out(selection),
         *flags_remark(selection, FIGURES),
     ]

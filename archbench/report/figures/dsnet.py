@@ -27,6 +27,7 @@ from archbench.report.figures.material import (
     left_out,
     measured,
     value_of,
+    why_missing,
 )
 from archbench.spec import Spec
 
@@ -71,7 +72,7 @@ def training_cost(material: Material) -> Plots:
         values = [value for values in sources["ours"].values() for value in values.values()]
         absent = [label for label, spec in specs.items() if spec not in selection.of]
         remarks += [
-            *bars_remark(values, selection),
+            *bars_remark(values),
             *left_out(selection),
             *flags_remark(selection, [*words.values()]),
         ]
@@ -174,10 +175,5 @@ def _panel(
                 )
     if base:
         axis = Axis(f"{axis.words}, times {base}'s")
-    empty = "; ".join(
-        value.reason
-        for values in sources.values()
-        for value in values[metric].values()
-        if value.reason
-    )
+    empty = why_missing(value for values in sources.values() for value in values[metric].values())
     return Panel(TITLES[metric], Axis(""), axis, tuple(marks), empty=empty)

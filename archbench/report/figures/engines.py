@@ -11,7 +11,7 @@ from archbench.report.data.across import ENGINE, NOT_COMPARED, Across, Row, acro
 from archbench.report.data.configurations import configurations
 from archbench.report.data.names import short_names
 from archbench.report.figures.contract import Axis, Key, Mark, Missing, Panel, Plot, Plots
-from archbench.report.figures.material import Material, listed, value_of
+from archbench.report.figures.material import Material, bars_remark, listed, value_of
 from archbench.report.tables.words import counted
 from archbench.spec import Spec
 
@@ -24,10 +24,6 @@ MOST_RATIO = 5.0
 compared.
 """
 MOST_A_PANEL, MOST_NETWORKS = 8, 32
-BARS = (
-    "Error bars: 95 % confidence interval of the median, or the range of the medians of several "
-    "processes."
-)
 WHY_NOT = (
     "no network has records of two engines; to create some: archbench sweep vovnet/table4 --engine "
     "eager --engine onnxruntime"
@@ -117,8 +113,7 @@ def _remarks(
     if any("int8" in column for column in table.columns):
         yield "For int8 only the time is meaningful, not the detections."
     bars = [(row, column) for row in shown.rows for column in row.ranked]
-    if any(value_of(row.configurations[column], row.word).interval for row, column in bars):
-        yield BARS
+    yield from bars_remark(value_of(row.configurations[column], row.word) for row, column in bars)
     counts = Counter(flag for row, column in bars for flag in row.ranked[column].flags)
     if counts:
         flags = (f"{flag} ({count} of {len(bars)} bars)" for flag, count in sorted(counts.items()))

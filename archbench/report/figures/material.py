@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal, Protocol
 
-from archbench.quantities import QUANTITIES
 from archbench.reasons import Flag, Reason, Status
 from archbench.records import Record
 from archbench.report.data.configurations import Configuration, configurations, measured_setups
@@ -112,11 +111,12 @@ class Material:
 
 @dataclass(frozen=True)
 class Value:
-    """A figure and its interval, if it has one; or None and why."""
+    """A figure and its interval, if it has one, of how many processes; or None and why."""
 
     value: float | None
     interval: Interval | None = None
     reason: Reason | None = None
+    processes: int = 0
 
 
 @dataclass(frozen=True)
@@ -171,8 +171,9 @@ def value_of(configuration: Configuration, word: str, *, scale: float = 1.0) -> 
     estimate = configuration.estimate(word)
     if estimate is None:
         return Value(None, reason=configuration.reason(word))
-    bounds = None if estimate.is_counted or estimate.interval is None else estimate.interval
-    return Value(estimate.value * scale, (bounds[0] * scale, bounds[1] * scale) if bounds else None)
+    bounds = None if estimate.is_counted else estimate.interval
+    interval = (bounds[0] * scale, bounds[1] * scale) if bounds else None
+    return Value(estimate.value * scale, interval, processes=estimate.processes)
 
 
 def why_missing(values: Iterable[Value]) -> str:
@@ -195,14 +196,14 @@ def listed(names: Sequence[str]) -> str:
     )
 
 
-def bars_remark(values: Iterable[Value], selection: Selection) -> list[str]:
+def bars_remark(values: Iterable[Value]) -> list[str]:
     """What error bars mean, where there are any."""
-    if not any(value.interval for value in values):
+    processes = [value.processes for value in values if value.interval]
+    if not processes:
         return []
-    is_repeated = any(len(configuration.records) > 1 for configuration in selection.of.values())
     return [
         "Error bars: 95 % confidence interval of the median"
-        + (", or the range of the medians of several processes." if is_repeated else ".")
+        + (", or the range of the medians of several processes." if max(processes) > 1 else ".")
     ]
 
 
@@ -247,8 +248,3 @@ def groups_of(values: Iterable[str]) -> dict[str, str]:
     ranked = [value for value, _ in Counter(values).most_common()]
     kept = ranked if len(ranked) <= MOST_GROUPS else ranked[: MOST_GROUPS - 1]
     return {value: value if value in kept else OTHER for value in ranked}
-
-
-def heading(word: str) -> str:
-    """One of our words for people."""
-    return QUANTITIES[word].title if word in QUANTITIES else word.replace("_", " ")

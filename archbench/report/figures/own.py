@@ -103,7 +103,7 @@ def _roofline_remarks(selection: Selection) -> list[str]:
     return [
         "Roofs: the device's peaks in separate probes; bytes: inputs, weights and outputs of every "
         "operator. A network's time is that of its forward pass (protocol model).",
-        *bars_remark(rates, selection),
+        *bars_remark(rates),
         *left_out(selection),
         *flags_remark(selection, ["flops_per_s"]),
     ]
@@ -175,6 +175,11 @@ def _explains_remarks(
         yield "Flawed figures, such as ci_not_met, are included: too few others exist."
     else:
         yield "Flawed figures are left out."
+    yield from bars_remark(
+        value_of(each, word)
+        for word in explained
+        for each in considered(chosen, word, with_flawed=with_flawed)
+    )
     if elsewhere := sum(explanation.of_other_cards for explanation in explained.values()):
         yield f"Left out, energies of other cards: {elsewhere}."
     if others:

@@ -236,9 +236,7 @@ def _remarks(chart: Chart, points: Sequence[Point], selection: Selection | None)
         f"Batch 1, the forward pass alone (protocol model); accuracy quoted from {chart.origin}. "
         f"{FLOP_REMARK}"
     ]
-    remarks += bars_remark(
-        (value for point in points for value in point.quantities.values()), selection
-    )
+    remarks += bars_remark(value for point in points for value in point.quantities.values())
     for name, what in NAMES.items():
         missing = [point for point in points if point.quantities[name].value is None]
         if missing and len(missing) < len(points):

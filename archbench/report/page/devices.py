@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from archbench.records import Record
+from archbench.report.page.summary import days
 from archbench.report.tables.table import Column, Table
 from archbench.settings import SETTINGS
 
@@ -43,11 +44,10 @@ def _card(name: str, records: Sequence[Record]) -> DeviceCard:
 
 
 def _protocol(records: Sequence[Record]) -> list[tuple[str, str]]:
-    days = sorted({record.time_utc[:10] for record in records})
     statuses = Counter(record.status for record in records)
     facts = [
         ("records", ", ".join(f"{count:,} {status}" for status, count in statuses.items())),
-        ("made", f"{days[0]} to {days[-1]}" if len(days) > 1 else days[0]),
+        ("made", days(records)),
     ]
     settings = dict.fromkeys(record.settings for record in records if record.settings)
     if settings:

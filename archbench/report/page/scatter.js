@@ -99,7 +99,7 @@ const scatter = (() => {
       const isRight = point.left > (box.left + box.right) / 2;
       return node("text", { class: "label", x: point.left + (isRight ? -11 : 11), y: point.top + 4, "text-anchor": isRight ? "end" : "start" }, point.name);
     });
-    const drawing = node("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, tabindex: 0, role: "application", "aria-label": `${y.label} over ${x.label}, ${points.length} points: arrow keys tell them, Enter chooses one` });
+    const drawing = node("svg", { viewBox: `0 0 ${width} ${HEIGHT}`, tabindex: 0, role: "application", "aria-label": `${y.label} over ${x.label}, ${points.length} points: arrow keys move between them, Enter marks one` });
     if (points.length) drawing.append(...axes(x, y, across, up, box), ...marks, ring, ...labels);
     host.replaceChildren(legend(groups, only, pick), html("div", { className: "drawing" }, drawing, tip));
 

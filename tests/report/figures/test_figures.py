@@ -354,6 +354,24 @@ def test_training_steps_are_shown_at_the_batch_of_most_records() -> None:
     assert any(remark.startswith("Our memory is predicted") for remark in on_cpu.remarks)
 
 
+def test_why_no_training_step_has_a_memory_is_told_once() -> None:
+    specs = [replace(spec, batch=4) for spec in suite("dsnet/table9").specs[:2]]
+    made = plot("training-cost", Material([made_up(spec, 10, gpu=False) for spec in specs]))
+    assert [panel.title for panel in made.panels] == ["(b) time"]
+    assert made.remarks[-1] == "Left out, (a) memory: not asked for."
+
+
+def test_error_bars_are_told_of_what_is_drawn() -> None:
+    networks = suite("vovnet/table4").specs
+    once = [made_up(spec, 3 + number) for number, spec in enumerate(networks)]
+    again = made_up(networks[0], 4, record_id="again")
+    told = "Error bars: 95 % confidence interval of the median"
+    for name in ("trade-off", "roofline", "explains"):
+        assert f"{told}." in plot(name, Material(once)).remarks
+        said = plot(name, Material([*once, again])).remarks
+        assert f"{told}, or the range of the medians of several processes." in said
+
+
 def test_layers_of_any_network() -> None:
     made = plot("layers", Material(networks=[catalogue.resolve("vovnet39").spec], layers=layers))
     assert made.title == "Computation of each layer"

@@ -171,9 +171,7 @@ def _measuring_remarks(selection: Selection, word: str) -> list[str]:
     if not selection:
         return []
     return [
-        *bars_remark(
-            (value_of(configuration, word) for configuration in selection.of.values()), selection
-        ),
+        *bars_remark(value_of(each, word) for each in selection.of.values()),
         *left_out(selection),
         *flags_remark(selection, [word]),
     ]

@@ -41,7 +41,7 @@ def measured_on(selection: Selection) -> str:
 
 def remarks_of(selection: Selection, values: Iterable[Value], word: str) -> list[str]:
     """Say what the bars are, what is left out, and what is flagged."""
-    return [*bars_remark(values, selection), *left_out(selection), *flags_remark(selection, [word])]
+    return [*bars_remark(values), *left_out(selection), *flags_remark(selection, [word])]
 
 
 def how_to_fill(figure: str, *, is_first: bool = True) -> str:

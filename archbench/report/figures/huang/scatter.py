@@ -207,7 +207,7 @@ def _over_time(
         drawn = _timed_and_counted(selection, *counted)
         flags = flags_remark(selection, ["total_ms"], {point.spec for point in drawn})
         panels.append(_of_device(f"{number}{letter}", device, y, drawn))
-        remarks += bars_remark((time for time, _ in drawn.values()), selection)
+        remarks += bars_remark(time for time, _ in drawn.values())
         remarks += [f"({letter}) {text}" for text in (*left_out(selection), *flags)]
         setups += [(letter, selection.setup)] if selection else []
     where = [f"({letter}) {setup}" if len(setups) > 1 else setup for letter, setup in setups]

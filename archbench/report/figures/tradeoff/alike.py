@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 
 from archbench.report.data.comparable import COUNTED_ONLY
+from archbench.report.figures.material import bars_remark
 from archbench.report.figures.tradeoff.candidates import Candidate
 from archbench.settings import SETTINGS
 
@@ -23,10 +24,6 @@ TELL_CALLS = ("batch", "mode")
 """Groups that tell how networks were called, so that several calls may stand in one figure."""
 TELL_DATASETS = ("published_dataset", "dataset")
 """Groups that tell the data set of an accuracy, so that several may stand in one figure."""
-BARS = (
-    "Error bars: 95 % confidence interval of the median, or the range of the medians of several "
-    "processes."
-)
 
 
 @dataclass(frozen=True)
@@ -61,8 +58,8 @@ def of_one_call(candidates: Sequence[Candidate], group: str, eager: Collection[s
         kept = [candidate for candidate in kept if candidate.call == call]
         where += f", {call}"
         remarks += _left_out("other batches or modes", dict(rest), "batch")
-    has_bars = any(value.interval for each in kept for value in (each.x, each.y))
-    return Shown(where, kept, [*([BARS] if has_bars else []), *remarks])
+    bars = bars_remark(value for each in kept for value in (each.x, each.y))
+    return Shown(where, kept, [*bars, *remarks])
 
 
 def of_one_dataset(shown: Shown, group: str) -> Shown:
