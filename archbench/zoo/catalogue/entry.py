@@ -5,12 +5,13 @@ Torch-free.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from math import isfinite
 from typing import Any, Literal
 
 from archbench.spec import OptionValue, UsageError, format_value, origin_of, parse_size
+from archbench.spelling import did_you_mean
 from archbench.zoo.catalogue.images import Images
 
 Kind = Literal["backbone", "detector"]
@@ -243,6 +244,20 @@ class Entry:
         return replace(
             self, options=options, arguments=self.arguments | pairing.arguments, **pairing.fields
         )
+
+
+def unknown_option(takes: str, name: str, known: Iterable[str]) -> str:
+    """Say who `takes` no such option ("resnet50 takes"), and which there are."""
+    listed = sorted(known)
+    there_are = f"there are {', '.join(listed)}" if listed else "there are none"
+    return f"{takes} no option {name}; {did_you_mean(name, listed, there_are, at_most=1)}"
+
+
+def check_known(takes: str, names: Iterable[str], known: Collection[str]) -> None:
+    """Raise UsageError for the first name that is none of the `known` options."""
+    for name in names:
+        if name not in known:
+            raise UsageError(unknown_option(takes, name, known))
 
 
 def with_defaults(options: Mapping[str, Option], defaults: Options) -> dict[str, Option]:

@@ -1,12 +1,16 @@
 """Read a family's `.toml` file, or a plug-in's `ENTRY`, into entries. Torch-free.
 
-A family's file says, for all its networks (a row may override `builder`, `source`, `input`,
-`classes`):
+A family's file says, for all its networks (a row may say another of each but options, suffixes and
+prefixes):
 
     builder = "resnet:resnet"     module:function beside the file
     source = "..."                paper and section, or public repository; every row has one, its
                                   own or its family's
     input, classes                defaults without a detector (backbones) or at all (detectors)
+    note, approximate             remarks on what is built
+    published_only                why a network is listed and cannot be built
+    pattern                       a regular expression of names that carry their numbers, which its
+                                  groups add to a row's `arguments`
     levels = ["c2", "c3"]         what a backbone offers: c3 is the deepest map at stride 8
     taps = ["c3", "c4", "c5"]     what a detector reads
     like = "resnet:resnet50"      file:network whose options and endings a backbone takes besides
@@ -20,15 +24,17 @@ A family's file says, for all its networks (a row may override `builder`, `sourc
                                   because
     [suffixes.NAME]               options (and input, classes) of a name's ending that works on
                                   the whole family
+    [prefixes.NAME]               options of a name's beginning, as se- in se-peleenext
     [on.FAMILY]                   what a detector does on a backbone of that family: the options
                                   it `sets` there, its own `defaults` of options and `arguments`,
-                                  and its `builder`, `input`, `classes`, `taps` or `note` where
-                                  that is another (also in a row, for one network)
-    [networks.NAME]               a row: its numbers in `arguments`; `defaults` of options;
-                                  aliases; note, approximate or published_only
+                                  and its `builder`, `source`, `input`, `classes`, `taps`, `form`,
+                                  `note` or `approximate` where that is another (also in a row, for
+                                  one network)
+    [networks.NAME]               a row: its numbers in `arguments`; `defaults` of options; the
+                                  `options` that its name sets; aliases
 
-A row with `same_as` is another name for a network with `options`; `named` lists the suffixed names
-worth listing.
+A row with `same_as` is the network of a row above it with other `options`; `named` lists the
+suffixed names worth listing.
 """
 
 from __future__ import annotations
@@ -49,6 +55,7 @@ from archbench.zoo.catalogue.entry import (
     Options,
     Pairing,
     Suffix,
+    check_known,
     with_defaults,
 )
 from archbench.zoo.catalogue.memory import remembered
@@ -58,6 +65,8 @@ TEXTS = ("builder", "source", "input", "note", "approximate", "published_only", 
 ROW_KEYS = (*TEXTS, "classes", "same_as", "multiple", "round_up", "form", "like")
 """What a row, or its family for all its rows, says of an entry in one word or number."""
 LISTS = ("levels", "taps")
+NOT_RENAMED = ("builder", "arguments", "defaults", "like", "pattern")
+"""What is not read of a row that is another name for a network with options."""
 CLASSIFIER = Option(
     "classifier",
     values=("linear", "conv"),
@@ -93,6 +102,8 @@ class _Family:
             raise UsageError(f"{name} has no source: the paper and section, or the repository")
         likeness = _likeness(self.kind, fields.get("like", ""))
         taken = {key: option for key, option in self.options.items() if option.is_taken_by(name)}
+        options = likeness.options | taken
+        check_known(f"{name} takes", row.get("defaults", ()), options)
         return Entry(
             name,
             self.kind,
@@ -100,23 +111,44 @@ class _Family:
             plugin=self.plugin,
             aliases=tuple(row.get("aliases", ())),
             arguments=row.get("arguments", {}),
-            options=with_defaults(likeness.options | taken, row.get("defaults", {})),
+            options=with_defaults(options, row.get("defaults", {})),
             suffixes=(*self.suffixes, *likeness.suffixes),
             prefixes=self.prefixes,
-            preset=dict(row.get("options", {})),
+            preset=_preset(name, row, options),
             on=_pairings(self.data.get("on", {}), row.get("on", {})),
             **fields,
         )
 
-    def renamed(self, base: Entry, name: str) -> Entry:
-        """Read a row that is another name for the network of one before it, with options."""
+    def renamed(self, name: str, above: Mapping[str, Entry]) -> Entry:
+        """Read a row that is another name for the network of one `above`, with options.
+
+        Raises UsageError for one that says what is not read, or sets what another row sets: it
+        would be built as that is.
+        """
         row = self.rows[name]
+        base = above.get(row["same_as"])
+        if base is None or base.same_as:
+            raise UsageError(
+                f"{name}: invalid same_as {row['same_as']!r} (a row above it with no same_as)"
+            )
+        unread = [key for key in NOT_RENAMED if key in row]
+        if unread:
+            raise UsageError(
+                f"{name} is {base.name} with options: it has no {unread[0]} of its own"
+            )
+        preset = base.preset | _preset(name, row, base.options)
+        for other in above.values():
+            is_kin = (other.same_as or other.name) == base.name
+            if is_kin and _differing(base, other.preset) == _differing(base, preset):
+                raise UsageError(
+                    f"{name} has the options of {other.name}: give it others, or make it an alias"
+                )
         tables = (self.data, self.rows[base.name], row)
         return replace(
             base,
             name=name,
             aliases=tuple(row.get("aliases", ())),
-            preset=dict(row.get("options", {})),
+            preset=preset,
             on=_pairings(*(table.get("on", {}) for table in tables)),
             **_fields(row),
         )
@@ -138,8 +170,8 @@ def read_table(kind: Kind, name: str, data: Mapping[str, Any], plugin: str = "")
     )
     entries: dict[str, Entry] = {}
     for key, row in family.rows.items():
-        other = row.get("same_as")
-        entries[key] = family.renamed(entries[other], key) if other else family.entry(key)
+        is_other = "same_as" in row
+        entries[key] = family.renamed(key, entries) if is_other else family.entry(key)
         for ending in row.get("named", ()):
             entries[f"{key}-{ending}"] = with_suffixes(entries[key], f"-{ending}")
     return list(entries.values())
@@ -177,6 +209,18 @@ def with_suffixes(entry: Entry, text: str) -> Entry:
             classes=entry.classes if suffix.classes is None else suffix.classes,
         )
     return entry
+
+
+def _preset(name: str, row: Mapping[str, Any], options: Mapping[str, Option]) -> Options:
+    """What a row's name sets its options to."""
+    preset = row.get("options", {})
+    check_known(f"{name} takes", preset, options)
+    return {key: options[key].check(value) for key, value in preset.items()}
+
+
+def _differing(base: Entry, preset: Options) -> Options:
+    """Those of a name's options that differ from the defaults of what it is another name for."""
+    return {key: value for key, value in preset.items() if value != base.options[key].default}
 
 
 def _fields(table: Mapping[str, Any]) -> dict[str, Any]:

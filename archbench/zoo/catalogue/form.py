@@ -12,7 +12,7 @@ from msgspec import Meta, ValidationError, convert
 
 from archbench.spec import UsageError
 from archbench.spelling import plainly
-from archbench.zoo.catalogue.entry import MAX_NUMBER, Entry
+from archbench.zoo.catalogue.entry import MAX_NUMBER, Entry, check_known
 
 BIG = 2**53
 """Above it, whole numbers and others are no longer told apart."""
@@ -64,10 +64,13 @@ class PairingForm(TypedDict, total=False):
     defaults: dict[Name, Default]
     arguments: dict[Name, Any]
     builder: Name
+    source: Text
     input: Size
     classes: Classes
     taps: list[Name]
+    form: Text
     note: Text
+    approximate: Text
 
 
 class SharedForm(TypedDict, total=False):
@@ -120,9 +123,8 @@ def check_table(data: Mapping[str, Any]) -> None:
         convert(data, FamilyForm)
     except ValidationError as error:
         raise UsageError(f"its ENTRY is not that of a family: {plainly(error)}") from error
+    _check_keys(data)
     rows = (data, *data["networks"].values())
-    for family, pairing in (each for row in rows for each in row.get("on", {}).items()):
-        _check_known(pairing, PairingForm.__annotations__, f"on {family}")
     for pattern in (row["pattern"] for row in rows if "pattern" in row):
         try:
             re.compile(pattern)
@@ -136,9 +138,14 @@ def check_entries(entries: Iterable[Entry]) -> None:
     """Raise UsageError for an entry without an input, or with a default that its option does not
     take.
     """
+    entries = list(entries)
+    of_any = {key for entry in entries for key in entry.options}
     for entry in entries:
-        if not entry.input and not entry.published_only:
+        if not entry.input:
             raise UsageError(f"{entry.name} has no input, such as 320x320")
+        for family, pairing in entry.on.items():
+            # Of any row: what is said of all rows may be of options that some of them take.
+            check_known(f"on {family}: {entry.name} takes", pairing.defaults, of_any)
         forms = [entry, *map(entry.on_family, entry.on)]
         for option in (option for form in forms for option in form.options.values()):
             choices: Mapping[str, Any] = {"": option.default}
@@ -148,6 +155,23 @@ def check_entries(entries: Iterable[Entry]) -> None:
                     raise UsageError(f"option {option.name} has no default for `else`")
             for value in choices.values():
                 option.check(value)
+
+
+def _check_keys(data: Mapping[str, Any]) -> None:
+    """Raise UsageError for a key that nothing reads."""
+    rows = data["networks"]
+    pairings = [row.get("on", {}) for row in (data, *rows.values())]
+    forms = [
+        ("", {"ENTRY": data}, FamilyForm),
+        ("", rows, RowForm),
+        ("option ", data.get("options", {}), OptionForm),
+        ("suffix ", data.get("suffixes", {}), SuffixForm),
+        ("prefix ", data.get("prefixes", {}), PrefixForm),
+        *(("on ", pairing, PairingForm) for pairing in pairings),
+    ]
+    for what, tables, form in forms:
+        for name, table in tables.items():
+            _check_known(table, form.__annotations__, f"{what}{name}")
 
 
 def _check_known(table: Mapping[str, Any], known: Iterable[str], where: str) -> None:

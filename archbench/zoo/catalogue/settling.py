@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from archbench.spec import FLAGS, UsageError
-from archbench.spelling import did_you_mean, fold
-from archbench.zoo.catalogue.entry import Entry, Kind, Options
+from archbench.spelling import fold
+from archbench.zoo.catalogue.entry import Entry, Kind, Options, unknown_option
 from archbench.zoo.catalogue.loading import entries, entries_by_name
 from archbench.zoo.catalogue.names import find
 
@@ -126,9 +126,9 @@ def _unknown_option(key: str, owners: Sequence[Entry]) -> str:
                 return f"{entry.name} {option.refusal}"
     names = " and ".join(entry.name for entry in owners)
     takes = "take" if len(owners) > 1 else "takes"
-    known = sorted({name for entry in owners for name in entry.options})
-    listed = f"there are {', '.join(known)}" if known else "there are none"
-    return f"{names} {takes} no option {key}; {did_you_mean(key, known, listed, at_most=1)}"
+    return unknown_option(
+        f"{names} {takes}", key, {key for entry in owners for key in entry.options}
+    )
 
 
 def _settle(entry: Entry, given: Options, around: Surroundings) -> Options:
