@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from archbench.spec import OptionValue, UsageError, format_value
 from archbench.zoo.catalogue.entry import Option, storable
@@ -128,7 +129,7 @@ def _of_function(node: Function, *, is_method: bool = False) -> Signature:
 
 def _parameter(argument: ast.arg, default: ast.expr | None) -> Parameter:
     kind, values = _annotated(argument.annotation)
-    value = default.value if isinstance(default, ast.Constant) else None
+    value = _constant(default)
     if not kind and isinstance(value, bool):
         kind = "bool"
     return Parameter(
@@ -139,6 +140,14 @@ def _parameter(argument: ast.arg, default: ast.expr | None) -> Parameter:
         default=value if isinstance(value, bool | int | float | str) else None,
         is_required=default is None,
     )
+
+
+def _constant(node: ast.expr | None) -> Any:
+    """The value of a constant, or of a number with its sign; None for all else."""
+    try:
+        return ast.literal_eval(node) if isinstance(node, ast.Constant | ast.UnaryOp) else None
+    except ValueError:  # The operand is no number.
+        return None
 
 
 def _annotated(node: ast.expr | None) -> tuple[str, tuple[OptionValue, ...]]:
@@ -157,6 +166,6 @@ def _annotated(node: ast.expr | None) -> tuple[str, tuple[OptionValue, ...]]:
             return _annotated(node.slice)
         if outer == "Literal":
             items = node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]
-            values = [item.value for item in items if isinstance(item, ast.Constant)]
+            values = map(_constant, items)
             return "", tuple(v for v in values if isinstance(v, bool | int | float | str))
     return (node.id, ()) if isinstance(node, ast.Name) and node.id in PLAIN else ("", ())

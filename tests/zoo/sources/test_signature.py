@@ -25,6 +25,7 @@ class Open(nn.Module):
 class Made:
     depth: int = 3
 class Loop(Loop): ...
+def signed(a: int = -1, b=+0.5, c: Literal[-1, 0, 1] = -1, d=-True, e=-a, f=(1,)): ...
 if True:
     def late(x=1): ...
 """
@@ -83,3 +84,11 @@ def test_other_values_are_refused(name: str, given: Any, message: str) -> None:
         signature(TREE, "f").parameters[name].check(given)
     with pytest.raises(UsageError, match="numbers below"):
         signature(TREE, "late").parameters["x"].check(2**64)
+
+
+def test_a_default_may_have_a_sign() -> None:
+    """A past bug: x=-1 beside `x: int = -1` was another network."""
+    found = signature(TREE, "signed").parameters
+    defaults = {name: parameter.default for name, parameter in found.items()}
+    assert defaults == {"a": -1, "b": 0.5, "c": -1, "d": None, "e": None, "f": None}
+    assert found["c"].values == (-1, 0, 1)
