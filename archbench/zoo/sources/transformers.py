@@ -20,10 +20,11 @@ from archbench.zoo.sources.library import drawn, facts, importable, load
 
 __all__ = ["facts", "importable", "listing", "make"]
 
+BACKBONE = "Backbone"
 KINDS = {
     "ForObjectDetection": "detector",
     "ForImageClassification": "classifier",
-    "Backbone": "backbone",
+    BACKBONE: "backbone",
 }
 """What networks are that have a name's ending."""
 IMAGES = "pixel_values"
@@ -42,7 +43,7 @@ def make(entry: Entry, arguments: dict[str, Any]) -> nn.Module:
     try:
         kind, config = _found(entry.builder, options)
         if taps is not None:
-            _give_all_maps(config, entry.builder)
+            _give_all_maps(config, kind.__name__)
         network = kind(config)
     except UsageError:
         raise
@@ -135,10 +136,13 @@ def _leave_weights(config: Any) -> None:
 
 def _give_all_maps(config: Any, name: str) -> None:
     """Have a backbone give the map of every stage."""
-    if not hasattr(config, "out_features"):
+    # Not by the configuration: many classifiers have that of a backbone, out_features included.
+    if not name.endswith(BACKBONE):
         raise UsageError(
-            f"{name} runs as a whole: for a detector, use one of the classes named ...Backbone"
+            f"{name} runs as a whole: for a detector, use one of the classes named ...{BACKBONE}"
         )
+    if not hasattr(config, "out_features"):
+        raise UsageError(f"{name} cannot be told which maps to give: it has no out_features")
     config.out_features = list(config.stage_names)
 
 

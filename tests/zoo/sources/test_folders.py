@@ -78,6 +78,21 @@ def test_what_is_not_made_of_a_folder_is_said_in_a_line(said: Any, refusal: str)
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "refusal"),
+    [
+        ("TinyForObjectDetection", "TinyForObjectDetection runs as a whole: for a detector, use"),
+        ("StagedForImageClassification", "StagedForImageClassification runs as a whole: for a de"),
+        ("BareBackbone", "BareBackbone cannot be told which maps to give: it has no out_features"),
+    ],
+)
+def test_what_gives_no_maps_is_no_backbone(name: str, refusal: str) -> None:
+    """A past bug: a classifier with the configuration of a backbone was taken for one."""
+    for named in (name, configure("whole", {**TINY, "architectures": [name]}).partition(":")[2]):
+        with pytest.raises(UsageError, match=refusal):
+            archbench.build(f"transformers:{named}", "retinanet", size=64, device="meta")
+
+
 @pytest.mark.parametrize("name", ["owner/network", "./absent", "/absent"])
 def test_a_name_of_a_hub_is_refused(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["count", f"transformers:{name}"]) == 2

@@ -43,6 +43,21 @@ class TinyForObjectDetection(PreTrainedModel):
         return SimpleNamespace(logits=self.layer(pixel_values))
 
 
+class StagedConfig(TinyConfig):
+    stage_names = ("stage1", "stage2")
+    out_features = ("stage2",)
+
+
+class StagedForImageClassification(TinyForObjectDetection):
+    """A classifier with the configuration of a backbone."""
+
+    config_class = StagedConfig
+
+
+class BareBackbone(TinyForObjectDetection):
+    """A backbone whose configuration names no stages."""
+
+
 class TinyModel(TinyForObjectDetection):
     main_input_name = "input_ids"
 
