@@ -51,7 +51,7 @@ def claims(
     source: Annotated[
         str | None,
         typer.Argument(
-            metavar="PAPER",
+            metavar="[PAPER]",
             help="Only the claims of a paper (vovnet) or a table (vovnet/table4).",
             autocompletion=completion.suites,
         ),
