@@ -289,6 +289,7 @@ def _as_json(record: Record, extra: dict[str, Any]) -> dict[str, Any]:
 
 def print_record(record: Record, extra: Mapping[str, Any], form: str) -> None:
     """Print the tables of a record and what else was found, and why it ended as it did."""
+    from archbench.report.tables.compare import ending
     from archbench.report.tables.profile import (
         counted_table,
         layers_table,
@@ -317,8 +318,7 @@ def print_record(record: Record, extra: Mapping[str, Any], form: str) -> None:
         tables = _noted(tables, repeats_note(times))
     print_tables(tables, form)
     if record.reason:
-        message = f" {record.reason.message}" if record.reason.message else ""
-        say(f"{record.status} ({record.reason.code}) in phase {record.reason.phase}:{message}")
+        say(ending(record))
 
 
 def _noted(tables: list[Table], note: str) -> list[Table]:

@@ -35,6 +35,7 @@ def kind(data: dict[str, Any]) -> tuple[object, ...]:
 BASE, *SOUND = {kind(data): data for data in KEPT}.values()
 """A record of each kind; the first stays sound."""
 ANY = ("--engine", "any", "--precision", "any")
+SHOWN = "the record's id"
 VIEWS = {
     "compare": ("compare",),
     "compare --csv": ("compare", "--csv"),
@@ -60,6 +61,7 @@ VIEWS = {
     "claims --explains": ("claims", "--explains"),
     "sweep": ("sweep", "vovnet/table4", "--resume", "--dry-run", "--device", "cpu"),
     "sweep --no-measure": ("sweep", "vovnet/table4", "--resume", "--dry-run", "--no-measure"),
+    "records show": ("records", "show", SHOWN),
     "plot trade-off": ("plot", "trade-off", "--data", "--out", "plots"),
 }
 LONG_VIEWS = VIEWS | {
@@ -116,10 +118,17 @@ def show(view: tuple[str, ...], data: dict[str, Any], folder: Path) -> None:
     lines = [data, BASE, *others]
     (folder / "results" / "a.jsonl").write_text("\n".join(map(json.dumps, lines)))
     with redirect_stdout(StringIO()) as out, redirect_stderr(StringIO()) as err:
-        code = run(list(view))
+        code = run([_shown(data, folder) if word == SHOWN else word for word in view])
     assert code == Exit.DONE, err.getvalue()
     assert not {"\x1b", "\r"} & {*out.getvalue(), *err.getvalue()}
     (out.getvalue() + err.getvalue()).encode()
+
+
+def _shown(data: dict[str, Any], folder: Path) -> str:
+    """The id of the hostile record, where it is one and is read, else of the sound one."""
+    read = {record.record_id for record in Store(folder / "results", warn=lambda _: None).read()}
+    known = {each["record_id"] for each in SOUND} & read
+    return data["record_id"] if data.get("record_id") in known else BASE["record_id"]
 
 
 def check(data: dict[str, Any], view: str, folder: Path) -> None:

@@ -280,11 +280,20 @@ def _lines(
 def endings(records: Iterable[Record], named: Mapping[Spec, str]) -> list[str]:
     """How each job ended that did not end well."""
     return [
-        f"{named[record.spec]}: {record.status} ({record.reason.code}) in phase "
-        f"{record.reason.phase or '?'}: {record.reason.message}"
+        f"{named[record.spec]}: {ending(record)}"
         for record in records
         if record.status != Status.OK and record.reason
     ]
+
+
+def ending(record: Record) -> str:
+    """How a job ended, why and where, as far as its record tells."""
+    cause = record.reason
+    if cause is None:
+        return record.status
+    phase = f" in phase {cause.phase}" if cause.phase else ""
+    message = f": {cause.message}" if cause.message else ""
+    return f"{record.status} ({cause.code}){phase}{message}"
 
 
 def _notes(specs: Iterable[Spec]) -> list[str]:

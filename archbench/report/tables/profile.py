@@ -6,7 +6,7 @@ import sys
 import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from archbench.papers import beside, rule_notes
 from archbench.papers.pairs import approximations, default_form
@@ -17,6 +17,7 @@ from archbench.records import Metric, Record
 from archbench.records.conditions import Roofs
 from archbench.report.data.comparable import where
 from archbench.report.data.configurations import REPEATABLE
+from archbench.report.data.statistics import apart
 from archbench.report.tables.table import MISSING, NOTE_WIDTH, Column, Table
 from archbench.spec import Spec
 
@@ -169,13 +170,12 @@ def measured_table(record: Record, paper: Paper) -> Table:
 def repeats_note(medians_ms: Sequence[float]) -> str:
     """In words, how far the medians of several processes lie apart."""
     ranked = sorted(medians_ms)
-    middle = ranked[len(ranked) // 2]
-    apart = (ranked[-1] - ranked[0]) / middle
-    span = f"{ranked[0]:,.2f} to {ranked[-1]:,.2f} ms, {100 * apart:.1f} % apart"
+    share = apart(ranked)
+    span = f"{ranked[0]:,.2f} to {ranked[-1]:,.2f} ms, {100 * share:.1f} % apart"
     text = f"{len(ranked)} processes: forward {span}; the tables show the median one."
     return (
         text
-        if apart <= REPEATABLE
+        if share <= REPEATABLE
         else f"{text} not_repeatable: more than {100 * REPEATABLE:.0f} %"
     )
 
@@ -297,7 +297,8 @@ def _energy(record: Record) -> list[str]:
         if how.get("systematic_pct")
         else ""
     )
-    notes.append(f"energy of {how['window_s']:.1f} s of load: {energy.source}{agrees}{error}")
+    window = f" of {how['window_s']:.1f} s of load" if how.get("window_s") else ""
+    notes.append(f"energy{window}: {energy.source}{agrees}{error}")
     return [*notes, *map(_warning, energy.flags)]
 
 
@@ -310,15 +311,12 @@ def _conditions(record: Record) -> list[str]:
     notes = []
     latency = record.metrics.get("latency_ms")
     if latency and latency.spread:
-        spread = latency.spread
-        sampled = (
-            f"{spread['n']} samples in {spread['elapsed_s']:.1f} s, stopped: "
-            f"{spread['stop_reason']}"
-        )
-        loss = f"; loss: {record.conditions['loss']}" if "loss" in record.conditions else ""
-        caches = record.conditions.get("caches")
-        warm = f"; caches: {caches}" if caches else ""
-        notes.append(f"{sampled}; inputs: {record.conditions.get('inputs')}{warm}{loss}")
+        told = {name: record.conditions.get(name) for name in ("inputs", "caches", "loss")}
+        parts = [
+            _sampled(latency.spread),
+            *(f"{name}: {what}" for name, what in told.items() if what),
+        ]
+        notes += ["; ".join(filter(None, parts))] if any(parts) else []
         notes += map(_warning, latency.flags)
     if "weights" in record.conditions:
         notes.append(f"weights: {record.conditions['weights']}")
@@ -331,6 +329,14 @@ def _conditions(record: Record) -> list[str]:
             f"{load['kept']:,.0f} boxes kept"
         )
     return notes
+
+
+def _sampled(spread: Mapping[str, Any]) -> str:
+    """How many samples were taken, in which time, and why no more, as far as it is known."""
+    count = f"{spread['n']} samples" if "n" in spread else ""
+    time = f"in {spread['elapsed_s']:.1f} s" if "elapsed_s" in spread else ""
+    why = f"stopped: {spread['stop_reason']}" if "stop_reason" in spread else ""
+    return ", ".join(filter(None, (f"{count} {time}".strip(), why)))
 
 
 def _roofline(peaks: Roofs | None) -> list[str]:

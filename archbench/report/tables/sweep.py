@@ -16,6 +16,7 @@ from archbench.records import Record
 from archbench.report.data.configurations import REPEATABLE
 from archbench.report.data.names import short_names, wrap_name
 from archbench.report.data.rows import flags_of
+from archbench.report.data.statistics import apart
 from archbench.report.tables.compare import WIDTH, endings, name_width, named_lines
 from archbench.report.tables.table import MISSING, Column, Table
 from archbench.settings import DEFAULT, PRECISIONS, Settings
@@ -87,9 +88,8 @@ class Outcome:
 
     @property
     def is_repeatable(self) -> bool:
-        """Whether the medians lie within 3 % of the middle one."""
-        times = self.times_ms
-        return len(times) < 2 or times[-1] - times[0] <= REPEATABLE * median(times)
+        """Whether the medians lie within 3 % of one another, as a share of the middle one."""
+        return not self.times_ms or apart(self.times_ms) <= REPEATABLE
 
 
 def outcomes(records: Iterable[Record]) -> list[Outcome]:
