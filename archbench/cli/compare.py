@@ -178,7 +178,7 @@ def compare(
     if group and form in ("csv", "json"):
         refuse(["--group"], f"--{form} prints rows, not tables", instead=f"--{form}")
     from archbench.report.data import conditions, narrowing, selection
-    from archbench.report.tables.compare import Layout, in_layout, tables
+    from archbench.report.tables.compare import Layout, tabled, tables
 
     chosen = selection.columns(columns)
     layout = Layout(
@@ -198,7 +198,7 @@ def compare(
     if axes:
         records = narrowing.on_frontier(records, axes, layout.dataset)
     if top:
-        records = narrowing.first(records, top, partial(in_layout, layout=layout))
+        records = narrowing.first(records, top, partial(tabled, layout=layout))
     if every and not records:
         say(f"no record matches the filters (records read: {len(every)})")
     against = _baseline(every, baseline, force=force)

@@ -236,7 +236,7 @@ def test_filters_that_leave_nothing_say_so(
         (["--dataset", "coco-test"], "unknown data set 'coco-test' (did you mean coco-"),
         (["--where", "batch"], "invalid --where batch (COLUMN=VALUE, such as precision=fp16"),
         (["--where", "batch=two"], "invalid --where batch=two: invalid batch 'two'"),
-        (["--sort", "speed"], "unknown column 'speed'; archbench compare --csv shows them all"),
+        (["--sort", "speed"], "unknown column 'speed'; archbench list columns shows them all"),
         (["--columns", "fps,params_m"], "unknown column 'params_m'; did you mean params"),
         (["--baseline", "vgg19"], "unknown baseline 'vgg19'"),
         (["--force"], "--force needs --baseline"),

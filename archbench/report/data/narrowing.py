@@ -4,7 +4,7 @@ ones of an order.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from archbench.quantities import FIGURES
 from archbench.records import Record
@@ -15,7 +15,8 @@ from archbench.report.data.selection import column
 from archbench.report.data.ties import Ranges
 from archbench.spec import UsageError
 
-Order = Callable[[Iterable[Configuration]], list[Configuration]]
+Tabled = Callable[[Iterable[Configuration]], Mapping[str, Sequence[Configuration]]]
+"""Sorts configurations into tables."""
 
 
 def figure_column(name: str, flag: str) -> str:
@@ -54,12 +55,10 @@ def on_frontier(records: Sequence[Record], columns: Sequence[str], dataset: str)
     return of(records, kept)
 
 
-def first(records: Sequence[Record], count: int, order: Order) -> list[Record]:
-    """Give the records of the first configurations of each table, by some order."""
-    by_setup: dict[str, list[Configuration]] = {}
-    for configuration in order(configurations(records)):
-        by_setup.setdefault(configuration.setup, []).append(configuration)
-    return of(records, [each for group in by_setup.values() for each in group[:count]])
+def first(records: Sequence[Record], count: int, tabled: Tabled) -> list[Record]:
+    """Give the records of the first configurations of each table."""
+    tables = tabled(configurations(records)).values()
+    return of(records, [each for table in tables for each in table[:count]])
 
 
 def called_alike(configurations: Iterable[Configuration]) -> list[list[Configuration]]:

@@ -61,7 +61,7 @@ def column(name: str) -> str:
     known = name.strip().lower()
     known = ALIASES.get(known, known)
     if known not in COLUMNS:
-        otherwise = "archbench compare --csv shows them all"
+        otherwise = "archbench list columns shows them all"
         hint = did_you_mean(known, (*COLUMNS, *ALIASES), otherwise, at_most=3)
         raise UsageError(f"unknown column {name.strip()!r}; {hint}")
     return known

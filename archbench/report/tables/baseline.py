@@ -48,7 +48,7 @@ def ratio_tables(records: Sequence[Record], baseline: Baseline, layout: Layout) 
         )
     drawn = [
         _table(title, group, baseline, words, layout.width)
-        for title, group in grouped(shown, layout.group).items()
+        for title, group in grouped(shown, layout).items()
     ]
     drawn = drawn[:-1] + [replace(table, notes=[*table.notes, RULE]) for table in drawn[-1:]]
     return [

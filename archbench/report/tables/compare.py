@@ -90,7 +90,7 @@ def tables(records: Sequence[Record], layout: Layout | None = None) -> list[Tabl
     draw = _chosen_table if layout.columns else _table
     drawn = [
         table
-        for title, group in grouped(shown, layout.group).items()
+        for title, group in grouped(shown, layout).items()
         for table in draw(title, group, named, layout)
     ]
     if drawn:
@@ -107,15 +107,23 @@ def tables(records: Sequence[Record], layout: Layout | None = None) -> list[Tabl
     return drawn
 
 
+def tabled(
+    configurations: Iterable[Configuration], layout: Layout
+) -> dict[str, list[Configuration]]:
+    """Configurations as the tables of a layout show them, each table's in its order."""
+    return grouped(in_layout(configurations, layout), layout)
+
+
 def grouped(
-    configurations: Iterable[Configuration], column: str | None
+    configurations: Iterable[Configuration], layout: Layout
 ) -> dict[str, list[Configuration]]:
     """Configurations by where they were measured and, if asked, by the value of a column, under a
     title for each.
     """
     groups: dict[str, list[Configuration]] = {}
+    column = layout.group
     for configuration in configurations:
-        value = merged(configuration)[column] if column else None
+        value = merged(configuration, layout.dataset)[column] if column else None
         title = (
             f"{configuration.setup}, {column} {MISSING if value is None else value}"
             if column
