@@ -4,7 +4,7 @@ that is a difference at all.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any
@@ -139,9 +139,10 @@ def find_baseline(records: Sequence[Record], name: str, *, is_forced: bool = Fal
 
 def _by_id(candidates: Sequence[Configuration], name: str) -> list[Configuration]:
     """That with the record whose id begins so, or with the last; raises UsageError where several
-    ids do.
+    ids do. A record of an earlier version stands for those of that version.
     """
-    by_id = {record.record_id: each for each in candidates for record in each.records}
+    versions = chain.from_iterable(map(_versions, candidates))
+    by_id = {record.record_id: each for each in versions for record in each.records}
     if name == LAST and candidates:
         return [max(candidates, key=lambda each: each.newest.time_utc)]
     if len(name) < SHORTEST_ID:
@@ -150,6 +151,13 @@ def _by_id(candidates: Sequence[Configuration], name: str) -> list[Configuration
     if len(fitting) > 1 and name not in by_id:
         raise UsageError(f"ambiguous --baseline {name}: {', '.join(fitting)}")
     return [by_id[name if name in by_id else fitting[0]]] if fitting else []
+
+
+def _versions(configuration: Configuration) -> Iterator[Configuration]:
+    """A configuration, and those that its earlier records make."""
+    yield configuration
+    for before in configurations(configuration.earlier):
+        yield from _versions(before)
 
 
 def _by_name(

@@ -113,6 +113,21 @@ def test_a_baseline_is_found_by_its_record(record: Make) -> None:
     )
 
 
+def test_a_record_of_an_earlier_version_is_a_baseline_of_its_own_figures(record: Make) -> None:
+    versions = [
+        record(latency_ms=time, day=day, environment={"device_name": "GPU", "archbench": version})
+        for day, (time, version) in enumerate(((40.0, "0.1"), (30.0, "0.2"), (20.0, "0.3")), 1)
+    ]
+    oldest, older, newest = versions
+    for base, expected in ((oldest, 0.5), (older, 20 / 30), (newest, 1.0)):
+        baseline = find_baseline(versions, base.record_id[:8])
+        made = against(newest, baseline, ["latency_ms"])
+        assert (made["baseline"], made["ratio_latency_ms"]) == (
+            base.record_id,
+            pytest.approx(expected),
+        )
+
+
 def test_a_name_of_two_networks_is_asked_about(record: Make) -> None:
     records = [
         record(detector="refinedet", size=512),
