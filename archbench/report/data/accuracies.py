@@ -48,7 +48,7 @@ class Accuracies:
 
     def of(self, spec: Spec) -> Accuracy | None:
         """The accuracy of a network in full precision; None where nobody says."""
-        own = self.own.get(_key(spec)) or self.own.get(_key(spec, without_hash(spec.backbone)))
+        own = self.own.get(key_of(spec)) or self.own.get(key_of(spec, without_hash(spec.backbone)))
         if own:
             return own
         figure = accuracy_for(spec, self.dataset)
@@ -151,12 +151,13 @@ def _row_key(file: Path, number: int, row: Mapping[str, str]) -> Key:
         backbone, _, detector = (part.strip() for part in row["network"].partition("+"))
     try:
         options = parse_options([text for text in row.get("options", "").split(";") if text])
-        return _key(network_named(backbone, detector or None, row.get("input") or None, options))
+        return key_of(network_named(backbone, detector or None, row.get("input") or None, options))
     except UsageError as error:
         raise UsageError(f"{file}:{number}: {error}") from None
 
 
-def _key(spec: Spec, backbone: str = "") -> Key:
+def key_of(spec: Spec, backbone: str = "") -> Key:
+    """What tells a network from others for its accuracy: all but classes, batch and mode."""
     return (
         backbone or spec.backbone,
         spec.detector,

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from archbench.engine_names import EAGER
 from archbench.papers.counts import shipped_counts
 from archbench.quantities import COUNTED, QUANTITIES
-from archbench.report.data.accuracies import FULL_PRECISION
+from archbench.report.data.accuracies import FULL_PRECISION, key_of
 from archbench.report.data.choice import ACCURACY, ANY, Asked, Candidate, Choice
 from archbench.report.data.comparable import DEFINING
 from archbench.report.data.conditions import Condition
@@ -79,8 +79,9 @@ def contenders(choice: Choice, families: Families) -> Contenders:
     network that was measured and is beyond what is asked.
     """
     predictor = SetupPredictor(_like_asked(choice), Networks(_shipped, families))
-    measured = {each.configuration.spec for each in choice.candidates}
-    specs = [spec for spec in choice.accuracies.networks() if spec not in measured]
+    # An accuracy of one's own does not tell the classes.
+    measured = {key_of(each.configuration.spec) for each in choice.candidates}
+    specs = [spec for spec in choice.accuracies.networks() if key_of(spec) not in measured]
     named = short_names(specs)
     found, predicted_out, outdone = [], 0, 0
     errors: dict[Error, None] = {}

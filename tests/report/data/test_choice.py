@@ -10,7 +10,7 @@ import pytest
 from archbench.papers.counts import shipped_counts
 from archbench.reasons import Flag, Status
 from archbench.records import Metric, Record
-from archbench.report.data.accuracies import Accuracies
+from archbench.report.data.accuracies import Accuracies, Accuracy, key_of
 from archbench.report.data.choice import Asked, Choice, choose
 from archbench.report.data.conditions import Condition, bound
 from archbench.report.data.contenders import contenders
@@ -191,6 +191,19 @@ def test_what_nobody_measured_could_still_win() -> None:
     assert min(accuracies) > 33.5, "the choice's own is no gain"
     assert not {each.spec for each in found_ones} & {each.spec for each in records()}
     assert found_ones[0].command.startswith("archbench profile ")
+
+
+def test_a_network_of_an_own_accuracy_is_measured_with_whatever_classes() -> None:
+    spec = catalogue.resolve("vovnet39", "refinedet320").spec
+    own = Accuracies("mine", {key_of(spec): Accuracy(90.0, "mine.csv")})
+    (asked,) = own.networks()
+    made = measured("vovnet39", 70.0)
+    other = replace(made, spec=replace(made.spec, classes=5))
+    assert other.spec.classes != asked.classes
+    choice = choose([other], Asked(best="total_ms"), own)
+    assert choice
+    assert len(choice.candidates) == 1
+    assert contenders(choice, families).found == []
 
 
 def test_what_could_win_is_measured_as_the_others_were() -> None:
