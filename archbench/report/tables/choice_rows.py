@@ -94,7 +94,7 @@ def _contender(each: Contender, choice: Choice) -> dict[str, Any]:
         column: {
             "value": found.value,
             "interval90": list(found.interval),
-            "fitted_on": found.error.networks,
+            "fitted_on": found.networks,
             "error_median": found.error.median,
             "error_p90": found.error.p90,
         }

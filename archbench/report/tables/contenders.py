@@ -75,7 +75,7 @@ def ruled_out(found: Contenders) -> list[str]:
         *([f"{found.outdone} with more work than one beyond the budget"] if found.outdone else []),
     ]
     errors = [
-        f"Predictions from {error.networks} networks of other families; cross-validated error "
+        f"Predictions cross-validated on {error.networks} networks of other families: error "
         f"{100 * error.median:.0f} % (median), {100 * error.p90:.0f} % (90th percentile); the "
         f"interval is at most x/÷ {error.factor:.2f}."
         for error in found.errors[-1:]

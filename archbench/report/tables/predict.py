@@ -7,7 +7,7 @@ from math import floor, log10
 
 from archbench.quantities import QUANTITIES
 from archbench.report.data.names import short_names
-from archbench.report.data.prediction import Answer, Error, Prediction, Refusal
+from archbench.report.data.prediction import Answer, Prediction, Refusal
 from archbench.report.tables.table import MISSING, Column, Table
 
 MARK = "~"
@@ -66,7 +66,7 @@ def _measured(answer: Answer) -> str:
 def _notes(answers: Sequence[Answer]) -> list[str]:
     names = short_names([answer.spec for answer in answers])
     made = dict.fromkeys(
-        _error(QUANTITIES[each.word].title, each.found.error)
+        _error(QUANTITIES[each.word].title, each.found)
         for each in answers
         if isinstance(each.found, Prediction)
     )
@@ -79,10 +79,12 @@ def _notes(answers: Sequence[Answer]) -> list[str]:
     return [*([MARK_NOTE] if made else []), *made, *refused, *commands]
 
 
-def _error(title: str, error: Error) -> str:
-    """What predictions of a figure stand on, in words."""
+def _error(title: str, found: Prediction) -> str:
+    """What a prediction of a figure stands on, in words."""
+    error = found.error
+    over = f" over {error.networks} of them" if error.networks != found.networks else ""
     return (
-        f"{title}: fitted on {error.networks} networks of other families; cross-validated error "
-        f"{100 * error.median:.0f} % (median), {100 * error.p90:.0f} % (90th percentile); the "
-        f"interval is x/÷ {error.factor:.2f}."
+        f"{title}: fitted on {found.networks} networks of other families; cross-validated error "
+        f"{100 * error.median:.0f} % (median), {100 * error.p90:.0f} % (90th percentile){over}; "
+        f"the interval is x/÷ {error.factor:.2f}."
     )

@@ -36,7 +36,7 @@ class Answer:
             "unit": QUANTITIES[self.word].unit,
             "predicted": found and found.value,
             "interval90": found and list(found.interval),
-            "fitted_on": error and error.networks,
+            "fitted_on": found and found.networks,
             "error_median": error and error.median,
             "error_p90": error and error.p90,
             "refused": self.found.why if isinstance(self.found, Refusal) else None,

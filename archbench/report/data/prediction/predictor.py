@@ -47,6 +47,8 @@ class Prediction:
 
     value: float
     error: Error
+    networks: int
+    """Those of other families that it is fitted on; some of them may not be cross-validated."""
 
     @property
     def interval(self) -> Interval:
@@ -97,7 +99,7 @@ class _Fit:
         value = sum(coefficient * amount for coefficient, amount in pairs)
         if not value or not isfinite(value * self.error.factor):
             return Refusal("the measured networks say nothing about such a network")
-        return Prediction(value, self.error)
+        return Prediction(value, self.error, len(self.samples))
 
     def _outside(self, network: Network) -> Iterator[str]:
         """Say which of its figures lie beyond those of the samples."""

@@ -85,6 +85,17 @@ def test_networks_of_one_family_cannot_be_held_against_one_another() -> None:
     assert refused(mixed).startswith("3 of 23 networks")
 
 
+def test_a_network_related_to_all_others_is_fitted_on_and_not_cross_validated() -> None:
+    hub = sample(0, "backbone", "detector")
+    samples = [
+        hub,
+        *(sample(number, "backbone", f"detector {number}") for number in range(1, 11)),
+        *(sample(number, f"backbone {number}", "detector") for number in range(11, 21)),
+    ]
+    found = predicted(samples)
+    assert (found.networks, found.error.networks) == (21, 20)
+
+
 @pytest.mark.parametrize("kind", Work._fields)
 def test_what_lies_beyond_the_measured_is_refused(kind: str) -> None:
     samples = [sample(number) for number in range(40)]
