@@ -12,10 +12,14 @@ from onnx import TypeProto, ValueInfoProto
 from archbench.graph_axes import Side, batch_axis, image_axes
 from archbench.spec import UsageError
 
+COLOURS = 3
+"""What a dynamic axis of an image's channels is set to."""
+
 
 @dataclass
 class Axes:
-    """What dynamic axes are set to: the sides of an image (width, height), and the batch.
+    """What dynamic axes are set to: the sides of an image (width, height), its channels, and the
+    batch.
 
     `size` and `batch` are what is asked for. Once its inputs were asked for, `input_size` and
     `images` are what the model has: the sides of its image, or the last axes of another input, and
@@ -84,12 +88,17 @@ class Axes:
             )
 
     def _roles(self, name: str, sides: list[Side]) -> dict[int, str]:
-        """What the axes of an input are: batch, width or height; others have no role."""
+        """What the axes of an input are: batch, width, height, or the channels of the first image;
+        others have no role.
+        """
         image = image_axes(sides)
         width, height = image or (len(sides) - 1, len(sides) - 2)
         roles = {width: "width", height: "height"}
         if not image or len(sides) == 4:
             roles[batch_axis(sides, int(name in self.sequence_first))] = "batch"
+        if image and len(sides) == 4 and self.input_size is None:
+            # Where they are last, they are known to be by their number, and axis 1 is a side.
+            roles.setdefault(1, "channels")
         return {axis: role for axis, role in roles.items() if 0 <= axis < len(sides)}
 
     def _side(self, name: str, axis: int, side: Side, role: str) -> int:
@@ -101,14 +110,14 @@ class Axes:
             value = self.batch or 1
         elif side in self.named:
             value = self.named[side]
+        elif role == "channels":
+            value = COLOURS
         else:
             value = self.size[role == "height"] if self.size and role else None
         if value is None:
             label = f"axis {axis}" + (f" ({side!r})" if side else "")
-            raise UsageError(
-                f"{label} of input {name!r} of {self.model} is dynamic: give its size, such as "
-                "--size 640"
-            )
+            advice = "give its size, such as --size 640" if role else "export it with a fixed size"
+            raise UsageError(f"{label} of input {name!r} of {self.model} is dynamic: {advice}")
         self.named[side or f"{name}[{axis}]"] = value
         return value
 

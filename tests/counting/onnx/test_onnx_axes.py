@@ -35,6 +35,13 @@ def test_dynamic_axes_take_the_size_and_the_batch(tmp_path: Path, batch_name: st
     assert network(tmp_path, source, size=8).macs == 64 * MACS + 20
 
 
+def test_a_dynamic_axis_of_channels_takes_the_colours_of_an_image(tmp_path: Path) -> None:
+    """As the exporter of transformers writes it."""
+    source = "batch", "num_channels", "height", "width"
+    report = network(tmp_path, source, size=(8, 6), batch=2)
+    assert (report.macs, report.calls[0].in_shape) == (48 * MACS + 20, (2, 3, 6, 8))
+
+
 def test_the_batch_enters_bytes_and_shapes_alone(tmp_path: Path) -> None:
     one = network(tmp_path, ("n", 3, 32, 32))
     four = network(tmp_path, ("n", 3, 32, 32), batch=4)
@@ -75,7 +82,7 @@ def test_one_image_of_a_batch_that_a_graph_is_bound_to_is_its_share(
     ("source", "asked", "message"),
     [
         (("n", 3, "h", "w"), {}, "axis 2 .'h'. of input 'x' of model.onnx is dynamic"),
-        (("n", "c", 8, 8), {}, "axis 1 .'c'. of input 'x' of model.onnx is dynamic"),
+        (("n", "t", 3, 8, 8), {}, "axis 1 .'t'. .* is dynamic: export it with a fixed size"),
         ((1, 3, 8, 6), {"size": 8}, "has a width of 6, not 8"),
         ((1, 3, 8, 6), {"batch": 2}, "has a batch of 1, not 2"),
         ((1, 3, 0, 6), {}, "axis 2 of input 'x' of model.onnx has no elements"),
