@@ -10,12 +10,15 @@ from onnx import TensorProto
 
 from archbench.counting.onnx.bodies import Body, Node
 from archbench.counting.onnx.folding import number, whole
-from archbench.counting.onnx.values import Shape, Value, tensor_value
+from archbench.counting.onnx.values import Shape, Value, tensor_value, value_of
 from archbench.counting.tally import Pass
 from archbench.spec import UsageError
 
 if TYPE_CHECKING:
     from archbench.counting.onnx.walking import Scope, Walk
+
+ENDLESS = 2**31 - 1
+"""Rounds that no loop runs: a bound as high as that says that its condition alone ends it."""
 
 Inputs = Sequence[Value | None]
 
@@ -43,7 +46,7 @@ def loop(walk: Walk, node: Node, inputs: Inputs, scope: Scope) -> list[Value]:
     body = _body(walk, node, "body")
     counter, condition, *names = [*body.inputs, "", ""][: max(2, len(body.inputs))]
     most, goes_on = [*inputs, None, None][:2]
-    times = number(most)
+    times = ENDLESS if most is None else number(most)
     if goes_on is not None and number(goes_on) == 0:
         times = 0
     given = {counter: tensor_value(TensorProto.INT64, []), condition: goes_on or whole(1)}
@@ -52,7 +55,10 @@ def loop(walk: Walk, node: Node, inputs: Inputs, scope: Scope) -> list[Value]:
     rounds.condition = condition
     rounds.counter = counter if body.uses[counter] else ""
     done = rounds.run(_times(walk, node, times, scope), scope)
-    if not rounds.is_counted and times:
+    if rounds.is_cut:
+        times = None
+        _note_one_round(walk, node, scope)
+    elif not rounds.is_counted and times:
         walk.found.note(f"{scope.path}{node.name} may end before its {times:,} rounds: all count")
     return rounds.states + _stacked(walk, rounds, None if times is None else done, [])
 
@@ -81,7 +87,7 @@ class Rounds:
 
     `given` is what all of them read, `names` what the states are called in the body. `condition`
     and `counter` are a loop's, the latter where the body reads it. Rounds are counted where all
-    that decides on their number is known.
+    that decides on their number is known, and cut where only data would end them.
     """
 
     walk: Walk
@@ -93,6 +99,7 @@ class Rounds:
     condition: str = ""
     counter: str = ""
     is_counted: bool = True
+    is_cut: bool = False
 
     def __post_init__(self) -> None:
         self.added: list[Value] = []
@@ -102,6 +109,8 @@ class Rounds:
         was given as it was, the rest are like it.
         """
         self.walk.keep(self.states)
+        if not times:
+            self.added = [value_of(self.body.types.get(name)) for name in self._stacked_names()]
         done = 0
         while done < times:
             with self.walk.aside() as apart:
@@ -111,6 +120,8 @@ class Rounds:
             )
             self.walk.let_go([*self.states, *self.added])
             self.states, self.added = states, added
+            self.is_cut = times >= ENDLESS and not self.is_counted
+            goes_on = goes_on and not self.is_cut
             rest = times - done - 1 if is_steady and goes_on else 0
             self.walk.spend(rest * len(apart.rows))
             self.walk.result.add(apart, 1 + rest)
@@ -118,6 +129,10 @@ class Rounds:
             if not goes_on:
                 break
         return done
+
+    def _stacked_names(self) -> list[str]:
+        """What the body calls the slices that each round adds."""
+        return self.body.outputs[len(self.states) + bool(self.condition) :]
 
     def _round(self, index: int, scope: Scope) -> tuple[bool, list[Value], list[Value]]:
         given = self.given | dict(zip(self.names, self.states, strict=False))
@@ -146,11 +161,15 @@ class Rounds:
 def _times(walk: Walk, node: Node, times: int | None, scope: Scope) -> int:
     """Rounds to walk: one where their number is not known, which is told."""
     if times is None:
-        walk.found.note(
-            f"{scope.path}{node.name} repeats as often as its data say: one round is counted"
-        )
+        _note_one_round(walk, node, scope)
         return 1
     return times
+
+
+def _note_one_round(walk: Walk, node: Node, scope: Scope) -> None:
+    walk.found.note(
+        f"{scope.path}{node.name} repeats as often as its data say: one round is counted"
+    )
 
 
 def _stacked(walk: Walk, rounds: Rounds, length: int | None, axes: Sequence[int]) -> list[Value]:

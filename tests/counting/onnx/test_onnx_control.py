@@ -103,7 +103,8 @@ def test_a_loop_over_data_counts_once_and_says_so(tmp_path: Path) -> None:
     assert "y repeats as often as its data say: one round is counted" in report.notes
 
 
-def test_a_loop_ends_where_its_condition_is_known_to(tmp_path: Path) -> None:
+@pytest.mark.parametrize("most", ["nine", "endless", "_"])
+def test_a_loop_ends_where_its_condition_is_known_to(tmp_path: Path, most: str) -> None:
     body = graph(
         [
             node("Add", "i one", "j"),
@@ -114,16 +115,56 @@ def test_a_loop_ends_where_its_condition_is_known_to(tmp_path: Path) -> None:
         ["d", "p"],
     )
     made = graph(
-        [node("Loop", "rounds _ x", "y", body=body)],
+        [node("Loop", f"{most} _ x", "y", body=body)],
         {"x": (1, 7, 8)},
         held=[
             tensor("w", [8, 8]),
-            numbers("rounds", [9], []),
+            numbers("nine", [9], []),
+            numbers("endless", [2**63 - 1], []),
             numbers("one", [1], []),
             numbers("three", [3], []),
         ],
     )
-    assert counted(tmp_path, made).macs_all == 3 * 7 * 64
+    report = counted(tmp_path, made)
+    assert report.macs_all == 3 * 7 * 64
+    assert not any("round" in note for note in report.notes)
+
+
+def loop_while_positive(most: int) -> GraphProto:
+    """A loop that a truth about its state ends, and a product of all its states."""
+    body = graph(
+        [
+            node("MatMul", "h w", "p"),
+            node("ReduceMax", "p", "m", keepdims=0),
+            node("Cast", "m", "d", to=TensorProto.BOOL),
+            node("Identity", "p", "out"),
+        ],
+        {"i": [], "c": [], "h": None},
+        ["d", "p", "out"],
+    )
+    layers = [node("Loop", "most _ x", "y z", body=body, name="loop"), node("MatMul", "y v", "o")]
+    held = tensor("w", [8, 8]), tensor("v", [8, 2]), numbers("most", [most], [])
+    return graph(layers, {"x": (1, 7, 8)}, ["o", "z"], held)
+
+
+def test_a_loop_that_only_data_end_counts_once_and_says_so(tmp_path: Path) -> None:
+    """A past bug: the while of TorchScript, bounded by the largest integer, was refused."""
+    report = counted(tmp_path, loop_while_positive(2**63 - 1))
+    assert report.macs_all == 7 * 64 + 7 * 16
+    assert "loop repeats as often as its data say: one round is counted" in report.notes
+
+
+def test_a_loop_that_data_may_end_counts_all_rounds_of_its_bound(tmp_path: Path) -> None:
+    report = counted(tmp_path, loop_while_positive(9))
+    assert report.macs_all == 9 * 7 * 64 + 7 * 16
+    assert "loop may end before its 9 rounds: all count" in report.notes
+
+
+def test_a_loop_of_no_rounds_stacks_nothing(tmp_path: Path) -> None:
+    held = tensor("w", [8, 8]), numbers("rounds", [0], []), tensor("v", [8, 2])
+    layers = [*looped("rounds"), node("MatMul", "y v", "o"), node("Identity", "z", "all")]
+    made = graph(layers, {"x": (1, 7, 8)}, ["o", "all"], held)
+    assert counted(tmp_path, made).macs_all == 7 * 16
 
 
 def test_a_scan_counts_once_a_slice(tmp_path: Path) -> None:
