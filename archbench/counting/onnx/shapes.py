@@ -35,7 +35,11 @@ SAME = frozenset(
         *("BatchNormalization", "InstanceNormalization", "Mish", "Neg", "Log", "Abs"),
     )
 )
-"""Operators whose first output has the type of their first input, and the rest of no interest."""
+"""Operators whose first output has the type of their first input, and the rest of no interest but
+for `SUM_AT`.
+"""
+SUM_AT = {"SkipLayerNormalization": 3, "SkipSimplifiedLayerNormalization": 3, "SkipGroupNorm": 1}
+"""Where some of them give the sum that they normalise, which has that type too."""
 LIKE: dict[str, tuple[str, tuple[int, ...]]] = {
     "FusedConv": ("Conv", (0, 1, 2)),
     "FusedGemm": ("Gemm", (0, 1, 2)),
@@ -71,7 +75,10 @@ class Inference:
         if node.domain not in RULED:
             return unknown
         if node.op in SAME and first is not None and first.shape is not None:
-            return [first.type, *unknown[1:]]
+            return [
+                first.type if name and place in (0, SUM_AT.get(node.op)) else None
+                for place, name in enumerate(node.outputs)
+            ]
         if node.domain and node.op in OWN:
             with contextlib.suppress(ValueError, IndexError, TypeError, ZeroDivisionError):
                 shape = OWN[node.op](node, inputs)

@@ -77,6 +77,22 @@ def test_a_projection_in_the_node_is_linear(tmp_path: Path) -> None:
     assert report.params == 6 * 24 + 24
 
 
+@pytest.mark.parametrize(
+    ("op", "outputs"),
+    [
+        ("SkipLayerNormalization", "n mean spread sum"),
+        ("SkipSimplifiedLayerNormalization", "n mean spread sum"),
+        ("SkipGroupNorm", "n sum"),
+    ],
+)
+def test_the_sum_that_is_normalised_has_a_shape(tmp_path: Path, op: str, outputs: str) -> None:
+    """A past bug: no product of a transformer's later layers had one."""
+    layers = [node(op, "x x g", outputs, domain=MS), node("MatMul", "sum v")]
+    held = tensor("g", [8]), tensor("v", [8, 5])
+    report = counted(tmp_path, graph(layers, {"x": (2, 7, 8)}, held=held))
+    assert (report.macs_all, report.uncounted) == (7 * 8 * 5, ())
+
+
 def test_what_follows_fused_attention_has_a_shape(tmp_path: Path) -> None:
     layers = [
         node("MultiHeadAttention", "x k v", "a", num_heads=2, domain=MS),
