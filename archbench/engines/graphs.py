@@ -13,13 +13,14 @@ HASH_DIGITS = 16
 
 def fix(path: Path, made: Path, *, size: tuple[int, int], batch: int) -> int:
     """Copy a graph to `made` with the axes of its input set to a size (width, height) and a batch;
-    gives how many outputs it has.
+    gives how many outputs it has. Weights beyond 2 GB lie in a file beside it.
 
     Raises UsageError for a graph that reads something else than images [B, 3, H, W] in fp32.
     """
     import onnx
 
     from archbench.counting.onnx.passes import Counting
+    from archbench.engines.onnx.exporting import LARGEST_FILE
 
     types = Counting(path, size, batch).types
     model = onnx.load(str(path))
@@ -37,7 +38,8 @@ def fix(path: Path, made: Path, *, size: tuple[int, int], batch: int) -> int:
     for each in model.graph.input:
         if each.name == name:
             each.type.CopyFrom(type_)
-    onnx.save(model, str(made))
+    large = sum(file.stat().st_size for file in files_of(path)) > LARGEST_FILE
+    onnx.save(model, str(made), save_as_external_data=large, location=f"{made.name}.data")
     return len(model.graph.output)
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from archbench.engines import ENGINES
 from archbench.engines.engine import FileEngine, How, UnsupportedError
-from archbench.engines.graphs import fix
+from archbench.engines.graphs import files_of, fix
 from archbench.spec import UsageError
 
 pytest.importorskip("onnx")
@@ -138,6 +138,22 @@ def test_a_graph_is_copied_with_every_axis_set(tmp_path: Path) -> None:
     assert fix(path, made, size=(8, 8), batch=2) == 2
     run = of("onnxruntime").load(made, how()).run
     torch.testing.assert_close(run(IMAGES), expected(IMAGES), rtol=1e-5, atol=1e-5)
+
+
+def test_weights_beyond_what_a_file_holds_lie_beside_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = helper.make_node("Add", ["images", "weight"], ["out0"])
+    weight = np.arange(3 * 64 * 64, dtype=np.float32).reshape(1, 3, 64, 64)
+    path = write(tmp_path / "large.onnx", [node], [1, 3, 64, 64], weight=weight)
+    monkeypatch.setattr("archbench.engines.onnx.exporting.LARGEST_FILE", weight.nbytes)
+    (tmp_path / "made").mkdir()
+    made = tmp_path / "made/model.onnx"
+    fix(path, made, size=(64, 64), batch=1)
+    assert made.stat().st_size < weight.nbytes
+    assert sorted(files_of(made)) == [made, made.with_name("model.onnx.data")]
+    (out,) = of("onnxruntime").load(made, how()).run(torch.ones(1, 3, 64, 64))
+    assert torch.equal(out, torch.from_numpy(weight) + 1)
 
 
 def test_a_graph_of_other_inputs_than_images_is_refused(tmp_path: Path) -> None:
