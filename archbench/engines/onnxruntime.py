@@ -145,7 +145,9 @@ def _reader(exported: Path, examples: Sequence[Tensor]) -> Any:
     from onnxruntime.quantization import CalibrationDataReader
 
     graph = onnx.load(str(exported), load_external_data=False).graph
-    name = graph.input[0].name
+    # Older exporters list the weights among the inputs.
+    held = {tensor.name for tensor in graph.initializer}
+    (name,) = (each.name for each in graph.input if each.name not in held)
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
