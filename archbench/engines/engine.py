@@ -26,14 +26,13 @@ class UnsupportedError(Exception):
     """An engine cannot hold a network; the message names the operator."""
 
     @classmethod
-    def or_as_it_is(cls, error: Exception, engine: str, *patterns: str) -> Exception:
-        """Give the error of an operator that an engine does not have, which the first group of a
-        pattern finds in what it said; any other error as it is.
+    def check(cls, error: Exception, engine: str, *patterns: str) -> None:
+        """Raise it where an engine's error says that it does not have an operator, which the first
+        group of a pattern finds.
         """
         for pattern in patterns:
             if found := re.search(pattern, str(error)):
-                return cls(f"{engine} has no operator {found[1].strip()}")
-        return error
+                raise cls(f"{engine} has no operator {found[1].strip()}") from error
 
 
 @dataclass(frozen=True)

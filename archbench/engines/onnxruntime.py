@@ -60,7 +60,8 @@ class OnnxRuntime(FileEngine):
                 str(path), options, providers=[(provider, _of_provider(how))]
             )
         except Exception as error:
-            raise UnsupportedError.or_as_it_is(error, "ONNX Runtime", *LACKING) from error
+            UnsupportedError.check(error, "ONNX Runtime", *LACKING)
+            raise
         used = session.get_providers()[0]
         if used != provider:
             # It goes on without a provider that does not load, such as for want of cuDNN.

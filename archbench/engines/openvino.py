@@ -64,7 +64,8 @@ class OpenVino(FileEngine):
         try:
             compiled = core.compile_model(core.read_model(path), "CPU", _config(how))
         except RuntimeError as error:
-            raise UnsupportedError.or_as_it_is(error, "OpenVINO", LACKING) from error
+            UnsupportedError.check(error, "OpenVINO", LACKING)
+            raise
         facts = {name.lower(): _told(compiled.get_property(name)) for name in TOLD}
         return Loaded(_runner(compiled), facts)
 

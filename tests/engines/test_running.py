@@ -107,6 +107,18 @@ def test_an_operator_that_an_engine_lacks_is_named(name: str, tmp_path: Path) ->
         of(name).load(path, how())
 
 
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_any_other_error_of_an_engine_stays_as_it_is(name: str, tmp_path: Path) -> None:
+    """A past bug: it was raised as its own cause, which whoever looks for the first never finds."""
+    engine = of(name)
+    path = tmp_path / "model.onnx"
+    path.write_bytes(b"no graph")
+    with pytest.raises(Exception, match=r"model\.onnx") as error:
+        engine.load(path, how())
+    assert not isinstance(error.value, UnsupportedError)
+    assert error.value.__cause__ is None
+
+
 def test_weights_of_16_bits_are_near_those_of_32(tiny: Path, tmp_path: Path) -> None:
     engine = of("onnxruntime")
     made = engine.convert(tiny, tmp_path, "fp16", [])
