@@ -233,8 +233,10 @@ def hand_over(
 
 def _handing(module: nn.Module, input: Any, size: Size, batch: int | None) -> Handing:
     if not isinstance(module, nn.Module):
-        kind = f"a {type(module).__name__}"
-        raise UsageError(f"{kind} cannot be measured: give a name, or an instance of nn.Module")
+        kind = type(module).__name__
+        raise UsageError(
+            f"an object of type {kind} cannot be measured: give a name, or an instance of nn.Module"
+        )
     if input is None:
         sides = parse_size(size)
         if sides is None:

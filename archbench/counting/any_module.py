@@ -81,7 +81,8 @@ def _module(module: Any) -> nn.Module:
         module = module.module()
     if not isinstance(module, nn.Module):
         is_class = isinstance(module, type) and issubclass(module, nn.Module)
-        what = f"the class {module.__name__}" if is_class else f"a {type(module).__name__}"
+        kind = type(module).__name__
+        what = f"the class {module.__name__}" if is_class else f"an object of type {kind}"
         raise UsageError(f"{what} cannot be counted: give a module, an instance of nn.Module")
     for sub, path in paths(module).items():
         where = f" at {path!r}" if path else ""

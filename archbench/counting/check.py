@@ -36,7 +36,7 @@ class TorchCheck:
         """The outcome in one sentence."""
         left_out = ", ".join(f"{name} {macs:,}" for name, macs in self.without_formula)
         but = f", less those it has no formula for ({left_out})" if left_out else ""
-        verb = "equals" if self.agrees else "DISAGREES: it is to equal"
+        verb = "equals" if self.agrees else "DISAGREES with"
         return (
             f"check: torch's counter, {self.torch:,} multiply-adds, {verb} our {self.all:,}{but}."
         )

@@ -99,8 +99,8 @@ def _check_computed(name: str, outputs: Any) -> None:
     for each in (outputs, *held):
         if isinstance(each, Iterator | AsyncIterator | Awaitable):
             raise UsageError(
-                f"the forward pass of {name} gives a {type(each).__name__}, which computes when it "
-                "is read: give tensors, or lists and dicts of them"
+                f"the forward pass of {name} gives an object of type {type(each).__name__}, which "
+                "computes when it is read: give tensors, or lists and dicts of them"
             )
 
 

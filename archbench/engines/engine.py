@@ -124,7 +124,8 @@ def why_not(packages: Iterable[Package], install: str) -> str:
         if version is None:
             return f"{package.name} is not installed: {install}"
         if _numbers(version) < _numbers(package.least):
-            return f"{package.name} {version} is too old, {package.least} is the least: {install}"
+            needed = f"{package.least} or newer is needed"
+            return f"{package.name} {version} is too old ({needed}): {install}"
     return ""
 
 

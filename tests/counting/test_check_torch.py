@@ -64,4 +64,4 @@ def test_a_parameter_may_be_an_input() -> None:
 def test_a_difference_is_said() -> None:
     check = TorchCheck(torch=1, all=2, without_formula=())
     assert not check.agrees
-    assert "DISAGREES" in check.sentence()
+    assert "torch's counter, 1 multiply-adds, DISAGREES with our 2." in check.sentence()

@@ -72,7 +72,7 @@ WRONG: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
     "no words": (Raises(RuntimeError()), (1, 3), {}, "RuntimeError at test_errors.py:"),
     "its own error": (Raises(KeyError("x")), (1, 3), {}, "KeyError at test_errors.py:"),
     "a class": (nn.Conv2d, (1, 3), {}, "the class Conv2d cannot be counted"),
-    "no module": (5, (1, 3), {}, "a int cannot be counted"),
+    "no module": (5, (1, 3), {}, "an object of type int cannot be counted"),
     "a number": (CONV, 224, {}, "invalid input of type int"),
     "a word": (CONV, "x", {}, "invalid input of type str"),
     "a device": (CONV, (1, 3, 8, 8), {"device": "gpu"}, "invalid device 'gpu'"),

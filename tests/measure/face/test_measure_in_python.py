@@ -177,7 +177,7 @@ def test_a_mistake_is_one_line(given: dict[str, Any], message: str) -> None:
 
 
 def test_what_is_no_network_is_refused() -> None:
-    with pytest.raises(UsageError, match="a int cannot be measured"):
+    with pytest.raises(UsageError, match="an object of type int cannot be measured"):
         archbench.measure(3)
     with pytest.raises(UsageError, match="did you mean vovnet39"):
         archbench.measure("vovnet38")

@@ -199,9 +199,9 @@ class Never(Late):
         ("return nn.Conv2d(4, 8, 3)", "to have 4 channels, but got 3"),
         (
             "return Late()",
-            "the forward pass of Late gives a generator, which computes when it is read",
+            "the forward pass of Late gives an object of type generator, which computes when it is",
         ),
-        ("return Never()", "the forward pass of Never gives a coroutine"),
+        ("return Never()", "the forward pass of Never gives an object of type coroutine"),
     ],
 )
 def test_what_a_user_s_code_raises_is_one_line_with_its_place(
