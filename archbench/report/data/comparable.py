@@ -2,8 +2,9 @@
 
 Two figures are comparable where everything is equal that they were measured with and that is not
 the network itself: unit and protocol, mode, batch, input, every setting that defines what was
-measured, the device and its libraries' major versions. Counted figures depend on none of it, those
-of bytes on the batch alone.
+measured, the device (of energy the very same one), threads on a CPU, and the versions of libraries:
+the major ones of driver and cuDNN, major and minor ones of torch and the engine. Counted figures
+depend on none of it, those of bytes on the batch alone.
 """
 
 from __future__ import annotations
