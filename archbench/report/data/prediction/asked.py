@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from archbench.quantities import QUANTITIES
-from archbench.report.data.configurations import Configuration, Estimate
+from archbench.report.data.configurations import Configuration, Estimate, of_one_card
 from archbench.report.data.prediction.predictor import Prediction, Refusal
-from archbench.report.data.prediction.setup import Networks, SetupPredictor
+from archbench.report.data.prediction.setup import PREDICTED, Networks, SetupPredictor
 from archbench.spec import Spec
 
 
@@ -53,7 +53,7 @@ def answers(
     for setup, configurations in by_setup.items():
         predictor = SetupPredictor(configurations, networks)
         newest = max((each.newest for each in configurations), key=lambda record: record.time_utc)
-        there = {each.spec: each for each in configurations}
+        measured = {word: _measured(configurations, word) for word in PREDICTED}
         # Loaded weights are another network's.
         flags = replace(newest.settings, weights=None).flags() if newest.settings else ""
         given += [
@@ -62,10 +62,15 @@ def answers(
                 setup,
                 word,
                 predictor.predict(spec, word),
-                there[spec].estimate(word) if spec in there else None,
+                measured[word].get(spec),
                 spec.command() + flags,
             )
             for spec in specs
             for word in predictor.words(spec.mode)
         ]
     return given
+
+
+def _measured(configurations: Sequence[Configuration], word: str) -> dict[Spec, Estimate | None]:
+    """A figure of each network, on the card by which it is predicted."""
+    return {each.spec: each.estimate(word) for each in of_one_card(configurations, word)}

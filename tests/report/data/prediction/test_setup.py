@@ -156,6 +156,21 @@ def test_energy_of_another_machine_predicts_none() -> None:
     assert isinstance(predictor(given).predict(ASKED, "energy_per_image_j"), Refusal)
 
 
+def test_a_prediction_stands_beside_no_energy_of_another_card() -> None:
+    given = [
+        replace(
+            each,
+            measured={"energy_per_image_j": Metric(1.0 + number, "J")},
+            environment={"device_name": "GPU", "uuid": "one" if number else "another"},
+        )
+        for number, each in enumerate(records())
+    ]
+    networks = Networks(Counter(), lambda spec: frozenset({spec.backbone}))
+    specs = [each.spec for each in given[:2]]
+    first, second = answers(specs, {"a": configurations(given)}, networks)
+    assert (first.measured, second.measured and second.measured.value) == (None, 2.0)
+
+
 @pytest.mark.parametrize("extreme", [1e-300, 1e300])
 def test_a_figure_beyond_all_reason_breaks_nothing(extreme: float) -> None:
     given = records()
