@@ -144,6 +144,8 @@ class Trunk:
     norm: Norm = "bn"
     stem_pool: Literal["pad", "ceil"] = "pad"
     output_stride: int = 32
+    first: int = STEM
+    """Channels of the stem, before `width`; stages of basic blocks count theirs from it."""
 
     def build(
         self,
@@ -159,7 +161,7 @@ class Trunk:
         """Chain the stem and the stages; `shape` gives a stage's middle and output width by its
         index, `join` makes a stage of its blocks.
         """
-        channels = round(STEM * self.width)
+        channels = round(self.first * self.width)
         if self.stem == "cifar":
             steps: dict[str, nn.Module] = {"stem": ConvNormReLU(3, channels, 3, norm=self.norm)}
         else:
@@ -198,13 +200,13 @@ def basic_resnet(
     taps: Sequence[str] | None = None,
     **trunk: object,
 ) -> Backbone:
-    """Build a ResNet of basic blocks: stage s has width 64 * 2^s. Without `projected` its shortcuts
-    have no parameters.
+    """Build a ResNet of basic blocks: stage s has 2^s times the stem's channels. Without
+    `projected` its shortcuts have no parameters.
     """
     shared = Trunk(**trunk)  # type: ignore[arg-type]
 
     def shape(index: int) -> tuple[int, int]:
-        width = round((STEM << index) * shared.width)
+        width = round((shared.first << index) * shared.width)
         return width, width
 
     return shared.build(partial(basic, projected=projected), blocks, shape, taps=taps)

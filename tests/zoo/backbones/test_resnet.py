@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 import archbench
+from archbench.zoo import catalogue
 from archbench.zoo.backbones.resnet import Residual, Shape, ZeroPad, basic
 
 
@@ -56,6 +57,20 @@ def test_where_nothing_is_projected_zeros_fill_the_new_channels() -> None:
     network = archbench.build("resnet110", device="meta")
     assert sum(isinstance(module, ZeroPad) for module in network.modules()) == 2
     assert len(archbench.cost("resnet110").calls) == 110
+
+
+def test_a_width_is_a_factor_on_resnet110s_own_channels() -> None:
+    """A past bug: it was one on ResNet-50's, four times as wide."""
+    assert catalogue.resolve("resnet110-x1.0").spec == catalogue.resolve("resnet110").spec
+    widths = {
+        name: [stage.channels for stage in archbench.build(name, classes=0, device="meta").stages]
+        for name in ("resnet110", "resnet110-x0.5", "resnet110-x2.0")
+    }
+    assert widths == {
+        "resnet110": [16, 32, 64],
+        "resnet110-x0.5": [8, 16, 32],
+        "resnet110-x2.0": [32, 64, 128],
+    }
 
 
 def test_strides_that_are_left_out_become_dilation() -> None:
