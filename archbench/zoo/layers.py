@@ -122,10 +122,12 @@ def add_common(x: Tensor, other: Tensor) -> Tensor:
     A larger map, of multiples of H and W, rounded up, is subsampled; a smaller one is repeated.
     """
     # Not an error in darknet (src/blas.c, shortcut_cpu), which has no projections.
-    down = -(-other.shape[-1] // x.shape[-1])
-    if down > 1:
-        other = other[..., ::down, ::down]
-    elif other.shape[-1] < x.shape[-1]:
+    rows, columns = (
+        -(-theirs // own) for theirs, own in zip(other.shape[-2:], x.shape[-2:], strict=True)
+    )
+    if rows > 1 or columns > 1:
+        other = other[..., ::rows, ::columns]
+    elif other.shape[-2:] != x.shape[-2:]:
         other = F.interpolate(other, size=x.shape[-2:], mode="nearest")
     c = min(x.shape[1], other.shape[1])
     total = x[:, :c] + other[:, :c]

@@ -168,6 +168,13 @@ def test_a_darknet_shortcut_repeats_the_cells_of_a_smaller_map() -> None:
     assert out[0, 0].tolist() == [[1, 1, 2, 2], [1, 1, 2, 2]]
 
 
+@pytest.mark.parametrize(("rows", "columns"), [(1, 8), (8, 1), (3, 2)])
+def test_a_darknet_shortcut_subsamples_rows_and_columns_apart(rows: int, columns: int) -> None:
+    """A past bug: the step of the columns was that of the rows too."""
+    x, y = torch.randn(1, 4, 2, 4), torch.randn(1, 4, 2 * rows, 4 * columns)
+    assert torch.equal(add_common(x, y), x + y[..., ::rows, ::columns])
+
+
 def test_a_shortcut_activates_the_sum() -> None:
     x = torch.tensor([-3.0, 5.0]).reshape(1, 2, 1, 1)
     assert Shortcut(nn.Identity())(x).flatten().tolist() == [-6, 10]

@@ -72,6 +72,12 @@ def test_resnet50_s_classifier_runs_before_the_global_pool() -> None:
     assert last == {"resnet50-darknet": (1, 1000, 8, 8), "resnext50-darknet": (1, 1000, 1, 1)}
 
 
+@pytest.mark.parametrize("size", ["16x256", "256x16"])
+def test_a_map_may_be_one_cell_wide_or_high(size: str) -> None:
+    """A past bug: where a width stayed at one cell, the rows of the shortcut were not halved."""
+    assert archbench.cost("resnet10-darknet", size=size).macs > 0
+
+
 def test_cio_with_pooling_is_cspnet_s() -> None:
     """Section 4.5: 34.4M, with the max pool's 1,310,720 elements and the global average pool's
     133,120.
