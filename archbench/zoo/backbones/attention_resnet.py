@@ -19,7 +19,7 @@ from archbench.zoo.backbones.resnet import (
     bottleneck_resnet,
 )
 from archbench.zoo.contracts import Backbone
-from archbench.zoo.layers import ConvNorm, chain
+from archbench.zoo.layers import Norm, chain
 
 REDUCTION = 16
 """How much narrower than its input the hidden layer of a channel gate is."""
@@ -55,10 +55,12 @@ class SpatialGate(nn.Module):
     the maximum over its channels.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, norm: Norm = "bn") -> None:
         super().__init__()
+        conv = nn.Conv2d(2, 1, SPATIAL_KERNEL, padding=SPATIAL_KERNEL // 2, bias=False)
         # CBAM's Eq. 3 has no normalisation; Jongchan/attention-module does.
-        self.gate = chain(ConvNorm(2, 1, SPATIAL_KERNEL), nn.Sigmoid())
+        normalise = nn.GroupNorm(1, 1) if norm == "gn" else nn.BatchNorm2d(1)
+        self.gate = nn.Sequential(conv, normalise, nn.Sigmoid())
 
     def forward(self, x: Tensor) -> Tensor:
         scaled: Tensor = x * self.gate(
@@ -67,17 +69,17 @@ class SpatialGate(nn.Module):
         return scaled
 
 
-def squeeze_excite(channels: int) -> nn.Sequential:
+def squeeze_excite(shape: Shape) -> nn.Sequential:
     """SE's gate."""
-    return nn.Sequential(ChannelGate(channels))
+    return nn.Sequential(ChannelGate(shape.c_out))
 
 
-def cbam(channels: int) -> nn.Sequential:
+def cbam(shape: Shape) -> nn.Sequential:
     """CBAM's two gates, channels first."""
-    return nn.Sequential(ChannelGate(channels, maxima=True), SpatialGate())
+    return nn.Sequential(ChannelGate(shape.c_out, maxima=True), SpatialGate(shape.norm))
 
 
-GATES: dict[str, Callable[[int], nn.Sequential]] = {"se": squeeze_excite, "cbam": cbam}
+GATES: dict[str, Callable[[Shape], nn.Sequential]] = {"se": squeeze_excite, "cbam": cbam}
 
 
 def attention_resnet(
@@ -90,7 +92,7 @@ def attention_resnet(
     """Build a ResNet of bottlenecks with a gate at the end of every branch."""
 
     def make(shape: Shape, *, stride_on: StrideOn) -> Residual:
-        branch = chain(*bottleneck_parts(shape, stride_on=stride_on), GATES[gate](shape.c_out))
+        branch = chain(*bottleneck_parts(shape, stride_on=stride_on), GATES[gate](shape))
         return Residual(branch, shape, projected=shape.c_in != shape.c_out)
 
     return bottleneck_resnet(blocks=blocks, make=make, taps=taps, **resnet)  # type: ignore[arg-type]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from torch import nn
 
 import archbench
 from archbench.zoo.backbones.attention_resnet import ChannelGate, SpatialGate, attention_resnet
@@ -37,6 +38,15 @@ def test_a_gate_ends_every_branch(name: str, linear: int, convolutions: int) -> 
     report = archbench.cost(name)
     assert sum(call.op == "linear" for call in report.calls) == linear
     assert len(report.calls) - linear == 53 + convolutions
+
+
+@pytest.mark.parametrize("name", ["se-resnet50-gn", "cbam-resnet50-gn"])
+def test_group_norm_replaces_every_normalisation(name: str) -> None:
+    """A past bug: CBAM's spatial gates kept a batch norm."""
+    plain = archbench.cost(name.removesuffix("-gn"))
+    network = archbench.build(name, device="meta")
+    assert not any(isinstance(module, nn.BatchNorm2d) for module in network.modules())
+    assert (archbench.cost(name).params, archbench.cost(name).macs) == (plain.params, plain.macs)
 
 
 @pytest.mark.parametrize("gate", ["se", "cbam"])
