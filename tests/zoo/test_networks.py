@@ -261,6 +261,7 @@ def test_an_output_stride_keeps_the_parameters_and_the_resolution(name: str, str
         ("resnet50", {"width": 0.001}),
         ("osa-0x43", {}),
         ("osa-5x0", {}),
+        ("osa-5x043", {}),
     ],
     ids=str,
 )

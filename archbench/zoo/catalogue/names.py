@@ -117,7 +117,7 @@ def _patterned(kind: Kind, name: str) -> Entry | None:
 
 def _hyphenated(name: str) -> str:
     """A name as canonical ones are written: lower case with hyphens."""
-    return re.sub(r"[_\s]+", "-", name.strip().lower())
+    return re.sub(r"[_\s/]+", "-", name.strip().lower())
 
 
 def _suffixed(kind: Kind, written: str) -> Entry | None:

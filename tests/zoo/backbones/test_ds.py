@@ -141,6 +141,12 @@ def test_a_name_carries_its_numbers() -> None:
     assert network.block1[0].layer[2].out_channels == 24
 
 
+def test_the_paper_s_spelling_is_a_name_whether_a_row_lists_it_or_not() -> None:
+    """A past bug: DS/64-64-16-1 was found, DS/64-96-32-1 was not."""
+    for numbers in ("64-64-16-1", "64-96-32-1"):
+        assert catalogue.find("backbone", f"DS/{numbers}").name == f"ds-{numbers}"
+
+
 @pytest.mark.parametrize(
     "name",
     [
