@@ -69,8 +69,9 @@ def vgg16(*, fc: FC, pool_ceil: bool, taps: Sequence[str] | None = None) -> Back
     """Build VGG-16 up to conv5_3 or, by `fc`, to fc7. Every convolution is 3x3 with bias and ReLU,
     pools are 2x2/2.
 
-    A map of level c0 to c4 is the last convolution of its block, after its ReLU; c5 is fc7 where
-    pool5 halves the map. The map before a ReLU may be tapped as, for example, conv4_3_linear.
+    A map of level c0 to c4 is the last convolution of its block, after its ReLU. A convolutional
+    fc7 is c4 in its place where pool5 keeps the map, c5 where it halves it. The map before a ReLU
+    may be tapped as, for example, conv4_3_linear.
     """
     steps = _Steps(taps)
     stages = []

@@ -170,7 +170,7 @@ def test_the_inner_shortcut_takes_every_second_pixel_by_a_pool() -> None:
 def test_the_default_reading_adds_less_than_the_paper_says(
     name: str, reading: str, added: int
 ) -> None:
-    """Section 4.1: less than 0.15 % of the original parameters, which the literal reading (r1)
+    """Section 4.2: less than 0.15 % of the original parameters, which the literal reading (r1)
     exceeds.
     """
     original = archbench.cost("resnet50").params
