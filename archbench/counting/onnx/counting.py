@@ -47,7 +47,7 @@ def count_node(
         for work in works:
             _count(work, called, path, result)
     except UnknownShapeError:
-        result.named[f"{_name(node)} of a shape that depends on data"] += 1
+        result.named[f"{_name(node)} of an unknown shape"] += 1
         return
     except (ValueError, IndexError, TypeError, ZeroDivisionError, AttributeError):
         result.named[_name(node)] += 1

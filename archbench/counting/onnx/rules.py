@@ -6,12 +6,15 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
+from typing import TypeVar
 
 from archbench.counting.onnx.bodies import Node
 from archbench.counting.onnx.folding import numbers
-from archbench.counting.onnx.values import Value
+from archbench.counting.onnx.values import Value, channels_first
 from archbench.counting.report import Kind
 from archbench.counting.tally import ConvolutionCall
+
+T = TypeVar("T")
 
 
 class MisfitError(Exception):
@@ -74,14 +77,19 @@ def _fit(what: str, given: int, taken: int) -> None:
         raise MisfitError(f"it is given {given} {what} and takes {taken}")
 
 
+def _channels_first(called: Called, sides: tuple[T, ...]) -> tuple[T, ...]:
+    """The shape [B, C, H, W] of a map that an operator may keep otherwise."""
+    return channels_first(sides) if called.node.attribute("channels_last", 0) else sides
+
+
 def _convolution(*, weight: int, bias: int | None, is_transposed: bool = False) -> Rule:
     def rule(called: Called) -> list[Work]:
         added = None if bias is None else called.given(bias)
-        source, kernel = called.sides(0), called.sides(weight)
+        source, kernel = _channels_first(called, called.sides(0)), called.sides(weight)
         groups = called.node.attribute("group", 1)
         _fit("channels", source[1], kernel[0] if is_transposed else kernel[1] * groups)
-        out = called.outputs[0].shape
-        if out is not None and not all(out):
+        out = called.outputs[0]
+        if out.shape is not None and not all(_channels_first(called, out.shape)):
             # What it reads is known, so that nothing but its size can be wrong.
             raise MisfitError("it writes nothing: its kernel is larger than what it reads")
         strides = tuple(called.node.attribute("strides") or (1,) * (len(kernel) - 2))
@@ -89,7 +97,7 @@ def _convolution(*, weight: int, bias: int | None, is_transposed: bool = False) 
             ConvolutionCall(
                 source=source,
                 weight=kernel,
-                out=called.outputs[0].sides,
+                out=_channels_first(called, out.sides),
                 bias=added.size if added is not None else 0,
                 stride=strides,
                 groups=groups,

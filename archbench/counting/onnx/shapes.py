@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import contextlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from onnx import NodeProto, OperatorSetIdProto, TensorProto, TypeProto
 from onnx.checker import ValidationError
 from onnx.defs import OpSchema, SchemaError, get_schema, onnx_opset_version
@@ -17,7 +19,15 @@ from onnx.helper import make_opsetid, make_tensor_type_proto
 from onnx.shape_inference import InferenceError, infer_node_outputs
 
 from archbench.counting.onnx.bodies import Node
-from archbench.counting.onnx.values import RULED, Value
+from archbench.counting.onnx.values import (
+    RULED,
+    Shape,
+    Value,
+    channels_first,
+    channels_last,
+    tensor_value,
+    value_of,
+)
 from archbench.spec import UsageError
 
 Types = list[TypeProto | None]
@@ -40,12 +50,31 @@ for `SUM_AT`.
 """
 SUM_AT = {"SkipLayerNormalization": 3, "SkipSimplifiedLayerNormalization": 3, "SkipGroupNorm": 1}
 """Where some of them give the sum that they normalise, which has that type too."""
-LIKE: dict[str, tuple[str, tuple[int, ...]]] = {
+TYPE_AT: dict[str, tuple[int, ...]] = {
+    "QuantizeLinear": (2,),
+    "DequantizeLinear": (1,),
+    "MatMulIntegerToFloat": (2,),
+    "QAttention": (3,),
+    "EmbedLayerNormalization": (2,),
+    "QLinearConv": (7,),
+    "QLinearConcat": (1, 2),
+    "QGemm": (8, 1),
+}
+"""Operators of com.microsoft whose output has the type of another input than the first: that of
+the first of these that is given, and bytes where none is.
+"""
+LIKE: dict[str, tuple[str, Collection[int]]] = {
+    **dict.fromkeys(
+        ("QuantizeLinear", "DequantizeLinear", "BiasAdd", "BiasSoftmax"), ("Identity", (0,))
+    ),
+    "GridSample": ("GridSample", (0, 1)),
     "FusedConv": ("Conv", (0, 1, 2)),
     "FusedGemm": ("Gemm", (0, 1, 2)),
     "QGemm": ("Gemm", (0, 3)),
     "DynamicQuantizeMatMul": ("MatMul", (0, 1)),
     "MatMulIntegerToFloat": ("MatMul", (0, 1)),
+    "QLinearConv": ("Conv", (0, 3)),
+    "QLinearConcat": ("Concat", range(2, sys.maxsize, 3)),
     "QLinearAdd": ("Add", (0, 3)),
     "QLinearMul": ("Mul", (0, 3)),
     "QLinearAveragePool": ("AveragePool", (0,)),
@@ -82,7 +111,8 @@ class Inference:
         if node.domain and node.op in OWN:
             with contextlib.suppress(ValueError, IndexError, TypeError, ZeroDivisionError):
                 shape = OWN[node.op](node, inputs)
-                return [shape and make_tensor_type_proto(TensorProto.FLOAT, shape), *unknown[1:]]
+                element = _element(node, inputs)
+                return [shape and make_tensor_type_proto(element, shape), *unknown[1:]]
             return unknown
         if node.domain and node.op in LIKE:
             return self._like(node, inputs)
@@ -117,22 +147,29 @@ class Inference:
     def _like(self, node: Node, inputs: Values) -> Types:
         """Find the type of an operator's output by that of a standard one."""
         op, at = LIKE[node.op]
-        taken = [value for value in (inputs[i] for i in at if i < len(inputs)) if value]
-        if not all(value.is_known for value in taken):
+        taken = [value for index, value in enumerate(inputs) if value and index in at]
+        if not taken or not all(value.is_known for value in taken):
             return [None]
-        proto = NodeProto()
-        proto.CopyFrom(node.proto)
-        names = [str(index) for index in range(len(taken))]
-        del proto.input[:]
-        proto.input.extend(names)
+        first, *others = (value.sides for value in taken)
+        is_last = bool(node.attribute("channels_last", 0))
+        shapes = [channels_first(first) if is_last else first, *others]
+        found = self._of_standard(op, node, shapes)
+        if found is None:
+            return [None]
+        sides = channels_last(found) if is_last else found
+        return [make_tensor_type_proto(_element(node, inputs), sides)]
+
+    def _of_standard(self, op: str, node: Node, shapes: Sequence[Shape]) -> Shape | None:
+        """The shape that a standard operator gives tensors, with the attributes of a node."""
         standard = get_schema(op, onnx_opset_version())
-        kept = [each for each in proto.attribute if each.name in standard.attributes]
-        proto.op_type, proto.domain = op, ""
-        del proto.attribute[:]
-        proto.attribute.extend(kept)
-        floats = [Value(_floating(value), value.shape) for value in taken]
-        like = Node(proto, op, "", node.name, tuple(names), node.outputs)
-        return self._by_schema(standard, like, floats)
+        names = [str(index) for index in range(len(shapes))]
+        proto = NodeProto(op_type=op, input=names, output=["out"])
+        proto.attribute.extend(
+            each for each in node.proto.attribute if each.name in standard.attributes
+        )
+        like = Node(proto, op, "", node.name, tuple(names), ("out",))
+        values = [tensor_value(TensorProto.FLOAT, sides) for sides in shapes]
+        return value_of(self._by_schema(standard, like, values)[0]).shape
 
     @cached_property
     def opset_ids(self) -> list[OperatorSetIdProto]:
@@ -159,21 +196,26 @@ def _reason(error: Exception) -> str:
     return TAGS.sub("", str(error).strip()).partition("\n")[0].strip(" :") or "it cannot be"
 
 
-def _floating(value: Value) -> TypeProto:
-    return make_tensor_type_proto(TensorProto.FLOAT, list(value.sides))
+def _element(node: Node, inputs: Values) -> int:
+    """The type of the elements that an operator of com.microsoft writes."""
+    given = (inputs[at] for at in TYPE_AT.get(node.op, (0,)) if at < len(inputs))
+    return next((value.dtype for value in given if value), TensorProto.UINT8)
 
 
 def _fused_matmul(node: Node, inputs: Values) -> list[int] | None:
     first, second = inputs[:2]
     if first is None or second is None or not (first.is_known and second.is_known):
         return None
+    if node.attribute("transBatchA") or node.attribute("transBatchB"):
+        return None
     a, b = list(first.sides), list(second.sides)
     if node.attribute("transA"):
         a[-2:] = a[:-3:-1]
     if node.attribute("transB"):
         b[-2:] = b[:-3:-1]
-    outer = a[:-2] if len(a) >= len(b) else b[:-2]
-    return [*outer, a[-2], b[-1]] if len(a) > 1 and len(b) > 1 else None
+    if len(a) < 2 or len(b) < 2:
+        return None
+    return [*np.broadcast_shapes(tuple(a[:-2]), tuple(b[:-2])), a[-2], b[-1]]
 
 
 def _packed_matmul(node: Node, inputs: Values) -> list[int] | None:
@@ -202,7 +244,19 @@ def _attention(node: Node, inputs: Values) -> list[int] | None:
         return [*sides[:2], sides[2] * sides[4]]
     value = inputs[2] if len(inputs) > 2 else None
     depth = value.sides[-1] if value and value.is_known and len(value.sides) == 3 else sides[-1]
-    return [*sides[:-1], depth if node.op == "MultiHeadAttention" else sides[-1]]
+    if node.op == "MultiHeadAttention":
+        return [*sides[:-1], depth]
+    heads, shared = (node.attribute(name, 1) for name in ("num_heads", "kv_num_heads"))
+    is_packed = len(inputs) < 2 or inputs[1] is None
+    return [*sides[:-1], sides[-1] * heads // (heads + 2 * shared) if is_packed else sides[-1]]
+
+
+def _embedded(node: Node, inputs: Values) -> list[int] | None:
+    """Embeddings of tokens [B, S] from a table of words [V, C]."""
+    tokens, _, words = inputs[:3]
+    if tokens is None or words is None or not (tokens.is_known and words.is_known):
+        return None
+    return [*tokens.sides, words.sides[-1]]
 
 
 OWN: dict[str, Callable[[Node, Values], Any]] = {
@@ -212,5 +266,6 @@ OWN: dict[str, Callable[[Node, Values], Any]] = {
     "QAttention": _fused_attention,
     "MultiHeadAttention": _attention,
     "GroupQueryAttention": _attention,
+    "EmbedLayerNormalization": _embedded,
 }
 """Shapes of what operators of com.microsoft write."""

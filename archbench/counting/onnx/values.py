@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
+from typing import TypeVar
 
 from onnx import TensorProto, TypeProto
 from onnx.helper import make_tensor_type_proto, tensor_dtype_to_np_dtype
@@ -23,6 +24,7 @@ FLOAT_BYTES = 4
 """Bytes of a real number of whatever type the file keeps it in: figures of bytes are of fp32."""
 
 Shape = tuple[int | None, ...]
+T = TypeVar("T")
 
 
 class UnknownShapeError(Exception):
@@ -132,6 +134,16 @@ def told(kind: TypeProto, axes: Mapping[str, int]) -> Value:
 def tensor_value(dtype: int, shape: Iterable[int | None] | None) -> Value:
     """Make a value of a tensor's type and shape."""
     return value_of(make_tensor_type_proto(dtype, None if shape is None else list(shape)))
+
+
+def channels_first(sides: tuple[T, ...]) -> tuple[T, ...]:
+    """The shape [B, C, H, W] of a map [B, H, W, C]."""
+    return sides[:1] + sides[-1:] + sides[1:-1]
+
+
+def channels_last(sides: tuple[T, ...]) -> tuple[T, ...]:
+    """The shape [B, H, W, C] of a map [B, C, H, W]."""
+    return sides[:1] + sides[2:] + sides[1:2]
 
 
 def item_bytes(dtype: int) -> int:
