@@ -154,7 +154,8 @@ def _measure(
     """Measure the networks that claims lack, as a sweep does, on the kinds of device that this
     machine has.
     """
-    from archbench.measure.job.supervisor import interruptions, measure
+    from archbench.measure.job.signals import interruptions
+    from archbench.measure.job.supervisor import measure
     from archbench.measure.sweep.places import places
     from archbench.measure.sweep.plans import Order, new_run_id, plan
     from archbench.measure.sweep.queues import run

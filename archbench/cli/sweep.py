@@ -257,7 +257,7 @@ def _runners(settings: Settings, ray: str | None) -> Iterator[dict[Place, Runner
 
 
 def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
-    from archbench.measure.job.supervisor import interruptions
+    from archbench.measure.job.signals import interruptions
     from archbench.measure.sweep.queues import run
     from archbench.report.tables.sweep import outcomes, summary_table
 
@@ -303,7 +303,7 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
 
 
 def _count(asked: Asked, *, dry_run: bool) -> Exit:
-    from archbench.measure.job.supervisor import interruptions
+    from archbench.measure.job.signals import interruptions
     from archbench.measure.sweep.plans import counted, new_run_id
     from archbench.measure.sweep.queues import count
     from archbench.report.tables.sweep import counted_table

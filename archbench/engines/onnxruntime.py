@@ -126,18 +126,28 @@ def _runner(session: Any, how: How) -> Any:
 
     kind, number = how.device.type, how.device.index or 0
     (read,) = session.get_inputs()
-    names = [output.name for output in session.get_outputs()]
+    outputs = session.get_outputs()
+    free = [output.name for output in outputs if not _is_fixed(output.shape)]
     binding = session.io_binding()
-    for name in names:
-        binding.bind_output(name, kind, number)
+    for output in outputs:
+        binding.bind_output(output.name, kind, number)
 
     def run(images: Tensor) -> list[Tensor]:
         images = images.contiguous()
         binding.bind_input(read.name, kind, number, "float32", images.shape, images.data_ptr())
+        for name in free:
+            binding.bind_output(name, kind, number)
         session.run_with_iobinding(binding)
         return [from_dlpack(value._ortvalue) for value in binding.get_outputs()]
 
     return run
+
+
+def _is_fixed(shape: Sequence[Any] | None) -> bool:
+    """Whether an output has one shape whatever the images. What a call left there is used again by
+    the next one, which may not have another shape.
+    """
+    return bool(shape) and all(isinstance(side, int) for side in shape or ())
 
 
 def _reader(exported: Path, examples: Sequence[Tensor]) -> Any:

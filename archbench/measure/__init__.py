@@ -7,6 +7,7 @@ Calling this package measures a network: `archbench.measure("vovnet39", "refined
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from types import ModuleType
 from typing import Any
 
@@ -18,6 +19,10 @@ class _Measuring(ModuleType):
         from archbench.measure.face import measure
 
         return measure(*args, **kwargs)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Travel to another process as a function does, by its name."""
+        return import_module, (self.__name__,)
 
 
 sys.modules[__name__].__class__ = _Measuring

@@ -272,13 +272,13 @@ class Store:
         cannot be read.
         """
         pattern = re.compile(rf'"{field}":\s*"([^"\\]*)"'.encode())
-        return {
-            value.decode(errors="replace")
-            for path in self.files()
-            if path.is_file()
-            for line in lines_of(path.open("rb"))
-            for value in pattern.findall(line or b"")
-        }
+        found: set[bytes] = set()
+        for path in self.files():
+            if path.is_file():
+                with path.open("rb") as file:
+                    for line in lines_of(file):
+                        found.update(pattern.findall(line or b""))
+        return {value.decode(errors="replace") for value in found}
 
     def read(self) -> list[Record]:
         """Read every record, oldest first; the last of two with one id holds. A line that is none

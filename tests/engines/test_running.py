@@ -51,6 +51,20 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write(path, layers(), [2, 3, 8, 8], 2, weight=WEIGHT.numpy())
 
 
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_outputs_may_have_another_shape_in_every_call(name: str, tmp_path: Path) -> None:
+    """A past bug: a graph that ends in suppression failed in its second call."""
+    nodes = [
+        helper.make_node("NonZero", ["images"], ["places"]),
+        helper.make_node("Cast", ["places"], ["out0"], to=TensorProto.FLOAT),
+    ]
+    run = of(name).load(write(tmp_path / "found.onnx", nodes, [1, 3, 8, 8]), how()).run
+    for count in (3, 0, 5):
+        images = torch.zeros(1, 3, 8, 8)
+        images.view(-1)[:count] = 1
+        assert run(images)[0].shape == (4, count)
+
+
 def of(name: str) -> FileEngine:
     """An engine, where its library is installed."""
     pytest.importorskip(name)

@@ -7,19 +7,22 @@ import threading
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
+
+import msgspec
+import numpy as np
+import torch
+from torch import nn
 
 from archbench import api, engines
 from archbench.measure.job.folder import job_folder, remove_abandoned
-from archbench.measure.job.supervisor import Job, Watch
+from archbench.measure.job.supervisor import JOB, Job, Watch
 from archbench.measure.job.supervisor import measure as supervise
 from archbench.reasons import Status
 from archbench.records import Record, Store
 from archbench.settings import DEFAULT, QUICK, SETTINGS, Settings
 from archbench.spec import ONNX, OptionValue, Spec, UsageError
-
-if TYPE_CHECKING:
-    from torch import nn
+from archbench.spelling import plainly
 
 PRECISIONS = {"float16": "fp16", "bfloat16": "bf16"}
 """The precisions of modules that are held in other dtypes than float32."""
@@ -57,7 +60,7 @@ def measure(
     Raises UsageError, with a message of one line, for invalid requests, and KeyboardInterrupt when
     interrupted, after saving the record.
     """
-    if os.environ.get(api.MODULE_FOLDER):
+    if os.environ.get(JOB):
         raise UsageError(
             "archbench.measure is called while its own process imports this file: call it below "
             'if __name__ == "__main__"'
@@ -67,18 +70,20 @@ def measure(
         store.prepare()
     remove_abandoned()
     settings, rest = _settings(more, is_quick=quick)
-    call: dict[str, Any] = {"size": size, "batch": batch, "mode": mode}
+    call: dict[str, Any] = {"size": _plain(size), "batch": _plain(batch), "mode": mode}
     if isinstance(network, str):
         if input is not None:
             raise UsageError(f"{network} is a name: give size and batch, not an input")
         given = {**rest, **(options or {})}
-        spec = api.find_spec(network, detector, classes=classes, options=given, **call)
+        spec = api.find_spec(network, detector, classes=_plain(classes), options=given, **call)
         if spec.origin == ONNX and "engine" not in more:
             settings = replace(settings, engine=engines.OF_GRAPHS)
         return _run(Job(spec, _checked(settings, spec)), store)
     if classes is not None or rest or options:
         idle = [*(["classes"] if classes is not None else []), *rest, *(options or ())]
         raise UsageError(f"a module is measured as it is, without {', '.join(idle)}")
+    if detector is not None and input is not None:
+        raise UsageError("two inputs are given: leave out one")
     with job_folder() as folder:
         asked = detector if input is None else input
         spec, dtype = api.hand_over(network, asked, folder, **call)
@@ -89,14 +94,25 @@ def measure(
 
 
 def _settings(more: Mapping[str, Any], *, is_quick: bool) -> tuple[Settings, dict[str, Any]]:
-    """Part keyword arguments into settings and what is none."""
-    given: dict[str, Any] = {
-        name: str(value) if isinstance(value, Path) else value
-        for name, value in more.items()
-        if name in SETTINGS
-    }
-    settings = replace(QUICK if is_quick else DEFAULT, **given)
+    """Part keyword arguments into settings and what is none; raises UsageError for a setting of
+    another type.
+    """
+    given = {name: _plain(value) for name, value in more.items() if name in SETTINGS}
+    asked = {**(QUICK if is_quick else DEFAULT).to_dict(), **given}
+    try:
+        settings = msgspec.convert(asked, Settings)
+    except msgspec.ValidationError as error:
+        raise UsageError(plainly(error)) from None
     return settings, {name: value for name, value in more.items() if name not in SETTINGS}
+
+
+def _plain(value: Any) -> Any:
+    """A value as a record keeps it: a path or a device of torch's as text, a number of NumPy's as
+    one of Python's.
+    """
+    if isinstance(value, Path | torch.device):
+        return str(value)
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _checked(settings: Settings, spec: Spec) -> Settings:

@@ -5,7 +5,7 @@ some were given.
 from __future__ import annotations
 
 from dataclasses import replace
-from math import isfinite
+from math import inf, isfinite
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +70,14 @@ def flagged(found: dict[str, Metric]) -> dict[str, Metric]:
     }
 
 
+def error_of(given: Any, expected: Any) -> float:
+    """How far outputs are apart: infinitely where their shapes differ, as final detections' may."""
+    try:
+        return dense_error(given, expected)
+    except ValueError:
+        return inf
+
+
 def _figures(
     bench: Bench, form: Any, compared: list[Case], error: str, matched: str
 ) -> dict[str, Metric]:
@@ -81,7 +89,7 @@ def _figures(
         assert bench.replay is not None
         given = bench.replay(images)
         expected = together(form, [each.to(images.device) for each in case.outputs])
-        off = max(off, dense_error(given, expected))
+        off = max(off, error_of(given, expected))
         if detects:
             here = compare_detections(network, given, expected)
             same = Same(same.count + here.count, same.most + here.most)

@@ -17,14 +17,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from archbench.engines.agreement import chosen_share, dense_error
+from archbench.engines.agreement import chosen_share
 from archbench.engines.engine import How, Run, UnsupportedError
 from archbench.engines.matching import compare_detections
 from archbench.engines.onnx import ExportError, export, output_names, traced
 from archbench.engines.onnxruntime import ONNXRUNTIME
 from archbench.engines.outputs import flattened, together
 from archbench.files import writing_to
-from archbench.measure.job.agreeing import LEAST_MATCHED, MOST_ERROR
+from archbench.measure.job.agreeing import LEAST_MATCHED, MOST_ERROR, error_of
 from archbench.measure.job.exporting import FOUND
 from archbench.measure.job.findings import Report
 from archbench.measure.job.reference import random_images
@@ -109,14 +109,14 @@ def _checked(job: Job, network: Any, images: Tensor, reference: Any) -> dict[str
         return {"why_not": name}
     form, _ = flattened(reference)
     given = together(form, run(images))
-    error, matched = dense_error(given, reference), None
+    error, matched = error_of(given, reference), None
     if hasattr(network, "postprocess"):
         matched = compare_detections(network, given, reference).share
     differs = error > MOST_ERROR or (matched is not None and matched < LEAST_MATCHED)
     return {
         "run_in": name,
         "dense_error": error if isfinite(error) else None,
-        "chosen": chosen_share(given, reference),
+        "chosen": chosen_share(given, reference) if isfinite(error) else None,
         "matched": matched,
         "agrees": not differs,
     }

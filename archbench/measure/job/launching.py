@@ -10,10 +10,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from archbench.measure.job.allowance import SHARE
-from archbench.measure.job.bench import Bench
+from archbench.measure.job.bench import CALLS_BEFORE_CAPTURE, Bench
 from archbench.measure.job.out_of_memory import is_out_of_memory
 from archbench.measure.job.sampling import spread
-from archbench.measure.job.timing import sample
+from archbench.measure.job.timing import LEAST_SAMPLES, sample
 from archbench.reasons import Flag, Reason
 from archbench.records import Metric
 from archbench.settings import Settings
@@ -24,6 +24,8 @@ LAUNCH_BOUND = 0.8
 BUSY_S, MOST_CALLS = 0.2, 20
 """Time of the calls that a profiler sees, and how many of them there are at most."""
 WARM_CALLS = 20
+GRAPH_CALLS = CALLS_BEFORE_CAPTURE + WARM_CALLS + 1 + LEAST_SAMPLES
+"""Calls that a graph takes at least: before its capture, to warm up, and timed."""
 
 
 def busy(bench: Bench, latency: Metric) -> dict[str, Metric]:

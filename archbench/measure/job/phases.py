@@ -16,7 +16,7 @@ from archbench.measure.job.agreeing import agree, differs, flagged
 from archbench.measure.job.allowance import SHARE
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.findings import Report
-from archbench.measure.job.launching import busy, graph, why_no_graph
+from archbench.measure.job.launching import BUSY_S, GRAPH_CALLS, busy, graph, why_no_graph
 from archbench.measure.job.memory import MEMORY_CALLS, SIZES, memory, sizes
 from archbench.measure.job.passes import LEAST, PARTS, copies, parts, throughput, why_no_parts
 from archbench.measure.job.prepared import Prepared, load, take
@@ -101,7 +101,7 @@ def run(asked: Asked, report: Report, interrupted: Callable[[], bool]) -> None:
             report.measured(memory(bench, report.allowance, calls.time))
         measure_energy(energy, bench, settings, report, calls)
         # A profiler takes memory on the card, and stays attached to it.
-        measure_busy(bench, calls.time, report)
+        measure_busy(bench, calls, report)
         if settings.roofline:
             why_not = Reason.INTERRUPTED if interrupted() else None
             with report.phase("roofline"):
@@ -109,7 +109,7 @@ def run(asked: Asked, report: Report, interrupted: Callable[[], bool]) -> None:
                     counted, bench, settings, report, why_not=Reason.TRAINING if trains else why_not
                 )
         # Last, so that the memory of its pool is in no other figure.
-        measure_graph(bench, settings, interrupted, report)
+        measure_graph(bench, settings, interrupted, report, calls)
 
 
 def build(asked: Asked, made: Prepared | None, device: Device, report: Report) -> Bench:
@@ -274,18 +274,27 @@ def first_call(bench: Bench, settings: Settings, *, is_calibrated: bool) -> Metr
     return Metric.of("cold_ms", 1e3 * bench.timed(call, 1).host_s, source, bench.protocol)
 
 
-def measure_busy(bench: Bench, latency: Metric, report: Report) -> None:
+def measure_busy(bench: Bench, calls: Calls, report: Report) -> None:
     """Find how long a card is at work in a call, outside of what is timed."""
-    with report.phase("busy") if bench.device.kind == "cuda" else nullcontext():
-        report.measured(busy(bench, latency))
+    is_card = bench.device.kind == "cuda"
+    if is_card and report.allowance.left() < 2 * max(BUSY_S, calls.seconds):
+        report.measured(Metric.lacking(["gpu_busy_ms"], Reason.BUDGET))
+        return
+    with report.phase("busy") if is_card else nullcontext():
+        report.measured(busy(bench, calls.time))
 
 
 def measure_graph(
-    bench: Bench, settings: Settings, interrupted: Callable[[], bool], report: Report
+    bench: Bench,
+    settings: Settings,
+    interrupted: Callable[[], bool],
+    report: Report,
+    calls: Calls,
 ) -> None:
     """Time the network as a CUDA graph beside its eager form, or say why not."""
     why_not = why_no_graph(bench, interrupted=interrupted())
-    why_not = why_not or (None if report.allowance.left() else Reason.BUDGET)
+    needed_s = GRAPH_CALLS * calls.seconds + settings.budget_s / SHARE
+    why_not = why_not or (None if report.allowance.left() >= needed_s else Reason.BUDGET)
     if why_not:
         report.measured(Metric.lacking(["graph_latency_ms"], why_not))
         return

@@ -15,7 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -24,6 +24,7 @@ from archbench import child
 from archbench.measure.job import preparing
 from archbench.measure.job.folder import cannot_write, hand_over, job_folder
 from archbench.measure.job.result import Outcome, Result
+from archbench.measure.job.signals import interruptions
 from archbench.measure.machine import host
 from archbench.reasons import Reason, Status
 from archbench.records import Cause, Record, Store
@@ -35,6 +36,8 @@ POLL_S = 0.05
 GRACE_S = 5.0
 INTERRUPT_GRACE_S = 10.0
 STDERR_TAIL = 4096
+JOB = "ARCHBENCH_JOB"
+"""The variable that the processes of jobs have: what they import must start no other."""
 WORKER = (*child.command("archbench.measure.job.worker"),)
 ATTEMPTS = 2
 ROOM_BYTES = 2**17
@@ -154,10 +157,11 @@ def _run(job: Job, folder: Path, watch: Watch) -> Record:
     the record of the first that did not end well.
     """
 
+    end = time.monotonic() + job.settings.deadline
+
     def run(command: list[str], where: Path, rest: Mapping[str, str] = child.NOTHING) -> Record:
-        ending = supervise(
-            command, where, job.settings.deadline, watch=watch, variables={**job.variables, **rest}
-        )
+        left_s = max(0.0, end - time.monotonic())
+        ending = supervise(command, where, left_s, watch=watch, variables={**job.variables, **rest})
         return judge(job.spec, job.settings, ending, Result.read(where))
 
     asked, rest = _asked(job), child.NOTHING
@@ -207,7 +211,7 @@ def supervise(
             stdout=out,
             stderr=err,
             start_new_session=True,
-            env=child.environment({**child.OFFLINE, **(variables or {})}),
+            env=child.environment({**child.OFFLINE, JOB: "1", **(variables or {})}),
         )
         before_s = _children_s()
         try:
@@ -294,23 +298,6 @@ class _News:
         self._offset += len(whole)
         for line in whole.splitlines():
             yield json.loads(line)
-
-
-@contextmanager
-def interruptions() -> Iterator[list[int]]:
-    """Collect SIGINT, SIGTERM and SIGHUP for a while instead of dying of them."""
-    received: list[int] = []
-    handled = [
-        signal.SIGINT,
-        signal.SIGTERM,
-        *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else []),
-    ]
-    before = {number: signal.signal(number, lambda n, _: received.append(n)) for number in handled}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
 
 
 def _signal_group(process: subprocess.Popen[bytes], number: int) -> None:

@@ -72,6 +72,8 @@ def with_weights(
     """Build the network in fp32 on a device with its weights, loaded or drawn and calibrated, and
     draw the batches that it is run on.
     """
+    # What is not drawn again below comes from torch's own generator: positions, embeddings.
+    torch.manual_seed(settings.seed)
     network = build_spec(spec)
     is_drawn = not (settings.weights or spec.has_weights)
     if spec.has_weights:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -10,12 +11,15 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, NamedTuple
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
 
 import archbench
 from archbench import api
+from archbench.measure.face.measuring import _settings
+from archbench.measure.job.supervisor import JOB
 from archbench.reasons import Status
 from archbench.records import Store
 from archbench.spec import MODULE, UsageError
@@ -168,6 +172,10 @@ def test_a_module_that_cannot_travel_is_told_why(folder: Path, wild: ModuleType)
         ({"size": 8, "classes": 3}, "as it is, without classes"),
         ({"size": 8, "depth": 3}, "as it is, without depth"),
         ({"size": 8, "weights": "w.pt"}, "has its own weights"),
+        ({"size": 8, "budget_s": "5"}, "Expected float, got str in budget_s"),
+        ({"size": 8, "threads": 1.5}, "Expected int . null, got float in threads"),
+        ({"size": 8, "engine": None}, "Expected str, got null in engine"),
+        ({"detector": (1, 3, 8, 8), "input": (1, 3, 8, 8)}, "two inputs are given"),
         ({"size": 8, "precision": "fp8"}, r"invalid precision 'fp8' \(choose from"),
     ],
 )
@@ -185,9 +193,24 @@ def test_what_is_no_network_is_refused() -> None:
         archbench.measure("module:Net@123456")
 
 
-def test_a_worker_measures_nothing_itself(folder: Path) -> None:
+def test_a_worker_measures_nothing_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A past bug: a file that measured itself by name started workers without end."""
+    monkeypatch.setenv(JOB, "1")
     with pytest.raises(UsageError, match="__main__"):
         archbench.measure("mobilenet")
+
+
+def test_settings_may_be_of_the_types_of_libraries() -> None:
+    settings, rest = _settings(
+        {"device": torch.device("cpu"), "seed": np.int64(3), "weights": Path("w.pt"), "depth": 3},
+        is_quick=True,
+    )
+    assert (settings.device, settings.seed, settings.weights) == ("cpu", 3, "w.pt")
+    assert rest == {"depth": 3}
+
+
+def test_it_travels_to_other_processes() -> None:
+    assert pickle.loads(pickle.dumps(archbench.measure)) is archbench.measure
 
 
 def test_the_function_and_the_package_are_one_without_torch() -> None:

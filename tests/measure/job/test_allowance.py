@@ -11,12 +11,13 @@ from typing import Any
 
 import pytest
 import torch
+from make_believe import Card, calls_of
 
 from archbench.measure.job.allowance import Allowance
 from archbench.measure.job.bench import Bench
 from archbench.measure.job.memory import memory
 from archbench.measure.job.passes import PARTS
-from archbench.measure.job.phases import measure_passes
+from archbench.measure.job.phases import measure_busy, measure_graph, measure_passes
 from archbench.measure.job.timing import Calls, sample, warm_up
 from archbench.measure.machine.device import DEVICE_MEMORY, Device
 from archbench.measure.power.energy import EQ2, TOTAL, UNDER_LOAD, EnergyJob
@@ -84,6 +85,21 @@ def test_passes_and_memory_without_time_are_null_for_the_budget(bench: Bench) ->
         **dict.fromkeys(DEVICE_MEMORY, "cpu_device"),
         **dict.fromkeys(PARTS, "no_parts"),
     }
+
+
+def test_what_takes_more_calls_than_there_is_time_for_is_null(monkeypatch) -> None:
+    card = Card()
+    bench = Bench(torch.nn.Identity(), card.open(monkeypatch), cycle([torch.zeros(1)]))
+    allowance = Allowance(20.0)
+    allowance.begin()
+    found: dict[str, Metric] = {}
+    report: Any = SimpleNamespace(allowance=allowance, measured=found.update)
+    card.calls.clear()
+    measure_graph(bench, QUICK, lambda: False, report, calls_of(1000.0))
+    assert found["graph_latency_ms"].reason == "budget"
+    measure_busy(bench, calls_of(11_000.0), report)
+    assert found["gpu_busy_ms"].reason == "budget"
+    assert card.calls == []
 
 
 class Untouched:

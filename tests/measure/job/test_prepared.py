@@ -307,14 +307,18 @@ class Doubling(nn.Module):
         return [2 * images]
 
 
-def agreement(tmp_path: Path, factor: float) -> dict[str, Metric]:
-    """What is found of an engine that multiplies where the network doubles."""
+def agreement(
+    tmp_path: Path, factor: float, of: Callable[[torch.Tensor], torch.Tensor] = lambda maps: maps
+) -> dict[str, Metric]:
+    """What is found of an engine that multiplies, a part `of` the maps, where the network
+    doubles.
+    """
     images = torch.randn(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
     network = Doubling()
     path = tmp_path / reference.FILE
     form = reference.refer(network, {reference.RANDOM: [images]}, path)
     bench = Bench(network, open_device(replace(FAST, engine="eager")), iter([images]))
-    bench.replay = lambda given: [factor * given]
+    bench.replay = lambda given: [factor * of(given)]
     return agreeing.agree(bench, form, path)
 
 
@@ -336,6 +340,13 @@ def test_an_engine_that_computes_the_same_is_not_flagged(tmp_path: Path) -> None
 
 def test_numbers_that_are_not_finite_differ(tmp_path: Path) -> None:
     found = agreement(tmp_path, float("nan"))
+    assert found["engine_error"].reason == Reason.NOT_FINITE
+    assert agreeing.differs(found, FAST)
+
+
+def test_another_number_of_detections_differs_and_is_no_error(tmp_path: Path) -> None:
+    """A past bug: the job ended as ValueError."""
+    found = agreement(tmp_path, 2.0, lambda maps: maps[:, :, :2])
     assert found["engine_error"].reason == Reason.NOT_FINITE
     assert agreeing.differs(found, FAST)
 

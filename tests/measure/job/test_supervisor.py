@@ -13,12 +13,14 @@ import textwrap
 import time
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from archbench.files import writing_to
 from archbench.measure.job.findings import Report
 from archbench.measure.job.result import Result
+from archbench.measure.job.signals import interruptions
 from archbench.measure.job.supervisor import (
     Ending,
     Job,
@@ -205,6 +207,41 @@ ENDS_WELL = """
 import json, pathlib, sys
 pathlib.Path(sys.argv[1], "result.json").write_text(json.dumps({"status": "ok"}))
 """
+
+
+def test_a_hang_up_that_is_ignored_stays_so():
+    """A past bug: closing the terminal of a sweep under nohup ended it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with interruptions() as heard:
+            signal.raise_signal(signal.SIGHUP)
+        assert (heard, signal.getsignal(signal.SIGHUP)) == ([], signal.SIG_IGN)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_job_and_its_preparation_share_its_deadline(tmp_path, monkeypatch):
+    deadlines = []
+
+    def supervised(command, folder, deadline_s, **_):
+        deadlines.append(deadline_s)
+        time.sleep(0.05)
+        return Ending(code=-signal.SIGKILL)
+
+    def fill(places, asked, folder, run):
+        run([], folder)
+
+    monkeypatch.setattr("archbench.measure.job.supervisor.supervise", supervised)
+    monkeypatch.setattr("archbench.measure.job.preparing.needs_file", lambda settings: True)
+    monkeypatch.setattr("archbench.measure.job.preparing.fill", fill)
+    monkeypatch.setattr(
+        "archbench.measure.job.preparing.places_of",
+        lambda *_: SimpleNamespace(to_dict=dict),
+    )
+    run_job(SPEC, Settings(deadline_s=60.0), Store(tmp_path))
+    whole, rest = deadlines
+    assert whole <= 60
+    assert rest <= whole - 0.05
 
 
 def test_an_interruption_that_comes_after_the_job_leaves_its_record(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from archbench.measure.job.result import Outcome
 from archbench.measure.job.supervisor import run_job
 from archbench.measure.job.weights import calibrate, initialise
 from archbench.measure.job.worker import conclude, is_out_of_memory
+from archbench.measure.job.workload import with_weights
 from archbench.measure.machine import host
 from archbench.measure.machine.device import DEVICE_MEMORY
 from archbench.measure.machine.devices import open_device
@@ -384,3 +385,33 @@ class TestOnACard:
         assert two.value("energy_per_image_j") == pytest.approx(
             one.value("energy_per_image_j"), rel=0.05
         )
+
+
+POSITIONS = """
+import torch
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.places = nn.Parameter(torch.randn(4))
+        self.layer = nn.Conv2d(3, 4, 1)
+
+    def forward(self, images):
+        return self.layer(images).mean((2, 3)) + self.places
+"""
+
+
+def test_the_seed_fixes_what_a_network_of_ones_own_draws(tmp_path, monkeypatch):
+    """A past bug: positions and embeddings were other ones in every process."""
+    monkeypatch.chdir(tmp_path)
+    Path("nets.py").write_text(POSITIONS, encoding="utf-8")
+    spec = resolve("nets.py:Net", size=8).spec
+
+    def drawn(seed):
+        torch.rand(seed + 1)
+        network, _ = with_weights(spec, Settings(seed=seed), torch.device("cpu"), {})
+        return network.places.detach()
+
+    assert torch.equal(drawn(0), drawn(0))
+    assert not torch.equal(drawn(0), drawn(1))
