@@ -59,6 +59,8 @@ SHOWN = {
 """One network in three of each family, its first among them; a name for another network's options
 has that one's steps.
 """
+ELSEWHERE = {"resnet50-slim", "resnet50-x0.25", "resnext50-x0.25", "resnet50-dense-x0.25"}
+"""One name of each kind whose maps have other strides than its network's own."""
 by_network = by_name(slow=lambda entry: entry.name in THOUSAND_LAYERS or entry.name not in SHOWN)
 
 
@@ -138,7 +140,13 @@ def test_its_stages_are_true_in_any_order(entry: Entry) -> None:
         assert grown == (channels, rows + 64 // stage.stride, columns + 64 // stage.stride)
         if "padding" not in entry.options:
             assert (rows, columns) == (-(-height // stage.stride), -(-width // stage.stride))
-    assert {stage.level for stage in backbone.tapped} <= set(entry.levels) or "stem" in entry.preset
+
+
+@by_name(slow=lambda entry: entry.name not in SHOWN | ELSEWHERE)
+def test_its_levels_are_those_of_its_stages(entry: Entry) -> None:
+    """A past bug: resnet50-x0.25 was listed with the levels of resnet50."""
+    with_fc = {"c5"} if entry.name == "vgg16" else set()  # Convolutions for its linear layers.
+    assert {stage.level for stage in whole(entry.name).stages} | with_fc == set(entry.levels)
 
 
 @by_network

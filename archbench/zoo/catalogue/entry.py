@@ -121,6 +121,7 @@ class Suffix:
     options: Options
     input: str | None = None
     classes: int | None = None
+    levels: tuple[str, ...] = ()
 
     @property
     def pattern(self) -> str:

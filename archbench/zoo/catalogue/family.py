@@ -22,8 +22,8 @@ prefixes):
     [options.NAME]                values (the first is the default) or type and default; help;
                                   only (the rows that take it) or except (those that do not),
                                   because
-    [suffixes.NAME]               options (and input, classes) of a name's ending that works on
-                                  the whole family
+    [suffixes.NAME]               options (and input, classes, levels) of a name's ending that
+                                  works on the whole family
     [prefixes.NAME]               options of a name's beginning, as se- in se-peleenext
     [on.FAMILY]                   what a detector does on a backbone of that family: the options
                                   it `sets` there, its own `defaults` of options and `arguments`,
@@ -207,6 +207,8 @@ def with_suffixes(entry: Entry, text: str) -> Entry:
             preset=entry.preset | preset,
             input=suffix.input or entry.input,
             classes=entry.classes if suffix.classes is None else suffix.classes,
+            # A network of fewer stages, such as resnet110, has the first of them.
+            levels=suffix.levels[: len(entry.levels)] or entry.levels,
         )
     return entry
 
@@ -246,7 +248,8 @@ def _option(name: str, data: Mapping[str, Any]) -> Option:
 
 
 def _suffix(name: str, data: Mapping[str, Any]) -> Suffix:
-    return Suffix(name, dict(data["options"]), data.get("input"), data.get("classes"))
+    levels = tuple(data.get("levels", ()))
+    return Suffix(name, dict(data["options"]), data.get("input"), data.get("classes"), levels)
 
 
 def _pairings(*tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Pairing]:

@@ -49,6 +49,7 @@ class SuffixForm(TypedDict, total=False):
     options: Values
     input: Size
     classes: Classes
+    levels: list[Name]
 
 
 class PrefixForm(TypedDict):

@@ -71,6 +71,7 @@ def test_a_width_is_a_factor_on_resnet110s_own_channels() -> None:
         "resnet110-x0.5": [8, 16, 32],
         "resnet110-x2.0": [32, 64, 128],
     }
+    assert catalogue.find("backbone", "resnet110-x0.5").levels == ("c0", "c1", "c2")
 
 
 def test_strides_that_are_left_out_become_dilation() -> None:

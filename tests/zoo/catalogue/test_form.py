@@ -29,7 +29,7 @@ BACKBONE = {
         "depth": {"type": "int", "default": 3, "only": ["own"], "because": "it is short"},
         "stem": {"values": ["a", "b"], "default": {"width": {"8": "a", "else": "b"}}},
     },
-    "suffixes": {"x{width}": {"options": {"width": "{width}"}}},
+    "suffixes": {"x{width}": {"options": {"width": "{width}"}, "levels": ["c1"]}},
     "prefixes": {"wide": {"options": {"width": 16}}},
     "networks": {
         "own": {
