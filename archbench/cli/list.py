@@ -19,7 +19,7 @@ from archbench.cli.plugins import Plugins
 from archbench.report.tables.table import MISSING, Column, Table
 from archbench.spec import UsageError, format_value
 from archbench.zoo import catalogue
-from archbench.zoo.catalogue import Entry, Kind
+from archbench.zoo.catalogue import Entry, Kind, Option
 
 if TYPE_CHECKING:
     from archbench.papers.pairs import Pair
@@ -237,7 +237,6 @@ def _networks(kind: Kind, width: int | None) -> Table:
         + len("classes")
         + 3 * len("  ")
     )
-    remarks: dict[str, list[str]] = {}
     for entry in listed:
         classes = str(entry.classes) if entry.classes else "-"
         rows.append(
@@ -248,21 +247,39 @@ def _networks(kind: Kind, width: int | None) -> Table:
                 _short(_same_as(entry) or entry.source, width and width - taken),
             ]
         )
-        remark = (
-            f"approximate: {entry.approximate}"
-            if entry.approximate
-            else entry.published_only or entry.note
-        )
-        if remark and entry.same_as not in remarks.setdefault(remark, []):
-            remarks[remark].append(entry.name)
-    notes = [f"{', '.join(names)}: {remark}" for remark, names in remarks.items()]
     columns = [
         Column(f"{kind}s", "left"),
         Column("input"),
         Column("classes"),
         Column("source, or the same as", "left"),
     ]
-    return Table(columns, rows, notes=notes)
+    return Table(columns, rows, notes=_remarks(listed))
+
+
+def _remarks(listed: Sequence[Entry]) -> list[str]:
+    """What is remarked on networks, with the names that share it; "dsod on vovnet" where it is said
+    of a detector on backbones of one family.
+    """
+    names: dict[str, list[str]] = {}
+    for entry in listed:
+        elsewhere = {f" on {family}": form for family, form in _others(entry).items()}
+        for where, form in {"": entry, **elsewhere}.items():
+            remark = _remark(form)
+            if remark and f"{entry.same_as}{where}" not in names.setdefault(remark, []):
+                names[remark].append(f"{entry.name}{where}")
+    return [f"{', '.join(shared)}: {remark}" for remark, shared in names.items() if shared]
+
+
+def _remark(entry: Entry) -> str:
+    if entry.approximate:
+        return f"approximate: {entry.approximate}"
+    return entry.published_only or entry.note
+
+
+def _others(entry: Entry) -> dict[str, Entry]:
+    """A detector as it is on the families of backbones that something else is remarked for."""
+    forms = {family: entry.on_family(family) for family in entry.on}
+    return {family: form for family, form in forms.items() if _remark(form) != _remark(entry)}
 
 
 def _options(kinds: list[Kind], width: int | None) -> Table:
@@ -273,8 +290,7 @@ def _options(kinds: list[Kind], width: int | None) -> Table:
     for kind in kinds:
         for entry in catalogue.entries(kind):
             for option in entry.options.values():
-                choices = " ".join(map(format_value, option.values)) or option.type
-                takers = families.setdefault((option.name, choices, option.help), [])
+                takers = families.setdefault((option.name, _choices(option), option.help), [])
                 if entry.family not in takers:
                     takers.append(entry.family)
     every = len({entry.family for entry in catalogue.entries("backbone")})
@@ -299,6 +315,13 @@ def _options(kinds: list[Kind], width: int | None) -> Table:
             "the default."
         ],
     )
+
+
+def _choices(option: Option) -> str:
+    """The values that an option takes, or a number's type and default."""
+    if option.values or not isinstance(option.default, int | float):
+        return " ".join(map(format_value, option.values)) or option.type
+    return f"{option.type}, {option.default} by default"
 
 
 def _stacked(row: Sequence[str], width: int) -> Iterator[list[str]]:
@@ -342,6 +365,10 @@ def _plain(entry: Entry) -> dict[str, Any]:
         "note": entry.note,
         "approximate": entry.approximate or None,
         "published_only": entry.published_only or None,
+        "on": {
+            family: {"note": form.note, "approximate": form.approximate or None}
+            for family, form in _others(entry).items()
+        },
         "options": {
             o.name: {"values": list(o.values) or o.type, "default": o.default, "help": o.help}
             for o in entry.options.values()

@@ -66,11 +66,18 @@ def tables() -> str:
 
 def approximate() -> str:
     """Write the page of what is approximate."""
-    entries = [*catalogue.entries("backbone"), *catalogue.entries("detector")]
+    detectors = catalogue.entries("detector")
+    entries = [*catalogue.entries("backbone"), *detectors]
+    named = [(entry.name, entry.approximate) for entry in entries]
+    named += [
+        (f"{entry.name} on {family}", pairing.fields.get("approximate", ""))
+        for entry in detectors
+        for family, pairing in entry.on.items()
+    ]
     missing = [pair for pair in pairs() if pair.status == "not built"]
     return (
         APPROXIMATE
-        + _by_reason((entry.name, entry.approximate) for entry in entries)
+        + _by_reason(named)
         + NOT_BUILT
         + _by_reason((entry.name, entry.published_only) for entry in entries)
         + PAIRS

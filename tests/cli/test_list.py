@@ -39,6 +39,25 @@ def test_networks_of_one_remark_share_it(capsys):
     assert "cem, efm, efm-sam, prn-3l: approximate: fitted to CSPNet's Table 2" in notes
 
 
+def test_what_is_said_of_a_detector_on_one_family_is_told(capsys):
+    """A past bug: only remarks that hold on every backbone were."""
+    assert run(["list", "detectors"]) == 0
+    notes = capsys.readouterr().out.partition("\n\n")[2].replace("\n", " ")
+    assert "dsod on vovnet: inferred: VoVNet does not say which maps it reads" in notes
+    assert "lrf on resnet: approximate: no public code on ResNets" in notes
+    assert "dsod-plain on vovnet" not in notes  # Another name for dsod.
+    assert run(["list", "detectors", "--json"]) == 0
+    on = {row["name"]: row["on"] for row in json.loads(capsys.readouterr().out)["detectors"]}
+    assert on["retinanet"] == {
+        "resnet": {
+            "note": "published with the stride on the first 1x1 (-v1)",
+            "approximate": None,
+        }
+    }
+    assert on["lrf"]["resnet"]["approximate"].startswith("no public code on ResNets")
+    assert on["refinedet"] == {}
+
+
 def test_list_as_json(capsys):
     assert run(["list", "--json"]) == 0
     data = json.loads(capsys.readouterr().out)
@@ -59,6 +78,15 @@ def test_list_options_names_their_values_and_who_takes_them(capsys):
         r"  32 16 8 +attention_resnet, dsnet, resnet, rgsnet\n",
         out,
     )
+
+
+def test_list_options_tells_the_defaults_of_numbers(capsys):
+    """A past bug: 300 proposals and 1000 shared a row that told of neither."""
+    assert run(["list", "options", "--markdown"]) == 0
+    out = capsys.readouterr().out
+    for taker, count in (("faster_rcnn", 300), ("mask_rcnn", 1000)):
+        assert re.search(rf"\| {taker} \| proposals \| int, {count} by default \|", out)
+    assert "| width | float, 1.0 by default |" in out
 
 
 def test_list_options_has_a_column_for_each_in_markdown(capsys):

@@ -255,7 +255,7 @@ def _suffix(name: str, data: Mapping[str, Any]) -> Suffix:
 def _pairings(*tables: Mapping[str, Mapping[str, Any]]) -> dict[str, Pairing]:
     """Read `on` tables, the family's and the row's, into one pairing for each backbone family."""
     pairings = {}
-    for family in {name for table in tables for name in table}:
+    for family in dict.fromkeys(name for table in tables for name in table):
         parts = [table[family] for table in tables if family in table]
         kinds = ("sets", "defaults", "arguments")
         merged = {
