@@ -61,9 +61,12 @@ def files_of(path: Path) -> list[Path]:
     # A graph may name anything; engines take regular files below its folder alone.
     folder = path.parent.resolve()
     beside = {path.parent / name for name in read(path).beside}
-    return [
-        path,
-        *sorted(
-            file for file in beside if file.is_file() and file.resolve().is_relative_to(folder)
-        ),
-    ]
+    return [path, *sorted(file for file in beside if _is_file_below(folder, file))]
+
+
+def _is_file_below(folder: Path, file: Path) -> bool:
+    try:
+        return file.is_file() and file.resolve().is_relative_to(folder)
+    except OSError:
+        # A name that no file can have.
+        return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import zip_longest
 from typing import Any
 
 from onnx import (
@@ -18,7 +19,7 @@ from onnx import (
 )
 from onnx.helper import get_attribute_value, make_tensor
 
-from archbench.counting.onnx.reading import MOST_DATA, check_tensor, domain
+from archbench.counting.onnx.reading import MOST_DATA, check_names, check_tensor, domain
 from archbench.counting.onnx.values import Value, Weight, tensor_value
 from archbench.spec import UsageError
 
@@ -79,8 +80,9 @@ class Body:
 def graph_body(model: str, graph: GraphProto) -> Body:
     """Make the body of a graph."""
     held: dict[str, Value] = {}
-    named = (graph.input, graph.output, graph.initializer)
-    _check_names(model, (each.name for group in named for each in group))
+    sparse_values = [each.values for each in graph.sparse_initializer]
+    named = (graph.input, graph.output, graph.initializer, sparse_values)
+    check_names(model, (each.name for group in named for each in group))
     for tensor in graph.initializer:
         check_tensor(model, tensor)
         held[tensor.name] = held_value(tensor.name, tensor, is_initializer=True)
@@ -96,10 +98,13 @@ def graph_body(model: str, graph: GraphProto) -> Body:
 
 def function_body(model: str, function: FunctionProto, call: NodeProto) -> Body:
     """Make the body of a function with the attributes of a call of it."""
-    _check_names(model, _attribute_names([*function.node, call]))
+    check_names(model, _attribute_names([*function.node, call]))
     given: dict[str, AttributeProto] = {each.name: each for each in function.attribute_proto}
     given |= {each.name: each for each in call.attribute}
-    nodes = [_with_attributes(node, given) for node in function.node]
+    # What a call leaves out, the nodes that read it leave out too.
+    pairs = zip_longest(function.input, call.input, fillvalue="")
+    left_out = frozenset(name for name, taken in pairs if not taken)
+    nodes = [_bound(node, given, left_out) for node in function.node]
     return _body(model, list(function.input), list(function.output), nodes)
 
 
@@ -138,10 +143,12 @@ def _body(model: str, inputs: list[str], outputs: list[str], protos: Iterable[No
 
 
 def _node(model: str, proto: NodeProto) -> Node:
-    _check_names(model, [proto.op_type, proto.domain, proto.name, *proto.input, *proto.output])
+    check_names(model, [proto.op_type, proto.domain, proto.name, *proto.input, *proto.output])
+    # What computes shapes knows the standard domain by one name alone.
+    proto.domain = domain(proto.domain)
     name = proto.name or next(iter(proto.output), "") or proto.op_type
     inputs, outputs = tuple(proto.input), tuple(proto.output)
-    node = Node(proto, proto.op_type, domain(proto.domain), name, inputs, outputs)
+    node = Node(proto, proto.op_type, proto.domain, name, inputs, outputs)
     for attribute in proto.attribute:
         for graph in _graphs(attribute):
             node.bodies[attribute.name] = graph_body(model, graph)
@@ -149,12 +156,6 @@ def _node(model: str, proto: NodeProto) -> Node:
     if node.op == "Constant" and not node.domain:
         node.constant = _constant(model, node)
     return node
-
-
-def _check_names(model: str, names: Iterable[object]) -> None:
-    """Raise UsageError for names that are no UTF-8, which come as bytes."""
-    if not all(isinstance(name, str) for name in names):
-        raise UsageError(f"{model} is not a valid model: a name in it is not UTF-8")
 
 
 def _attribute_names(nodes: Iterable[NodeProto]) -> Iterator[object]:
@@ -197,20 +198,27 @@ def _value(attribute: AttributeProto) -> Any:
         return None
 
 
-def _with_attributes(node: NodeProto, given: Mapping[str, AttributeProto]) -> NodeProto:
-    """A function's node with the attributes that refer to those of the call put in."""
+def _bound(
+    node: NodeProto, given: Mapping[str, AttributeProto], left_out: frozenset[str]
+) -> NodeProto:
+    """A function's node with the attributes that refer to those of the call put in, and without the
+    inputs that the call leaves out.
+    """
     bound = NodeProto()
     bound.CopyFrom(node)
-    _bind(bound, given)
+    _bind(bound, given, left_out)
     return bound
 
 
-def _bind(node: NodeProto, given: Mapping[str, AttributeProto]) -> None:
+def _bind(node: NodeProto, given: Mapping[str, AttributeProto], left_out: frozenset[str]) -> None:
+    for index, name in enumerate(node.input):
+        if name in left_out:
+            node.input[index] = ""
     kept = []
     for attribute in node.attribute:
         for graph in _graphs(attribute):
             for inner in graph.node:
-                _bind(inner, given)
+                _bind(inner, given, left_out)
         if not attribute.ref_attr_name:
             kept.append(attribute)
         elif attribute.ref_attr_name in given:

@@ -36,7 +36,9 @@ def branch(walk: Walk, node: Node, inputs: Inputs, scope: Scope) -> list[Value]:
         with walk.aside() as apart:
             outputs.append(walk.enter(body, scope.within(node), {}))
         passes.append(apart)
-    walk.result.add(max(passes, key=lambda each: sum(row.macs for row in each.rows)))
+    dearer = max(passes, key=lambda each: sum(row.macs for row in each.rows))
+    dearer.named = passes[0].named | passes[1].named
+    walk.result.add(dearer)
     walk.let_go(outputs[1])
     return [_either(first, second) for first, second in zip(*outputs, strict=False)]
 
@@ -69,15 +71,15 @@ def scan(walk: Walk, node: Node, inputs: Inputs, scope: Scope) -> list[Value]:
     values = [value for value in inputs if value is not None]
     first = max(0, len(values) - node.attribute("num_scan_inputs", 1))
     sequences, names = values[first:], body.inputs
-    axes = node.attribute("scan_input_axes", []) or [0] * len(sequences)
+    axes = _axes(walk, node, "scan_input_axes") or [0] * len(sequences)
+    for value, axis in zip(sequences, axes, strict=False):
+        _check_axis(walk, node, value, axis)
     slices = [_slice(value, axis) for value, axis in zip(sequences, axes, strict=False)]
     given = dict(zip(names[first:], slices, strict=False))
     rounds = Rounds(walk, node, body, given, values[:first], names[:first])
-    length = None
-    if sequences and sequences[0].shape and axes[0] < len(sequences[0].shape):
-        length = sequences[0].shape[axes[0]]
+    length = sequences[0].shape[axes[0]] if sequences and sequences[0].shape else None
     rounds.run(_times(walk, node, length, scope), scope)
-    out_axes = node.attribute("scan_output_axes", [])
+    out_axes = _axes(walk, node, "scan_output_axes")
     return rounds.states + _stacked(walk, rounds, length, out_axes)
 
 
@@ -109,7 +111,7 @@ class Rounds:
         was given as it was, the rest are like it.
         """
         self.walk.keep(self.states)
-        if not times:
+        if times < 1:
             self.added = [value_of(self.body.types.get(name)) for name in self._stacked_names()]
         done = 0
         while done < times:
@@ -191,7 +193,7 @@ def _stacked(walk: Walk, rounds: Rounds, length: int | None, axes: Sequence[int]
 
 def _slice(value: Value, axis: int) -> Value:
     """One step of a sequence."""
-    if value.shape is None or not -len(value.shape) <= axis < len(value.shape):
+    if value.shape is None:
         return Value(value.type)
     sides = list(value.shape)
     del sides[axis]
@@ -213,6 +215,26 @@ def _either(first: Value, second: Value) -> Value:
     either.is_constant = first.is_constant and second.is_constant
     either.roots = first.roots | second.roots
     return either
+
+
+def _axes(walk: Walk, node: Node, name: str) -> list[int]:
+    """The axes that an attribute of a scan lists."""
+    axes: list[int] = node.attribute(name, [])
+    if not all(isinstance(axis, int) for axis in axes):
+        raise UsageError(
+            f"{walk.model.name} is not a valid model: {node.op} {node.name!r} has {name} that are "
+            "not integers"
+        )
+    return axes
+
+
+def _check_axis(walk: Walk, node: Node, value: Value, axis: int) -> None:
+    """Raise UsageError for an axis that a tensor does not have."""
+    if value.shape is not None and not -len(value.shape) <= axis < len(value.shape):
+        raise UsageError(
+            f"{walk.model.name} is not a valid model: {node.op} {node.name!r} scans axis {axis} of "
+            f"a tensor that has {len(value.shape)} axes"
+        )
 
 
 def _body(walk: Walk, node: Node, name: str) -> Body:

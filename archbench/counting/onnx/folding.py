@@ -54,7 +54,7 @@ def _of_shape(node: Node, source: Value) -> TensorProto | None:
     if not source.is_known:
         return None
     if node.op == "Size":
-        return from_array(np.array(source.size, dtype=np.int64))
+        return from_array(np.array(source.size, dtype=np.int64)) if source.size < 2**63 else None
     kept = source.sides[slice(node.attribute("start", 0), node.attribute("end"))]
     return from_array(np.array(kept, dtype=np.int64))
 

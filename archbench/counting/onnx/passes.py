@@ -93,9 +93,7 @@ class Counting:
         """Say that batch norms are folded, or may be."""
         if any(name.startswith(ANONYMOUS) for name in self.body.held):
             yield FOLDED
-        elif not any("Normalization" in node.op for node in self.body.nodes) and any(
-            row.kernel for row in walk.result.rows
-        ):
+        elif not walk.found.normalises and any(row.kernel for row in walk.result.rows):
             yield MAY_BE_FOLDED
 
 

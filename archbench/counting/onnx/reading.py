@@ -72,8 +72,10 @@ def _read(path: Path, folder: Path, version: tuple[int, int, int]) -> Model:
     _check_opsets(path, opsets)
     for tensor in model.graph.initializer:
         check_tensor(path.name, tensor)
-    light, beside = _light(model.graph), tuple(sorted(_beside(model)))
-    return Model(path.name, light, opsets, functions, model.ir_version, beside)
+    beside = _beside(model)
+    check_names(path.name, beside)
+    light = _light(model.graph)
+    return Model(path.name, light, opsets, functions, model.ir_version, tuple(sorted(beside)))
 
 
 def _beside(model: ModelProto) -> set[str]:
@@ -123,6 +125,12 @@ def _light(graph: GraphProto) -> GraphProto:
 def domain(text: str) -> str:
     """Spell the standard operators' domain in one way."""
     return "" if text in STANDARD else text
+
+
+def check_names(model: str, names: Iterable[object]) -> None:
+    """Raise UsageError for names that are no UTF-8, which come as bytes."""
+    if not all(isinstance(name, str) for name in names):
+        raise UsageError(f"{model} is not a valid model: a name in it is not UTF-8")
 
 
 def check_tensor(name: str, tensor: TensorProto) -> None:

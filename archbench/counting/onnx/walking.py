@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,8 @@ from archbench.spec import UsageError
 
 MOST_REPEATED = 100_000
 """Nodes that are walked at most beyond those of the graph itself: functions and rounds of loops."""
+NORMALISES = re.compile("Normalization|GroupNorm")
+"""What normalisations are called."""
 MULTIPLIED = CONVOLUTIONS.keys() | PRODUCTS.keys()
 MOST_DEPTH = 64
 """Functions and bodies in each other: deeper ones go round in circles."""
@@ -57,12 +60,13 @@ class Scope:
 
 @dataclass
 class Findings:
-    """What a walk found besides figures: how often products of integers are called, and what is to
-    be known.
+    """What a walk found besides figures: how often products of integers are called, what is to be
+    known, and whether anything normalises.
     """
 
     quantised: Counter[str] = field(default_factory=Counter)
     notes: dict[str, None] = field(default_factory=dict)
+    normalises: bool = False
 
     def note(self, sentence: str) -> None:
         """Say something once."""
@@ -83,7 +87,7 @@ class Walk:
         self._inference = Inference(model.name, model.opsets, model.ir_version)
         self._liveness = Liveness()
         self._peak_at = ""
-        self._functions: dict[tuple[FunctionKey, bytes], Body] = {}
+        self._functions: dict[tuple[FunctionKey, bytes, tuple[bool, ...]], Body] = {}
         self._left = MOST_REPEATED + len(model.graph.node)
 
     def run(self, body: Body, inputs: Mapping[str, TypeProto]) -> Pass:
@@ -159,6 +163,7 @@ class Walk:
             self._read(name, f"{node.op} {node.name!r}", scope) if name else None
             for name in node.inputs
         ]
+        self.found.normalises |= bool(NORMALISES.search(node.op))
         key = (node.domain, node.op, node.proto.overload)
         entered: list[Value] = []
         if node.constant is not None:
@@ -183,7 +188,7 @@ class Walk:
     ) -> list[Value]:
         """Call a function of the model's own."""
         attributes = b"".join(each.SerializeToString() for each in node.proto.attribute)
-        known_as = key, attributes
+        known_as = key, attributes, tuple(map(bool, node.inputs))
         if known_as not in self._functions:
             function = self.model.functions[key]
             self._functions[known_as] = function_body(self.model.name, function, node.proto)

@@ -10,7 +10,7 @@ import pytest
 
 helper = pytest.importorskip("onnx.helper", reason="ONNX models are written by onnx")
 
-from onnx import GraphProto, ModelProto, NodeProto, TensorProto  # noqa: E402
+from onnx import FunctionProto, GraphProto, ModelProto, NodeProto, TensorProto  # noqa: E402
 
 from archbench.counting.onnx import count  # noqa: E402
 from archbench.counting.report import CostReport  # noqa: E402
@@ -93,4 +93,4 @@ def one_layer(
     )
 
 
-__all__ = ["GraphProto", "NodeProto", "TensorProto", "helper"]
+__all__ = ["FunctionProto", "GraphProto", "NodeProto", "TensorProto", "helper"]

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from graphs import (
+    FunctionProto,
     GraphProto,
     NodeProto,
     TensorProto,
@@ -160,8 +161,9 @@ def test_a_loop_that_data_may_end_counts_all_rounds_of_its_bound(tmp_path: Path)
     assert "loop may end before its 9 rounds: all count" in report.notes
 
 
-def test_a_loop_of_no_rounds_stacks_nothing(tmp_path: Path) -> None:
-    held = tensor("w", [8, 8]), numbers("rounds", [0], []), tensor("v", [8, 2])
+@pytest.mark.parametrize("rounds", [0, -1])
+def test_a_loop_of_no_rounds_stacks_nothing(tmp_path: Path, rounds: int) -> None:
+    held = tensor("w", [8, 8]), numbers("rounds", [rounds], []), tensor("v", [8, 2])
     layers = [*looped("rounds"), node("MatMul", "y v", "o"), node("Identity", "z", "all")]
     made = graph(layers, {"x": (1, 7, 8)}, ["o", "all"], held)
     assert counted(tmp_path, made).macs_all == 7 * 16
@@ -207,6 +209,80 @@ def test_functions_of_the_model_are_looked_into(tmp_path: Path) -> None:
     report = counted(tmp_path, whole)
     assert [call.macs for call in report.calls] == [CONV, CONV // 4]
     assert (report.params, report.calls[0].path) == (108, "first/k")
+
+
+def function_of(op: str, inputs: list[str], *layers: NodeProto) -> FunctionProto:
+    """A function that writes c."""
+    made: FunctionProto = helper.make_function(
+        "mine", op, inputs, ["c"], layers, [helper.make_opsetid("", 23)]
+    )
+    return made
+
+
+def test_a_call_of_a_function_may_leave_inputs_out(tmp_path: Path) -> None:
+    """A past bug: it was refused. What is left out in one call may be given in another."""
+    function = function_of("Layer", ["a", "w", "k"], node("Conv", "a w k", "c"))
+    layers = [
+        node("Layer", "x w", "p", domain="mine"),
+        node("Layer", "x w _", "q", domain="mine"),
+        node("Layer", "x w b", "r", domain="mine"),
+    ]
+    held = HELD[0], tensor("b", [4])
+    made = graph(layers, {"x": (1, 3, 8, 8)}, ["p", "q", "r"], held)
+    report = counted(tmp_path, model(made, {"": 23, "mine": 1}, functions=[function]))
+    assert [call.macs for call in report.calls] == [CONV] * 3
+    assert [call.params for call in report.calls] == [108, 108, 112]
+
+
+def test_the_domain_of_onnx_may_be_spelled_out(tmp_path: Path) -> None:
+    """A past bug: shapes that such nodes compute were not known."""
+    layers = [
+        node("Shape", "x", "s"),
+        node("Slice", "s zero one", "n"),
+        node("Concat", "n rest", "t", axis=0),
+        node("Reshape", "x t", "f"),
+        node("MatMul", "f v"),
+    ]
+    for each in layers:
+        each.domain = "ai.onnx"
+    held = numbers("zero", [0]), numbers("one", [1]), numbers("rest", [-1]), tensor("v", [192, 5])
+    made = model(graph(layers, {"x": (1, 3, 8, 8)}, held=held), {"ai.onnx": 17})
+    report = counted(tmp_path, made)
+    assert (report.macs_linear, report.uncounted) == (192 * 5, ())
+
+
+@pytest.mark.parametrize("mystery", ["t", "e"])
+def test_what_either_branch_leaves_uncounted_is_named(tmp_path: Path, mystery: str) -> None:
+    """A past bug: that of the branch with fewer known multiply-adds was not."""
+    both = branches()
+    for branch in both.values():
+        for each in branch.node:
+            if each.output[0] == mystery:
+                each.op_type, each.domain = "Mystery", "mine"
+    layers = [
+        node("ReduceMax", "x", "m", keepdims=0),
+        node("Cast", "m", "c", to=TensorProto.BOOL),
+        node("If", "c", **both),
+    ]
+    report = counted(tmp_path, graph(layers, {"x": (1, 3, 8, 8)}, held=HELD))
+    assert report.uncounted == (("mine::Mystery", 1),)
+
+
+@pytest.mark.parametrize("op", ["BatchNormalization", "GroupNorm"])
+def test_a_normalisation_in_a_function_is_one(tmp_path: Path, op: str) -> None:
+    """A past bug: a note said that no batch normalisation is in the graph."""
+    norm = node("BatchNormalization", "k g b m v", "c")
+    if op == "GroupNorm":
+        norm = node(op, "k g b", "c", groups=2, channels_last=0, domain="com.microsoft")
+    function = function_of("Layer", [*"awgbmv"], node("Conv", "a w", "k"), norm)
+    made = graph(
+        [node("Layer", "x w g b m v", domain="mine")],
+        {"x": (1, 3, 8, 8)},
+        held=[HELD[0], *(tensor(name, [4]) for name in "gbmv")],
+    )
+    opsets = {"": 23, "mine": 1, "com.microsoft": 1}
+    report = counted(tmp_path, model(made, opsets, functions=[function]))
+    assert (report.macs, report.notes) == (CONV, ())
 
 
 def test_functions_in_circles_are_refused(tmp_path: Path) -> None:

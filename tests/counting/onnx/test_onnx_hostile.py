@@ -25,11 +25,18 @@ from graphs import (
 )
 
 from archbench.counting.onnx import count
+from archbench.engines.graphs import files_of, graph_hash
 from archbench.spec import UsageError
 
+SCANNED = graph([node("Relu", "s", "out")], {"s": None}, ["out"])
 W = tensor("w", [4, 3, 3, 3])
 IMAGE = {"x": (1, 3, 8, 8)}
 VALID = model(graph([node("Conv", "x w")], IMAGE, held=[W])).SerializeToString()
+
+
+def scan(**attributes: Any) -> NodeProto:
+    """A scan of an image."""
+    return node("Scan", "x", body=SCANNED, num_scan_inputs=1, **attributes)
 
 
 def refused(folder: Path, made: Any) -> str:
@@ -81,6 +88,9 @@ def test_only_regular_files_of_a_bounded_size_are_read(tmp_path: Path) -> None:
         ([node("Conv", "x w", dilations=[9, 9])], "its kernel is larger"),
         ([node("Constant", "")], "Constant 'y' has no value"),
         ([node("Loop", "n _ x")], "Loop 'y' has no body"),
+        ([scan(scan_input_axes=[-99])], "scans axis -99 of a tensor that has 4 axes"),
+        ([scan(scan_input_axes=[1.5])], "'y' has scan_input_axes that are not integers"),
+        ([scan(scan_output_axes=[1.5])], "'y' has scan_output_axes that are not integers"),
         ([node("If", "n")], "If 'y' has no then_branch"),
         ([node("Reshape", "x n")], "Reshape 'y': it is given 192 elements and takes 3"),
     ],
@@ -135,10 +145,49 @@ def test_what_would_fill_the_memory_is_not_computed(tmp_path: Path, layer: NodeP
     assert counted(tmp_path, made).macs_all == 0
 
 
+def test_a_size_beyond_the_integers_of_onnx_is_not_computed(tmp_path: Path) -> None:
+    layers = [node("Expand", "x n", "e"), node("Size", "e")]
+    made = graph(layers, {"x": (1, 1)}, held=[numbers("n", [2**40, 2**40])])
+    assert "counts above 2^63" in refused(tmp_path, made)
+
+
+NO_TEXT = b"\xff\xfe\xfd!"
+
+
 def test_names_that_are_no_text_are_refused(tmp_path: Path) -> None:
-    assert "a name in it is not UTF-8" in refused(
-        tmp_path, VALID.replace(b"Conv", b"\xff\xfe\xfd!")
-    )
+    assert "a name in it is not UTF-8" in refused(tmp_path, VALID.replace(b"Conv", NO_TEXT))
+
+
+def test_names_of_sparse_tensors_that_are_no_text_are_refused(tmp_path: Path) -> None:
+    made = graph([node("Conv", "x w")], IMAGE, held=[W])
+    values = tensor("AAAA", [2])
+    made.sparse_initializer.add(values=values, dims=[4, 4])
+    content = model(made).SerializeToString().replace(b"AAAA", NO_TEXT)
+    assert "a name in it is not UTF-8" in refused(tmp_path, content)
+
+
+@pytest.mark.parametrize("names", [["AAAA"], ["AAAA", "b"]])
+def test_files_of_weights_whose_names_are_no_text_are_refused(
+    tmp_path: Path, names: list[str]
+) -> None:
+    held = [tensor(f"w{index}", [4, 3, 3, 3]) for index, _ in enumerate(names)]
+    for each, name in zip(held, names, strict=True):
+        each.data_location = TensorProto.EXTERNAL
+        each.external_data.add(key="location", value=name)
+    made = model(graph([node("Conv", "x w0")], IMAGE, held=held))
+    path = written(tmp_path, made.SerializeToString().replace(b"AAAA", NO_TEXT))
+    assert "a name in it is not UTF-8" in refused(tmp_path, path)
+    with pytest.raises(UsageError, match="a name in it is not UTF-8"):
+        graph_hash(path)
+
+
+@pytest.mark.parametrize("name", ["a" * 300, "nul\0", "../w", "/dev/zero"])
+def test_files_of_weights_that_cannot_be_are_passed_over(tmp_path: Path, name: str) -> None:
+    held = tensor("w", [4, 3, 3, 3])
+    held.data_location = TensorProto.EXTERNAL
+    held.external_data.add(key="location", value=name)
+    path = written(tmp_path, graph([node("Conv", "x w")], IMAGE, held=[held]))
+    assert files_of(path) == [path]
 
 
 @pytest.mark.parametrize("seed", range(4))
