@@ -66,7 +66,7 @@ def _may_multiply(node: Node, *, is_known: bool) -> bool:
     """
     if node.domain in RULES and node.op in WITHOUT_PRODUCTS:
         return False
-    return bool(node.bodies) or not is_known or bool(MULTIPLY.search(node.op))
+    return bool(node.bodies) or not is_known or node.op in MULTIPLY
 
 
 def _count(work: Work, called: Called, path: str, result: Pass) -> None:

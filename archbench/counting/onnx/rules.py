@@ -241,8 +241,13 @@ POOLS: dict[str, Rule] = {
     "Reshape": _reshape,
 }
 
-MULTIPLY = re.compile(r"^(DFT|STFT|Det|Linear(Classifier|Regressor)|SVM(Classifier|Regressor))$")
-"""Operators of the standard domains that multiply and have no rule."""
+MULTIPLY = frozenset(
+    (
+        *("DFT", "STFT", "Det", "CausalConvWithState", "LinearAttention", "FlexAttention"),
+        *("LinearClassifier", "LinearRegressor", "SVMClassifier", "SVMRegressor", "Gradient"),
+    )
+)
+"""Operators of onnx that multiply and have no rule."""
 WITHOUT_PRODUCTS = frozenset(
     (
         *("Gelu", "FastGelu", "QuickGelu", "BiasGelu", "BiasAdd", "BiasSplitGelu", "GroupNorm"),
