@@ -20,6 +20,7 @@ from archbench.counting.onnx.rules import (
     Work,
 )
 from archbench.counting.onnx.values import MICROSOFT, UnknownShapeError, Value
+from archbench.counting.onnx.weights import SETTING, places_of
 from archbench.counting.tally import ConvolutionCall, Pass, Row
 
 RULES: dict[str, dict[str, Rule]] = {
@@ -87,7 +88,13 @@ def _product(work: Product, called: Called, path: str) -> Row:
     kind = work.kind or ("linear" if has_weight else "other")
     first = next((value for value in work.operands if not value.is_constant), work.operands[0])
     out = called.outputs[0]
-    weights = {weight for value in called.inputs if value is not None for weight in value.roots}
+    places = places_of(called.node)
+    weights = {
+        weight
+        for index, value in enumerate(called.inputs)
+        if value is not None and places.get(index) != SETTING
+        for weight in value.roots
+    }
     return Row(
         path=path,
         op=kind if kind in ("linear", "attention") else called.node.op.lower(),

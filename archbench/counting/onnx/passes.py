@@ -99,6 +99,9 @@ class Counting:
 
 def _quantised(walk: Walk) -> Iterator[str]:
     """Name what multiplies integers, or tensors that were integers."""
-    named = [f"{name} ({calls} calls)" for name, calls in sorted(walk.found.quantised.items())]
+    named = [
+        f"{name} ({calls} call{'s' * (calls > 1)})"
+        for name, calls in sorted(walk.found.quantised.items())
+    ]
     if named:
         yield f"quantised: {', '.join(named)}; weights of integers count as parameters"

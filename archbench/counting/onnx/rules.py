@@ -89,7 +89,7 @@ def _convolution(*, weight: int, bias: int | None, is_transposed: bool = False) 
         groups = called.node.attribute("group", 1)
         _fit("channels", source[1], kernel[0] if is_transposed else kernel[1] * groups)
         out = called.outputs[0]
-        if out.shape is not None and not all(_channels_first(called, out.shape)):
+        if out.shape is not None and not all(_channels_first(called, out.shape)[2:]):
             # What it reads is known, so that nothing but its size can be wrong.
             raise MisfitError("it writes nothing: its kernel is larger than what it reads")
         strides = tuple(called.node.attribute("strides") or (1,) * (len(kernel) - 2))

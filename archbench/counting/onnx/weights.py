@@ -42,7 +42,8 @@ _PLACES: tuple[tuple[str, dict[int, str]], ...] = (
     ("SkipSimplifiedLayerNormalization", {2: _NORM, 3: _BIAS}),
     ("BiasGelu", {1: _BIAS}),
     ("MultiHeadAttention", {3: _BIAS}),
-    ("Attention QAttention", {1: _LINEAR, 2: _BIAS}),
+    ("Attention", {1: _LINEAR, 2: _BIAS}),
+    ("QAttention", {1: _LINEAR, 2: _BIAS, **dict.fromkeys(range(3, 8), SETTING)}),
     ("GroupQueryAttention", {7: SETTING, 8: SETTING}),
     ("RotaryEmbedding", {1: SETTING, 2: SETTING, 3: SETTING}),
     ("PRelu", {1: "other"}),
@@ -68,9 +69,16 @@ SETTINGS: dict[str, tuple[int, ...]] = {
 """Places of what is no parameter, whatever it is stored as."""
 BIASED = frozenset(("MatMul", "Gemm", "Conv", "ConvTranspose", "MatMulInteger", "ConvInteger"))
 """Operators to whose output a vector is added as a bias."""
-_STORED_AS_INTEGERS = (_CONV, _LINEAR, _BIAS)
+_STORED_AS_INTEGERS = (_CONV, _LINEAR, _BIAS, _NORM)
 MANY_ROOTS = 256
 """Weights of which one constant is made at most; of more, all are met at once."""
+
+
+def places_of(node: Node) -> dict[int, str]:
+    """What a node reads as a layer, by the place of it."""
+    # ONNX Runtime's Attention projects; that of the standard domain has no weights.
+    is_layer = node.domain in RULED and (node.domain, node.op) != ("", "Attention")
+    return LAYERS.get(node.op, {}) if is_layer else {}
 
 
 class Weights:
@@ -82,8 +90,8 @@ class Weights:
 
     def read(self, node: Node, inputs: Sequence[Value | None]) -> None:
         """See what a node reads that depends on an input of the network."""
-        op = node.op if node.domain in RULED else ""
-        layer, settings = LAYERS.get(op, {}), SETTINGS.get(op, ())
+        layer = places_of(node)
+        settings = SETTINGS.get(node.op, ()) if node.domain in RULED else ()
         is_biased = node.op == "Add" and any(
             value is not None and value.writer in BIASED for value in inputs
         )
@@ -91,8 +99,7 @@ class Weights:
             if value is None or not value.roots or index in settings:
                 continue
             kind = layer.get(index, "")
-            if node.op == "InstanceNormalization" and _is_uniform(value):
-                # How exporters write a normalisation of groups: without scalars of its own.
+            if kind == _NORM and _scales_alike(node, value):
                 continue
             if not kind and is_biased and _is_vector(value):
                 kind = _BIAS
@@ -131,14 +138,25 @@ class Weights:
         counts["dense_conv_channels"] = sum(self._dense.values())
         return ParamKinds(**counts)
 
-    def _meet(self, roots: Iterable[Weight], kind: str) -> None:
-        """Take weights for parameters of a kind, or of none in particular."""
+    def _meet(self, roots: frozenset[Weight], kind: str) -> None:
+        """Take weights for parameters of a kind, or of none in particular; what they are computed
+        with, such as a one that is added to a scale, is a setting.
+        """
         for weight in roots:
+            if len(roots) > 1 and weight.size == 1 and not weight.is_initializer:
+                continue
             is_plain = weight.is_initializer and weight.is_floating and weight.size > 1
-            is_learned = weight.is_floating and (weight.is_initializer or kind != _NORM)
-            if is_plain or (kind and (is_learned or kind in _STORED_AS_INTEGERS)):
+            if is_plain or (kind and (weight.is_floating or kind in _STORED_AS_INTEGERS)):
                 self._met[weight] = None
                 weight.kind = weight.kind or kind
+
+
+def _scales_alike(node: Node, value: Value) -> bool:
+    """Whether scalars are those by which exporters write a normalisation that has none: all alike,
+    and those of groups, or nodes. Initializers are alike in networks that were never trained too.
+    """
+    is_made = not any(weight.is_initializer for weight in value.roots)
+    return (is_made or node.op == "InstanceNormalization") and _is_uniform(value)
 
 
 def _is_vector(value: Value) -> bool:

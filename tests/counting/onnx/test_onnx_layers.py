@@ -57,6 +57,15 @@ def test_a_convolution_costs_its_closed_form(
     assert report.param_kinds.dense_conv_channels == (channels if groups == 1 else 0)
 
 
+@pytest.mark.parametrize(("images", "channels"), [(0, 6), (1, 0)])
+def test_a_convolution_may_be_of_nothing(tmp_path: Path, images: int, channels: int) -> None:
+    """A past bug: it was refused for a kernel that is too large."""
+    layers = [node("Slice", "x zero end", "some"), node("Conv", "some w")]
+    held = tensor("w", [channels, 4, 3, 3]), numbers("zero", [0]), numbers("end", [images])
+    report = counted(tmp_path, graph(layers, {"x": (1, 4, 9, 7)}, held=held))
+    assert (report.macs, report.params, report.mac_bound) == (0, 36 * channels, 0)
+
+
 def test_deformable_convolutions_multiply_as_the_plain_ones(tmp_path: Path) -> None:
     layer = node("DeformConv", "x w o", pads=[1, 1, 1, 1])
     held = tensor("w", [5, 3, 3, 3]), tensor("o", [1, 18, 8, 8])
@@ -237,8 +246,8 @@ def test_quantised_products_are_counted_and_named(tmp_path: Path) -> None:
     report = counted(tmp_path, made)
     assert report.macs == 36 * 108 + 36 * 16
     assert (report.params, report.param_kinds.conv_weights) == (108 + 4 + 16, 108 + 16)
-    assert any("QLinearConv (1 calls)" in note for note in report.notes)
-    assert any("Conv of dequantised tensors (1 calls)" in note for note in report.notes)
+    assert any("QLinearConv (1 call)" in note for note in report.notes)
+    assert any("Conv of dequantised tensors (1 call)" in note for note in report.notes)
 
 
 @pytest.mark.parametrize("op", ["ConvInteger", "MatMulInteger"])

@@ -12,9 +12,10 @@ from archbench.counting.report import ParamKinds
 IMAGE = {"x": (1, 3, 8, 8)}
 
 
-def constant(name: str, shape: tuple[int, ...]) -> NodeProto:
-    """A node that holds a tensor."""
-    held = helper.make_tensor(name, TensorProto.FLOAT, shape, bytes(4 * _size(shape)), raw=True)
+def constant(name: str, shape: tuple[int, ...], step: float = 0.0) -> NodeProto:
+    """A node that holds a tensor, whose values are 0, or grow by a step."""
+    values = [step * index for index in range(_size(shape))]
+    held = helper.make_tensor(name, TensorProto.FLOAT, shape, values)
     return node("Constant", "", name, value=held)
 
 
@@ -92,9 +93,55 @@ def test_normalisations_of_groups_keep_their_scalars_alone(tmp_path: Path) -> No
     assert kinds(tmp_path, layers, *held) == ParamKinds(other=6)
 
 
+@pytest.mark.parametrize(("step", "scalars"), [(0.5, 16), (0.0, 0)])
+def test_scales_that_are_nodes_count_unless_they_scale_alike(
+    tmp_path: Path, step: float, scalars: int
+) -> None:
+    """A past bug: none did. Exporters write a normalisation without scalars by ones and zeros."""
+    layers = [constant("g", (8,), step), constant("b", (8,), step)]
+    found = kinds(tmp_path, [*layers, node("LayerNormalization", "x g b")])
+    assert found == ParamKinds(norm_scalars=scalars)
+
+
+def test_scales_of_a_normalisation_may_be_integers(tmp_path: Path) -> None:
+    layers = [
+        node("DequantizeLinear", "g s", "scale"),
+        node("DequantizeLinear", "b s", "shift"),
+        node("LayerNormalization", "x scale shift"),
+    ]
+    held = tensor("g", [8], TensorProto.INT8), tensor("b", [8], TensorProto.INT32), tensor("s", [])
+    assert kinds(tmp_path, layers, *held) == ParamKinds(norm_scalars=16)
+
+
+def test_what_a_scale_is_computed_with_is_a_setting(tmp_path: Path) -> None:
+    layers = [
+        constant("one", (1,)),
+        node("Add", "g one", "scale"),
+        node("RMSNormalization", "x scale"),
+    ]
+    assert kinds(tmp_path, layers, tensor("g", [8])) == ParamKinds(norm_scalars=8)
+
+
+def test_scales_of_quantised_attention_are_settings(tmp_path: Path) -> None:
+    layer = node("QAttention", "x w b xs ws", num_heads=2, domain="com.microsoft")
+    held = [tensor("w", [6, 24], TensorProto.INT8), tensor("b", [24])]
+    held += [tensor("xs", []), tensor("ws", [24])]
+    made = graph([layer], {"x": (1, 5, 6)}, held=held, dtype=TensorProto.UINT8)
+    report = counted(tmp_path, made)
+    assert report.param_kinds == ParamKinds(linear_weights=144, biases=24)
+    assert {call.params for call in report.calls} == {168}
+
+
+def test_learned_keys_and_values_are_no_weights_of_a_layer(tmp_path: Path) -> None:
+    held = tensor("k", [1, 2, 7, 4]), tensor("v", [1, 2, 7, 4])
+    made = graph([node("Attention", "q k v")], {"q": (1, 2, 5, 4)}, held=held)
+    assert counted(tmp_path, made).param_kinds == ParamKinds(other=2 * 56)
+
+
 def test_packed_weights_count_what_they_stand_for(tmp_path: Path) -> None:
     layer = node("MatMulNBits", "x w s", K=8, N=5, bits=4, block_size=16, domain="com.microsoft")
     held = tensor("w", [5, 1, 8], TensorProto.UINT8), tensor("s", [5])
     report = counted(tmp_path, graph([layer], {"x": (1, 7, 8)}, held=held))
     assert (report.params, report.macs_linear) == (40, 7 * 8 * 5)
-    assert any("com.microsoft::MatMulNBits (1 calls)" in note for note in report.notes)
+    assert [call.params for call in report.calls] == [40]
+    assert any("com.microsoft::MatMulNBits (1 call)" in note for note in report.notes)
