@@ -1,5 +1,5 @@
-"""All-CNN-C (Springenberg et al., Striving for Simplicity, Table 1): convolutions with biases and
-ReLU, nothing else.
+"""All-CNN-C (Springenberg et al., Striving for Simplicity, Tables 1 and 2): convolutions with
+biases and ReLU, nothing else.
 """
 
 from __future__ import annotations
