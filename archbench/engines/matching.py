@@ -10,9 +10,10 @@ against an engine. Neither lets a wrong box pass:
   keeps. Those that tie with the last one kept do not count where the other side had them too, box,
   label and score, among all that it chose from.
 
-Some detectors keep whatever survives the suppression, and drawn weights score nearly all of an
-image's candidates above their threshold: hundreds of thousands. Of these the best are compared,
-down to one score on both sides.
+Drawn weights score nearly all of an image's candidates above a threshold: up to millions, which
+take minutes to suppress. The best alone are chosen among, on both sides: the detections are the
+same where these give as many as an image keeps, since worse ones suppress none of them. Some
+detectors keep whatever survives the suppression: of those, the best are compared.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ MOST_SCORE_DIFFERENCE = 0.01
 TIE = 1e-3
 """Between scores of which either may come first."""
 MOST_COMPARED = 10_000
-"""Candidates of an image, its best, whose detections are compared."""
+"""Candidates of an image, its best, that are looked at first."""
 PAIRS = 1 << 22
 """Pairs of boxes compared at a time, which bounds the memory: some detectors give 100,000."""
 EXACT = 1e-6
@@ -72,25 +73,29 @@ def compare_detections(network: Any, given: Any, expected: Any) -> Same:
     """Count the detections that are the same where a network postprocesses an engine's outputs and
     eager's.
     """
-    floor = _floor(network, expected)
-    chooser = network if floor is None else _above(network, floor)
 
     def considered(score: float) -> tuple[Sequence[Detections], Sequence[Detections]]:
         return network.considered(given, score), network.considered(expected, score)
 
     knows = considered if hasattr(network, "considered") else None
-    return compare(chooser.postprocess(given), chooser.postprocess(expected), knows, floor)
+    floor = _floor(network, expected)
+    chooser = network if floor is None else _above(network, floor)
+    found, reference = chooser.postprocess(given), chooser.postprocess(expected)
+    if floor is not None and network.selection.per_image <= MOST_COMPARED:
+        floor = None
+        if any(len(image) < network.selection.per_image for image in (*found, *reference)):
+            found, reference = network.postprocess(given), network.postprocess(expected)
+    return compare(found, reference, knows, floor)
 
 
 def _floor(network: Any, expected: Any) -> float | None:
-    """The score down to which detections are compared, where all that survive are kept and too many
-    would be.
-    """
+    """The score down to which candidates are looked at first, where there are too many."""
     selection = getattr(network, "selection", None)
     # A plug-in's detector may select without giving its scores.
     if selection is None or not hasattr(network, "scores"):
         return None
-    if selection.per_image <= MOST_COMPARED:
+    # Soft suppression lowers scores, so that worse candidates may come before better ones.
+    if selection.soft is not None and selection.per_image <= MOST_COMPARED:
         return None
     scores = network.scores(expected).flatten(1)
     if scores.shape[1] <= MOST_COMPARED:

@@ -16,6 +16,7 @@ from archbench.engines import matching
 from archbench.engines.matching import compare, compare_detections, match
 from archbench.zoo.contracts import Detections
 from archbench.zoo.ops.boxes import iou
+from archbench.zoo.ops.nms import Selection
 
 BOXES = torch.tensor([[0.0, 0, 10, 10], [20, 20, 40, 60], [5, 5, 50, 50]])
 SCORES, LABELS = torch.tensor([0.9, 0.8, 0.7]), torch.tensor([0, 1, 2])
@@ -147,6 +148,39 @@ def test_of_very_many_candidates_the_best_are_compared(monkeypatch: pytest.Monke
             share = compare_detections(network, wrong, raw).share
             assert share is not None
             assert share < 0.9
+
+
+class Plain:
+    """A detector of boxes and scores as they are."""
+
+    def __init__(self) -> None:
+        self.selection = Selection(score=0.01, iou=0.45, per_image=20)
+        self.looked_at: list[int] = []
+
+    def scores(self, raw: tuple[Tensor, Tensor]) -> Tensor:
+        return raw[1]
+
+    def postprocess(self, raw: tuple[Tensor, Tensor]) -> list[Detections]:
+        self.looked_at.append(int((raw[1] > self.selection.score).sum()))
+        return self.selection(*raw, (100, 100))
+
+
+@pytest.mark.parametrize(("most", "looked_at"), [(100, [99, 99]), (21, [20, 20, 600, 600])])
+def test_the_best_candidates_stand_for_all_where_they_fill_an_image(
+    most: int, looked_at: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And all are looked at where they do not: the outcome is that of all."""
+    draw = torch.Generator().manual_seed(0)
+    corners = 80 * torch.rand(1, 300, 2, generator=draw)
+    boxes = torch.cat([corners, corners + 20], dim=-1)
+    scores = 0.02 + torch.rand(1, 300, 2, generator=draw)
+    moved = boxes + 3 * (torch.rand(1, 300, 1, generator=draw) < 0.3)
+    of_all = compare_detections(Plain(), (moved, scores), (boxes, scores))
+    assert 0 < of_all.count < of_all.most == 20
+    monkeypatch.setattr(matching, "MOST_COMPARED", most)
+    network = Plain()
+    assert compare_detections(network, (moved, scores), (boxes, scores)) == of_all
+    assert network.looked_at == looked_at
 
 
 def test_a_detection_matches_once() -> None:
