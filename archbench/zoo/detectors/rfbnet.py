@@ -14,10 +14,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archbench.zoo.contracts import Backbone
-from archbench.zoo.detectors.base.single_stage import SingleStage, multibox
+from archbench.zoo.detectors.base.single_stage import RFB_SELECTION, SingleStage, multibox
 from archbench.zoo.detectors.dsod import default_boxes, printed_steps
 from archbench.zoo.layers import Branches, ConvNorm, ConvNormReLU, Norm, chain
-from archbench.zoo.ops.nms import Selection
 
 FIRST, SECOND = 512, 1024
 """Channels of the first two prediction levels, behind their blocks."""
@@ -26,7 +25,6 @@ SCALE = 0.1
 """Weight of the branches beside the shortcut."""
 # SSD's first map has ratio 2 alone, four boxes a cell rather than six.
 FIRST_RATIOS = (2, 3)
-SELECTION = Selection(score=0.01, iou=0.45, per_image=200)
 
 BLOCKS = {300: ((512, 2), (256, 2)), 512: ((512, 2), (256, 2), (256, 1), (256, 1))}
 """Channels and dilation of the blocks that halve a map, for each set of layers."""
@@ -148,7 +146,7 @@ def on_rfbnet_boxes(
         shapes,
         size=size,
         classes=classes,
-        selection=SELECTION,
+        selection=RFB_SELECTION,
         steps=printed_steps(layers, size),
         clipped=True,
     )

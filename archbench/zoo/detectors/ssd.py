@@ -13,7 +13,13 @@ from typing import NamedTuple
 from torch import nn
 
 from archbench.zoo.contracts import Backbone, Preparation
-from archbench.zoo.detectors.base.single_stage import CAFFE, SingleStage, multibox, ssd_shapes
+from archbench.zoo.detectors.base.single_stage import (
+    CAFFE,
+    RFB_SELECTION,
+    SingleStage,
+    multibox,
+    ssd_shapes,
+)
 from archbench.zoo.detectors.dsod import (
     L2_SCALE,
     Features,
@@ -24,6 +30,7 @@ from archbench.zoo.detectors.dsod import (
     printed_steps,
 )
 from archbench.zoo.detectors.dssd import ResNetSSD
+from archbench.zoo.detectors.rfbnet import FIRST_RATIOS
 from archbench.zoo.layers import ConvNormReLU, L2Norm, Norm, chain
 
 
@@ -129,6 +136,25 @@ def ssd_vgg(
     return SingleStage(
         features, heads, shapes, size=size, classes=classes, steps=steps, clipped=clipped
     )
+
+
+def ssd_hardnet(
+    backbone: Backbone, *, size: tuple[int, int], classes: int, layers: int, prediction: Prediction
+) -> SingleStage:
+    """Build SSD as on HarDNet: with six boxes a cell on the first map, all cut at the border, and
+    RFBNet's selection.
+    """
+    detector = ssd_vgg(
+        backbone,
+        size=size,
+        classes=classes,
+        layers=layers,
+        prediction=prediction,
+        first=FIRST_RATIOS,
+        clipped=True,
+    )
+    detector.selection = RFB_SELECTION
+    return detector
 
 
 def ssd_mobilenet(

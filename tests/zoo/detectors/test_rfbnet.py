@@ -11,6 +11,7 @@ from archbench.shapes import map_sizes
 from archbench.zoo.detectors.base.single_stage import SingleStage
 from archbench.zoo.detectors.rfbnet import SCALE, rfb, rfb_s
 from archbench.zoo.ops.boxes import to_centres
+from archbench.zoo.ops.nms import Selection
 
 
 def network(size: int, device: str = "meta") -> SingleStage:
@@ -80,3 +81,9 @@ def test_the_first_map_has_six_boxes_a_cell_and_none_leaves_the_image() -> None:
     )
     assert boxes.min() == 0
     assert boxes.max() == 300
+
+
+@pytest.mark.parametrize("detector", ["rfbnet", "lrf"])
+def test_all_boxes_of_a_class_are_suppressed(detector: str) -> None:
+    built = archbench.build("vgg16", detector, device="meta")
+    assert built.selection == Selection(score=0.01, iou=0.45, per_image=200)

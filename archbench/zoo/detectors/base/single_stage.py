@@ -29,6 +29,8 @@ CAFFE = Preparation(order="bgr", scale=255, mean=(104, 117, 123), std=(1, 1, 1))
 """What SSD's Caffe code and its descendants do to pictures."""
 SSD_SELECTION = Selection(score=0.01, iou=0.45, per_image=200, candidates=400)
 """How they select detections (weiliu89/caffe, branch ssd)."""
+RFB_SELECTION = replace(SSD_SELECTION, candidates=None)
+"""How RFBNet and its descendants do: among all boxes of a class (ruinmessi/RFBNet)."""
 
 
 class Predictions(NamedTuple):
