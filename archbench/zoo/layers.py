@@ -115,6 +115,11 @@ conv_leaky = partial(ConvNormReLU, activation=Leaky)
 """Darknet's convolution: normalised, with a leaky ReLU of slope 0.1."""
 
 
+def upsample(x: Tensor, like: Tensor) -> Tensor:
+    """Bring a map to the size of another by its nearest cells."""
+    return F.interpolate(x, size=like.shape[-2:], mode="nearest")
+
+
 def add_common(x: Tensor, other: Tensor) -> Tensor:
     """Add to x [B, C, H, W] the first channels of another map, as many as both have: darknet's
     shortcut.
@@ -128,7 +133,7 @@ def add_common(x: Tensor, other: Tensor) -> Tensor:
     if rows > 1 or columns > 1:
         other = other[..., ::rows, ::columns]
     elif other.shape[-2:] != x.shape[-2:]:
-        other = F.interpolate(other, size=x.shape[-2:], mode="nearest")
+        other = upsample(other, x)
     c = min(x.shape[1], other.shape[1])
     total = x[:, :c] + other[:, :c]
     return torch.cat([total, x[:, c:]], dim=1) if c < x.shape[1] else total
@@ -269,7 +274,7 @@ class FPN(nn.Module):
             x = lateral(m)
             if sums:
                 # To the map's own size, since maps of odd sides are not half of one another.
-                x = x + F.interpolate(sums[0], size=x.shape[-2:], mode="nearest")
+                x = x + upsample(sums[0], x)
             sums.insert(0, x)
         return [output(x) for output, x in zip(self.output, sums, strict=True)]
 

@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from archbench.zoo.backbones.resnet import Shape, basic
 from archbench.zoo.contracts import Backbone, Stage
-from archbench.zoo.layers import ConvNorm, ConvNormReLU, chain
+from archbench.zoo.layers import ConvNorm, ConvNormReLU, chain, upsample
 
 STRIDE = 4
 
@@ -51,7 +51,7 @@ class Hourglass(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         upper = self.upper(x)
         lower = self.back(self.inner(self.down(x)))
-        return upper + F.interpolate(lower, size=upper.shape[-2:], mode="nearest")
+        return upper + upsample(lower, upper)
 
 
 class Halfway(NamedTuple):

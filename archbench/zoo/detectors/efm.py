@@ -11,8 +11,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from archbench.zoo.contracts import Backbone
-from archbench.zoo.detectors.base.yolo import ANCHORS, BOX, YOLO, levels, upsample
-from archbench.zoo.layers import SPP, Norm, SpatialAttention, add_common, chain, conv_leaky, maxout
+from archbench.zoo.detectors.base.yolo import ANCHORS, BOX, YOLO, levels
+from archbench.zoo.layers import (
+    SPP,
+    Norm,
+    SpatialAttention,
+    add_common,
+    chain,
+    conv_leaky,
+    maxout,
+    upsample,
+)
 
 WIDTHS = (64, 128, 256)
 """Channels at strides 8, 16 and 32."""

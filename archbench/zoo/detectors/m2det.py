@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from archbench.zoo.contracts import Backbone
 from archbench.zoo.detectors.base.single_stage import SingleStage, multibox, ssd_shapes
-from archbench.zoo.layers import ConvNormReLU, Norm, SqueezeExcite, normalisation
+from archbench.zoo.layers import ConvNormReLU, Norm, SqueezeExcite, normalisation, upsample
 from archbench.zoo.ops.nms import Selection, Soft
 
 TUMS, SCALES = 8, 6
@@ -34,11 +33,6 @@ RATIOS = (2, 3)
 SCORE, PER_CLASS = 0.1, 50
 
 
-def enlarge(x: Tensor, like: Tensor) -> Tensor:
-    """Bring a map to the size of another by its nearest cells."""
-    return F.interpolate(x, size=like.shape[-2:], mode="nearest")
-
-
 class Base(nn.Module):
     """Join the backbone's two maps (FFMv1)."""
 
@@ -48,7 +42,7 @@ class Base(nn.Module):
         self.deep = ConvNormReLU(deep, DEEP, 1, norm=norm)
 
     def forward(self, shallow: Tensor, deep: Tensor) -> Tensor:
-        return torch.cat([self.shallow(shallow), enlarge(self.deep(deep), shallow)], dim=1)
+        return torch.cat([self.shallow(shallow), upsample(self.deep(deep), shallow)], dim=1)
 
 
 class TUM(nn.Module):
@@ -77,7 +71,7 @@ class TUM(nn.Module):
             maps.append(down(maps[-1]))
         sums = [self.top(maps[-1])]
         for lateral, m in zip(reversed(self.lateral), reversed(maps[:-1]), strict=True):
-            sums.insert(0, lateral(m) + enlarge(sums[0], m))
+            sums.insert(0, lateral(m) + upsample(sums[0], m))
         # The authors do not smooth the smallest map, and add maps before they are smoothed.
         return [*(smooth(m) for smooth, m in zip(self.smooth, sums[:-1], strict=True)), sums[-1]]
 

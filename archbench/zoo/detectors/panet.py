@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from archbench.zoo.contracts import Backbone
-from archbench.zoo.detectors.base.yolo import ANCHORS, BOX, YOLO, levels, upsample
+from archbench.zoo.detectors.base.yolo import ANCHORS, BOX, YOLO, levels
 from archbench.zoo.detectors.yolov3 import WIDTHS, predictor, tower
-from archbench.zoo.layers import Norm, conv_leaky
+from archbench.zoo.layers import Norm, conv_leaky, upsample
 
 
 class Lateral(nn.Module):

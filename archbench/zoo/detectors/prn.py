@@ -12,8 +12,8 @@ from functools import partial
 from torch import Tensor, nn
 
 from archbench.zoo.contracts import Backbone
-from archbench.zoo.detectors.base.yolo import ANCHORS, BOX, STRIDES, YOLO, levels, upsample
-from archbench.zoo.layers import ACTIVATIONS, Activation, ConvNormReLU, Norm, add_common
+from archbench.zoo.detectors.base.yolo import ANCHORS, BOX, STRIDES, YOLO, levels
+from archbench.zoo.layers import ACTIVATIONS, Activation, ConvNormReLU, Norm, add_common, upsample
 
 COARSE, FINE = 256, 128
 """Channels at stride 32, and at finer ones."""

@@ -23,7 +23,7 @@ from archbench.zoo.detectors.base.two_stage import (
     RegionProposals,
     TwoStage,
 )
-from archbench.zoo.layers import ConvNorm, ConvNormReLU, chain
+from archbench.zoo.layers import ConvNorm, ConvNormReLU, chain, upsample
 from archbench.zoo.ops.nms import Selection, Soft
 from archbench.zoo.ops.regions import position_sensitive_align
 
@@ -60,7 +60,7 @@ class ContextEnhancement(nn.Module):
 
     def forward(self, fine: Tensor, coarse: Tensor) -> Tensor:
         x = self.fine(fine)
-        x = x + F.interpolate(self.coarse(coarse), size=x.shape[-2:], mode="nearest")
+        x = x + upsample(self.coarse(coarse), x)
         return x + self.whole(F.adaptive_avg_pool2d(coarse, 1))
 
 

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from archbench.zoo.contracts import Backbone
-from archbench.zoo.detectors.base.yolo import ANCHORS, BOX, YOLO, levels, upsample
-from archbench.zoo.layers import SPP, Norm, chain, conv_leaky
+from archbench.zoo.detectors.base.yolo import ANCHORS, BOX, YOLO, levels
+from archbench.zoo.layers import SPP, Norm, chain, conv_leaky, upsample
 
 WIDTHS = (128, 256, 512)
 """Channels of a tower at strides 8, 16 and 32."""

@@ -10,7 +10,6 @@ from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from archbench.shapes import map_sizes
 from archbench.spec import UsageError
@@ -177,11 +176,6 @@ def levels(
                 "be twice the size of the other"
             )
     return [Level(*level) for level in zip(strides, sizes, anchors, strict=True)]
-
-
-def upsample(x: Tensor, like: Tensor) -> Tensor:
-    """Bring a map to the size of another by its nearest cells."""
-    return F.interpolate(x, size=like.shape[-2:], mode="nearest")
 
 
 def decode(offsets: Tensor, priors: Tensor, cell: float) -> Tensor:
