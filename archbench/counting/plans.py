@@ -25,6 +25,7 @@ PLAIN = frozenset(
         *("square", "std", "var", "cumsum", "multiply", "subtract", "divide", "special_expm1"),
         "size",
         *("pixel_shuffle", "upsample_bilinear2d", "upsample_nearest2d", "upsample_bicubic2d"),
+        *("resolve_conj", "resolve_neg"),
         *("is_floating_point", "is_complex", "item", "result_type", "can_cast", "broadcast_to"),
     )
 )

@@ -27,7 +27,7 @@ from archbench.counting.rules.work import (
 )
 from archbench.counting.state import Lent
 from archbench.counting.tally import Foreign, Pass, Row
-from archbench.shapes.devices import run_on_meta, tensors_in
+from archbench.shapes.devices import Stale, run_on_meta, tensors_in
 
 
 class Called:
@@ -52,6 +52,7 @@ class Trace(TorchDispatchMode):
         self.liveness = Liveness(state.storages | storage_keys(inputs))
         self.on_meta = state.device.type == "meta"
         self._state = state
+        self._stale = Stale()
         self._weights = state.storages
         self._path = state.path
         self._recurrent = {
@@ -99,7 +100,7 @@ class Trace(TorchDispatchMode):
                 if not tensor.is_meta and not self.liveness.has(tensor):
                     self._state.save(tensor)
         if self.on_meta:
-            return run_on_meta(called.func, called.args, called.kwargs, called.read)
+            return run_on_meta(called.func, called.args, called.kwargs, called.read, self._stale)
         return called.func(*called.args, **called.kwargs)
 
     def account(self, called: Called, out: Any, inside: _Inside | None = None) -> None:

@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from archbench.counting.liveness import Liveness, storage_keys
 from archbench.counting.state import Lent, lent
 from archbench.shapes.blank import META
-from archbench.shapes.devices import run_on_meta, tensors_in
+from archbench.shapes.devices import Stale, run_on_meta, tensors_in
 from archbench.spec import UsageError
 
 
@@ -25,6 +25,7 @@ class Step(TorchDispatchMode):
     def __init__(self, liveness: Liveness) -> None:
         super().__init__()
         self.liveness = liveness
+        self._stale = Stale()
 
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
@@ -39,7 +40,7 @@ class Step(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         read = [*tensors_in(args), *tensors_in((kwargs or {}).values())]
-        out = run_on_meta(func, args, kwargs or {}, read)
+        out = run_on_meta(func, args, kwargs or {}, read, self._stale)
         self.liveness.add(tensors_in((out,)))
         return out
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from archbench.shapes.devices import run_on_meta, tensors_in
+from archbench.shapes.devices import Stale, run_on_meta, tensors_in
 
 
 def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
@@ -28,6 +28,10 @@ def named_tensors(module: nn.Module) -> Iterator[tuple[str, Tensor]]:
 class _Shapes(TorchDispatchMode):
     """Runs operators by shape."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self._stale = Stale()
+
     @classmethod
     def _should_skip_dynamo(cls) -> bool:
         """Keep torch from wrapping the mode for its compiler, which would load it."""
@@ -41,7 +45,7 @@ class _Shapes(TorchDispatchMode):
         kwargs: dict[str, Any] | None = None,
     ) -> Any:
         read = tensors_in((*args, *kwargs.values()) if kwargs else args)
-        return run_on_meta(func, args, kwargs or {}, read)
+        return run_on_meta(func, args, kwargs or {}, read, self._stale)
 
 
 def map_sizes(features: nn.Module, size: tuple[int, int]) -> list[tuple[int, int]]:

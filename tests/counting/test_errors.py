@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from bodies import Body
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -53,6 +54,52 @@ def test_data_is_there_on_real_tensors(ask: Callable[[Tensor], Any]) -> None:
     assert archbench.count(module, (2, 8), device="auto").macs == 32
     with pytest.raises(archbench.UsageError, match=r'try count.*device="cpu"'):
         archbench.count(module, (2, 8))
+
+
+def kept(x: Tensor) -> Tensor:
+    """Rows that are chosen in a mask of the CPU by indices of the count's device."""
+    keep = torch.zeros(4, dtype=torch.bool)
+    keep.scatter_(0, x.sum(-1).topk(2).indices, True)
+    return x[keep]
+
+
+def repeated(x: Tensor) -> Tensor:
+    """As many rows as a number says that is written to a part of a tensor of the CPU."""
+    many = torch.zeros(2)
+    many[0] = (x == x).sum()
+    many += 1
+    return x.repeat(int(many.tolist()[0]), 1)
+
+
+def looked_up(x: Tensor) -> Tensor:
+    """As many rows as an entry of a table of the CPU says, found by an index of the count's
+    device.
+    """
+    many = torch.tensor([5, 5, 5])[x.sum(-1).topk(1).indices % 3]
+    return x.repeat(many.item(), 1)
+
+
+@pytest.mark.parametrize(("choose", "rows"), [(kept, 2), (repeated, 4 * 33), (looked_up, 4 * 5)])
+def test_what_is_written_by_shape_alone_is_read_on_real_tensors(
+    choose: Callable[[Tensor], Tensor], rows: int
+) -> None:
+    module = Body(lambda self, x: self.layer(choose(x)), layer=nn.Linear(8, 4))
+    options: dict[str, Any] = {"batch_dim": None}
+    assert archbench.count(module, (4, 8), device="auto", **options).macs == rows * 32
+    with pytest.raises(archbench.UsageError, match=r'try count.*device="cpu"'):
+        archbench.count(module, (4, 8), **options)
+
+
+@pytest.mark.parametrize("device", ["meta", "cpu"])
+def test_what_is_written_by_shape_alone_may_be_computed_with(device: str) -> None:
+    def scaled(self: Any, x: Tensor) -> Tensor:
+        gates, other = torch.zeros(4), torch.zeros(4)
+        gates[1:] = x.mean()
+        other.copy_(gates)
+        return self.layer(x * (gates + other)[:, None])
+
+    module = Body(scaled, layer=nn.Linear(8, 4))
+    assert archbench.count(module, (4, 8), device=device, batch_dim=None).macs == 4 * 32
 
 
 class Chosen(nn.Module):
