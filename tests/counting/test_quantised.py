@@ -6,8 +6,10 @@ from collections.abc import Iterator
 
 import pytest
 import torch
-from torch import nn
+from bodies import Body
+from torch import Tensor, nn
 from torch.ao import quantization
+from torch.nn.utils import rnn
 
 import archbench
 
@@ -48,6 +50,37 @@ def test_layers_with_packed_weights(
     )
     assert ours.macs_by_kind == theirs.macs_by_kind
     assert (ours.params, ours.uncounted) == (theirs.params, ())
+
+
+@pytest.mark.parametrize("dtype", [torch.qint8, torch.float16], ids=str)
+@pytest.mark.parametrize(
+    ("layer", "macs"), [(nn.LSTM(7, 4), 1408), (nn.GRU(7, 4), 1056)], ids=["LSTM", "GRU"]
+)
+def test_layers_on_sequences_of_several_lengths(
+    layer: nn.Module, macs: int, dtype: torch.dtype
+) -> None:
+    """Each of the eight steps of both sequences multiplies 176 or 132 weights."""
+    packed = quantization.quantize_dynamic(nn.Sequential(layer), {type(layer)}, dtype=dtype)
+    sequences = rnn.pack_padded_sequence(torch.randn(5, 2, 7), torch.tensor([5, 3]))
+    report = archbench.count(packed, (sequences,), device="cpu", batch_dim=None)
+    assert (report.macs_recurrent, report.macs_all, report.uncounted) == (macs, macs, ())
+
+
+@pytest.mark.parametrize("name", ["conv2d_add", "conv2d_add_relu"])
+def test_a_convolution_that_adds_finds_its_weights_behind_the_addend(name: str) -> None:
+    if "onednn" not in torch.backends.quantized.supported_engines:
+        pytest.skip("torch was built without oneDNN")
+    torch.backends.quantized.engine = "onednn"
+    weight = torch.quantize_per_tensor(torch.randn(6, 4, 3, 3), 0.1, 0, torch.qint8)
+    packed = torch.ops.quantized.conv2d_prepack(weight, None, [2, 2], [1, 1], [1, 1], 1)
+
+    def added(self: Body, x: Tensor, addend: Tensor) -> Tensor:
+        maps = [torch.quantize_per_tensor(each, 0.1, 0, torch.quint8) for each in (x, addend)]
+        out: Tensor = getattr(torch.ops.quantized, name)(*maps, packed, 0.1, 0)
+        return out
+
+    report = archbench.count(Body(added), ((2, 4, 8, 8), (2, 6, 4, 4)), device="cpu")
+    assert (report.macs, report.uncounted) == (16 * 6 * 4 * 9, ())
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import torch
@@ -40,8 +41,13 @@ def _of_cell(state: Any) -> list[Tensor]:
     return [*tensors, *(part for each in packed for part in (each[:1] if tensors else each))]
 
 
+def _packed_in(values: Iterable[Any]) -> Any:
+    """The packed object among an operator's arguments, whose place differs; None without one."""
+    return next((value for value in values if isinstance(value, torch.ScriptObject)), None)
+
+
 def _linear(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    source, packed = args[:2]
+    source, packed = args[0], _packed_in(args)
     weights = tuple(unpacked(packed))
     if not weights:
         return Unknown()
@@ -49,7 +55,7 @@ def _linear(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
 
 
 def _conv(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    source, packed = args[:2]
+    source, packed = args[0], _packed_in(args)
     weights = unpacked(packed)
     if not weights:
         return Unknown()
@@ -70,7 +76,9 @@ def _conv(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
 
 
 def _layers(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
-    held = tuple(part for cell in args[2] for part in unpacked(cell))
+    lists = [value for value in args if isinstance(value, list | tuple)]
+    cells = next((cells for cells in lists if _packed_in(cells) is not None), ())
+    held = tuple(part for cell in cells for part in unpacked(cell))
     return _recurrent(args[0], held, out[0])
 
 
@@ -81,6 +89,8 @@ def _cell(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
 
 def _recurrent(source: Tensor, held: tuple[Tensor, ...], out: Tensor) -> Work:
     matrices = [part for part in held if part.ndim == 2]
+    if not matrices:
+        return Unknown()
     macs = source.shape[:-1].numel() * sum(matrix.numel() for matrix in matrices)
     return Product((source, *matrices), out, macs, "recurrent", held)
 
