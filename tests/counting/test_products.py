@@ -62,6 +62,16 @@ OTHER: dict[str, tuple[Callable[..., Any], list[tuple[int, ...]], int]] = {
         [(2, 3, 8, 8), (2, 4, 27)],
         36 * 27 * 4,
     ),
+    "a grid of affine maps": (
+        lambda x: F.affine_grid(x, [len(x), 3, 4, 5], align_corners=False),
+        [(2, 2, 3)],
+        4 * 5 * 3 * 2,
+    ),
+    "a grid of affine maps in space": (
+        lambda x: F.affine_grid(x, [len(x), 3, 4, 5, 6], align_corners=False),
+        [(2, 3, 4)],
+        4 * 5 * 6 * 4 * 3,
+    ),
 }
 
 
@@ -222,6 +232,11 @@ def test_a_layer_of_recurrent_rows_knows_what_it_reads() -> None:
 # Name: module, shapes of inputs, the operator that is named.
 NAMED: dict[str, tuple[nn.Module, list[tuple[int, ...]], str]] = {
     "distances": (Function(lambda x: torch.cdist(x, x)), [(2, 5, 7)], "aten::_cdist_forward"),
+    "distances of many": (
+        Function(lambda x: torch.cdist(x, x)),
+        [(2, 26, 7)],
+        "aten::_euclidean_dist",
+    ),
     "bilinear": (nn.Bilinear(7, 7, 4), [(2, 7), (2, 7)], "aten::_trilinear"),
     "a Fourier transform": (
         Function(lambda x: torch.fft.rfft2(x)),

@@ -45,6 +45,8 @@ from archbench.counting.rules import RULES, multiplies
         "aten::chain_matmul",
         "aten::mkldnn_linear",
         "aten::_cdist_forward",
+        "aten::_euclidean_dist",
+        "aten::affine_grid_generator",
         "torchvision::deform_conv2d",
         "aten::slow_conv3d",
     ],

@@ -21,8 +21,8 @@ RULES: dict[str, Rule] = CONVOLUTIONS | PRODUCTS | ATTENTION | RECURRENT | PACKE
 
 MULTIPLIES = re.compile(
     r"conv(?!ert)|deform|(^|_)(hsp|ssp|s)?(b?add)?b?mm(_|$)|mv_?$|addr_?$|matmul|linear|dot$|einsum"
-    r"|inner$|cdist|lstm|(^|_)gru|(^|_)rnn|attention|transformer|(^|_)fft_\w2\w$|matrix_exp"
-    r"|householder|_mm_|trilinear$"
+    r"|inner$|cdist|euclidean_dist|lstm|(^|_)gru|(^|_)rnn|attention|transformer|(^|_)fft_\w2\w$"
+    r"|matrix_exp|householder|_mm_|trilinear$|affine_grid"
 )
 """Names of operators that multiply matrices, convolve or transform; one of them without a rule is
 reported, never left out.

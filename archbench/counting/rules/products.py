@@ -32,6 +32,11 @@ def _scaled(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
     return Product(args[:2], out, out.numel() * args[0].shape[-1])
 
 
+def _grid(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
+    """Positions [.., 3 or 4], homogeneous, of every image by its matrix [B, 2 or 3, 3 or 4]."""
+    return Product(args[:1], out, out.numel() * args[0].shape[-1])
+
+
 def _added_product(args: tuple[Any, ...], kwargs: dict[str, Any], out: Any) -> Work:
     addend, *operands = args[:3]
     check_types(*operands)
@@ -77,6 +82,8 @@ PRODUCTS: dict[str, Rule] = {
     "aten::addbmm": _summed_products,
     "aten::addbmm_": _summed_products,
     "aten::addr": _outer,
+    "aten::affine_grid_generator": _grid,
+    "aten::cudnn_affine_grid_generator": _grid,
     "aten::_grouped_mm": _grouped,
     "aten::_scaled_grouped_mm": _grouped,
 }
