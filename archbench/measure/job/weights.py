@@ -74,7 +74,7 @@ def calibrate_as_it_can(network: nn.Module, images: Tensor, batch: Tensor) -> st
     """Calibrate a network from elsewhere on `images`, or on the one `batch` that it may take; say
     what was done else than on the images, empty where nothing.
 
-    Where it takes neither in training mode its statistics stay as they were made.
+    Where it takes neither in training mode its statistics are reset to mean 0 and variance 1.
     """
     norms = [layer for layer in network.modules() if isinstance(layer, _BatchNorm)]
     said = ""
@@ -102,10 +102,13 @@ def fold_batch_norms(network: nn.Module) -> tuple[int, int]:
     total = sum(isinstance(layer, _BatchNorm) for layer in network.modules())
     folded = 0
     for chain in list(network.modules()):
-        if not isinstance(chain, nn.Sequential):
+        # What is derived from these layers may compute more than they do.
+        if not isinstance(chain, nn.Sequential) or type(chain).forward != nn.Sequential.forward:
             continue
         for index, (first, second) in enumerate(pairwise(list(chain))):
-            if isinstance(first, nn.Conv2d) and isinstance(second, nn.BatchNorm2d):
+            if type(first) is not nn.Conv2d or type(second) is not nn.BatchNorm2d:
+                continue
+            if second.running_mean is not None:
                 chain[index], chain[index + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
                 folded += 1
     return folded, total

@@ -8,6 +8,8 @@ from itertools import cycle
 import pytest
 import torch
 from make_believe import calls_of
+from torch import nn
+from torch.nn.utils.parametrizations import weight_norm
 
 import archbench
 from archbench.cli.main import run
@@ -130,6 +132,39 @@ def test_folding_changes_no_output(
         after = network(images)
     for old, new in zip(before, after, strict=True):
         torch.testing.assert_close(old, new, rtol=1e-3, atol=1e-3)
+
+
+class Active(nn.BatchNorm2d):
+    """A normalisation that activates as well, as timm's do."""
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return super().forward(maps).relu()
+
+
+class Doubling(nn.Sequential):
+    """A chain that does more than run its parts."""
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        return super().forward(2 * maps)
+
+
+@pytest.mark.parametrize(
+    "network",
+    [
+        nn.Sequential(nn.Conv2d(3, 4, 1), Active(4)),
+        nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4, track_running_stats=False)),
+        nn.Sequential(weight_norm(nn.Conv2d(3, 4, 1)), nn.BatchNorm2d(4)),
+        Doubling(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4)),
+    ],
+    ids=["activates", "without statistics", "parametrised", "another chain"],
+)
+def test_what_may_compute_more_is_not_folded(network: nn.Sequential) -> None:
+    """A past bug: the activations of such normalisations were lost."""
+    images = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        before = network.eval()(images)
+        assert fold_batch_norms(network) == (0, 1)
+        assert torch.equal(network(images), before)
 
 
 @pytest.mark.slow
