@@ -21,7 +21,7 @@ import msgspec
 
 from archbench import __version__, cache
 from archbench.counting.report import CostReport
-from archbench.spec import MODULE, ONNX, Spec
+from archbench.spec import MODULE, ONNX, ORIGINS, Spec
 from archbench.zoo import catalogue
 
 KIND = "count"
@@ -71,6 +71,11 @@ def plugins_of(spec: Spec) -> tuple[str, ...]:
     return () if spec.origin in (ONNX, MODULE) else catalogue.network(spec).plugins
 
 
+def libraries_of(spec: Spec) -> dict[str, str | None]:
+    """The versions of the library that a network is from, and of what that stands on."""
+    return catalogue.network(spec).libraries if spec.origin in ORIGINS else {}
+
+
 def code_of(spec: Spec) -> str:
     """Give a hash of the plug-ins' code that a network is from; empty where no part of it is of
     one, so that its name tells all.
@@ -94,7 +99,7 @@ def _key(spec: Spec) -> dict[str, Any] | None:
         "torch": torch,
         "python": platform.python_version(),
         "spec": spec.to_dict(),
-        "libraries": catalogue.network(spec).libraries,
+        "libraries": libraries_of(spec),
     }
 
 

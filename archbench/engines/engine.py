@@ -41,6 +41,8 @@ class Package:
 
     name: str
     least: str
+    below: str = ""
+    """The first version that no longer fits; empty where all do."""
     also: tuple[str, ...] = ()
     """Other distributions of the same, such as one for cards."""
 
@@ -126,6 +128,9 @@ def why_not(packages: Iterable[Package], install: str) -> str:
         if _numbers(version) < _numbers(package.least):
             needed = f"{package.least} or newer is needed"
             return f"{package.name} {version} is too old ({needed}): {install}"
+        if package.below and _numbers(version) >= _numbers(package.below):
+            needed = f"older than {package.below} is needed"
+            return f"{package.name} {version} is too new ({needed}): {install}"
     return ""
 
 

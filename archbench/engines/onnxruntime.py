@@ -62,12 +62,13 @@ class OnnxRuntime(FileEngine):
         except Exception as error:
             UnsupportedError.check(error, "ONNX Runtime", *LACKING)
             raise
-        used = session.get_providers()[0]
+        used, *others = session.get_providers()
         if used != provider:
             # It goes on without a provider that does not load, such as for want of cuDNN.
             raise RuntimeError(f"ONNX Runtime did not load its {provider}, but {used}")
         facts = {
-            "provider": used,
+            # Operators that the first lacks run in the others.
+            "provider": ", ".join([used, *others]),
             "threads": f"{how.threads}, 1 between operators",
             "spinning": "on" if how.spin else "off",
         }

@@ -30,7 +30,12 @@ class TensorRt(FileEngine):
         logger = tensorrt.Logger(tensorrt.Logger.ERROR)
         plan = _build(path, how, logger)
         engine = tensorrt.Runtime(logger).deserialize_cuda_engine(plan)
-        return Loaded(_runner(engine, how), {"plan_bytes": str(plan.nbytes)})
+        if engine is None:
+            raise UnsupportedError("TensorRT could not load the engine that it built")
+        facts = {"plan_bytes": str(plan.nbytes)}
+        if how.precision in ("fp16", "bf16"):
+            facts["precision"] = f"{how.precision} allowed, chosen layer by layer"
+        return Loaded(_runner(engine, how), facts)
 
 
 def _build(path: Path, how: How, logger: Any) -> Any:
@@ -68,13 +73,17 @@ def _runner(engine: Any, how: How) -> Any:
     for name in (name for name in names if not is_input[name]):
         dtype = getattr(torch, tensorrt.nptype(engine.get_tensor_dtype(name)).__name__)
         shape = tuple(engine.get_tensor_shape(name))
+        if min(shape, default=0) < 0:
+            raise UnsupportedError(f"TensorRT: the size of output {name} depends on the data")
         outputs.append(torch.empty(shape, dtype=dtype, device=how.device))
         context.set_tensor_address(name, outputs[-1].data_ptr())
 
     def run(images: Tensor) -> list[Tensor]:
         images = images.contiguous()
         context.set_tensor_address(read, images.data_ptr())
-        context.execute_async_v3(torch.cuda.current_stream(how.device).cuda_stream)
+        stream = torch.cuda.current_stream(how.device).cuda_stream
+        if not context.execute_async_v3(stream):
+            raise RuntimeError("TensorRT did not run the network")
         return outputs
 
     return run
@@ -84,7 +93,10 @@ TENSORRT = TensorRt(
     name="tensorrt",
     summary="TensorRT, an engine built for the card from an exported ONNX file",
     extra="tensorrt",
-    runtimes=(Package("tensorrt", "10.0"),),
+    runtimes=(
+        # Version 11 has no precisions to allow: its networks are typed throughout.
+        Package("tensorrt", "10.0", below="11", also=("tensorrt-cu12", "tensorrt-cu13")),
+    ),
     on_cpu=(),
     on_cuda=("fp32", "tf32", "fp16", "bf16"),
 )

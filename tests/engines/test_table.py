@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from archbench import engines
@@ -83,6 +85,13 @@ def test_a_library_that_is_too_old_is_told_with_the_command() -> None:
     )
     assert lacking("1.0").why_not() == ""
     assert lacking("1.0").versions() == {"pytest": pytest.__version__}
+
+
+def test_a_library_that_is_too_new_is_told_with_the_command() -> None:
+    engine = replace(lacking("1.0"), runtimes=(Package("pytest", "1.0", below="2"),))
+    assert "is too new (older than 2 is needed): pip install 'archbench[slow]'" in engine.why_not()
+    known = replace(lacking("1.0"), runtimes=(Package("pytest", "1.0", below="1000"),))
+    assert known.why_not() == ""
 
 
 def test_a_missing_library_is_told_with_the_command() -> None:

@@ -29,6 +29,7 @@ from archbench.engines.onnx import Exported, ExportError, export
 from archbench.measure.job import counting, reference
 from archbench.measure.job.findings import Report
 from archbench.measure.job.phases import count
+from archbench.measure.job.pictures import find_pictures
 from archbench.measure.job.preparing import COUNTED, MODEL, Key, Places
 from archbench.measure.job.worker import die_with_parent, last_word, leave
 from archbench.measure.job.workload import draw_inputs, with_weights
@@ -165,8 +166,9 @@ class Preparation:
         if self.settings.images:
             noted = Conditions()
             rows, _ = draw_inputs(self.spec, self.settings, build_shell(self.spec), noted)
-            rows = rows[:count]
-            return rows, f"{len(rows) * self.spec.batch} pictures"
+            there = len(find_pictures(Path(self.settings.images)))
+            used = min(len(rows[:count]) * self.spec.batch, there)
+            return rows[:count], f"{used} picture{'s' * (used != 1)}"
         generator = torch.Generator().manual_seed(self.settings.seed + 1)
         shape = (self.spec.batch, 3, self.spec.height, self.spec.width)
         drawn = [torch.randn(shape, generator=generator) for _ in range(count)]

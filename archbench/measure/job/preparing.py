@@ -7,7 +7,6 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,12 +16,12 @@ from archbench.engines.eager import TORCH
 from archbench.engines.engine import FileEngine, Package
 from archbench.engines.graphs import graph_hash
 from archbench.engines.kept import Shelf, file_hash, open_shelf
-from archbench.known import code_at_first, is_ours
+from archbench.known import code_at_first, is_ours, libraries_of
 from archbench.measure.job.folder import cannot_write, hand_over
 from archbench.measure.job.pictures import find_pictures
 from archbench.measure.machine.host import cpu_model
 from archbench.settings import Settings
-from archbench.spec import ONNX, ORIGINS, Spec, UsageError
+from archbench.spec import ONNX, Spec, UsageError
 
 PREPARER = (*child.command("archbench.measure.job.preparer"),)
 MODEL, COUNTED = "model.onnx", "counted.json"
@@ -76,7 +75,7 @@ def places_of(spec: Spec, settings: Settings, folder: Path) -> Places:
         "python": platform.python_version(),
         "machine": [platform.machine(), cpu_model()],
         "versions": _versions((TORCH, *engine.makers)),
-        "library": _version(spec.origin) if spec.origin in ORIGINS else None,
+        "libraries": libraries_of(spec),
         "spec": spec.to_dict(),
         "graph": graph_hash(Path(spec.backbone)) if spec.origin == ONNX else None,
         "weights": _hash(Path(settings.weights)) if settings.weights else None,
@@ -120,13 +119,6 @@ def fill(
 def _versions(packages: tuple[Package, ...]) -> dict[str, str | None]:
     """The versions of what has a part in a file."""
     return {package.name: package.version() for package in packages}
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
 
 
 def _hash(path: Path) -> str:

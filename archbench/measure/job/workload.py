@@ -107,7 +107,7 @@ def draw_inputs(
         return list(drawn), torch.randn(CALIBRATION_BATCH, *shape, generator=generator)
     preparation: Any = getattr(network, "preparation", Backbone.preparation)
     prepared = load_pictures(Path(settings.images), preparation, (spec.width, spec.height))
-    conditions["inputs"] = f"{len(prepared)} pictures"
+    conditions["inputs"] = f"{len(prepared)} picture{'s' * (len(prepared) != 1)}"
     rows = [torch.stack(batch) for batch in batches(prepared, spec.batch)]
     return rows, torch.stack((CALIBRATION_BATCH * prepared)[:CALIBRATION_BATCH])
 
