@@ -31,7 +31,7 @@ from archbench.records.reading import (
     Name,
     Reader,
     RecordError,
-    check_signs,
+    check_values,
     refuse,
 )
 from archbench.records.schema import SCHEMA_VERSION, Metric, Record
@@ -152,7 +152,7 @@ class Decoder:
         measured = {name: self._metric(bytes(part)) for name, part in parts.items()}
         spreads = [metric.spread for metric in measured.values() if metric.spread]
         _sound.fit(spreads, list[Spread])
-        check_signs(measured.values())
+        check_values(measured.values())
         return measured
 
     def _metric(self, text: bytes) -> Metric:

@@ -212,7 +212,7 @@ class Reader:
         """Read measured figures, all of which are some."""
         metrics: dict[str, Metric] = self.fit(data, dict[str, Metric])
         self.fit({name: data[name] for name in metrics if metrics[name].spread}, dict[str, Sampled])
-        check_signs(metrics.values())
+        check_values(metrics.values())
         return metrics
 
     def cause(self, data: Any) -> Cause | None:
@@ -263,9 +263,12 @@ class Reader:
         raise RecordError(f"{where}: {wrong}" if where else wrong)
 
 
-def check_signs(metrics: Iterable[Metric]) -> None:
-    """Raise RecordError where a time or a rate is below 0."""
+def check_values(metrics: Iterable[Metric]) -> None:
+    """Raise RecordError where a time or a rate is below 0, or an interval ends before it begins."""
     for metric in metrics:
+        low, high = (metric.spread or {}).get("ci95") or (0, 0)
+        if low > high:
+            raise RecordError(f"an interval from {low} to {high}")
         if metric.unit in NEVER_BELOW_ZERO and metric.value is not None and metric.value < 0:
             raise RecordError(f"{metric.value} {metric.unit} is below 0")
 

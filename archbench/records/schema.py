@@ -117,6 +117,12 @@ class Record:
             return self.metrics[name].value
         return self.counts.get(name)
 
+    @property
+    def time_ms(self) -> float | None:
+        """The median time of a call: in total where the forward pass gives final detections."""
+        forward = self.value("latency_ms")
+        return self.value("total_ms") if forward is None else forward
+
     @cached_property
     def counts(self) -> Mapping[str, Any]:
         """What was counted, and what follows from it by a rule where the record lacks it."""

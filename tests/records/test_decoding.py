@@ -99,6 +99,7 @@ def test_what_records_have_in_common_is_one_object() -> None:
         (("measured", "latency_ms", "value"), -1.0),
         (("measured", "latency_ms", "value"), None),
         (("measured", "latency_ms", "spread", "ci95"), "wide"),
+        (("measured", "latency_ms", "spread", "ci95"), [13.0, 12.0]),
         (("environment",), None),
         (("environment", "threads"), "two"),
         (("conditions", "later"), [[[[[[[[1]]]]]]]]),

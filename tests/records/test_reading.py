@@ -110,6 +110,7 @@ def test_a_bad_value_where_a_part_would_mislead_spoils_the_record(
         (("measured", "latency_ms", "flags"), [1]),
         (("measured", "latency_ms", "spread"), "x"),
         (("measured", "latency_ms", "spread", "ci95"), [1]),
+        (("measured", "latency_ms", "spread", "ci95"), [13.0, 12.0]),
     ],
 )
 def test_a_bad_value_in_one_figure_drops_that_figure_and_says_why_it_is_missing(

@@ -241,6 +241,6 @@ def _version(configuration: Configuration) -> str:
 
 
 def _best_first(row: Row) -> tuple[bool, float]:
-    values = [estimate.value for estimate in row.estimates.values()]
-    best = min(values, default=0.0)
-    return not values, -best if is_more_better(row.word) else best
+    sign = -1 if is_more_better(row.word) else 1
+    values = [sign * estimate.value for estimate in row.estimates.values()]
+    return not values, min(values, default=0.0)

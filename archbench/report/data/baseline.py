@@ -40,7 +40,9 @@ class Ratio:
         apart, else alike.
         """
         certain = self.interval is not None and not self.interval[0] <= 1 <= self.interval[1]
-        if not certain or (abs(self.value - 1) <= REPEATABLE and not self.is_counted):
+        # As far whichever of the two is named first.
+        beyond = max(self.value, 1 / self.value) - 1
+        if not certain or (beyond <= REPEATABLE and not self.is_counted):
             return "alike" if self.interval else "?"
         return "more" if self.value > 1 else "less"
 

@@ -154,10 +154,17 @@ def _groups(records: Iterable[Record], asked: Asked) -> list[tuple[str, list[Con
     shared = [f"any {name}" for name in ("engine", "precision") if name in free]
     fitting = (record for record in records if _is_asked_for(record, asked))
     groups = {
-        ", ".join((title, *shared)): configurations(group)
+        ", ".join((title, *shared)): _newest(configurations(group))
         for title, group in setups(fitting, ignore=free).items()
     }
     return sorted(groups.items(), key=lambda group: _rank(group[1]), reverse=True)
+
+
+def _newest(found: Sequence[Configuration]) -> list[Configuration]:
+    """Of each network in each engine and precision that of the newest version of the engine."""
+    by_time = sorted(found, key=lambda each: each.newest.time_utc)
+    newest = {(each.spec, where(each.newest)): each for each in by_time}
+    return [each for each in found if newest[each.spec, where(each.newest)] is each]
 
 
 def _rank(found: Sequence[Configuration]) -> tuple[int, str]:

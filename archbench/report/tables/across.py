@@ -140,7 +140,7 @@ def _notes(found: Across) -> Iterator[str]:
         if each.status == Status.OK and column not in row.estimates and each.estimate(row.word)
     ]
     if elsewhere:
-        yield f"Of another card, not compared: {'; '.join(elsewhere)}"
+        yield f"Of another card, not compared: {'; '.join(elsewhere)}."
     flags: dict[str, dict[str, None]] = {}
     for row in found.rows:
         for column, estimate in row.estimates.items():

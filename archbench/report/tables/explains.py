@@ -75,7 +75,8 @@ def _table(explanation: Explanation) -> Table:
         ]
         for name, correlation in ranked
     ]
-    call = "training steps" if explanation.mode == "train" else f"batch {explanation.batch}"
+    steps = "training steps, " if explanation.mode == "train" else ""
+    call = f"{steps}batch {explanation.batch}"
     measured = QUANTITIES[explanation.measured].heading
     heading = f"what explains {measured}\nof {explanation.n} networks, {call}"
     return Table(

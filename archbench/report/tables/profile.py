@@ -19,6 +19,7 @@ from archbench.report.data.comparable import where
 from archbench.report.data.configurations import REPEATABLE
 from archbench.report.data.statistics import apart
 from archbench.report.tables.table import MISSING, NOTE_WIDTH, Column, Table
+from archbench.report.tables.words import counted
 from archbench.spec import Spec
 
 BACKBONE = "backbone."
@@ -167,12 +168,12 @@ def measured_table(record: Record, paper: Paper) -> Table:
     return Table(columns, rows, title=f"{where(record)}, batch {record.spec.batch}", notes=notes)
 
 
-def repeats_note(medians_ms: Sequence[float]) -> str:
-    """In words, how far the medians of several processes lie apart."""
+def repeats_note(medians_ms: Sequence[float], what: str = "forward") -> str:
+    """In words, how far the medians of several processes lie apart, of `what` time."""
     ranked = sorted(medians_ms)
     share = apart(ranked)
     span = f"{ranked[0]:,.2f} to {ranked[-1]:,.2f} ms, {100 * share:.1f} % apart"
-    text = f"{len(ranked)} processes: forward {span}; the tables show the median one."
+    text = f"{len(ranked)} processes: {what} {span}; the tables show the median one."
     return (
         text
         if share <= REPEATABLE
@@ -207,16 +208,13 @@ def layers_table(
         [_operator(call), "x".join(map(str, _shape(call))), *cells]
         for call, cells in zip(calls, figures, strict=True)
     ]
-    texts = [
-        [*column.heading.split("\n"), *cells]
-        for column, cells in zip(columns, zip(*rows, strict=True), strict=True)
-    ]
-    left = width - sum(2 + max(map(len, column)) for column in texts) if width else sys.maxsize
+    taken = sum(2 + each for each in Table(columns, rows).widths())
+    left = width - taken if width else sys.maxsize
     lines = []
     for call, row in zip(calls, rows, strict=True):
         first, *rest = _wrap(call.path.removeprefix(BACKBONE), left)
         lines += [[first, *row], *([f"  {part}", *[""] * len(row)] for part in rest)]
-    notes = [f"{len(rows)} calls, per image"]
+    notes = [f"{counted(len(rows), 'call')}, per image"]
     if any(call.path.startswith(BACKBONE) for call in calls):
         notes.append(f"Names of backbone layers omit {BACKBONE!r}.")
     if bounds:

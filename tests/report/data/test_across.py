@@ -220,7 +220,20 @@ def test_energy_of_another_card_is_not_compared_and_the_table_says_so(record: Ma
     assert dict(table.rows[0].standings) == {"compile": "best"}
     (drawn,) = tables([table])
     assert drawn.rows[0][1:] == ["-", "best 1.000", "1.500"]
-    assert "Of another card, not compared: vovnet39 + refinedet320 in eager" in drawn.notes
+    assert "Of another card, not compared: vovnet39 + refinedet320 in eager." in drawn.notes
+
+
+def test_networks_stand_in_the_order_of_their_best_figures(record: Make) -> None:
+    """A past bug: of rates, in the order of their worst."""
+    records = [
+        *timed(record, "eager", 100.0, network=("vovnet39", None)),
+        *timed(record, "onnxruntime", 10.0, network=("vovnet39", None)),
+        *timed(record, "eager", 50.0, network=("resnet50", None)),
+        *timed(record, "onnxruntime", 33.0, network=("resnet50", None)),
+    ]
+    for word in ("latency_ms", "fps"):
+        (table,) = across(configurations(records), ["engine"], word)
+        assert [row.spec.backbone for row in table.rows] == ["vovnet39", "resnet50"]
 
 
 def test_one_engine_alone_is_no_table(record: Make) -> None:

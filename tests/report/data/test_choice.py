@@ -175,6 +175,24 @@ def test_in_any_engine_a_network_is_there_once_an_engine() -> None:
     assert names(found([*records(), half], most("latency=50ms"), precision="any").within) == []
 
 
+def test_in_any_engine_a_network_is_of_the_newest_version() -> None:
+    """A past bug: an older version's record was chosen, and tied with the newer one."""
+    made = [
+        measured(
+            "vovnet39",
+            ms,
+            settings=Settings(engine="onnxruntime"),
+            environment=PLACE | {"engine_versions": {"onnxruntime": version}},
+            time_utc=f"2026-0{month}-01T00:00:00+00:00",
+        )
+        for month, version, ms in ((1, "1.19.0", 30.0), (2, "1.20.0", 30.1))
+    ]
+    choice = found(made, engine="any")
+    (only,) = choice.candidates
+    assert only.configuration.newest == made[1]
+    assert choice.tied == []
+
+
 def test_without_any_record_that_fits_there_is_no_choice() -> None:
     assert choose([measured("vovnet57", 1.0, batch=8)], Asked(), Accuracies()) is None
 

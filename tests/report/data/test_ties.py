@@ -96,6 +96,12 @@ def test_the_range_of_a_figure_below_0_is_widened_to_both_sides(record: Make) ->
     assert figure.interval == (pytest.approx(-1.03), pytest.approx(-1 / 1.03))
 
 
+def test_two_figures_differ_whichever_is_named_first() -> None:
+    one, other = Estimate(100.0, (99.99, 100.01), 1), Estimate(103.05, (103.04, 103.06), 1)
+    assert differ(one, other)
+    assert differ(other, one)
+
+
 def test_a_percentile_has_the_flags_of_its_time(record: Make) -> None:
     spread = {"median": 20.0, "p99": 30.0}
     made = record()
