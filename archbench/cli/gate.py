@@ -124,6 +124,8 @@ def gate(limits: Limits, figures: Figures, output: Told) -> int:
         refuse(
             [flag for flag, is_given in told if is_given], "nothing is measured without --measure"
         )
+    elif figures.device:
+        refuse(["--device"], "--measure measures on this machine, whatever its devices are called")
     from archbench.counting.onnx import spec_of
     from archbench.report.data.gate import Evidence, judge, read_gate
     from archbench.report.tables import gate as report

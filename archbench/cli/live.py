@@ -236,8 +236,7 @@ class Teller:
         self._running.pop(place)
         self._ended += 1
         self._failed += not is_ok
-        latency = record.value("latency_ms")
-        how = "" if latency is None else f", {latency:,.2f} ms"
+        how = "" if record.time_ms is None else f", {record.time_ms:,.2f} ms"
         why = (
             f" ({record.reason.code}): {record.reason.message.strip().rpartition(chr(10))[2]}"
             if record.reason

@@ -179,7 +179,7 @@ def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) ->
         record = _typical(records)
         if output.layers:
             extra["bounds"] = _bounds(record, extra["report"])
-        extra["repeats"] = [each.value("latency_ms") for each in records]
+        extra["repeats"] = [each.time_ms for each in records]
     if form == "json":
         print(json.dumps(_as_json(record, extra), indent=2, allow_nan=False))
     else:
@@ -248,7 +248,7 @@ def _typical(records: list[Record]) -> Record:
 
 def _time_ms(record: Record) -> float:
     """The time of a call: of what gives final detections the total."""
-    return record.value("latency_ms") or record.value("total_ms") or 0.0
+    return record.time_ms or 0.0
 
 
 def _counted(spec: Spec, *, check: bool, layers: bool) -> dict[str, Any]:
@@ -283,7 +283,8 @@ def _as_json(record: Record, extra: dict[str, Any]) -> dict[str, Any]:
     if "check" in extra:
         data["check"] = asdict(extra["check"])
     if len(extra.get("repeats", ())) > 1:
-        data["repeats_latency_ms"] = extra["repeats"]
+        word = "total_ms" if record.value("latency_ms") is None else "latency_ms"
+        data[f"repeats_{word}"] = extra["repeats"]
     return data
 
 
@@ -315,7 +316,8 @@ def print_record(record: Record, extra: Mapping[str, Any], form: str) -> None:
         tables.append(measured_table(record, paper))
     times = extra.get("repeats", ())
     if record.status == Status.OK and len(times) > 1 and None not in times:
-        tables = _noted(tables, repeats_note(times))
+        what = "total time" if record.value("latency_ms") is None else "forward"
+        tables = _noted(tables, repeats_note(times, what))
     print_tables(tables, form)
     if record.reason:
         say(ending(record))

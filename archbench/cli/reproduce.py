@@ -24,6 +24,7 @@ from archbench.cli.groups import refuse
 from archbench.cli.live import live
 from archbench.cli.plugins import Plugins
 from archbench.cli.reading import Results, read_records
+from archbench.engine_names import EAGER
 from archbench.papers.suites import ALL, suite, suites
 from archbench.reasons import Status
 from archbench.records import Record
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
     from archbench.report.data.counts import Count
 
 LIST_NOTE = (
-    "built: rows whose network builds; measured: networks with records. archbench reproduce TABLE "
-    "shows our figures beside the paper's."
+    "built: rows whose network builds; measured: networks with records in eager PyTorch. archbench "
+    "reproduce TABLE shows our figures beside the paper's."
 )
 
 
@@ -76,6 +77,7 @@ def reproduce(
 
     Example: archbench reproduce vovnet/table4 --count
     """
+    from archbench.report.data.configurations import engine_of
     from archbench.report.data.evidence import Evidence
 
     form = the_format(csv=as_csv, json=as_json, markdown=as_markdown, latex=as_latex)
@@ -84,7 +86,7 @@ def reproduce(
         refuse([flag for flag, value in asked.items() if value], "no table is named")
     evidence = Evidence(read_records(results), engine_named(engine))
     if table is None:
-        _print_list(evidence.records, form)
+        _print_list([each for each in evidence.records if engine_of(each) == EAGER], form)
         return
     from archbench.report.data.reproduction import reproduce_suite
     from archbench.report.tables import reproduce as report

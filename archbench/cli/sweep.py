@@ -284,7 +284,8 @@ def _measure(queues: Sequence[Queue], order: Order, asked: Asked) -> Exit:
                 "engine": outcome.way.engine,
                 "precision": outcome.way.precision,
                 "ok": outcome.ok,
-                "latency_ms": outcome.times_ms,
+                "latency_ms": [] if outcome.is_of_whole_calls else outcome.times_ms,
+                "total_ms": outcome.times_ms if outcome.is_of_whole_calls else [],
                 "is_repeatable": outcome.is_repeatable,
             }
             for outcome in per_network

@@ -347,6 +347,7 @@ def test_other_bad_input_is_one_line(capsys: Capture) -> None:
         (["number.toml"], "network is 3: it takes a table"),
         (["folder.toml"], "gate file folder.toml cannot be read"),
         ([file, "--quick"], "nothing is measured without --measure: leave out --quick"),
+        ([file, "--measure", "--device", "cpu"], "leave out --device"),
         ([file, "--junit", "no/folder.xml"], "no/folder.xml cannot be written"),
     ):
         assert run(["gate", *arguments]) == 2

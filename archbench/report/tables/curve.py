@@ -23,6 +23,9 @@ TIMES = {
 }
 """The figures that a table may have, with their headings; columns without any are left out."""
 
+WHOLE = {"fps": "fps_total"}
+"""What stands in the place of a figure of forward passes alone."""
+
 
 def curve_table(records: Sequence[Record]) -> Table:
     """A row for each configuration, in the order of the first record of each; notes on those that
@@ -31,9 +34,14 @@ def curve_table(records: Sequence[Record]) -> Table:
     found = sorted(configurations(records), key=lambda each: records.index(each.records[0]))
     names = short_names([each.spec for each in found])
     is_measured = any(record.measured for record in records)
+    if is_measured and not any(each.estimate("fps") for each in found):
+        # Where forward passes give final detections.
+        words = {WHOLE.get(word, word): heading for word, heading in TIMES.items()}
+    else:
+        words = TIMES if is_measured else COUNTS
     shown = {
         word: heading
-        for word, heading in (TIMES if is_measured else COUNTS).items()
+        for word, heading in words.items()
         if any(each.estimate(word) for each in found)
     }
     rows = [[names[each.spec], *(_shown(each, word) for word in shown)] for each in found]

@@ -77,9 +77,13 @@ class Outcome:
     @property
     def times_ms(self) -> list[float]:
         """The median of each process that has one, ascending."""
-        return sorted(
-            value for record in self.records if (value := record.value("latency_ms")) is not None
-        )
+        return sorted(time for record in self.records if (time := record.time_ms) is not None)
+
+    @property
+    def is_of_whole_calls(self) -> bool:
+        """Whether these are total times: the network gives final detections."""
+        forward = any(record.value("latency_ms") is not None for record in self.records)
+        return bool(self.times_ms) and not forward
 
     @property
     def ok(self) -> int:
@@ -137,9 +141,15 @@ def summary_table(
     figures = [
         [f"{outcome.ok} of {len(outcome.records)}", *_times(outcome.times_ms)] for outcome in ended
     ]
+    has_whole = any(outcome.is_of_whole_calls for outcome in ended)
     columns, cells = _with_ways(
         [outcome.way for outcome in ended],
-        [Column("ok"), Column("forward\n(ms)"), Column("min"), Column("max")],
+        [
+            Column("ok"),
+            Column("time\n(ms)" if has_whole else "forward\n(ms)"),
+            Column("min"),
+            Column("max"),
+        ],
         figures,
     )
     rows = _rows([names[outcome.spec] for outcome in ended], columns, cells, width)
@@ -153,6 +163,8 @@ def _outcome_notes(ended: Sequence[Outcome], names: Mapping[Spec, str]) -> Itera
         (measured_in(names[outcome.spec], way), outcome)
         for way, outcome in zip(way_names([each.way for each in ended]), ended, strict=True)
     ]
+    if whole := [label for label, outcome in labelled if outcome.is_of_whole_calls]:
+        yield f"total time, as the forward pass includes postprocessing: {'; '.join(whole)}"
     shaky = [label for label, outcome in labelled if not outcome.is_repeatable]
     if shaky:
         yield f"not_repeatable, more than {100 * REPEATABLE:.0f} % apart: {'; '.join(shaky)}"

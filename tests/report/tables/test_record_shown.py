@@ -12,8 +12,8 @@ from archbench.reasons import Flag, Reason, Status
 from archbench.records import Cause, Metric, Record
 from archbench.report.data.configurations import configurations
 from archbench.report.tables.compare import ending, endings
-from archbench.report.tables.profile import Paper, measured_table, repeats_note
-from archbench.report.tables.sweep import outcomes
+from archbench.report.tables.profile import Paper, layers_table, measured_table, repeats_note
+from archbench.report.tables.sweep import outcomes, summary_table
 
 Make = Callable[..., Record]
 
@@ -70,3 +70,23 @@ def test_repeats_lie_apart_by_one_rule(record: Make, slowest: float, is_far: boo
     assert ("not_repeatable" in repeats_note(times)) is is_far
     assert outcome.is_repeatable is not is_far
     assert (Flag.NOT_REPEATABLE in one.flags) is is_far
+
+
+def test_final_detections_are_summed_up_by_their_total(record: Make) -> None:
+    """A past bug: their sweeps had no time, and were called repeatable."""
+    lacking = Metric.lacking(["latency_ms"], Reason.POST_IN_FORWARD)
+    records = [
+        record(measured={**lacking, "total_ms": Metric(ms, "ms")}, day=day)
+        for day, ms in enumerate((100.0, 150.0, 240.0), 1)
+    ]
+    (outcome,) = outcomes(records)
+    assert outcome.times_ms == [100.0, 150.0, 240.0]
+    assert not outcome.is_repeatable
+    text = summary_table([outcome], [], title="").plain()
+    assert "total time, as the forward pass includes postprocessing: vovnet39" in text
+    assert "100.00" in text
+
+
+def test_a_network_without_layers_has_a_table_without_rows() -> None:
+    """A past bug: a traceback."""
+    assert "0 calls, per image" in layers_table([]).plain()
