@@ -56,8 +56,8 @@ class Trace(TorchDispatchMode):
         self._weights = state.storages
         self._path = state.path
         self._recurrent = {
-            state.paths.get(sub, "")
-            for sub in state.modules
+            path
+            for sub, path in state.paths.items()
             if isinstance(sub, nn.RNNBase | nn.RNNCellBase)
         }
         self._maps: dict[int | None, torch.Size] = {}

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from bodies import Body, weight
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -222,6 +223,16 @@ def test_a_recurrent_cell_is_one_step(make: Callable[..., nn.Module], device: st
             make(7, 4), Inputs((torch.randn(2, 7),)), device=device, spelling=spelling
         )
         assert report.macs_by_kind["recurrent"] == report.macs_all == gates * 4 * 11
+
+
+def test_a_recurrent_layer_in_a_list_leaves_the_products_around_it_as_they_are() -> None:
+    module = Body(
+        lambda m, x: F.linear(m.layers[0](x)[0], m.weight),
+        layers=[nn.LSTM(4, 4, batch_first=True)],
+        weight=weight(3, 4),
+    )
+    report = archbench.count(module, (2, STEPS, 4))
+    assert (report.macs_linear, report.macs_recurrent) == (STEPS * 12, STEPS * 16 * 8)
 
 
 def test_a_layer_of_recurrent_rows_knows_what_it_reads() -> None:
