@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -30,6 +30,16 @@ PLAIN = frozenset(
     )
 )
 """Composite operators that occur at every turn and hold no product."""
+TRACKS = frozenset(
+    f"aten::{name}"
+    for name in (
+        *("batch_norm", "native_batch_norm", "_batch_norm_impl_index", "cudnn_batch_norm"),
+        *("miopen_batch_norm", "instance_norm"),
+    )
+)
+"""Operators that write running statistics, arguments three and four, where the fifth says so,
+though their schemas do not.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +48,13 @@ class Plan:
 
     name: str
     rule: Rule | None
-    is_composite: bool
-    is_named: bool
-    is_foreign: bool
-    is_mutable: bool
+    is_composite: bool = False
+    is_named: bool = False
+    is_foreign: bool = False
+    is_mutable: bool = False
+    moves_in_place: bool = False
+    """Whether it reads and writes what it changes; one that makes a view of it does not."""
+    tracks: bool = False
 
     @property
     def word(self) -> str:
@@ -53,7 +66,13 @@ def plan_of(func: Any) -> Plan:
     """Find how an operator is treated; a user's rule comes before all others."""
     plan = _plan_of(func)
     if registered and plan.name in registered:
-        return Plan(plan.name, registered[plan.name], False, False, False, plan.is_mutable)
+        return replace(
+            plan,
+            rule=registered[plan.name],
+            is_composite=False,
+            is_named=False,
+            is_foreign=False,
+        )
     return plan
 
 
@@ -62,7 +81,7 @@ def _plan_of(func: Any) -> Plan:
     if isinstance(func, HigherOrderOperator):
         name = f"higher_order::{func.name()}"
         rule = RULES.get(name)
-        return Plan(name, rule, False, rule is None, False, False)
+        return Plan(name, rule, is_named=rule is None)
     name = func._schema.name
     rule = RULES.get(name) or NO_PRODUCTS.get(name)
     is_composite = (
@@ -72,11 +91,14 @@ def _plan_of(func: Any) -> Plan:
         and torch._C._dispatch_has_kernel_for_dispatch_key(func.name(), "CompositeImplicitAutograd")
     )
     bare = rule is None and not is_composite
+    is_mutable = func._schema.is_mutable
     return Plan(
         name,
         rule,
         is_composite,
         is_named=bare and multiplies(name),
         is_foreign=bare and name.partition("::")[0] not in OWN_NAMESPACES,
-        is_mutable=func._schema.is_mutable,
+        is_mutable=is_mutable,
+        moves_in_place=is_mutable and torch.Tag.inplace_view not in func.tags,
+        tracks=name in TRACKS,
     )

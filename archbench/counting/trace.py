@@ -40,6 +40,12 @@ class Called:
         self.plan = plan_of(func)
         self.read = tensors_in((*args, *kwargs.values()) if kwargs else args)
 
+    def overwritten(self) -> list[Tensor]:
+        """The tensors that it may write to, running statistics included."""
+        if self.plan.is_mutable:
+            return self.read
+        return tensors_in(self.args[3:5]) if self.plan.tracks and self.args[5] else []
+
 
 class Trace(TorchDispatchMode):
     """Sees every operator of a pass of a module and keeps what the report needs; `inputs` are the
@@ -86,7 +92,7 @@ class Trace(TorchDispatchMode):
             out = self.run(called)
             self.account(called, out)
         written = [out] if type(out) is Tensor else tensors_in((out,))
-        is_new = self._move(called.read, written, in_place=plan.is_mutable)
+        is_new = self._move(called.read, written, in_place=plan.moves_in_place)
         if is_new and not plan.is_mutable:
             self._note_maps(written)
         if self.liveness.add(written):
@@ -95,10 +101,9 @@ class Trace(TorchDispatchMode):
 
     def run(self, called: Called) -> Any:
         """Run an operator, on the meta device by shape."""
-        if called.plan.is_mutable:
-            for tensor in called.read:
-                if not tensor.is_meta and not self.liveness.has(tensor):
-                    self._state.save(tensor)
+        for tensor in called.overwritten():
+            if not tensor.is_meta and not self.liveness.has(tensor):
+                self._state.save(tensor)
         if self.on_meta:
             return run_on_meta(called.func, called.args, called.kwargs, called.read, self._stale)
         return called.func(*called.args, **called.kwargs)

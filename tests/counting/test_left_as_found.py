@@ -97,6 +97,16 @@ def gives_data(m: Any, x: Tensor) -> None:
     m.table.resize_(4).fill_(1)
 
 
+def tracks(m: Any, x: Tensor) -> None:
+    F.batch_norm(x, m.mean, m.table, training=True)
+    F.instance_norm(x, m.other, m.more, use_input_stats=True)
+
+
+def tracks_as_trained(m: Any, x: Tensor) -> None:
+    m.norm.training = True
+    m.norm(x)
+
+
 def draws(m: Any, x: Tensor) -> None:
     torch.rand(3)
     torch.rand(3, generator=m.generator)
@@ -196,6 +206,17 @@ KEPT: dict[str, tuple[Callable[[], Any], Callable[[Any], Any]]] = {
     "statistics": (
         lambda: trained(nn.Sequential(conv(), nn.BatchNorm2d(4))),
         lambda m: (m.training, m[1].training, seen(m[1].running_mean)),
+    ),
+    "statistics of functions": (
+        body(
+            tracks,
+            **dict.fromkeys(("mean", "table", "other", "more"), lambda: torch.full((3,), 3.0)),
+        ),
+        lambda m: [seen(each) for each in (m.mean, m.table, m.other, m.more)],
+    ),
+    "statistics of a layer that trains itself": (
+        body(tracks_as_trained, norm=lambda: nn.BatchNorm2d(3)),
+        lambda m: [seen(each) for each in m.norm.buffers()],
     ),
     "modes": (half_trained, lambda m: [each.training for each in m.modules()]),
     "hooks": (

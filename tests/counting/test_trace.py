@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from bodies import Body
 from torch import nn
 
 import archbench
@@ -106,6 +107,7 @@ def test_all_bytes_are_inputs_weights_and_outputs_of_every_operator() -> None:
         (nn.Flatten(), 0),
         (nn.Dropout(), 0),
         (nn.Identity(), 0),
+        (Body(lambda _, x: x.unsqueeze_(0).transpose_(3, 4).squeeze_(0).detach_()), 0),
         (nn.AvgPool2d(2), of_map + of_map // 4),
     ):
         assert moved(nn.Sequential(conv, layer), 2, 4, 8, 8) == of_conv + more, layer
