@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ OF_DATA = ("meta", "storage", "data pointer", "not allocated", "view size")
 """Words of torch's errors about tensors that have no values, or are not laid out as on devices."""
 LIBRARY = str(Path(torch.__file__).parent)
 OURS = str(Path(__file__).parent.parent)
+STANDARD = Path(traceback.__file__).parent
 
 
 def count_any(module: nn.Module, given: Given, device: str) -> CostReport:
@@ -91,7 +93,8 @@ def _module(module: Any) -> nn.Module:
                 f"{type(module).__name__} is compiled by TorchScript{where}: count the module that "
                 "it was made from"
             )
-        if any(is_lazy(held) for held in sub._parameters.values() if held is not None):
+        held = (*sub._parameters.values(), *sub._buffers.values())
+        if any(is_lazy(tensor) for tensor in held if tensor is not None):
             raise UsageError(
                 f"{type(sub).__name__}{where} is lazy and has no shape yet: run the module once on "
                 "an input before it is counted"
@@ -121,7 +124,19 @@ def _line(error: BaseException) -> str:
 def _place(error: BaseException) -> str:
     """Where in the module's own code an error was raised, or where that called what raised it."""
     frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if not frame.filename.startswith((LIBRARY, OURS, "<"))]
+    own = [frame for frame in frames if _is_own(frame.filename)]
     if not own:
         return ""
     return f" at {Path(own[-1].filename).name}:{own[-1].lineno} in {own[-1].name}"
+
+
+def _is_own(file: str) -> bool:
+    """Whether a file is neither torch's, ours nor the standard library's, beside which installed
+    packages may lie.
+    """
+    if file.startswith((LIBRARY, OURS, "<")):
+        return False
+    path = Path(file)
+    if not path.is_relative_to(STANDARD):
+        return True
+    return path.relative_to(STANDARD).parts[0].removesuffix(".py") not in sys.stdlib_module_names
