@@ -134,7 +134,7 @@ def cost(
 ) -> CostReport:
     """Count the cost of a network by name, without allocating it; takes the arguments of `build`.
 
-    Figures are per image; bytes are for the whole batch, in fp32.
+    Figures are per image; bytes are for the whole batch, in the network's precision.
     """
     call = {"size": size, "classes": classes, "batch": batch, "mode": mode}
     return cost_spec(find_spec(backbone, detector, **call, options={**(options or {}), **more}))
@@ -183,7 +183,7 @@ WAYS = (("meta", "meta"), ("cpu", "meta"), ("cpu", "cpu"))
 
 
 def _counted_anywhere(spec: Spec) -> CostReport:
-    """Count in the first way that works, and say in which; raises what the last one raises."""
+    """Count in the first way that works; raises what the last one raises."""
     images = torch.empty(spec.batch, 3, spec.height, spec.width, device="meta")
     for built_on, run_on in WAYS:
         try:
@@ -191,7 +191,7 @@ def _counted_anywhere(spec: Spec) -> CostReport:
             report = count_module(module, Inputs((images,)), device=run_on, is_batch=True)
             if spec.mode == "train" and run_on == "meta":
                 report = replace(report, train_memory_bytes=train_memory(module, (images,)))
-            return replace(report, counted_on=run_on)
+            return report
         except Exception:
             if (built_on, run_on) == WAYS[-1]:
                 raise

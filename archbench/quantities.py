@@ -128,8 +128,8 @@ ROWS: tuple[Quantity, ...] = (
     _buffered(
         "activation_peak_bytes",
         "peak activation memory",
-        "The largest sum of live tensors during a forward pass of the batch, in fp32, without "
-        "parameters and input.",
+        "The largest sum of live tensors during a forward pass of the batch, without parameters "
+        "and input, in the network's precision: fp32 unless a module of your own has another.",
         is_leading=True,
         explains=5,
     ),
@@ -142,7 +142,8 @@ ROWS: tuple[Quantity, ...] = (
     _buffered(
         "activation_total_bytes",
         "total activation memory",
-        "The sum of all operator outputs, which Huang et al. call total memory.",
+        "The sum of all operator outputs that are new tensors, which Huang et al. call total "
+        "memory.",
     ),
     _buffered(
         "bytes_all",
@@ -597,8 +598,7 @@ def completed(counted: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 COUNTED_FOR_REAL = (
-    "Counted on the CPU with random inputs: the network does not run on shapes alone, so its "
-    "counts may depend on the data."
+    "Counted by a real pass, not by shapes alone, so its counts may depend on the data."
 )
 
 

@@ -63,7 +63,8 @@ def count_module(
         counted = _count(lambda given: _run(module, state, given, spelling), inputs, is_batch)
         kinds = param_kinds(state.paths)
     boxes = getattr(module, "boxes", None)
-    return counted.report(kinds, boxes=boxes if isinstance(boxes, int) else None)
+    report = counted.report(kinds, boxes=boxes if isinstance(boxes, int) else None)
+    return replace(report, counted_on=on.type)
 
 
 def macs_by_operator(module: nn.Module, inputs: Inputs) -> Counter[str]:

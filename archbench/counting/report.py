@@ -76,7 +76,8 @@ class ParamKinds:
 
 @dataclass(frozen=True)
 class CostReport:
-    """The cost of one forward pass of a network, per image; bytes are for the batch, in fp32.
+    """The cost of one forward pass of a network, per image; bytes are for the batch, in the
+    network's precision: fp32 unless a module of your own has another.
 
     params: learnable scalars. macs: multiply-accumulates of convolutions and linear layers, as the
     papers count them; macs_all: all of them, with attention, other products and recurrent layers.
@@ -84,14 +85,14 @@ class CostReport:
     summed over convolution calls; mac_bound: its lower bound (VoVNet, section 3.1). cio: elements
     that convolutions read and write (HarDNet); cio_pool: with pooling. bn_elements: elements of all
     batch norm outputs. activation_peak_bytes: the largest sum of live tensors;
-    activation_total_bytes: the sum of all operator outputs, which Huang et al. call total memory;
-    bytes_all: inputs, weights and outputs of every operator except views. train_memory_bytes: the
-    least that a training step with momentum needs, in mode "train". `paper_params`: parameters by
-    the paper's own rule, if it has one. `uncounted`: operators that multiply matrices or convolve
-    but have no counting rule, with their calls. Attention is counted in full: causal masks would
-    save `masked_macs`, and the masks of `masked_calls` are of unknown effect. `notes`: remarks on
-    the count. `counted_on`: the device of the passes, "meta" (shapes alone) or "cpu" (random
-    inputs).
+    activation_total_bytes: the sum of all operator outputs that are new tensors, which Huang et al.
+    call total memory; bytes_all: inputs, weights and outputs of every operator except views.
+    train_memory_bytes: the least that a training step with momentum needs, in mode "train".
+    `paper_params`: parameters by the paper's own rule, if it has one. `uncounted`: operators that
+    multiply matrices or convolve but have no counting rule, with their calls. Attention is counted
+    in full: causal masks would save `masked_macs`, and the masks of `masked_calls` are of unknown
+    effect. `notes`: remarks on the count. `counted_on`: the type of device of the passes: "meta"
+    (shapes alone), or "cpu" and the like (real tensors).
     """
 
     calls: tuple[Call, ...]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from torch import nn
 
 import archbench
+from archbench.quantities import COUNTED_FOR_REAL
 
 
 def test_a_report_prints_as_a_table() -> None:
@@ -21,6 +22,13 @@ def test_what_is_more_than_the_papers_count_is_said() -> None:
     lines = str(archbench.count(layer, (1, 5, 8))).splitlines()
     assert any(line.split() == ["all", "multiply-adds", "2.960", "K"] for line in lines)
     assert any(line.split() == ["of", "attention", "400"] for line in lines)
+
+
+def test_a_report_of_a_real_pass_says_so() -> None:
+    layer = nn.Linear(3, 2)
+    by_shapes, for_real = (archbench.count(layer, (1, 3), device=on) for on in ("auto", "cpu"))
+    assert (by_shapes.counted_on, for_real.counted_on) == ("meta", "cpu")
+    assert str(for_real).splitlines() == [*str(by_shapes).splitlines(), COUNTED_FOR_REAL]
 
 
 def test_what_is_not_counted_is_named() -> None:

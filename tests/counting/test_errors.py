@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -85,7 +86,8 @@ def test_what_is_written_by_shape_alone_is_read_on_real_tensors(
 ) -> None:
     module = Body(lambda self, x: self.layer(choose(x)), layer=nn.Linear(8, 4))
     options: dict[str, Any] = {"batch_dim": None}
-    assert archbench.count(module, (4, 8), device="auto", **options).macs == rows * 32
+    report = archbench.count(module, (4, 8), device="auto", **options)
+    assert (report.macs, report.counted_on) == (rows * 32, "cpu")
     with pytest.raises(archbench.UsageError, match=r'try count.*device="cpu"'):
         archbench.count(module, (4, 8), **options)
 
@@ -112,6 +114,18 @@ class Chosen(nn.Module):
 CONV = nn.Conv2d(3, 4, 3)
 WRONG: dict[str, tuple[Any, Any, dict[str, Any], str]] = {
     "lazy": (nn.Sequential(nn.LazyLinear(2)), (1, 3), {}, "LazyLinear at '0' is lazy"),
+    "lazy statistics": (
+        nn.Sequential(nn.LazyBatchNorm2d(affine=False)),
+        (1, 3, 8, 8),
+        {},
+        "LazyBatchNorm2d at '0' is lazy",
+    ),
+    "in the standard library": (
+        Body(lambda m, x: json.loads("")),
+        (1, 3),
+        {"device": "cpu"},
+        "JSONDecodeError at test_errors.py:",
+    ),
     "no forward": (nn.Module(), (1, 3), {}, "NotImplementedError"),
     "wrong channels": (CONV, (1, 5, 8, 8), {"device": "cpu"}, "expected input"),
     "batch 0": (CONV, (0, 3, 8, 8), {}, "no images"),
