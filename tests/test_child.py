@@ -128,6 +128,7 @@ def test_a_source_tree_that_is_only_on_the_path_is_the_childs_too(tmp_path, monk
     assert ran(tree) == []
 
 
+@pytest.mark.slow
 def test_the_command_measures_where_such_files_lie(start):
     code = "import sys; sys.path.remove(''); from archbench.cli.main import main; main()"
     words = ("profile", "mobilenet", "--size", "32", "--quick", "--budget", "0.2", "--results", "r")

@@ -91,6 +91,7 @@ atexit.register(time.sleep, 3600)
 """
 
 
+@pytest.mark.slow
 def test_what_it_leaves_running_does_not_hold_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """A process, a thread and a handler of exits; and no hub is asked there."""
     monkeypatch.setattr(counting, "DEADLINE_S", 120.0)

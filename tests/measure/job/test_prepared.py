@@ -160,14 +160,13 @@ def test_what_an_engine_says_of_an_error_is_in_the_record(
     assert "out of data bounds" in record.reason.message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("what", "status", "reason"),
     [
         ("ctypes.string_at(0)", "error", "signal:SIGSEGV"),
-        pytest.param("os.abort()", "error", "signal:SIGABRT", marks=pytest.mark.slow),
-        pytest.param(
-            "ctypes.PyDLL(None).sleep(600)", "timeout", "deadline", marks=pytest.mark.slow
-        ),
+        ("os.abort()", "error", "signal:SIGABRT"),
+        ("ctypes.PyDLL(None).sleep(600)", "timeout", "deadline"),
     ],
 )
 def test_a_crash_or_a_hang_in_an_engines_own_code_is_a_record(

@@ -327,6 +327,7 @@ def test_a_worker_dies_with_its_supervisor(tmp_path):
     assert not any(alive(int(pid)) for pid in children)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's death signal is Linux's")
 def test_a_worker_whose_supervisor_ended_before_it_was_ready_ends_too():
     gone = subprocess.Popen([sys.executable, "-c", "pass"])

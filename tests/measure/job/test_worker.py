@@ -265,6 +265,7 @@ def test_tf32_and_absent_devices_are_usage_errors():
             open_device(Settings(device="cuda"))
 
 
+@pytest.mark.slow
 def test_deterministic_algorithms_are_put_in_force_and_read_back(tmp_path):
     record = run_job(
         resolve("resnet18", size=32).spec, replace(FAST, deterministic=True), Store(tmp_path)

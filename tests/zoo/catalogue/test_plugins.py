@@ -436,12 +436,10 @@ def build(*, taps=None):
 PLACE = 21
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("when", "statement", "said"),
-    [
-        ("x.is_meta", "raise KeyboardInterrupt", "KeyboardInterrupt"),
-        pytest.param("CALLS", "raise Odd", "Odd", marks=pytest.mark.slow),
-    ],
+    [("x.is_meta", "raise KeyboardInterrupt", "KeyboardInterrupt"), ("CALLS", "raise Odd", "Odd")],
 )
 def test_whatever_a_network_raises_before_it_is_timed_is_refused_by_its_worker(
     tmp_path: Path, when: str, statement: str, said: str, capsys: pytest.CaptureFixture[str]

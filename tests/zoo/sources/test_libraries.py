@@ -120,6 +120,7 @@ assert not loaded, loaded
 """
 
 
+@pytest.mark.slow
 def test_views_import_no_library(
     standins: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
