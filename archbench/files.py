@@ -30,11 +30,13 @@ LONG_NUMBER = re.compile(r"\b0[xob][0-9a-fA-F_]{1000}")
 
 @contextmanager
 def writing_to(folder: Path) -> Iterator[None]:
-    """Have what a full disk raises within name the folder that was written to."""
+    """Have what a full disk raises within name the folder that was written to, where it names no
+    file.
+    """
     try:
         yield
     except OSError as error:
-        if error.errno not in FULL:
+        if error.errno not in FULL or error.filename:
             raise
         raise OSError(error.errno, error.strerror, str(folder)) from error
 

@@ -10,7 +10,7 @@ import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from numbers import Integral
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeGuard
 
 OptionValue: TypeAlias = bool | int | float | str
 
@@ -61,7 +61,7 @@ def parse_size(size: str | int | tuple[int, int] | None) -> tuple[int, int] | No
         if len(size) > MAX_DIGITS:
             raise UsageError(f"invalid size {size!r} (sides of at most {MAX_SIDE:,} pixels)")
         size = (int(match[1]), int(match[2] or match[1]))
-    elif isinstance(size, int):
+    elif _is_whole(size):
         size = (size, size)
     if not isinstance(size, tuple | list) or len(size) != 2 or not all(map(_is_whole, size)):
         raise UsageError(f"invalid size {size} (a side, or width and height, in whole pixels)")
@@ -73,7 +73,7 @@ def parse_size(size: str | int | tuple[int, int] | None) -> tuple[int, int] | No
     return width, height
 
 
-def _is_whole(side: Any) -> bool:
+def _is_whole(side: Any) -> TypeGuard[int]:
     return isinstance(side, Integral) or (isinstance(side, float) and side.is_integer())
 
 

@@ -6,6 +6,7 @@ import json
 import shlex
 from typing import Literal
 
+import numpy as np
 import pytest
 
 from archbench.spec import Spec, UsageError, format_value, parse_options, parse_size, parse_value
@@ -55,6 +56,10 @@ def read(command: str) -> Spec:
 )
 def test_a_size_is_a_side_or_width_by_height(size: object, expected: object) -> None:
     assert parse_size(size) == expected  # type: ignore[arg-type]
+
+
+def test_a_size_may_be_a_number_of_numpy_s() -> None:
+    assert parse_size(np.int64(300)) == parse_size((np.int64(300), 300)) == (300, 300)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(

@@ -363,6 +363,15 @@ def test_time_is_measured_here_and_now(capsys: Capture) -> None:
     assert len(Store(Path("results")).read()) == 1
 
 
+@pytest.mark.parametrize("of_card", ["power_limit_w", "application_clock_mhz"])
+def test_a_card_that_is_set_otherwise_is_not_the_same_setup(capsys: Capture, of_card: str) -> None:
+    for day, value, total_ms in ((1, 300, 70.0), (2, 700, 50.0)):
+        when = f"2026-01-0{day}T00:00:00+00:00"
+        keep("results", total_ms, environment=PLACE | {of_card: value}, time_utc=when)
+    assert run(["gate", limits(f'{SMALL}max_total_ms = "60ms"\n'), "--csv"]) == 1
+    assert found(capsys) == {"max_total_ms": "not comparable"}
+
+
 OF_TIME = 'backbone = "{}"\nsize = 64\nmax_latency_ms = "60s"\n'
 
 

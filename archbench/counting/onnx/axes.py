@@ -83,7 +83,8 @@ class Axes:
         if self.size and self.input_size and self.has_image and self.size != self.input_size:
             asked, given = ("x".join(map(str, sides)) for sides in (self.size, self.input_size))
             raise UsageError(
-                f"input {name!r} of {self.model} has one axis for several sides, which makes it "
+                f"input {name!r} of {self.model} has one axis for several of its channels and "
+                "sides, which makes it "
                 f"{given}, not {asked}"
             )
 

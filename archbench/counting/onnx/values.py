@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class UnknownShapeError(Exception):
-    """A shape that depends on data, and is asked for."""
+    """A shape that is not known, and is asked for."""
 
 
 @dataclass(slots=True, eq=False)

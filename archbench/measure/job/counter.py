@@ -15,6 +15,7 @@ import msgspec
 from archbench.api import check_spec
 from archbench.measure.job.counting import FILE
 from archbench.measure.job.findings import Report
+from archbench.measure.job.folder import ASKED
 from archbench.measure.job.phases import count
 from archbench.measure.job.worker import die_with_parent, last_word, leave
 from archbench.spec import Spec
@@ -24,7 +25,7 @@ def main(folder: Path) -> int:
     """Count the network in `folder`; the exit code says only whether the files hold the last
     word.
     """
-    job: dict[str, Any] = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    job: dict[str, Any] = json.loads((folder / ASKED).read_text(encoding="utf-8"))
     die_with_parent(job["supervisor"])
     spec = Spec.from_dict(job["spec"])
     report = Report(folder)

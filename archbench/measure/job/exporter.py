@@ -27,6 +27,7 @@ from archbench.files import writing_to
 from archbench.measure.job.agreeing import LEAST_MATCHED, MOST_ERROR, error_of
 from archbench.measure.job.exporting import FOUND
 from archbench.measure.job.findings import Report
+from archbench.measure.job.folder import ASKED
 from archbench.measure.job.reference import random_images
 from archbench.measure.job.worker import die_with_parent, last_word, leave
 from archbench.measure.job.workload import with_weights
@@ -148,7 +149,7 @@ def main(folder: Path) -> int:
     """Export the network of the job in `folder`; the exit code says only whether the files hold the
     last word.
     """
-    asked: dict[str, Any] = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    asked: dict[str, Any] = json.loads((folder / ASKED).read_text(encoding="utf-8"))
     die_with_parent(asked["supervisor"])
     spec, settings = Spec.from_dict(asked["spec"]), Settings.from_dict(asked["settings"])
     report = Report(folder)

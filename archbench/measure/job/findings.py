@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from archbench.files import writing_to
 from archbench.measure.job.allowance import Allowance
 from archbench.measure.job.result import Outcome, Result
 from archbench.reasons import Reason, Status
@@ -41,7 +42,8 @@ class Report:
     def tell(self, **news: Any) -> None:
         """Say something to whoever watches, and what is left of the allowance."""
         self._end_forks()
-        self._progress.write(json.dumps(news | self.allowance.news()) + "\n")
+        with writing_to(self.folder):
+            self._progress.write(json.dumps(news | self.allowance.news()) + "\n")
 
     def measured(self, metrics: dict[str, Metric]) -> None:
         """Add figures."""
@@ -62,7 +64,8 @@ class Report:
     def write(self) -> None:
         """Write down what was found so far."""
         self._end_forks()
-        self.result.write(self.folder)
+        with writing_to(self.folder):
+            self.result.write(self.folder)
 
     def _end_forks(self) -> None:
         """End a process that a network has forked, where it would go on as if it were the job's."""

@@ -28,6 +28,7 @@ from archbench.engines.engine import FileEngine, UnsupportedError
 from archbench.engines.onnx import Exported, ExportError, export
 from archbench.measure.job import counting, reference
 from archbench.measure.job.findings import Report
+from archbench.measure.job.folder import ASKED
 from archbench.measure.job.phases import count
 from archbench.measure.job.pictures import find_pictures
 from archbench.measure.job.preparing import COUNTED, MODEL, Key, Places
@@ -196,7 +197,7 @@ def main(folder: Path) -> int:
     """Prepare the network of the job in `folder`; the exit code says only whether the result file
     holds the last word.
     """
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    job = json.loads((folder / ASKED).read_text(encoding="utf-8"))
     die_with_parent(job["supervisor"])
     spec, settings = Spec.from_dict(job["spec"]), Settings.from_dict(job["settings"])
     report = Report(folder)

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from torch.nn.utils.parametrize import is_parametrized
 
 from archbench.measure.job.out_of_memory import is_out_of_memory
 from archbench.tracebacks import first_line
@@ -102,13 +103,19 @@ def fold_batch_norms(network: nn.Module) -> tuple[int, int]:
     total = sum(isinstance(layer, _BatchNorm) for layer in network.modules())
     folded = 0
     for chain in list(network.modules()):
-        # What is derived from these layers may compute more than they do.
+        # What else is derived from these layers may compute more than they do.
         if not isinstance(chain, nn.Sequential) or type(chain).forward != nn.Sequential.forward:
             continue
         for index, (first, second) in enumerate(pairwise(list(chain))):
-            if type(first) is not nn.Conv2d or type(second) is not nn.BatchNorm2d:
+            if not isinstance(first, nn.Conv2d) or type(second) is not nn.BatchNorm2d:
                 continue
-            if second.running_mean is not None:
+            if _is_plain(first) and second.running_mean is not None:
                 chain[index], chain[index + 1] = fuse_conv_bn_eval(first, second), nn.Identity()
                 folded += 1
     return folded, total
+
+
+def _is_plain(layer: nn.Conv2d) -> bool:
+    """Whether a convolution's outputs are linear in its weights and bias, as they are held."""
+    is_linear = type(layer) is nn.Conv2d or getattr(layer, "is_linear", False)
+    return is_linear and not is_parametrized(layer)

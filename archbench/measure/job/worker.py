@@ -23,7 +23,7 @@ from archbench.engines.engine import UnsupportedError
 from archbench.files import FULL
 from archbench.measure.job.allowance import Allowance
 from archbench.measure.job.findings import Report
-from archbench.measure.job.folder import cannot_write
+from archbench.measure.job.folder import ASKED, cannot_write
 from archbench.measure.job.out_of_memory import is_out_of_memory
 from archbench.measure.job.phases import Asked, run
 from archbench.measure.machine.exclusive import BusyError
@@ -94,7 +94,7 @@ def main(folder: Path) -> int:
     """Run the job in `folder`; the exit code says only whether the result file holds the last
     word.
     """
-    job = json.loads((folder / "job.json").read_text(encoding="utf-8"))
+    job = json.loads((folder / ASKED).read_text(encoding="utf-8"))
     die_with_parent(job["supervisor"])
     interrupted = Interruption()
     spec, settings = Spec.from_dict(job["spec"]), Settings.from_dict(job["settings"])

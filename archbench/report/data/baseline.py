@@ -40,10 +40,12 @@ class Ratio:
         apart, else alike.
         """
         certain = self.interval is not None and not self.interval[0] <= 1 <= self.interval[1]
+        if not certain:
+            return "alike" if self.interval else "?"
         # As far whichever of the two is named first.
         beyond = max(self.value, 1 / self.value) - 1
-        if not certain or (beyond <= REPEATABLE and not self.is_counted):
-            return "alike" if self.interval else "?"
+        if beyond <= REPEATABLE and not self.is_counted:
+            return "alike"
         return "more" if self.value > 1 else "less"
 
 

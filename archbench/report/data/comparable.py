@@ -26,7 +26,8 @@ DEFINING = {
 }
 """The settings that define what was measured."""
 ENGINE_VERSION = "engine's version"
-UNSAID = (ENGINE_VERSION, "torch", "driver", "cuDNN", "power limit", "application clock", "ECC")
+VERSIONS = (ENGINE_VERSION, "torch", "driver", "cuDNN")
+UNSAID = (*VERSIONS, "power limit", "application clock", "ECC")
 """Conditions that a title tells only where they set it apart from another one."""
 COUNTED_ONLY = "counted, not measured"
 

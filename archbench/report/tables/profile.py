@@ -107,10 +107,10 @@ def counted_table(record: Record, paper: Paper) -> Table:
         and (not row.is_extra or (computes_more and counted[name]))
     ]
     notes = [*count_remarks(counted), *record.conditions.get("count_notes", ())]
-    if record.conditions.get("counted_on") == "cpu":
+    if record.conditions.get("counted_on", "meta") != "meta":
         notes.append(COUNTED_FOR_REAL)
     if record.spec.batch != 1:
-        notes.append(f"Memory covers the whole batch of {record.spec.batch}, in fp32.")
+        notes.append(f"Memory covers the whole batch of {record.spec.batch}.")
     if record.spec.mode == "train":
         notes.append(
             "Counts cover the forward pass only. Training memory covers a whole step: parameters, "

@@ -38,9 +38,7 @@ def plugins_in_use() -> tuple[str, ...]:
     offer.
     """
     asked = os.environ.get(PLUGIN_FILES, "").split(os.pathsep)
-    offered = sorted(
-        point.value.partition(":")[0] for point in metadata.entry_points(group=PLUGIN_GROUP)
-    )
+    offered = sorted(point.module for point in metadata.entry_points(group=PLUGIN_GROUP))
     return tuple(dict.fromkeys([*filter(None, asked), *offered]))
 
 

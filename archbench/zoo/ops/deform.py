@@ -173,6 +173,9 @@ class DeformConv(nn.Conv2d):
     weights (DCNv2).
     """
 
+    is_linear = True
+    """Its outputs are linear in its weights and bias, as those of a plain convolution are."""
+
     def __init__(self, c_in: int, c_out: int) -> None:
         super().__init__(c_in, c_out, KERNEL, padding=KERNEL // 2)
         self.moves = nn.Conv2d(c_in, 3 * TAPS, KERNEL, padding=KERNEL // 2)

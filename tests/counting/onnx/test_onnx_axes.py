@@ -89,7 +89,11 @@ def test_one_image_of_a_batch_that_a_graph_is_bound_to_is_its_share(
         (("n", 3, "h", "w"), {"size": "8by8"}, "invalid size '8by8'"),
         (("n", 3, "h", "w"), {"size": 8, "batch": 0}, "a batch of 0"),
         ((1, 5, 8, 8), {}, "does not fit its input: Conv 'c'"),
-        (("n", 3, "s", "s"), {"size": (8, 6)}, "one axis for several sides, which makes it 6x6"),
+        (
+            ("n", 3, "s", "s"),
+            {"size": (8, 6)},
+            "channels and sides, which makes it 6x6",
+        ),
     ],
 )
 def test_what_does_not_fit_is_one_line(

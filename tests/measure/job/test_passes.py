@@ -23,6 +23,7 @@ from archbench.records import Metric, Record
 from archbench.report.tables.profile import repeats_note
 from archbench.settings import DEFAULT, Settings
 from archbench.zoo.catalogue import resolve
+from archbench.zoo.ops.deform import DeformConv
 
 
 def bench(
@@ -139,6 +140,19 @@ class Active(nn.BatchNorm2d):
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
         return super().forward(maps).relu()
+
+
+def test_a_deformable_convolution_is_folded() -> None:
+    torch.manual_seed(0)
+    network = nn.Sequential(DeformConv(4, 8), norm := nn.BatchNorm2d(8)).eval()
+    nn.init.normal_(network[0].moves.weight)
+    norm.running_mean.normal_()
+    norm.running_var.uniform_(0.5, 2)
+    images = torch.randn(1, 4, 8, 8)
+    with torch.no_grad():
+        before = network(images)
+        assert fold_batch_norms(network) == (1, 1)
+        torch.testing.assert_close(network(images), before, rtol=1e-4, atol=1e-4)
 
 
 class Doubling(nn.Sequential):

@@ -374,6 +374,10 @@ def test_a_disk_that_is_full_is_named(tmp_path, monkeypatch):
             raise full
         reason = report.result.reason
         said[folder and folder.name] = (reason.code, reason.message.partition(" cannot")[0])
+    report = Report(tmp_path)
+    with last_word(report, SPEC), writing_to(tmp_path / "cache"):
+        raise OSError(full.errno, full.strerror, str(tmp_path / "tmp" / "model.onnx"))
+    assert report.result.reason.code == "temporary_full"
     temporary = ("temporary_full", f"temporary folder {tempfile.gettempdir()}")
     assert said[None] == said["engines"] == temporary
     assert said["cache"] == ("disk_full", str(tmp_path / "cache"))

@@ -370,6 +370,7 @@ def test_published_defaults(backbone: str, detector: str, name: str, value: Opti
         ("faster-rcnn-fpn", "proposals"),
         ("mask-rcnn-fpn", "proposals"),
         ("mask-rcnn-fpn", "detections"),
+        ("thundernet", "proposals"),
     ],
 )
 def test_help_says_that_crops_are_counted(detector: str, option: str) -> None:

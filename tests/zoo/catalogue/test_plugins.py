@@ -132,10 +132,11 @@ def test_an_installed_package_is_found_without_being_asked_for(
 
 
 @pytest.mark.usefixtures("installed")
-def test_an_entry_point_may_name_an_object_of_the_module(tmp_path: Path) -> None:
+@pytest.mark.parametrize("named", ["slimnets.slim:SlimSSD", "slimnets.slim : SlimSSD"])
+def test_an_entry_point_may_name_an_object_of_the_module(tmp_path: Path, named: str) -> None:
     """As most do: a past bug took both for a module's name, and every command ended there."""
     points = tmp_path / "site" / "slimnets-1.0.dist-info" / "entry_points.txt"
-    points.write_text("[archbench.plugins]\nslim = slimnets.slim:SlimSSD\n")
+    points.write_text(f"[archbench.plugins]\nslim = {named}\n")
     catalogue.forget()
     assert catalogue.plugins_in_use() == ("slimnets.slim",)
     assert catalogue.resolve("mobilenet", "ssd-slim").spec.size == "320x320"

@@ -10,7 +10,7 @@ from typing import Any
 from archbench.quantities import QUANTITIES
 from archbench.reasons import Status
 from archbench.records import Record
-from archbench.report.data.comparable import differing, where
+from archbench.report.data.comparable import VERSIONS, differing, setups
 from archbench.report.data.conditions import Condition
 from archbench.report.data.configurations import Configuration, Estimate, configurations
 from archbench.report.data.gate.file import Gate, Guarded, Limit, Rise, bounded
@@ -131,13 +131,13 @@ def _figure(
     having = [(figure, each) for each in well if (figure := _estimate(each, column))]
     # Of setups that differ in versions alone, which no flag tells apart, the newest is meant.
     having.sort(key=lambda pair: pair[1].newest.time_utc)
-    newest = {where(each.newest): (figure, each) for figure, each in having}
-    if len(newest) > 1:
+    places = setups((each.newest for _, each in having), ignore=VERSIONS)
+    if len(places) > 1:
         raise _UnknownError(
             Standing.NOT_COMPARABLE,
-            f"measured on {'; '.join(sorted(newest))}: choose one with --device or --results",
+            f"measured on {'; '.join(sorted(places))}: choose one with --device or --results",
         )
-    if newest:
+    if having:
         return having[-1]
     measured = [each for each in there if each.newest.settings]
     if not measured:
