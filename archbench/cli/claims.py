@@ -34,6 +34,7 @@ from archbench.cli.sweep import REPEATS
 from archbench.engines import check as check_engine
 from archbench.reasons import Status
 from archbench.records import DEFAULT_FOLDER, Store
+from archbench.report.tables.words import counted
 from archbench.settings import DEFAULT, QUICK, Settings
 from archbench.spec import Spec, UsageError
 
@@ -178,7 +179,7 @@ def _measure(
             try:
                 runners = dict.fromkeys(places(settings), measure)
             except UsageError as error:
-                progress.warn(f"{error}: {_left_out(len(specs))}")
+                progress.warn(f"{error}: {counted(len(specs), 'network')} left out")
                 continue
             queues = plan(_tasks(specs, settings, progress), runners, order, ())
             teller = Teller(progress, queues, store.read(), heard)
@@ -204,12 +205,8 @@ def _tasks(specs: Sequence[Spec], settings: Settings, progress: Live) -> list[Ta
         except UsageError as error:
             refused[str(error)] += 1
     for why, count in refused.items():
-        progress.warn(f"{why}: {_left_out(count)}")
+        progress.warn(f"{why}: {counted(count, 'network')} left out")
     return tasks
-
-
-def _left_out(networks: int) -> str:
-    return f"{networks} network{'s' * (networks != 1)} left out"
 
 
 def _explain(evidence: Evidence, form: str, *, device: str, with_flawed: bool) -> None:

@@ -164,7 +164,8 @@ def run_profile(spec: Spec, protocol: ProfileProtocol, output: ProfileOutput) ->
     if output.layers:
         settings = replace(settings, roofline=True)
     protocol.check_counting(["--repeats"] if protocol.repeats else [])
-    (check_asked if protocol.no_measure else check_measured)(spec, settings)
+    check = check_asked if protocol.no_measure else check_measured
+    check(spec, settings)
     store = output.open_store()
     extra: dict[str, Any] = {}
     if output.layers or protocol.check or protocol.no_measure:
@@ -243,12 +244,8 @@ def _typical(records: list[Record]) -> Record:
     median time.
     """
     failed = [record for record in records if record.status != Status.OK]
-    return failed[0] if failed else sorted(records, key=_time_ms)[len(records) // 2]
-
-
-def _time_ms(record: Record) -> float:
-    """The time of a call: of what gives final detections the total."""
-    return record.time_ms or 0.0
+    ranked = sorted(records, key=lambda record: record.time_ms or 0.0)
+    return failed[0] if failed else ranked[len(ranked) // 2]
 
 
 def _counted(spec: Spec, *, check: bool, layers: bool) -> dict[str, Any]:

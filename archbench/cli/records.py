@@ -15,6 +15,7 @@ from archbench.cli.formats import AsJson, AsLatex, AsMarkdown, print_tables, the
 from archbench.cli.reading import require_folder, say_empty
 from archbench.escaping import visible
 from archbench.records import DEFAULT_FOLDER, Record, Store, moving
+from archbench.report.tables.words import counted
 from archbench.spec import UsageError
 
 
@@ -99,7 +100,7 @@ def _drop(store: Store, beginnings: Sequence[str], form: str) -> int:
     )
     _tell(
         {"dropped": ids, "bin": str(folder), "recover": back},
-        f"dropped {_counted(ids)} into {folder}; to restore everything there: {back}",
+        f"dropped {counted(len(ids), 'record')} into {folder}; to restore everything there: {back}",
         form,
     )
     return Exit.DONE
@@ -112,18 +113,14 @@ def _merge(store: Store, folders: Sequence[str], form: str) -> int:
         if folder.resolve() == store.folder.resolve():
             raise UsageError(f"{folder} is the results folder itself")
     copied, there = moving.merge([Store(folder) for folder in folders], store)
-    known = f"; {_counted(there)} already there" if there else ""
+    known = f"; {counted(len(there), 'record')} already there" if there else ""
     data = {"merged": _ids(copied), "already_there": _ids(there)}
-    _tell(data, f"merged {_counted(copied)} into {store.folder}{known}", form)
+    _tell(data, f"merged {counted(len(copied), 'record')} into {store.folder}{known}", form)
     return Exit.DONE
 
 
 def _ids(records: Sequence[Record]) -> list[str]:
     return [record.record_id for record in records]
-
-
-def _counted(items: Sequence[Any]) -> str:
-    return f"{len(items)} record{'s' * (len(items) != 1)}"
 
 
 def _tell(data: dict[str, Any], text: str, form: str) -> None:

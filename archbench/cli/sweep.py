@@ -338,14 +338,13 @@ def _count(asked: Asked, *, dry_run: bool) -> Exit:
 
 def _tell_uncounted(left: Sequence[Spec], asked: Asked) -> None:
     """Say which networks would be counted."""
+    from archbench.report.tables.words import counted
+
     if asked.form == "json":
         asked.print_json({"to_count": [catalogue.network(spec).command for spec in left]})
         return
-    rows = len(asked.missing)
-    print(
-        f"{len(left)} of {len(asked.specs)} networks to count, {rows} row{'s' * (rows != 1)} "
-        "without a network"
-    )
+    rows = counted(len(asked.missing), "row")
+    print(f"{len(left)} of {len(asked.specs)} networks to count, {rows} without a network")
 
 
 def _exit(records: Sequence[Record], asked: Asked, *, interrupted: bool) -> Exit:

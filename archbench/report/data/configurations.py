@@ -213,9 +213,11 @@ def of_one_card(configurations: Iterable[Configuration], word: str) -> list[Conf
     alone, those of the card that has it of most of them, then the newest.
     """
     every = list(configurations)
+    if not is_of_one_card(word):
+        return every
     having: dict[str, list[str]] = {}
     for each in every:
-        if is_of_one_card(word) and each.estimate(word):
+        if each.estimate(word):
             having.setdefault(each.card, []).append(each.newest.time_utc)
     if not having:
         return every

@@ -183,6 +183,7 @@ class _Source:
             (setup for setup, by_spec in self.setups.items() if _is_cpu(by_spec)), ""
         )
         self.used: set[str] = set()
+        self._alike: dict[tuple[str, str], dict[Spec, Configuration]] = {}
 
     def cell(self, member: Member, published: Published) -> Cell:
         metric = metrics()[published.metric]
@@ -202,8 +203,8 @@ class _Source:
         if not published.holds_for(member.spec):
             return Cell(published, word, missing=Reason.PROCEDURE)
         setup = self.cpu_setup if published.metric.startswith("cpu_") else self.setup
-        configuration = self.setups.get(setup, {}).get(member.spec)
-        if configuration is None or not self._is_of_card(configuration, setup, word):
+        configuration = self._measured(setup, word).get(member.spec)
+        if configuration is None:
             return Cell(published, word, missing=Reason.NOT_MEASURED)
         estimate = configuration.estimate(word)
         if estimate is None:
@@ -212,10 +213,13 @@ class _Source:
         ours = estimate.value * float(metric.convert)
         return Cell(published, word, ours, estimate, setup=setup)
 
-    def _is_of_card(self, configuration: Configuration, setup: str, word: str) -> bool:
-        """Whether a figure may stand in a column with the others of a setup."""
-        alike = of_one_card(self.setups[setup].values(), word)
-        return any(each is configuration for each in alike)
+    def _measured(self, setup: str, word: str) -> dict[Spec, Configuration]:
+        """The configurations of a setup whose figures may stand in one column."""
+        key = (setup, word)
+        if key not in self._alike:
+            alike = of_one_card(self.setups.get(setup, {}).values(), word)
+            self._alike[key] = {each.spec: each for each in alike}
+        return self._alike[key]
 
 
 def _is_cpu(configurations: Mapping[Spec, Configuration]) -> bool:

@@ -96,17 +96,17 @@ def paper_for(spec: Spec) -> Paper:
 
 def counted_table(record: Record, paper: Paper) -> Table:
     """What was counted, of one image, with the paper's figures beside it where there are some."""
-    counted, shown = record.counts, profiled("counted")
+    counts, shown = record.counts, profiled("counted")
     paper = paper.among(shown)
-    computes_more = counted.get("macs_all") not in (None, counted.get("macs"))
+    computes_more = counts.get("macs_all") not in (None, counts.get("macs"))
     rows = [
-        [row.heading, row.show(counted[name]), row.scale.unit, *paper.beside(row)]
+        [row.heading, row.show(counts[name]), row.scale.unit, *paper.beside(row)]
         for name, row in shown.items()
-        if counted.get(name) is not None
+        if counts.get(name) is not None
         and (name != "paper_flops" or name in paper.figures)
-        and (not row.is_extra or (computes_more and counted[name]))
+        and (not row.is_extra or (computes_more and counts[name]))
     ]
-    notes = [*count_remarks(counted), *record.conditions.get("count_notes", ())]
+    notes = [*count_remarks(counts), *record.conditions.get("count_notes", ())]
     if record.conditions.get("counted_on", "meta") != "meta":
         notes.append(COUNTED_FOR_REAL)
     if record.spec.batch != 1:
